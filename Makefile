@@ -1,0 +1,32 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run local test check format clean
+
+run: .venv/installed ## one real job through the whole local stack
+	$(BIN)/python -m local run
+
+local: .venv/installed ## keep the local stack up, for use with curl
+	$(BIN)/python -m local up
+
+test: .venv/installed ## every test, with the real PostgreSQL and the real AMQP socket
+	$(BIN)/python -m pytest
+
+check: .venv/installed ## style, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: .venv/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## forget the local stack's data and the installed packages
+	rm -rf .local .venv
+
+.venv/installed: requirements.txt requirements-dev.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Lockstep needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	touch $@
