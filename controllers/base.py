@@ -1,0 +1,172 @@
+"""The base of every job type.
+
+A job type is one file: a class that derives from `JobController`, and its task handlers. The base cuts
+what the class yields into aligned batches and hands them, one by one, to the queue that the engine
+passes in; the engine decides how many are in flight and survives what breaks.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import chain, islice
+from typing import ClassVar, Generic, Protocol
+
+from controllers.context import Handler, JobContext, JsonValue, P, StageContext
+from core.batching import BATCH_SIZE, aligned_batches
+from core.definitions import AlignedBatch, TaskDefinition
+from core.errors import StageDefinitionError
+from core.lanes import Lane
+from core.models import TaskResult
+from core.retry import TaskPolicy
+
+
+class DispatchProtocol(StrEnum):
+    """How rows and messages are kept in lockstep; `docs/architecture.md` compares the two."""
+
+    TWO_PHASE = "two_phase"  # rows as pending_queue, then messages, then rows as queued
+    ATOMIC = "atomic"  # rows and messages inside one database transaction
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """One stage of a job type.
+
+    Attributes:
+        name: for people.
+        max_failed_fraction: how many of its tasks may fail (0 to 1) before the job fails.
+        dispatch_protocol: overrides the controller's for this stage.
+    """
+
+    name: str
+    max_failed_fraction: float = 0.0
+    dispatch_protocol: DispatchProtocol | None = None
+
+
+_DEFAULT_POLICY = TaskPolicy()
+
+
+@dataclass(frozen=True)
+class TaskType:
+    """A task type of a job: its handler and its policy."""
+
+    handler: Handler
+    policy: TaskPolicy = _DEFAULT_POLICY
+
+
+class BatchQueue(Protocol):
+    """Takes the batches of one stage on their way into database and broker."""
+
+    def put_two_phase(self, batch: AlignedBatch) -> None:
+        """Queues a batch by the two-phase protocol, or skips it when an earlier dispatch did."""
+        ...
+
+    def put_atomic(self, batch: AlignedBatch) -> None:
+        """Queues a batch by the atomic protocol, or skips it when an earlier dispatch did."""
+        ...
+
+
+class JobController(ABC, Generic[P]):
+    """Base class of the job types.
+
+    Class attributes:
+        job_type: the name in `POST /api/jobs/{job_type}`.
+        Parameters: the pydantic model of its parameters.
+        stages: its stages in order.
+        task_types: its task types by name.
+        dispatch_protocol: "two_phase" (the default) or "atomic".
+        aligned_threshold: a stage with fewer tasks than this is queued one task at a time.
+    """
+
+    job_type: ClassVar[str]
+    Parameters: type[P]
+    stages: ClassVar[tuple[StageSpec, ...]]
+    task_types: ClassVar[Mapping[str, TaskType]]
+    dispatch_protocol: ClassVar[DispatchProtocol] = DispatchProtocol.TWO_PHASE
+    aligned_threshold: ClassVar[int] = 1
+
+    @abstractmethod
+    def create_stage_tasks(self, job: JobContext[P], stage: StageContext) -> Iterable[TaskDefinition]:
+        """Yields the tasks of a stage, index 0, 1, 2, ...
+
+        It must be deterministic: an interrupted dispatch is replayed, and a replay that yields other
+        tasks fails the job. It is consumed lazily, so it may yield a million without holding them.
+
+        Raises:
+            JobFailure: the job cannot succeed; it fails with this message.
+        """
+
+    def aggregate_stage_results(
+        self,
+        job: JobContext[P],
+        stage: StageContext,
+        results: Iterator[TaskResult],
+    ) -> JsonValue:
+        """Makes one JSON-able value of a finished stage; None unless overridden.
+
+        Args:
+            job: the job.
+            stage: the finished stage.
+            results: its task results in index order, read page by page.
+        """
+        return None
+
+    def aggregate_job_results(self, job: JobContext[P], stage_results: list[JsonValue]) -> JsonValue:
+        """Makes the job's result of its stage results, in order; the list of them unless overridden."""
+        return stage_results
+
+    def queue_stage_tasks(self, job: JobContext[P], stage: StageContext, queue: BatchQueue) -> None:
+        """Queues the tasks of a stage: in aligned batches, or one at a time when the job asks for it."""
+        definitions = iter(self.create_stage_tasks(job, stage))
+        first = list(islice(definitions, self.aligned_threshold))
+        definitions = chain(first, definitions)
+        if job.parameters.use_service_bus and len(first) >= self.aligned_threshold:
+            self._queue_tasks_in_batches(job, stage, definitions, queue)
+        else:
+            self._queue_tasks_individually(job, stage, definitions, queue)
+
+    def create_stage_tasks_aligned_batches(
+        self, job: JobContext[P], stage: StageContext, definitions: Iterable[TaskDefinition], batch_size: int
+    ) -> Iterator[AlignedBatch]:
+        """Cuts a stage's definitions into aligned batches, lazily."""
+        return aligned_batches(job.job_id, stage.number, definitions, self._lane_of, batch_size)
+
+    def process_batch_atomic(self, batch: AlignedBatch, queue: BatchQueue) -> None:
+        """Queues one batch with its rows and messages inside one database transaction."""
+        queue.put_atomic(batch)
+
+    def process_batch_two_phase(self, batch: AlignedBatch, queue: BatchQueue) -> None:
+        """Queues one batch: rows as pending, then messages, then rows as queued."""
+        queue.put_two_phase(batch)
+
+    def _queue_tasks_in_batches(
+        self, job: JobContext[P], stage: StageContext, definitions: Iterable[TaskDefinition], queue: BatchQueue
+    ) -> None:
+        self._queue(job, stage, definitions, queue, BATCH_SIZE)
+
+    def _queue_tasks_individually(
+        self, job: JobContext[P], stage: StageContext, definitions: Iterable[TaskDefinition], queue: BatchQueue
+    ) -> None:
+        self._queue(job, stage, definitions, queue, batch_size=1)
+
+    def _queue(
+        self,
+        job: JobContext[P],
+        stage: StageContext,
+        definitions: Iterable[TaskDefinition],
+        queue: BatchQueue,
+        batch_size: int,
+    ) -> None:
+        protocol = self.stages[stage.number - 1].dispatch_protocol or self.dispatch_protocol
+        process = self.process_batch_atomic if protocol == DispatchProtocol.ATOMIC else self.process_batch_two_phase
+        for batch in self.create_stage_tasks_aligned_batches(job, stage, definitions, batch_size):
+            process(batch, queue)
+
+    def _lane_of(self, task_type: str) -> Lane:
+        try:
+            return self.task_types[task_type].policy.lane
+        except KeyError:
+            raise StageDefinitionError(
+                f"job type {self.job_type} yields a task of type {task_type!r}, which it does not declare; "
+                f"declared are {', '.join(sorted(self.task_types))}"
+            ) from None

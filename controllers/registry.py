@@ -1,0 +1,61 @@
+"""The job types of this app: one line each."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from controllers.base import JobController, TaskType
+from controllers.hello_world import HelloWorld
+from core.errors import ConfigurationError, UnknownJobTypeError
+from core.ids import MAX_STAGES
+
+CONTROLLERS: tuple[type[JobController[Any]], ...] = (HelloWorld,)
+
+
+class Registry:
+    """Looks up controllers by job type and task types by name.
+
+    Args:
+        controllers: the classes of the job types.
+
+    Raises:
+        ConfigurationError: two job types or two task types share a name, or one has no stages.
+    """
+
+    def __init__(self, controllers: Iterable[type[JobController[Any]]] = CONTROLLERS) -> None:
+        self._controllers: dict[str, JobController[Any]] = {}
+        self._task_types: dict[str, TaskType] = {}
+        for controller_class in controllers:
+            self._add(controller_class())
+
+    def controller(self, job_type: str) -> JobController[Any]:
+        """The controller of a job type.
+
+        Raises:
+            UnknownJobTypeError: none is registered; the error lists those that are.
+        """
+        try:
+            return self._controllers[job_type]
+        except KeyError:
+            raise UnknownJobTypeError(job_type, self.job_types) from None
+
+    def task_type(self, name: str) -> TaskType | None:
+        """The handler and policy of a task type, or None."""
+        return self._task_types.get(name)
+
+    @property
+    def job_types(self) -> list[str]:
+        """The registered job types, sorted."""
+        return sorted(self._controllers)
+
+    def _add(self, controller: JobController[Any]) -> None:
+        if not 1 <= len(controller.stages) <= MAX_STAGES:
+            raise ConfigurationError(f"job type {controller.job_type} must have 1 to {MAX_STAGES} stages")
+        _put(self._controllers, controller.job_type, controller, "job type")
+        for name, task_type in controller.task_types.items():
+            _put(self._task_types, name, task_type, "task type")
+
+
+def _put(table: dict[str, Any], name: str, value: Any, what: str) -> None:
+    if name in table:
+        raise ConfigurationError(f"{what} {name!r} is registered twice")
+    table[name] = value

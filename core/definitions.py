@@ -1,0 +1,107 @@
+"""What a controller yields, and the aligned batches that are made of it."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from core import ids, json_text
+from core.lanes import Lane
+from core.messages import TaskMessage
+
+
+@dataclass(frozen=True)
+class TaskRow:
+    """The row of a task that is about to be written; `parameters` is JSON text."""
+
+    task_id: str
+    task_type: str
+    task_index: int
+    parameters: str
+
+
+@dataclass(frozen=True)
+class TaskDefinition:
+    """One task of a stage, as its controller describes it.
+
+    Attributes:
+        task_type: names the handler.
+        parameters: JSON-able; the handler gets a copy of them.
+        index: the place in the stage: 0, 1, 2, ... in the order of yielding.
+    """
+
+    task_type: str
+    parameters: Mapping[str, Any]
+    index: int
+
+    @cached_property
+    def encoded_parameters(self) -> str:
+        """The parameters in canonical JSON; encoded once, for the row and for the digest.
+
+        Raises:
+            UnencodableValueError: they are not JSON.
+        """
+        return json_text.encode(self.parameters, what=f"the parameters of task {self.index}")
+
+    def to_task_record(self, job_id: str, stage: int) -> TaskRow:
+        """The task's row."""
+        return TaskRow(ids.task_id(job_id, stage, self.index), self.task_type, self.index, self.encoded_parameters)
+
+    def to_queue_message(self, job_id: str, stage: int, batch_id: str, send: int = 1) -> TaskMessage:
+        """The task's message for its n-th send."""
+        return TaskMessage(ids.task_id(job_id, stage, self.index), batch_id, send)
+
+
+@dataclass(frozen=True)
+class AlignedBatch:
+    """Up to `BATCH_SIZE` tasks that are written together and sent together.
+
+    Attributes:
+        job_id: 32 hex digits.
+        stage: from 1.
+        batch_index: from 0, in the order of creation.
+        lane: the one lane of all its tasks.
+        definitions: its tasks, at least one.
+    """
+
+    job_id: str
+    stage: int
+    batch_index: int
+    lane: Lane
+    definitions: tuple[TaskDefinition, ...] = field(repr=False)
+
+    @property
+    def batch_id(self) -> str:
+        """`{job_id}-s{stage}-b{batch_index}`."""
+        return ids.batch_id(self.job_id, self.stage, self.batch_index)
+
+    @property
+    def task_count(self) -> int:
+        """The exact number of its tasks."""
+        return len(self.definitions)
+
+    @cached_property
+    def rows(self) -> list[TaskRow]:
+        """Its task rows, in index order."""
+        return [definition.to_task_record(self.job_id, self.stage) for definition in self.definitions]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) over its definitions: a replay that gives another digest is not deterministic."""
+        digest = hashlib.sha256()
+        for row in self.rows:
+            digest.update(f"{row.task_index}\n{row.task_type}\n{row.parameters}\n".encode())
+        return digest.hexdigest()
+
+    def messages(self, sends: Mapping[str, int] | None = None) -> list[TaskMessage]:
+        """Its messages in index order.
+
+        Args:
+            sends: on a resend, the send number of each task that still needs a message, by task id;
+                tasks that are not in it get none. None for the first send of all.
+        """
+        batch_id = self.batch_id
+        if sends is None:
+            return [TaskMessage(row.task_id, batch_id) for row in self.rows]
+        return [TaskMessage(row.task_id, batch_id, sends[row.task_id]) for row in self.rows if row.task_id in sends]

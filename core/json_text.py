@@ -1,0 +1,37 @@
+"""JSON in one canonical spelling that PostgreSQL's jsonb takes as it is."""
+
+import json
+import re
+from typing import Any
+
+from core.errors import PayloadTooLargeError, UnencodableValueError
+
+# An escaped NUL that is not itself the tail of an escaped backslash: jsonb has no way to store one.
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+_encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def encode(value: Any, *, what: str = "the value", max_bytes: int | None = None) -> str:
+    """Spells a value in canonical JSON: sorted keys, no spaces, UTF-8.
+
+    Args:
+        value: anything that JSON can say.
+        what: how error messages call the value.
+        max_bytes: the most bytes its UTF-8 form may have; None for no limit.
+
+    Raises:
+        UnencodableValueError: the value holds something that JSON or jsonb cannot say: another
+            type, NaN or an infinity, a NUL character, half a surrogate pair, a cycle.
+        PayloadTooLargeError: the text is over `max_bytes`.
+    """
+    try:
+        text = _encoder.encode(value)
+        size_bytes = len(text) if text.isascii() else len(text.encode())
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise UnencodableValueError(f"{what} cannot be written as JSON: {exc}") from exc
+    if "\\u0000" in text and _NUL.search(text):
+        raise UnencodableValueError(f"{what} holds a NUL character, which PostgreSQL cannot store in JSON")
+    if max_bytes is not None and size_bytes > max_bytes:
+        raise PayloadTooLargeError(what, size_bytes, max_bytes)
+    return text

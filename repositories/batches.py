@@ -1,0 +1,68 @@
+from collections.abc import Sequence
+
+from core.lanes import Lane
+from core.models import Batch, BatchDelta
+from core.statuses import BatchStatus, TaskStatus
+from repositories import queries
+from repositories.rows import Row, Rows
+from repositories.tasks import PostgresTaskRepository
+
+_QUERIES = queries.load("batches")
+
+
+class PostgresBatchRepository:
+    """The table `batches`; see `BatchRepository` in `repositories/ports.py`."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def get(self, batch_id: str) -> Batch | None:
+        """The batch, or None."""
+        row = self._rows.first(_QUERIES["get"], {"batch_id": batch_id})
+        return None if row is None else _batch(row)
+
+    def page(self, job_id: str, stage: int, after_index: int, limit: int) -> list[Batch]:
+        """Batches of a stage with an index above `after_index`."""
+        values = {"job_id": job_id, "stage": stage, "after_index": after_index, "limit": limit}
+        return [_batch(row) for row in self._rows.all(_QUERIES["page"], values)]
+
+    def page_of_job(self, job_id: str, after: tuple[int, int], limit: int) -> list[Batch]:
+        """Batches of a job after (stage, batch_index)."""
+        values = {"job_id": job_id, "after_stage": after[0], "after_index": after[1], "limit": limit}
+        return [_batch(row) for row in self._rows.all(_QUERIES["page_of_job"], values)]
+
+    def mark_queued(self, batch_id: str) -> bool:
+        """Moves pending_queue -> queued for the batch and its pending tasks."""
+        tasks = PostgresTaskRepository(self._rows)
+        # Tasks before their batch, the order in which a worker's record takes the same locks.
+        tasks.batch_update_status(batch_id, TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED)
+        return self._rows.execute(_QUERIES["mark_queued"], {"batch_id": batch_id}) == 1
+
+    def begin_resend(self, batch_id: str) -> dict[str, int]:
+        """Counts another send; returns the send number of each task still pending."""
+        sends = PostgresTaskRepository(self._rows).begin_resend(batch_id)
+        self._rows.execute(_QUERIES["begin_resend"], {"batch_id": batch_id})
+        return sends
+
+    def record_send_error(self, batch_id: str, error: str) -> None:
+        """Notes why the last send failed."""
+        self._rows.execute(_QUERIES["record_send_error"], {"batch_id": batch_id, "error": error})
+
+    def apply_outcomes(self, deltas: Sequence[BatchDelta]) -> list[str]:
+        """Takes ended tasks off their batches; returns the batches that finished by it."""
+        batch_ids = [delta.batch_id for delta in deltas]
+        self._rows.execute(_QUERIES["lock"], {"batch_ids": batch_ids})
+        self._rows.execute(_QUERIES["arrived"], {"batch_ids": batch_ids})
+        self._rows.execute(
+            _QUERIES["apply_outcomes"],
+            {
+                "batch_ids": batch_ids,
+                "completed": [delta.completed for delta in deltas],
+                "failed": [delta.failed for delta in deltas],
+            },
+        )
+        return [row["batch_id"] for row in self._rows.all(_QUERIES["finish_empty"], {"batch_ids": batch_ids})]
+
+
+def _batch(row: Row) -> Batch:
+    return Batch(**{**row, "lane": Lane(row["lane"]), "status": BatchStatus(row["status"])})

@@ -1,0 +1,295 @@
+"""What the engine needs of a database and of a broker.
+
+PostgreSQL and Service Bus implement these, and so do the fakes of the test suite; one contract suite
+runs against both. Every method of a repository runs inside its unit of work's transaction and may
+raise `DatabaseError` or a subclass.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from core.definitions import AlignedBatch
+from core.errors import QueueError
+from core.messages import OutgoingMessage
+from core.models import (
+    Batch,
+    BatchDelta,
+    ClaimedTask,
+    Job,
+    RecordedTask,
+    Stage,
+    StageCounts,
+    StageKey,
+    Task,
+    TaskOutcome,
+    TaskResult,
+    UnclaimedTask,
+)
+from core.statuses import BatchStatus, JobStatus, TaskStatus
+
+
+class JobRepository(Protocol):
+    """The table `jobs`."""
+
+    def create(self, job_id: str, job_type: str, parameters: str, total_stages: int) -> bool:
+        """Inserts a pending job; `parameters` is JSON text. False when the id exists already."""
+        ...
+
+    def get(self, job_id: str) -> Job | None:
+        """The job, or None."""
+        ...
+
+    def same_submission(self, job_id: str, job_type: str, parameters: str) -> bool:
+        """Whether the job has this type and, as jsonb compares them, these parameters."""
+        ...
+
+    def mark_queued(self, job_id: str) -> bool:
+        """Moves pending_queue -> queued; False when it was further already."""
+        ...
+
+    def start(self, job_id: str) -> bool:
+        """Moves queued -> processing, at stage 1; False when it was further already."""
+        ...
+
+    def advance(self, job_id: str, from_stage: int) -> bool:
+        """Moves a processing job from one stage to the next; False when it is not at that stage."""
+        ...
+
+    def finish(self, job_id: str, status: JobStatus, result: str | None, error: str | None) -> bool:
+        """Ends a job that has not ended; `result` and `error` are JSON text. False when it had ended."""
+        ...
+
+
+class StageRepository(Protocol):
+    """The table `stages`."""
+
+    def create(self, job_id: str, stage: int, name: str, max_failed_fraction: float) -> bool:
+        """Inserts a dispatching stage; False when it exists already."""
+        ...
+
+    def get(self, job_id: str, stage: int) -> Stage | None:
+        """The stage, or None."""
+        ...
+
+    def of_job(self, job_id: str) -> list[Stage]:
+        """The job's stages in order."""
+        ...
+
+    def counts(self, job_id: str, stage: int) -> StageCounts:
+        """The stage's tasks by status, counted from its batches."""
+        ...
+
+    def acquire_dispatch_lease(self, job_id: str, stage: int, lease_id: str, lease_seconds: float) -> bool:
+        """Takes or renews the right to dispatch a dispatching stage; False when another holds it."""
+        ...
+
+    def dispatch_lease_expires_at(self, job_id: str, stage: int) -> datetime | None:
+        """When the dispatch lease of a dispatching stage ends; None when nobody holds one."""
+        ...
+
+    def release_dispatch_lease(self, job_id: str, stage: int, lease_id: str) -> None:
+        """Gives the right to dispatch back, if it is still held."""
+        ...
+
+    def finish_dispatch(self, job_id: str, stage: int, lease_id: str, total_tasks: int, total_batches: int) -> bool:
+        """Moves dispatching -> running with final totals; False when the lease is lost."""
+        ...
+
+    def add_finished_batches(self, batch_ids: Sequence[str]) -> list[StageKey]:
+        """Adds the counts of batches that have just finished; returns the stages they belong to."""
+        ...
+
+    def finish_if_complete(self, job_id: str, stage: int) -> bool:
+        """Moves running -> finished, or failed past `max_failed_fraction`, when every batch has finished."""
+        ...
+
+    def record_result(self, job_id: str, stage: int, result: str) -> None:
+        """Stores the stage's aggregated result, JSON text."""
+        ...
+
+    def fail(self, job_id: str, stage: int) -> bool:
+        """Moves dispatching or running -> failed; False when it had ended."""
+        ...
+
+    def ended_but_not_advanced(self, keys: Sequence[StageKey]) -> list[StageKey]:
+        """Those of the stages that have ended while their processing job still stands at them."""
+        ...
+
+
+class BatchRepository(Protocol):
+    """The table `batches`, the outbox."""
+
+    def get(self, batch_id: str) -> Batch | None:
+        """The batch, or None."""
+        ...
+
+    def page(self, job_id: str, stage: int, after_index: int, limit: int) -> list[Batch]:
+        """Up to `limit` batches of a stage with an index above `after_index`, in index order."""
+        ...
+
+    def page_of_job(self, job_id: str, after: tuple[int, int], limit: int) -> list[Batch]:
+        """Up to `limit` batches of a job after (stage, batch_index), in that order."""
+        ...
+
+    def mark_queued(self, batch_id: str) -> bool:
+        """Moves pending_queue -> queued for the batch and its pending tasks; False when it was further already."""
+        ...
+
+    def begin_resend(self, batch_id: str) -> dict[str, int]:
+        """Counts another send; returns the send number of each task still pending, by task id."""
+        ...
+
+    def record_send_error(self, batch_id: str, error: str) -> None:
+        """Notes why the last send failed."""
+        ...
+
+    def apply_outcomes(self, deltas: Sequence[BatchDelta]) -> list[str]:
+        """Takes ended tasks off their batches, in id order; returns the batches that finished by it."""
+        ...
+
+
+class TaskRepository(Protocol):
+    """The table `tasks`."""
+
+    def batch_create_tasks(self, batch: AlignedBatch, status: BatchStatus) -> bool:
+        """Inserts the batch row and its task rows with the same status; False when the batch exists."""
+        ...
+
+    def batch_update_status(self, batch_id: str, expected: TaskStatus, status: TaskStatus) -> int:
+        """Moves a batch's tasks from one status to another; returns how many."""
+        ...
+
+    def claim(self, task_ids: Sequence[str], lease_id: str, lease_seconds: float) -> list[ClaimedTask]:
+        """Leases every one of the tasks that may run now, attempt + 1; the others are not returned."""
+        ...
+
+    def unclaimed(self, task_ids: Sequence[str]) -> list[UnclaimedTask]:
+        """Why tasks were not claimed; tasks without a row are not returned."""
+        ...
+
+    def renew_leases(self, task_ids: Sequence[str], lease_id: str, lease_seconds: float) -> int:
+        """Extends the leases that are still held; returns how many."""
+        ...
+
+    def record(self, lease_id: str, outcomes: Sequence[TaskOutcome]) -> list[RecordedTask]:
+        """Writes the outcomes of those tasks whose lease is still this one; returns these."""
+        ...
+
+    def count_sends(self, task_ids: Sequence[str]) -> dict[str, int]:
+        """Counts one more send of each task; returns the new send numbers by task id."""
+        ...
+
+    def get(self, task_id: str) -> Task | None:
+        """The task, or None."""
+        ...
+
+    def page(self, job_id: str, status: TaskStatus | None, after: str, limit: int) -> list[Task]:
+        """Up to `limit` tasks of a job with an id above `after`, in id order, of one status or any."""
+        ...
+
+    def results_page(self, job_id: str, stage: int, after_index: int, limit: int) -> list[TaskResult]:
+        """Up to `limit` ended tasks of a stage with an index above `after_index`, in index order."""
+        ...
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A message that could not be used: what arrived, where, and why."""
+
+    queue: str
+    reason: str
+    description: str
+    body: bytes
+    message_id: str | None
+    delivery_count: int | None
+
+
+class DeadLetterRepository(Protocol):
+    """The table `dead_letters`."""
+
+    def add(self, letter: DeadLetter) -> None:
+        """Keeps the message."""
+        ...
+
+    def newest(self, limit: int) -> list[DeadLetter]:
+        """The newest first."""
+        ...
+
+
+class IngestRepository(Protocol):
+    """The table `ingested_rows`, the target of the job type `ingest_csv`."""
+
+    def replace_chunk(self, job_id: str, chunk_index: int, rows: Sequence[tuple[int, str]]) -> int:
+        """Replaces a chunk's rows by (row_number in the chunk, JSON text of the row); returns how many."""
+        ...
+
+    def count(self, job_id: str) -> int:
+        """The rows that a job has loaded."""
+        ...
+
+
+class UnitOfWork(Protocol):
+    """The repositories of one transaction."""
+
+    @property
+    def jobs(self) -> JobRepository: ...  # noqa: D102
+    @property
+    def stages(self) -> StageRepository: ...  # noqa: D102
+    @property
+    def batches(self) -> BatchRepository: ...  # noqa: D102
+    @property
+    def tasks(self) -> TaskRepository: ...  # noqa: D102
+    @property
+    def dead_letters(self) -> DeadLetterRepository: ...  # noqa: D102
+    @property
+    def ingest(self) -> IngestRepository: ...  # noqa: D102
+
+    def now(self) -> datetime:
+        """The database's clock (aware): the only clock that rows and scheduled messages go by."""
+        ...
+
+
+class Database(Protocol):
+    """Where the rows are."""
+
+    def transaction(self) -> AbstractContextManager[UnitOfWork]:
+        """Opens a transaction: committed at the end of the block, rolled back when it raises.
+
+        Raises:
+            DatabaseUnavailableError: PostgreSQL is away, or no connection became free in time.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class SendResult:
+    """What came of sending one Service Bus batch.
+
+    Attributes:
+        success: whether the broker acknowledged all of it; it never takes a part.
+        sent: how many messages were acknowledged: all or 0.
+        error: why not; None on success.
+    """
+
+    success: bool
+    sent: int
+    error: QueueError | None = None
+
+
+class MessageQueue(Protocol):
+    """Where the messages go."""
+
+    def batch_send_messages(self, queue: str, messages: Sequence[OutgoingMessage]) -> SendResult:
+        """Sends up to 100 messages as one batch, all or none; a failure is returned, not raised."""
+        ...
+
+    def ping(self) -> None:
+        """Reaches the broker.
+
+        Raises:
+            QueueError: it cannot be reached, or a queue is missing.
+        """
+        ...

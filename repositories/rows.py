@@ -1,0 +1,42 @@
+"""Runs one query and hands back plain rows."""
+
+from collections.abc import Mapping
+from io import StringIO
+from typing import Any
+
+from psycopg2.extensions import cursor
+
+Row = Mapping[str, Any]
+
+
+class Rows:
+    """A transaction's cursor, reduced to what the repositories need."""
+
+    def __init__(self, cur: cursor) -> None:
+        self._cursor = cur
+
+    def execute(self, query: str, parameters: Mapping[str, Any] | None = None) -> int:
+        """Runs a statement; returns how many rows it touched."""
+        self._cursor.execute(query, parameters)
+        return self._cursor.rowcount
+
+    def all(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
+        """Runs a query; returns its rows."""
+        self._cursor.execute(query, parameters)
+        return [dict(row) for row in self._cursor.fetchall()]
+
+    def first(self, query: str, parameters: Mapping[str, Any] | None = None) -> Row | None:
+        """Runs a query; returns its first row, or None."""
+        rows = self.all(query, parameters)
+        return rows[0] if rows else None
+
+    def one(self, query: str, parameters: Mapping[str, Any] | None = None) -> Row:
+        """Runs a query that always gives a row."""
+        row = self.first(query, parameters)
+        if row is None:
+            raise LookupError(f"no row came back from {query!r}")
+        return row
+
+    def copy(self, query: str, text: StringIO) -> None:
+        """Streams text in PostgreSQL's COPY format into a table."""
+        self._cursor.copy_expert(query, text)

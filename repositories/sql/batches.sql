@@ -1,0 +1,59 @@
+-- The table batches: the outbox. A batch that is pending_queue has rows and may have no messages.
+
+-- name: get
+SELECT
+    batch_id, job_id, stage, batch_index, lane, task_count, open_tasks, failed_tasks, status, send_attempts,
+    last_error, digest, created_at, queued_at, finished_at
+FROM batches
+WHERE batch_id = %(batch_id)s
+
+-- name: page
+SELECT
+    batch_id, job_id, stage, batch_index, lane, task_count, open_tasks, failed_tasks, status, send_attempts,
+    last_error, digest, created_at, queued_at, finished_at
+FROM batches
+WHERE job_id = %(job_id)s AND stage = %(stage)s AND batch_index > %(after_index)s
+ORDER BY batch_index
+LIMIT %(limit)s
+
+-- name: page_of_job
+SELECT
+    batch_id, job_id, stage, batch_index, lane, task_count, open_tasks, failed_tasks, status, send_attempts,
+    last_error, digest, created_at, queued_at, finished_at
+FROM batches
+WHERE job_id = %(job_id)s AND (stage, batch_index) > (%(after_stage)s, %(after_index)s)
+ORDER BY stage, batch_index
+LIMIT %(limit)s
+
+-- name: mark_queued
+-- Nothing changes when a worker's record came first: it has marked the batch by then.
+UPDATE batches SET status = 'queued', queued_at = now(), last_error = NULL
+WHERE batch_id = %(batch_id)s AND status = 'pending_queue'
+
+-- name: begin_resend
+UPDATE batches SET send_attempts = send_attempts + 1
+WHERE batch_id = %(batch_id)s AND status = 'pending_queue'
+
+-- name: record_send_error
+UPDATE batches SET last_error = left(%(error)s, 2000)
+WHERE batch_id = %(batch_id)s AND status = 'pending_queue'
+
+-- name: lock
+-- Batches are always locked in id order, so that two invocations never wait for each other in a ring.
+SELECT batch_id FROM batches WHERE batch_id = ANY(%(batch_ids)s::text[]) ORDER BY batch_id FOR UPDATE
+
+-- name: arrived
+-- A message of the batch has come, so all of it was sent: the broker takes a batch whole or not at all.
+UPDATE batches SET status = 'queued', queued_at = now(), last_error = NULL
+WHERE batch_id = ANY(%(batch_ids)s::text[]) AND status = 'pending_queue'
+
+-- name: apply_outcomes
+UPDATE batches AS b
+SET open_tasks = b.open_tasks - d.completed - d.failed, failed_tasks = b.failed_tasks + d.failed
+FROM unnest(%(batch_ids)s::text[], %(completed)s::integer[], %(failed)s::integer[]) AS d (batch_id, completed, failed)
+WHERE b.batch_id = d.batch_id
+
+-- name: finish_empty
+UPDATE batches SET status = 'finished', finished_at = now()
+WHERE batch_id = ANY(%(batch_ids)s::text[]) AND status = 'queued' AND open_tasks = 0
+RETURNING batch_id

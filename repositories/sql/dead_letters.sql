@@ -1,0 +1,11 @@
+-- The table dead_letters: messages that could not be used, kept for a person to read.
+
+-- name: add
+INSERT INTO dead_letters (queue, reason, description, body, message_id, delivery_count)
+VALUES (%(queue)s, %(reason)s, %(description)s, %(body)s, %(message_id)s, %(delivery_count)s)
+
+-- name: newest
+SELECT queue, reason, description, body, message_id, delivery_count
+FROM dead_letters
+ORDER BY dead_letter_id DESC
+LIMIT %(limit)s

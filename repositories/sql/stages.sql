@@ -1,0 +1,125 @@
+-- The table stages: the hot row of a job, written about once per hundred tasks.
+
+-- name: create
+INSERT INTO stages (job_id, stage, name, max_failed_fraction)
+VALUES (%(job_id)s, %(stage)s, %(name)s, %(max_failed_fraction)s)
+ON CONFLICT (job_id, stage) DO NOTHING
+
+-- name: get
+SELECT
+    job_id, stage, name, status, total_tasks, total_batches, finished_batches, completed_tasks, failed_tasks,
+    cancelled_tasks, max_failed_fraction, result, created_at, finished_at
+FROM stages
+WHERE job_id = %(job_id)s AND stage = %(stage)s
+
+-- name: of_job
+SELECT
+    job_id, stage, name, status, total_tasks, total_batches, finished_batches, completed_tasks, failed_tasks,
+    cancelled_tasks, max_failed_fraction, result, created_at, finished_at
+FROM stages
+WHERE job_id = %(job_id)s
+ORDER BY stage
+
+-- name: counts
+-- Sums over batches, a hundredth of the tasks; only the few live tasks are counted one by one.
+SELECT
+    count(*) AS batches,
+    count(*) FILTER (WHERE status IN ('queued', 'finished')) AS batches_queued,
+    coalesce(sum(task_count), 0) AS tasks,
+    coalesce(sum(task_count) FILTER (WHERE status = 'pending_queue'), 0) AS pending_queue,
+    (
+        SELECT count(*) FROM tasks
+        WHERE parent_job_id = %(job_id)s AND stage = %(stage)s AND status = 'processing'
+    ) AS processing,
+    (
+        SELECT count(*) FROM tasks
+        WHERE parent_job_id = %(job_id)s AND stage = %(stage)s AND status = 'retrying'
+    ) AS retrying,
+    coalesce(sum(task_count - open_tasks - failed_tasks - cancelled_tasks), 0) AS completed,
+    coalesce(sum(failed_tasks), 0) AS failed,
+    coalesce(sum(cancelled_tasks), 0) AS cancelled
+FROM batches
+WHERE job_id = %(job_id)s AND stage = %(stage)s
+
+-- name: acquire_dispatch_lease
+-- Taken when free or expired, renewed when it is ours.
+UPDATE stages
+SET
+    dispatch_lease_id = %(lease_id)s,
+    dispatch_lease_expires_at = now() + make_interval(secs => %(lease_seconds)s)
+WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'dispatching'
+    AND (
+        dispatch_lease_id IS NULL OR dispatch_lease_id = %(lease_id)s OR dispatch_lease_expires_at <= now()
+    )
+
+-- name: dispatch_lease_expires_at
+SELECT dispatch_lease_expires_at
+FROM stages
+WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'dispatching'
+
+-- name: release_dispatch_lease
+UPDATE stages SET dispatch_lease_id = NULL, dispatch_lease_expires_at = NULL
+WHERE job_id = %(job_id)s AND stage = %(stage)s AND dispatch_lease_id = %(lease_id)s
+
+-- name: finish_dispatch
+-- Totals become final; whoever finishes the last batch from now on can see that it was the last.
+UPDATE stages
+SET
+    status = 'running', total_tasks = %(total_tasks)s, total_batches = %(total_batches)s,
+    dispatch_lease_id = NULL, dispatch_lease_expires_at = NULL
+WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'dispatching' AND dispatch_lease_id = %(lease_id)s
+
+-- name: add_finished_batches
+-- One write of the stage row for all batches that one invocation finished.
+WITH done AS (
+    SELECT
+        job_id, stage, count(*) AS batches, sum(task_count - failed_tasks - cancelled_tasks) AS completed,
+        sum(failed_tasks) AS failed, sum(cancelled_tasks) AS cancelled
+    FROM batches
+    WHERE batch_id = ANY(%(batch_ids)s::text[])
+    GROUP BY job_id, stage
+), locked AS (
+    SELECT s.job_id, s.stage
+    FROM stages AS s
+    JOIN done USING (job_id, stage)
+    ORDER BY s.job_id, s.stage
+    FOR UPDATE OF s
+)
+UPDATE stages AS s
+SET
+    finished_batches = s.finished_batches + done.batches,
+    completed_tasks = s.completed_tasks + done.completed,
+    failed_tasks = s.failed_tasks + done.failed,
+    cancelled_tasks = s.cancelled_tasks + done.cancelled
+FROM done
+JOIN locked USING (job_id, stage)
+WHERE s.job_id = done.job_id AND s.stage = done.stage
+RETURNING s.job_id, s.stage
+
+-- name: finish_if_complete
+-- Whoever completes the stage ends it: once, because of the status that is expected.
+UPDATE stages
+SET
+    status = CASE
+        WHEN failed_tasks > max_failed_fraction * total_tasks THEN 'failed'::stage_status
+        ELSE 'finished'::stage_status
+    END,
+    finished_at = now()
+WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'running' AND finished_batches = total_batches
+
+-- name: record_result
+UPDATE stages SET result = %(result)s::jsonb
+WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'finished'
+
+-- name: fail
+UPDATE stages
+SET status = 'failed', finished_at = now(), dispatch_lease_id = NULL, dispatch_lease_expires_at = NULL
+WHERE job_id = %(job_id)s AND stage = %(stage)s AND status IN ('dispatching', 'running')
+
+-- name: ended_but_not_advanced
+-- Asked when messages of ended tasks come again: did their stage's own message get lost?
+SELECT s.job_id, s.stage
+FROM unnest(%(job_ids)s::text[], %(stages)s::smallint[]) AS asked (job_id, stage)
+JOIN stages AS s USING (job_id, stage)
+JOIN jobs AS j USING (job_id, stage)
+WHERE j.status = 'processing' AND s.status IN ('finished', 'failed')
