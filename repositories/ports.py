@@ -170,8 +170,8 @@ class TaskRepository(Protocol):
         """Why tasks were not claimed; tasks without a row are not returned."""
         ...
 
-    def renew_leases(self, task_ids: Sequence[str], lease_id: str, lease_seconds: float) -> int:
-        """Extends the leases that are still held; returns how many."""
+    def renew_leases(self, task_ids: Sequence[str], lease_id: str, lease_seconds: float) -> set[str]:
+        """Extends the leases that are still held; returns these tasks."""
         ...
 
     def record(self, lease_id: str, outcomes: Sequence[TaskOutcome]) -> list[RecordedTask]:

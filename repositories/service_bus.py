@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+from azure.core.credentials import TokenCredential
 from azure.servicebus import ServiceBusClient, ServiceBusMessageBatch, ServiceBusSender
 from azure.servicebus.amqp import AmqpAnnotatedMessage
 from azure.servicebus.exceptions import (
@@ -149,3 +150,13 @@ def _translate(queue: str, exc: Exception) -> QueueError:
 def _close(client: ServiceBusClient) -> None:
     with suppress(ServiceBusError, ValueError, OSError):
         client.close()
+
+
+def by_connection_string(connection_string: str, queues: Sequence[str]) -> ServiceBusRepository:
+    """A repository on the namespace of a connection string."""
+    return ServiceBusRepository(lambda: ServiceBusClient.from_connection_string(connection_string), queues)
+
+
+def by_identity(namespace: str, credential: TokenCredential, queues: Sequence[str]) -> ServiceBusRepository:
+    """A repository on a fully qualified namespace, reached with an identity."""
+    return ServiceBusRepository(lambda: ServiceBusClient(namespace, credential), queues)

@@ -54,10 +54,10 @@ class PostgresTaskRepository:
         rows = self._rows.all(_QUERIES["unclaimed"], {"task_ids": list(task_ids)})
         return [UnclaimedTask(row["task_id"], TaskStatus(row["status"]), row["due_at"]) for row in rows]
 
-    def renew_leases(self, task_ids: Sequence[str], lease_id: str, lease_seconds: float) -> int:
-        """Extends the leases that are still held; returns how many."""
+    def renew_leases(self, task_ids: Sequence[str], lease_id: str, lease_seconds: float) -> set[str]:
+        """Extends the leases that are still held; returns these tasks."""
         values = {"task_ids": list(task_ids), "lease_id": lease_id, "lease_seconds": lease_seconds}
-        return self._rows.execute(_QUERIES["renew_leases"], values)
+        return {row["task_id"] for row in self._rows.all(_QUERIES["renew_leases"], values)}
 
     def record(self, lease_id: str, outcomes: Sequence[TaskOutcome]) -> list[RecordedTask]:
         """Writes the outcomes of those tasks whose lease is still this one."""

@@ -92,6 +92,7 @@ WITH held AS (
 UPDATE tasks SET lease_expires_at = now() + make_interval(secs => %(lease_seconds)s)
 FROM held
 WHERE tasks.task_id = held.task_id
+RETURNING tasks.task_id
 
 -- name: record
 -- The fence: a worker whose lease was taken over finds no row here and changes nothing.

@@ -1,0 +1,48 @@
+"""Whether the app can do its work: database, migrations, broker."""
+
+import logging
+from collections.abc import Callable
+
+import azure.functions as func
+
+from api import views
+from bootstrap import app
+from core.errors import LockstepError
+
+logger = logging.getLogger(__name__)
+
+blueprint = func.Blueprint()
+
+
+@blueprint.function_name("health")
+@blueprint.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger passes it
+    """200 when all parts answer, 503 with the part that does not."""
+    checks = {"database": _check(_database), "migrations": _check(_migrations), "broker": _check(_broker)}
+    healthy = all(outcome == "ok" for outcome in checks.values())
+    return views.json_response({"healthy": healthy, "checks": checks}, 200 if healthy else 503)
+
+
+def _check(probe: Callable[[], str]) -> str:
+    try:
+        return probe()
+    except LockstepError as exc:
+        logger.warning("health check failed: %s", exc)
+        # The class says which part is away; the text may hold host names.
+        return type(exc).__name__
+
+
+def _database() -> str:
+    with app().database.transaction() as work:
+        work.now()
+    return "ok"
+
+
+def _migrations() -> str:
+    pending = app().pending_migrations()
+    return f"pending: {', '.join(pending)}" if pending else "ok"
+
+
+def _broker() -> str:
+    app().queue.ping()
+    return "ok"

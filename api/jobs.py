@@ -1,0 +1,60 @@
+"""HTTP routes of jobs: submit, watch, list."""
+
+import azure.functions as func
+
+from api import requests, views
+from api.problems import answers_problems
+from bootstrap import app
+
+blueprint = func.Blueprint()
+
+_POLL_SECONDS = "2"
+
+
+@blueprint.function_name("submit_job")
+@blueprint.route(route="jobs/{job_type}", methods=["POST"])
+@answers_problems
+def submit_job(req: func.HttpRequest) -> func.HttpResponse:
+    """Accepts a job: 202 once its row is durable and its message is sent."""
+    parameters = requests.json_object(req, app().settings.max_request_bytes)
+    submission = app().submitter.submit(
+        req.route_params.get("job_type", ""), parameters, req.headers.get("Idempotency-Key")
+    )
+    status_url = f"{req.url.split('/jobs/')[0]}/jobs/{submission.job_id}"
+    body = {
+        "job_id": submission.job_id,
+        "status": submission.status,
+        "created": submission.created,
+        "status_url": status_url,
+    }
+    return views.json_response(body, 202, {"Location": status_url, "Retry-After": _POLL_SECONDS})
+
+
+@blueprint.function_name("get_job")
+@blueprint.route(route="jobs/{job_id}", methods=["GET"])
+@answers_problems
+def get_job(req: func.HttpRequest) -> func.HttpResponse:
+    """Where a job stands: status, counts per stage, progress, rate, ETA, result or error."""
+    return views.json_response(views.job(app().status.job(requests.job_id(req))))
+
+
+@blueprint.function_name("list_batches")
+@blueprint.route(route="jobs/{job_id}/batches", methods=["GET"])
+@answers_problems
+def list_batches(req: func.HttpRequest) -> func.HttpResponse:
+    """A job's aligned batches, page by page: `?after={next}&limit=`."""
+    limit = requests.limit(req)
+    batches = app().status.batches(requests.job_id(req), requests.after_batch(req), limit)
+    cursor = f"{batches[-1].stage}-{batches[-1].batch_index}" if len(batches) == limit else None
+    return views.json_response({"batches": [views.batch(each) for each in batches], "next": cursor})
+
+
+@blueprint.function_name("list_tasks")
+@blueprint.route(route="jobs/{job_id}/tasks", methods=["GET"])
+@answers_problems
+def list_tasks(req: func.HttpRequest) -> func.HttpResponse:
+    """A job's tasks, page by page: `?status=&after={next}&limit=`."""
+    limit = requests.limit(req)
+    tasks = app().status.tasks(requests.job_id(req), requests.task_status(req), requests.after_task(req), limit)
+    cursor = tasks[-1].task_id if len(tasks) == limit else None
+    return views.json_response({"tasks": [views.task(each) for each in tasks], "next": cursor})

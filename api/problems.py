@@ -1,0 +1,71 @@
+"""Errors as RFC 9457 problem documents."""
+
+import functools
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import azure.functions as func
+
+from core.errors import (
+    IdempotencyConflictError,
+    InvalidInputError,
+    JobNotFoundError,
+    LockstepError,
+    PayloadTooLargeError,
+    UnknownJobTypeError,
+)
+
+logger = logging.getLogger(__name__)
+
+HttpFunction = Callable[[func.HttpRequest], func.HttpResponse]
+
+_RETRY_AFTER_SECONDS = "5"
+
+
+def problem(status: int, title: str, detail: str, **extensions: Any) -> func.HttpResponse:
+    """A problem document; extensions are further members of it."""
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **extensions}
+    headers = {"Retry-After": _RETRY_AFTER_SECONDS} if status == 503 else None  # noqa: PLR2004
+    return func.HttpResponse(json.dumps(body), status_code=status, mimetype="application/problem+json", headers=headers)
+
+
+def answers_problems(function: HttpFunction) -> HttpFunction:
+    """Turns the errors that a function raises into problem documents; a bug is a 500 without details."""
+
+    @functools.wraps(function)
+    def answer(req: func.HttpRequest) -> func.HttpResponse:
+        try:
+            return function(req)
+        except LockstepError as exc:
+            return _from_error(exc)
+        except Exception:
+            logger.exception("%s %s failed", req.method, function.__name__)
+            return problem(500, "Internal error", "Something went wrong on our side; the logs say what.")
+
+    return answer
+
+
+def _from_error(exc: LockstepError) -> func.HttpResponse:
+    match exc:
+        case PayloadTooLargeError():
+            return problem(413, "Payload too large", str(exc), limit_bytes=exc.limit_bytes)
+        case InvalidInputError():
+            errors = [{"field": error.field, "message": error.message} for error in exc.errors]
+            return problem(400, "Invalid input", str(exc), errors=errors)
+        case UnknownJobTypeError():
+            return problem(404, "Unknown job type", str(exc), known_job_types=exc.known)
+        case JobNotFoundError():
+            return problem(404, "No such job", str(exc), job_id=exc.job_id)
+        case IdempotencyConflictError():
+            return problem(409, "Idempotency key in use", str(exc), job_id=exc.job_id)
+        case _:
+            return _our_fault(exc)
+
+
+def _our_fault(exc: LockstepError) -> func.HttpResponse:
+    logger.error("a request failed: %s", exc, exc_info=exc)
+    if exc.retryable:
+        return problem(503, "Temporarily unavailable", "The database or the broker is away; please try again.")
+    return problem(500, "Internal error", "Something went wrong on our side; the logs say what.")

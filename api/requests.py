@@ -1,0 +1,114 @@
+"""Reads what a request brings."""
+
+import json
+import re
+from typing import Any
+
+import azure.functions as func
+
+from core.errors import FieldError, InvalidInputError, JobNotFoundError, MessageFormatError, PayloadTooLargeError
+from core.ids import parse_task_id
+from core.statuses import TaskStatus
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1_000
+
+_JOB_ID = re.compile("[0-9a-f]{32}", re.ASCII)
+_BATCH_CURSOR = re.compile("([0-9]{1,2})-([0-9]{1,9})", re.ASCII)
+
+
+def json_object(req: func.HttpRequest, max_bytes: int) -> dict[str, Any]:
+    """The body as a JSON object; an empty body is an empty object.
+
+    Raises:
+        PayloadTooLargeError: the body is over `max_bytes`.
+        InvalidInputError: it is no JSON object.
+    """
+    body = req.get_body()
+    if len(body) > max_bytes:
+        raise PayloadTooLargeError("the request body", len(body), max_bytes)
+    try:
+        value = json.loads(body or b"{}")
+    except (ValueError, RecursionError) as exc:
+        raise InvalidInputError(f"the body is not JSON: {exc}") from exc
+    if not isinstance(value, dict):
+        raise InvalidInputError(f"the body must be a JSON object, not {_json_type(value)}")
+    return value
+
+
+def job_id(req: func.HttpRequest) -> str:
+    """The job id of the route.
+
+    Raises:
+        JobNotFoundError: no job can have such an id.
+    """
+    value = str(req.route_params.get("job_id", ""))
+    if not _JOB_ID.fullmatch(value):
+        raise JobNotFoundError(value)
+    return value
+
+
+def limit(req: func.HttpRequest) -> int:
+    """The page size of the query, 1 to `MAX_LIMIT`.
+
+    Raises:
+        InvalidInputError: it is no such number.
+    """
+    text = req.params.get("limit", str(DEFAULT_LIMIT))
+    if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_LIMIT)) and 1 <= int(text) <= MAX_LIMIT:
+        return int(text)
+    raise _field_error("limit", f"must be a whole number from 1 to {MAX_LIMIT}")
+
+
+def task_status(req: func.HttpRequest) -> TaskStatus | None:
+    """The task status of the query, or None for any.
+
+    Raises:
+        InvalidInputError: there is no such status.
+    """
+    text = req.params.get("status")
+    if not text:
+        return None
+    try:
+        return TaskStatus(text)
+    except ValueError as exc:
+        raise _field_error("status", f"must be one of {', '.join(TaskStatus)}") from exc
+
+
+def after_task(req: func.HttpRequest) -> str:
+    """The task id to read on from, or "" for the start.
+
+    Raises:
+        InvalidInputError: it is no task id.
+    """
+    text = str(req.params.get("after", ""))
+    if text:
+        try:
+            parse_task_id(text)
+        except MessageFormatError as exc:
+            raise _field_error("after", str(exc)) from exc
+    return text
+
+
+def after_batch(req: func.HttpRequest) -> tuple[int, int]:
+    """The (stage, batch_index) to read on from, written `{stage}-{batch_index}`; (0, 0) for the start.
+
+    Raises:
+        InvalidInputError: it is not written like that.
+    """
+    text = req.params.get("after")
+    if not text:
+        return (0, 0)
+    match = _BATCH_CURSOR.fullmatch(text)
+    if match is None:
+        raise _field_error("after", "must be {stage}-{batch_index}, as `next` of the page before gives it")
+    return int(match[1]), int(match[2])
+
+
+def _field_error(field: str, message: str) -> InvalidInputError:
+    return InvalidInputError(f"{field} {message}", [FieldError(field, message)])
+
+
+def _json_type(value: object) -> str:
+    names = {list: "an array", str: "a string", int: "a number", float: "a number", bool: "a boolean"}
+    return names.get(type(value), "null")

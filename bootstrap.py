@@ -1,0 +1,124 @@
+"""The composition root: everything is built here, once per process, at the first use."""
+
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from azure.identity import DefaultAzureCredential
+
+from controllers.base import JobController
+from controllers.registry import CONTROLLERS, Registry
+from controllers.services import Services
+from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
+from engine.advance import Advancer
+from engine.contexts import Contexts
+from engine.endings import JobEndings
+from engine.handlers import HandlerRunner
+from engine.limits import Limits
+from engine.stage_dispatch import StageDispatcher
+from engine.stages import StageEngine
+from engine.status import StatusReader
+from engine.submit import Submitter
+from engine.worker import Worker
+from repositories import migrations, service_bus
+from repositories.pool import ConnectionPool
+from repositories.ports import Database, MessageQueue
+from repositories.postgres import PostgresDatabase
+from settings import Settings
+
+
+@dataclass(frozen=True)
+class App:
+    """The built application: what the triggers and the API call."""
+
+    settings: Settings
+    registry: Registry
+    database: Database
+    queue: MessageQueue
+    submitter: Submitter
+    stages: StageEngine
+    worker: Worker
+    status: StatusReader
+    pending_migrations: Callable[[], list[str]]
+    close: Callable[[], None]
+
+
+def build(settings: Settings, controllers: Iterable[type[JobController[Any]]] = CONTROLLERS) -> App:
+    """Builds the application on PostgreSQL and Service Bus, and brings the schema up to date.
+
+    Raises:
+        DatabaseUnavailableError: PostgreSQL is away.
+        ConfigurationError: the job types contradict each other.
+    """
+    registry = Registry(controllers)
+    database = PostgresDatabase(ConnectionPool(settings.database_url, settings.database_pool_size))
+    migrations.apply(database, settings.database_url)
+    queue = _service_bus(settings)
+    executor = ThreadPoolExecutor(settings.worker_threads, thread_name_prefix="handler")
+
+    def close() -> None:
+        executor.shutdown()
+        queue.close()
+        database.close()
+
+    return _wire(settings, registry, database, queue, executor, close)
+
+
+def _wire(
+    settings: Settings,
+    registry: Registry,
+    database: PostgresDatabase,
+    queue: MessageQueue,
+    executor: ThreadPoolExecutor,
+    close: Callable[[], None],
+) -> App:
+    limits = Limits(
+        dispatch_parallel=settings.dispatch_parallel,
+        dispatch_slice_seconds=settings.dispatch_slice_seconds,
+        lease_seconds=settings.lease_seconds,
+        max_result_bytes=settings.max_result_bytes,
+    )
+    services = Services(settings.data_dir, settings.allowed_source_hosts, database)
+    contexts = Contexts(database, services)
+    endings = JobEndings(database)
+    dispatcher = StageDispatcher(database, queue, contexts, limits)
+    advancer = Advancer(database, queue, contexts, endings, limits)
+    handlers = HandlerRunner(registry.task_type, services, limits.max_result_bytes)
+    return App(
+        settings=settings,
+        registry=registry,
+        database=database,
+        queue=queue,
+        submitter=Submitter(database, queue, registry),
+        stages=StageEngine(database, queue, registry, dispatcher, advancer, endings),
+        worker=Worker(database, queue, handlers, executor, limits),
+        status=StatusReader(database),
+        pending_migrations=lambda: migrations.pending(database),
+        close=close,
+    )
+
+
+def _service_bus(settings: Settings) -> service_bus.ServiceBusRepository:
+    queues = (JOBS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE)
+    if settings.service_bus_connection is not None:
+        return service_bus.by_connection_string(settings.service_bus_connection, queues)
+    assert settings.service_bus_namespace is not None, "Settings sees to it that one of the two is set"
+    return service_bus.by_identity(settings.service_bus_namespace, DefaultAzureCredential(), queues)
+
+
+class _Once:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._app: App | None = None
+
+    def get(self) -> App:
+        with self._lock:
+            if self._app is None:
+                self._app = build(Settings.from_environment())
+            return self._app
+
+
+app = _Once().get
+"""The application of this process; built by the first caller, who gets the error if that fails."""

@@ -1,0 +1,88 @@
+"""One advance message: aggregate an ended stage, then start the next or end the job."""
+
+import logging
+from typing import Any
+
+from controllers.base import JobController
+from core import json_text
+from core.errors import InvalidInputError, JobFailure
+from core.messages import JobAction, JobMessage
+from core.models import Job, Stage
+from core.statuses import StageStatus
+from engine.contexts import Contexts
+from engine.endings import JobEndings
+from engine.limits import Limits
+from engine.sending import send_job_message
+from repositories.ports import Database, MessageQueue
+
+logger = logging.getLogger(__name__)
+
+
+class StageFailedError(JobFailure):
+    """More tasks of a stage failed than it tolerates."""
+
+
+class AggregateError(JobFailure):
+    """An aggregated result cannot be stored: it is not JSON, or it is over the size limit."""
+
+
+class Advancer:
+    """Moves jobs past their ended stages.
+
+    Args:
+        database: the rows.
+        queue: where the next stage's message goes.
+        contexts: builds what controllers are told.
+        endings: ends jobs.
+        limits: the size limit of aggregated results.
+    """
+
+    def __init__(
+        self, database: Database, queue: MessageQueue, contexts: Contexts, endings: JobEndings, limits: Limits
+    ) -> None:
+        self._database = database
+        self._queue = queue
+        self._contexts = contexts
+        self._endings = endings
+        self._limits = limits
+
+    def advance(self, job: Job, stage: Stage, controller: JobController[Any]) -> None:
+        """Aggregates the ended stage that the job stands at, and moves on.
+
+        Raises:
+            JobFailure: the stage failed, or its result cannot be stored.
+            LockstepError: infrastructure failed; the message shall be delivered again.
+        """
+        if stage.status == StageStatus.FAILED:
+            raise StageFailedError(
+                f"{stage.failed_tasks:,} of {stage.total_tasks:,} tasks of stage {stage.stage} ({stage.name}) failed; "
+                f"it tolerates a fraction of {stage.max_failed_fraction:g}"
+            )
+        job_context = self._contexts.job(job, controller)
+        stage_context = self._contexts.stage(job, controller, stage.stage)
+        results = self._contexts.results(job.job_id, stage.stage)
+        stage_result = controller.aggregate_stage_results(job_context, stage_context, results)
+        encoded = self._encode(stage_result, f"the result of stage {stage.stage}")
+        if stage.stage < job.total_stages:
+            self._start_next(job, stage, controller, encoded)
+            return
+        with self._database.transaction() as work:
+            earlier = [each.result for each in work.stages.of_job(job.job_id) if each.stage < stage.stage]
+        job_result = controller.aggregate_job_results(job_context, [*earlier, stage_result])
+        self._endings.complete(job.job_id, stage.stage, encoded, self._encode(job_result, "the job's result"))
+
+    def _start_next(self, job: Job, stage: Stage, controller: JobController[Any], stage_result: str) -> None:
+        following = stage.stage + 1
+        spec = controller.stages[following - 1]
+        with self._database.transaction() as work:
+            if work.jobs.advance(job.job_id, from_stage=stage.stage):
+                work.stages.record_result(job.job_id, stage.stage, stage_result)
+                work.stages.create(job.job_id, following, spec.name, spec.max_failed_fraction)
+        logger.info("job %s goes on to stage %d (%s)", job.job_id, following, spec.name)
+        send_job_message(self._queue, JobMessage(job.job_id, following, JobAction.DISPATCH))
+
+    def _encode(self, value: Any, what: str) -> str:
+        try:
+            return json_text.encode(value, what=what, max_bytes=self._limits.max_aggregate_bytes)
+        except InvalidInputError as exc:
+            raise AggregateError(str(exc)) from exc

@@ -1,0 +1,172 @@
+"""Dispatches the tasks of a stage: N batches in flight, bounded memory, resumable at any point."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+from core.definitions import AlignedBatch
+from core.errors import LockstepError, NonDeterministicStageError
+from core.models import Batch, StageKey
+from core.statuses import BatchStatus
+from engine.limits import Limits
+from engine.lockstep import Lockstep
+from repositories.ports import Database
+
+logger = logging.getLogger(__name__)
+
+_PAGE = 500
+
+
+class SliceEnded(LockstepError):  # noqa: N818 - a signal, not a malfunction
+    """The dispatch has used up its slice of time; a continuation message goes on."""
+
+
+class DispatchLeaseLostError(LockstepError):
+    """Another dispatcher has taken the stage over, or the stage has ended."""
+
+
+class StageQueue:
+    """Takes the batches of one stage; implements `controllers.base.BatchQueue`.
+
+    Batches that an earlier dispatch queued are skipped, those it left pending are sent again. Up to
+    `dispatch_parallel` batches are worked on at once and as many more wait: memory is bounded by that,
+    not by the stage.
+
+    Args:
+        database: where the rows of an earlier dispatch are found.
+        lockstep: the protocols.
+        limits: parallelism and times.
+        stage: the stage.
+        lease_id: this dispatcher's lease, held on entry.
+    """
+
+    def __init__(self, database: Database, lockstep: Lockstep, limits: Limits, stage: StageKey, lease_id: str) -> None:
+        self.total_tasks = 0
+        self.total_batches = 0
+        self.unsent_batches = 0
+        self._database = database
+        self._lockstep = lockstep
+        self._limits = limits
+        self._stage = stage
+        self._lease_id = lease_id
+        self._earlier = _EarlierBatches(database, stage)
+        self._slice_ends = time.monotonic() + limits.dispatch_slice_seconds
+        self._renew_at = time.monotonic() + limits.lease_seconds / 3
+        self._executor: ThreadPoolExecutor | None = None
+        self._in_flight: deque[Future[bool]] = deque()
+
+    @contextmanager
+    def open(self) -> Iterator["StageQueue"]:
+        """Runs the threads for the length of a block and waits for all batches at its end.
+
+        Raises:
+            NonDeterministicStageError: an earlier dispatch queued batches that this one did not yield.
+            LockstepError: of a batch in flight.
+        """
+        with ThreadPoolExecutor(self._limits.dispatch_parallel, thread_name_prefix="dispatch") as self._executor:
+            try:
+                yield self
+                self._drain(down_to=0)
+            except BaseException:
+                for future in self._in_flight:
+                    future.cancel()
+                raise
+        self._earlier.expect_no_more()
+
+    def put_two_phase(self, batch: AlignedBatch) -> None:
+        """Queues a batch by the two-phase protocol, or skips it."""
+        self._put(batch, self._lockstep.two_phase)
+
+    def put_atomic(self, batch: AlignedBatch) -> None:
+        """Queues a batch by the atomic protocol, or skips it."""
+        self._put(batch, self._atomic)
+
+    def _atomic(self, batch: AlignedBatch) -> bool:
+        self._lockstep.atomic(batch)
+        return True
+
+    def _put(self, batch: AlignedBatch, protocol: Callable[[AlignedBatch], bool]) -> None:
+        self._keep_time()
+        earlier = self._earlier.find(batch.batch_index)
+        if earlier is None:
+            self._start(protocol, batch)
+        elif earlier.digest != batch.digest:
+            raise NonDeterministicStageError(
+                f"batch {batch.batch_id} was queued with other tasks than create_stage_tasks yields now; "
+                "it must yield the same tasks whenever it is called for the same job and stage"
+            )
+        elif earlier.status == BatchStatus.PENDING_QUEUE:
+            self._start(self._lockstep.resend, batch)
+        self.total_tasks += batch.task_count
+        self.total_batches += 1
+
+    def _start(self, protocol: Callable[[AlignedBatch], bool], batch: AlignedBatch) -> None:
+        assert self._executor is not None, "put outside open()"
+        self._in_flight.append(self._executor.submit(protocol, batch))
+        self._drain(down_to=2 * self._limits.dispatch_parallel)
+
+    def _drain(self, down_to: int) -> None:
+        while len(self._in_flight) > down_to:
+            if not self._in_flight.popleft().result():
+                self.unsent_batches += 1
+
+    def _keep_time(self) -> None:
+        now = time.monotonic()
+        if now >= self._slice_ends:
+            raise SliceEnded(f"stage {self._stage.stage} of job {self._stage.job_id} goes on in another slice")
+        if now >= self._renew_at:
+            self._renew_at = now + self._limits.lease_seconds / 3
+            with self._database.transaction() as work:
+                if not work.stages.acquire_dispatch_lease(
+                    self._stage.job_id, self._stage.stage, self._lease_id, self._limits.lease_seconds
+                ):
+                    raise DispatchLeaseLostError(
+                        f"stage {self._stage.stage} of job {self._stage.job_id} was taken over"
+                    )
+
+
+class _EarlierBatches:
+    """The batches that earlier dispatches of a stage have written, read page by page in index order."""
+
+    def __init__(self, database: Database, stage: StageKey) -> None:
+        self._database = database
+        self._stage = stage
+        self._page: deque[Batch] = deque()
+        self._last_index = -1
+        self._exhausted = False
+
+    def find(self, batch_index: int) -> Batch | None:
+        """The batch with this index, or None; to be called with rising indexes."""
+        while True:
+            if not self._page and not self._exhausted:
+                self._fetch()
+            if not self._page or self._page[0].batch_index > batch_index:
+                return None
+            batch = self._page.popleft()
+            if batch.batch_index == batch_index:
+                return batch
+
+    def expect_no_more(self) -> None:
+        """Checks that the replay came as far as the dispatch that it replays.
+
+        Raises:
+            NonDeterministicStageError: it did not.
+        """
+        if not self._page and not self._exhausted:
+            self._fetch()
+        if self._page:
+            raise NonDeterministicStageError(
+                f"batch {self._page[0].batch_id} was queued before, but create_stage_tasks yields no such batch now; "
+                "it must yield the same tasks whenever it is called for the same job and stage"
+            )
+
+    def _fetch(self) -> None:
+        with self._database.transaction() as work:
+            page = work.batches.page(self._stage.job_id, self._stage.stage, self._last_index, _PAGE)
+        self._page.extend(page)
+        self._exhausted = len(page) < _PAGE
+        if page:
+            self._last_index = page[-1].batch_index

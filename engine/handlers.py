@@ -1,0 +1,70 @@
+"""Runs one claimed task's handler and turns whatever happens into an outcome."""
+
+import logging
+import random
+from collections.abc import Callable
+
+from controllers.base import TaskType
+from controllers.context import TaskContext
+from controllers.services import Services
+from core import json_text
+from core.errors import InvalidInputError, PermanentTaskError, TaskResultError
+from core.models import ClaimedTask, TaskOutcome
+from core.statuses import TaskStatus
+from engine.failures import describe, describe_plainly
+
+logger = logging.getLogger(__name__)
+
+
+class HandlerRunner:
+    """Runs handlers; safe to use from several threads.
+
+    Args:
+        task_type: looks a task type up by name.
+        services: lent to handlers.
+        max_result_bytes: the most that a result may have as JSON.
+    """
+
+    def __init__(self, task_type: Callable[[str], TaskType | None], services: Services, max_result_bytes: int) -> None:
+        self._task_type = task_type
+        self._services = services
+        self._max_result_bytes = max_result_bytes
+
+    def run(self, task: ClaimedTask, is_cancelled: Callable[[], bool]) -> TaskOutcome:
+        """Runs a task once; its own failure is an outcome, never an exception."""
+        declared = self._task_type(task.task_type)
+        if declared is None:
+            error = PermanentTaskError(f"no handler is registered for task type {task.task_type!r}")
+            return TaskOutcome(task.task_id, TaskStatus.FAILED, error=json_text.encode(describe_plainly(error)))
+        context = TaskContext(
+            task.job_id,
+            task.task_id,
+            task.batch_id,
+            task.stage,
+            task.task_index,
+            task.attempt,
+            self._services,
+            is_cancelled,
+        )
+        try:
+            result = self._encode(declared.handler(context, task.parameters))
+        except Exception as exc:  # noqa: BLE001 - a handler may raise anything; all of it is the task's
+            return _failed(task, declared, exc)
+        return TaskOutcome(task.task_id, TaskStatus.COMPLETED, result=result)
+
+    def _encode(self, result: object) -> str:
+        try:
+            return json_text.encode(result, what="the result", max_bytes=self._max_result_bytes)
+        except InvalidInputError as exc:
+            raise TaskResultError(str(exc)) from exc
+
+
+def _failed(task: ClaimedTask, declared: TaskType, exc: Exception) -> TaskOutcome:
+    policy = declared.policy
+    error = json_text.encode(describe(exc))
+    if isinstance(exc, PermanentTaskError) or task.attempt >= policy.max_attempts:
+        logger.warning("task %s failed in attempt %d: %s", task.task_id, task.attempt, type(exc).__name__)
+        return TaskOutcome(task.task_id, TaskStatus.FAILED, error=error)
+    delay = policy.backoff.delay_seconds(task.attempt, random.random())  # noqa: S311 - jitter, not a secret
+    logger.info("task %s is tried again in %.1f s: %s", task.task_id, delay, type(exc).__name__)
+    return TaskOutcome(task.task_id, TaskStatus.RETRYING, error=error, retry_delay_seconds=delay)

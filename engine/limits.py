@@ -1,0 +1,22 @@
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The engine's sizes and times.
+
+    Attributes:
+        dispatch_parallel: batches of a stage in flight at once.
+        dispatch_slice_seconds: after this long a dispatch hands over to a continuation message, well
+            inside the shortest function timeout of a plan (5 minutes on Consumption by default).
+        lease_seconds: how long a worker or a dispatcher may be silent before another takes over. A
+            little less than a message lock (60 s), so that a redelivered message finds it expired.
+        max_result_bytes: the most that a task's result may have as JSON.
+        max_aggregate_bytes: the most that a stage's or a job's result may have as JSON.
+    """
+
+    dispatch_parallel: int = 4
+    dispatch_slice_seconds: float = 120.0
+    lease_seconds: float = 50.0
+    max_result_bytes: int = 64 * 1024
+    max_aggregate_bytes: int = 1024 * 1024

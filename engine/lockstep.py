@@ -1,0 +1,86 @@
+"""The two protocols that keep one aligned batch's rows and messages in lockstep (design section 5)."""
+
+import logging
+
+from core.definitions import AlignedBatch
+from core.errors import DispatchInterruptedError
+from core.messages import OutgoingMessage, TaskMessage
+from core.statuses import BatchStatus
+from repositories.ports import Database, MessageQueue, SendResult
+
+logger = logging.getLogger(__name__)
+
+
+class Lockstep:
+    """Queues single batches; safe to use from several threads.
+
+    Args:
+        database: where the rows go.
+        queue: where the messages go.
+    """
+
+    def __init__(self, database: Database, queue: MessageQueue) -> None:
+        self._database = database
+        self._queue = queue
+
+    def two_phase(self, batch: AlignedBatch) -> bool:
+        """Rows as pending_queue, then messages, then rows as queued.
+
+        A crash between any two steps leaves a batch that `resend` finishes: the claim decides who runs
+        a task, so a second message does no harm.
+
+        Returns:
+            False when the broker did not take the batch: it stays pending, with the reason on its row.
+
+        Raises:
+            DatabaseError: the rows are all there or none is.
+        """
+        with self._database.transaction() as work:
+            work.tasks.batch_create_tasks(batch, BatchStatus.PENDING_QUEUE)
+        return self._send_and_mark(batch, batch.messages())
+
+    def resend(self, batch: AlignedBatch) -> bool:
+        """Finishes a batch whose rows an earlier dispatch wrote as pending_queue.
+
+        Returns:
+            False when the broker did not take it.
+
+        Raises:
+            DatabaseError: the batch stays pending.
+        """
+        with self._database.transaction() as work:
+            sends = work.batches.begin_resend(batch.batch_id)
+        return self._send_and_mark(batch, batch.messages(sends))
+
+    def atomic(self, batch: AlignedBatch) -> None:
+        """Rows as queued and messages inside one transaction: one round trip fewer.
+
+        When the commit fails after the send, messages exist without rows. A worker that meets one waits
+        for the row for a while and then records a dead letter; the batch is dispatched again.
+
+        Raises:
+            DispatchInterruptedError: the broker did not take the batch; its rows were rolled back.
+            DatabaseError: the rows were rolled back.
+        """
+        with self._database.transaction() as work:
+            if not work.tasks.batch_create_tasks(batch, BatchStatus.QUEUED):
+                return  # another dispatcher of this stage was faster
+            result = self._send(batch, batch.messages())
+            if not result.success:
+                raise DispatchInterruptedError(f"batch {batch.batch_id} was rolled back: {result.error}")
+
+    def _send_and_mark(self, batch: AlignedBatch, messages: list[TaskMessage]) -> bool:
+        result = self._send(batch, messages)
+        with self._database.transaction() as work:
+            if result.success:
+                work.batches.mark_queued(batch.batch_id)
+            else:
+                work.batches.record_send_error(batch.batch_id, str(result.error))
+        return result.success
+
+    def _send(self, batch: AlignedBatch, messages: list[TaskMessage]) -> SendResult:
+        outgoing: list[OutgoingMessage] = [message.outgoing() for message in messages]
+        result = self._queue.batch_send_messages(batch.lane.queue, outgoing)
+        if not result.success:
+            logger.warning("batch %s was not sent: %s", batch.batch_id, result.error)
+        return result

@@ -1,0 +1,117 @@
+"""One dispatch message: take the stage's dispatch lease, queue what is not queued yet, close the stage."""
+
+import logging
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+from controllers.base import JobController
+from core.lanes import JOBS_QUEUE
+from core.messages import JobAction, JobMessage
+from core.models import Job, StageKey
+from engine.contexts import Contexts
+from engine.dispatch import DispatchLeaseLostError, SliceEnded, StageQueue
+from engine.limits import Limits
+from engine.lockstep import Lockstep
+from engine.sending import send, send_job_message
+from repositories.ports import Database, MessageQueue
+
+logger = logging.getLogger(__name__)
+
+_MAX_RESUME_DELAY_SECONDS = 60
+
+
+class StageDispatcher:
+    """Dispatches stages.
+
+    Args:
+        database: the rows.
+        queue: the messages.
+        contexts: builds what controllers are told.
+        limits: parallelism and times.
+    """
+
+    def __init__(self, database: Database, queue: MessageQueue, contexts: Contexts, limits: Limits) -> None:
+        self._database = database
+        self._queue = queue
+        self._contexts = contexts
+        self._limits = limits
+        self._lockstep = Lockstep(database, queue)
+
+    def dispatch(self, job: Job, controller: JobController[Any], message: JobMessage) -> None:
+        """Dispatches a stage that is dispatching, or goes on where an earlier dispatch stopped.
+
+        Raises:
+            JobFailure: the stage cannot be dispatched, now or ever.
+            LockstepError: infrastructure failed; the message shall be delivered again.
+        """
+        key = StageKey(job.job_id, message.stage)
+        lease_id = uuid.uuid4().hex
+        if not self._take_lease(key, lease_id):
+            self._come_back(message)
+            return
+        stage_queue = StageQueue(self._database, self._lockstep, self._limits, key, lease_id)
+        try:
+            with stage_queue.open():
+                controller.queue_stage_tasks(
+                    self._contexts.job(job, controller),
+                    self._contexts.stage(job, controller, message.stage),
+                    stage_queue,
+                )
+        except SliceEnded:
+            self._release(key, lease_id)
+            send_job_message(self._queue, JobMessage(job.job_id, message.stage, JobAction.DISPATCH))
+        except DispatchLeaseLostError as exc:
+            logger.warning("%s; this dispatcher stops", exc)
+        except BaseException:
+            self._release(key, lease_id)
+            raise
+        else:
+            self._close(key, lease_id, stage_queue, message.resumes)
+
+    def _take_lease(self, key: StageKey, lease_id: str) -> bool:
+        with self._database.transaction() as work:
+            return work.stages.acquire_dispatch_lease(key.job_id, key.stage, lease_id, self._limits.lease_seconds)
+
+    def _release(self, key: StageKey, lease_id: str) -> None:
+        with self._database.transaction() as work:
+            work.stages.release_dispatch_lease(key.job_id, key.stage, lease_id)
+
+    def _come_back(self, message: JobMessage) -> None:
+        """Looks again when the other dispatcher's lease is over; it may have died."""
+        with self._database.transaction() as work:
+            expires_at = work.stages.dispatch_lease_expires_at(message.job_id, message.stage)
+        if expires_at is None:
+            expires_at = self._in_seconds(1)
+        logger.info("stage %d of job %s is being dispatched until %s", message.stage, message.job_id, expires_at)
+        send(self._queue, JOBS_QUEUE, [message.outgoing(expires_at)])
+
+    def _close(self, key: StageKey, lease_id: str, stage_queue: StageQueue, resumes: int) -> None:
+        if stage_queue.unsent_batches:
+            self._resume_later(key, lease_id, stage_queue.unsent_batches, resumes)
+            return
+        with self._database.transaction() as work:
+            closed = work.stages.finish_dispatch(
+                key.job_id, key.stage, lease_id, stage_queue.total_tasks, stage_queue.total_batches
+            )
+            complete = closed and work.stages.finish_if_complete(key.job_id, key.stage)
+        logger.info(
+            "stage %d of job %s dispatched: %d tasks in %d batches",
+            *(key.stage, key.job_id, stage_queue.total_tasks, stage_queue.total_batches),
+        )
+        if complete:  # the workers were faster than the dispatcher, or there was nothing to do
+            send_job_message(self._queue, JobMessage(key.job_id, key.stage, JobAction.ADVANCE))
+
+    def _resume_later(self, key: StageKey, lease_id: str, unsent_batches: int, resumes: int) -> None:
+        self._release(key, lease_id)
+        delay_seconds = min(2**resumes, _MAX_RESUME_DELAY_SECONDS)
+        logger.warning(
+            "%d batches of stage %d of job %s are pending; trying again in %d s",
+            *(unsent_batches, key.stage, key.job_id, delay_seconds),
+        )
+        message = JobMessage(key.job_id, key.stage, JobAction.DISPATCH, min(resumes + 1, 6))
+        send(self._queue, JOBS_QUEUE, [message.outgoing(self._in_seconds(delay_seconds))])
+
+    def _in_seconds(self, seconds: float) -> datetime:
+        with self._database.transaction() as work:
+            return work.now() + timedelta(seconds=seconds)

@@ -1,0 +1,122 @@
+"""What the messages of sb-jobs ask for: dispatch a stage, or advance past it.
+
+Every step can be asked for twice: the statuses and the compare-and-set on the job's stage decide
+whether it still has to be done, and whoever finds it done makes sure that the next message exists.
+"""
+
+import logging
+from typing import Any
+
+from controllers.base import JobController
+from controllers.registry import Registry
+from core.errors import JobFailure, JobNotFoundError, LockstepError
+from core.messages import JobAction, JobMessage
+from core.models import Job, Stage
+from core.statuses import JOB_ENDS, JobStatus, StageStatus
+from engine.advance import Advancer
+from engine.endings import JobEndings
+from engine.sending import send_job_message
+from engine.stage_dispatch import StageDispatcher
+from repositories.ports import Database, MessageQueue
+
+logger = logging.getLogger(__name__)
+
+MAX_UNEXPECTED_FAILURES = 3
+"""Deliveries after which an unexpected exception of a controller fails its job."""
+
+
+class StageEngine:
+    """Handles the messages of sb-jobs.
+
+    Args:
+        database: the rows.
+        queue: where further messages go.
+        registry: the job types.
+        dispatcher: dispatches stages.
+        advancer: ends stages and starts the next.
+        endings: ends jobs.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        queue: MessageQueue,
+        registry: Registry,
+        dispatcher: StageDispatcher,
+        advancer: Advancer,
+        endings: JobEndings,
+    ) -> None:
+        self._database = database
+        self._queue = queue
+        self._registry = registry
+        self._dispatcher = dispatcher
+        self._advancer = advancer
+        self._endings = endings
+
+    def handle(self, message: JobMessage, delivery_count: int = 1) -> None:
+        """Does what a message asks for, if it still has to be done.
+
+        Args:
+            message: from sb-jobs.
+            delivery_count: how often the broker has delivered it, from 1.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+            LockstepError: infrastructure failed; the message shall be delivered again.
+            Exception: of the controller; likewise, `MAX_UNEXPECTED_FAILURES` times.
+        """
+        with self._database.transaction() as work:
+            job = work.jobs.get(message.job_id)
+            stage = work.stages.get(message.job_id, message.stage)
+        if job is None:
+            raise JobNotFoundError(message.job_id)
+        if job.status in JOB_ENDS:
+            logger.info("job %s has ended (%s); %s ignored", job.job_id, job.status, message.action)
+            return
+        try:
+            self._handle(message, job, stage)
+        except JobFailure as exc:
+            self._endings.fail(job.job_id, message.stage, exc)
+        except Exception as exc:
+            may_pass = isinstance(exc, LockstepError) and exc.retryable
+            if may_pass or delivery_count < MAX_UNEXPECTED_FAILURES:
+                raise
+            logger.exception("job %s fails after %d deliveries", job.job_id, delivery_count)
+            self._endings.fail(job.job_id, message.stage, exc)
+
+    def _handle(self, message: JobMessage, job: Job, stage: Stage | None) -> None:
+        controller = self._registry.controller(job.job_type)
+        if job.stage == 0 and message.stage == 1:
+            job, stage = self._start(job, controller)
+        if message.action == JobAction.DISPATCH:
+            self._dispatch(message, job, stage, controller)
+        else:
+            self._advance(message, job, stage, controller)
+
+    def _start(self, job: Job, controller: JobController[Any]) -> tuple[Job, Stage | None]:
+        spec = controller.stages[0]
+        with self._database.transaction() as work:
+            work.jobs.mark_queued(job.job_id)
+            if work.jobs.start(job.job_id):
+                work.stages.create(job.job_id, 1, spec.name, spec.max_failed_fraction)
+            started = work.jobs.get(job.job_id)
+            stage = work.stages.get(job.job_id, 1)
+        assert started is not None, "a job row never disappears under its message"
+        return started, stage
+
+    def _dispatch(self, message: JobMessage, job: Job, stage: Stage | None, controller: JobController[Any]) -> None:
+        if stage is None or job.status != JobStatus.PROCESSING or job.stage != message.stage:
+            logger.info("job %s is at stage %d; dispatch of %d ignored", job.job_id, job.stage, message.stage)
+        elif stage.status == StageStatus.DISPATCHING:
+            self._dispatcher.dispatch(job, controller, message)
+        elif stage.status in (StageStatus.FINISHED, StageStatus.FAILED):
+            send_job_message(self._queue, JobMessage(job.job_id, stage.stage, JobAction.ADVANCE))
+
+    def _advance(self, message: JobMessage, job: Job, stage: Stage | None, controller: JobController[Any]) -> None:
+        if stage is None or job.stage not in (message.stage, message.stage + 1):
+            logger.info("job %s is at stage %d; advance of %d ignored", job.job_id, job.stage, message.stage)
+        elif job.stage == message.stage + 1:
+            # Advanced before, but was the dispatch message sent? A second one does no harm.
+            send_job_message(self._queue, JobMessage(job.job_id, job.stage, JobAction.DISPATCH))
+        elif stage.status in (StageStatus.FINISHED, StageStatus.FAILED):
+            self._advancer.advance(job, stage, controller)

@@ -1,0 +1,109 @@
+"""Where a job stands, for whoever asks."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from core.errors import JobNotFoundError
+from core.models import Batch, Job, Stage, StageCounts, Task
+from core.statuses import JOB_ENDS, STAGE_ENDS, TaskStatus
+from repositories.ports import Database
+
+
+@dataclass(frozen=True)
+class StageView:
+    """A stage with its counts.
+
+    Attributes:
+        stage: the row.
+        counts: its tasks by status.
+        tasks_per_second: ended tasks over the time since the stage began, or that it took.
+        eta_seconds: what is left at that rate; None before totals and rate are known, and after the end.
+    """
+
+    stage: Stage
+    counts: StageCounts
+    tasks_per_second: float
+    eta_seconds: float | None
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job with its stages; `progress` runs from 0 to 1, each stage weighing the same.
+
+    While a stage is being dispatched its total is not known, and the tasks created so far stand for it.
+    """
+
+    job: Job
+    stages: list[StageView]
+    progress: float
+
+
+class StatusReader:
+    """Answers questions about jobs.
+
+    Args:
+        database: the rows.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def job(self, job_id: str) -> JobView:
+        """A job with the counts of each stage that has begun.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+        """
+        with self._database.transaction() as work:
+            job = work.jobs.get(job_id)
+            if job is None:
+                raise JobNotFoundError(job_id)
+            stages = work.stages.of_job(job_id)
+            counts = [work.stages.counts(job_id, stage.stage) for stage in stages]
+            now = work.now()
+        views = [_stage_view(stage, count, now) for stage, count in zip(stages, counts, strict=True)]
+        return JobView(job, views, _progress(job, views))
+
+    def batches(self, job_id: str, after: tuple[int, int], limit: int) -> list[Batch]:
+        """Up to `limit` batches of a job after (stage, batch_index).
+
+        Raises:
+            JobNotFoundError: there is no such job.
+        """
+        with self._database.transaction() as work:
+            if work.jobs.get(job_id) is None:
+                raise JobNotFoundError(job_id)
+            return work.batches.page_of_job(job_id, after, limit)
+
+    def tasks(self, job_id: str, status: TaskStatus | None, after: str, limit: int) -> list[Task]:
+        """Up to `limit` tasks of a job with an id above `after`, of one status or any.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+        """
+        with self._database.transaction() as work:
+            if work.jobs.get(job_id) is None:
+                raise JobNotFoundError(job_id)
+            return work.tasks.page(job_id, status, after, limit)
+
+
+def _stage_view(stage: Stage, counts: StageCounts, now: datetime) -> StageView:
+    elapsed = ((stage.finished_at or now) - stage.created_at).total_seconds()
+    rate = counts.ended / elapsed if elapsed > 0 else 0.0
+    eta = None
+    if stage.status not in STAGE_ENDS and stage.total_tasks is not None and rate > 0:
+        eta = max(0, stage.total_tasks - counts.ended) / rate
+    return StageView(stage, counts, rate, eta)
+
+
+def _progress(job: Job, views: list[StageView]) -> float:
+    if job.status in JOB_ENDS:
+        return 1.0
+    done = 0.0
+    for view in views:
+        total = view.stage.total_tasks if view.stage.total_tasks is not None else view.counts.tasks
+        if view.stage.status in STAGE_ENDS:
+            done += 1
+        elif total:
+            done += view.counts.ended / total
+    return done / job.total_stages

@@ -1,0 +1,95 @@
+"""A submission becomes a durable row, and then a message."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from controllers.registry import Registry
+from core import ids, json_text
+from core.errors import FieldError, IdempotencyConflictError, InvalidInputError
+from core.messages import JobAction, JobMessage
+from core.statuses import JobStatus
+from engine.sending import send_job_message
+from repositories.ports import Database, MessageQueue
+
+logger = logging.getLogger(__name__)
+
+MAX_KEY_LENGTH = 255
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What a submission led to; `created` is False when the same job was there already."""
+
+    job_id: str
+    status: JobStatus
+    created: bool
+
+
+class Submitter:
+    """Accepts jobs.
+
+    Args:
+        database: where the row goes.
+        queue: where the message goes.
+        registry: the job types.
+    """
+
+    def __init__(self, database: Database, queue: MessageQueue, registry: Registry) -> None:
+        self._database = database
+        self._queue = queue
+        self._registry = registry
+
+    def submit(self, job_type: str, parameters: Mapping[str, Any], idempotency_key: str | None = None) -> Submission:
+        """Accepts a job; submitting the same again is submitting once.
+
+        The id comes from the key, or else from type and parameters (defaults filled in).
+
+        Raises:
+            UnknownJobTypeError: no such job type.
+            InvalidInputError: the parameters do not fit its model, or the key is too long.
+            IdempotencyConflictError: the key belongs to another job.
+            DatabaseError: nothing was accepted.
+            QueueError: the row is durable but its message was not taken; submitting again sends it.
+        """
+        controller = self._registry.controller(job_type)
+        try:
+            model = controller.Parameters.model_validate(parameters)
+        except ValidationError as exc:
+            raise InvalidInputError(f"the parameters of {job_type} are not valid", _field_errors(exc)) from exc
+        canonical = json_text.encode(model.model_dump(mode="json"), what="the parameters")
+        job_id = _job_id(job_type, canonical, idempotency_key)
+        with self._database.transaction() as work:
+            created = work.jobs.create(job_id, job_type, canonical, len(controller.stages))
+            if not created and not work.jobs.same_submission(job_id, job_type, canonical):
+                raise IdempotencyConflictError(job_id)
+            job = work.jobs.get(job_id)
+        status = job.status if job else JobStatus.PENDING_QUEUE
+        if status == JobStatus.PENDING_QUEUE:
+            self._queue_job(job_id)
+            status = JobStatus.QUEUED
+        logger.info("job %s (%s) %s", job_id, job_type, "accepted" if created else "was submitted before")
+        return Submission(job_id, status, created)
+
+    def _queue_job(self, job_id: str) -> None:
+        send_job_message(self._queue, JobMessage(job_id, 1, JobAction.DISPATCH))
+        with self._database.transaction() as work:
+            work.jobs.mark_queued(job_id)
+
+
+def _job_id(job_type: str, canonical: str, idempotency_key: str | None) -> str:
+    if idempotency_key is None:
+        return ids.job_id_for_parameters(job_type, canonical)
+    if not 0 < len(idempotency_key) <= MAX_KEY_LENGTH:
+        raise InvalidInputError(f"an idempotency key has 1 to {MAX_KEY_LENGTH} characters")
+    return ids.job_id_for_key(idempotency_key)
+
+
+def _field_errors(exc: ValidationError) -> list[FieldError]:
+    return [
+        FieldError(".".join(map(str, error["loc"])), error["msg"])
+        for error in exc.errors(include_url=False, include_input=False, include_context=False)
+    ]

@@ -1,0 +1,122 @@
+"""One invocation of a worker: claim the tasks of up to 100 messages, run them, record them together.
+
+What went wrong with a task is recorded and never raised, because a raise would make the broker deliver
+the whole batch again. Only failing infrastructure raises; then the claim, not the broker, sees to it that
+nothing is done twice.
+"""
+
+import logging
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future, wait
+from functools import partial
+
+from core.lanes import JOBS_QUEUE
+from core.messages import JobAction, JobMessage, TaskMessage
+from core.models import BatchDelta, ClaimedTask, RecordedTask, StageKey, TaskOutcome
+from core.statuses import TaskStatus
+from engine.handlers import HandlerRunner
+from engine.inbox import Inbox, ReceivedMessage
+from engine.limits import Limits
+from engine.sending import send
+from engine.unclaimed import UnclaimedMessages
+from repositories.ports import Database, MessageQueue
+
+logger = logging.getLogger(__name__)
+
+
+class Worker:
+    """Runs tasks.
+
+    Args:
+        database: the rows.
+        queue: where retries and stage messages go.
+        handlers: runs one task.
+        executor: the threads that handlers run on.
+        limits: the length of a lease.
+    """
+
+    def __init__(
+        self, database: Database, queue: MessageQueue, handlers: HandlerRunner, executor: Executor, limits: Limits
+    ) -> None:
+        self._database = database
+        self._queue = queue
+        self._handlers = handlers
+        self._executor = executor
+        self._lease_seconds = limits.lease_seconds
+        self._inbox = Inbox(database)
+        self._unclaimed = UnclaimedMessages(database, queue)
+
+    def run(self, queue_name: str, received: Sequence[ReceivedMessage]) -> None:
+        """Runs the tasks of one invocation's messages; returning completes the messages.
+
+        Args:
+            queue_name: the queue they came from; further messages of these tasks go there.
+            received: 1 to 100 messages.
+
+        Raises:
+            LockstepError: infrastructure failed; the messages shall be delivered again.
+        """
+        messages = self._inbox.read(queue_name, received)
+        if not messages:
+            return
+        lease_id = uuid.uuid4().hex
+        with self._database.transaction() as work:
+            claimed = work.tasks.claim(list(messages), lease_id, self._lease_seconds)
+        unclaimed = messages.keys() - {task.task_id for task in claimed}
+        if unclaimed:
+            self._unclaimed.handle(queue_name, [messages[task_id] for task_id in sorted(unclaimed)])
+        if claimed:
+            self._record(queue_name, lease_id, self._run_handlers(claimed, lease_id))
+
+    def _run_handlers(self, claimed: Sequence[ClaimedTask], lease_id: str) -> list[TaskOutcome]:
+        held = {task.task_id for task in claimed}
+        futures: dict[Future[TaskOutcome], str] = {
+            self._executor.submit(self._handlers.run, task, partial(_is_lost, task.task_id, held)): task.task_id
+            for task in claimed
+        }
+        _, running = wait(futures, timeout=self._lease_seconds / 3)
+        while running:
+            held -= self._renew([futures[future] for future in running], lease_id)
+            _, running = wait(running, timeout=self._lease_seconds / 3)
+        return [future.result() for future in futures]
+
+    def _renew(self, task_ids: Sequence[str], lease_id: str) -> set[str]:
+        """Extends the leases of running tasks; returns the tasks whose lease is lost."""
+        with self._database.transaction() as work:
+            lost = set(task_ids) - work.tasks.renew_leases(task_ids, lease_id, self._lease_seconds)
+        for task_id in sorted(lost):
+            logger.warning("the lease of task %s was lost; this run's outcome will not count", task_id)
+        return lost
+
+    def _record(self, queue_name: str, lease_id: str, outcomes: Sequence[TaskOutcome]) -> None:
+        ended_stages: list[StageKey] = []
+        with self._database.transaction() as work:
+            recorded = work.tasks.record(lease_id, outcomes)
+            deltas = _deltas(recorded)
+            finished = work.batches.apply_outcomes(deltas) if deltas else []
+            if finished:
+                keys = work.stages.add_finished_batches(finished)
+                ended_stages = [key for key in keys if work.stages.finish_if_complete(key.job_id, key.stage)]
+        if len(recorded) < len(outcomes):
+            logger.warning("%d outcomes came too late: their leases were lost", len(outcomes) - len(recorded))
+        retries = [
+            TaskMessage(task.task_id, task.batch_id, task.send).outgoing(task.not_before)
+            for task in recorded
+            if task.status == TaskStatus.RETRYING
+        ]
+        send(self._queue, queue_name, retries)
+        advances = [JobMessage(key.job_id, key.stage, JobAction.ADVANCE).outgoing() for key in ended_stages]
+        send(self._queue, JOBS_QUEUE, advances)
+
+
+def _is_lost(task_id: str, held: set[str]) -> bool:
+    return task_id not in held
+
+
+def _deltas(recorded: Sequence[RecordedTask]) -> list[BatchDelta]:
+    """The ended tasks of each batch, in batch id order: the order in which every invocation locks."""
+    completed = Counter(task.batch_id for task in recorded if task.status == TaskStatus.COMPLETED)
+    failed = Counter(task.batch_id for task in recorded if task.status == TaskStatus.FAILED)
+    return [BatchDelta(batch_id, completed[batch_id], failed[batch_id]) for batch_id in sorted({*completed, *failed})]

@@ -1,0 +1,60 @@
+"""The only reader of the environment."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from core.errors import ConfigurationError
+
+
+def _split(value: Any) -> Any:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+class Settings(BaseModel):
+    """What can be set, each field by the environment variable that is its alias.
+
+    `service_bus_connection` is a connection string; `service_bus_namespace` a fully qualified name that
+    is reached with an identity instead. One of the two is needed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    database_url: str = Field(alias="DATABASE_URL", pattern=r"^postgres(ql)?://")
+    service_bus_connection: str | None = Field(default=None, alias="ServiceBusConnection")
+    service_bus_namespace: str | None = Field(default=None, alias="ServiceBusConnection__fullyQualifiedNamespace")
+    database_pool_size: int = Field(default=16, ge=1, le=200, alias="DATABASE_POOL_SIZE")
+    dispatch_parallel: int = Field(default=4, ge=1, le=64, alias="DISPATCH_PARALLEL")
+    dispatch_slice_seconds: float = Field(default=120.0, gt=0, alias="DISPATCH_SLICE_SECONDS")
+    lease_seconds: float = Field(default=50.0, ge=1, alias="LEASE_SECONDS")
+    worker_threads: int = Field(default=8, ge=1, le=256, alias="WORKER_THREADS")
+    max_result_bytes: int = Field(default=64 * 1024, ge=1, alias="MAX_RESULT_BYTES")
+    max_request_bytes: int = Field(default=1024 * 1024, ge=1, alias="MAX_REQUEST_BYTES")
+    data_dir: Path = Field(default=Path("data"), alias="DATA_DIR")
+    allowed_source_hosts: Annotated[frozenset[str], BeforeValidator(_split)] = Field(
+        default=frozenset(), alias="ALLOWED_SOURCE_HOSTS"
+    )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """Reads the settings.
+
+        Raises:
+            ConfigurationError: one is missing or makes no sense; the message names the variable.
+        """
+        # An empty variable is an unset one: that is how many deployment tools spell "not set".
+        given = {name: value for name, value in environment.items() if value}
+        try:
+            settings = cls.model_validate(given)
+        except ValidationError as exc:
+            wrong = "; ".join(f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in exc.errors())
+            raise ConfigurationError(f"settings are missing or wrong: {wrong}") from exc
+        if settings.service_bus_connection is None and settings.service_bus_namespace is None:
+            raise ConfigurationError(
+                "set ServiceBusConnection to a connection string, or "
+                "ServiceBusConnection__fullyQualifiedNamespace to NAMESPACE.servicebus.windows.net"
+            )
+        return settings

@@ -1,0 +1,26 @@
+"""Service Bus trigger of sb-jobs: decode, dispatch or advance, return."""
+
+import azure.functions as func
+
+from bootstrap import app
+from core.errors import JobNotFoundError, MessageFormatError
+from core.lanes import JOBS_QUEUE
+from core.messages import JobMessage
+from engine.inbox import UNREADABLE, keep
+from engine.unclaimed import ORPHAN
+from triggers.messages import received
+
+blueprint = func.Blueprint()
+
+
+@blueprint.function_name("run_job_message")
+@blueprint.service_bus_queue_trigger(arg_name="message", queue_name=JOBS_QUEUE, connection="ServiceBusConnection")
+def run_job_message(message: func.ServiceBusMessage) -> None:
+    """Dispatches a stage or advances past it; raising makes the broker deliver the message again."""
+    raw = received(message)
+    try:
+        app().stages.handle(JobMessage.decode(raw.body), raw.delivery_count or 1)
+    except MessageFormatError as exc:
+        keep(app().database, JOBS_QUEUE, raw, UNREADABLE, str(exc))
+    except JobNotFoundError as exc:
+        keep(app().database, JOBS_QUEUE, raw, ORPHAN, str(exc))

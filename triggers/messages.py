@@ -1,0 +1,8 @@
+import azure.functions as func
+
+from engine.inbox import ReceivedMessage
+
+
+def received(message: func.ServiceBusMessage) -> ReceivedMessage:
+    """What the engine needs of a message."""
+    return ReceivedMessage(message.get_body(), message.message_id, message.delivery_count)

@@ -1,0 +1,28 @@
+"""Service Bus triggers of the two task lanes: decode, run, return."""
+
+import azure.functions as func
+
+from bootstrap import app
+from core.lanes import LONG_TASKS_QUEUE, TASKS_QUEUE
+from triggers.messages import received
+
+blueprint = func.Blueprint()
+
+
+@blueprint.function_name("run_tasks")
+@blueprint.service_bus_queue_trigger(
+    arg_name="messages",
+    queue_name=TASKS_QUEUE,
+    connection="ServiceBusConnection",
+    cardinality=func.Cardinality.MANY,
+)
+def run_tasks(messages: list[func.ServiceBusMessage]) -> None:
+    """Runs up to 100 short tasks; raising makes the broker deliver all of them again."""
+    app().worker.run(TASKS_QUEUE, [received(message) for message in messages])
+
+
+@blueprint.function_name("run_long_task")
+@blueprint.service_bus_queue_trigger(arg_name="message", queue_name=LONG_TASKS_QUEUE, connection="ServiceBusConnection")
+def run_long_task(message: func.ServiceBusMessage) -> None:
+    """Runs one long task while the Functions host renews its lock."""
+    app().worker.run(LONG_TASKS_QUEUE, [received(message)])
