@@ -20,8 +20,9 @@ from engine.handlers import HandlerRunner
 from engine.inbox import Inbox, ReceivedMessage
 from engine.limits import Limits
 from engine.sending import send
+from engine.transactions import transact
 from engine.unclaimed import UnclaimedMessages
-from repositories.ports import Database, MessageQueue
+from repositories.ports import Database, MessageQueue, UnitOfWork
 
 logger = logging.getLogger(__name__)
 
@@ -62,8 +63,7 @@ class Worker:
         if not messages:
             return
         lease_id = uuid.uuid4().hex
-        with self._database.transaction() as work:
-            claimed = work.tasks.claim(list(messages), lease_id, self._lease_seconds)
+        claimed = transact(self._database, lambda work: work.tasks.claim(list(messages), lease_id, self._lease_seconds))
         unclaimed = messages.keys() - {task.task_id for task in claimed}
         if unclaimed:
             self._unclaimed.handle(queue_name, [messages[task_id] for task_id in sorted(unclaimed)])
@@ -84,21 +84,14 @@ class Worker:
 
     def _renew(self, task_ids: Sequence[str], lease_id: str) -> set[str]:
         """Extends the leases of running tasks; returns the tasks whose lease is lost."""
-        with self._database.transaction() as work:
-            lost = set(task_ids) - work.tasks.renew_leases(task_ids, lease_id, self._lease_seconds)
+        held = transact(self._database, lambda work: work.tasks.renew_leases(task_ids, lease_id, self._lease_seconds))
+        lost = set(task_ids) - held
         for task_id in sorted(lost):
             logger.warning("the lease of task %s was lost; this run's outcome will not count", task_id)
         return lost
 
     def _record(self, queue_name: str, lease_id: str, outcomes: Sequence[TaskOutcome]) -> None:
-        ended_stages: list[StageKey] = []
-        with self._database.transaction() as work:
-            recorded = work.tasks.record(lease_id, outcomes)
-            deltas = _deltas(recorded)
-            finished = work.batches.apply_outcomes(deltas) if deltas else []
-            if finished:
-                keys = work.stages.add_finished_batches(finished)
-                ended_stages = [key for key in keys if work.stages.finish_if_complete(key.job_id, key.stage)]
+        recorded, ended_stages = transact(self._database, lambda work: _write(work, lease_id, outcomes))
         if len(recorded) < len(outcomes):
             logger.warning("%d outcomes came too late: their leases were lost", len(outcomes) - len(recorded))
         retries = [
@@ -109,6 +102,17 @@ class Worker:
         send(self._queue, queue_name, retries)
         advances = [JobMessage(key.job_id, key.stage, JobAction.ADVANCE).outgoing() for key in ended_stages]
         send(self._queue, JOBS_QUEUE, advances)
+
+
+def _write(
+    work: UnitOfWork, lease_id: str, outcomes: Sequence[TaskOutcome]
+) -> tuple[list[RecordedTask], list[StageKey]]:
+    """Writes outcomes to tasks, then batches, then stages; returns what was written and the stages it ended."""
+    recorded = work.tasks.record(lease_id, outcomes)
+    deltas = _deltas(recorded)
+    finished = work.batches.apply_outcomes(deltas) if deltas else []
+    keys = work.stages.add_finished_batches(finished) if finished else []
+    return recorded, [key for key in keys if work.stages.finish_if_complete(key.job_id, key.stage)]
 
 
 def _is_lost(task_id: str, held: set[str]) -> bool:

@@ -2,8 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -24,26 +24,28 @@ logger = logging.getLogger(__name__)
 
 _SCHEDULED_ENQUEUE_TIME = b"x-opt-scheduled-enqueue-time"
 _CONTENT_TYPE = "application/json"
+_FAILURES = (ServiceBusError, ValueError, OSError)
+"""What the SDK raises: a closed client gives ValueError, a broken socket now and then OSError."""
 
 
 class ServiceBusRepository:
     """The broker behind the port `MessageQueue`.
 
-    The SDK's clients are not thread-safe, so each thread has its own, kept open between sends. The SDK
-    reopens a link that the service closed for being idle; a sender that failed for good is dropped and
-    the next send opens a new one.
+    The SDK's clients are not thread-safe: a thread has one to itself while it sends. The client used
+    last is taken first, so as many connections stay open as threads send at once. The SDK reopens a link
+    that the service closed for being idle; a client that failed for good is dropped.
 
     Args:
-        new_client: makes a client; called once per thread.
+        new_client: makes a client.
         queues: the queues that `ping` asks for.
     """
 
     def __init__(self, new_client: Callable[[], ServiceBusClient], queues: Sequence[str]) -> None:
         self._new_client = new_client
         self._queues = tuple(queues)
-        self._local = _ThreadClients()
         self._lock = threading.Lock()
-        self._clients: dict[int, ServiceBusClient] = {}
+        self._idle: list[_Client] = []
+        self._closed = False
 
     def batch_send_messages(self, queue: str, messages: Sequence[OutgoingMessage]) -> SendResult:
         """Sends up to 100 messages as one batch, all or none; a failure is returned, not raised.
@@ -58,15 +60,13 @@ class ServiceBusRepository:
         if not messages:
             return SendResult(success=True, sent=0)
         try:
-            sender = self._sender(queue)
-            batch = sender.create_message_batch()
-            _fill(batch, messages)
-            sender.send_messages(batch)
-        except (ServiceBusError, ValueError, OSError) as exc:
-            self._drop_client()
-            error = _translate(queue, exc)
-            logger.warning("sending %d messages to %s failed: %s", len(messages), queue, error)
-            return SendResult(success=False, sent=0, error=error)
+            with self._lend(queue) as sender:
+                batch = sender.create_message_batch()
+                _fill(batch, messages)
+                sender.send_messages(batch)
+        except QueueError as exc:
+            logger.warning("sending %d messages to %s failed: %s", len(messages), queue, exc)
+            return SendResult(success=False, sent=0, error=exc)
         return SendResult(success=True, sent=len(messages))
 
     def ping(self) -> None:
@@ -76,48 +76,57 @@ class ServiceBusRepository:
             QueueError: it cannot be reached, or a queue is missing.
         """
         for queue in self._queues:
-            try:
-                self._sender(queue).create_message_batch()
-            except (ServiceBusError, ValueError, OSError) as exc:
-                self._drop_client()
-                raise _translate(queue, exc) from exc
+            with self._lend(queue) as sender:
+                sender.create_message_batch()
 
     def close(self) -> None:
-        """Closes the clients of all threads; none may be sending."""
+        """Closes the idle clients now and the lent ones when they come back."""
         with self._lock:
-            clients = list(self._clients.values())
-            self._clients.clear()
-        for client in clients:
-            _close(client)
-        self._local = _ThreadClients()
+            self._closed = True
+            idle = list(self._idle)
+            self._idle.clear()
+        for client in idle:
+            client.close()
 
-    def _sender(self, queue: str) -> ServiceBusSender:
-        local = self._local
-        if local.client is None:
-            local.client = self._new_client()
-            local.senders = {}
-            with self._lock:
-                self._clients[id(local.client)] = local.client
-        sender = local.senders.get(queue)
+    @contextmanager
+    def _lend(self, queue: str) -> Iterator[ServiceBusSender]:
+        with self._lock:
+            client = self._idle.pop() if self._idle else None
+        client = client or _Client(self._new_client())
+        try:
+            yield client.sender(queue)
+        except _FAILURES as exc:
+            client.close()
+            raise _translate(queue, exc) from exc
+        except BaseException:
+            client.close()
+            raise
+        self._take_back(client)
+
+    def _take_back(self, client: "_Client") -> None:
+        with self._lock:
+            if not self._closed:
+                self._idle.append(client)
+                return
+        client.close()
+
+
+class _Client:
+    """A connection and the senders on it."""
+
+    def __init__(self, client: ServiceBusClient) -> None:
+        self._client = client
+        self._senders: dict[str, ServiceBusSender] = {}
+
+    def sender(self, queue: str) -> ServiceBusSender:
+        sender = self._senders.get(queue)
         if sender is None:
-            sender = local.senders[queue] = local.client.get_queue_sender(queue)
+            sender = self._senders[queue] = self._client.get_queue_sender(queue)
         return sender
 
-    def _drop_client(self) -> None:
-        client = self._local.client
-        if client is None:
-            return
-        self._local.client = None
-        self._local.senders = {}
-        with self._lock:
-            self._clients.pop(id(client), None)
-        _close(client)
-
-
-class _ThreadClients(threading.local):
-    def __init__(self) -> None:
-        self.client: ServiceBusClient | None = None
-        self.senders: dict[str, ServiceBusSender] = {}
+    def close(self) -> None:
+        with suppress(*_FAILURES):
+            self._client.close()
 
 
 def _fill(batch: ServiceBusMessageBatch, messages: Sequence[OutgoingMessage]) -> None:
@@ -145,11 +154,6 @@ def _translate(queue: str, exc: Exception) -> QueueError:
             return MessageTooLargeError(f"the batch for {queue} is over the size limit of the tier: {exc}")
         case _:
             return QueueUnavailableError(f"Service Bus did not take the batch for {queue}: {exc}")
-
-
-def _close(client: ServiceBusClient) -> None:
-    with suppress(ServiceBusError, ValueError, OSError):
-        client.close()
 
 
 def by_connection_string(connection_string: str, queues: Sequence[str]) -> ServiceBusRepository:

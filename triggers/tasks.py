@@ -1,5 +1,7 @@
 """Service Bus triggers of the two task lanes: decode, run, return."""
 
+from typing import List  # noqa: UP035 - azure-functions accepts this spelling of a list alone
+
 import azure.functions as func
 
 from bootstrap import app
@@ -16,7 +18,7 @@ blueprint = func.Blueprint()
     connection="ServiceBusConnection",
     cardinality=func.Cardinality.MANY,
 )
-def run_tasks(messages: list[func.ServiceBusMessage]) -> None:
+def run_tasks(messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP006
     """Runs up to 100 short tasks; raising makes the broker deliver all of them again."""
     app().worker.run(TASKS_QUEUE, [received(message) for message in messages])
 

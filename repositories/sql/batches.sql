@@ -40,7 +40,7 @@ WHERE batch_id = %(batch_id)s AND status = 'pending_queue'
 
 -- name: lock
 -- Batches are always locked in id order, so that two invocations never wait for each other in a ring.
-SELECT batch_id FROM batches WHERE batch_id = ANY(%(batch_ids)s::text[]) ORDER BY batch_id FOR UPDATE
+SELECT batch_id FROM batches WHERE batch_id = ANY(%(batch_ids)s::text[]) ORDER BY batch_id FOR NO KEY UPDATE
 
 -- name: arrived
 -- A message of the batch has come, so all of it was sent: the broker takes a batch whole or not at all.

@@ -70,29 +70,27 @@ SET
 WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'dispatching' AND dispatch_lease_id = %(lease_id)s
 
 -- name: add_finished_batches
--- One write of the stage row for all batches that one invocation finished.
-WITH done AS (
-    SELECT
-        job_id, stage, count(*) AS batches, sum(task_count - failed_tasks - cancelled_tasks) AS completed,
-        sum(failed_tasks) AS failed, sum(cancelled_tasks) AS cancelled
-    FROM batches
-    WHERE batch_id = ANY(%(batch_ids)s::text[])
-    GROUP BY job_id, stage
-), locked AS (
-    SELECT s.job_id, s.stage
-    FROM stages AS s
-    JOIN done USING (job_id, stage)
-    ORDER BY s.job_id, s.stage
-    FOR UPDATE OF s
-)
+-- One write of the stage row for all batches that one invocation finished. Locked first, in order, and in a
+-- statement of its own: see tasks.sql.
+SELECT 1 FROM stages
+WHERE (job_id, stage) IN (SELECT job_id, stage FROM batches WHERE batch_id = ANY(%(batch_ids)s::text[]))
+ORDER BY job_id, stage
+FOR NO KEY UPDATE;
+
 UPDATE stages AS s
 SET
     finished_batches = s.finished_batches + done.batches,
     completed_tasks = s.completed_tasks + done.completed,
     failed_tasks = s.failed_tasks + done.failed,
     cancelled_tasks = s.cancelled_tasks + done.cancelled
-FROM done
-JOIN locked USING (job_id, stage)
+FROM (
+    SELECT
+        job_id, stage, count(*) AS batches, sum(task_count - failed_tasks - cancelled_tasks) AS completed,
+        sum(failed_tasks) AS failed, sum(cancelled_tasks) AS cancelled
+    FROM batches
+    WHERE batch_id = ANY(%(batch_ids)s::text[])
+    GROUP BY job_id, stage
+) AS done
 WHERE s.job_id = done.job_id AND s.stage = done.stage
 RETURNING s.job_id, s.stage
 

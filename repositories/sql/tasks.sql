@@ -1,4 +1,8 @@
--- The table tasks. Rows are locked in id order wherever one statement takes several.
+-- The table tasks.
+--
+-- Where a query takes several rows, a SELECT before it locks them in id order, so that two transactions
+-- never wait for each other in a ring. It is a statement of its own in the same round trip: locking and
+-- updating in one statement deadlocks with itself when the row changes between its snapshot and its lock.
 
 -- name: batch_create_tasks
 -- The batch row and its task rows in one statement and one round trip; nothing when the batch exists.
@@ -23,52 +27,44 @@ FROM batch, unnest(
 
 -- name: batch_update_status
 -- A task that a worker has taken already is no longer in the expected status, and stays as it is.
-WITH due AS (
-    SELECT task_id FROM tasks
-    WHERE batch_id = %(batch_id)s AND status = %(expected)s::task_status
-    ORDER BY task_id
-    FOR UPDATE
-)
+SELECT 1 FROM tasks
+WHERE batch_id = %(batch_id)s AND status = %(expected)s::task_status
+ORDER BY task_id
+FOR NO KEY UPDATE;
+
 UPDATE tasks SET status = %(status)s::task_status
-FROM due
-WHERE tasks.task_id = due.task_id
+WHERE batch_id = %(batch_id)s AND status = %(expected)s::task_status
 
 -- name: begin_resend
-WITH due AS (
-    SELECT task_id FROM tasks
-    WHERE batch_id = %(batch_id)s AND status = 'pending_queue'
-    ORDER BY task_id
-    FOR UPDATE
-)
+SELECT 1 FROM tasks
+WHERE batch_id = %(batch_id)s AND status = 'pending_queue'
+ORDER BY task_id
+FOR NO KEY UPDATE;
+
 UPDATE tasks SET sends = sends + 1
-FROM due
-WHERE tasks.task_id = due.task_id
-RETURNING tasks.task_id, tasks.sends
+WHERE batch_id = %(batch_id)s AND status = 'pending_queue'
+RETURNING task_id, sends
 
 -- name: claim
 -- Who may run a task is decided here, not by the broker: waiting, due for a retry, or leased to a worker
 -- whose lease has expired.
-WITH due AS (
-    SELECT task_id FROM tasks
-    WHERE task_id = ANY(%(task_ids)s::text[])
-        AND (
-            status IN ('pending_queue', 'queued')
-            OR (status = 'retrying' AND not_before <= now())
-            OR (status = 'processing' AND lease_expires_at <= now())
-        )
-    ORDER BY task_id
-    FOR UPDATE
-)
+SELECT 1 FROM tasks
+WHERE task_id = ANY(%(task_ids)s::text[]) AND status IN ('pending_queue', 'queued', 'processing', 'retrying')
+ORDER BY task_id
+FOR NO KEY UPDATE;
+
 UPDATE tasks
 SET
     status = 'processing', attempt = attempt + 1, not_before = NULL, lease_id = %(lease_id)s,
     lease_expires_at = now() + make_interval(secs => %(lease_seconds)s),
     started_at = coalesce(started_at, now())
-FROM due
-WHERE tasks.task_id = due.task_id
-RETURNING
-    tasks.task_id, tasks.parent_job_id AS job_id, tasks.stage, tasks.task_index, tasks.batch_id, tasks.task_type,
-    tasks.parameters, tasks.attempt
+WHERE task_id = ANY(%(task_ids)s::text[])
+    AND (
+        status IN ('pending_queue', 'queued')
+        OR (status = 'retrying' AND not_before <= now())
+        OR (status = 'processing' AND lease_expires_at <= now())
+    )
+RETURNING task_id, parent_job_id AS job_id, stage, task_index, batch_id, task_type, parameters, attempt
 
 -- name: unclaimed
 -- A waiting task found here became claimable after the claim: it is due at once.
@@ -83,31 +79,22 @@ FROM tasks
 WHERE task_id = ANY(%(task_ids)s::text[])
 
 -- name: renew_leases
-WITH held AS (
-    SELECT task_id FROM tasks
-    WHERE task_id = ANY(%(task_ids)s::text[]) AND status = 'processing' AND lease_id = %(lease_id)s
-    ORDER BY task_id
-    FOR UPDATE
-)
+SELECT 1 FROM tasks
+WHERE task_id = ANY(%(task_ids)s::text[]) AND status = 'processing' AND lease_id = %(lease_id)s
+ORDER BY task_id
+FOR NO KEY UPDATE;
+
 UPDATE tasks SET lease_expires_at = now() + make_interval(secs => %(lease_seconds)s)
-FROM held
-WHERE tasks.task_id = held.task_id
-RETURNING tasks.task_id
+WHERE task_id = ANY(%(task_ids)s::text[]) AND status = 'processing' AND lease_id = %(lease_id)s
+RETURNING task_id
 
 -- name: record
 -- The fence: a worker whose lease was taken over finds no row here and changes nothing.
-WITH outcome AS (
-    SELECT *
-    FROM unnest(
-        %(task_ids)s::text[], %(statuses)s::task_status[], %(results)s::jsonb[], %(errors)s::jsonb[],
-        %(delays)s::double precision[]
-    ) AS o (task_id, status, result, error, delay_seconds)
-), held AS (
-    SELECT task_id FROM tasks
-    WHERE task_id = ANY(%(task_ids)s::text[]) AND status = 'processing' AND lease_id = %(lease_id)s
-    ORDER BY task_id
-    FOR UPDATE
-)
+SELECT 1 FROM tasks
+WHERE task_id = ANY(%(task_ids)s::text[]) AND status = 'processing' AND lease_id = %(lease_id)s
+ORDER BY task_id
+FOR NO KEY UPDATE;
+
 UPDATE tasks
 SET
     status = outcome.status, result = outcome.result, error = outcome.error, lease_id = NULL,
@@ -117,19 +104,19 @@ SET
         WHEN outcome.status = 'retrying' THEN now() + make_interval(secs => outcome.delay_seconds)
     END,
     finished_at = CASE WHEN outcome.status <> 'retrying' THEN now() END
-FROM outcome
-JOIN held USING (task_id)
-WHERE tasks.task_id = outcome.task_id
+FROM unnest(
+    %(task_ids)s::text[], %(statuses)s::task_status[], %(results)s::jsonb[], %(errors)s::jsonb[],
+    %(delays)s::double precision[]
+) AS outcome (task_id, status, result, error, delay_seconds)
+WHERE tasks.task_id = outcome.task_id AND tasks.status = 'processing' AND tasks.lease_id = %(lease_id)s
 RETURNING tasks.task_id, tasks.batch_id, tasks.status, tasks.sends AS send, tasks.not_before
 
 -- name: count_sends
-WITH due AS (
-    SELECT task_id FROM tasks WHERE task_id = ANY(%(task_ids)s::text[]) ORDER BY task_id FOR UPDATE
-)
+SELECT 1 FROM tasks WHERE task_id = ANY(%(task_ids)s::text[]) ORDER BY task_id FOR NO KEY UPDATE;
+
 UPDATE tasks SET sends = sends + 1
-FROM due
-WHERE tasks.task_id = due.task_id
-RETURNING tasks.task_id, tasks.sends
+WHERE task_id = ANY(%(task_ids)s::text[])
+RETURNING task_id, sends
 
 -- name: get
 SELECT

@@ -1,0 +1,181 @@
+"""Reads a file over https, range by range."""
+
+import http.client
+import re
+import ssl
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from email.message import Message
+from http import HTTPStatus
+from typing import IO
+from urllib.parse import urlsplit
+
+from controllers.source_errors import SourceError, SourceUnavailableError
+
+_TIMEOUT_SECONDS = 20.0
+"""Of one wait on the socket: well inside a message lock (60 s)."""
+
+_DEFAULT_PORT = 443
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+)", re.ASCII)
+_PASSING = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
+
+
+class HttpsSource:
+    """A file behind an https URL whose server answers range requests.
+
+    Certificates are checked against the system's authorities, or those that SSL_CERT_FILE names.
+
+    Args:
+        url: https.
+        name: what to call it in errors.
+        allowed_hosts: "host" (port 443) or "host:port"; redirects, too, must stay among them.
+
+    Raises:
+        SourceError: the host is not allowed.
+    """
+
+    block_bytes = 4 * 1024 * 1024
+
+    def __init__(self, url: str, name: str, allowed_hosts: frozenset[str]) -> None:
+        check_host(url, allowed_hosts)
+        self._url = url
+        self._name = name
+        self._etag: str | None = None
+        self._size: int | None = None
+        # Assembled by hand: urlopen would bring handlers for http, ftp and file, too.
+        self._opener = urllib.request.OpenerDirector()
+        for handler in (
+            urllib.request.ProxyHandler(),
+            urllib.request.HTTPSHandler(context=ssl.create_default_context()),
+            _AllowedRedirects(allowed_hosts),
+            urllib.request.HTTPDefaultErrorHandler(),
+            urllib.request.HTTPErrorProcessor(),
+        ):
+            self._opener.add_handler(handler)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Reads `length` bytes from `offset`; fewer where the file ends.
+
+        Raises:
+            SourceError: the server refuses, does not answer ranges, or has another file by now.
+            SourceUnavailableError: it cannot be reached, is busy, or broke off.
+        """
+        if self._size is not None and offset >= self._size:
+            return b""
+        try:
+            with self._opener.open(self._request(offset, length), timeout=_TIMEOUT_SECONDS) as response:
+                return self._body(response, offset, length)
+        except urllib.error.HTTPError as exc:
+            with exc:
+                return self._refused(exc, offset)
+        except (OSError, http.client.HTTPException) as exc:
+            raise SourceUnavailableError(f"{self._name} cannot be read now: {exc}") from exc
+
+    def _request(self, offset: int, length: int) -> urllib.request.Request:
+        headers = {
+            "Range": f"bytes={offset}-{offset + length - 1}",
+            "Accept-Encoding": "identity",  # ranges count bytes of the file, not of a compressed form
+            "User-Agent": "lockstep",
+        }
+        if self._etag is not None:
+            headers["If-Range"] = self._etag
+        return urllib.request.Request(self._url, headers=headers)  # noqa: S310 - checked to be https
+
+    def _body(self, response: http.client.HTTPResponse, offset: int, length: int) -> bytes:
+        if response.status != HTTPStatus.PARTIAL_CONTENT:
+            if self._etag is not None:
+                raise SourceError(f"{self._name} changed while it was being read")
+            raise SourceError(
+                f"the server of {self._name} does not answer range requests: "
+                f"status {response.status} instead of {HTTPStatus.PARTIAL_CONTENT}"
+            )
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise SourceError(f"the server of {self._name} sends it compressed; ranges of it are of no use")
+        given = _ContentRange.parse(response.headers)
+        if given is None or given.start != offset or not offset <= given.end < min(offset + length, given.size):
+            raise SourceError(
+                f"the server of {self._name} answers another range than bytes {offset}-{offset + length - 1}: "
+                f"{response.headers.get('Content-Range')!r}"
+            )
+        self._remember(response.headers, given.size)
+        data = response.read(given.length)
+        if len(data) != given.length:
+            raise SourceUnavailableError(f"{self._name} broke off after {len(data):,} of {given.length:,} bytes")
+        return data
+
+    def _refused(self, error: urllib.error.HTTPError, offset: int) -> bytes:
+        if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            whole = _ContentRange.parse(error.headers)
+            if whole is not None and offset >= whole.size:
+                return b""
+        message = f"the server of {self._name} answers {error.code} {error.reason}"
+        if error.code in _PASSING or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise SourceUnavailableError(message) from error
+        raise SourceError(message) from error
+
+    def _remember(self, headers: Message, size: int) -> None:
+        if self._size is not None and size != self._size:
+            raise SourceError(f"{self._name} changed while it was being read")
+        self._size = size
+        etag = headers.get("ETag")
+        if etag is not None and not etag.startswith("W/"):  # If-Range takes strong ones alone, RFC 9110 13.1.5
+            self._etag = etag
+
+
+def check_host(url: str, allowed_hosts: frozenset[str]) -> None:
+    """Checks where a URL leads.
+
+    Raises:
+        SourceError: it is not https, or its host and port are not allowed.
+    """
+    parts = urlsplit(url)
+    try:
+        host = f"{parts.hostname}:{parts.port or _DEFAULT_PORT}"
+    except ValueError as exc:
+        raise SourceError(f"a URL of host {parts.hostname} has a port that is no number") from exc
+    allowed = {name.lower() if ":" in name else f"{name.lower()}:{_DEFAULT_PORT}" for name in allowed_hosts}
+    if parts.scheme != "https" or host not in allowed:
+        raise SourceError(f"{parts.scheme}://{host} is not among the allowed source hosts")
+
+
+@dataclass(frozen=True)
+class _ContentRange:
+    """A Content-Range header (RFC 9110 14.4): first and last byte, and the size of the whole file."""
+
+    start: int
+    end: int
+    size: int
+
+    @property
+    def length(self) -> int:
+        return self.end - self.start + 1
+
+    @classmethod
+    def parse(cls, headers: Message) -> "_ContentRange | None":
+        match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
+        if match is None:
+            return None
+        start, end, size = match.groups(default="0")
+        return cls(int(start), int(end), int(size))
+
+
+class _AllowedRedirects(urllib.request.HTTPRedirectHandler):
+    def __init__(self, allowed_hosts: frozenset[str]) -> None:
+        self._allowed_hosts = allowed_hosts
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        try:
+            check_host(newurl, self._allowed_hosts)
+        except SourceError:
+            fp.close()
+            raise
+        return super().redirect_request(req, fp, code, msg, headers, newurl)

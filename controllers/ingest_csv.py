@@ -1,0 +1,150 @@
+"""Loads a CSV file into the table `ingested_rows`: ranges of whole records in parallel, then a check of the count."""
+
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from itertools import islice
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, Field
+
+from controllers.base import JobController, StageSpec, TaskType
+from controllers.context import JobContext, JobParameters, JsonValue, StageContext, TaskContext
+from controllers.csv_source import blocks, check_source, display_name, open_source
+from core.csv_header import MAX_HEADER_BYTES, read_layout
+from core.csv_ranges import split
+from core.csv_rows import parse_range
+from core.definitions import TaskDefinition
+from core.errors import PermanentTaskError
+from core.lanes import Lane
+from core.models import TaskResult
+from core.retry import TaskPolicy
+from core.statuses import TaskStatus
+
+MAX_LISTED_REJECTS = 100
+"""In the job's result."""
+
+_FAST_CHUNK_BYTES = 1024 * 1024
+"""Up to this size a chunk is loaded well inside a message lock; larger ones take the long lane."""
+
+
+class IngestCsvParameters(JobParameters):
+    """Which file to load, and how to read and cut it."""
+
+    source: Annotated[str, AfterValidator(check_source)] = Field(
+        min_length=1,
+        max_length=2_000,
+        description="a path relative to DATA_DIR, or an https URL of an allowed host",
+    )
+    chunk_bytes: int = Field(
+        default=64 * 1024,
+        ge=512,
+        le=16 * 1024 * 1024,
+        description="the least size of the byte range that one task loads",
+    )
+    delimiter: str = Field(
+        default=",",
+        pattern=r"^[\x01-\x09\x0b\x0c\x0e-\x21\x23-\x7f]$",
+        description="one ASCII character, no quote and no line break",
+    )
+    has_header: bool = Field(default=True, description="whether the first record names the columns")
+
+
+def load(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+    """Loads one range; again and again with the same outcome.
+
+    Raises:
+        SourceError: the source cannot be used.
+        SourceUnavailableError: it cannot be read now.
+        PermanentTaskError: the range is not the one that was cut.
+    """
+    source, columns = parameters["source"], parameters["columns"]
+    with open_source(source, context.services) as opened:
+        data = opened.read(parameters["offset"], parameters["length"])
+    if len(data) != parameters["length"] or zlib.crc32(data) != parameters["crc32"]:
+        raise PermanentTaskError(f"the source {display_name(source)!r} changed while it was being read")
+    parsed = parse_range(data, columns, parameters["delimiter"], parameters["first_line"])
+    with context.services.database.transaction() as work:
+        loaded = work.ingest.replace_chunk(context.job_id, context.task_index, parsed.rows)
+    return {
+        "rows_loaded": loaded,
+        "rows_rejected": parsed.rejected_rows,
+        "rejected": [asdict(row) for row in parsed.rejected],
+        # The first chunk speaks for all: the job's result is made of task results alone.
+        "columns": columns if context.task_index == 0 else None,
+    }
+
+
+def verify(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+    """Compares the rows in the table with those that the load reported.
+
+    Raises:
+        PermanentTaskError: they differ.
+    """
+    expected: int = parameters["expected_rows"]
+    with context.services.database.transaction() as work:
+        found = work.ingest.count(context.job_id)
+    if found != expected:
+        raise PermanentTaskError(f"the table holds {found:,} rows of this job, but its tasks loaded {expected:,}")
+    return {"rows_found": found}
+
+
+class IngestCsv(JobController[IngestCsvParameters]):
+    """Loads a CSV file."""
+
+    job_type = "ingest_csv"
+    Parameters = IngestCsvParameters
+    stages = (StageSpec("load"), StageSpec("verify"))
+    task_types: ClassVar[Mapping[str, TaskType]] = {
+        "ingest_csv.load": TaskType(load),
+        "ingest_csv.load_large": TaskType(load, TaskPolicy(lane=Lane.LONG)),
+        "ingest_csv.verify": TaskType(verify),
+    }
+
+    def create_stage_tasks(self, job: JobContext[IngestCsvParameters], stage: StageContext) -> Iterator[TaskDefinition]:
+        """Yields a task for each range of the file, then one that verifies the count."""
+        if stage.number == 1:
+            yield from _load_tasks(job)
+        else:
+            yield TaskDefinition("ingest_csv.verify", {"expected_rows": stage.previous_result["rows_loaded"]}, 0)
+
+    def aggregate_stage_results(
+        self, job: JobContext[IngestCsvParameters], stage: StageContext, results: Iterator[TaskResult]
+    ) -> JsonValue:
+        """Sums the chunks' counts and lists the first rejected rows in the order of the file."""
+        completed = (each.result for each in results if each.status == TaskStatus.COMPLETED)
+        if stage.number == 1:
+            return _sum_up(completed)
+        return next(completed, None)
+
+    def aggregate_job_results(self, job: JobContext[IngestCsvParameters], stage_results: list[JsonValue]) -> JsonValue:
+        """The load's result, and where the rows came from."""
+        return {**stage_results[0], "source": display_name(job.parameters.source)}
+
+
+def _load_tasks(job: JobContext[IngestCsvParameters]) -> Iterator[TaskDefinition]:
+    given = job.parameters
+    task_type = "ingest_csv.load" if given.chunk_bytes <= _FAST_CHUNK_BYTES else "ingest_csv.load_large"
+    with open_source(given.source, job.services) as source:
+        layout = read_layout(source.read(0, MAX_HEADER_BYTES + 1), given.delimiter, has_header=given.has_header)
+        shared = {"source": given.source, "delimiter": given.delimiter, "columns": layout.columns}
+        ranges = split(
+            blocks(source, layout.offset),
+            given.delimiter,
+            given.chunk_bytes,
+            offset=layout.offset,
+            first_line=layout.first_line,
+        )
+        for index, each in enumerate(ranges):
+            yield TaskDefinition(task_type, {**shared, **asdict(each)}, index)
+
+
+def _sum_up(chunks: Iterator[Mapping[str, Any]]) -> JsonValue:
+    total: dict[str, Any] = {"rows_loaded": 0, "rows_rejected": 0, "rejected": [], "chunks": 0, "columns": []}
+    for chunk in chunks:
+        total["rows_loaded"] += chunk["rows_loaded"]
+        total["rows_rejected"] += chunk["rows_rejected"]
+        total["rejected"] += islice(chunk["rejected"], MAX_LISTED_REJECTS - len(total["rejected"]))
+        total["columns"] = chunk["columns"] or total["columns"]
+        total["chunks"] += 1
+    return total

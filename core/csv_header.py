@@ -1,0 +1,76 @@
+"""Reads how a CSV file begins: its columns, and where its rows start."""
+
+import csv
+from dataclasses import dataclass
+from io import StringIO
+
+from core.csv_ranges import CsvError, RecordGrammar, count_lines
+
+MAX_HEADER_BYTES = 16 * 1024
+"""The columns travel with every task, so they must be few enough to be repeated."""
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class CsvLayout:
+    """How a file begins.
+
+    Attributes:
+        columns: the names of the columns, unique, in the order of the file.
+        offset: the byte where the rows start.
+        first_line: the number of the line there, from 1.
+    """
+
+    columns: tuple[str, ...]
+    offset: int
+    first_line: int
+
+
+def read_layout(head: bytes, delimiter: str, *, has_header: bool) -> CsvLayout:
+    """Reads the columns from the first record.
+
+    A column without a name, and every column of a file without a header, is called `column_<n>`, n from 1.
+
+    Args:
+        head: the first `MAX_HEADER_BYTES` + 1 bytes of the file, or all of a shorter one.
+        delimiter: one ASCII character, no quote and no line break.
+        has_header: whether the first record names the columns; if not, it is the first row.
+
+    Raises:
+        CsvError: the file is empty, is not text in UTF-8, or its first record is too long or
+            names a column twice.
+    """
+    mark = len(_BYTE_ORDER_MARK) if head.startswith(_BYTE_ORDER_MARK) else 0
+    start = len(head) - len(head[mark:].lstrip(b"\r\n"))
+    if start == len(head):
+        raise CsvError("the source is empty, or begins with blank lines alone")
+    end = RecordGrammar(delimiter).end_of_one(head, start)
+    record = head[start:end]
+    if b"\x00" in record:
+        raise CsvError("the source is not a CSV file in UTF-8: its first record holds NUL bytes")
+    if end is None and len(head) > MAX_HEADER_BYTES:
+        raise CsvError(
+            f"the first record is longer than {MAX_HEADER_BYTES:,} bytes; "
+            "either the source is no CSV file, or a quote is never closed"
+        )
+    columns = _columns(record, delimiter, has_header=has_header)
+    rows_start = start + len(record) if has_header else start
+    return CsvLayout(columns, rows_start, 1 + count_lines(head, 0, rows_start))
+
+
+def _columns(record: bytes, delimiter: str, *, has_header: bool) -> tuple[str, ...]:
+    try:
+        text = record.decode()
+    except UnicodeDecodeError as exc:
+        raise CsvError(
+            f"the source is not a CSV file in UTF-8: its first record holds byte 0x{exc.object[exc.start]:02x}"
+        ) from exc
+    fields = next(csv.reader(StringIO(text, newline=""), delimiter=delimiter))
+    columns: dict[str, None] = {}
+    for number, field in enumerate(fields, start=1):
+        name = (field if has_header else "") or f"column_{number}"
+        if name in columns:
+            raise CsvError(f"the header names the column {name[:100]!r} twice")
+        columns[name] = None
+    return tuple(columns)

@@ -1,0 +1,90 @@
+"""Parses one range of a CSV file into rows for the database, and lists the rows that cannot be loaded."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO, TextIOWrapper
+
+from core import json_text
+from core.errors import UnencodableValueError
+
+MAX_LISTED_REJECTS = 20
+"""Of one range: a task's result is read by people and kept in its row."""
+
+# The csv module's own limit, 128 KiB a field, is global to the process. Here the splitter bounds a
+# record, and a value that is always the same leaves nothing for threads to race for.
+_NO_FIELD_LIMIT = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class RejectedRow:
+    """A row that cannot be loaded: the line of the file that it starts on, from 1, and why."""
+
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class ParsedRange:
+    """What a range holds.
+
+    Attributes:
+        rows: the good ones as (row number in the range, from 0; JSON object by column). A rejected row
+            uses up its number, a blank line has none.
+        rejected_rows: how many cannot be loaded.
+        rejected: the first `MAX_LISTED_REJECTS` of them.
+    """
+
+    rows: list[tuple[int, str]]
+    rejected_rows: int
+    rejected: list[RejectedRow]
+
+
+def parse_range(data: bytes, columns: Sequence[str], delimiter: str, first_line: int) -> ParsedRange:
+    """Parses whole records.
+
+    Blank lines are skipped. A row is rejected when it has another number of columns, is not UTF-8, or
+    holds a NUL character, which PostgreSQL cannot store.
+
+    Args:
+        data: whole records in UTF-8.
+        columns: the names of the columns.
+        delimiter: one ASCII character, no quote and no line break.
+        first_line: the number of the first line in the file, from 1.
+    """
+    csv.field_size_limit(_NO_FIELD_LIMIT)
+    # surrogateescape leaves ASCII, hence the structure, alone and keeps a bad byte inside its row.
+    text = TextIOWrapper(BytesIO(data), encoding="utf-8", errors="surrogateescape", newline="")
+    reader = csv.reader(text, delimiter=delimiter)
+    rows: list[tuple[int, str]] = []
+    rejected: list[RejectedRow] = []
+    number = 0
+    lines_before = 0
+    for fields in reader:
+        line, lines_before = first_line + lines_before, reader.line_num
+        if not fields:
+            continue
+        row = _encode(fields, columns)
+        if row is not None:
+            rows.append((number, row))
+        elif len(rejected) < MAX_LISTED_REJECTS:
+            rejected.append(RejectedRow(line, _reason(fields, columns)))
+        number += 1
+    return ParsedRange(rows, number - len(rows), rejected)
+
+
+def _encode(fields: list[str], columns: Sequence[str]) -> str | None:
+    if len(fields) != len(columns):
+        return None
+    try:
+        return json_text.encode(dict(zip(columns, fields, strict=True)))
+    except UnencodableValueError:
+        return None
+
+
+def _reason(fields: list[str], columns: Sequence[str]) -> str:
+    if len(fields) != len(columns):
+        return f"{len(fields):,} columns instead of {len(columns):,}"
+    if any("\x00" in field for field in fields):
+        return "holds a NUL character"
+    return "is not UTF-8"

@@ -1,0 +1,100 @@
+"""``python -m local.functions_host``: runs a function app on this machine."""
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+
+from local.functions_host.errors import FunctionsHostError
+from local.functions_host.functions import FunctionTable
+from local.functions_host.host import Host
+from local.functions_host.http_server import HOST, bind
+from local.functions_host.settings import load_local_settings
+
+logger = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """Run until a signal; 0 after an orderly stop, 1 if the app does not start."""
+    options = _parse()
+    _set_up_logging()
+    app_dir = options.app_dir.resolve()
+    try:
+        load_local_settings(app_dir)
+        with contextlib.ExitStack() as unless_running:
+            listening = unless_running.enter_context(bind(options.port))
+            port = listening.getsockname()[1]
+            host = Host(app_dir, listening, options.batch_concurrency)
+            unless_running.pop_all()
+    except FunctionsHostError as exc:
+        print(f"The function app in {app_dir} does not start: {exc}", file=sys.stderr)
+        return 1
+    stopping = _stop_on_signal()
+    if options.exit_with_parent:
+        threading.Thread(target=_wait_for_parent, args=(stopping,), daemon=True).start()
+    _list(host.table, port)
+    print(json.dumps({"http_port": port}), flush=True)
+    stopping.wait()
+    logger.info("Stopping: running invocations have %s s to end", options.grace)
+    host.stop(options.grace)
+    return 0
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m local.functions_host", description=__doc__)
+    parser.add_argument("--app-dir", type=Path, default=Path(), help="directory of function_app.py")
+    parser.add_argument("--port", type=int, default=7071, help="HTTP port, 0 for a free one")
+    parser.add_argument(
+        "--batch-concurrency",
+        type=int,
+        default=2,
+        help="concurrent invocations of a batch function; in Azure that is one per instance",
+    )
+    parser.add_argument("--grace", type=float, default=30.0, help="seconds that running invocations have at a stop")
+    parser.add_argument("--exit-with-parent", action="store_true", help="stop when standard input ends")
+    return parser.parse_args()
+
+
+def _set_up_logging() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # The clients log every failed attempt; the host says once that a queue is out of reach.
+    logging.getLogger("azure").setLevel(logging.CRITICAL)
+
+
+def _stop_on_signal() -> threading.Event:
+    stopping = threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        if stopping.is_set():
+            os._exit(1)  # a second signal: the workers see the pipe close and end too
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    return stopping
+
+
+def _wait_for_parent(stopping: threading.Event) -> None:
+    while os.read(0, 4096):
+        continue
+    stopping.set()
+
+
+def _list(table: FunctionTable, port: int) -> None:
+    lines = ["Functions:"]
+    for function in table.http:
+        methods = f"[{','.join(sorted(function.methods))}] " if function.methods else ""
+        lines.append(f"  {function.name}: {methods}http://{HOST}:{port}/{function.route.template}")
+    lines += [
+        f"  {queue.name}: serviceBusTrigger {queue.queue}{' (many)' if queue.many else ''}" for queue in table.queues
+    ]
+    lines += [f"  {timer.name}: timerTrigger {timer.schedule} (not run yet)" for timer in table.timers]
+    print("\n".join(lines), file=sys.stderr)
+    if table.timers:
+        logger.warning("Timers are listed but not run yet")

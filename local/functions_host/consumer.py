@@ -1,0 +1,126 @@
+"""One consumer of a queue: receives, invokes, settles, in a thread and with a client of its own."""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+
+from azure.servicebus import ServiceBusReceivedMessage, ServiceBusReceiver
+from azure.servicebus.exceptions import ServiceBusError
+
+from local.functions_host.connections import Connection
+from local.functions_host.functions import QueueFunction
+from local.functions_host.host_config import ServiceBusOptions
+from local.functions_host.invoker import Invocation
+from local.functions_host.message_data import to_message_data
+from local.functions_host.outage import Outage
+from local.functions_host.protocol import Completed
+from local.functions_host.receiving import IDLE_SECONDS, SOCKET_SECONDS, receive_batch
+from local.functions_host.worker_pool import WorkerPool
+
+logger = logging.getLogger(__name__)
+
+# The client raises these when the broker, or the way to it, fails; ValueError when the client closed itself over it.
+BROKER_ERRORS = (ServiceBusError, OSError, ValueError)
+
+
+class Consumer:
+    """Consumes a queue until ``stopping`` is set; the running invocation ends and is settled before."""
+
+    def __init__(
+        self,
+        function: QueueFunction,
+        connection: Connection,
+        options: ServiceBusOptions,
+        pool: WorkerPool,
+        outage: Outage,
+        stopping: threading.Event,
+    ) -> None:
+        self._function = function
+        self._connection = connection
+        self._options = options
+        self._pool = pool
+        self._outage = outage
+        self._stopping = stopping
+
+    def run(self) -> None:
+        """Connect and consume; connect again, for as long as it takes, when the broker goes away."""
+        while not self._stopping.is_set():
+            try:
+                self._consume()
+            except BROKER_ERRORS as exc:
+                self._outage.begin(exc)
+                self._outage.wait(self._stopping)
+
+    def _consume(self) -> None:
+        with (
+            self._connection.client() as client,
+            client.get_queue_receiver(
+                self._function.queue,
+                prefetch_count=self._options.prefetch_count,
+                socket_timeout=SOCKET_SECONDS,
+            ) as receiver,
+        ):
+            self._outage.end()
+            while not self._stopping.is_set():
+                messages = self._receive(receiver)
+                if messages:
+                    self._process(receiver, messages)
+
+    def _receive(self, receiver: ServiceBusReceiver) -> list[ServiceBusReceivedMessage]:
+        if self._function.many:
+            return receive_batch(receiver, self._options)
+        return receiver.receive_messages(1, IDLE_SECONDS)
+
+    def _process(self, receiver: ServiceBusReceiver, messages: Sequence[ServiceBusReceivedMessage]) -> None:
+        if self._function.many:
+            data = tuple(to_message_data(message) for message in messages)
+            completed = Invocation(self._function.name, self._pool, data).result()
+        else:
+            invocation = Invocation(self._function.name, self._pool, to_message_data(messages[0]))
+            completed = self._wait_and_renew(receiver, messages[0], invocation)
+        if self._options.auto_complete_messages:
+            self._settle(receiver, messages, completed)
+
+    def _wait_and_renew(
+        self, receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage, invocation: Invocation
+    ) -> Completed:
+        """Wait for the invocation and keep its lock; in this thread, as no other may touch the client."""
+        until = time.monotonic() + self._options.max_auto_lock_renewal_seconds
+        while time.monotonic() < until:
+            locked_until = message.locked_until_utc
+            assert locked_until
+            try:
+                return invocation.result(max(locked_until.timestamp() - time.time(), 1.0) / 2)
+            except TimeoutError:
+                self._renew(receiver, message)
+        return invocation.result()
+
+    def _renew(self, receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage) -> None:
+        try:
+            receiver.renew_message_lock(message)
+        except BROKER_ERRORS as exc:
+            logger.warning(
+                "Cannot renew the lock of message %s of %s: %s", message.message_id, self._function.queue, exc
+            )
+
+    def _settle(
+        self, receiver: ServiceBusReceiver, messages: Sequence[ServiceBusReceivedMessage], completed: Completed
+    ) -> None:
+        settle = receiver.abandon_message if completed.error else receiver.complete_message
+        lost = 0
+        for message in messages:
+            try:
+                settle(message)
+            except BROKER_ERRORS as exc:
+                lost += 1
+                reason = exc
+        if lost:
+            logger.warning(
+                "%s of %s messages of %s could not be settled and will come again (Id=%s): %s",
+                lost,
+                len(messages),
+                self._function.queue,
+                completed.invocation_id,
+                reason,
+            )

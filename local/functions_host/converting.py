@@ -1,0 +1,83 @@
+"""Builds a function's argument, and reads its result, with azure-functions' own converters.
+
+So a function gets the very objects it gets in Azure, made from the same metadata.
+"""
+
+import json
+from collections.abc import Sequence
+from http.cookies import SimpleCookie
+from types import SimpleNamespace
+from typing import Any
+
+from azure.functions import meta
+
+from local.functions_host.protocol import HttpRequestData, HttpResponseData, MessageData, TriggerData
+
+
+def to_argument(trigger_type: str, data: TriggerData) -> Any:
+    """The value of the trigger's parameter: HttpRequest, ServiceBusMessage or a list of them."""
+    converter = meta.get_binding_registry().get(trigger_type)
+    if isinstance(data, HttpRequestData):
+        return converter.decode(_http_datum(data), trigger_metadata={})
+    if isinstance(data, MessageData):
+        metadata = {name: _datum(value) for name, value in data.metadata.items() if value is not None}
+        return converter.decode(meta.Datum(data.body, "bytes"), trigger_metadata=metadata)
+    # The worker gets a protobuf CollectionBytes here, of which the converter reads this one field.
+    bodies = meta.Datum(SimpleNamespace(bytes=[message.body for message in data]), "collection_bytes")
+    return converter.decode(bodies, trigger_metadata=_array_metadata(data))
+
+
+def to_http_response(result: Any) -> HttpResponseData:
+    """Read what an HTTP function returned: an HttpResponse, a str, or None, which is 204.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if result is None:
+        return HttpResponseData(204, [], b"")
+    converter = meta.get_binding_registry().get("http")
+    try:
+        datum = converter.encode(result, expected_type=None)
+    except NotImplementedError as exc:
+        raise TypeError(f"an HTTP function returns an HttpResponse or a str, not {type(result).__name__}") from exc
+    if datum.type == "string":
+        return HttpResponseData(200, [("content-type", "text/plain; charset=utf-8")], datum.value.encode())
+    value = datum.value
+    headers = [(name, header.value) for name, header in value["headers"].items()]
+    headers += [("set-cookie", text) for cookie in value["cookies"] or [] for text in _cookie_texts(cookie)]
+    return HttpResponseData(int(value["status_code"].value), headers, value["body"].value)
+
+
+def _http_datum(request: HttpRequestData) -> meta.Datum:
+    def texts(mapping: Any) -> dict[str, meta.Datum]:
+        return {name: meta.Datum(text, "string") for name, text in mapping.items()}
+
+    value = {
+        "method": meta.Datum(request.method, "string"),
+        "url": meta.Datum(request.url, "string"),
+        "headers": texts(request.headers),
+        "query": texts(request.query),
+        "params": texts(request.route_params),
+        "body": meta.Datum(request.body, "bytes"),
+    }
+    return meta.Datum(value, "http")
+
+
+def _array_metadata(messages: Sequence[MessageData]) -> dict[str, meta.Datum]:
+    names = messages[0].metadata
+    return {
+        f"{name}Array": meta.Datum(json.dumps([message.metadata[name] for message in messages]), "json")
+        for name in names
+    }
+
+
+def _datum(value: Any) -> meta.Datum:
+    if isinstance(value, str):
+        return meta.Datum(value, "string")
+    if isinstance(value, int):
+        return meta.Datum(value, "int")
+    return meta.Datum(json.dumps(value), "json")
+
+
+def _cookie_texts(cookie: SimpleCookie) -> list[str]:
+    return [morsel.OutputString() for morsel in cookie.values()]

@@ -1,0 +1,65 @@
+"""The host: its parts, from start to stop."""
+
+import os
+import socket
+import time
+from pathlib import Path
+
+from local.functions_host.errors import AppLoadError
+from local.functions_host.functions import FunctionTable, build_table
+from local.functions_host.host_config import load_host_config
+from local.functions_host.http_app import HttpApp
+from local.functions_host.http_server import HttpServer
+from local.functions_host.listener import ServiceBusListener
+from local.functions_host.worker_pool import WorkerPool
+
+# After the grace the workers are killed; their messages are abandoned within this.
+_ABANDON_SECONDS = 5.0
+
+
+class Host:
+    """Runs a function app from construction to ``stop``.
+
+    Args:
+        app_dir: the directory of function_app.py and host.json, an absolute path.
+        listening: the bound HTTP socket; the host takes it over once it runs.
+        batch_concurrency: how many invocations of a batch function run at a time.
+
+    Attributes:
+        table: the functions of the app.
+
+    Raises:
+        AppLoadError: the app cannot be indexed, or a setting is missing or wrong.
+        WorkerLostError: a worker ended while it started.
+    """
+
+    table: FunctionTable
+
+    def __init__(self, app_dir: Path, listening: socket.socket, batch_concurrency: int) -> None:
+        config = load_host_config(app_dir)
+        self._pool = WorkerPool(app_dir, _worker_count())
+        try:
+            self.table = build_table(self._pool.start(), config.route_prefix)
+            self._listener = ServiceBusListener(self.table.queues, config.service_bus, self._pool, batch_concurrency)
+        except BaseException:
+            self._pool.stop()
+            raise
+        self._http = HttpServer(HttpApp(self.table.http, self._pool), listening)
+        self._listener.start()
+
+    def stop(self, grace_seconds: float) -> None:
+        """Take nothing new, let what runs end within the grace, end the workers."""
+        deadline = time.monotonic() + grace_seconds
+        self._listener.stop_receiving()
+        self._http.drain(grace_seconds)
+        self._listener.join(max(deadline - time.monotonic(), 0.0))
+        self._pool.stop()
+        self._listener.join(_ABANDON_SECONDS)
+        self._http.stop()
+
+
+def _worker_count() -> int:
+    text = os.environ.get("FUNCTIONS_WORKER_PROCESS_COUNT", "1")
+    if not text.isdecimal() or int(text) < 1:
+        raise AppLoadError(f"FUNCTIONS_WORKER_PROCESS_COUNT must be a number from 1, not '{text}'")
+    return int(text)

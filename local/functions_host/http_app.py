@@ -1,0 +1,81 @@
+"""The WSGI application: finds the function of a request, runs it, answers."""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qsl, urljoin, urlsplit
+from wsgiref.util import is_hop_by_hop
+
+from local.functions_host.functions import HttpFunction
+from local.functions_host.invoker import Invocation
+from local.functions_host.protocol import HttpRequestData, HttpResponseData
+from local.functions_host.worker_pool import WorkerPool
+
+logger = logging.getLogger(__name__)
+
+Environ = dict[str, Any]
+StartResponse = Callable[[str, list[tuple[str, str]]], object]
+
+
+class HttpApp:
+    """Dispatches requests to HTTP functions; literal routes win over parameters, as in Azure."""
+
+    def __init__(self, functions: Sequence[HttpFunction], pool: WorkerPool) -> None:
+        self._functions = sorted(functions, key=lambda function: function.route.precedence)
+        self._pool = pool
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        response = self._respond(environ)
+        headers = [(name, value) for name, value in response.headers if _may_pass(name)]
+        headers.append(("Content-Length", str(len(response.body))))
+        start_response(_status_line(response.status), headers)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [response.body]
+
+    def _respond(self, environ: Environ) -> HttpResponseData:
+        method = environ["REQUEST_METHOD"]
+        path = urlsplit(environ["REQUEST_URI"]).path  # still percent-encoded, so that %2F does not end a segment
+        allowed: set[str] = set()
+        for function in self._functions:
+            params = function.route.match(path)
+            if params is None:
+                continue
+            if function.methods and method not in function.methods:
+                allowed |= function.methods
+                continue
+            return self._invoke(function, _request(environ, params))
+        if allowed:
+            return HttpResponseData(405, [("Allow", ", ".join(sorted(allowed)))], b"")
+        return HttpResponseData(404, [], b"")
+
+    def _invoke(self, function: HttpFunction, request: HttpRequestData) -> HttpResponseData:
+        completed = Invocation(function.name, self._pool, request).result()
+        if completed.response is None:
+            return HttpResponseData(500, [], b"")  # the log has the error; a client gets none of it
+        return completed.response
+
+
+def _request(environ: Environ, route_params: Any) -> HttpRequestData:
+    headers = {
+        name.removeprefix("HTTP_").replace("_", "-").lower(): value
+        for name, value in environ.items()
+        if name.startswith("HTTP_") or (name in ("CONTENT_TYPE", "CONTENT_LENGTH") and value)
+    }
+    url = urljoin(f"{environ['wsgi.url_scheme']}://{environ['HTTP_HOST']}", environ["REQUEST_URI"])
+    query: dict[str, str] = {}
+    for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
+        query[name] = f"{query[name]},{value}" if name in query else value  # as ASP.NET joins them
+    body = environ["wsgi.input"].read()
+    return HttpRequestData(environ["REQUEST_METHOD"], url, headers, query, route_params, body)
+
+
+def _may_pass(name: str) -> bool:
+    return not is_hop_by_hop(name) and name.lower() != "content-length"
+
+
+def _status_line(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return f"{status} Unknown"

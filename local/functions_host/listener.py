@@ -1,0 +1,49 @@
+import threading
+import time
+from collections.abc import Sequence
+
+from local.functions_host.connections import Connection
+from local.functions_host.consumer import Consumer
+from local.functions_host.functions import QueueFunction
+from local.functions_host.host_config import ServiceBusOptions
+from local.functions_host.outage import Outage
+from local.functions_host.worker_pool import WorkerPool
+
+
+class ServiceBusListener:
+    """Runs the consumers of all queue functions, each in a thread.
+
+    A function of single messages has ``max_concurrent_calls`` of them. A batch function has one invocation at a time
+    per host in Azure, which then adds hosts: ``batch_concurrency`` is how many hosts this one stands for.
+
+    Raises:
+        AppLoadError: a connection has no setting.
+    """
+
+    def __init__(
+        self, functions: Sequence[QueueFunction], options: ServiceBusOptions, pool: WorkerPool, batch_concurrency: int
+    ) -> None:
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+        for function in functions:
+            connection = Connection(function.connection)
+            outage = Outage(function.queue)
+            for number in range(batch_concurrency if function.many else options.max_concurrent_calls):
+                consumer = Consumer(function, connection, options, pool, outage, self._stopping)
+                name = f"{function.name}-{number}"
+                self._threads.append(threading.Thread(target=consumer.run, name=name, daemon=True))
+
+    def start(self) -> None:
+        """Begin to receive."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop_receiving(self) -> None:
+        """Receive no more; what is running goes on."""
+        self._stopping.set()
+
+    def join(self, seconds: float) -> None:
+        """Wait so long for running invocations to end and be settled."""
+        deadline = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(deadline - time.monotonic(), 0.0))

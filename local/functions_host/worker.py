@@ -1,0 +1,96 @@
+"""Runs functions in a worker process: sync ones in a thread pool, async ones on an event loop."""
+
+import asyncio
+import logging
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from local.functions_host.context import InvocationContext
+from local.functions_host.converting import to_argument, to_http_response
+from local.functions_host.indexing import LoadedFunction
+from local.functions_host.protocol import Channel, Completed, Invoke, Stop
+
+logger = logging.getLogger(__name__)
+
+
+class Worker:
+    """Takes invocations from the channel until it says stop."""
+
+    def __init__(self, channel: Channel, functions: dict[str, LoadedFunction], app_dir: Path) -> None:
+        self._channel = channel
+        self._functions = functions
+        self._app_dir = app_dir
+        threads = os.environ.get("PYTHON_THREADPOOL_THREAD_COUNT")
+        # None is the executor's own default, as in Azure.
+        self._executor = ThreadPoolExecutor(int(threads) if threads else None, thread_name_prefix="function")
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Serve until the host says stop; if the host dies, the process ends at once."""
+        stopped = asyncio.Event()
+        reader = threading.Thread(target=self._read, args=(asyncio.get_running_loop(), stopped), daemon=True)
+        reader.start()
+        await stopped.wait()
+        self._executor.shutdown()
+
+    def _read(self, loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:
+        while True:
+            try:
+                message = self._channel.receive()
+            except EOFError:
+                os._exit(1)  # the host is gone: nobody can take a result, and nothing may stay behind
+            if isinstance(message, Stop):
+                loop.call_soon_threadsafe(stopped.set)
+                return
+            if isinstance(message, Invoke):
+                self._start(loop, message)
+
+    def _start(self, loop: asyncio.AbstractEventLoop, invoke: Invoke) -> None:
+        if self._functions[invoke.function].is_async:
+            loop.call_soon_threadsafe(self._start_task, invoke)
+        else:
+            self._executor.submit(self._run_sync, invoke)
+
+    def _start_task(self, invoke: Invoke) -> None:
+        task = asyncio.get_running_loop().create_task(self._run_async(invoke))
+        self._tasks.add(task)  # the loop itself holds tasks weakly
+        task.add_done_callback(self._tasks.discard)
+
+    def _run_sync(self, invoke: Invoke) -> None:
+        function = self._functions[invoke.function]
+        try:
+            result = function.call(**self._arguments(function, invoke))
+            completed = _completed(function, invoke, result)
+        except BaseException as exc:  # noqa: BLE001 - SystemExit included: a function fails, the worker goes on
+            completed = _failed(invoke, exc)
+        self._channel.send(completed)
+
+    async def _run_async(self, invoke: Invoke) -> None:
+        function = self._functions[invoke.function]
+        try:
+            result = await function.call(**self._arguments(function, invoke))
+            completed = _completed(function, invoke, result)
+        except BaseException as exc:  # noqa: BLE001 - as above
+            completed = _failed(invoke, exc)
+        self._channel.send(completed)
+
+    def _arguments(self, function: LoadedFunction, invoke: Invoke) -> dict[str, object]:
+        arguments = {function.trigger["name"]: to_argument(function.trigger["type"], invoke.data)}
+        if function.wants_context:
+            arguments["context"] = InvocationContext(invoke.invocation_id, invoke.function, str(self._app_dir))
+        return arguments
+
+
+def _completed(function: LoadedFunction, invoke: Invoke, result: object) -> Completed:
+    if function.returns_http:
+        return Completed(invoke.invocation_id, response=to_http_response(result))
+    if result is not None:  # an error in Azure too
+        raise TypeError(f"function {invoke.function} has no $return binding and returned {type(result).__name__}")
+    return Completed(invoke.invocation_id)
+
+
+def _failed(invoke: Invoke, exc: BaseException) -> Completed:
+    logger.error("Function %s raised (Id=%s)", invoke.function, invoke.invocation_id, exc_info=exc)
+    return Completed(invoke.invocation_id, error=f"{type(exc).__name__}: {exc}")

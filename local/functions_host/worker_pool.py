@@ -1,0 +1,96 @@
+import logging
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+
+from local.functions_host.errors import FunctionsHostError, WorkerLostError
+from local.functions_host.protocol import Completed, IndexedFunction, Invoke
+from local.functions_host.worker_process import WorkerProcess
+
+logger = logging.getLogger(__name__)
+
+_START_SECONDS = 60.0
+_MAX_RESTART_DELAY_SECONDS = 30.0
+
+
+class WorkerPool:
+    """Keeps a number of worker processes running and gives each invocation to the least busy one."""
+
+    def __init__(self, app_dir: Path, size: int) -> None:
+        self._app_dir = app_dir
+        self._size = size
+        self._ready: list[WorkerProcess] = []
+        self._changed = threading.Condition()
+        self._stopping = threading.Event()
+
+    def start(self) -> Sequence[IndexedFunction]:
+        """Start the workers and wait until each has indexed the app; gives the app's functions.
+
+        Raises:
+            AppLoadError: the app cannot be indexed.
+            WorkerLostError: a worker ended while it started.
+        """
+        workers = [WorkerProcess(self._app_dir, self._replace) for _ in range(self._size)]
+        try:
+            indexed = [worker.ready.result(_START_SECONDS).functions for worker in workers]
+        except BaseException:
+            self._stopping.set()
+            for worker in workers:
+                worker.stop()
+            raise
+        with self._changed:
+            self._ready += workers
+        return indexed[0]
+
+    def submit(self, invoke: Invoke) -> Future[Completed]:
+        """Send an invocation to a worker, waiting for one to come up if need be.
+
+        Raises:
+            WorkerLostError: no worker came up.
+        """
+        with self._changed:
+            up = self._changed.wait_for(lambda: self._ready or self._stopping.is_set(), _START_SECONDS)
+            if not up or not self._ready:
+                raise WorkerLostError("no worker process is running")
+            worker = min(self._ready, key=lambda worker: worker.load)
+            return worker.submit(invoke)
+
+    def stop(self) -> None:
+        """End all workers; what still runs in them fails."""
+        self._stopping.set()
+        with self._changed:
+            workers = list(self._ready)
+            self._changed.notify_all()
+        for worker in workers:
+            worker.stop()
+
+    def _replace(self, lost: WorkerProcess) -> None:
+        """Bring up a worker for one that ended, slower and slower if that keeps failing."""
+        with self._changed:
+            if lost not in self._ready:
+                return  # it never was up: whoever started it handles that
+            self._ready.remove(lost)
+        if not self._stopping.is_set():
+            logger.error("Worker process %s has ended; starting a new one", lost.pid)
+        delay = 1.0
+        while not self._stopping.is_set():
+            worker = WorkerProcess(self._app_dir, self._replace)
+            try:
+                worker.ready.result(_START_SECONDS)
+            except (FunctionsHostError, TimeoutError):
+                logger.exception("The new worker process does not come up; next try in %s s", delay)
+                worker.stop()
+                self._stopping.wait(delay)
+                delay = min(delay * 2, _MAX_RESTART_DELAY_SECONDS)
+                continue
+            self._add(worker)
+            return
+
+    def _add(self, worker: WorkerProcess) -> None:
+        with self._changed:
+            if not self._stopping.is_set():
+                self._ready.append(worker)
+                self._changed.notify_all()
+                return
+        worker.stop()

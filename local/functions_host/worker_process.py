@@ -1,0 +1,105 @@
+"""One worker process, seen from the host."""
+
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from local.functions_host.errors import AppLoadError, WorkerLostError
+from local.functions_host.protocol import Channel, Completed, Invoke, LoadFailed, Ready, Stop
+
+logger = logging.getLogger(__name__)
+
+_ROOT = Path(__file__).resolve().parents[2]
+_STOP_SECONDS = 5.0
+
+
+class WorkerProcess:
+    """Starts a worker and carries invocations to it.
+
+    Args:
+        app_dir: the function app, an absolute path.
+        on_exit: called once, in a thread of this object, when the process has ended and its invocations have failed.
+    """
+
+    def __init__(self, app_dir: Path, on_exit: Callable[["WorkerProcess"], None]) -> None:
+        self.ready: Future[Ready] = Future()
+        self._on_exit = on_exit
+        self._pending: dict[str, Future[Completed]] = {}
+        self._lock = threading.Lock()
+        self._lost = False
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "local.functions_host.worker_main", str(app_dir)],
+            cwd=_ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self._channel = Channel(cast(BinaryIO, self._process.stdout), cast(BinaryIO, self._process.stdin))
+        self._reader = threading.Thread(target=self._read, name=f"worker-{self.pid}", daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    @property
+    def load(self) -> int:
+        """How many invocations it runs now."""
+        return len(self._pending)
+
+    def submit(self, invoke: Invoke) -> Future[Completed]:
+        """Send an invocation; the future raises WorkerLostError when the process ends before it answers."""
+        future: Future[Completed] = Future()
+        with self._lock:
+            if self._lost:
+                raise WorkerLostError(f"worker process {self.pid} has ended")
+            self._pending[invoke.invocation_id] = future
+        try:
+            self._channel.send(invoke)
+        except (OSError, ValueError):
+            logger.debug("Worker process %s is gone; its reader fails the invocation", self.pid)
+        return future
+
+    def stop(self) -> None:
+        """End the process: in order when nothing runs in it, by force when it does not follow."""
+        try:
+            self._channel.send(Stop())
+            self._process.wait(_STOP_SECONDS if not self.load else 0)
+        except (OSError, ValueError, subprocess.TimeoutExpired):
+            self._process.kill()
+        self._reader.join()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                message = self._channel.receive()
+            except EOFError:
+                break
+            if isinstance(message, Completed):
+                with self._lock:
+                    future = self._pending.pop(message.invocation_id)
+                future.set_result(message)
+            elif isinstance(message, Ready):
+                self.ready.set_result(message)
+            elif isinstance(message, LoadFailed):
+                self.ready.set_exception(AppLoadError(message.error))
+        self._fail_pending()
+        self._on_exit(self)
+
+    def _fail_pending(self) -> None:
+        code = self._process.wait()
+        self._channel.close()
+        error = WorkerLostError(f"worker process {self.pid} ended with code {code}")
+        if not self.ready.done():
+            self.ready.set_exception(error)
+        with self._lock:
+            self._lost = True
+            pending = list(self._pending.values())
+            self._pending.clear()
+        for future in pending:
+            future.set_exception(error)

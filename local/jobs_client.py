@@ -1,0 +1,95 @@
+"""Submits a job over HTTP and follows it to its end."""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import httpx
+
+ENDS = frozenset({"completed", "completed_with_errors", "failed", "cancelled"})
+
+_POLL_SECONDS = 0.2
+
+
+class JobRequestError(Exception):
+    """The API did not do what it was asked; the message holds its answer."""
+
+
+class JobTimeoutError(Exception):
+    """A job did not end in time."""
+
+
+class JobsClient:
+    """Talks to the API of a running app.
+
+    Args:
+        base_url: without `/api`.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        self._http = httpx.Client(base_url=f"{base_url}/api", timeout=60, trust_env=False)
+
+    def submit(self, job_type: str, parameters: Mapping[str, Any], key: str | None = None) -> str:
+        """Submits a job, a new one for each call unless a key is given; returns its id.
+
+        Raises:
+            JobRequestError: the API answers anything but 202.
+        """
+        response = self._http.post(
+            f"/jobs/{job_type}", json=parameters, headers={"Idempotency-Key": key or uuid.uuid4().hex}
+        )
+        if response.status_code != httpx.codes.ACCEPTED:
+            raise JobRequestError(f"submitting {job_type} gave {response.status_code}: {response.text}")
+        return str(response.json()["job_id"])
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """The job as the API shows it."""
+        return self._get(f"/jobs/{job_id}")
+
+    def batches(self, job_id: str) -> list[dict[str, Any]]:
+        """All batches of a job."""
+        return self._pages(f"/jobs/{job_id}/batches", "batches")
+
+    def tasks(self, job_id: str) -> list[dict[str, Any]]:
+        """All tasks of a job."""
+        return self._pages(f"/jobs/{job_id}/tasks", "tasks")
+
+    def wait(
+        self, job_id: str, timeout_seconds: float, on_progress: Callable[[dict[str, Any]], None] = lambda _: None
+    ) -> dict[str, Any]:
+        """Follows a job to its end; returns how it ended.
+
+        Raises:
+            JobTimeoutError: it did not end in time.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            job = self.job(job_id)
+            on_progress(job)
+            if job["status"] in ENDS:
+                return job
+            if time.monotonic() > deadline:
+                raise JobTimeoutError(f"job {job_id} has not ended after {timeout_seconds:g} s: {job}")
+            time.sleep(_POLL_SECONDS)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._http.close()
+
+    def _get(self, path: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        response = self._http.get(path, params=parameters)
+        if response.status_code != httpx.codes.OK:
+            raise JobRequestError(f"GET {path} gave {response.status_code}: {response.text}")
+        body: dict[str, Any] = response.json()
+        return body
+
+    def _pages(self, path: str, name: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        after = ""
+        while True:
+            page = self._get(path, {"limit": 1000, "after": after})
+            rows += page[name]
+            if page["next"] is None:
+                return rows
+            after = page["next"]

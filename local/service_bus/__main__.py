@@ -1,0 +1,77 @@
+"""The Service Bus emulator as a process: python -m local.service_bus."""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from local.service_bus.config import DEFAULT_CONFIG, Config, ConfigError, load_config
+from local.service_bus.server import PortInUseError, Server
+
+_new_event_loop: Callable[[], asyncio.AbstractEventLoop]
+try:
+    import uvloop
+except ImportError:  # there is none for Windows
+    _new_event_loop = asyncio.new_event_loop
+else:
+    _new_event_loop = uvloop.new_event_loop
+
+
+def main() -> int:
+    """Runs the emulator until it is told to end; returns the exit code."""
+    arguments = _parser().parse_args()
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        config = load_config(arguments.config)
+        with asyncio.Runner(loop_factory=_new_event_loop) as runner:
+            runner.run(_run(config, arguments))
+    except (ConfigError, PortInUseError) as exc:
+        print(exc, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local.service_bus", description="A local Azure Service Bus.")
+    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="queues, as in Microsoft's Config.json")
+    parser.add_argument("--port", type=int, default=5672, help="AMQP port, 0 for a free one")
+    parser.add_argument("--http-port", type=int, default=5300, help="port of /health and /queues, 0 for a free one")
+    parser.add_argument("--exit-with-parent", action="store_true", help="end when standard input ends")
+    return parser
+
+
+async def _run(config: Config, arguments: argparse.Namespace) -> None:
+    loop = asyncio.get_running_loop()
+    told_to_end = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told_to_end.set)
+    if arguments.exit_with_parent:
+        _watch_stdin(lambda: loop.call_soon_threadsafe(told_to_end.set))
+    server = Server(config)
+    ports = await server.start(arguments.port, arguments.http_port)
+    print(json.dumps(asdict(ports)), flush=True)
+    await told_to_end.wait()
+    await server.stop()
+
+
+def _watch_stdin(on_end: Callable[[], object]) -> None:
+    """Calls `on_end`, from a thread, when the process that holds the other end of standard input is gone."""
+
+    def watch() -> None:
+        # Not sys.stdin: the interpreter could not close it on exit while this thread reads.
+        while os.read(0, 4096):
+            pass
+        on_end()
+
+    threading.Thread(target=watch, name="stdin", daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,23 @@
+"""Refusals in the words of AMQP and of Service Bus; each condition becomes one exception class in the clients."""
+
+from local.service_bus.broker import errors
+
+_CONDITIONS: dict[type[errors.BrokerError], tuple[str, int]] = {
+    errors.EntityNotFoundError: ("amqp:not-found", 404),
+    errors.LockLostError: ("com.microsoft:message-lock-lost", 410),
+    errors.MessageNotFoundError: ("com.microsoft:message-not-found", 404),
+    errors.MessageTooLargeError: ("amqp:link:message-size-exceeded", 413),
+    errors.NotAllowedError: ("amqp:not-allowed", 403),
+    errors.UnsupportedError: ("amqp:not-implemented", 501),
+    errors.MalformedMessageError: ("amqp:decode-error", 400),
+}
+
+
+def condition_of(error: errors.BrokerError) -> str:
+    """The AMQP error condition."""
+    return _CONDITIONS[type(error)][0]
+
+
+def status_of(error: errors.BrokerError) -> int:
+    """The status code of a management response."""
+    return _CONDITIONS[type(error)][1]

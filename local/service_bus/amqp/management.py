@@ -1,0 +1,84 @@
+"""The operations of `<queue>/$management`."""
+
+from collections.abc import Callable
+from struct import pack
+from uuid import UUID
+
+from local.service_bus.amqp import encode
+from local.service_bus.amqp.envelope import envelope
+from local.service_bus.amqp.requests import Request, Response
+from local.service_bus.amqp.sections import parse
+from local.service_bus.broker.errors import BrokerError, MalformedMessageError, UnsupportedError
+from local.service_bus.broker.queue import Queue
+
+_PREFIX = "com.microsoft:"
+_NO_CONTENT = 204
+
+
+def manage(queue: Queue, request: Request) -> Response:
+    """Carries out `request` on `queue`; whatever it cannot do, it answers with a status and a condition."""
+    operation = _OPERATIONS.get(request.operation.removeprefix(_PREFIX))
+    try:
+        if operation is None:
+            raise UnsupportedError(f"The emulator does not know the operation '{request.operation}'.")
+        return operation(queue, request)
+    except BrokerError as error:
+        return Response.refusal(error)
+
+
+def _renew_lock(queue: Queue, request: Request) -> Response:
+    ends_ms = queue.renew(_lock_tokens(request))
+    expirations = encode.array_of(encode.TIMESTAMP, [pack(">q", end_ms) for end_ms in ends_ms])
+    return Response(body=[("expirations", expirations)])
+
+
+def _peek_message(queue: Queue, request: Request) -> Response:
+    found = queue.peek(request.field("from-sequence-number", int), request.field("message-count", int))
+    if not found:
+        return Response(_NO_CONTENT, "No messages")
+    messages = [
+        encode.map_of([(encode.string("message"), encode.binary(envelope(message, locked=False)))]) for message in found
+    ]
+    return Response(body=[("messages", encode.list_of(messages))])
+
+
+def _schedule_message(queue: Queue, request: Request) -> Response:
+    encoded = [entry.get("message") for entry in request.list_of("messages", dict)]
+    if not all(isinstance(message, bytes) for message in encoded):
+        raise MalformedMessageError("The request lacks a valid 'messages'.")
+    numbers = queue.enqueue(parse(message) for message in encoded)
+    return Response(
+        body=[("sequence-numbers", encode.array_of(encode.LONG, [pack(">q", number) for number in numbers]))]
+    )
+
+
+def _cancel_scheduled_message(queue: Queue, request: Request) -> Response:
+    queue.cancel_scheduled(request.list_of("sequence-numbers", int))
+    return Response()
+
+
+def _update_disposition(queue: Queue, request: Request) -> Response:
+    for token in _lock_tokens(request):
+        match request.field("disposition-status", str):
+            case "completed":
+                queue.complete(token)
+            case "abandoned":
+                queue.abandon(token)
+            case "suspended":
+                queue.dead_letter(token, request.text("deadletter-reason"), request.text("deadletter-description"))
+            case status:
+                raise UnsupportedError(f"The emulator does not know the disposition '{status}'.")
+    return Response()
+
+
+def _lock_tokens(request: Request) -> list[bytes]:
+    return [token.bytes_le for token in request.list_of("lock-tokens", UUID)]
+
+
+_OPERATIONS: dict[str, Callable[[Queue, Request], Response]] = {
+    "renew-lock": _renew_lock,
+    "peek-message": _peek_message,
+    "schedule-message": _schedule_message,
+    "cancel-scheduled-message": _cancel_scheduled_message,
+    "update-disposition": _update_disposition,
+}

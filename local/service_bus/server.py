@@ -1,0 +1,78 @@
+import asyncio
+import os
+import time
+from dataclasses import dataclass
+
+from local.service_bus.amqp.connection import AmqpConnection
+from local.service_bus.broker.namespace import Namespace
+from local.service_bus.config import Config
+from local.service_bus.http import HttpEndpoint
+
+HOST = "127.0.0.1"
+# How late a lock may end or a scheduled message appear.
+_TICK_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where the emulator listens, on the loopback interface."""
+
+    amqp_port: int
+    http_port: int
+
+
+class PortInUseError(Exception):
+    """The emulator cannot listen where it was told to."""
+
+
+class Server:
+    """The emulator: the queues of a configuration, served over AMQP and HTTP until `stop`."""
+
+    def __init__(self, config: Config) -> None:
+        self._namespace = Namespace(config.queues(), _wall_clock_ms)
+        self._connections: set[AmqpConnection] = set()
+        self._servers: list[asyncio.Server] = []
+        self._ticker: asyncio.Task[None] | None = None
+
+    async def start(self, amqp_port: int, http_port: int) -> Ports:
+        """Begins to listen, port 0 meaning any free one, and returns the ports.
+
+        Raises:
+            PortInUseError: another process listens there.
+        """
+        loop = asyncio.get_running_loop()
+        http = HttpEndpoint(self._namespace)
+        try:
+            port = amqp_port
+            amqp_server = await loop.create_server(
+                lambda: AmqpConnection(self._namespace, self._connections), HOST, port, backlog=1024
+            )
+            self._servers.append(amqp_server)
+            port = http_port
+            http_server = await asyncio.start_server(http.serve, HOST, port)
+            self._servers.append(http_server)
+        except OSError as exc:
+            await self.stop()
+            raise PortInUseError(f"Port {port} of {HOST} cannot be used: {os.strerror(exc.errno or 0)}") from exc
+        self._ticker = asyncio.create_task(self._tick())
+        return Ports(amqp_server.sockets[0].getsockname()[1], http_server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Ends all connections and listens no more."""
+        for server in self._servers:
+            server.close()
+        for connection in list(self._connections):
+            connection.close()
+        if self._ticker:
+            self._ticker.cancel()
+        # The transports report their end in the next turn of the loop.
+        await asyncio.sleep(0)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            self._namespace.tick()
+
+
+def _wall_clock_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,125 @@
+"""The local stack: PostgreSQL, Service Bus and the Functions host as child processes of this one."""
+
+import errno
+import fcntl
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.functions_host.process import HostProcess
+from local.postgres import EmbeddedPostgres
+from local.service_bus.process import EmulatorProcess
+
+logger = logging.getLogger(__name__)
+
+ROOT = Path(__file__).parents[1]
+
+_AMQP_PORT = 5672
+_EMULATOR_HTTP_PORT = 5300
+_FUNCTIONS_PORT = 7071
+"""The ports that func start and Microsoft's emulator use, taken when they are free."""
+
+
+class StackInUseError(Exception):
+    """Another local stack runs on the same state directory."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Where the parts of a running stack are.
+
+    Attributes:
+        base_url: of the Functions host.
+        database_url: of PostgreSQL.
+        service_bus: the connection string of Service Bus.
+        log_file: of the Functions host.
+        host: the Functions host.
+    """
+
+    base_url: str
+    database_url: str
+    service_bus: str
+    log_file: Path
+    host: HostProcess
+
+
+@contextmanager
+def running_stack(
+    state_dir: Path,
+    say: Callable[[str], None],
+    environment: Mapping[str, str] = os.environ,
+) -> Iterator[Stack]:
+    """Runs the stack for the length of a block; afterwards no process is left behind.
+
+    Args:
+        state_dir: holds the database and the logs.
+        say: told about each part as it comes up.
+        environment: `DATABASE_URL` and `ServiceBusConnection` in it replace the embedded parts.
+
+    Raises:
+        StackInUseError: another stack runs on this directory.
+        EmbeddedPostgresError, EmulatorError, HostStartError: a part does not come up.
+    """
+    state_dir.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as parts:
+        parts.enter_context(_lock(state_dir))
+        database_url = environment.get("DATABASE_URL") or _postgres(parts, state_dir)
+        say(f"PostgreSQL     {database_url}")
+        service_bus = environment.get("ServiceBusConnection") or _emulator(parts, state_dir)
+        say(f"Service Bus    {service_bus.split(';')[0].removeprefix('Endpoint=')}")
+        log_file = state_dir / "functions.log"
+        host = parts.enter_context(
+            HostProcess.start(
+                ROOT,
+                port=_port(_FUNCTIONS_PORT),
+                env={
+                    "DATA_DIR": environment.get("DATA_DIR") or str(ROOT / "samples"),
+                    **environment,
+                    "DATABASE_URL": database_url,
+                    "ServiceBusConnection": service_bus,
+                },
+                log_file=log_file,
+            )
+        )
+        say(f"Functions      {host.base_url}/api   log: {log_file}")
+        yield Stack(host.base_url, database_url, service_bus, log_file, host)
+
+
+def _postgres(parts: ExitStack, state_dir: Path) -> str:
+    return parts.enter_context(EmbeddedPostgres.start(state_dir / "postgres")).url()
+
+
+def _emulator(parts: ExitStack, state_dir: Path) -> str:
+    emulator = EmulatorProcess.start(
+        port=_port(_AMQP_PORT), http_port=_port(_EMULATOR_HTTP_PORT), log_file=state_dir / "service_bus.log"
+    )
+    return parts.enter_context(emulator).connection_string
+
+
+def _port(preferred: int) -> int:
+    """The preferred port when it is free, else 0: any free one."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", preferred))
+        except OSError as exc:
+            if exc.errno != errno.EADDRINUSE:
+                raise
+            logger.warning("port %d is in use; another one is taken", preferred)
+            return 0
+    return preferred
+
+
+@contextmanager
+def _lock(state_dir: Path) -> Iterator[None]:
+    """Holds the state directory; the system lets go of it when this process dies."""
+    with (state_dir / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise StackInUseError(f"another local stack runs on {state_dir}; end it first") from exc
+        yield
