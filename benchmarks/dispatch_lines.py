@@ -1,0 +1,135 @@
+"""The lines of the dispatch benchmark: what others do, what the design note does, what Lockstep does."""
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import psycopg2
+from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSender
+from azure.servicebus.amqp import AmqpAnnotatedMessage
+from psycopg2.extensions import connection
+
+from benchmarks import design_note
+from controllers.base import DispatchProtocol
+from core.batching import aligned_batches
+from core.definitions import AlignedBatch, TaskDefinition
+from core.lanes import TASKS_QUEUE, Lane
+from core.models import StageKey
+from core.statuses import BatchStatus
+from engine.dispatch import StageQueue
+from engine.limits import Limits
+from engine.lockstep import Lockstep
+from repositories import migrations, service_bus
+from repositories.pool import ConnectionPool
+from repositories.postgres import PostgresDatabase
+
+_PARALLEL = Limits().dispatch_parallel
+"""The N of two_phase_N and atomic_N: the default of `DISPATCH_PARALLEL`."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the lines work with: each has it open before its clock starts."""
+
+    database: PostgresDatabase
+    queue: service_bus.ServiceBusRepository
+    connection: connection
+    sender: ServiceBusSender
+
+    @classmethod
+    @contextmanager
+    def open(cls, database_url: str, connection_string: str) -> Iterator["Bench"]:
+        """Connects, and migrates the database."""
+        with ExitStack() as parts:
+            database = parts.enter_context(closing(PostgresDatabase(ConnectionPool(database_url, size=16))))
+            migrations.apply(database, database_url)
+            queue = service_bus.by_connection_string(connection_string, [TASKS_QUEUE])
+            parts.enter_context(closing(queue))
+            conn = parts.enter_context(closing(psycopg2.connect(database_url)))
+            client = parts.enter_context(ServiceBusClient.from_connection_string(connection_string))
+            yield cls(database, queue, conn, client.get_queue_sender(TASKS_QUEUE))
+
+
+def batches(job_id: str, tasks: int) -> Iterator[AlignedBatch]:
+    """The tasks of every line: hello_world's greetings."""
+    definitions = (TaskDefinition("hello_world.greet", {"name": "world"}, index) for index in range(tasks))
+    return aligned_batches(job_id, 1, definitions, lambda _: Lane.FAST)
+
+
+def sdk_loop(bench: Bench, job_id: str, tasks: int) -> None:
+    """Messages only, as the SDK's documentation shows it."""
+    for batch in batches(job_id, tasks):
+        message_batch = bench.sender.create_message_batch()
+        for message in batch.messages():
+            outgoing = message.outgoing()
+            message_batch.add_message(
+                ServiceBusMessage(outgoing.body, message_id=outgoing.message_id, content_type="application/json")
+            )
+        bench.sender.send_messages(message_batch)
+
+
+def sdk_fastest(bench: Bench, job_id: str, tasks: int) -> None:
+    """Messages only, the cheapest public way of the SDK."""
+    for batch in batches(job_id, tasks):
+        message_batch = bench.sender.create_message_batch()
+        for message in batch.messages():
+            outgoing = message.outgoing()
+            properties: Mapping[str, Any] = {
+                "message_id": outgoing.message_id,
+                "content_type": "application/json",
+            }
+            message_batch.add_message(AmqpAnnotatedMessage(data_body=[outgoing.body], properties=properties))
+        bench.sender.send_messages(message_batch)
+
+
+def insert_loop(bench: Bench, job_id: str, tasks: int) -> None:
+    """Rows only, one batch after another, by the statement that Lockstep uses."""
+    _create_stage(bench, job_id)
+    for batch in batches(job_id, tasks):
+        with bench.database.transaction() as work:
+            work.tasks.batch_create_tasks(batch, BatchStatus.QUEUED)
+
+
+def sequential_note(bench: Bench, job_id: str, tasks: int) -> None:
+    """The design note's sequential code."""
+    _create_stage(bench, job_id)
+    for batch in batches(job_id, tasks):
+        design_note.queue_batch(bench.connection, bench.sender, batch)
+
+
+def lockstep(protocol: DispatchProtocol, parallel: int, bench: Bench, job_id: str, tasks: int) -> None:
+    """Lockstep's own dispatch, with `parallel` batches in flight."""
+    lease_id = uuid.uuid4().hex
+    _create_stage(bench, job_id)
+    with bench.database.transaction() as work:
+        work.stages.acquire_dispatch_lease(job_id, 1, lease_id, 600)
+    limits = Limits(dispatch_parallel=parallel)
+    stage_queue = StageQueue(
+        bench.database, Lockstep(bench.database, bench.queue), limits, StageKey(job_id, 1), lease_id
+    )
+    put = stage_queue.put_atomic if protocol == DispatchProtocol.ATOMIC else stage_queue.put_two_phase
+    with stage_queue.open():
+        for batch in batches(job_id, tasks):
+            put(batch)
+    assert stage_queue.total_tasks == tasks
+    assert stage_queue.unsent_batches == 0
+
+
+def _create_stage(bench: Bench, job_id: str) -> None:
+    with bench.database.transaction() as work:
+        work.jobs.create(job_id, "hello_world", "{}", 1)
+        work.stages.create(job_id, 1, "greetings", 0.0)
+
+
+LINES: Mapping[str, Callable[[Bench, str, int], None]] = {
+    "sdk_loop": sdk_loop,
+    "sdk_fastest": sdk_fastest,
+    "insert_loop": insert_loop,
+    "design_note": sequential_note,
+    "two_phase_1": partial(lockstep, DispatchProtocol.TWO_PHASE, 1),
+    "two_phase_N": partial(lockstep, DispatchProtocol.TWO_PHASE, _PARALLEL),
+    "atomic_N": partial(lockstep, DispatchProtocol.ATOMIC, _PARALLEL),
+}
