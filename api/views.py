@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -46,12 +45,12 @@ def job(view: JobView) -> dict[str, Any]:
 
 def batch(row: Batch) -> dict[str, Any]:
     """A batch: its id, exact task count, status and times."""
-    return {name: value for name, value in asdict(row).items() if name not in ("digest", "job_id")}
+    return {name: value for name, value in vars(row).items() if name not in ("digest", "job_id")}
 
 
 def task(row: Task) -> dict[str, Any]:
     """A task, parameters and result included."""
-    return asdict(row)
+    return dict(vars(row))
 
 
 def _stage(view: StageView) -> dict[str, Any]:

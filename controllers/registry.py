@@ -5,10 +5,14 @@ from typing import Any
 
 from controllers.base import JobController, TaskType
 from controllers.hello_world import HelloWorld
+from controllers.ingest_csv import IngestCsv
 from core.errors import ConfigurationError, UnknownJobTypeError
 from core.ids import MAX_STAGES
 
-CONTROLLERS: tuple[type[JobController[Any]], ...] = (HelloWorld,)
+CONTROLLERS: tuple[type[JobController[Any]], ...] = (
+    HelloWorld,
+    IngestCsv,
+)
 
 
 class Registry:

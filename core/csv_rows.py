@@ -84,7 +84,7 @@ def _encode(fields: list[str], columns: Sequence[str]) -> str | None:
 
 def _reason(fields: list[str], columns: Sequence[str]) -> str:
     if len(fields) != len(columns):
-        return f"{len(fields):,} columns instead of {len(columns):,}"
+        return f"the number of columns is {len(fields):,}, not {len(columns):,}"
     if any("\x00" in field for field in fields):
-        return "holds a NUL character"
-    return "is not UTF-8"
+        return "the row holds a NUL character"
+    return "the row is not UTF-8"

@@ -54,6 +54,7 @@ class StageQueue:
         self._lease_id = lease_id
         self._earlier = _EarlierBatches(database, stage)
         self._slice_ends = time.monotonic() + limits.dispatch_slice_seconds
+        self._queued_any = False
         self._renew_at = time.monotonic() + limits.lease_seconds / 3
         self._executor: ThreadPoolExecutor | None = None
         self._in_flight: deque[Future[bool]] = deque()
@@ -70,6 +71,9 @@ class StageQueue:
             try:
                 yield self
                 self._drain(down_to=0)
+            except SliceEnded:
+                self._drain(down_to=0)  # what this slice has begun is its progress
+                raise
             except BaseException:
                 for future in self._in_flight:
                     future.cancel()
@@ -105,6 +109,7 @@ class StageQueue:
 
     def _start(self, protocol: Callable[[AlignedBatch], bool], batch: AlignedBatch) -> None:
         assert self._executor is not None, "put outside open()"
+        self._queued_any = True
         self._in_flight.append(self._executor.submit(protocol, batch))
         self._drain(down_to=2 * self._limits.dispatch_parallel)
 
@@ -115,7 +120,8 @@ class StageQueue:
 
     def _keep_time(self) -> None:
         now = time.monotonic()
-        if now >= self._slice_ends:
+        # A slice that only replayed what was queued before would be followed by another such slice, forever.
+        if now >= self._slice_ends and self._queued_any:
             raise SliceEnded(f"stage {self._stage.stage} of job {self._stage.job_id} goes on in another slice")
         if now >= self._renew_at:
             self._renew_at = now + self._limits.lease_seconds / 3

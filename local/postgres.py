@@ -89,18 +89,6 @@ class EmbeddedPostgres:
                     cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
         return _url(self.port, database)
 
-    def copy_database(self, template: str, database: str) -> str:
-        """Creates a database as a copy of another, to which nobody is connected; returns its URL."""
-        copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        with self._administrator() as conn, conn.cursor() as cursor:
-            cursor.execute(copy.format(sql.Identifier(database), sql.Identifier(template)))
-        return _url(self.port, database)
-
-    def drop_database(self, database: str) -> None:
-        """Drops a database and whatever is still connected to it."""
-        with self._administrator() as conn, conn.cursor() as cursor:
-            cursor.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
-
     def stop(self) -> None:
         """Ends it and its connections, and waits for its end; a second call does nothing."""
         _stop(self._process)

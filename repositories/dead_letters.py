@@ -15,9 +15,16 @@ class PostgresDeadLetterRepository:
 
     def add(self, letter: DeadLetter) -> None:
         """Keeps the message."""
-        self._rows.execute(_QUERIES["add"], asdict(letter))
+        columns = asdict(letter)
+        texts = {name: storable(value) for name, value in columns.items() if isinstance(value, str)}
+        self._rows.execute(_QUERIES["add"], {**columns, **texts})
 
     def newest(self, limit: int) -> list[DeadLetter]:
         """The newest first."""
         rows = self._rows.all(_QUERIES["newest"], {"limit": limit})
         return [DeadLetter(**{**row, "body": bytes(row["body"])}) for row in rows]
+
+
+def storable(text: str) -> str:
+    """The text without what PostgreSQL's `text` cannot hold: a sender's words may be anything."""
+    return text.replace("\x00", "\ufffd").encode(errors="replace").decode()

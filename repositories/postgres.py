@@ -8,7 +8,6 @@ from typing import cast
 import psycopg2
 from psycopg2 import errors as pg
 from psycopg2.extensions import connection, cursor
-from psycopg2.extras import RealDictCursor
 
 from core.errors import (
     ConstraintViolationError,
@@ -51,7 +50,7 @@ class PostgresDatabase:
         """
         with self._pool.lend() as conn:
             try:
-                with conn.cursor(cursor_factory=RealDictCursor) as cur:
+                with conn.cursor() as cur:
                     yield PostgresUnitOfWork(cur)
                 conn.commit()
             except BaseException as exc:

@@ -23,7 +23,8 @@ class Rows:
     def all(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
         """Runs a query; returns its rows."""
         self._cursor.execute(query, parameters)
-        return [dict(row) for row in self._cursor.fetchall()]
+        names = [column.name for column in self._cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in self._cursor.fetchall()]
 
     def first(self, query: str, parameters: Mapping[str, Any] | None = None) -> Row | None:
         """Runs a query; returns its first row, or None."""

@@ -24,6 +24,9 @@ def main() -> int:
     """Run until a signal; 0 after an orderly stop, 1 if the app does not start."""
     options = _parse()
     _set_up_logging()
+    stopping = _stop_on_signal()
+    if options.exit_with_parent:
+        threading.Thread(target=_wait_for_parent, args=(stopping,), daemon=True).start()
     app_dir = options.app_dir.resolve()
     try:
         load_local_settings(app_dir)
@@ -35,9 +38,6 @@ def main() -> int:
     except FunctionsHostError as exc:
         print(f"The function app in {app_dir} does not start: {exc}", file=sys.stderr)
         return 1
-    stopping = _stop_on_signal()
-    if options.exit_with_parent:
-        threading.Thread(target=_wait_for_parent, args=(stopping,), daemon=True).start()
     _list(host.table, port)
     print(json.dumps({"http_port": port}), flush=True)
     stopping.wait()

@@ -15,13 +15,16 @@ from local.functions_host.invoker import Invocation
 from local.functions_host.message_data import to_message_data
 from local.functions_host.outage import Outage
 from local.functions_host.protocol import Completed
-from local.functions_host.receiving import IDLE_SECONDS, SOCKET_SECONDS, receive_batch
+from local.functions_host.receiving import BATCH_SOCKET_SECONDS, IDLE_SECONDS, receive_batch
 from local.functions_host.worker_pool import WorkerPool
 
 logger = logging.getLogger(__name__)
 
 # The client raises these when the broker, or the way to it, fails; ValueError when the client closed itself over it.
 BROKER_ERRORS = (ServiceBusError, OSError, ValueError)
+
+_FIRST_RETRY_SECONDS = 0.2
+_MAX_RETRY_SECONDS = 5.0
 
 
 class Consumer:
@@ -42,6 +45,7 @@ class Consumer:
         self._pool = pool
         self._outage = outage
         self._stopping = stopping
+        self._retry_seconds = _FIRST_RETRY_SECONDS
 
     def run(self) -> None:
         """Connect and consume; connect again, for as long as it takes, when the broker goes away."""
@@ -49,8 +53,15 @@ class Consumer:
             try:
                 self._consume()
             except BROKER_ERRORS as exc:
-                self._outage.begin(exc)
-                self._outage.wait(self._stopping)
+                self._outage.begin(self, exc)
+                self._pause()
+            except Exception:
+                logger.exception("A consumer of %s failed and starts anew", self._function.queue)
+                self._pause()
+
+    def _pause(self) -> None:
+        self._stopping.wait(self._retry_seconds)
+        self._retry_seconds = min(self._retry_seconds * 2, _MAX_RETRY_SECONDS)
 
     def _consume(self) -> None:
         with (
@@ -58,14 +69,19 @@ class Consumer:
             client.get_queue_receiver(
                 self._function.queue,
                 prefetch_count=self._options.prefetch_count,
-                socket_timeout=SOCKET_SECONDS,
+                socket_timeout=BATCH_SOCKET_SECONDS if self._function.many else None,
             ) as receiver,
         ):
-            self._outage.end()
-            while not self._stopping.is_set():
-                messages = self._receive(receiver)
-                if messages:
-                    self._process(receiver, messages)
+            self._outage.end(self)
+            self._retry_seconds = _FIRST_RETRY_SECONDS
+            try:
+                while not self._stopping.is_set():
+                    messages = self._receive(receiver)
+                    if messages:
+                        self._process(receiver, messages)
+            except BROKER_ERRORS as exc:
+                self._outage.begin(self, exc)  # now: to close the client takes up to a second
+                raise
 
     def _receive(self, receiver: ServiceBusReceiver) -> list[ServiceBusReceivedMessage]:
         if self._function.many:

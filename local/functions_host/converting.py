@@ -64,11 +64,23 @@ def _http_datum(request: HttpRequestData) -> meta.Datum:
 
 
 def _array_metadata(messages: Sequence[MessageData]) -> dict[str, meta.Datum]:
-    names = messages[0].metadata
+    arrays = {name: [message.metadata[name] for message in messages] for name in messages[0].metadata}
     return {
-        f"{name}Array": meta.Datum(json.dumps([message.metadata[name] for message in messages]), "json")
-        for name in names
+        f"{name}Array": _array_datum(values) for name, values in arrays.items() if any(v is not None for v in values)
     }
+
+
+def _array_datum(values: Sequence[Any]) -> meta.Datum:
+    """An array of the trigger metadata, typed as the host types it.
+
+    The converter parses a JSON array anew for each message, so strings and numbers come as protobuf collections. Azure
+    leaves nulls out of those, and so moves the values of the messages behind; here an array with nulls stays JSON.
+    """
+    if all(isinstance(value, str) for value in values):
+        return meta.Datum(SimpleNamespace(string=values), "collection_string")
+    if all(isinstance(value, int) for value in values):
+        return meta.Datum(SimpleNamespace(sint64=values), "collection_sint64")
+    return meta.Datum(json.dumps(values), "json")
 
 
 def _datum(value: Any) -> meta.Datum:

@@ -13,7 +13,7 @@ from local.functions_host.http_server import HttpServer
 from local.functions_host.listener import ServiceBusListener
 from local.functions_host.worker_pool import WorkerPool
 
-# After the grace the workers are killed; their messages are abandoned within this.
+# After the grace the workers are killed; their messages are abandoned, their requests answered, within this.
 _ABANDON_SECONDS = 5.0
 
 
@@ -55,6 +55,7 @@ class Host:
         self._listener.join(max(deadline - time.monotonic(), 0.0))
         self._pool.stop()
         self._listener.join(_ABANDON_SECONDS)
+        self._http.drain(_ABANDON_SECONDS)
         self._http.stop()
 
 

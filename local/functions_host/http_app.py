@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl, urljoin, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 from wsgiref.util import is_hop_by_hop
 
 from local.functions_host.functions import HttpFunction
@@ -62,7 +62,8 @@ def _request(environ: Environ, route_params: Any) -> HttpRequestData:
         for name, value in environ.items()
         if name.startswith("HTTP_") or (name in ("CONTENT_TYPE", "CONTENT_LENGTH") and value)
     }
-    url = urljoin(f"{environ['wsgi.url_scheme']}://{environ['HTTP_HOST']}", environ["REQUEST_URI"])
+    host = environ.get("HTTP_HOST") or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
+    url = f"http://{host}{environ['REQUEST_URI']}"
     query: dict[str, str] = {}
     for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
         query[name] = f"{query[name]},{value}" if name in query else value  # as ASP.NET joins them

@@ -42,10 +42,11 @@ def load_app(app_dir: Path) -> dict[str, LoadedFunction]:
         raise AppLoadError(f"{app_dir} has no function_app.py")
     sys.path[0] = str(app_dir)
     module = importlib.import_module("function_app")
-    apps = [value for value in vars(module).values() if isinstance(value, func.FunctionRegister)]
+    apps = {id(value): value for value in vars(module).values() if isinstance(value, func.FunctionRegister)}
     if len(apps) != 1:
         raise AppLoadError(f"function_app.py must define one FunctionApp, found {len(apps)}")
-    functions = [_load(function) for function in apps[0].get_functions()]
+    (app,) = apps.values()
+    functions = [_load(function) for function in app.get_functions()]
     return {function.indexed.name: function for function in functions}
 
 

@@ -55,7 +55,8 @@ def _text(value: str | bytes) -> str:
 def _json_value(value: Any) -> Any:
     """A value of an application property as the host's JSON has it."""
     if isinstance(value, dt.datetime):
-        return value.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        # The converter tries its formats in turn, and this one before the one that ends in Z.
+        return value.astimezone(dt.UTC).isoformat(timespec="microseconds")
     if isinstance(value, uuid.UUID):
         return str(value)
     if isinstance(value, bytes):

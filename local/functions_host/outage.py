@@ -3,34 +3,25 @@ import threading
 
 logger = logging.getLogger(__name__)
 
-_FIRST_DELAY_SECONDS = 0.2
-_MAX_DELAY_SECONDS = 5.0
-
 
 class Outage:
-    """Whether a queue can be reached, shared by its consumers: one line when it goes, one when it is back."""
+    """Which consumers of a queue cannot reach it: one line in the log when it goes, one when all have it back."""
 
     def __init__(self, queue: str) -> None:
         self._queue = queue
         self._lock = threading.Lock()
-        self._delay_seconds = 0.0
+        self._out: set[object] = set()
 
-    def begin(self, error: Exception) -> None:
-        """A consumer lost the queue."""
+    def begin(self, consumer: object, error: Exception) -> None:
+        """A consumer lost the queue, or still does not reach it."""
         with self._lock:
-            if not self._delay_seconds:
+            if not self._out:
                 logger.warning("Queue %s is out of reach, connecting again: %s", self._queue, error)
-            self._delay_seconds = min(max(self._delay_seconds * 2, _FIRST_DELAY_SECONDS), _MAX_DELAY_SECONDS)
+            self._out.add(consumer)
 
-    def end(self) -> None:
+    def end(self, consumer: object) -> None:
         """A consumer reached the queue."""
         with self._lock:
-            if self._delay_seconds:
+            if self._out == {consumer}:
                 logger.info("Queue %s is back", self._queue)
-            self._delay_seconds = 0.0
-
-    def wait(self, stopping: threading.Event) -> None:
-        """Pause before the next try, longer with each, but not past a stop."""
-        with self._lock:
-            delay = self._delay_seconds
-        stopping.wait(delay)
+            self._out.discard(consumer)

@@ -10,8 +10,9 @@ from local.functions_host.host_config import ServiceBusOptions
 IDLE_SECONDS = 1.0
 # A batch ends when so long nothing more arrives.
 _GAP_SECONDS = 0.02
-# How often a waiting receive looks at its clock: bounds the delay of an incomplete batch.
-SOCKET_SECONDS = 0.05
+# How often a waiting receive looks at its clock, which bounds the delay of an incomplete batch; each look costs some
+# 0.2 ms, so a receive of one message, which ends when the message is there, keeps the client's 0.2 s.
+BATCH_SOCKET_SECONDS = 0.1
 
 
 def receive_batch(receiver: ServiceBusReceiver, options: ServiceBusOptions) -> list[ServiceBusReceivedMessage]:

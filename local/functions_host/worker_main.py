@@ -37,14 +37,15 @@ def main() -> int:
     logging.getLogger("azure").setLevel(logging.WARNING)
     try:
         functions = load_app(app_dir)
+        worker = Worker(channel, functions, app_dir)
     except AppLoadError as exc:
         channel.send(LoadFailed(str(exc)))
         return 1
-    except BaseException:  # noqa: BLE001 - whatever the app raises at import is the app's error, shown as such
+    except BaseException:  # noqa: BLE001 - whatever the app raises at import, or a wrong setting, is shown as it is
         channel.send(LoadFailed(traceback.format_exc()))
         return 1
     channel.send(Ready(indexed(functions)))
-    asyncio.run(Worker(channel, functions, app_dir).run())
+    asyncio.run(worker.run())
     return 0
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
-from local.functions_host.errors import FunctionsHostError, WorkerLostError
+from local.functions_host.errors import AppLoadError, FunctionsHostError, WorkerLostError
 from local.functions_host.protocol import Completed, IndexedFunction, Invoke
 from local.functions_host.worker_process import WorkerProcess
 
@@ -34,13 +34,15 @@ class WorkerPool:
         workers = [WorkerProcess(self._app_dir, self._replace) for _ in range(self._size)]
         try:
             indexed = [worker.ready.result(_START_SECONDS).functions for worker in workers]
-        except BaseException:
+        except BaseException as exc:
             self._stopping.set()
             for worker in workers:
                 worker.stop()
+            if isinstance(exc, TimeoutError):
+                raise AppLoadError(f"it was not indexed within {_START_SECONDS:.0f} s") from exc
             raise
-        with self._changed:
-            self._ready += workers
+        for worker in workers:
+            self._add(worker)
         return indexed[0]
 
     def submit(self, invoke: Invoke) -> Future[Completed]:
@@ -69,7 +71,7 @@ class WorkerPool:
         """Bring up a worker for one that ended, slower and slower if that keeps failing."""
         with self._changed:
             if lost not in self._ready:
-                return  # it never was up: whoever started it handles that
+                return  # it is not up yet, or another call is at it
             self._ready.remove(lost)
         if not self._stopping.is_set():
             logger.error("Worker process %s has ended; starting a new one", lost.pid)
@@ -89,8 +91,9 @@ class WorkerPool:
 
     def _add(self, worker: WorkerProcess) -> None:
         with self._changed:
-            if not self._stopping.is_set():
-                self._ready.append(worker)
-                self._changed.notify_all()
-                return
-        worker.stop()
+            self._ready.append(worker)
+            self._changed.notify_all()
+        if not worker.alive:
+            self._replace(worker)  # it ended before it was in the list, where its own call would have found it
+        elif self._stopping.is_set():
+            worker.stop()

@@ -48,6 +48,11 @@ class WorkerProcess:
         return self._process.pid
 
     @property
+    def alive(self) -> bool:
+        """False once its end has been noticed; ``on_exit`` is called after that."""
+        return not self._lost
+
+    @property
     def load(self) -> int:
         """How many invocations it runs now."""
         return len(self._pending)

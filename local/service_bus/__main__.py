@@ -41,10 +41,17 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local.service_bus", description="A local Azure Service Bus.")
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="queues, as in Microsoft's Config.json")
-    parser.add_argument("--port", type=int, default=5672, help="AMQP port, 0 for a free one")
-    parser.add_argument("--http-port", type=int, default=5300, help="port of /health and /queues, 0 for a free one")
+    parser.add_argument("--port", type=_port, default=5672, help="AMQP port, 0 for a free one")
+    parser.add_argument("--http-port", type=_port, default=5300, help="port of /health and /queues, 0 for a free one")
     parser.add_argument("--exit-with-parent", action="store_true", help="end when standard input ends")
     return parser
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if number not in range(65_536):
+        raise argparse.ArgumentTypeError(f"{number} is no port")
+    return number
 
 
 async def _run(config: Config, arguments: argparse.Namespace) -> None:

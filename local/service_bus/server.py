@@ -32,7 +32,7 @@ class Server:
         self._namespace = Namespace(config.queues(), _wall_clock_ms)
         self._connections: set[AmqpConnection] = set()
         self._servers: list[asyncio.Server] = []
-        self._ticker: asyncio.Task[None] | None = None
+        self._ticker: asyncio.TimerHandle | None = None
 
     async def start(self, amqp_port: int, http_port: int) -> Ports:
         """Begins to listen, port 0 meaning any free one, and returns the ports.
@@ -54,7 +54,7 @@ class Server:
         except OSError as exc:
             await self.stop()
             raise PortInUseError(f"Port {port} of {HOST} cannot be used: {os.strerror(exc.errno or 0)}") from exc
-        self._ticker = asyncio.create_task(self._tick())
+        self._tick()
         return Ports(amqp_server.sockets[0].getsockname()[1], http_server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
@@ -68,10 +68,9 @@ class Server:
         # The transports report their end in the next turn of the loop.
         await asyncio.sleep(0)
 
-    async def _tick(self) -> None:
-        while True:
-            await asyncio.sleep(_TICK_SECONDS)
-            self._namespace.tick()
+    def _tick(self) -> None:
+        self._ticker = asyncio.get_running_loop().call_later(_TICK_SECONDS, self._tick)
+        self._namespace.tick()
 
 
 def _wall_clock_ms() -> int:

@@ -57,7 +57,7 @@ class AmqpConnection(asyncio.Protocol):
         self._connections.add(self)
         logger.info("Connection from %s", self._peer)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _: Exception | None) -> None:
         """Called by the event loop once the socket is gone; whatever was locked stays locked."""
         self._closed = True
         self._connections.discard(self)
@@ -67,7 +67,7 @@ class AmqpConnection(asyncio.Protocol):
             link.on_close()
         self._links.clear()
         self._engine.free()
-        logger.info("Connection from %s ended%s", self._peer, f": {exc}" if exc else "")
+        logger.info("Connection from %s ended", self._peer)
 
     def data_received(self, data: bytes) -> None:
         """Called by the event loop with what the client has sent."""
@@ -80,7 +80,7 @@ class AmqpConnection(asyncio.Protocol):
                 self._process()
         except ProtocolError as exc:
             logger.info("Connection from %s breaks the protocol: %s", self._peer, exc)
-            self._transport.abort()
+            self.close()
 
     def pause_writing(self) -> None:
         """Called by the event loop when the client reads too slowly: nothing more is delivered to it."""
@@ -94,7 +94,8 @@ class AmqpConnection(asyncio.Protocol):
         self._flush()
 
     def close(self) -> None:
-        """Ends the connection at once."""
+        """Ends the connection at once, whatever was still to be read or written."""
+        self._closed = True
         self._transport.abort()
 
     def is_writable(self) -> bool:
@@ -136,6 +137,8 @@ class AmqpConnection(asyncio.Protocol):
 
     def _tick(self) -> None:
         """Lets the engine send heartbeats and notice a peer that has fallen silent."""
+        if self._closed:
+            return
         if self._timer:
             self._timer.cancel()
         deadline_ms = self._engine.tick(int(self._loop.time() * 1000))

@@ -10,6 +10,7 @@ from local.service_bus.amqp.requests import Request, Response
 from local.service_bus.amqp.sections import parse
 from local.service_bus.broker.errors import BrokerError, MalformedMessageError, UnsupportedError
 from local.service_bus.broker.queue import Queue
+from local.service_bus.broker.settings import MAX_MESSAGE_BYTES
 
 _PREFIX = "com.microsoft:"
 _NO_CONTENT = 204
@@ -33,12 +34,18 @@ def _renew_lock(queue: Queue, request: Request) -> Response:
 
 
 def _peek_message(queue: Queue, request: Request) -> Response:
-    found = queue.peek(request.field("from-sequence-number", int), request.field("message-count", int))
+    found = queue.peek(request.field("from-sequence-number", int), max(0, request.field("message-count", int)))
     if not found:
         return Response(_NO_CONTENT, "No messages")
-    messages = [
-        encode.map_of([(encode.string("message"), encode.binary(envelope(message, locked=False)))]) for message in found
-    ]
+    messages: list[bytes] = []
+    size_bytes = 0
+    for message in found:
+        encoded = envelope(message, locked=False)
+        size_bytes += len(encoded)
+        # A response holds as many as fit into one message, and one in any case.
+        if messages and size_bytes > MAX_MESSAGE_BYTES:
+            break
+        messages.append(encode.map_of([(encode.string("message"), encode.binary(encoded))]))
     return Response(body=[("messages", encode.list_of(messages))])
 
 

@@ -48,7 +48,9 @@ def _reason(condition: Any) -> tuple[str | None, str | None]:
     if text(lib.pn_condition_get_name(condition)) != "com.microsoft:dead-letter":
         return None, None
     encoded = data_bytes(lib.pn_condition_info(condition))
-    info = read(encoded)[0] if encoded else {}
+    info = read(encoded)[0] if encoded else None
+    if not isinstance(info, dict):
+        return None, None
     values = [info.get(name) for name in ("DeadLetterReason", "DeadLetterErrorDescription")]
     reason, description = (value if isinstance(value, str) else None for value in values)
     return reason, description

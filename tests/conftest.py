@@ -1,0 +1,78 @@
+"""A real PostgreSQL and a real AMQP socket for every test that asks."""
+
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from local.postgres import EmbeddedPostgres
+from local.service_bus.process import EmulatorProcess
+from repositories import migrations
+from repositories.pool import ConnectionPool
+from repositories.postgres import PostgresDatabase
+
+_EMPTY_ALL = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid();
+    TRUNCATE jobs, stages, batches, tasks, dead_letters, ingested_rows RESTART IDENTITY
+"""
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """One PostgreSQL for the whole run."""
+    # Not under pytest's directories, which only their owner may enter: as root, PostgreSQL is another user.
+    with (
+        tempfile.TemporaryDirectory(prefix="lockstep-postgres-") as directory,
+        EmbeddedPostgres.start(Path(directory, "data"), durable=False) as server,
+    ):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_database_url(postgres: EmbeddedPostgres) -> str:
+    """The one migrated database, which every test finds empty: emptying takes a fifth of the time of a copy."""
+    url = postgres.url("migrated")
+    with closing(PostgresDatabase(ConnectionPool(url, size=2))) as database:
+        migrations.apply(database, url)
+    return url
+
+
+@pytest.fixture
+def database_url(migrated_database_url: str) -> Iterator[str]:
+    """A migrated database without rows; its tables stay as they are, and no connection outlives the test."""
+    yield migrated_database_url
+    _execute(migrated_database_url, _EMPTY_ALL)
+
+
+@pytest.fixture
+def unmigrated_database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A fresh database without any table."""
+    name = f"test_{uuid.uuid4().hex}"
+    yield postgres.url(name)
+    _execute(postgres.url("postgres"), f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def postgres_database(database_url: str) -> Iterator[PostgresDatabase]:
+    """`database_url` behind the port `Database`."""
+    with closing(PostgresDatabase(ConnectionPool(database_url, size=10))) as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def service_bus() -> Iterator[EmulatorProcess]:
+    """One emulator for the whole run; a test leaves no messages behind in the queues that it uses."""
+    with EmulatorProcess.start() as emulator:
+        yield emulator
+
+
+def _execute(url: str, statement: str) -> None:
+    with closing(psycopg2.connect(url)) as conn:
+        conn.autocommit = True
+        with conn.cursor() as cursor:
+            cursor.execute(statement)

@@ -1,0 +1,98 @@
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.servicebus import ServiceBusClient, ServiceBusReceivedMessage, ServiceBusReceiver, ServiceBusSender
+
+from local.service_bus.broker.queue import QueueCounts
+from local.service_bus.process import EmulatorProcess
+
+_COMMON = {"LockDuration": "PT1M", "MaxDeliveryCount": 3, "DeadLetteringOnMessageExpiration": True}
+_KINDS = {
+    "plain": _COMMON,
+    "short-lock": {**_COMMON, "LockDuration": "PT1S"},
+    "renewed-lock": {**_COMMON, "LockDuration": "PT3S"},
+    "no-duplicates": {**_COMMON, "RequiresDuplicateDetection": True},
+    "drops-expired": {**_COMMON, "DeadLetteringOnMessageExpiration": False},
+}
+_QUEUES_PER_KIND = 60
+
+NewQueue = Callable[..., str]
+Counts = Callable[[str], QueueCounts]
+
+
+def write_config(path: Path, queues: dict[str, dict[str, object]]) -> Path:
+    entries = [{"Name": name, "Properties": properties} for name, properties in queues.items()]
+    namespace = {"Name": "sbemulatorns", "Queues": entries}
+    path.write_text(json.dumps({"UserConfig": {"Namespaces": [namespace]}}))
+    return path
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProcess]:
+    names = {f"{kind}-{number}": kind for kind in _KINDS for number in range(_QUEUES_PER_KIND)}
+    config = tmp_path_factory.mktemp("emulator") / "Config.json"
+    write_config(config, {name: dict(_KINDS[kind]) for name, kind in names.items()})
+    with EmulatorProcess.start(config) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def new_queue() -> NewQueue:
+    """A queue that no other test uses, of one of the kinds above."""
+    numbers = {kind: itertools.count() for kind in _KINDS}
+    return lambda kind="plain": f"{kind}-{next(numbers[kind])}"
+
+
+@pytest.fixture
+def queue(new_queue: NewQueue) -> str:
+    return new_queue()
+
+
+@pytest.fixture(scope="session")
+def client(emulator: EmulatorProcess) -> Iterator[ServiceBusClient]:
+    with ServiceBusClient.from_connection_string(emulator.connection_string) as service_bus:
+        yield service_bus
+
+
+class Endpoints:
+    """Senders and receivers that stay open until the end: closing one takes the client up to a second."""
+
+    def __init__(self, client: ServiceBusClient) -> None:
+        self._client = client
+        self._opened: list[ServiceBusSender | ServiceBusReceiver] = []
+
+    def sender(self, queue: str) -> ServiceBusSender:
+        sender = self._client.get_queue_sender(queue)
+        self._opened.append(sender)
+        return sender.__enter__()
+
+    def receiver(self, queue: str, **options: Any) -> ServiceBusReceiver:
+        receiver = self._client.get_queue_receiver(queue, **options)
+        self._opened.append(receiver)
+        return receiver.__enter__()
+
+    def close(self) -> None:
+        with ThreadPoolExecutor(32) as executor:
+            list(executor.map(lambda endpoint: endpoint.close(), self._opened))
+
+
+@pytest.fixture(scope="session")
+def endpoints(client: ServiceBusClient) -> Iterator[Endpoints]:
+    opened = Endpoints(client)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def counts(emulator: EmulatorProcess) -> Counts:
+    return lambda name: next(entry for entry in emulator.queues() if entry.name == name)
+
+
+def body(message: ServiceBusReceivedMessage) -> bytes:
+    """The data of a message, whole."""
+    return b"".join(message.body)

@@ -1,0 +1,132 @@
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
+
+from local.service_bus.process import EmulatorError, EmulatorProcess
+from tests.contract.service_bus.conftest import write_config
+
+ROOT = Path(__file__).parents[3]
+COMMAND = [sys.executable, "-m", "local.service_bus", "--port", "0", "--http-port", "0"]
+
+
+@contextmanager
+def command(*options: str) -> Iterator[subprocess.Popen[bytes]]:
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*COMMAND, *options], cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def get(port: int, path: str, method: str = "GET") -> tuple[int, object]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request(method, path)
+    response = connection.getresponse()
+    answer = response.status, json.loads(response.read())
+    connection.close()
+    return answer
+
+
+def test_it_says_where_it_listens_in_one_line() -> None:
+    with command() as process:
+        assert process.stdout
+        ports = json.loads(process.stdout.readline())
+        assert set(ports) == {"amqp_port", "http_port"}
+        assert get(ports["http_port"], "/health") == (200, {"status": "healthy", "message": "Service is healthy."})
+        process.terminate()
+        assert process.stdout.read() == b""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_cleanly_with_clients_connected(number: int) -> None:
+    with command() as process:
+        assert process.stdout
+        assert process.stderr
+        port = json.loads(process.stdout.readline())["amqp_port"]
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+            client.sendall(b"AMQP\x03\x01\x00\x00")
+            assert client.recv(8) == b"AMQP\x03\x01\x00\x00"
+            process.send_signal(number)
+            assert process.wait(10) == 0
+        assert b"Traceback" not in process.stderr.read()
+
+
+def test_it_ends_when_its_parent_is_gone() -> None:
+    with command("--exit-with-parent") as process:
+        assert process.stdout
+        assert process.stdin
+        process.stdout.readline()
+        process.stdin.close()
+        assert process.wait(10) == 0
+
+
+def test_a_port_in_use_is_one_clear_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with command("--port", str(port)) as process:
+            _, errors = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert errors.decode().splitlines() == [f"Port {port} of 127.0.0.1 cannot be used: Address already in use"]
+
+
+def test_a_broken_configuration_is_one_clear_line(tmp_path: Path) -> None:
+    config = write_config(tmp_path / "Config.json", {"q": {"LockDuration": "PT1H"}})
+    with pytest.raises(EmulatorError, match=r"Config.json is not valid: .*LockDuration"):
+        EmulatorProcess.start(config)
+
+
+def test_a_missing_configuration_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(EmulatorError, match="cannot be read: No such file or directory"):
+        EmulatorProcess.start(tmp_path / "none.json")
+
+
+def test_the_shipped_configuration_has_the_queues_of_the_stack(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with EmulatorProcess.start(log_file=log) as emulator:
+        assert [entry.name for entry in emulator.queues()] == ["sb-jobs", "sb-tasks", "sb-tasks-long"]
+        with (
+            ServiceBusClient.from_connection_string(emulator.connection_string) as client,
+            client.get_queue_sender("sb-jobs") as sender,
+        ):
+            sender.send_messages(ServiceBusMessage("x"))
+            assert emulator.queues()[0].active == 1
+    assert "Connection from" in log.read_text()
+    assert not psutil.pid_exists(emulator.pid)
+
+
+def test_killing_and_stopping_twice_is_harmless() -> None:
+    emulator = EmulatorProcess.start()
+    emulator.kill()
+    emulator.stop()
+    emulator.kill()
+    assert not psutil.pid_exists(emulator.pid)
+
+
+def test_the_http_port_answers_get_and_what_it_knows(emulator: EmulatorProcess) -> None:
+    status, answer = get(emulator.http_port, "/queues?pretty")
+    assert status == 200
+    assert isinstance(answer, list)
+    assert set(answer[0]) == {"name", "active", "locked", "scheduled", "dead_letter"}
+    assert get(emulator.http_port, "/nothing")[0] == 404
+    assert get(emulator.http_port, "/health", "POST")[0] == 405
+
+
+def test_the_http_port_survives_what_is_no_http(emulator: EmulatorProcess) -> None:
+    with socket.create_connection(("127.0.0.1", emulator.http_port), timeout=10) as raw:
+        raw.sendall(os.urandom(100_000))
+        raw.shutdown(socket.SHUT_WR)
+        with suppress(ConnectionResetError):
+            assert raw.recv(1) == b""
+    assert get(emulator.http_port, "/health")[0] == 200

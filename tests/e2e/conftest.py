@@ -1,0 +1,95 @@
+"""The stack as processes: PostgreSQL, the Service Bus emulator, the Functions host."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from local.functions_host.process import HostProcess
+from local.jobs_client import JobsClient
+from local.postgres import EmbeddedPostgres
+from local.service_bus.process import EmulatorProcess
+from local.stack import ROOT
+
+LOCK = "PT5S"
+LEASE_SECONDS = "4"
+"""Short, so that what a killed host held is free again within seconds, as after a minute in Azure."""
+
+
+@dataclass
+class RunningApp:
+    """The app behind a host that a test may kill and start again."""
+
+    environment: dict[str, str]
+    log_file: Path
+    host: HostProcess
+    client: JobsClient
+
+    @property
+    def database_url(self) -> str:
+        return self.environment["DATABASE_URL"]
+
+    @classmethod
+    def start(cls, environment: dict[str, str], log_file: Path) -> "RunningApp":
+        host = HostProcess.start(ROOT, env=environment, log_file=log_file)
+        return cls(environment, log_file, host, JobsClient(host.base_url))
+
+    def kill_host(self) -> None:
+        self.client.close()
+        self.host.kill()
+
+    def start_host(self) -> None:
+        self.host = HostProcess.start(ROOT, env=self.environment, log_file=self.log_file)
+        self.client = JobsClient(self.host.base_url)
+
+    def stop(self) -> None:
+        self.client.close()
+        self.host.stop()
+
+
+@pytest.fixture(scope="session")
+def e2e_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    properties = {"LockDuration": LOCK, "MaxDeliveryCount": 10}
+    queues = [{"Name": name, "Properties": properties} for name in ("sb-jobs", "sb-tasks", "sb-tasks-long")]
+    path = tmp_path_factory.mktemp("e2e") / "Config.json"
+    path.write_text(json.dumps({"UserConfig": {"Namespaces": [{"Name": "sbemulatorns", "Queues": queues}]}}))
+    return path
+
+
+@pytest.fixture(scope="session")
+def shared_app(
+    postgres: EmbeddedPostgres, migrated_template: str, e2e_config: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningApp]:
+    """A stack for all tests that kill nothing."""
+    name = f"e2e_{uuid.uuid4().hex}"
+    url = postgres.copy_database(migrated_template, name)
+    with _running(url, e2e_config, tmp_path_factory.mktemp("shared") / "functions.log") as app:
+        yield app
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def own_app(database_url: str, e2e_config: Path, tmp_path: Path) -> Iterator[RunningApp]:
+    """A stack of a test's own, to kill."""
+    with _running(database_url, e2e_config, tmp_path / "functions.log") as app:
+        yield app
+
+
+@contextmanager
+def _running(database_url: str, config: Path, log_file: Path) -> Iterator[RunningApp]:
+    with EmulatorProcess.start(config) as emulator:
+        environment = {
+            "DATABASE_URL": database_url,
+            "ServiceBusConnection": emulator.connection_string,
+            "LEASE_SECONDS": LEASE_SECONDS,
+            "DATA_DIR": str(ROOT / "samples"),
+        }
+        app = RunningApp.start(environment, log_file)
+        try:
+            yield app
+        finally:
+            app.stop()

@@ -1,0 +1,79 @@
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any
+
+from core.models import Batch, BatchDelta
+from core.statuses import BatchStatus, TaskStatus
+from tests.fakes.rows import BatchRow
+from tests.fakes.store import Table
+from tests.fakes.tasks import FakeTaskRepository
+
+
+class FakeBatchRepository:
+    """`BatchRepository` in memory."""
+
+    def __init__(self, batches: Table[str, BatchRow], tasks: FakeTaskRepository, now: datetime) -> None:
+        self._batches = batches
+        self._tasks = tasks
+        self._now = now
+
+    def get(self, batch_id: str) -> Batch | None:
+        row = self._batches.get(batch_id)
+        return None if row is None else _batch(row)
+
+    def page(self, job_id: str, stage: int, after_index: int, limit: int) -> list[Batch]:
+        return self._select(
+            lambda row: (row.job_id, row.stage) == (job_id, stage) and row.batch_index > after_index, limit
+        )
+
+    def page_of_job(self, job_id: str, after: tuple[int, int], limit: int) -> list[Batch]:
+        return self._select(lambda row: row.job_id == job_id and (row.stage, row.batch_index) > after, limit)
+
+    def mark_queued(self, batch_id: str) -> bool:
+        self._tasks.batch_update_status(batch_id, TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED)
+        return self._change_pending(batch_id, status=BatchStatus.QUEUED, queued_at=self._now, last_error=None)
+
+    def begin_resend(self, batch_id: str) -> dict[str, int]:
+        sends = self._tasks.begin_resend(batch_id)
+        row = self._batches.lock(batch_id)
+        if row is not None:
+            self._change_pending(batch_id, send_attempts=row.send_attempts + 1)
+        return sends
+
+    def record_send_error(self, batch_id: str, error: str) -> None:
+        self._change_pending(batch_id, last_error=error[:2000])
+
+    def apply_outcomes(self, deltas: Sequence[BatchDelta]) -> list[str]:
+        finished = []
+        for delta in sorted(deltas, key=lambda delta: delta.batch_id):
+            self._change_pending(delta.batch_id, status=BatchStatus.QUEUED, queued_at=self._now, last_error=None)
+            row = self._batches.lock(delta.batch_id)
+            if row is None:
+                continue
+            open_tasks = row.open_tasks - delta.completed - delta.failed
+            row = replace(row, open_tasks=open_tasks, failed_tasks=row.failed_tasks + delta.failed)
+            if open_tasks == 0 and row.status == BatchStatus.QUEUED:
+                row = replace(row, status=BatchStatus.FINISHED, finished_at=self._now)
+                finished.append(row.batch_id)
+            self._batches.update(row.batch_id, row)
+        return finished
+
+    def _change_pending(self, batch_id: str, **changes: Any) -> bool:
+        row = self._batches.lock(batch_id)
+        if row is None or row.status != BatchStatus.PENDING_QUEUE:
+            return False
+        self._batches.update(batch_id, replace(row, **changes))
+        return True
+
+    def _select(self, wanted: Callable[[BatchRow], bool], limit: int) -> list[Batch]:
+        rows = sorted(
+            (row for row in self._batches.rows() if wanted(row)), key=lambda row: (row.stage, row.batch_index)
+        )
+        return [_batch(row) for row in rows[:limit]]
+
+
+def _batch(row: BatchRow) -> Batch:
+    columns = asdict(row)
+    del columns["cancelled_tasks"]
+    return Batch(**columns)

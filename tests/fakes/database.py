@@ -1,0 +1,115 @@
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+
+from repositories.dead_letters import storable
+from repositories.ports import DeadLetter
+from tests.fakes.batches import FakeBatchRepository
+from tests.fakes.clock import FakeClock
+from tests.fakes.jobs import FakeJobRepository
+from tests.fakes.rows import (
+    BATCH_CHECKS,
+    JOB_CHECKS,
+    STAGE_CHECKS,
+    TASK_CHECKS,
+    BatchRow,
+    JobRow,
+    StageRow,
+    TaskRow,
+)
+from tests.fakes.stages import FakeStageRepository
+from tests.fakes.store import Store, Table, Transaction
+from tests.fakes.tasks import FakeTaskRepository
+
+IngestKey = tuple[str, int, int]
+
+
+class FakeDatabase:
+    """The port `Database` in memory; any number of threads may use it.
+
+    Args:
+        clock: what leases and timestamps go by.
+    """
+
+    def __init__(self, clock: FakeClock | None = None) -> None:
+        self.clock = clock or FakeClock()
+        self._store = Store()
+
+    @contextmanager
+    def transaction(self) -> Iterator["FakeUnitOfWork"]:
+        """Opens a transaction: committed at the end of the block, rolled back when it raises."""
+        transaction = Transaction(self._store, self.clock.now())
+        try:
+            yield FakeUnitOfWork(transaction, self.clock)
+        except BaseException:
+            transaction.roll_back()
+            raise
+        transaction.commit()
+
+
+class FakeUnitOfWork:
+    """The repositories of one transaction."""
+
+    def __init__(self, transaction: Transaction, clock: FakeClock) -> None:
+        now = transaction.started_at
+        jobs: Table[str, JobRow] = Table(transaction, "jobs", JOB_CHECKS)
+        stages: Table[tuple[str, int], StageRow] = Table(transaction, "stages", STAGE_CHECKS)
+        batches: Table[str, BatchRow] = Table(transaction, "batches", BATCH_CHECKS)
+        tasks: Table[str, TaskRow] = Table(transaction, "tasks", TASK_CHECKS)
+        self._clock = clock
+        self.jobs = FakeJobRepository(jobs, now)
+        self.stages = FakeStageRepository(jobs, stages, batches, tasks, now)
+        self.tasks = FakeTaskRepository(stages, batches, tasks, now)
+        self.batches = FakeBatchRepository(batches, self.tasks, now)
+        self.dead_letters = FakeDeadLetterRepository(Table(transaction, "dead_letters", {}))
+        self.ingest = FakeIngestRepository(Table(transaction, "ingested_rows", {}))
+
+    def now(self) -> datetime:
+        """The clock (aware), which may move during a transaction."""
+        return self._clock.now()
+
+
+class FakeDeadLetterRepository:
+    """`DeadLetterRepository` in memory."""
+
+    def __init__(self, letters: Table[int, DeadLetter]) -> None:
+        self._letters = letters
+
+    def add(self, letter: DeadLetter) -> None:
+        columns = asdict(letter)
+        texts = {name: storable(value) for name, value in columns.items() if isinstance(value, str)}
+        letter = DeadLetter(**{**columns, **texts})
+        key = len(self._letters.rows())
+        while not self._letters.insert(key, letter):
+            key += 1
+
+    def newest(self, limit: int) -> list[DeadLetter]:
+        return self._letters.rows()[::-1][:limit]
+
+
+class FakeIngestRepository:
+    """`IngestRepository` in memory; the rows are kept as JSON text."""
+
+    def __init__(self, rows: Table[IngestKey, str]) -> None:
+        self._rows = rows
+
+    def replace_chunk(self, job_id: str, chunk_index: int, rows: Sequence[tuple[int, str]]) -> int:
+        for key in self.keys_of(job_id):
+            if key[1] == chunk_index:
+                self._rows.delete(key)
+        for number, data in rows:
+            if not self._rows.insert((job_id, chunk_index, number), data):
+                raise self._rows.violation("ingested_rows_pkey")
+        return len(rows)
+
+    def count(self, job_id: str) -> int:
+        return len(self.keys_of(job_id))
+
+    def keys_of(self, job_id: str) -> list[IngestKey]:
+        """The (job_id, chunk_index, row_number) of a job's rows."""
+        return [key for key in self._rows.all_keys() if key[0] == job_id]
+
+    def data_of(self, key: IngestKey) -> str | None:
+        """The JSON text of a row."""
+        return self._rows.get(key)

@@ -1,0 +1,55 @@
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any
+
+from core.models import Job
+from core.statuses import JobStatus
+from tests.fakes.rows import JobRow, from_json, same_json
+from tests.fakes.store import Table
+
+
+class FakeJobRepository:
+    """`JobRepository` in memory."""
+
+    def __init__(self, jobs: Table[str, JobRow], now: datetime) -> None:
+        self._jobs = jobs
+        self._now = now
+
+    def create(self, job_id: str, job_type: str, parameters: str, total_stages: int) -> bool:
+        return self._jobs.insert(job_id, JobRow(job_id, job_type, parameters, total_stages, self._now))
+
+    def get(self, job_id: str) -> Job | None:
+        row = self._jobs.get(job_id)
+        if row is None:
+            return None
+        decoded = {name: from_json(getattr(row, name)) for name in ("parameters", "result", "error")}
+        return Job(**{**asdict(row), **decoded})
+
+    def same_submission(self, job_id: str, job_type: str, parameters: str) -> bool:
+        row = self._jobs.get(job_id)
+        return row is not None and row.job_type == job_type and same_json(row.parameters, parameters)
+
+    def mark_queued(self, job_id: str) -> bool:
+        return self._move(job_id, {JobStatus.PENDING_QUEUE}, status=JobStatus.QUEUED)
+
+    def start(self, job_id: str) -> bool:
+        return self._move(job_id, {JobStatus.QUEUED}, status=JobStatus.PROCESSING, stage=1, started_at=self._now)
+
+    def advance(self, job_id: str, from_stage: int) -> bool:
+        row = self._jobs.lock(job_id)
+        if row is None or row.stage != from_stage:
+            return False
+        return self._move(job_id, {JobStatus.PROCESSING}, stage=from_stage + 1)
+
+    def finish(self, job_id: str, status: JobStatus, result: str | None, error: str | None) -> bool:
+        expected = {JobStatus.PROCESSING}
+        if status in {JobStatus.FAILED, JobStatus.CANCELLED}:
+            expected |= {JobStatus.PENDING_QUEUE, JobStatus.QUEUED}
+        return self._move(job_id, expected, status=status, result=result, error=error, finished_at=self._now)
+
+    def _move(self, job_id: str, expected: set[JobStatus], **changes: Any) -> bool:
+        row = self._jobs.lock(job_id)
+        if row is None or row.status not in expected:
+            return False
+        self._jobs.update(job_id, replace(row, **changes))
+        return True

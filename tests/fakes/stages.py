@@ -1,0 +1,146 @@
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from core.models import Stage, StageCounts, StageKey
+from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
+from tests.fakes.rows import BatchRow, JobRow, StageRow, TaskRow, from_json
+from tests.fakes.store import Table
+
+_NO_LEASE: dict[str, Any] = {"dispatch_lease_id": None, "dispatch_lease_expires_at": None}
+
+
+class FakeStageRepository:
+    """`StageRepository` in memory."""
+
+    def __init__(
+        self,
+        jobs: Table[str, JobRow],
+        stages: Table[tuple[str, int], StageRow],
+        batches: Table[str, BatchRow],
+        tasks: Table[str, TaskRow],
+        now: datetime,
+    ) -> None:
+        self._jobs = jobs
+        self._stages = stages
+        self._batches = batches
+        self._tasks = tasks
+        self._now = now
+
+    def create(self, job_id: str, stage: int, name: str, max_failed_fraction: float) -> bool:
+        created = self._stages.insert((job_id, stage), StageRow(job_id, stage, name, max_failed_fraction, self._now))
+        if created and self._jobs.get(job_id) is None:
+            raise self._stages.violation("stages_job_id_fkey")
+        return created
+
+    def get(self, job_id: str, stage: int) -> Stage | None:
+        row = self._stages.get((job_id, stage))
+        return None if row is None else _stage(row)
+
+    def of_job(self, job_id: str) -> list[Stage]:
+        return [_stage(row) for row in self._stages.rows() if row.job_id == job_id]
+
+    def counts(self, job_id: str, stage: int) -> StageCounts:
+        batches = [row for row in self._batches.rows() if (row.job_id, row.stage) == (job_id, stage)]
+        statuses = [row.status for row in self._tasks.rows() if (row.parent_job_id, row.stage) == (job_id, stage)]
+        ended = sum(row.task_count - row.open_tasks for row in batches)
+        failed = sum(row.failed_tasks for row in batches)
+        cancelled = sum(row.cancelled_tasks for row in batches)
+        return StageCounts(
+            batches=len(batches),
+            batches_queued=sum(row.status in {BatchStatus.QUEUED, BatchStatus.FINISHED} for row in batches),
+            tasks=sum(row.task_count for row in batches),
+            pending_queue=sum(row.task_count for row in batches if row.status == BatchStatus.PENDING_QUEUE),
+            processing=statuses.count(TaskStatus.PROCESSING),
+            retrying=statuses.count(TaskStatus.RETRYING),
+            completed=ended - failed - cancelled,
+            failed=failed,
+            cancelled=cancelled,
+        )
+
+    def acquire_dispatch_lease(self, job_id: str, stage: int, lease_id: str, lease_seconds: float) -> bool:
+        row = self._stages.lock((job_id, stage))
+        if row is None or row.status != StageStatus.DISPATCHING:
+            return False
+        expires_at = row.dispatch_lease_expires_at
+        if expires_at is not None and expires_at > self._now and row.dispatch_lease_id != lease_id:
+            return False
+        until = self._now + timedelta(seconds=lease_seconds)
+        self._update(row, dispatch_lease_id=lease_id, dispatch_lease_expires_at=until)
+        return True
+
+    def dispatch_lease_expires_at(self, job_id: str, stage: int) -> datetime | None:
+        row = self._stages.get((job_id, stage))
+        dispatching = row is not None and row.status == StageStatus.DISPATCHING
+        return row.dispatch_lease_expires_at if row and dispatching else None
+
+    def release_dispatch_lease(self, job_id: str, stage: int, lease_id: str) -> None:
+        row = self._stages.lock((job_id, stage))
+        if row is not None and row.dispatch_lease_id == lease_id:
+            self._update(row, **_NO_LEASE)
+
+    def finish_dispatch(self, job_id: str, stage: int, lease_id: str, total_tasks: int, total_batches: int) -> bool:
+        row = self._stages.lock((job_id, stage))
+        if row is None or row.status != StageStatus.DISPATCHING or row.dispatch_lease_id != lease_id:
+            return False
+        self._update(row, status=StageStatus.RUNNING, total_tasks=total_tasks, total_batches=total_batches, **_NO_LEASE)
+        return True
+
+    def add_finished_batches(self, batch_ids: Sequence[str]) -> list[StageKey]:
+        found = [self._batches.get(batch_id) for batch_id in sorted(set(batch_ids))]
+        batches = [batch for batch in found if batch is not None]
+        keys = sorted({(batch.job_id, batch.stage) for batch in batches})
+        for key in keys:
+            row = self._stages.lock(key)
+            assert row is not None, "a foreign key keeps the stage of a batch"
+            done = [batch for batch in batches if (batch.job_id, batch.stage) == key]
+            unsuccessful = sum(batch.failed_tasks + batch.cancelled_tasks for batch in done)
+            self._update(
+                row,
+                finished_batches=row.finished_batches + len(done),
+                completed_tasks=row.completed_tasks + sum(batch.task_count for batch in done) - unsuccessful,
+                failed_tasks=row.failed_tasks + sum(batch.failed_tasks for batch in done),
+                cancelled_tasks=row.cancelled_tasks + sum(batch.cancelled_tasks for batch in done),
+            )
+        return [StageKey(*key) for key in keys]
+
+    def finish_if_complete(self, job_id: str, stage: int) -> bool:
+        row = self._stages.lock((job_id, stage))
+        if row is None or row.status != StageStatus.RUNNING or row.finished_batches != row.total_batches:
+            return False
+        too_many = row.failed_tasks > row.max_failed_fraction * (row.total_tasks or 0)
+        self._update(row, status=StageStatus.FAILED if too_many else StageStatus.FINISHED, finished_at=self._now)
+        return True
+
+    def record_result(self, job_id: str, stage: int, result: str) -> None:
+        row = self._stages.lock((job_id, stage))
+        if row is not None and row.status == StageStatus.FINISHED:
+            self._update(row, result=result)
+
+    def fail(self, job_id: str, stage: int) -> bool:
+        row = self._stages.lock((job_id, stage))
+        if row is None or row.status not in {StageStatus.DISPATCHING, StageStatus.RUNNING}:
+            return False
+        self._update(row, status=StageStatus.FAILED, finished_at=self._now, **_NO_LEASE)
+        return True
+
+    def ended_but_not_advanced(self, keys: Sequence[StageKey]) -> list[StageKey]:
+        return [key for key in keys if self._has_ended(key) and self._stands_at(key)]
+
+    def _has_ended(self, key: StageKey) -> bool:
+        row = self._stages.get((key.job_id, key.stage))
+        return row is not None and row.status in {StageStatus.FINISHED, StageStatus.FAILED}
+
+    def _stands_at(self, key: StageKey) -> bool:
+        job = self._jobs.get(key.job_id)
+        return job is not None and job.status == JobStatus.PROCESSING and job.stage == key.stage
+
+    def _update(self, row: StageRow, **changes: Any) -> None:
+        self._stages.update((row.job_id, row.stage), replace(row, **changes))
+
+
+def _stage(row: StageRow) -> Stage:
+    columns = asdict(row)
+    del columns["dispatch_lease_id"], columns["dispatch_lease_expires_at"]
+    return Stage(**{**columns, "result": from_json(row.result)})

@@ -1,0 +1,180 @@
+"""Rows in memory, with transactions as PostgreSQL has them at READ COMMITTED.
+
+A transaction sees what is committed and its own changes. A row that it touches stays locked until it
+ends; another transaction that wants the row waits, then sees what the first has left.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from core.errors import ConstraintViolationError, DatabaseError, TransactionConflictError
+
+RowKey = tuple[str, Any]
+Key = TypeVar("Key")
+Row = TypeVar("Row")
+
+
+class Store:
+    """What is committed, and who holds which row."""
+
+    def __init__(self) -> None:
+        self.committed: dict[str, dict[Any, Any]] = {}
+        self.owners: dict[RowKey, Transaction] = {}
+        self.changed = threading.Condition()
+
+
+class Transaction:
+    """The changes and locks of one transaction.
+
+    Attributes:
+        started_at: what `now()` gives in SQL, the same during the whole transaction.
+    """
+
+    def __init__(self, store: Store, started_at: datetime) -> None:
+        self.started_at = started_at
+        self._store = store
+        self._changes: dict[str, dict[Any, Any]] = {}
+        self._thread = threading.get_ident()
+        self._waits_for: Transaction | None = None
+        self._failed = False
+
+    def commit(self) -> None:
+        """Makes the changes visible and lets the rows go; a transaction with a failed statement changes nothing."""
+        with self._store.changed:
+            for table, rows in () if self._failed else self._changes.items():
+                committed = self._store.committed.setdefault(table, {})
+                for key, row in rows.items():
+                    if row is None:
+                        committed.pop(key, None)
+                    else:
+                        committed[key] = row
+            self._end()
+
+    def roll_back(self) -> None:
+        """Forgets the changes and lets the rows go."""
+        with self._store.changed:
+            self._end()
+
+    def view(self, table: str) -> dict[Any, Any]:
+        """The rows that this transaction sees, by key."""
+        self._refuse_if_failed()
+        with self._store.changed:
+            rows = {**self._store.committed.get(table, {}), **self._changes.get(table, {})}
+        return {key: row for key, row in rows.items() if row is not None}
+
+    def read(self, table: str, key: Any) -> Any:
+        """One row that this transaction sees, or None."""
+        self._refuse_if_failed()
+        with self._store.changed:
+            changes = self._changes.get(table, {})
+            return changes[key] if key in changes else self._store.committed.get(table, {}).get(key)
+
+    def lock(self, table: str, key: Any) -> Any:
+        """Waits for the row, holds it until the end, and returns it, or None when there is none.
+
+        Raises:
+            TransactionConflictError: two transactions wait for each other.
+        """
+        with self._store.changed:
+            owner = self._store.owners.setdefault((table, key), self)
+            while owner is not self:
+                self._wait_for(owner)
+                owner = self._store.owners.setdefault((table, key), self)
+        return self.read(table, key)
+
+    def write(self, table: str, key: Any, row: Any) -> None:
+        """Writes a row that is locked; None deletes it."""
+        self._refuse_if_failed()
+        self._changes.setdefault(table, {})[key] = row
+
+    def fail(self, error: DatabaseError) -> DatabaseError:
+        """Notes that a statement failed: from here on this transaction can only be rolled back."""
+        self._failed = True
+        return error
+
+    def _refuse_if_failed(self) -> None:
+        if self._failed:
+            raise DatabaseError("current transaction is aborted, commands are ignored until its end")
+
+    def _wait_for(self, owner: "Transaction") -> None:
+        waiting: Transaction | None = owner
+        while waiting is not None:
+            if waiting is self:
+                raise self.fail(TransactionConflictError("deadlock detected"))
+            waiting = waiting._waits_for
+        assert owner._thread != threading.get_ident(), "a thread waits for a row that it holds in another transaction"
+        self._waits_for = owner
+        try:
+            self._store.changed.wait()
+        finally:
+            self._waits_for = None
+
+    def _end(self) -> None:
+        owners = self._store.owners
+        for key in [key for key, owner in owners.items() if owner is self]:
+            del owners[key]
+        self._store.changed.notify_all()
+
+
+class Table(Generic[Key, Row]):
+    """One table within one transaction.
+
+    Args:
+        transaction: whose changes it makes.
+        name: the table's name.
+        checks: its CHECK constraints by name: whether a row satisfies each.
+    """
+
+    def __init__(self, transaction: Transaction, name: str, checks: Mapping[str, Callable[[Row], bool]]) -> None:
+        self._transaction = transaction
+        self._name = name
+        self._checks = checks
+
+    def get(self, key: Key) -> Row | None:
+        """The row, or None."""
+        row: Row | None = self._transaction.read(self._name, key)
+        return row
+
+    def all_keys(self) -> list[Key]:
+        """All keys in order."""
+        return sorted(self._transaction.view(self._name))
+
+    def rows(self) -> list[Row]:
+        """All rows in key order."""
+        view = self._transaction.view(self._name)
+        return [view[key] for key in sorted(view)]
+
+    def lock(self, key: Key) -> Row | None:
+        """The row, held until the transaction ends, or None."""
+        row: Row | None = self._transaction.lock(self._name, key)
+        return row
+
+    def insert(self, key: Key, row: Row) -> bool:
+        """Inserts a row; False when the key is taken."""
+        if self.lock(key) is not None:
+            return False
+        self.update(key, row)
+        return True
+
+    def update(self, key: Key, row: Row) -> None:
+        """Replaces a locked row.
+
+        Raises:
+            ConstraintViolationError: the new one breaks a CHECK; PostgreSQL tries them in the order of names.
+        """
+        for name, holds in sorted(self._checks.items()):
+            if not holds(row):
+                raise self.violation(name)
+        self._transaction.write(self._name, key, row)
+
+    def delete(self, key: Key) -> None:
+        """Deletes a row."""
+        self.lock(key)
+        self._transaction.write(self._name, key, None)
+
+    def violation(self, constraint: str) -> DatabaseError:
+        """The error to raise for a broken constraint."""
+        message = f'a row of relation "{self._name}" violates constraint "{constraint}"'
+        return self._transaction.fail(ConstraintViolationError(message, constraint))

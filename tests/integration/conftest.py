@@ -1,0 +1,31 @@
+"""The engine on the real database and the real broker, with job types that tests control."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import pytest
+
+import bootstrap
+from bootstrap import App
+from controllers.base import JobController
+from local.service_bus.process import EmulatorProcess
+from settings import Settings
+
+BuildApp = Callable[..., App]
+
+
+@pytest.fixture
+def build_app(database_url: str, service_bus: EmulatorProcess) -> Iterator[BuildApp]:
+    """Builds apps on one database and one broker, as many processes of a deployment would."""
+    apps: list[App] = []
+
+    def build(controllers: Iterable[type[JobController[Any]]], **environment: str) -> App:
+        settings = Settings.from_environment(
+            {"DATABASE_URL": database_url, "ServiceBusConnection": service_bus.connection_string, **environment}
+        )
+        apps.append(bootstrap.build(settings, controllers))
+        return apps[-1]
+
+    yield build
+    for app in apps:
+        app.close()

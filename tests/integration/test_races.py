@@ -1,0 +1,147 @@
+"""Workers and dispatchers against each other, on the real database and the real broker."""
+
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg2
+import pytest
+
+from bootstrap import App
+from controllers.context import TaskContext
+from core.messages import JobAction, JobMessage
+from engine.inbox import ReceivedMessage
+from local.service_bus.process import EmulatorProcess
+from tests.integration.conftest import BuildApp
+from tests.integration.job_types import counting_job, returning
+from tests.integration.messages import take, take_job_message
+
+
+def _dispatched(app: App, service_bus: EmulatorProcess, n: int) -> tuple[str, list[ReceivedMessage]]:
+    job_id = app.submitter.submit("counting", {"n": n}).job_id
+    app.stages.handle(take_job_message(service_bus.connection_string))
+    return job_id, take(service_bus.connection_string, "sb-tasks", n)
+
+
+def _sql(database_url: str, statement: str, *values: Any) -> None:
+    conn = psycopg2.connect(database_url)
+    try:
+        with conn, conn.cursor() as cursor:
+            cursor.execute(statement, values)
+    finally:
+        conn.close()
+
+
+def test_workers_that_race_for_the_same_tasks_run_each_task_once(
+    build_app: BuildApp, service_bus: EmulatorProcess
+) -> None:
+    runs: Counter[str] = Counter()
+    lock = threading.Lock()
+
+    def count(context: TaskContext, parameters: Mapping[str, Any]) -> None:
+        with lock:
+            runs[context.task_id] += 1
+
+    apps = [build_app([counting_job(count)]) for _ in range(4)]
+    job_id, messages = _dispatched(apps[0], service_bus, 200)
+    start = threading.Barrier(len(apps))
+
+    def race(app: App, mine: list[ReceivedMessage]) -> None:
+        start.wait()
+        for first in range(0, len(mine), 100):
+            app.worker.run("sb-tasks", mine[first : first + 100])
+
+    with ThreadPoolExecutor(len(apps)) as threads:
+        orders = [messages, messages[::-1], messages[100:] + messages[:100], messages[::2] + messages[1::2]]
+        for racing in [threads.submit(race, app, order) for app, order in zip(apps, orders, strict=True)]:
+            racing.result()
+
+    assert set(runs.values()) == {1}
+    assert len(runs) == 200
+    stage = apps[0].status.job(job_id).stages[0].stage
+    assert (stage.status, stage.completed_tasks, stage.finished_batches) == ("finished", 200, 2)
+    # Whoever meets the ended tasks again repeats the stage's message; the job advances once all the same.
+    for raw in take(service_bus.connection_string, "sb-jobs", None):
+        message = JobMessage.decode(raw.body)
+        assert message == JobMessage(job_id, 1, JobAction.ADVANCE)
+        apps[1].stages.handle(message)
+    job = apps[0].status.job(job_id).job
+    assert (job.status, job.stage, job.result) == ("completed", 1, "done")
+
+
+def test_a_zombie_whose_lease_was_taken_over_changes_nothing(
+    build_app: BuildApp, service_bus: EmulatorProcess, database_url: str
+) -> None:
+    running, released = threading.Event(), threading.Event()
+
+    def slow(context: TaskContext, parameters: Mapping[str, Any]) -> str:
+        running.set()
+        assert released.wait(30)
+        return "zombie"
+
+    zombie = build_app([counting_job(slow)])
+    successor = build_app([counting_job(returning(lambda _: "successor"))])
+    job_id, messages = _dispatched(zombie, service_bus, 1)
+    with ThreadPoolExecutor(1) as thread:
+        zombie_run = thread.submit(zombie.worker.run, "sb-tasks", messages)
+        assert running.wait(30)
+        _sql(database_url, "UPDATE tasks SET lease_expires_at = now() - interval '1 second'")
+        successor.worker.run("sb-tasks", messages)
+        released.set()
+        zombie_run.result()
+
+    (task,) = successor.status.tasks(job_id, None, "", 10)
+    assert (task.status, task.result, task.attempt) == ("completed", "successor", 2)
+    stage = successor.status.job(job_id).stages[0].stage
+    assert (stage.status, stage.completed_tasks, stage.failed_tasks) == ("finished", 1, 0)
+    take(service_bus.connection_string, "sb-jobs", 1)
+
+
+def test_a_running_task_keeps_its_lease_by_renewing_it(
+    build_app: BuildApp, service_bus: EmulatorProcess, database_url: str
+) -> None:
+    running, released = threading.Event(), threading.Event()
+
+    def slow(context: TaskContext, parameters: Mapping[str, Any]) -> str:
+        running.set()
+        assert released.wait(30)
+        return "first"
+
+    first = build_app([counting_job(slow)], LEASE_SECONDS="1")
+    job_id, messages = _dispatched(first, service_bus, 1)
+    with ThreadPoolExecutor(1) as thread:
+        run = thread.submit(first.worker.run, "sb-tasks", messages)
+        assert running.wait(30)
+        (task,) = first.status.tasks(job_id, None, "", 10)
+        expiry = task.lease_expires_at
+        while (task := first.status.tasks(job_id, None, "", 10)[0]).lease_expires_at == expiry:
+            assert task.status == "processing"
+        released.set()
+        run.result()
+
+    (task,) = first.status.tasks(job_id, None, "", 10)
+    assert (task.status, task.result, task.attempt) == ("completed", "first", 1)
+    take(service_bus.connection_string, "sb-jobs", 1)
+
+
+@pytest.mark.parametrize("workers", [8])
+def test_batches_that_finish_at_the_same_moment_are_counted_without_a_deadlock(
+    build_app: BuildApp, service_bus: EmulatorProcess, workers: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    apps = [build_app([counting_job(returning(lambda index: index))]) for _ in range(workers)]
+    job_id, messages = _dispatched(apps[0], service_bus, 4_000)
+    parts = [messages[index * 50 : (index + 1) * 50] for index in range(80)]  # two invocations a batch
+
+    with ThreadPoolExecutor(workers) as threads:
+        invocations = [
+            threads.submit(apps[index % workers].worker.run, "sb-tasks", part) for index, part in enumerate(parts)
+        ]
+        for invocation in invocations:
+            invocation.result()
+
+    stage = apps[0].status.job(job_id).stages[0].stage
+    assert (stage.status, stage.completed_tasks, stage.finished_batches) == ("finished", 4_000, 40)
+    assert "conflict" not in caplog.text
+    take(service_bus.connection_string, "sb-jobs", 1)
