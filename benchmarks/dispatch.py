@@ -27,14 +27,12 @@ def run(tasks: int, rounds: int) -> list[Row]:
     ):
         for number in range(rounds):
             for line in LINES:
-                database = f"bench_{line}_{number}"
                 with EmulatorProcess.start() as emulator:
                     arguments = {
                         "line": line,
                         "tasks": str(tasks),
-                        "database_url": postgres.url(database),
+                        "database_url": postgres.url(f"{line}_{number}".lower()),
                         "service_bus": emulator.connection_string,
                     }
                     runs[line].append(run_line("benchmarks.dispatch_line", arguments))
-                postgres.drop_database(database)
     return rows("dispatch", tasks, runs, reference="sdk_loop")

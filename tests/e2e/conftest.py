@@ -1,7 +1,6 @@
 """The stack as processes: PostgreSQL, the Service Bus emulator, the Functions host."""
 
 import json
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,14 +61,12 @@ def e2e_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def shared_app(
-    postgres: EmbeddedPostgres, migrated_template: str, e2e_config: Path, tmp_path_factory: pytest.TempPathFactory
+    postgres: EmbeddedPostgres, e2e_config: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningApp]:
-    """A stack for all tests that kill nothing."""
-    name = f"e2e_{uuid.uuid4().hex}"
-    url = postgres.copy_database(migrated_template, name)
-    with _running(url, e2e_config, tmp_path_factory.mktemp("shared") / "functions.log") as app:
+    """A stack for all tests that kill nothing, on an empty database that the app itself migrates."""
+    log_file = tmp_path_factory.mktemp("shared") / "functions.log"
+    with _running(postgres.url("shared_app"), e2e_config, log_file) as app:
         yield app
-    postgres.drop_database(name)
 
 
 @pytest.fixture

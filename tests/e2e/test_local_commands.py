@@ -1,0 +1,124 @@
+"""The commands behind `make run` and `make local`, as a person starts and ends them."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from local.stack import ROOT
+
+TIMEOUT_SECONDS = 120
+_EMBEDDED = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "ServiceBusConnection")}
+
+
+@pytest.fixture
+def state_dir() -> Iterator[Path]:
+    # Not under pytest's directories, which only their owner may enter: as root, PostgreSQL is another user.
+    with tempfile.TemporaryDirectory(prefix="lockstep-state-") as directory:
+        yield Path(directory)
+
+
+def _start(*arguments: str, state_dir: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "local", *arguments, "--state-dir", str(state_dir)],
+        cwd=ROOT,
+        env=_EMBEDDED,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,  # a process group of its own, as a shell gives it
+    )
+
+
+def _run(*arguments: str, state_dir: Path) -> tuple[int, str]:
+    with _start("run", *arguments, state_dir=state_dir) as process:
+        output, _ = process.communicate(timeout=TIMEOUT_SECONDS)
+        return process.returncode, output
+
+
+def _of_the_stack(state_dir: Path) -> list[psutil.Process]:
+    """Every process that has to do with a state directory, PostgreSQL included."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if str(state_dir) in " ".join(process.cmdline()) or str(state_dir) in process.cwd():
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def test_run_loads_the_sample_and_says_where_to_look_and_does_so_again(state_dir: Path) -> None:
+    for _ in range(2):
+        code, output = _run(state_dir=state_dir)
+
+        assert code == 0, output
+        assert '"rows_loaded": 3376' in output
+        assert "SELECT" in output
+        batches = re.search(r"load .*?(\d+) batches queued", output)
+        assert batches, output
+        assert int(batches[1]) > 2
+    assert _of_the_stack(state_dir) == []
+
+
+def test_run_fails_with_the_reason_when_the_job_fails(state_dir: Path) -> None:
+    code, output = _run("ingest_csv", "--parameters", '{"source": "nowhere.csv"}', state_dir=state_dir)
+
+    assert code == 1
+    assert "nowhere.csv" in output
+    assert "failed" in output
+
+
+def test_run_fails_with_the_reason_when_the_submission_is_refused(state_dir: Path) -> None:
+    code, output = _run("no_such_type", state_dir=state_dir)
+
+    assert code == 1
+    assert "hello_world" in output
+
+
+def test_ctrl_c_ends_everything_even_with_the_usual_ports_in_use(state_dir: Path) -> None:
+    with socket.socket() as functions_port, socket.socket() as amqp_port:
+        for sock, port in ((functions_port, 7071), (amqp_port, 5672)):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(("127.0.0.1", port))
+            sock.listen()
+        with _start("up", state_dir=state_dir) as process:
+            assert process.stdout is not None
+            url = None
+            while url is None:
+                line = process.stdout.readline()
+                assert line, "the stack ended"
+                url = re.search(r"(http://127\.0\.0\.1:\d+)/api/jobs", line)
+            assert httpx.get(f"{url[1]}/api/health", trust_env=False).status_code == 200
+            family = psutil.Process(process.pid).children(recursive=True)
+
+            os.killpg(process.pid, signal.SIGINT)
+
+            assert process.wait(TIMEOUT_SECONDS) == 130
+    _, alive = psutil.wait_procs(family, timeout=10)
+    # A container's first process may never reap the dead.
+    assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
+    assert _of_the_stack(state_dir) == []
+
+
+def test_a_second_stack_on_the_same_directory_is_refused(state_dir: Path) -> None:
+    with _start("up", state_dir=state_dir) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("PostgreSQL")
+
+        code, output = _run(state_dir=state_dir)
+
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=TIMEOUT_SECONDS)
+    assert code == 1
+    assert "another local stack" in output
