@@ -19,14 +19,14 @@ class Row(TypedDict):
     tasks: int
     tasks_per_second: float
     ratio: float
-    peak_rss_mib: float
+    peak_rss_mib: float | None
 
 
 class Measured(TypedDict):
     """What one run of a line reports on its standard output."""
 
     seconds: float
-    peak_rss_mib: float
+    peak_rss_mib: float | None
 
 
 def run_line(module: str, arguments: Mapping[str, str]) -> Measured:
@@ -47,7 +47,7 @@ def run_line(module: str, arguments: Mapping[str, str]) -> Measured:
 
 
 def rows(benchmark: str, tasks: int, runs: Mapping[str, Sequence[Measured]], reference: str) -> list[Row]:
-    """One row a line: the median time of its runs and the highest of their peaks.
+    """One row a line: the median time of its runs and the highest of their peaks, None if not measured.
 
     The ratio is the median of the ratios round by round, because the machine's speed drifts.
     """
@@ -60,7 +60,7 @@ def rows(benchmark: str, tasks: int, runs: Mapping[str, Sequence[Measured]], ref
             ratio=statistics.median(
                 base["seconds"] / run["seconds"] for base, run in zip(runs[reference], measured, strict=True)
             ),
-            peak_rss_mib=max(run["peak_rss_mib"] for run in measured),
+            peak_rss_mib=max((peak for run in measured if (peak := run["peak_rss_mib"]) is not None), default=None),
         )
         for line, measured in runs.items()
     ]
