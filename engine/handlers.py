@@ -48,7 +48,8 @@ class HandlerRunner:
         )
         try:
             result = self._encode(declared.handler(context, task.parameters))
-        except Exception as exc:  # noqa: BLE001 - a handler may raise anything; all of it is the task's
+        # sys.exit() included: whatever a handler raises is its task's, and must not cost the others their outcome.
+        except BaseException as exc:  # noqa: BLE001
             return _failed(task, declared, exc)
         return TaskOutcome(task.task_id, TaskStatus.COMPLETED, result=result)
 
@@ -59,7 +60,7 @@ class HandlerRunner:
             raise TaskResultError(str(exc)) from exc
 
 
-def _failed(task: ClaimedTask, declared: TaskType, exc: Exception) -> TaskOutcome:
+def _failed(task: ClaimedTask, declared: TaskType, exc: BaseException) -> TaskOutcome:
     policy = declared.policy
     error = json_text.encode(describe(exc))
     if isinstance(exc, PermanentTaskError) or task.attempt >= policy.max_attempts:

@@ -64,11 +64,12 @@ class Worker:
             return
         lease_id = uuid.uuid4().hex
         claimed = transact(self._database, lambda work: work.tasks.claim(list(messages), lease_id, self._lease_seconds))
+        if claimed:
+            self._record(queue_name, lease_id, self._run_handlers(claimed, lease_id))
+        # Last, because it may raise: what is claimed has spent an attempt, and shall not have spent it in vain.
         unclaimed = messages.keys() - {task.task_id for task in claimed}
         if unclaimed:
             self._unclaimed.handle(queue_name, [messages[task_id] for task_id in sorted(unclaimed)])
-        if claimed:
-            self._record(queue_name, lease_id, self._run_handlers(claimed, lease_id))
 
     def _run_handlers(self, claimed: Sequence[ClaimedTask], lease_id: str) -> list[TaskOutcome]:
         held = {task.task_id for task in claimed}

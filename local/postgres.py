@@ -146,6 +146,8 @@ def _let_traverse(path: Path) -> None:
 
 def _initialise(data_dir: Path, user: pwd.struct_passwd | None) -> None:
     """Fills the directory; whoever is killed meanwhile leaves no half of a data directory under its name."""
+    if data_dir.exists() and any(data_dir.iterdir()):
+        raise EmbeddedPostgresError(f"{data_dir} is not empty and holds no PostgreSQL data")
     fresh = data_dir.with_name(f"{data_dir.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(mode=0o700, parents=True)

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
@@ -85,8 +86,10 @@ class ServiceBusRepository:
             self._closed = True
             idle = list(self._idle)
             self._idle.clear()
-        for client in idle:
-            client.close()
+        if idle:
+            # The SDK waits up to a second for each client's heartbeat thread.
+            with ThreadPoolExecutor(len(idle)) as closers:
+                list(closers.map(_Client.close, idle))
 
     @contextmanager
     def _lend(self, queue: str) -> Iterator[ServiceBusSender]:

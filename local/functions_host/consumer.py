@@ -53,7 +53,9 @@ class Consumer:
             try:
                 self._consume()
             except BROKER_ERRORS as exc:
-                self._outage.begin(self, exc)
+                # One failure is a lost connection, as brokers cut idle ones; in an outage connecting fails too.
+                if self._retry_seconds > _FIRST_RETRY_SECONDS:
+                    self._outage.begin(self, exc)
                 self._pause()
             except Exception:
                 logger.exception("A consumer of %s failed and starts anew", self._function.queue)
@@ -72,16 +74,12 @@ class Consumer:
                 socket_timeout=BATCH_SOCKET_SECONDS if self._function.many else None,
             ) as receiver,
         ):
-            self._outage.end(self)
-            self._retry_seconds = _FIRST_RETRY_SECONDS
-            try:
-                while not self._stopping.is_set():
-                    messages = self._receive(receiver)
-                    if messages:
-                        self._process(receiver, messages)
-            except BROKER_ERRORS as exc:
-                self._outage.begin(self, exc)  # now: to close the client takes up to a second
-                raise
+            while not self._stopping.is_set():
+                messages = self._receive(receiver)
+                self._outage.end(self)
+                self._retry_seconds = _FIRST_RETRY_SECONDS
+                if messages:
+                    self._process(receiver, messages)
 
     def _receive(self, receiver: ServiceBusReceiver) -> list[ServiceBusReceivedMessage]:
         if self._function.many:

@@ -13,14 +13,14 @@ class Outage:
         self._out: set[object] = set()
 
     def begin(self, consumer: object, error: Exception) -> None:
-        """A consumer lost the queue, or still does not reach it."""
+        """A consumer cannot connect to the queue, or still cannot."""
         with self._lock:
             if not self._out:
                 logger.warning("Queue %s is out of reach, connecting again: %s", self._queue, error)
             self._out.add(consumer)
 
     def end(self, consumer: object) -> None:
-        """A consumer reached the queue."""
+        """A consumer receives from the queue."""
         with self._lock:
             if self._out == {consumer}:
                 logger.info("Queue %s is back", self._queue)

@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
+from azure.servicebus import ServiceBusClient
 
 import bootstrap
 from bootstrap import App
 from controllers.base import JobController
 from local.service_bus.process import EmulatorProcess
 from settings import Settings
+from tests.integration.messages import Mailbox
 
 BuildApp = Callable[..., App]
 
@@ -29,3 +31,10 @@ def build_app(database_url: str, service_bus: EmulatorProcess) -> Iterator[Build
     yield build
     for app in apps:
         app.close()
+
+
+@pytest.fixture(scope="session")
+def mailbox(service_bus: EmulatorProcess) -> Iterator[Mailbox]:
+    """Receives from the queues of the one emulator."""
+    with ServiceBusClient.from_connection_string(service_bus.connection_string) as client:
+        yield Mailbox(client)

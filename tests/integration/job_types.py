@@ -13,7 +13,7 @@ class CountParameters(JobParameters):
 
 
 def counting_job(
-    handler: Handler, protocol: DispatchProtocol = DispatchProtocol.TWO_PHASE
+    handler: Handler, protocol: DispatchProtocol = DispatchProtocol.TWO_PHASE, first_index_value: int = 0
 ) -> type[JobController[CountParameters]]:
     """A job type of one stage: n tasks for one handler."""
 
@@ -26,7 +26,7 @@ def counting_job(
 
         def create_stage_tasks(self, job: JobContext[CountParameters], stage: StageContext) -> Iterator[TaskDefinition]:
             for index in range(job.parameters.n):
-                yield TaskDefinition("counting.one", {"index": index}, index)
+                yield TaskDefinition("counting.one", {"index": index + first_index_value}, index)
 
         def aggregate_job_results(self, job: JobContext[CountParameters], stage_results: list[JsonValue]) -> JsonValue:
             return "done"

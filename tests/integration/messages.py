@@ -1,6 +1,6 @@
 """Takes messages off the real queues, for tests that are their own Functions host."""
 
-from azure.servicebus import ServiceBusClient, ServiceBusReceiveMode
+from azure.servicebus import ServiceBusClient, ServiceBusReceiveMode, ServiceBusReceiver
 
 from core.messages import JobMessage
 from engine.inbox import ReceivedMessage
@@ -9,24 +9,30 @@ _WAIT_SECONDS = 5.0
 _QUIET_SECONDS = 0.3
 
 
-def take(connection_string: str, queue: str, expected: int | None) -> list[ReceivedMessage]:
-    """Receives and deletes exactly so many messages of a queue, or with None all there are, at least one."""
-    received: list[ReceivedMessage] = []
-    with (
-        ServiceBusClient.from_connection_string(connection_string) as client,
-        client.get_queue_receiver(queue, receive_mode=ServiceBusReceiveMode.RECEIVE_AND_DELETE) as receiver,
-    ):
-        while True:
-            wait = _WAIT_SECONDS if len(received) < (expected or 1) else _QUIET_SECONDS
-            page = receiver.receive_messages(1000, max_wait_time=wait)
-            if not page:
-                break
-            received += [ReceivedMessage(b"".join(message.body), message.message_id, 1) for message in page]
-    assert received if expected is None else len(received) == expected, f"{queue} held {len(received)} messages"
-    return received
+class Mailbox:
+    """Receives and deletes; one link a queue for the whole run, because opening and closing one takes a second."""
 
+    def __init__(self, client: ServiceBusClient) -> None:
+        self._client = client
+        self._receivers: dict[str, ServiceBusReceiver] = {}
 
-def take_job_message(connection_string: str) -> JobMessage:
-    """The one message that waits in sb-jobs."""
-    (message,) = take(connection_string, "sb-jobs", 1)
-    return JobMessage.decode(message.body)
+    def take(self, queue: str, expected: int | None = None) -> list[ReceivedMessage]:
+        """Exactly so many messages of a queue, or all there are, at least one."""
+        received: list[ReceivedMessage] = []
+        while page := self._receive(queue, _WAIT_SECONDS if len(received) < (expected or 1) else _QUIET_SECONDS):
+            received += page
+        assert received if expected is None else len(received) == expected, f"{queue} held {len(received)} messages"
+        return received
+
+    def take_job_message(self) -> JobMessage:
+        """The one message that waits in sb-jobs."""
+        (message,) = self.take("sb-jobs", 1)
+        return JobMessage.decode(message.body)
+
+    def _receive(self, queue: str, wait_seconds: float) -> list[ReceivedMessage]:
+        receiver = self._receivers.get(queue)
+        if receiver is None:
+            mode = ServiceBusReceiveMode.RECEIVE_AND_DELETE
+            receiver = self._receivers[queue] = self._client.get_queue_receiver(queue, receive_mode=mode)
+        page = receiver.receive_messages(1000, max_wait_time=wait_seconds)
+        return [ReceivedMessage(b"".join(message.body), message.message_id, 1) for message in page]

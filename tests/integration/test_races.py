@@ -13,16 +13,15 @@ from bootstrap import App
 from controllers.context import TaskContext
 from core.messages import JobAction, JobMessage
 from engine.inbox import ReceivedMessage
-from local.service_bus.process import EmulatorProcess
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job, returning
-from tests.integration.messages import take, take_job_message
+from tests.integration.messages import Mailbox
 
 
-def _dispatched(app: App, service_bus: EmulatorProcess, n: int) -> tuple[str, list[ReceivedMessage]]:
+def _dispatched(app: App, mailbox: Mailbox, n: int) -> tuple[str, list[ReceivedMessage]]:
     job_id = app.submitter.submit("counting", {"n": n}).job_id
-    app.stages.handle(take_job_message(service_bus.connection_string))
-    return job_id, take(service_bus.connection_string, "sb-tasks", n)
+    app.stages.handle(mailbox.take_job_message())
+    return job_id, mailbox.take("sb-tasks", n)
 
 
 def _sql(database_url: str, statement: str, *values: Any) -> None:
@@ -34,9 +33,7 @@ def _sql(database_url: str, statement: str, *values: Any) -> None:
         conn.close()
 
 
-def test_workers_that_race_for_the_same_tasks_run_each_task_once(
-    build_app: BuildApp, service_bus: EmulatorProcess
-) -> None:
+def test_workers_that_race_for_the_same_tasks_run_each_task_once(build_app: BuildApp, mailbox: Mailbox) -> None:
     runs: Counter[str] = Counter()
     lock = threading.Lock()
 
@@ -45,7 +42,7 @@ def test_workers_that_race_for_the_same_tasks_run_each_task_once(
             runs[context.task_id] += 1
 
     apps = [build_app([counting_job(count)]) for _ in range(4)]
-    job_id, messages = _dispatched(apps[0], service_bus, 200)
+    job_id, messages = _dispatched(apps[0], mailbox, 200)
     start = threading.Barrier(len(apps))
 
     def race(app: App, mine: list[ReceivedMessage]) -> None:
@@ -63,7 +60,7 @@ def test_workers_that_race_for_the_same_tasks_run_each_task_once(
     stage = apps[0].status.job(job_id).stages[0].stage
     assert (stage.status, stage.completed_tasks, stage.finished_batches) == ("finished", 200, 2)
     # Whoever meets the ended tasks again repeats the stage's message; the job advances once all the same.
-    for raw in take(service_bus.connection_string, "sb-jobs", None):
+    for raw in mailbox.take("sb-jobs"):
         message = JobMessage.decode(raw.body)
         assert message == JobMessage(job_id, 1, JobAction.ADVANCE)
         apps[1].stages.handle(message)
@@ -72,7 +69,7 @@ def test_workers_that_race_for_the_same_tasks_run_each_task_once(
 
 
 def test_a_zombie_whose_lease_was_taken_over_changes_nothing(
-    build_app: BuildApp, service_bus: EmulatorProcess, database_url: str
+    build_app: BuildApp, mailbox: Mailbox, database_url: str
 ) -> None:
     running, released = threading.Event(), threading.Event()
 
@@ -83,7 +80,7 @@ def test_a_zombie_whose_lease_was_taken_over_changes_nothing(
 
     zombie = build_app([counting_job(slow)])
     successor = build_app([counting_job(returning(lambda _: "successor"))])
-    job_id, messages = _dispatched(zombie, service_bus, 1)
+    job_id, messages = _dispatched(zombie, mailbox, 1)
     with ThreadPoolExecutor(1) as thread:
         zombie_run = thread.submit(zombie.worker.run, "sb-tasks", messages)
         assert running.wait(30)
@@ -96,11 +93,11 @@ def test_a_zombie_whose_lease_was_taken_over_changes_nothing(
     assert (task.status, task.result, task.attempt) == ("completed", "successor", 2)
     stage = successor.status.job(job_id).stages[0].stage
     assert (stage.status, stage.completed_tasks, stage.failed_tasks) == ("finished", 1, 0)
-    take(service_bus.connection_string, "sb-jobs", 1)
+    mailbox.take("sb-jobs", 1)
 
 
 def test_a_running_task_keeps_its_lease_by_renewing_it(
-    build_app: BuildApp, service_bus: EmulatorProcess, database_url: str
+    build_app: BuildApp, mailbox: Mailbox, database_url: str
 ) -> None:
     running, released = threading.Event(), threading.Event()
 
@@ -110,7 +107,7 @@ def test_a_running_task_keeps_its_lease_by_renewing_it(
         return "first"
 
     first = build_app([counting_job(slow)], LEASE_SECONDS="1")
-    job_id, messages = _dispatched(first, service_bus, 1)
+    job_id, messages = _dispatched(first, mailbox, 1)
     with ThreadPoolExecutor(1) as thread:
         run = thread.submit(first.worker.run, "sb-tasks", messages)
         assert running.wait(30)
@@ -123,15 +120,15 @@ def test_a_running_task_keeps_its_lease_by_renewing_it(
 
     (task,) = first.status.tasks(job_id, None, "", 10)
     assert (task.status, task.result, task.attempt) == ("completed", "first", 1)
-    take(service_bus.connection_string, "sb-jobs", 1)
+    mailbox.take("sb-jobs", 1)
 
 
 @pytest.mark.parametrize("workers", [8])
 def test_batches_that_finish_at_the_same_moment_are_counted_without_a_deadlock(
-    build_app: BuildApp, service_bus: EmulatorProcess, workers: int, caplog: pytest.LogCaptureFixture
+    build_app: BuildApp, mailbox: Mailbox, workers: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     apps = [build_app([counting_job(returning(lambda index: index))]) for _ in range(workers)]
-    job_id, messages = _dispatched(apps[0], service_bus, 4_000)
+    job_id, messages = _dispatched(apps[0], mailbox, 4_000)
     parts = [messages[index * 50 : (index + 1) * 50] for index in range(80)]  # two invocations a batch
 
     with ThreadPoolExecutor(workers) as threads:
@@ -144,4 +141,4 @@ def test_batches_that_finish_at_the_same_moment_are_counted_without_a_deadlock(
     stage = apps[0].status.job(job_id).stages[0].stage
     assert (stage.status, stage.completed_tasks, stage.finished_batches) == ("finished", 4_000, 40)
     assert "conflict" not in caplog.text
-    take(service_bus.connection_string, "sb-jobs", 1)
+    mailbox.take("sb-jobs", 1)

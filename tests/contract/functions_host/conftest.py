@@ -1,0 +1,111 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
+
+from local.functions_host.process import HostProcess
+from local.service_bus.process import EmulatorProcess
+from tests.contract.functions_host.support import SAMPLE_APP, Events, copy_app
+
+QUEUES = ("one", "many", "async", "dead")
+Send = Callable[[str, list[ServiceBusMessage]], None]
+
+
+@pytest.fixture(scope="session")
+def emulator_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    properties = {"LockDuration": "PT5S", "MaxDeliveryCount": 3}
+    queues = [{"Name": name, "Properties": properties} for name in QUEUES]
+    namespaces = [{"Name": "sbemulatorns", "Queues": queues}]
+    path = tmp_path_factory.mktemp("emulator") / "Config.json"
+    path.write_text(json.dumps({"UserConfig": {"Namespaces": namespaces, "Logging": {"Type": "File"}}}))
+    return path
+
+
+@pytest.fixture
+def emulator(emulator_config: Path) -> Iterator[EmulatorProcess]:
+    with EmulatorProcess.start(emulator_config) as process:
+        yield process
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Events:
+    return Events(tmp_path)
+
+
+@pytest.fixture
+def make_app(tmp_path: Path) -> Callable[..., Path]:
+    """Copies the sample app with the given options of the Service Bus extension."""
+    return lambda **options: copy_app(tmp_path / "app", options)
+
+
+@pytest.fixture
+def send(emulator: EmulatorProcess) -> Send:
+    return sender(emulator.connection_string)
+
+
+@pytest.fixture
+def start_host(events: Events, emulator: EmulatorProcess, tmp_path: Path) -> Iterator[Callable[..., HostProcess]]:
+    """Starts a host whose queue functions listen to the emulator; its log is host.log in tmp_path."""
+    started: list[HostProcess] = []
+
+    def start(app_dir: Path, batch_concurrency: int = 2, **env: str) -> HostProcess:
+        settings = {"EVENTS_FILE": str(events.file), "ONE_QUEUE": "one", "Broker": emulator.connection_string, **env}
+        host = HostProcess.start(
+            app_dir, env=settings, log_file=tmp_path / "host.log", batch_concurrency=batch_concurrency
+        )
+        started.append(host)
+        return host
+
+    yield start
+    for host in started:
+        host.kill()  # a stop, which has its own tests, drains first
+
+
+@pytest.fixture
+def start_process(
+    events: Events, emulator: EmulatorProcess, tmp_path: Path
+) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Starts a host with arguments of its own; it is up when the call returns."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*arguments: str) -> subprocess.Popen[bytes]:
+        settings = {"EVENTS_FILE": str(events.file), "ONE_QUEUE": "one", "Broker": emulator.connection_string}
+        command = [sys.executable, "-m", "local.functions_host", "--app-dir", str(SAMPLE_APP), "--port", "0"]
+        with (tmp_path / "host.log").open("ab") as log:
+            process = subprocess.Popen(
+                [*command, *arguments],
+                env={**os.environ, **settings},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+        started.append(process)
+        assert process.stdout
+        assert "http_port" in json.loads(process.stdout.readline())
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            assert pipe
+            pipe.close()
+
+
+def sender(connection_string: str) -> Send:
+    """Sends messages to a queue as one batch, with a client that is closed right after."""
+
+    def send(queue: str, messages: list[ServiceBusMessage]) -> None:
+        with (
+            ServiceBusClient.from_connection_string(connection_string) as client,
+            client.get_queue_sender(queue) as to_queue,
+        ):
+            to_queue.send_messages(messages)
+
+    return send

@@ -1,0 +1,80 @@
+import asyncio
+import json
+import os
+
+import azure.functions as func
+from queues import queues  # type: ignore[import-not-found]  # on the app's own path
+from recording import record, wait_for_gate  # type: ignore[import-not-found]  # likewise
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+app.register_functions(queues)
+
+
+@app.route(route="items/{item_id}", methods=["GET", "POST"])
+def items(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    seen = {
+        "method": req.method,
+        "url": req.url,
+        "headers": dict(req.headers),
+        "params": dict(req.params),
+        "route_params": dict(req.route_params),
+        "body": req.get_body().decode(),
+        "function": context.function_name,
+        "invocation_id": context.invocation_id,
+    }
+    headers = {"X-Sample": "yes", "Set-Cookie": "a=1; Path=/"}
+    return func.HttpResponse(json.dumps(seen), status_code=201, headers=headers, mimetype="application/json")
+
+
+@app.route(route="items/special")
+def special(req: func.HttpRequest) -> str:
+    return f"special {req.method}"
+
+
+@app.route()
+def text(req: func.HttpRequest) -> str:
+    print("a print of the app does not disturb the host")  # noqa: T201 - the test is about it
+    return f"text {req.params.get('q')}"
+
+
+@app.route(route="files/{kind:alpha}/{*path}", methods=["GET"])
+def files(req: func.HttpRequest) -> str:
+    return json.dumps(dict(req.route_params))
+
+
+@app.route(methods=["GET"])
+def empty(req: func.HttpRequest) -> func.HttpResponse:
+    return None  # type: ignore[return-value]
+
+
+@app.route(methods=["GET"])
+def broken(req: func.HttpRequest) -> func.HttpResponse:
+    raise RuntimeError("a secret of the app")
+
+
+@app.route(methods=["GET"])
+def wrong_type(req: func.HttpRequest) -> func.HttpResponse:
+    return {"not": "a response"}  # type: ignore[return-value]
+
+
+@app.route(methods=["GET"])
+async def asynchronous(req: func.HttpRequest) -> func.HttpResponse:
+    await asyncio.sleep(0)
+    return func.HttpResponse("async")
+
+
+@app.route(methods=["GET"])
+def process(req: func.HttpRequest) -> str:
+    return str(os.getpid())
+
+
+@app.route(methods=["GET"])
+def gated(req: func.HttpRequest) -> str:
+    record("start", function="gated")
+    wait_for_gate(req.params["gate"])
+    return "through"
+
+
+@app.timer_trigger(arg_name="timer", schedule="0 */5 * * * *")
+def every_five_minutes(timer: func.TimerRequest) -> None:
+    record("timer")

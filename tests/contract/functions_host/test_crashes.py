@@ -1,0 +1,171 @@
+"""What happens when a process ends, in order or not."""
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from local.functions_host.process import HostProcess
+from local.service_bus.process import EmulatorProcess
+from tests.contract.functions_host.conftest import Send, sender
+from tests.contract.functions_host.support import SAMPLE_APP, Events, wait_until
+from tests.contract.functions_host.test_messages import StartHost, left_in, orders
+
+StartProcess = Callable[..., subprocess.Popen[bytes]]
+
+
+def workers_of(host: HostProcess) -> list[psutil.Process]:
+    return psutil.Process(host.pid).children()
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_killed_worker_is_replaced_and_its_messages_come_again(
+    emulator: EmulatorProcess, events: Events, send: Send, start_host: StartHost
+) -> None:
+    host = start_host(SAMPLE_APP)
+    send("one", [orders(gate="open")])
+    (start,) = wait_until(lambda: events.starts("one"), "the function runs")
+    os.kill(start["pid"], signal.SIGKILL)
+
+    again = wait_until(lambda: events.starts("one")[1:], "the message came again")
+    assert again[0]["messages"][0]["delivery_count"] == 2
+    assert again[0]["pid"] != start["pid"]
+    events.open_gate("open")
+    wait_until(lambda: left_in(emulator, "one") == 0, "the message is completed")
+    assert int(httpx.get(f"{host.base_url}/api/process").text) == again[0]["pid"]
+
+
+def test_a_request_whose_worker_is_killed_is_500(events: Events, start_host: StartHost) -> None:
+    host = start_host(SAMPLE_APP)
+    with ThreadPoolExecutor() as executor:
+        answer = executor.submit(httpx.get, f"{host.base_url}/api/gated?gate=never")
+        (start,) = wait_until(lambda: events.starts("gated"), "the request runs")
+        os.kill(start["pid"], signal.SIGKILL)
+        assert answer.result().status_code == 500
+    assert httpx.get(f"{host.base_url}/api/text").is_success
+
+
+def test_several_workers_share_the_work(events: Events, start_host: StartHost) -> None:
+    host = start_host(SAMPLE_APP, FUNCTIONS_WORKER_PROCESS_COUNT="2")
+    assert len(workers_of(host)) == 2
+    with ThreadPoolExecutor() as executor:
+        answers = [executor.submit(httpx.get, f"{host.base_url}/api/gated?gate=open") for _ in range(2)]
+        starts = wait_until(lambda: len(events.starts("gated")) == 2 and events.starts("gated"), "both run")
+        events.open_gate("open")
+        assert [answer.result().text for answer in answers] == ["through", "through"]
+    assert len({start["pid"] for start in starts}) == 2
+
+
+def test_a_killed_host_leaves_no_worker(events: Events, send: Send, start_host: StartHost) -> None:
+    host = start_host(SAMPLE_APP, FUNCTIONS_WORKER_PROCESS_COUNT="2")
+    send("one", [orders(gate="never")])
+    wait_until(lambda: events.starts("one"), "a function runs")
+    workers = workers_of(host)
+    assert len(workers) == 2
+    host.kill()
+    wait_until(lambda: not alive(workers), "the workers have ended")
+
+
+def test_a_stop_lets_running_invocations_end(
+    emulator: EmulatorProcess, events: Events, send: Send, start_host: StartHost, tmp_path: Path
+) -> None:
+    host = start_host(SAMPLE_APP)
+    workers = workers_of(host)
+    send("one", [orders(gate="open")])
+    with ThreadPoolExecutor() as executor:
+        answer = executor.submit(httpx.get, f"{host.base_url}/api/gated?gate=open")
+        wait_until(lambda: events.starts("one") and events.starts("gated"), "both run")
+        stopped = executor.submit(host.stop)
+        wait_until(lambda: "Stopping" in (tmp_path / "host.log").read_text(), "the host stops")
+        send("one", [orders()])
+        wait_until(lambda: refuses(host), "the host takes no connection")
+        events.open_gate("open")
+        assert answer.result().text == "through"
+        stopped.result()
+    assert len(events.ends("one")) == 1
+    assert left_in(emulator, "one") == 1  # the one sent after the stop
+    assert not alive(workers)
+
+
+def refuses(host: HostProcess) -> bool:
+    try:
+        httpx.get(f"{host.base_url}/api/text")
+    except httpx.ConnectError:
+        return True
+    return False
+
+
+def test_a_stop_ends_what_outlasts_the_grace(
+    emulator: EmulatorProcess, events: Events, send: Send, start_process: StartProcess
+) -> None:
+    process = start_process("--grace", "0.1")
+    send("one", [orders(gate="never")])
+    wait_until(lambda: events.starts("one"), "the function runs")
+    process.terminate()
+    assert process.wait(30) == 0
+    wait_until(lambda: next(c for c in emulator.queues() if c.name == "one").active == 1, "the message was abandoned")
+
+
+def test_a_second_signal_ends_the_host_at_once(
+    events: Events, send: Send, start_process: StartProcess, tmp_path: Path
+) -> None:
+    process = start_process()
+    workers = psutil.Process(process.pid).children()
+    send("one", [orders(gate="never")])
+    wait_until(lambda: events.starts("one"), "the function runs")
+    process.terminate()
+    wait_until(lambda: "Stopping" in (tmp_path / "host.log").read_text(), "the host stops")
+    process.terminate()
+    assert process.wait(30) == 1
+    wait_until(lambda: not alive(workers), "the workers have ended")
+
+
+def test_the_host_ends_when_its_parent_closes_standard_input(
+    start_process: StartProcess,
+) -> None:
+    process = start_process("--exit-with-parent")
+    assert process.stdin
+    process.stdin.close()
+    assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize("queue", ["one", "many"])
+def test_a_broker_that_restarts_is_survived(
+    queue: str, emulator_config: Path, events: Events, start_host: StartHost, tmp_path: Path
+) -> None:
+    with EmulatorProcess.start(emulator_config) as first:
+        port = first.amqp_port
+        start_host(SAMPLE_APP, Broker=first.connection_string)
+        sender(first.connection_string)(queue, [orders(n=1)])
+        wait_until(lambda: len(events.ends(queue)) == 1, "the first message has run")
+        first.kill()
+    wait_until(lambda: f"Queue {queue} is out of reach" in (tmp_path / "host.log").read_text(), "the host noticed")
+    with EmulatorProcess.start(emulator_config, port=port) as second:
+        sender(second.connection_string)(queue, [orders(n=2)])
+        wait_until(lambda: len(events.ends(queue)) == 2, "the second message has run")
+        wait_until(lambda: left_in(second, queue) == 0, "it is completed")
+        wait_until(lambda: f"Queue {queue} is back" in (tmp_path / "host.log").read_text(), "the host says so")
+    log = (tmp_path / "host.log").read_text()
+    assert log.count(f"Queue {queue} is out of reach") == 1
+    assert log.count(f"Queue {queue} is back") == 1
+
+
+def test_the_log_of_a_quiet_host_has_no_errors(start_host: StartHost, tmp_path: Path) -> None:
+    host = start_host(SAMPLE_APP)
+    threads = [threading.Thread(target=httpx.get, args=(f"{host.base_url}/api/text",)) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    host.stop()
+    assert " ERROR " not in (tmp_path / "host.log").read_text()

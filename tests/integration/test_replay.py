@@ -1,0 +1,137 @@
+"""A dispatch that dies between any two steps, and the one that goes on with it: real database, real broker."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import psycopg2
+import pytest
+
+import bootstrap
+from bootstrap import App, Backends
+from controllers.base import DispatchProtocol
+from core.errors import DispatchInterruptedError, QueueUnavailableError
+from core.ids import task_id
+from core.messages import JobMessage, OutgoingMessage, TaskMessage
+from repositories.ports import MessageQueue, SendResult
+from tests.integration.conftest import BuildApp
+from tests.integration.job_types import counting_job, returning
+from tests.integration.messages import Mailbox
+
+N = 1_050
+BATCHES = 11
+
+
+class ProcessDied(BaseException):
+    """Ends a dispatch as a crash would: nothing on the way catches it."""
+
+
+@dataclass
+class BreakingQueue:
+    """The real queue until its n-th batch of tasks; then it dies before or after the send, or refuses."""
+
+    queue: MessageQueue
+    break_at: int
+    mode: str
+    sends: int = field(default=0)
+
+    def batch_send_messages(self, queue: str, messages: Sequence[OutgoingMessage]) -> SendResult:
+        if queue != "sb-tasks":
+            return self.queue.batch_send_messages(queue, messages)
+        self.sends += 1
+        if self.sends != self.break_at:
+            return self.queue.batch_send_messages(queue, messages)
+        if self.mode == "refuses":
+            return SendResult(success=False, sent=0, error=QueueUnavailableError("as the test wants it"))
+        if self.mode == "dies_after":
+            self.queue.batch_send_messages(queue, messages)
+        raise ProcessDied
+
+    def ping(self) -> None:
+        self.queue.ping()
+
+
+def _with_queue(app: App, queue: MessageQueue) -> App:
+    return bootstrap.wire(app.settings, app.registry, Backends(app.database, queue, list, lambda: None))
+
+
+def _free_dispatch_lease(database_url: str) -> None:
+    conn = psycopg2.connect(database_url)
+    try:
+        with conn, conn.cursor() as cursor:
+            cursor.execute("UPDATE stages SET dispatch_lease_expires_at = now() WHERE dispatch_lease_id IS NOT NULL")
+    finally:
+        conn.close()
+
+
+def _break_then_resume(
+    app: App, mode: str, break_at: int, mailbox: Mailbox, database_url: str
+) -> tuple[str, Counter[str]]:
+    """Returns the job and how many messages each of its tasks got."""
+    broken = _with_queue(app, BreakingQueue(app.queue, break_at, mode))
+    job_id = app.submitter.submit("counting", {"n": N}).job_id
+    message = mailbox.take_job_message()
+    if mode == "refuses" and app.registry.controller("counting").dispatch_protocol == DispatchProtocol.TWO_PHASE:
+        broken.stages.handle(message)
+        message = mailbox.take_job_message()  # its continuation, which came when it was due
+    elif mode == "refuses":
+        with pytest.raises(DispatchInterruptedError):
+            broken.stages.handle(message)
+    else:
+        with pytest.raises(ProcessDied):
+            broken.stages.handle(message)
+    broken.close()
+    _free_dispatch_lease(database_url)
+
+    app.stages.handle(message)
+
+    sent = Counter(TaskMessage.decode(raw.body).task_id for raw in mailbox.take("sb-tasks"))
+    return job_id, sent
+
+
+@pytest.mark.parametrize("protocol", list(DispatchProtocol))
+@pytest.mark.parametrize("mode", ["dies_before", "dies_after", "refuses"])
+@pytest.mark.parametrize("break_at", [1, 6, BATCHES])
+def test_a_broken_dispatch_is_resumed_with_every_row_once_and_a_message_for_every_task(
+    build_app: BuildApp,
+    mailbox: Mailbox,
+    database_url: str,
+    protocol: DispatchProtocol,
+    mode: str,
+    break_at: int,
+) -> None:
+    app = build_app([counting_job(returning(lambda index: index), protocol)])
+
+    job_id, sent = _break_then_resume(app, mode, break_at, mailbox, database_url)
+
+    assert sent.keys() == {task_id(job_id, 1, index) for index in range(N)}
+    assert sum(sent.values()) - N in ({0, 100, 50} if mode == "dies_after" else {0})
+    tasks = [*app.status.tasks(job_id, None, "", 1000), *app.status.tasks(job_id, None, task_id(job_id, 1, 999), 1000)]
+    assert [task.task_index for task in tasks] == list(range(N))
+    assert {task.status for task in tasks} == {"queued"}
+    view = app.status.job(job_id).stages[0]
+    assert (view.stage.status, view.stage.total_tasks, view.stage.total_batches) == ("running", N, BATCHES)
+    assert [batch.status for batch in app.status.batches(job_id, (0, 0), 100)] == ["queued"] * BATCHES
+
+
+def test_a_replay_that_yields_other_tasks_fails_the_job_clearly(
+    build_app: BuildApp, mailbox: Mailbox, database_url: str
+) -> None:
+    app = build_app([counting_job(returning(lambda index: index))])
+    broken = _with_queue(app, BreakingQueue(app.queue, 6, "dies_before"))
+    job_id = app.submitter.submit("counting", {"n": N}).job_id
+    message: JobMessage = mailbox.take_job_message()
+    with pytest.raises(ProcessDied):
+        broken.stages.handle(message)
+    broken.close()
+    _free_dispatch_lease(database_url)
+
+    changed = build_app([counting_job(returning(lambda index: index), first_index_value=7)])
+    changed.stages.handle(message)
+
+    job = app.status.job(job_id).job
+    assert job.status == "failed"
+    assert job.error is not None
+    assert job.error["type"] == "NonDeterministicStageError"
+    assert f"{job_id}-s1-b0" in job.error["message"]
+    mailbox.take("sb-tasks")
