@@ -1,18 +1,17 @@
 """Applies the migrations under `sql/migrations/`, each once, whoever else is doing the same.
 
-`python -m repositories.migrations` applies them to `DATABASE_URL`; the app does it on its first use.
-yoyo keeps the books; the lock is ours, because yoyo's lock row outlives a process that is killed.
+The app does it on its first use. yoyo keeps the books; the lock is ours, because yoyo's lock row outlives
+a process that is killed.
 """
 
 import logging
 from contextlib import closing
 from pathlib import Path
 
-import psycopg2
 from yoyo import get_backend, read_migrations
 
-from core.errors import DatabaseError, DatabaseUnavailableError
-from repositories.postgres import PostgresDatabase, translate
+from repositories.postgres import PostgresDatabase, PostgresUnitOfWork
+from repositories.sql_errors import translated
 
 logger = logging.getLogger(__name__)
 
@@ -30,14 +29,8 @@ def pending(database: PostgresDatabase) -> list[str]:
     Raises:
         DatabaseUnavailableError: PostgreSQL is away.
     """
-    try:
-        with database.transaction() as work:
-            applied = work.applied_migrations()
-    except DatabaseUnavailableError:
-        raise
-    except DatabaseError:  # the table of yoyo does not exist: none was ever applied
-        applied = set()
-    return sorted(expected() - applied)
+    with database.transaction() as work:
+        return _missing(work)
 
 
 def apply(database: PostgresDatabase, database_url: str) -> list[str]:
@@ -54,17 +47,19 @@ def apply(database: PostgresDatabase, database_url: str) -> list[str]:
         return []
     with database.transaction() as work:
         work.lock_migrations()
-        missing = pending(database)
+        missing = _missing(work)  # by now another process may have applied them
         if missing:
             _apply_with_yoyo(database_url)
             logger.info("applied migrations %s", ", ".join(missing))
     return missing
 
 
+def _missing(work: PostgresUnitOfWork) -> list[str]:
+    return sorted(expected() - work.applied_migrations())
+
+
 def _apply_with_yoyo(database_url: str) -> None:
-    try:
+    with translated():
         backend = get_backend(database_url)
         with closing(backend.connection):
             backend.apply_migrations(backend.to_apply(read_migrations(str(_DIRECTORY))))
-    except psycopg2.Error as exc:
-        raise translate(exc) from exc

@@ -15,6 +15,7 @@ import psycopg2
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, connection
 
 from core.errors import DatabaseUnavailableError, PoolTimeoutError
+from repositories import queries
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +107,7 @@ class ConnectionPool:
 def _is_alive(conn: connection) -> bool:
     try:
         with conn.cursor() as cursor:
-            cursor.execute("SELECT 1")
+            cursor.execute(queries.load("database")["now"])
         conn.rollback()
     except psycopg2.Error as exc:
         logger.info("an idle database connection is gone, opening another: %s", exc)

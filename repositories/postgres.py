@@ -1,4 +1,4 @@
-"""PostgreSQL: transactions, and psycopg2's errors in the words of our own tree."""
+"""PostgreSQL: transactions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -6,15 +6,8 @@ from datetime import datetime
 from typing import cast
 
 import psycopg2
-from psycopg2 import errors as pg
 from psycopg2.extensions import connection, cursor
 
-from core.errors import (
-    ConstraintViolationError,
-    DatabaseError,
-    DatabaseUnavailableError,
-    TransactionConflictError,
-)
 from repositories import queries
 from repositories.batches import PostgresBatchRepository
 from repositories.dead_letters import PostgresDeadLetterRepository
@@ -22,11 +15,9 @@ from repositories.ingest import PostgresIngestRepository
 from repositories.jobs import PostgresJobRepository
 from repositories.pool import ConnectionPool
 from repositories.rows import Rows
+from repositories.sql_errors import translated
 from repositories.stages import PostgresStageRepository
 from repositories.tasks import PostgresTaskRepository
-
-_CONFLICTS = (pg.DeadlockDetected, pg.SerializationFailure, pg.LockNotAvailable)
-_AWAY = (psycopg2.OperationalError, psycopg2.InterfaceError)
 
 
 class PostgresDatabase:
@@ -50,13 +41,12 @@ class PostgresDatabase:
         """
         with self._pool.lend() as conn:
             try:
-                with conn.cursor() as cur:
-                    yield PostgresUnitOfWork(cur)
-                conn.commit()
-            except BaseException as exc:
+                with translated():
+                    with conn.cursor() as cur:
+                        yield PostgresUnitOfWork(cur)
+                    conn.commit()
+            except BaseException:
                 _roll_back(conn)
-                if isinstance(exc, psycopg2.Error):
-                    raise translate(exc) from exc
                 raise
 
     def close(self) -> None:
@@ -82,11 +72,9 @@ class PostgresUnitOfWork:
         return cast(datetime, self._rows.one(_QUERIES["now"])["now"])
 
     def applied_migrations(self) -> set[str]:
-        """The ids of the migrations that were applied.
-
-        Raises:
-            DatabaseError: none ever was.
-        """
+        """The ids of the migrations that were applied."""
+        if not self._rows.one(_QUERIES["has_migrations"])["found"]:
+            return set()
         return {row["migration_id"] for row in self._rows.all(_QUERIES["applied_migrations"])}
 
     def lock_migrations(self) -> None:
@@ -95,18 +83,6 @@ class PostgresUnitOfWork:
 
 
 _QUERIES = queries.load("database")
-
-
-def translate(exc: psycopg2.Error) -> DatabaseError:
-    """Maps an error of psycopg2 to the error tree, by its SQLSTATE class."""
-    message = str(exc).strip() or type(exc).__name__
-    if isinstance(exc, _CONFLICTS):
-        return TransactionConflictError(message)
-    if isinstance(exc, psycopg2.IntegrityError):
-        return ConstraintViolationError(message, exc.diag.constraint_name or "")
-    if isinstance(exc, _AWAY):
-        return DatabaseUnavailableError(message)
-    return DatabaseError(message)
 
 
 def _roll_back(conn: connection) -> None:

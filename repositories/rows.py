@@ -1,10 +1,12 @@
-"""Runs one query and hands back plain rows."""
+"""Runs one query and hands back plain rows, or raises an error of our own tree."""
 
 from collections.abc import Mapping
 from io import StringIO
 from typing import Any
 
 from psycopg2.extensions import cursor
+
+from repositories.sql_errors import translated
 
 Row = Mapping[str, Any]
 
@@ -17,14 +19,16 @@ class Rows:
 
     def execute(self, query: str, parameters: Mapping[str, Any] | None = None) -> int:
         """Runs a statement; returns how many rows it touched."""
-        self._cursor.execute(query, parameters)
-        return self._cursor.rowcount
+        with translated():
+            self._cursor.execute(query, parameters)
+            return self._cursor.rowcount
 
     def all(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
         """Runs a query; returns its rows."""
-        self._cursor.execute(query, parameters)
-        names = [column.name for column in self._cursor.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in self._cursor.fetchall()]
+        with translated():
+            self._cursor.execute(query, parameters)
+            names = [column.name for column in self._cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in self._cursor.fetchall()]
 
     def first(self, query: str, parameters: Mapping[str, Any] | None = None) -> Row | None:
         """Runs a query; returns its first row, or None."""
@@ -40,4 +44,5 @@ class Rows:
 
     def copy(self, query: str, text: StringIO) -> None:
         """Streams text in PostgreSQL's COPY format into a table."""
-        self._cursor.copy_expert(query, text)
+        with translated():
+            self._cursor.copy_expert(query, text)

@@ -37,4 +37,4 @@ def build_app(database_url: str, service_bus: EmulatorProcess) -> Iterator[Build
 def mailbox(service_bus: EmulatorProcess) -> Iterator[Mailbox]:
     """Receives from the queues of the one emulator."""
     with ServiceBusClient.from_connection_string(service_bus.connection_string) as client:
-        yield Mailbox(client)
+        yield Mailbox(service_bus, client)

@@ -4,6 +4,7 @@ from azure.servicebus import ServiceBusClient, ServiceBusReceiveMode, ServiceBus
 
 from core.messages import JobMessage
 from engine.inbox import ReceivedMessage
+from local.service_bus.process import EmulatorProcess
 
 _WAIT_SECONDS = 5.0
 _QUIET_SECONDS = 0.3
@@ -12,15 +13,19 @@ _QUIET_SECONDS = 0.3
 class Mailbox:
     """Receives and deletes; one link a queue for the whole run, because opening and closing one takes a second."""
 
-    def __init__(self, client: ServiceBusClient) -> None:
+    def __init__(self, emulator: EmulatorProcess, client: ServiceBusClient) -> None:
+        self._emulator = emulator
         self._client = client
         self._receivers: dict[str, ServiceBusReceiver] = {}
 
     def take(self, queue: str, expected: int | None = None) -> list[ReceivedMessage]:
         """Exactly so many messages of a queue, or all there are, at least one."""
         received: list[ReceivedMessage] = []
-        while page := self._receive(queue, _WAIT_SECONDS if len(received) < (expected or 1) else _QUIET_SECONDS):
+        while True:
+            page = self._receive(queue, _WAIT_SECONDS if len(received) < (expected or 1) else _QUIET_SECONDS)
             received += page
+            if not page and self._is_empty(queue):
+                break
         assert received if expected is None else len(received) == expected, f"{queue} held {len(received)} messages"
         return received
 
@@ -28,6 +33,9 @@ class Mailbox:
         """The one message that waits in sb-jobs."""
         (message,) = self.take("sb-jobs", 1)
         return JobMessage.decode(message.body)
+
+    def _is_empty(self, queue: str) -> bool:
+        return all(counts.active == 0 for counts in self._emulator.queues() if counts.name == queue)
 
     def _receive(self, queue: str, wait_seconds: float) -> list[ReceivedMessage]:
         receiver = self._receivers.get(queue)

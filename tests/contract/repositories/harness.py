@@ -1,0 +1,62 @@
+"""What the suite needs beside the ports: time that passes at once, and a look into a table."""
+
+import json
+from typing import Any, Protocol
+
+from psycopg2.extensions import connection
+
+from repositories.ports import Database
+from repositories.postgres import PostgresDatabase
+from tests.fakes.database import FakeDatabase
+
+
+class Harness(Protocol):
+    """One implementation under test."""
+
+    @property
+    def database(self) -> Database: ...
+
+    def pass_time(self, seconds: float) -> None:
+        """Brings leases and waits that much nearer to their end."""
+
+    def ingested(self, job_id: str) -> list[Any]:
+        """The loaded rows of a job, in order of chunk and row."""
+
+
+class FakeHarness:
+    def __init__(self) -> None:
+        self.database = FakeDatabase()
+
+    def pass_time(self, seconds: float) -> None:
+        self.database.clock.advance(seconds)
+
+    def ingested(self, job_id: str) -> list[Any]:
+        with self.database.transaction() as work:
+            return [json.loads(work.ingest.data_of(key) or "null") for key in work.ingest.keys_of(job_id)]
+
+
+class PostgresHarness:
+    """PostgreSQL's clock cannot be moved, so the times on the rows are."""
+
+    def __init__(self, database: PostgresDatabase, conn: connection) -> None:
+        self.database = database
+        self._conn = conn
+
+    def pass_time(self, seconds: float) -> None:
+        with self._conn, self._conn.cursor() as cursor:
+            cursor.execute(
+                """
+                UPDATE tasks SET lease_expires_at = lease_expires_at - make_interval(secs => %(seconds)s),
+                    not_before = not_before - make_interval(secs => %(seconds)s);
+                UPDATE stages
+                SET dispatch_lease_expires_at = dispatch_lease_expires_at - make_interval(secs => %(seconds)s)
+                """,
+                {"seconds": seconds},
+            )
+
+    def ingested(self, job_id: str) -> list[Any]:
+        with self._conn, self._conn.cursor() as cursor:
+            cursor.execute(
+                "SELECT data FROM ingested_rows WHERE job_id = %s ORDER BY chunk_index, row_number", (job_id,)
+            )
+            return [row[0] for row in cursor.fetchall()]

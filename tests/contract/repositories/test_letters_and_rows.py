@@ -1,0 +1,79 @@
+import pytest
+
+from core import json_text
+from core.errors import ConstraintViolationError
+from repositories.ports import Database, DeadLetter
+from tests.contract.repositories.building import JOB, OTHER_JOB
+from tests.contract.repositories.harness import Harness
+
+ODD_TEXTS = [
+    "tab\there",
+    "line\nfeed",
+    "carriage\rreturn",
+    "both\r\n",
+    "back\\slash",
+    "\\t is no tab, \\N is no null, \\. is no end",
+    "\\.",
+    "\\N",
+    "",
+    "\"double\" and 'single'",
+    "{1,2} %s %(x)s $1 :x",
+    "é 漢字 🌍 \u202e \u2028",
+    "\x01\x1f\x7f",
+]
+
+
+def test_dead_letters_come_newest_first(database: Database) -> None:
+    letters = [DeadLetter("sb-tasks", f"reason {n}", "why", b"body", f"id-{n}", n) for n in range(3)]
+    for letter in letters:
+        with database.transaction() as work:
+            work.dead_letters.add(letter)
+    with database.transaction() as work:
+        assert work.dead_letters.newest(2) == [letters[2], letters[1]]
+
+
+def test_a_dead_letter_keeps_any_bytes_and_may_lack_an_id(database: Database) -> None:
+    letter = DeadLetter("sb-jobs", "unreadable", "not JSON", bytes(range(256)), None, None)
+    with database.transaction() as work:
+        work.dead_letters.add(letter)
+        assert work.dead_letters.newest(10) == [letter]
+
+
+@pytest.mark.parametrize(("sent", "expected"), [("a\x00b", "a\ufffdb"), ("half \ud800 pair", "half ? pair")])
+def test_a_dead_letter_is_kept_even_when_its_words_are_no_text(database: Database, sent: str, expected: str) -> None:
+    with database.transaction() as work:
+        work.dead_letters.add(DeadLetter("sb-jobs", sent, sent, b"", sent, 1))
+        (kept,) = work.dead_letters.newest(10)
+    assert (kept.reason, kept.description, kept.message_id) == (expected, expected, expected)
+
+
+def test_loading_a_chunk_again_replaces_it(harness: Harness) -> None:
+    with harness.database.transaction() as work:
+        assert work.ingest.replace_chunk(JOB, 0, [(0, '"a"'), (1, '"b"')]) == 2
+        assert work.ingest.replace_chunk(JOB, 1, [(0, '"c"')]) == 1
+        work.ingest.replace_chunk(OTHER_JOB, 0, [(0, '"other"')])
+    for rows in ([(0, '"a2"')], [(0, '"a3"'), (1, '"b3"'), (2, '"b4"')]):
+        with harness.database.transaction() as work:
+            assert work.ingest.replace_chunk(JOB, 0, rows) == len(rows)
+            assert work.ingest.count(JOB) == len(rows) + 1
+    assert harness.ingested(JOB) == ["a3", "b3", "b4", "c"]
+
+
+def test_an_empty_chunk_empties_it(database: Database) -> None:
+    with database.transaction() as work:
+        work.ingest.replace_chunk(JOB, 0, [(0, "{}")])
+        assert work.ingest.replace_chunk(JOB, 0, []) == 0
+        assert work.ingest.count(JOB) == 0
+
+
+def test_odd_characters_survive(harness: Harness) -> None:
+    rows = [(number, json_text.encode({text: text})) for number, text in enumerate(ODD_TEXTS)]
+    with harness.database.transaction() as work:
+        work.ingest.replace_chunk(JOB, 0, rows)
+    assert harness.ingested(JOB) == [{text: text} for text in ODD_TEXTS]
+
+
+def test_a_row_number_is_used_once(database: Database) -> None:
+    with pytest.raises(ConstraintViolationError) as caught, database.transaction() as work:
+        work.ingest.replace_chunk(JOB, 0, [(0, "1"), (0, "2")])
+    assert caught.value.constraint == "ingested_rows_pkey"

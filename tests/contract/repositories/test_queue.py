@@ -1,0 +1,175 @@
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+import pytest
+from azure.servicebus import ServiceBusClient
+
+from core.errors import MessageTooLargeError, QueueNotFoundError
+from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
+from core.messages import OutgoingMessage
+from local.service_bus.process import EmulatorProcess
+from repositories.ports import MessageQueue
+from repositories.service_bus import ServiceBusRepository, by_connection_string
+from tests.contract.repositories.building import JOB, batch_of
+from tests.fakes.queue import FakeQueue
+
+_QUEUES = (JOBS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE)
+_RECEIVE_SECONDS = 10
+
+
+class QueueHarness(Protocol):
+    """One implementation under test, and its other end."""
+
+    @property
+    def queue(self) -> MessageQueue: ...
+
+    def now(self) -> datetime:
+        """The broker's clock."""
+
+    def pass_time(self, seconds: float) -> None:
+        """Lets time pass, or leaves it to `receive` to wait for what is due."""
+
+    def receive(self, name: str, count: int) -> list[OutgoingMessage]:
+        """Takes that many messages off a queue."""
+
+    def visible(self, name: str) -> int:
+        """How many messages of a queue could be received now."""
+
+
+class FakeQueueHarness:
+    def __init__(self) -> None:
+        self.queue = FakeQueue()
+
+    def now(self) -> datetime:
+        return self.queue.clock.now()
+
+    def pass_time(self, seconds: float) -> None:
+        self.queue.clock.advance(seconds)
+
+    def receive(self, name: str, count: int) -> list[OutgoingMessage]:
+        return self.queue.receive(name)
+
+    def visible(self, name: str) -> int:
+        return self.queue.size(name) - len(self.queue.scheduled(name))
+
+
+class ServiceBusHarness:
+    def __init__(self, emulator: EmulatorProcess, queue: ServiceBusRepository, client: ServiceBusClient) -> None:
+        self.queue = queue
+        self._emulator = emulator
+        self._client = client
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def pass_time(self, seconds: float) -> None:
+        pass
+
+    def receive(self, name: str, count: int) -> list[OutgoingMessage]:
+        received: list[OutgoingMessage] = []
+        with self._client.get_queue_receiver(name) as receiver:
+            while len(received) < count:
+                batch = receiver.receive_messages(count - len(received), max_wait_time=_RECEIVE_SECONDS)
+                assert batch, f"{len(received)} of {count} messages arrived"
+                for message in batch:
+                    assert message.content_type == "application/json"
+                    received.append(OutgoingMessage(b"".join(message.body), message.message_id or ""))
+                    receiver.complete_message(message)
+        return received
+
+    def visible(self, name: str) -> int:
+        (counts,) = [counts for counts in self._emulator.queues() if counts.name == name]
+        return counts.active
+
+
+@pytest.fixture(scope="module")
+def service_bus_harness() -> Iterator[ServiceBusHarness]:
+    # An emulator of its own: a message that is scheduled for later stays in it.
+    with (
+        EmulatorProcess.start() as emulator,
+        ServiceBusClient.from_connection_string(emulator.connection_string) as client,
+        closing(by_connection_string(emulator.connection_string, _QUEUES)) as queue,
+    ):
+        yield ServiceBusHarness(emulator, queue, client)
+
+
+@pytest.fixture(params=["fake", "service_bus"])
+def harness(request: pytest.FixtureRequest) -> QueueHarness:
+    if request.param == "fake":
+        return FakeQueueHarness()
+    harness: ServiceBusHarness = request.getfixturevalue("service_bus_harness")
+    return harness
+
+
+@pytest.fixture
+def queue(harness: QueueHarness) -> MessageQueue:
+    return harness.queue
+
+
+def test_a_full_batch_arrives_message_by_message(harness: QueueHarness) -> None:
+    sent = [message.outgoing() for message in batch_of(100).messages()]
+    result = harness.queue.batch_send_messages(TASKS_QUEUE, sent)
+    assert (result.success, result.sent, result.error) == (True, 100, None)
+    assert harness.receive(TASKS_QUEUE, 100) == sent
+    assert sent[0].message_id == f"{JOB}-s01-t0000000:1"
+    assert harness.visible(TASKS_QUEUE) == 0
+
+
+def test_a_batch_goes_to_its_own_queue(harness: QueueHarness) -> None:
+    for name in _QUEUES:
+        assert harness.queue.batch_send_messages(name, [OutgoingMessage(name.encode(), "id")]).success
+    assert [harness.receive(name, 1)[0].body for name in _QUEUES] == [name.encode() for name in _QUEUES]
+
+
+def test_sending_nothing_succeeds(queue: MessageQueue) -> None:
+    result = queue.batch_send_messages(TASKS_QUEUE, [])
+    assert (result.success, result.sent) == (True, 0)
+
+
+def test_a_queue_that_does_not_exist_is_named(harness: QueueHarness) -> None:
+    result = harness.queue.batch_send_messages("sb-nowhere", [OutgoingMessage(b"{}", "id")])
+    assert (result.success, result.sent) == (False, 0)
+    assert isinstance(result.error, QueueNotFoundError)
+    assert "sb-nowhere" in str(result.error)
+
+
+def test_a_failed_send_does_not_spoil_the_next(harness: QueueHarness) -> None:
+    harness.queue.batch_send_messages("sb-nowhere", [OutgoingMessage(b"{}", "id")])
+    assert harness.queue.batch_send_messages(TASKS_QUEUE, [OutgoingMessage(b"{}", "id")]).success
+    assert len(harness.receive(TASKS_QUEUE, 1)) == 1
+
+
+def test_a_batch_over_the_limit_sends_nothing(harness: QueueHarness) -> None:
+    big = OutgoingMessage(b"x" * 200_000, "big")
+    result = harness.queue.batch_send_messages(TASKS_QUEUE, [OutgoingMessage(b"small", "small"), *[big] * 10])
+    assert (result.success, result.sent) == (False, 0)
+    assert isinstance(result.error, MessageTooLargeError)
+    assert harness.visible(TASKS_QUEUE) == 0
+
+
+def test_a_scheduled_message_waits_for_its_time(harness: QueueHarness) -> None:
+    later = harness.now() + timedelta(hours=1)
+    messages = [OutgoingMessage(b"later", "later", enqueue_at=later), OutgoingMessage(b"now", "now")]
+    assert harness.queue.batch_send_messages(TASKS_QUEUE, messages).success
+    assert harness.visible(TASKS_QUEUE) == 1
+    assert [message.body for message in harness.receive(TASKS_QUEUE, 1)] == [b"now"]
+
+
+def test_a_scheduled_message_arrives_when_its_time_has_come(harness: QueueHarness) -> None:
+    due_at = harness.now() + timedelta(seconds=1)
+    harness.queue.batch_send_messages(TASKS_QUEUE, [OutgoingMessage(b"due", "due", enqueue_at=due_at)])
+    harness.pass_time(1)
+    assert [message.body for message in harness.receive(TASKS_QUEUE, 1)] == [b"due"]
+    assert harness.now() >= due_at
+
+
+def test_a_message_whose_time_has_passed_arrives_at_once(harness: QueueHarness) -> None:
+    message = OutgoingMessage(b"past", "past", enqueue_at=harness.now() - timedelta(hours=1))
+    harness.queue.batch_send_messages(TASKS_QUEUE, [message])
+    assert len(harness.receive(TASKS_QUEUE, 1)) == 1
+
+
+def test_a_broker_with_all_its_queues_answers_a_ping(queue: MessageQueue) -> None:
+    queue.ping()

@@ -1,0 +1,163 @@
+import pytest
+
+from core.errors import ConstraintViolationError
+from core.models import RecordedTask, TaskOutcome
+from core.statuses import TaskStatus
+from repositories.ports import Database
+from tests.contract.repositories.building import (
+    JOB,
+    LEASE_SECONDS,
+    batch_of,
+    claim,
+    completed,
+    create_batch,
+    failed,
+    ids,
+    queue_batch,
+    record,
+    retrying,
+    start_stage,
+)
+from tests.contract.repositories.harness import Harness
+
+
+def test_outcomes_are_written(database: Database) -> None:
+    queue_batch(database)
+    claim(database, ids(0, 1))
+    assert record(database, completed(ids(0)[0], '{"sum":3}'), failed(ids(1)[0])) == ids(0, 1)
+    with database.transaction() as work:
+        good, bad = (work.tasks.get(task_id) for task_id in ids(0, 1))
+    assert good is not None
+    assert (good.status, good.result, good.error) == (TaskStatus.COMPLETED, {"sum": 3}, None)
+    assert bad is not None
+    assert (bad.status, bad.result) == (TaskStatus.FAILED, None)
+    assert bad.error == {"type": "ValueError", "message": "no", "traceback": ""}
+    for task in (good, bad):
+        assert task.finished_at is not None
+        assert task.lease_expires_at is None
+
+
+def test_a_recorded_task_tells_its_batch(database: Database) -> None:
+    queue_batch(database)
+    claim(database, ids(0))
+    with database.transaction() as work:
+        recorded = work.tasks.record("mine", [completed(ids(0)[0])])
+    assert recorded == [RecordedTask(ids(0)[0], f"{JOB}-s1-b0", TaskStatus.COMPLETED, send=1, not_before=None)]
+
+
+def test_a_result_may_be_null(database: Database) -> None:
+    queue_batch(database)
+    claim(database, ids(0))
+    record(database, completed(ids(0)[0], "null"))
+    with database.transaction() as work:
+        task = work.tasks.get(ids(0)[0])
+    assert task is not None
+    assert (task.status, task.result) == (TaskStatus.COMPLETED, None)
+
+
+def test_a_retry_gets_a_time_and_the_next_send(database: Database) -> None:
+    queue_batch(database)
+    claim(database, ids(0))
+    with database.transaction() as work:
+        (recorded,) = work.tasks.record("mine", [retrying(ids(0)[0], delay_seconds=30)])
+        task = work.tasks.get(ids(0)[0])
+        now = work.now()
+    assert task is not None
+    assert (task.status, task.finished_at, task.attempt) == (TaskStatus.RETRYING, None, 1)
+    assert task.error is not None
+    assert (recorded.status, recorded.send, recorded.not_before) == (TaskStatus.RETRYING, 2, task.not_before)
+    assert recorded.not_before is not None
+    assert recorded.not_before > now
+
+
+def test_a_zombie_changes_nothing(harness: Harness) -> None:
+    queue_batch(harness.database)
+    claim(harness.database, ids(0), "zombie")
+    harness.pass_time(LEASE_SECONDS + 1)
+    claim(harness.database, ids(0), "mine")
+    assert record(harness.database, failed(ids(0)[0]), lease_id="zombie") == []
+    assert record(harness.database, completed(ids(0)[0]), lease_id="mine") == ids(0)
+    assert record(harness.database, failed(ids(0)[0]), lease_id="zombie") == []
+    with harness.database.transaction() as work:
+        task = work.tasks.get(ids(0)[0])
+    assert task is not None
+    assert (task.status, task.error) == (TaskStatus.COMPLETED, None)
+
+
+def test_an_expired_lease_that_nobody_took_still_records(harness: Harness) -> None:
+    queue_batch(harness.database)
+    claim(harness.database, ids(0))
+    harness.pass_time(LEASE_SECONDS + 1)
+    assert record(harness.database, completed(ids(0)[0])) == ids(0)
+
+
+def test_an_outcome_is_written_once(database: Database) -> None:
+    queue_batch(database)
+    claim(database, ids(0))
+    assert record(database, completed(ids(0)[0])) == ids(0)
+    assert record(database, completed(ids(0)[0])) == []
+
+
+def test_only_the_held_ones_of_several_are_written(database: Database) -> None:
+    queue_batch(database)
+    claim(database, ids(0), "mine")
+    claim(database, ids(1), "other")
+    assert record(database, *(completed(task_id) for task_id in ids(0, 1, 2, 9))) == ids(0)
+    assert record(database) == []
+
+
+def test_a_failed_task_says_why(database: Database) -> None:
+    queue_batch(database)
+    claim(database, ids(0))
+    with pytest.raises(ConstraintViolationError) as caught:
+        record(database, TaskOutcome(ids(0)[0], TaskStatus.FAILED))
+    assert caught.value.constraint == "tasks_failed_has_error"
+
+
+def test_pages_of_tasks_follow_their_ids(database: Database) -> None:
+    for stage in (1, 2):
+        start_stage(database, stage)
+        create_batch(database, batch_of(3, stage=stage))
+    start_stage(database, job_id="e" * 32)
+    create_batch(database, batch_of(1, job_id="e" * 32))
+    with database.transaction() as work:
+        first = work.tasks.page(JOB, None, "", 4)
+        second = work.tasks.page(JOB, None, first[-1].task_id, 4)
+        assert work.tasks.page(JOB, None, second[-1].task_id, 4) == []
+    assert [task.task_id for task in first] == [*ids(0, 1, 2), *ids(0, stage=2)]
+    assert [task.task_id for task in second] == ids(1, 2, stage=2)
+
+
+def test_pages_may_ask_for_one_status(database: Database) -> None:
+    queue_batch(database, 5)
+    claim(database, ids(1, 3))
+    record(database, failed(ids(3)[0]))
+    with database.transaction() as work:
+        pages = [work.tasks.page(JOB, status, "", 10) for status in (TaskStatus.FAILED, TaskStatus.PROCESSING)]
+        rest = work.tasks.page(JOB, TaskStatus.QUEUED, ids(0)[0], 1)
+    assert [[task.task_id for task in page] for page in (*pages, rest)] == [ids(3), ids(1), ids(2)]
+
+
+def test_results_come_in_index_order_and_only_of_ended_tasks(database: Database) -> None:
+    for stage in (1, 2):
+        start_stage(database, stage)
+        create_batch(database, batch_of(12, stage=stage))
+    claim(database, ids(*range(12)))
+    claim(database, ids(0, stage=2))
+    record(database, completed(ids(0, stage=2)[0]))
+    record(database, *(completed(task_id) for task_id in ids(11, 2, 10)), failed(ids(3)[0]), retrying(ids(4)[0]))
+    with database.transaction() as work:
+        pages = [work.tasks.results_page(JOB, 1, after, 3) for after in (-1, 0, 10, 11)]
+    assert [[result.task_index for result in page] for page in pages] == [[2, 3, 10], [2, 3, 10], [11], []]
+    good, bad = pages[0][:2]
+    assert (good.task_type, good.status, good.result, good.error) == ("greet", TaskStatus.COMPLETED, "done", None)
+    assert (bad.status, bad.result) == (TaskStatus.FAILED, None)
+    assert bad.error is not None
+
+
+def test_the_first_page_of_results_begins_at_index_0(database: Database) -> None:
+    queue_batch(database)
+    claim(database, ids(0))
+    record(database, completed(ids(0)[0]))
+    with database.transaction() as work:
+        assert [result.task_index for result in work.tasks.results_page(JOB, 1, -1, 10)] == [0]

@@ -1,0 +1,83 @@
+import pytest
+
+from core.errors import ConstraintViolationError
+from core.models import BatchDelta, StageCounts
+from core.statuses import BatchStatus, StageStatus
+from repositories.ports import Database
+from tests.contract.repositories.building import (
+    JOB,
+    OTHER_JOB,
+    batch_of,
+    claim,
+    create_batch,
+    end_batch,
+    failed,
+    ids,
+    record,
+    retrying,
+    start_stage,
+)
+
+
+def test_a_new_stage_is_dispatching_and_knows_no_totals(database: Database) -> None:
+    start_stage(database, max_failed_fraction=0.25)
+    with database.transaction() as work:
+        stage = work.stages.get(JOB, 1)
+    assert stage is not None
+    assert (stage.name, stage.status, stage.max_failed_fraction) == ("stage 1", StageStatus.DISPATCHING, 0.25)
+    assert (stage.total_tasks, stage.total_batches, stage.result, stage.finished_at) == (None, None, None, None)
+    assert (stage.finished_batches, stage.completed_tasks, stage.failed_tasks, stage.cancelled_tasks) == (0, 0, 0, 0)
+
+
+def test_creating_a_stage_twice_keeps_the_first(database: Database) -> None:
+    start_stage(database)
+    with database.transaction() as work:
+        assert not work.stages.create(JOB, 1, "again", 1.0)
+        stage = work.stages.get(JOB, 1)
+    assert stage is not None
+    assert stage.name == "stage 1"
+
+
+def test_a_job_has_its_own_stages_in_order(database: Database) -> None:
+    for stage in (2, 1):
+        start_stage(database, stage)
+    start_stage(database, job_id=OTHER_JOB)
+    with database.transaction() as work:
+        assert [(stage.job_id, stage.stage) for stage in work.stages.of_job(JOB)] == [(JOB, 1), (JOB, 2)]
+        assert work.stages.get(JOB, 3) is None
+
+
+@pytest.mark.parametrize(
+    ("job_id", "stage", "name", "fraction", "constraint"),
+    [
+        (JOB, 0, "x", 0.0, "stages_stage_check"),
+        (JOB, 100, "x", 0.0, "stages_stage_check"),
+        (JOB, 2, "", 0.0, "stages_name_check"),
+        (JOB, 2, "x", 1.5, "stages_max_failed_fraction_check"),
+        (OTHER_JOB, 1, "x", 0.0, "stages_job_id_fkey"),
+    ],
+)
+def test_a_stage_without_sense_is_refused(
+    database: Database, job_id: str, stage: int, name: str, fraction: float, constraint: str
+) -> None:
+    start_stage(database)
+    with pytest.raises(ConstraintViolationError) as caught, database.transaction() as work:
+        work.stages.create(job_id, stage, name, fraction)
+    assert caught.value.constraint == constraint
+
+
+def test_counts_sum_batches_and_live_tasks(database: Database) -> None:
+    start_stage(database)
+    for index, status in enumerate([BatchStatus.QUEUED, BatchStatus.QUEUED, BatchStatus.PENDING_QUEUE]):
+        create_batch(database, batch_of(10, index), status)
+    claim(database, ids(0, 1, 2, 3))
+    record(database, failed(ids(0)[0]), retrying(ids(1)[0]))
+    with database.transaction() as work:
+        work.batches.apply_outcomes([BatchDelta(f"{JOB}-s1-b0", 0, 1)])
+    end_batch(database, f"{JOB}-s1-b1", completed=8, failed=2)
+    with database.transaction() as work:
+        counts = work.stages.counts(JOB, 1)
+        nothing = work.stages.counts(JOB, 2)
+    assert counts == StageCounts(3, 2, 30, 10, processing=2, retrying=1, completed=8, failed=3, cancelled=0)
+    assert (counts.ended, counts.queued) == (11, 6)
+    assert nothing == StageCounts(0, 0, 0, 0, 0, 0, 0, 0, 0)

@@ -1,0 +1,115 @@
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from core.errors import DatabaseError
+from repositories import migrations
+from repositories.pool import ConnectionPool
+from repositories.postgres import PostgresDatabase
+
+_ROOT = Path(__file__).parents[2]
+_OPEN = """
+import sys
+from repositories import migrations
+from repositories.pool import ConnectionPool
+from repositories.postgres import PostgresDatabase
+database = PostgresDatabase(ConnectionPool(sys.argv[1], size=1))
+"""
+_APPLY = _OPEN + "print(migrations.apply(database, sys.argv[1]))"
+_HOLD_THE_LOCK = f"""{_OPEN}
+with database.transaction() as work:
+    work.lock_migrations()
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+_WAITING_FOR_THE_LOCK = """
+SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted
+"""
+
+
+@pytest.fixture
+def unmigrated(unmigrated_database_url: str) -> Iterator[PostgresDatabase]:
+    with closing(PostgresDatabase(ConnectionPool(unmigrated_database_url, size=1))) as database:
+        yield database
+
+
+@contextmanager
+def python(code: str, url: str) -> Iterator["subprocess.Popen[str]"]:
+    """Another process."""
+    with subprocess.Popen(
+        [sys.executable, "-c", code, url], cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+
+
+@contextmanager
+def lock_holder(url: str) -> Iterator["subprocess.Popen[str]"]:
+    """Another process that holds the migration lock until its standard input ends."""
+    with python(_HOLD_THE_LOCK, url) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "locked\n"
+        yield process
+
+
+def wait_for_waiters(url: str, expected: int) -> None:
+    """Returns when that many processes wait for the migration lock."""
+    deadline = time.monotonic() + 60
+    with closing(psycopg2.connect(url)) as conn, conn.cursor() as cursor:
+        while time.monotonic() < deadline:
+            cursor.execute(_WAITING_FOR_THE_LOCK)
+            (count,) = cursor.fetchone() or (0,)
+            if count == expected:
+                return
+    raise AssertionError(f"there are never {expected} that wait for the lock")
+
+
+def test_a_database_without_tables_lacks_every_migration(unmigrated: PostgresDatabase) -> None:
+    assert migrations.pending(unmigrated) == sorted(migrations.expected())
+
+
+def test_applying_twice_is_applying_once(unmigrated: PostgresDatabase, unmigrated_database_url: str) -> None:
+    assert migrations.apply(unmigrated, unmigrated_database_url) == sorted(migrations.expected())
+    assert migrations.apply(unmigrated, unmigrated_database_url) == []
+    assert migrations.pending(unmigrated) == []
+    with unmigrated.transaction() as work:
+        assert work.jobs.get("0" * 32) is None
+
+
+def test_of_processes_that_migrate_at_once_one_does_and_the_others_find_it_done(
+    unmigrated: PostgresDatabase, unmigrated_database_url: str
+) -> None:
+    with (
+        lock_holder(unmigrated_database_url) as holder,
+        python(_APPLY, unmigrated_database_url) as first,
+        python(_APPLY, unmigrated_database_url) as second,
+    ):
+        wait_for_waiters(unmigrated_database_url, 2)
+        holder.communicate()
+        answers = sorted(process.communicate()[0].strip() for process in (first, second))
+    assert answers == sorted([str(sorted(migrations.expected())), "[]"])
+    assert migrations.pending(unmigrated) == []
+
+
+def test_a_killed_process_does_not_keep_the_lock(unmigrated: PostgresDatabase, unmigrated_database_url: str) -> None:
+    with lock_holder(unmigrated_database_url) as holder, python(_APPLY, unmigrated_database_url) as waiter:
+        wait_for_waiters(unmigrated_database_url, 1)
+        holder.kill()
+        assert waiter.communicate()[0].strip() == str(sorted(migrations.expected()))
+    assert migrations.pending(unmigrated) == []
+
+
+def test_a_refused_migration_is_an_error_of_the_database(
+    unmigrated: PostgresDatabase, unmigrated_database_url: str
+) -> None:
+    with closing(psycopg2.connect(unmigrated_database_url)) as conn, conn, conn.cursor() as cursor:
+        cursor.execute("CREATE TABLE jobs (job_id text)")
+    with pytest.raises(DatabaseError, match="already exists"):
+        migrations.apply(unmigrated, unmigrated_database_url)
+    assert migrations.pending(unmigrated) == sorted(migrations.expected())

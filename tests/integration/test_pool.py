@@ -1,0 +1,145 @@
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, suppress
+from socket import socket
+from threading import Barrier, Lock
+
+import psycopg2
+import pytest
+from psycopg2.extensions import connection
+
+from core.errors import DatabaseUnavailableError, PoolTimeoutError
+from repositories import pool as pool_module
+from repositories.pool import ConnectionPool
+from repositories.postgres import PostgresDatabase
+
+NewPool = Callable[..., ConnectionPool]
+
+
+@pytest.fixture
+def new_pool(database_url: str) -> Iterator[NewPool]:
+    with ExitStack() as opened:
+
+        def build(size: int, wait_seconds: float = 30.0) -> ConnectionPool:
+            return opened.enter_context(closing(ConnectionPool(database_url, size, wait_seconds)))
+
+        yield build
+
+
+@pytest.fixture
+def terminate(database_url: str) -> Callable[[int], None]:
+    """Ends a backend as an administrator or a failover would, and waits for its end."""
+
+    def end(pid: int) -> None:
+        with closing(psycopg2.connect(database_url)) as conn, conn.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 10000)", (pid,))
+            assert cursor.fetchone() == (True,)
+
+    return end
+
+
+def backend(conn: connection) -> int:
+    return conn.info.backend_pid
+
+
+def test_callers_wait_for_a_free_connection(new_pool: NewPool) -> None:
+    pool = new_pool(size=2)
+    start = Barrier(8)
+    lock = Lock()
+    in_use: set[int] = set()
+    most = 0
+
+    def borrow(_: int) -> None:
+        nonlocal most
+        start.wait()
+        for _ in range(20):
+            with pool.lend() as conn:
+                with lock:
+                    assert backend(conn) not in in_use
+                    in_use.add(backend(conn))
+                    most = max(most, len(in_use))
+                with conn, conn.cursor() as cursor:
+                    cursor.execute("SELECT 1")
+                with lock:
+                    in_use.remove(backend(conn))
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(borrow, range(8)))
+    assert most == 2
+
+
+def test_a_caller_does_not_wait_for_ever(new_pool: NewPool) -> None:
+    pool = new_pool(size=1, wait_seconds=0.05)
+    with pool.lend(), pytest.raises(PoolTimeoutError, match="all 1 are in use"), pool.lend():
+        pass
+    with pool.lend() as conn:
+        assert not conn.closed
+
+
+def test_the_connection_used_last_is_lent_first(new_pool: NewPool) -> None:
+    pool = new_pool(size=2)
+    with pool.lend() as first, pool.lend() as second:
+        pids = [backend(first), backend(second)]
+    with pool.lend() as conn:
+        assert backend(conn) == pids[0]
+
+
+def test_a_connection_that_died_while_in_use_is_replaced(new_pool: NewPool, terminate: Callable[[int], None]) -> None:
+    pool = new_pool(size=1)
+    with pool.lend() as conn:
+        pid = backend(conn)
+    database = PostgresDatabase(pool)
+    with suppress(DatabaseUnavailableError), database.transaction() as work:
+        terminate(pid)
+        work.now()
+        raise AssertionError("the connection still works")
+    with database.transaction() as work:
+        assert work.now().tzinfo is not None
+
+
+def test_a_connection_that_died_while_idle_is_replaced_before_it_is_used(
+    new_pool: NewPool, terminate: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "_CHECK_AFTER_IDLE_SECONDS", 0.0)
+    pool = new_pool(size=1)
+    with pool.lend() as conn:
+        pid = backend(conn)
+    with pool.lend() as conn:
+        assert backend(conn) == pid
+    terminate(pid)
+    with pool.lend() as conn, conn.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        assert cursor.fetchone() == (1,)
+        conn.rollback()
+
+
+def test_a_connection_that_comes_back_in_a_transaction_is_not_lent_again(new_pool: NewPool) -> None:
+    pool = new_pool(size=1)
+    with pool.lend() as conn, conn.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        pid = backend(conn)
+    assert conn.closed
+    with pool.lend() as conn:
+        assert backend(conn) != pid
+
+
+def test_closing_ends_idle_connections_now_and_lent_ones_when_they_come_back(new_pool: NewPool) -> None:
+    pool = new_pool(size=2)
+    with pool.lend() as lent:
+        with pool.lend() as idle:
+            pass
+        pool.close()
+        assert idle.closed
+        assert not lent.closed
+    assert lent.closed
+
+
+def test_a_server_that_is_away_costs_no_permit() -> None:
+    with socket() as nobody_listens:
+        nobody_listens.bind(("127.0.0.1", 0))
+        port = nobody_listens.getsockname()[1]
+        pool = ConnectionPool(f"postgresql://postgres@127.0.0.1:{port}/x", size=1, wait_seconds=0.05)
+        for _ in range(2):
+            with pytest.raises(DatabaseUnavailableError, match="cannot connect") as caught, pool.lend():
+                pass
+            assert not isinstance(caught.value, PoolTimeoutError)

@@ -1,0 +1,130 @@
+"""No query reads a big table from end to end."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2.extensions import connection
+
+from core.ids import batch_id, task_id
+from local.postgres import EmbeddedPostgres
+from repositories import migrations, queries
+from repositories.pool import ConnectionPool
+from repositories.postgres import PostgresDatabase
+
+_BIG_TABLES = {"tasks", "batches"}
+_JOB = f"{3:032x}"
+# 200 jobs of 100 batches, five of them with their 10,000 tasks; of each hundred tasks one runs and one
+# waits for a retry, and two of a hundred batches are pending.
+_FILL = """
+    INSERT INTO jobs (job_id, job_type, parameters, total_stages, status, stage, started_at)
+    SELECT lpad(to_hex(j), 32, '0'), 'plans', '{}', 1, 'processing', 1, now() FROM generate_series(1, 200) AS j;
+
+    INSERT INTO stages (job_id, stage, name) SELECT job_id, 1, 'one' FROM jobs;
+
+    INSERT INTO batches (
+        batch_id, job_id, stage, batch_index, lane, task_count, open_tasks, status, digest, queued_at
+    )
+    SELECT job_id || '-s1-b' || b, job_id, 1, b, 'fast', 100, 100,
+        CASE WHEN b < 98 THEN 'queued' ELSE 'pending_queue' END::batch_status, '', now()
+    FROM jobs, generate_series(0, 99) AS b;
+
+    INSERT INTO tasks (
+        task_id, parent_job_id, task_type, stage, task_index, batch_id, status, parameters, attempt, lease_id,
+        lease_expires_at, not_before, started_at
+    )
+    SELECT job_id || '-s01-t' || lpad(t::text, 7, '0'), job_id, 'plan', 1, t, job_id || '-s1-b' || t / 100,
+        CASE t % 100 WHEN 1 THEN 'processing' WHEN 2 THEN 'retrying' ELSE 'queued' END::task_status, '{}',
+        CASE WHEN t % 100 IN (1, 2) THEN 1 ELSE 0 END, CASE WHEN t % 100 = 1 THEN 'lease' END,
+        CASE WHEN t % 100 = 1 THEN now() END, CASE WHEN t % 100 = 2 THEN now() END,
+        CASE WHEN t % 100 IN (1, 2) THEN now() END
+    FROM jobs, generate_series(0, 9999) AS t
+    WHERE job_id <= lpad('5', 32, '0');
+
+    ANALYZE jobs, stages, batches, tasks
+"""
+_TASKS = [task_id(_JOB, 1, index) for index in range(100, 200)]
+_BATCHES = [batch_id(_JOB, 1, index) for index in range(10)]
+_VALUES: dict[str, Any] = {
+    "job_id": _JOB,
+    "stage": 1,
+    "name": "plan",
+    "max_failed_fraction": 0.0,
+    "total_tasks": 1,
+    "total_batches": 1,
+    "result": "{}",
+    "job_ids": [_JOB],
+    "stages": [1],
+    "batch_id": _BATCHES[1],
+    "batch_ids": _BATCHES,
+    "batch_index": 1,
+    "after_stage": 1,
+    "after_index": 50,
+    "limit": 100,
+    "lane": "fast",
+    "digest": "",
+    "task_count": 100,
+    "completed": [1] * 10,
+    "failed": [0] * 10,
+    "task_ids": _TASKS,
+    "task_id": _TASKS[0],
+    "task_types": ["plan"] * 100,
+    "task_indexes": list(range(100)),
+    "parameters": ["{}"] * 100,
+    "expected": "pending_queue",
+    "status": "queued",
+    "statuses": ["completed"] * 100,
+    "results": ["{}"] * 100,
+    "errors": [None] * 100,
+    "error": "no",
+    "delays": [0.0] * 100,
+    "lease_id": "lease",
+    "lease_seconds": 60.0,
+    "after": _TASKS[0],
+    "before": _TASKS[-1],
+}
+
+
+@pytest.fixture(scope="module")
+def conn(postgres: EmbeddedPostgres) -> Iterator[connection]:
+    url = postgres.url("query_plans")
+    with closing(PostgresDatabase(ConnectionPool(url, size=1))) as database:
+        migrations.apply(database, url)
+    with closing(psycopg2.connect(url)) as opened:
+        with opened, opened.cursor() as cursor:
+            cursor.execute(_FILL)
+        yield opened
+
+
+def read_from_end_to_end(conn: connection, statement: str, values: dict[str, Any]) -> set[str]:
+    """The tables that the plan of a statement scans without an index."""
+    with conn.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}", values)
+        rows = cursor.fetchall()
+    conn.rollback()
+    return _scanned(rows[0][0][0]["Plan"])
+
+
+def _scanned(plan: dict[str, Any]) -> set[str]:
+    found = {plan["Relation Name"]} if plan["Node Type"] == "Seq Scan" else set()
+    return found.union(*(_scanned(child) for child in plan.get("Plans", [])))
+
+
+@pytest.mark.parametrize(
+    ("file", "name"), [(file, name) for file in ("stages", "batches", "tasks") for name in queries.load(file)]
+)
+def test_a_query_finds_its_rows_by_an_index(conn: connection, file: str, name: str) -> None:
+    for statement in queries.load(file)[name].split(";\n"):
+        assert not read_from_end_to_end(conn, statement, _VALUES) & _BIG_TABLES, statement
+
+
+@pytest.mark.parametrize("status", [None, "queued", "processing", "failed"])
+def test_a_first_page_is_found_by_an_index_whatever_the_status(conn: connection, status: str | None) -> None:
+    values = {**_VALUES, "after": "", "status": status}
+    assert not read_from_end_to_end(conn, queries.load("tasks")["page"], values)
+
+
+def test_the_check_would_notice_a_scan(conn: connection) -> None:
+    assert read_from_end_to_end(conn, "SELECT count(parameters) FROM tasks", {}) == {"tasks"}
