@@ -45,6 +45,23 @@ class App:
     close: Callable[[], None]
 
 
+@dataclass(frozen=True)
+class Backends:
+    """What an application stands on.
+
+    Attributes:
+        database: where the rows are.
+        queue: where the messages go.
+        pending_migrations: the migrations that the database lacks.
+        close: gives everything back.
+    """
+
+    database: Database
+    queue: MessageQueue
+    pending_migrations: Callable[[], list[str]]
+    close: Callable[[], None]
+
+
 def build(settings: Settings, controllers: Iterable[type[JobController[Any]]] = CONTROLLERS) -> App:
     """Builds the application on PostgreSQL and Service Bus, and brings the schema up to date.
 
@@ -56,24 +73,23 @@ def build(settings: Settings, controllers: Iterable[type[JobController[Any]]] = 
     database = PostgresDatabase(ConnectionPool(settings.database_url, settings.database_pool_size))
     migrations.apply(database, settings.database_url)
     queue = _service_bus(settings)
+
+    def close() -> None:
+        queue.close()
+        database.close()
+
+    return wire(settings, registry, Backends(database, queue, lambda: migrations.pending(database), close))
+
+
+def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
+    """Builds the application on any database and broker."""
+    database, queue = backends.database, backends.queue
     executor = ThreadPoolExecutor(settings.worker_threads, thread_name_prefix="handler")
 
     def close() -> None:
         executor.shutdown()
-        queue.close()
-        database.close()
+        backends.close()
 
-    return _wire(settings, registry, database, queue, executor, close)
-
-
-def _wire(
-    settings: Settings,
-    registry: Registry,
-    database: PostgresDatabase,
-    queue: MessageQueue,
-    executor: ThreadPoolExecutor,
-    close: Callable[[], None],
-) -> App:
     limits = Limits(
         dispatch_parallel=settings.dispatch_parallel,
         dispatch_slice_seconds=settings.dispatch_slice_seconds,
@@ -95,7 +111,7 @@ def _wire(
         stages=StageEngine(database, queue, registry, dispatcher, advancer, endings),
         worker=Worker(database, queue, handlers, executor, limits),
         status=StatusReader(database),
-        pending_migrations=lambda: migrations.pending(database),
+        pending_migrations=backends.pending_migrations,
         close=close,
     )
 

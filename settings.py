@@ -21,15 +21,16 @@ class Settings(BaseModel):
     is reached with an identity instead. One of the two is needed.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    # Some of the values are secrets, and an error at the start is logged with its cause.
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     database_url: str = Field(alias="DATABASE_URL", pattern=r"^postgres(ql)?://")
     service_bus_connection: str | None = Field(default=None, alias="ServiceBusConnection")
     service_bus_namespace: str | None = Field(default=None, alias="ServiceBusConnection__fullyQualifiedNamespace")
     database_pool_size: int = Field(default=16, ge=1, le=200, alias="DATABASE_POOL_SIZE")
     dispatch_parallel: int = Field(default=4, ge=1, le=64, alias="DISPATCH_PARALLEL")
-    dispatch_slice_seconds: float = Field(default=120.0, gt=0, alias="DISPATCH_SLICE_SECONDS")
-    lease_seconds: float = Field(default=50.0, ge=1, alias="LEASE_SECONDS")
+    dispatch_slice_seconds: float = Field(default=120.0, gt=0, allow_inf_nan=False, alias="DISPATCH_SLICE_SECONDS")
+    lease_seconds: float = Field(default=50.0, ge=1, allow_inf_nan=False, alias="LEASE_SECONDS")
     worker_threads: int = Field(default=8, ge=1, le=256, alias="WORKER_THREADS")
     max_result_bytes: int = Field(default=64 * 1024, ge=1, alias="MAX_RESULT_BYTES")
     max_request_bytes: int = Field(default=1024 * 1024, ge=1, alias="MAX_REQUEST_BYTES")

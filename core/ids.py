@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from core.errors import MessageFormatError
 
-_TASK_ID = re.compile(r"(?P<job>[0-9a-f]{32})-s(?P<stage>[0-9]{2})-t(?P<index>[0-9]{7})", re.ASCII)
+_TASK_ID = re.compile(r"(?P<job>[0-9a-f]{32})-s(?P<stage>(?!00)[0-9]{2})-t(?P<index>[0-9]{7})", re.ASCII)
+_BATCH_ID = re.compile(r"(?P<job>[0-9a-f]{32})-s(?P<stage>[1-9][0-9]?)-b[0-9]{1,7}", re.ASCII)
 
 MAX_STAGES = 99
 MAX_STAGE_TASKS = 10_000_000
@@ -55,6 +56,12 @@ def parse_task_id(value: str) -> TaskAddress:
     if match is None:
         raise MessageFormatError(f"{value[:100]!r} is no task id; one looks like <32 hex digits>-s01-t0000042")
     return TaskAddress(match["job"], int(match["stage"]), int(match["index"]))
+
+
+def is_batch_of_stage(value: str, task: TaskAddress) -> bool:
+    """Whether the text is the id of a batch of the task's stage."""
+    match = _BATCH_ID.fullmatch(value)
+    return match is not None and (match["job"], int(match["stage"])) == (task.job_id, task.stage)
 
 
 def _digest_32(*parts: str) -> str:

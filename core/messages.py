@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from core.errors import MessageFormatError
-from core.ids import TaskAddress, parse_task_id
+from core.ids import TaskAddress, is_batch_of_stage, parse_task_id
 
 VERSION = 1
 _MAX_COUNT = 1_000_000
@@ -75,8 +75,8 @@ class TaskMessage:
         task_id = _text(fields, "task_id")
         address = parse_task_id(task_id)
         batch_id = _text(fields, "batch_id")
-        if not batch_id.startswith(f"{address.job_id}-s{address.stage}-b"):
-            raise MessageFormatError(f"batch_id {batch_id[:100]!r} is not of the stage of task {task_id}")
+        if not is_batch_of_stage(batch_id, address):
+            raise MessageFormatError(f"batch_id {batch_id[:100]!r} is no batch of the stage of task {task_id}")
         return cls(task_id, batch_id, _count(fields, "send", 1), _count(fields, "misses", 0))
 
 

@@ -1,0 +1,145 @@
+"""The whole application over the fakes, and a pump that does what the triggers do."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import bootstrap
+from bootstrap import App
+from controllers.base import JobController
+from controllers.registry import Registry
+from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
+from core.messages import JobMessage, OutgoingMessage, TaskMessage
+from core.models import Batch, Job, Stage, Task
+from engine.inbox import ReceivedMessage
+from repositories.ports import DeadLetter
+from settings import Settings
+from tests.fakes.clock import FakeClock
+from tests.fakes.database import FakeDatabase
+from tests.fakes.queue import FakeQueue
+
+_MOST_PER_INVOCATION = 100
+_MANY_ROUNDS = 1_000
+
+SETTINGS = Settings.from_environment(
+    {"DATABASE_URL": "postgresql://nowhere", "ServiceBusConnection": "none", "WORKER_THREADS": "2"}
+)
+
+
+@dataclass(frozen=True)
+class Stand:
+    """One application with its fakes."""
+
+    app: App
+    database: FakeDatabase
+    queue: FakeQueue
+    clock: FakeClock
+
+    def submit(self, job_type: str, **parameters: Any) -> str:
+        """Submits a job; returns its id."""
+        return self.app.submitter.submit(job_type, parameters).job_id
+
+    def pump(self) -> None:
+        """Delivers whatever is visible until nothing is; messages that are scheduled stay."""
+        for _ in range(_MANY_ROUNDS):
+            if not self.deliver_job_messages() + self.deliver_task_messages():
+                return
+        raise AssertionError("the queues do not come to rest")
+
+    def pump_through_time(self) -> None:
+        """Delivers until the queues are empty, moving the clock on to the next scheduled message."""
+        for _ in range(_MANY_ROUNDS):
+            self.pump()
+            due = [self.queue.scheduled(name)[0].enqueue_at for name in _QUEUES if self.queue.scheduled(name)]
+            if not due:
+                return
+            earliest = min(when for when in due if when is not None)
+            self.clock.advance((earliest - self.clock.now()).total_seconds())
+        raise AssertionError("the queues do not come to rest")
+
+    def deliver_job_messages(self) -> int:
+        """Delivers what is visible in sb-jobs; returns how many."""
+        messages = self.queue.receive(JOBS_QUEUE)
+        for message in messages:
+            self.app.stages.handle(JobMessage.decode(message.body))
+        return len(messages)
+
+    def deliver_task_messages(self) -> int:
+        """Delivers what is visible in both task queues, up to 100 an invocation; returns how many."""
+        fast, long = self.queue.receive(TASKS_QUEUE), self.queue.receive(LONG_TASKS_QUEUE)
+        for start in range(0, len(fast), _MOST_PER_INVOCATION):
+            self.app.worker.run(TASKS_QUEUE, received(fast[start : start + _MOST_PER_INVOCATION]))
+        for message in long:
+            self.app.worker.run(LONG_TASKS_QUEUE, received([message]))
+        return len(fast) + len(long)
+
+    def job(self, job_id: str) -> Job:
+        with self.database.transaction() as work:
+            job = work.jobs.get(job_id)
+        assert job is not None
+        return job
+
+    def stage_or_none(self, job_id: str, stage: int = 1) -> Stage | None:
+        with self.database.transaction() as work:
+            return work.stages.get(job_id, stage)
+
+    def stage(self, job_id: str, stage: int = 1) -> Stage:
+        row = self.stage_or_none(job_id, stage)
+        assert row is not None
+        return row
+
+    def batches(self, job_id: str) -> list[Batch]:
+        with self.database.transaction() as work:
+            return work.batches.page_of_job(job_id, (0, 0), 1_000)
+
+    def tasks(self, job_id: str) -> list[Task]:
+        with self.database.transaction() as work:
+            return work.tasks.page(job_id, None, "", 1_000)
+
+    def dead_letters(self) -> list[DeadLetter]:
+        with self.database.transaction() as work:
+            return work.dead_letters.newest(1_000)
+
+
+_QUEUES = (JOBS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE)
+
+
+def received(messages: list[OutgoingMessage]) -> list[ReceivedMessage]:
+    """Messages as the broker delivers them for the first time."""
+    return [ReceivedMessage(message.body, message.message_id, 1) for message in messages]
+
+
+def job_messages(messages: list[OutgoingMessage]) -> list[JobMessage]:
+    return [JobMessage.decode(message.body) for message in messages]
+
+
+def task_messages(messages: list[OutgoingMessage]) -> list[TaskMessage]:
+    return [TaskMessage.decode(message.body) for message in messages]
+
+
+@contextmanager
+def stand(*controllers: type[JobController[Any]], **changes: Any) -> Iterator[Stand]:
+    """An application with these job types; `changes` are fields of `Settings`."""
+    clock = FakeClock()
+    with _stand(FakeDatabase(clock), FakeQueue(clock), controllers, SETTINGS.model_copy(update=changes)) as it:
+        yield it
+
+
+@contextmanager
+def second_process(first: Stand, *controllers: type[JobController[Any]]) -> Iterator[Stand]:
+    """Another application on the same rows and queues, with its own version of the job types."""
+    with _stand(first.database, first.queue, controllers, first.app.settings) as it:
+        yield it
+
+
+@contextmanager
+def _stand(
+    database: FakeDatabase, queue: FakeQueue, controllers: Iterable[type[JobController[Any]]], settings: Settings
+) -> Iterator[Stand]:
+    backends = bootstrap.Backends(database, queue, pending_migrations=list, close=lambda: None)
+    app = bootstrap.wire(settings, Registry(controllers), backends)
+    try:
+        yield Stand(app, database, queue, database.clock)
+    finally:
+        app.close()

@@ -1,0 +1,72 @@
+"""A job type whose every part a test can choose."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, ClassVar
+
+from controllers.base import DispatchProtocol, JobController, StageSpec, TaskType
+from controllers.context import Handler, JobContext, JobParameters, JsonValue, StageContext, TaskContext
+from core.definitions import TaskDefinition
+from core.models import TaskResult
+from core.retry import Backoff, TaskPolicy
+from core.statuses import TaskStatus
+
+TASK_TYPE = "sample.work"
+POLICY = TaskPolicy(max_attempts=3, backoff=Backoff(base_seconds=10, cap_seconds=100))
+
+
+class SampleParameters(JobParameters):
+    label: str = "a"
+
+
+Tasks = Callable[[JobContext[SampleParameters], StageContext], Iterable[TaskDefinition]]
+Aggregate = Callable[[StageContext, Iterator[TaskResult]], JsonValue]
+
+
+def counted(*sizes: int) -> Tasks:
+    """So many tasks in stage 1, stage 2, ..."""
+
+    def tasks(job: JobContext[SampleParameters], stage: StageContext) -> Iterator[TaskDefinition]:
+        for index in range(sizes[stage.number - 1]):
+            yield TaskDefinition(TASK_TYPE, {"n": index}, index)
+
+    return tasks
+
+
+def echo(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+    return dict(parameters)
+
+
+def count_completed(stage: StageContext, results: Iterator[TaskResult]) -> JsonValue:
+    return sum(result.status == TaskStatus.COMPLETED for result in results)
+
+
+def sample_job(
+    tasks: Tasks,
+    handler: Handler = echo,
+    *,
+    stages: tuple[StageSpec, ...] = (StageSpec("only"),),
+    policy: TaskPolicy = POLICY,
+    protocol: DispatchProtocol = DispatchProtocol.TWO_PHASE,
+    aggregate: Aggregate = count_completed,
+) -> type[JobController[Any]]:
+    """A job type named "sample"."""
+    declared_stages = stages
+
+    class Sample(JobController[SampleParameters]):
+        job_type = "sample"
+        Parameters = SampleParameters
+        stages = declared_stages
+        task_types: ClassVar[Mapping[str, TaskType]] = {TASK_TYPE: TaskType(handler, policy)}
+        dispatch_protocol = protocol
+
+        def create_stage_tasks(
+            self, job: JobContext[SampleParameters], stage: StageContext
+        ) -> Iterable[TaskDefinition]:
+            return tasks(job, stage)
+
+        def aggregate_stage_results(
+            self, job: JobContext[SampleParameters], stage: StageContext, results: Iterator[TaskResult]
+        ) -> JsonValue:
+            return aggregate(stage, results)
+
+    return Sample

@@ -1,0 +1,42 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import azure.functions as func
+import pytest
+
+from api import health
+from core.errors import DatabaseUnavailableError, QueueUnavailableError
+from tests.drive import Stand
+from tests.unit.api.support import body, get
+
+check: Callable[[func.HttpRequest], func.HttpResponse] = health.health._function.get_user_function()
+
+
+def test_an_app_whose_parts_all_answer_is_healthy(it: Stand) -> None:
+    response = check(get(""))
+    assert response.status_code == 200
+    assert body(response) == {"healthy": True, "checks": {"database": "ok", "migrations": "ok", "broker": "ok"}}
+
+
+def test_a_broker_that_is_away_is_named_without_its_address(it: Stand) -> None:
+    it.queue.failures.append(QueueUnavailableError("sb.internal"))
+    response = check(get(""))
+    assert response.status_code == 503
+    assert body(response)["checks"] == {"database": "ok", "migrations": "ok", "broker": "QueueUnavailableError"}
+
+
+def test_pending_migrations_are_listed(it: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    behind = replace(it.app, pending_migrations=lambda: ["0002.more"])
+    monkeypatch.setattr(health, "app", lambda: behind)
+    response = check(get(""))
+    assert (response.status_code, body(response)["checks"]["migrations"]) == (503, "pending: 0002.more")
+
+
+def test_an_app_that_cannot_be_built_is_not_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> None:
+        raise DatabaseUnavailableError("db.internal")
+
+    monkeypatch.setattr(health, "app", away)
+    response = check(get(""))
+    assert response.status_code == 503
+    assert set(body(response)["checks"].values()) == {"DatabaseUnavailableError"}

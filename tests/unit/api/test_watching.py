@@ -1,0 +1,123 @@
+from collections.abc import Callable
+from typing import Any
+
+import azure.functions as func
+import pytest
+
+from api import jobs
+from tests.drive import Stand
+from tests.unit.api.support import body, get, problem
+
+HttpFunction = Callable[[func.HttpRequest], func.HttpResponse]
+
+# The decorated names are builders of the Functions model; this is what the host calls.
+get_job: HttpFunction = jobs.get_job._function.get_user_function()
+list_batches: HttpFunction = jobs.list_batches._function.get_user_function()
+list_tasks: HttpFunction = jobs.list_tasks._function.get_user_function()
+
+
+def pages(function: HttpFunction, name: str, job_id: str, **params: str) -> list[list[Any]]:
+    """All pages of a listing, following `next`."""
+    found: list[list[Any]] = []
+    while True:
+        answer = body(function(get(job_id, f"/{name}", **params)))
+        found.append(answer[name])
+        if answer["next"] is None:
+            return found
+        assert len(found) < 100, "the listing does not end"
+        params["after"] = answer["next"]
+
+
+def test_a_finished_job_shows_its_result_and_its_stages(it: Stand) -> None:
+    job_id = it.submit("hello_world", n=150)
+    it.clock.advance(1)
+    it.pump()
+    response = get_job(get(job_id))
+    assert (response.status_code, response.mimetype) == (200, "application/json")
+    answer = body(response)
+    assert (answer["job_id"], answer["job_type"], answer["status"]) == (job_id, "hello_world", "completed")
+    assert (answer["stage"], answer["stage_name"], answer["total_stages"]) == (2, "replies", 2)
+    assert (answer["progress"], answer["eta_seconds"], answer["error"]) == (1.0, None, None)
+    assert answer["result"]["greetings"] == 150
+    assert answer["created_at"] == "2030-01-01T00:00:00+00:00"
+    greetings = answer["stages"][0]
+    assert (greetings["total_tasks"], greetings["total_batches"], greetings["batches_queued"]) == (150, 2, 2)
+    assert greetings["tasks"] == {
+        "created": 150,
+        "pending_queue": 0,
+        "queued": 0,
+        "processing": 0,
+        "retrying": 0,
+        "completed": 150,
+        "failed": 0,
+        "cancelled": 0,
+    }
+
+
+def test_a_job_that_waits_shows_no_stage_yet(it: Stand) -> None:
+    answer = body(get_job(get(it.submit("hello_world", n=1))))
+    assert (answer["status"], answer["stage"], answer["stage_name"], answer["stages"]) == ("queued", 0, None, [])
+    assert (answer["progress"], answer["tasks_per_second"], answer["result"]) == (0.0, 0.0, None)
+
+
+@pytest.mark.parametrize("job_id", ["f" * 32, "x", "", "F" * 32, "'; DROP TABLE jobs"])
+@pytest.mark.parametrize("function", [get_job, list_batches, list_tasks], ids=["job", "batches", "tasks"])
+def test_a_job_that_does_not_exist_is_404(it: Stand, function: HttpFunction, job_id: str) -> None:
+    answer = problem(function(get(job_id)))
+    assert (answer["status"], answer["job_id"]) == (404, job_id)
+
+
+def test_batches_are_listed_page_by_page_across_stages(it: Stand) -> None:
+    job_id = it.submit("hello_world", n=250)
+    it.pump()
+    found = pages(list_batches, "batches", job_id, limit="4")
+    assert [len(page) for page in found] == [4, 2]
+    assert [(each["stage"], each["task_count"]) for page in found for each in page] == [
+        *((1, 100), (1, 100), (1, 50)),
+        *((2, 100), (2, 100), (2, 50)),
+    ]
+    assert {each["status"] for page in found for each in page} == {"finished"}
+
+
+def test_tasks_are_listed_page_by_page_with_parameters_and_results(it: Stand) -> None:
+    job_id = it.submit("hello_world", n=3)
+    it.pump()
+    found = pages(list_tasks, "tasks", job_id, limit="2")
+    assert [len(page) for page in found] == [2, 2, 2, 0]
+    first = found[0][0]
+    assert (first["task_id"], first["status"], first["attempt"]) == (f"{job_id}-s01-t0000000", "completed", 1)
+    assert first["parameters"] == {"name": "world"}
+    assert first["result"] == {"greeting": "Hello world, from task 0!"}
+
+
+def test_tasks_are_listed_by_status(it: Stand) -> None:
+    job_id = it.submit("hello_world", n=3)
+    it.pump()
+    assert len(body(list_tasks(get(job_id, "/tasks", status="completed")))["tasks"]) == 6
+    assert body(list_tasks(get(job_id, "/tasks", status="failed"))) == {"tasks": [], "next": None}
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "1001", "ten", "", "1.5", "1e3", "\N{SUPERSCRIPT TWO}", "9" * 5_000])
+@pytest.mark.parametrize("function", [list_batches, list_tasks], ids=["batches", "tasks"])
+def test_a_page_size_that_makes_no_sense_is_400(it: Stand, function: HttpFunction, limit: str) -> None:
+    answer = problem(function(get(it.submit("hello_world", n=1), limit=limit)))
+    assert answer["status"] == 400
+    assert answer["errors"] == [{"field": "limit", "message": "must be a whole number from 1 to 1000"}]
+
+
+@pytest.mark.parametrize("after", ["1", "1-", "-1", "a-b", "100-1", "1-1234567890", "1-1\n"])
+def test_a_batch_cursor_that_makes_no_sense_is_400(it: Stand, after: str) -> None:
+    answer = problem(list_batches(get(it.submit("hello_world", n=1), after=after)))
+    assert (answer["status"], answer["errors"][0]["field"]) == (400, "after")
+
+
+@pytest.mark.parametrize("after", ["1", "x" * 5_000, "f" * 32])
+def test_a_task_cursor_that_makes_no_sense_is_400(it: Stand, after: str) -> None:
+    answer = problem(list_tasks(get(it.submit("hello_world", n=1), after=after)))
+    assert (answer["status"], answer["errors"][0]["field"]) == (400, "after")
+
+
+def test_a_task_status_that_does_not_exist_is_400_with_those_that_do(it: Stand) -> None:
+    answer = problem(list_tasks(get(it.submit("hello_world", n=1), status="done")))
+    assert (answer["status"], answer["errors"][0]["field"]) == (400, "status")
+    assert "completed, failed, cancelled" in answer["errors"][0]["message"]

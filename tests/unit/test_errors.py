@@ -1,0 +1,38 @@
+import inspect
+
+import pytest
+
+from core import errors
+from core.errors import LockstepError
+
+RETRYABLE = {
+    "DatabaseUnavailableError",
+    "PoolTimeoutError",
+    "TransactionConflictError",
+    "QueueUnavailableError",
+    "DispatchInterruptedError",
+}
+
+CLASSES = [each for _, each in inspect.getmembers(errors, inspect.isclass) if issubclass(each, Exception)]
+
+
+@pytest.mark.parametrize("error", CLASSES, ids=lambda each: each.__name__)
+def test_every_error_is_of_the_one_tree_and_says_what_it_means(error: type[Exception]) -> None:
+    assert issubclass(error, LockstepError)
+    assert error.__doc__
+
+
+@pytest.mark.parametrize("error", CLASSES, ids=lambda each: each.__name__)
+def test_only_what_may_pass_by_itself_is_retryable(error: type[LockstepError]) -> None:
+    assert error.retryable == (error.__name__ in RETRYABLE)
+
+
+def test_errors_carry_their_data() -> None:
+    unknown = errors.UnknownJobTypeError("nope", ["a", "b"])
+    assert (unknown.job_type, unknown.known) == ("nope", ("a", "b"))
+    assert str(unknown) == "unknown job type 'nope'; known are a, b"
+    field = errors.FieldError("n", "must be positive")
+    assert errors.InvalidInputError("no", [field]).errors == (field,)
+    assert errors.JobNotFoundError("x").job_id == "x"
+    assert errors.IdempotencyConflictError("x").job_id == "x"
+    assert errors.ConstraintViolationError("no", "tasks_pkey").constraint == "tasks_pkey"

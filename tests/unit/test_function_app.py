@@ -1,0 +1,22 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+INDEX = "import function_app; print(*(each.get_function_name() for each in function_app.app.get_functions()))"
+
+
+def test_the_host_can_index_the_app_without_any_setting() -> None:
+    environment = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME"}}
+    indexed = subprocess.run(
+        [sys.executable, "-W", "error", "-c", INDEX],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert {"submit_job", "get_job", "list_batches", "list_tasks", "health"} <= set(indexed.stdout.split())
+    assert {"run_job_message", "run_tasks", "run_long_task"} <= set(indexed.stdout.split())

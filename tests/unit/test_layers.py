@@ -1,0 +1,93 @@
+"""The rules on imports and literals that import-linter cannot hold."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("api", "triggers", "controllers", "engine", "core", "repositories")
+MODULES = ("bootstrap.py", "function_app.py", "settings.py")
+APP_FILES = sorted(
+    [ROOT / name for name in MODULES] + [path for name in PACKAGES for path in (ROOT / name).rglob("*.py")]
+)
+_SQL = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM)\s", re.ASCII)
+
+
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+every_file = pytest.mark.parametrize("path", APP_FILES, ids=named)
+
+
+def imported(path: Path) -> set[str]:
+    """The modules that a file imports, `from a.b import c` as both a.b and a.b.c."""
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{named(path)} has a relative import"
+            modules |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return modules
+
+
+def roots(path: Path) -> set[str]:
+    return {module.split(".")[0] for module in imported(path)}
+
+
+def literals(path: Path) -> Iterator[str]:
+    """The texts in a file but for its docstrings."""
+    tree = ast.parse(path.read_text())
+    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
+            yield node.value
+
+
+def test_the_entry_point_knows_only_the_api_and_the_triggers() -> None:
+    assert roots(ROOT / "function_app.py") <= {"api", "triggers", "azure"}
+    azure = {module for module in imported(ROOT / "function_app.py") if module.startswith("azure")}
+    assert azure == {"azure.functions"}
+
+
+@pytest.mark.parametrize("name", ["bootstrap.py", "settings.py"])
+def test_the_composition_root_knows_nothing_of_those_who_call_it(name: str) -> None:
+    assert not roots(ROOT / name) & {"api", "triggers", "function_app"}
+
+
+def test_the_settings_know_nothing_but_the_core() -> None:
+    assert not roots(ROOT / "settings.py") & {"bootstrap", "controllers", "engine", "repositories"}
+
+
+@every_file
+def test_the_environment_is_read_by_the_settings_alone(path: Path) -> None:
+    if named(path) == "settings.py":
+        return
+    tree = ast.parse(path.read_text())
+    read = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} & {"environ", "getenv"}
+    assert not read
+    assert not imported(path) & {"os.environ", "os.getenv"}
+
+
+@every_file
+def test_the_drivers_are_imported_by_the_repositories_alone(path: Path) -> None:
+    if path.is_relative_to(ROOT / "repositories"):
+        return
+    drivers = ("azure.servicebus", "psycopg2", "yoyo")
+    assert not [module for module in imported(path) if module.startswith(drivers)]
+
+
+@every_file
+def test_no_python_file_holds_sql(path: Path) -> None:
+    assert not [text for text in literals(path) if _SQL.search(text)]
+
+
+def test_the_rules_see_what_they_look_for(tmp_path: Path) -> None:
+    breach = tmp_path / "breach.py"
+    breach.write_text('from os import environ\nimport azure.servicebus\nx = f"SELECT {environ} FROM t"\n')
+    assert imported(breach) == {"os", "os.environ", "azure.servicebus"}
+    assert [text for text in literals(breach) if _SQL.search(text)] == ["SELECT "]

@@ -1,0 +1,127 @@
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from core import messages
+from core.errors import MessageFormatError
+from core.ids import TaskAddress, batch_id, task_id
+from core.messages import JobAction, JobMessage, TaskMessage
+
+JOB = "0123456789abcdef" * 2
+TASK = {"v": 1, "task_id": task_id(JOB, 1, 7), "batch_id": batch_id(JOB, 1, 0), "send": 2, "misses": 1}
+STAGE = {"v": 1, "job_id": JOB, "stage": 3, "action": "advance", "resumes": 2}
+WHEN = datetime(2030, 1, 1, tzinfo=UTC)
+
+NOT_AN_OBJECT = [b"", b"\xff\xfe", b"{", b"null", b"[]", b'"text"', b"1", b"[" * 100_000]
+
+
+@pytest.mark.parametrize("body", NOT_AN_OBJECT, ids=lambda body: repr(body[:8]))
+def test_a_body_that_is_no_json_object_is_refused(body: bytes) -> None:
+    with pytest.raises(MessageFormatError, match="the body is"):
+        TaskMessage.decode(body)
+    with pytest.raises(MessageFormatError, match="the body is"):
+        JobMessage.decode(body)
+
+
+@pytest.mark.parametrize("version", [None, 0, 2, "1", []])
+def test_another_version_is_refused(version: Any) -> None:
+    with pytest.raises(MessageFormatError, match="is not known"):
+        TaskMessage.decode(_body({**TASK, "v": version}))
+    with pytest.raises(MessageFormatError, match="is not known"):
+        JobMessage.decode(_body({**STAGE, "v": version}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"task_id": None},
+        {"task_id": 7},
+        {"task_id": "x"},
+        {"batch_id": None},
+        {"batch_id": ["x"]},
+        {"batch_id": batch_id(JOB, 2, 0)},
+        {"batch_id": batch_id("f" * 32, 1, 0)},
+        {"batch_id": f"{JOB}-s1-b"},
+        {"batch_id": f'{JOB}-s1-b0"'},
+        {"batch_id": f"{JOB}-s1-b0\n"},
+        {"batch_id": f"{JOB}-s1-b\ud800"},
+        {"send": 0},
+        {"send": "1"},
+        {"send": 1.5},
+        {"send": True},
+        {"send": 1_000_001},
+        {"misses": -1},
+        {"misses": None},
+    ],
+    ids=repr,
+)
+def test_a_task_message_with_a_nonsensical_field_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(MessageFormatError):
+        TaskMessage.decode(_body({**TASK, **change}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"job_id": None},
+        {"job_id": "x"},
+        {"job_id": JOB.upper()},
+        {"job_id": JOB + "0"},
+        {"stage": 0},
+        {"stage": 100},
+        {"stage": "1"},
+        {"action": None},
+        {"action": "explode"},
+        {"resumes": -1},
+    ],
+    ids=repr,
+)
+def test_a_job_message_with_a_nonsensical_field_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(MessageFormatError):
+        JobMessage.decode(_body({**STAGE, **change}))
+
+
+def test_a_task_message_is_read_as_it_was_sent() -> None:
+    message = TaskMessage.decode(_body(TASK))
+    assert message == TaskMessage(task_id(JOB, 1, 7), batch_id(JOB, 1, 0), send=2, misses=1)
+    assert message.address == TaskAddress(JOB, 1, 7)
+    assert json.loads(message.outgoing().body) == TASK
+
+
+def test_a_job_message_is_read_as_it_was_sent() -> None:
+    message = JobMessage.decode(_body(STAGE))
+    assert message == JobMessage(JOB, 3, JobAction.ADVANCE, resumes=2)
+    assert json.loads(message.outgoing().body) == STAGE
+
+
+def test_counts_that_are_left_out_are_those_of_a_first_send() -> None:
+    short = {"v": 1, "task_id": task_id(JOB, 1, 7), "batch_id": batch_id(JOB, 1, 0)}
+    assert TaskMessage.decode(_body(short)) == TaskMessage(task_id(JOB, 1, 7), batch_id(JOB, 1, 0), 1, 0)
+
+
+def test_the_id_of_a_task_message_counts_its_sends() -> None:
+    first = TaskMessage(task_id(JOB, 1, 7), batch_id(JOB, 1, 0))
+    second = TaskMessage(task_id(JOB, 1, 7), batch_id(JOB, 1, 0), send=2)
+    assert first.outgoing().message_id == f"{JOB}-s01-t0000007:1"
+    assert second.outgoing(WHEN).message_id == f"{JOB}-s01-t0000007:2"
+    assert (first.outgoing().enqueue_at, second.outgoing(WHEN).enqueue_at) == (None, WHEN)
+
+
+def test_every_send_of_a_job_message_has_an_id_of_its_own() -> None:
+    message = JobMessage(JOB, 1, JobAction.DISPATCH)
+    assert len({message.outgoing().message_id for _ in range(100)}) == 100
+
+
+def test_a_hundred_task_messages_fit_the_smallest_batch_of_service_bus() -> None:
+    longest = TaskMessage(task_id(JOB, 99, 9_999_999), batch_id(JOB, 99, 9_999_999), send=1_000_000, misses=9)
+    assert 100 * len(longest.outgoing().body) < 128 * 1024  # half of it is left for headers
+
+
+def test_the_version_is_written_into_every_message() -> None:
+    assert json.loads(TaskMessage.decode(_body(TASK)).outgoing().body)["v"] == messages.VERSION
+
+
+def _body(fields: dict[str, Any]) -> bytes:
+    return json.dumps(fields).encode()

@@ -1,0 +1,105 @@
+import traceback
+from pathlib import Path
+
+import pytest
+
+from core.errors import ConfigurationError
+from settings import Settings
+
+LEAST = {"DATABASE_URL": "postgresql://localhost/jobs", "ServiceBusConnection": "Endpoint=sb://localhost"}
+
+
+def test_two_variables_are_enough() -> None:
+    settings = Settings.from_environment(LEAST)
+    assert settings.database_url == LEAST["DATABASE_URL"]
+    assert (settings.dispatch_parallel, settings.lease_seconds) == (4, 50.0)
+    assert settings.allowed_source_hosts == frozenset()
+
+
+def test_every_variable_is_read() -> None:
+    settings = Settings.from_environment(
+        {
+            **LEAST,
+            "DATABASE_POOL_SIZE": "3",
+            "DISPATCH_PARALLEL": "5",
+            "DISPATCH_SLICE_SECONDS": "1.5",
+            "LEASE_SECONDS": "7",
+            "WORKER_THREADS": "9",
+            "MAX_RESULT_BYTES": "11",
+            "MAX_REQUEST_BYTES": "13",
+            "DATA_DIR": "/srv/data",
+            "ALLOWED_SOURCE_HOSTS": "a.example, b.example,",
+        }
+    )
+    assert settings.database_pool_size == 3
+    assert settings.dispatch_parallel == 5
+    assert settings.dispatch_slice_seconds == 1.5
+    assert settings.lease_seconds == 7
+    assert settings.worker_threads == 9
+    assert (settings.max_result_bytes, settings.max_request_bytes) == (11, 13)
+    assert settings.data_dir == Path("/srv/data")
+    assert settings.allowed_source_hosts == {"a.example", "b.example"}
+
+
+def test_an_identity_may_stand_for_the_connection_string() -> None:
+    settings = Settings.from_environment(
+        {
+            "DATABASE_URL": LEAST["DATABASE_URL"],
+            "ServiceBusConnection__fullyQualifiedNamespace": "jobs.servicebus.windows.net",
+        }
+    )
+    assert settings.service_bus_connection is None
+    assert settings.service_bus_namespace == "jobs.servicebus.windows.net"
+
+
+def test_a_missing_database_is_named_by_its_variable() -> None:
+    with pytest.raises(ConfigurationError, match="DATABASE_URL: Field required"):
+        Settings.from_environment({"ServiceBusConnection": "x"})
+
+
+def test_a_missing_broker_is_named_by_both_its_variables() -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"ServiceBusConnection .*ServiceBusConnection__fullyQualifiedNamespace"
+    ):
+        Settings.from_environment({"DATABASE_URL": LEAST["DATABASE_URL"]})
+
+
+@pytest.mark.parametrize("name", list(LEAST))
+def test_an_empty_variable_is_an_unset_one(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=name):
+        Settings.from_environment({**LEAST, name: ""})
+    assert Settings.from_environment({**LEAST, "WORKER_THREADS": ""}).worker_threads == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "mysql://localhost/jobs"),
+        ("DATABASE_POOL_SIZE", "0"),
+        ("DATABASE_POOL_SIZE", "many"),
+        ("DISPATCH_PARALLEL", "65"),
+        ("DISPATCH_SLICE_SECONDS", "0"),
+        ("DISPATCH_SLICE_SECONDS", "nan"),
+        ("DISPATCH_SLICE_SECONDS", "inf"),
+        ("LEASE_SECONDS", "0.5"),
+        ("LEASE_SECONDS", "inf"),
+        ("WORKER_THREADS", "1.5"),
+        ("MAX_RESULT_BYTES", "-1"),
+        ("MAX_REQUEST_BYTES", "64k"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_named_by_its_variable(name: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name}: "):
+        Settings.from_environment({**LEAST, name: value})
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    with pytest.raises(ConfigurationError, match=r"DATABASE_URL: .*WORKER_THREADS: "):
+        Settings.from_environment({"WORKER_THREADS": "none"})
+
+
+def test_no_value_is_shown_when_a_setting_is_wrong() -> None:
+    environment = {**LEAST, "DATABASE_URL": "mysql://user:pssst@localhost/jobs"}
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.from_environment(environment)
+    assert "pssst" not in "".join(traceback.format_exception(caught.value))

@@ -1,0 +1,40 @@
+import pytest
+
+from core.errors import DatabaseUnavailableError, LockstepError, TransactionConflictError
+from engine.transactions import transact
+from repositories.ports import UnitOfWork
+from tests.fakes.database import FakeDatabase
+
+JOB = "f" * 32
+
+
+class Loses:
+    """An action that writes a job, and whose transaction fails so many times first."""
+
+    def __init__(self, error: LockstepError, times: int) -> None:
+        self._error = error
+        self._left = times
+
+    def __call__(self, work: UnitOfWork) -> bool:
+        created = work.jobs.create(JOB, "sample", "{}", 1)
+        if self._left:
+            self._left -= 1
+            raise self._error
+        return created
+
+
+def test_a_lost_conflict_is_rolled_back_and_tried_again() -> None:
+    assert transact(FakeDatabase(), Loses(TransactionConflictError("deadlock"), 4))
+
+
+def test_the_fifth_lost_conflict_is_raised() -> None:
+    database = FakeDatabase()
+    with pytest.raises(TransactionConflictError):
+        transact(database, Loses(TransactionConflictError("deadlock"), 5))
+    with database.transaction() as work:
+        assert work.jobs.get(JOB) is None
+
+
+def test_another_error_is_raised_at_once() -> None:
+    with pytest.raises(DatabaseUnavailableError):
+        transact(FakeDatabase(), Loses(DatabaseUnavailableError("away"), 1))

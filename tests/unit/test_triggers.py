@@ -1,0 +1,97 @@
+"""The triggers, called as the Functions host calls them."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import azure.functions as func
+import pytest
+
+from controllers.hello_world import HelloWorld
+from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
+from core.messages import JobAction, JobMessage, OutgoingMessage
+from core.statuses import JobStatus, TaskStatus
+from engine.inbox import UNREADABLE
+from engine.unclaimed import ORPHAN
+from tests.drive import Stand, stand
+from triggers import jobs, tasks
+
+# The decorated names are builders of the Functions model; this is what the host calls.
+run_job_message: Callable[[Any], None] = jobs.run_job_message._function.get_user_function()
+run_tasks: Callable[[Any], None] = tasks.run_tasks._function.get_user_function()
+run_long_task: Callable[[Any], None] = tasks.run_long_task._function.get_user_function()
+
+
+class Delivery(func.ServiceBusMessage):
+    """A message as the host hands it over."""
+
+    def __init__(self, body: bytes, message_id: str = "m", delivery_count: int | None = 1) -> None:
+        self._body = body
+        self._message_id = message_id
+        self._delivery_count = delivery_count
+
+    def get_body(self) -> bytes:
+        return self._body
+
+    @property
+    def message_id(self) -> str:
+        return self._message_id
+
+    @property
+    def delivery_count(self) -> int | None:
+        return self._delivery_count
+
+
+def deliveries(messages: list[OutgoingMessage]) -> list[Delivery]:
+    return [Delivery(message.body, message.message_id) for message in messages]
+
+
+@pytest.fixture
+def it(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand]:
+    with stand(HelloWorld) as it:
+        for module in (jobs, tasks):
+            monkeypatch.setattr(module, "app", lambda: it.app)
+        yield it
+
+
+def test_the_triggers_carry_a_job_from_its_message_to_its_tasks(it: Stand) -> None:
+    job_id = it.submit("hello_world", n=3)
+    (message,) = deliveries(it.queue.receive(JOBS_QUEUE))
+    run_job_message(message)
+    run_tasks(deliveries(it.queue.receive(TASKS_QUEUE)))
+    assert {task.status for task in it.tasks(job_id)} == {TaskStatus.COMPLETED}
+    assert it.queue.size(JOBS_QUEUE) == 1
+
+
+def test_a_long_task_runs_alone(it: Stand) -> None:
+    job_id = it.submit("hello_world", n=1)
+    it.deliver_job_messages()
+    (message,) = deliveries(it.queue.receive(TASKS_QUEUE))
+    run_long_task(message)
+    assert it.tasks(job_id)[0].status == TaskStatus.COMPLETED
+
+
+def test_a_job_message_that_cannot_be_read_is_kept(it: Stand) -> None:
+    run_job_message(Delivery(b"{rubbish", "m-1", 4))
+    (letter,) = it.dead_letters()
+    assert (letter.queue, letter.reason, letter.body) == (JOBS_QUEUE, UNREADABLE, b"{rubbish")
+    assert (letter.message_id, letter.delivery_count) == ("m-1", 4)
+
+
+def test_a_job_message_without_a_job_is_kept(it: Stand) -> None:
+    message = JobMessage("f" * 32, 1, JobAction.DISPATCH).outgoing()
+    run_job_message(Delivery(message.body))
+    (letter,) = it.dead_letters()
+    assert (letter.queue, letter.reason, letter.body) == (JOBS_QUEUE, ORPHAN, message.body)
+
+
+def test_a_task_message_that_cannot_be_read_is_kept_with_its_queue(it: Stand) -> None:
+    run_tasks([Delivery(b"1")])
+    run_long_task(Delivery(b"2"))
+    assert [letter.queue for letter in it.dead_letters()] == [LONG_TASKS_QUEUE, TASKS_QUEUE]
+
+
+def test_a_host_that_gives_no_delivery_count_is_taken_to_deliver_for_the_first_time(it: Stand) -> None:
+    job_id = it.submit("hello_world", n=1)
+    (message,) = it.queue.receive(JOBS_QUEUE)
+    run_job_message(Delivery(message.body, delivery_count=None))
+    assert it.job(job_id).status == JobStatus.PROCESSING
