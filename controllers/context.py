@@ -20,7 +20,8 @@ class JobParameters(BaseModel):
         use_service_bus: true (the default) queues tasks in aligned batches, false one task at a time.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Parameters are payload: they belong into neither logs nor errors.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     use_service_bus: bool = True
 

@@ -116,6 +116,14 @@ class NonDeterministicStageError(JobFailure):
     """A replayed dispatch yields other tasks than those that are already queued."""
 
 
+class StageFailedError(JobFailure):
+    """More tasks of a stage failed than it tolerates."""
+
+
+class AggregateError(JobFailure):
+    """An aggregated result cannot be stored: it is not JSON, or it is over the size limit."""
+
+
 class PermanentTaskError(LockstepError):
     """Raised by a task handler: trying again is useless, so the task fails at once."""
 
@@ -191,3 +199,11 @@ class DispatchInterruptedError(LockstepError):
     """A stage's dispatch stopped before its end; a replay goes on where it stopped."""
 
     retryable = True
+
+
+class SliceEnded(LockstepError):  # noqa: N818 - a signal, not a malfunction
+    """A dispatch has used up its slice of time; a continuation message goes on."""
+
+
+class DispatchLeaseLostError(LockstepError):
+    """Another dispatcher has taken the stage over, or the stage has ended."""

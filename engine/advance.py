@@ -5,7 +5,7 @@ from typing import Any
 
 from controllers.base import JobController
 from core import json_text
-from core.errors import InvalidInputError, JobFailure
+from core.errors import AggregateError, InvalidInputError, StageFailedError
 from core.messages import JobAction, JobMessage
 from core.models import Job, Stage
 from core.statuses import StageStatus
@@ -16,14 +16,6 @@ from engine.sending import send_job_message
 from repositories.ports import Database, MessageQueue
 
 logger = logging.getLogger(__name__)
-
-
-class StageFailedError(JobFailure):
-    """More tasks of a stage failed than it tolerates."""
-
-
-class AggregateError(JobFailure):
-    """An aggregated result cannot be stored: it is not JSON, or it is over the size limit."""
 
 
 class Advancer:

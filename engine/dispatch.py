@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
 from core.definitions import AlignedBatch
-from core.errors import LockstepError, NonDeterministicStageError
+from core.errors import DispatchLeaseLostError, NonDeterministicStageError, SliceEnded
 from core.models import Batch, StageKey
 from core.statuses import BatchStatus
 from engine.limits import Limits
@@ -18,14 +18,6 @@ from repositories.ports import Database
 logger = logging.getLogger(__name__)
 
 _PAGE = 500
-
-
-class SliceEnded(LockstepError):  # noqa: N818 - a signal, not a malfunction
-    """The dispatch has used up its slice of time; a continuation message goes on."""
-
-
-class DispatchLeaseLostError(LockstepError):
-    """Another dispatcher has taken the stage over, or the stage has ended."""
 
 
 class StageQueue:

@@ -1,6 +1,7 @@
 """The two protocols that keep one aligned batch's rows and messages in lockstep (design section 5)."""
 
 import logging
+import uuid
 
 from core.definitions import AlignedBatch
 from core.errors import DispatchInterruptedError
@@ -65,7 +66,8 @@ class Lockstep:
         with self._database.transaction() as work:
             if not work.tasks.batch_create_tasks(batch, BatchStatus.QUEUED):
                 return  # another dispatcher of this stage was faster
-            result = self._send(batch, batch.messages())
+            # A send whose commit fails is counted nowhere, so the next dispatch would count the same number.
+            result = self._send(batch, batch.messages(), id_suffix=f"-{uuid.uuid4().hex[:8]}")
             if not result.success:
                 raise DispatchInterruptedError(f"batch {batch.batch_id} was rolled back: {result.error}")
 
@@ -78,8 +80,10 @@ class Lockstep:
                 work.batches.record_send_error(batch.batch_id, str(result.error))
         return result.success
 
-    def _send(self, batch: AlignedBatch, messages: list[TaskMessage]) -> SendResult:
-        outgoing: list[OutgoingMessage] = [message.outgoing() for message in messages]
+    def _send(self, batch: AlignedBatch, messages: list[TaskMessage], id_suffix: str = "") -> SendResult:
+        outgoing = [message.outgoing() for message in messages]
+        if id_suffix:
+            outgoing = [OutgoingMessage(each.body, each.message_id + id_suffix) for each in outgoing]
         result = self._queue.batch_send_messages(batch.lane.queue, outgoing)
         if not result.success:
             logger.warning("batch %s was not sent: %s", batch.batch_id, result.error)

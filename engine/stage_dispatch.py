@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from controllers.base import JobController
+from core.errors import DispatchLeaseLostError, SliceEnded
 from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage
 from core.models import Job, StageKey
 from engine.contexts import Contexts
-from engine.dispatch import DispatchLeaseLostError, SliceEnded, StageQueue
+from engine.dispatch import StageQueue
 from engine.limits import Limits
 from engine.lockstep import Lockstep
 from engine.sending import send, send_job_message
@@ -95,6 +96,9 @@ class StageDispatcher:
                 key.job_id, key.stage, lease_id, stage_queue.total_tasks, stage_queue.total_batches
             )
             complete = closed and work.stages.finish_if_complete(key.job_id, key.stage)
+        if not closed:
+            logger.warning("stage %d of job %s was taken over; this dispatcher stops", key.stage, key.job_id)
+            return
         logger.info(
             "stage %d of job %s dispatched: %d tasks in %d batches",
             *(key.stage, key.job_id, stage_queue.total_tasks, stage_queue.total_batches),
