@@ -1,17 +1,15 @@
+"""Starts and stops an emulator from Python, as a child process."""
+
 import http.client
 import json
-import subprocess
-import sys
-import tempfile
-import threading
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
+from local.child import ChildProcess, ChildStartError
 from local.service_bus.broker.queue import QueueCounts
 from local.service_bus.config import DEFAULT_CONFIG
 
-_ROOT = Path(__file__).parents[2]
 _HOST = "127.0.0.1"
 _START_SECONDS = 30
 _STOP_SECONDS = 10
@@ -22,13 +20,19 @@ class EmulatorError(Exception):
 
 
 class EmulatorProcess:
-    """A running emulator, ended by `stop`, by `kill`, at the end of its `with` block, or with this process."""
+    """A running emulator, ended by `stop`, by `kill`, at the end of its `with` block, or with this process.
 
-    def __init__(self, process: subprocess.Popen[bytes], amqp_port: int, http_port: int) -> None:
-        self._process = process
-        self.amqp_port = amqp_port
-        self.http_port = http_port
-        self.pid = process.pid
+    Attributes:
+        amqp_port: where clients connect.
+        http_port: where /health and /queues are.
+        pid: its process id.
+    """
+
+    def __init__(self, child: ChildProcess) -> None:
+        self._child = child
+        self.amqp_port: int = child.ready["amqp_port"]
+        self.http_port: int = child.ready["http_port"]
+        self.pid = child.pid
 
     @classmethod
     def start(
@@ -45,23 +49,11 @@ class EmulatorProcess:
         Raises:
             EmulatorError: it ends, or does not listen within 30 seconds.
         """
-        options = ["--config", str(config or DEFAULT_CONFIG), "--port", str(port), "--http-port", str(http_port)]
-        with _open_log(log_file) as log:
-            begin = log.tell()
-            process = subprocess.Popen(
-                [sys.executable, "-m", "local.service_bus", "--exit-with-parent", *options],
-                cwd=_ROOT,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-            )
-            ready = _first_line(process)
-            if not ready:
-                _end(process)
-                log.seek(begin)
-                raise EmulatorError(f"The Service Bus emulator does not start: {log.read().decode(errors='replace')}")
-        ports = json.loads(ready)
-        return cls(process, ports["amqp_port"], ports["http_port"])
+        arguments = ["--config", str(config or DEFAULT_CONFIG), "--port", str(port), "--http-port", str(http_port)]
+        try:
+            return cls(ChildProcess.start("local.service_bus", arguments, _START_SECONDS, log_file))
+        except ChildStartError as exc:
+            raise EmulatorError(f"The Service Bus emulator does not start: {exc}") from exc
 
     @property
     def connection_string(self) -> str:
@@ -86,17 +78,11 @@ class EmulatorProcess:
 
     def stop(self) -> None:
         """Ends it cleanly, and by force if it does not follow within 10 seconds; a second call does nothing."""
-        self._process.terminate()
-        try:
-            self._process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-        _end(self._process)
+        self._child.stop(_STOP_SECONDS)
 
     def kill(self) -> None:
         """Ends it as a crash would, and all its messages with it."""
-        self._process.kill()
-        _end(self._process)
+        self._child.kill()
 
     def __enter__(self) -> Self:
         return self
@@ -105,27 +91,3 @@ class EmulatorProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-
-def _open_log(log_file: Path | None) -> IO[bytes]:
-    return log_file.open("ab+") if log_file else tempfile.TemporaryFile()
-
-
-def _first_line(process: subprocess.Popen[bytes]) -> bytes:
-    """The line that tells the ports, empty if the process ends, or is ended for being late."""
-    assert process.stdout
-    timer = threading.Timer(_START_SECONDS, process.kill)
-    timer.start()
-    try:
-        return process.stdout.readline()
-    finally:
-        timer.cancel()
-        timer.join()
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Waits for the end and closes the pipes."""
-    process.wait()
-    for pipe in (process.stdin, process.stdout):
-        assert pipe
-        pipe.close()
