@@ -128,6 +128,18 @@ class PermanentTaskError(LockstepError):
     """Raised by a task handler: trying again is useless, so the task fails at once."""
 
 
+class UnknownTaskTypeError(LockstepError):
+    """No handler is registered for the task type; another version of the app may have one.
+
+    Attributes:
+        task_type: the unknown type.
+    """
+
+    def __init__(self, task_type: str) -> None:
+        super().__init__(f"no handler is registered for task type {task_type!r}")
+        self.task_type = task_type
+
+
 class TaskResultError(PermanentTaskError):
     """A handler's result cannot be stored: it is not JSON, or it is over the size limit."""
 

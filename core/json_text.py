@@ -9,6 +9,9 @@ from core.errors import PayloadTooLargeError, UnencodableValueError
 # An escaped NUL that is not itself the tail of an escaped backslash: jsonb has no way to store one.
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
+MAX_DEPTH = 100
+"""Levels of arrays and objects; far below the interpreter's limit, which reading back must not meet either."""
+
 _encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -22,16 +25,30 @@ def encode(value: Any, *, what: str = "the value", max_bytes: int | None = None)
 
     Raises:
         UnencodableValueError: the value holds something that JSON or jsonb cannot say: another
-            type, NaN or an infinity, a NUL character, half a surrogate pair, a cycle.
+            type, NaN or an infinity, a NUL character, half a surrogate pair, a cycle, more than
+            `MAX_DEPTH` levels.
         PayloadTooLargeError: the text is over `max_bytes`.
     """
     try:
         text = _encoder.encode(value)
+        too_deep = text.count("[") + text.count("{") > MAX_DEPTH and _is_deep(json.loads(text))
         size_bytes = len(text) if text.isascii() else len(text.encode())
     except (TypeError, ValueError, RecursionError) as exc:
         raise UnencodableValueError(f"{what} cannot be written as JSON: {exc}") from exc
+    if too_deep:
+        raise UnencodableValueError(f"{what} is nested deeper than {MAX_DEPTH} levels")
     if "\\u0000" in text and _NUL.search(text):
         raise UnencodableValueError(f"{what} holds a NUL character, which PostgreSQL cannot store in JSON")
     if max_bytes is not None and size_bytes > max_bytes:
         raise PayloadTooLargeError(what, size_bytes, max_bytes)
     return text
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        containers = [each for each in level if isinstance(each, (list, dict))]
+        if not containers:
+            return False
+        level = [child for each in containers for child in (each.values() if isinstance(each, dict) else each)]
+    return True

@@ -6,7 +6,7 @@ A message never carries parameters: the row holds them, so a hundred messages al
 
 import json
 import uuid
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -62,7 +62,9 @@ class TaskMessage:
             f'{{"v":{VERSION},"task_id":"{self.task_id}","batch_id":"{self.batch_id}",'
             f'"send":{self.send},"misses":{self.misses}}}'
         )
-        return OutgoingMessage(body.encode(), f"{self.task_id}:{self.send}", enqueue_at)
+        # A message that waits for its row cannot count its sends on it; its misses tell the copies apart.
+        tail = f"m{self.misses}" if self.misses else ""
+        return OutgoingMessage(body.encode(), f"{self.task_id}:{self.send}{tail}", enqueue_at)
 
     @classmethod
     def decode(cls, body: bytes) -> "TaskMessage":
@@ -95,19 +97,19 @@ class JobMessage:
         job_id: 32 hex digits.
         stage: from 1.
         action: what to do.
-        resumes: how often this dispatch has been interrupted without getting further.
+        resumes: how often this dispatch has ended with batches that the broker did not take.
+        failures: how often the job's code has failed with it for an unforeseen reason.
     """
 
     job_id: str
     stage: int
     action: JobAction
     resumes: int = 0
+    failures: int = 0
 
     def outgoing(self, enqueue_at: datetime | None = None) -> OutgoingMessage:
         """The message as it is sent."""
-        body = json.dumps(
-            {"v": VERSION, "job_id": self.job_id, "stage": self.stage, "action": self.action, "resumes": self.resumes}
-        )
+        body = json.dumps({"v": VERSION, **asdict(self)})
         # Sends of job messages are not counted anywhere; a random tail keeps each of them apart.
         message_id = f"{self.job_id}-s{self.stage}-{self.action}:{uuid.uuid4().hex}"
         return OutgoingMessage(body.encode(), message_id, enqueue_at)
@@ -128,7 +130,7 @@ class JobMessage:
             action = JobAction(_text(fields, "action"))
         except ValueError as exc:
             raise MessageFormatError(f"unknown action {fields['action']!r}") from exc
-        return cls(job_id, stage, action, _count(fields, "resumes", 0))
+        return cls(job_id, stage, action, _count(fields, "resumes", 0), _count(fields, "failures", 0))
 
 
 def _fields(body: bytes) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from controllers.services import Services
 from core.models import Job, TaskResult
 from repositories.ports import Database
 
-_PAGE = 1_000
+_PAGE = 200
+"""Results a page: at the default limit of 64 KiB a result, 12.5 MiB at most."""
 
 
 class Contexts:

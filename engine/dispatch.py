@@ -45,8 +45,9 @@ class StageQueue:
         self._stage = stage
         self._lease_id = lease_id
         self._earlier = _EarlierBatches(database, stage)
-        self._slice_ends = time.monotonic() + limits.dispatch_slice_seconds
-        self._queued_any = False
+        # A slice is counted from its first new batch: the replay before it is not its work, and a slice that
+        # did nothing but replay would be followed by another one like it.
+        self._slice_ends: float | None = None
         self._renew_at = time.monotonic() + limits.lease_seconds / 3
         self._executor: ThreadPoolExecutor | None = None
         self._in_flight: deque[Future[bool]] = deque()
@@ -101,7 +102,8 @@ class StageQueue:
 
     def _start(self, protocol: Callable[[AlignedBatch], bool], batch: AlignedBatch) -> None:
         assert self._executor is not None, "put outside open()"
-        self._queued_any = True
+        if self._slice_ends is None:
+            self._slice_ends = time.monotonic() + self._limits.dispatch_slice_seconds
         self._in_flight.append(self._executor.submit(protocol, batch))
         self._drain(down_to=2 * self._limits.dispatch_parallel)
 
@@ -112,8 +114,7 @@ class StageQueue:
 
     def _keep_time(self) -> None:
         now = time.monotonic()
-        # A slice that only replayed what was queued before would be followed by another such slice, forever.
-        if now >= self._slice_ends and self._queued_any:
+        if self._slice_ends is not None and now >= self._slice_ends:
             raise SliceEnded(f"stage {self._stage.stage} of job {self._stage.job_id} goes on in another slice")
         if now >= self._renew_at:
             self._renew_at = now + self._limits.lease_seconds / 3

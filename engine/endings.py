@@ -34,9 +34,12 @@ class JobEndings:
             logger.info("job %s %s", job_id, status)
 
     def fail(self, job_id: str, stage: int, exc: BaseException) -> None:
-        """Ends a job that cannot go on; an unexpected exception keeps its traceback."""
+        """Ends a job that cannot go on from this stage; an unexpected exception keeps its traceback."""
         error: Mapping[str, Any] = describe_plainly(exc) if isinstance(exc, JobFailure) else describe(exc)
         with self._database.transaction() as work:
+            job = work.jobs.get(job_id)
+            if job is None or job.stage > stage:
+                return  # a latecomer: others have taken the job past this stage
             work.stages.fail(job_id, stage)
             ended = work.jobs.finish(job_id, JobStatus.FAILED, None, json_text.encode({**error, "stage": stage}))
         if ended:

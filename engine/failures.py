@@ -16,14 +16,22 @@ def describe(exc: BaseException) -> dict[str, Any]:
     trace = "".join(traceback.format_exception(exc))
     return {
         "type": type(exc).__name__,
-        "message": _clean(str(exc))[:_MAX_MESSAGE],
+        "message": _message(exc),
         "traceback": _clean(trace)[-_MAX_TRACEBACK:],
     }
 
 
 def describe_plainly(exc: BaseException) -> dict[str, Any]:
     """An exception whose message says it all, as JSON: type and message."""
-    return {"type": type(exc).__name__, "message": _clean(str(exc))[:_MAX_MESSAGE]}
+    return {"type": type(exc).__name__, "message": _message(exc)}
+
+
+def _message(exc: BaseException) -> str:
+    try:
+        text = str(exc)
+    except Exception:  # noqa: BLE001 - the text of a handler's exception is the handler's code
+        text = "<the exception has no text: its __str__ fails>"
+    return _clean(text)[:_MAX_MESSAGE]
 
 
 def _clean(text: str) -> str:

@@ -8,12 +8,17 @@ from controllers.base import TaskType
 from controllers.context import TaskContext
 from controllers.services import Services
 from core import json_text
-from core.errors import InvalidInputError, PermanentTaskError, TaskResultError
+from core.errors import InvalidInputError, PermanentTaskError, TaskResultError, UnknownTaskTypeError
 from core.models import ClaimedTask, TaskOutcome
+from core.retry import Backoff, TaskPolicy
 from core.statuses import TaskStatus
-from engine.failures import describe, describe_plainly
+from engine.failures import describe
 
 logger = logging.getLogger(__name__)
+
+
+_UNKNOWN = TaskPolicy(max_attempts=8, backoff=Backoff(base_seconds=4, cap_seconds=60))
+"""For task types without a handler here: while a deployment goes on, another host may have it."""
 
 
 class HandlerRunner:
@@ -34,8 +39,7 @@ class HandlerRunner:
         """Runs a task once; its own failure is an outcome, never an exception."""
         declared = self._task_type(task.task_type)
         if declared is None:
-            error = PermanentTaskError(f"no handler is registered for task type {task.task_type!r}")
-            return TaskOutcome(task.task_id, TaskStatus.FAILED, error=json_text.encode(describe_plainly(error)))
+            return _failed(task, _UNKNOWN, UnknownTaskTypeError(task.task_type))
         context = TaskContext(
             task.job_id,
             task.task_id,
@@ -50,7 +54,7 @@ class HandlerRunner:
             result = self._encode(declared.handler(context, task.parameters))
         # sys.exit() included: whatever a handler raises is its task's, and must not cost the others their outcome.
         except BaseException as exc:  # noqa: BLE001
-            return _failed(task, declared, exc)
+            return _failed(task, declared.policy, exc)
         return TaskOutcome(task.task_id, TaskStatus.COMPLETED, result=result)
 
     def _encode(self, result: object) -> str:
@@ -60,8 +64,7 @@ class HandlerRunner:
             raise TaskResultError(str(exc)) from exc
 
 
-def _failed(task: ClaimedTask, declared: TaskType, exc: BaseException) -> TaskOutcome:
-    policy = declared.policy
+def _failed(task: ClaimedTask, policy: TaskPolicy, exc: BaseException) -> TaskOutcome:
     error = json_text.encode(describe(exc))
     if isinstance(exc, PermanentTaskError) or task.attempt >= policy.max_attempts:
         logger.warning("task %s failed in attempt %d: %s", task.task_id, task.attempt, type(exc).__name__)

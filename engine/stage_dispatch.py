@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from controllers.base import JobController
-from core.errors import DispatchLeaseLostError, SliceEnded
+from core.errors import DispatchLeaseLostError, JobFailure, SliceEnded
 from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage
 from core.models import Job, StageKey
@@ -64,6 +64,10 @@ class StageDispatcher:
             send_job_message(self._queue, JobMessage(job.job_id, message.stage, JobAction.DISPATCH))
         except DispatchLeaseLostError as exc:
             logger.warning("%s; this dispatcher stops", exc)
+        except JobFailure as exc:
+            if self._take_lease(key, lease_id):
+                raise
+            logger.warning("stage %d of job %s was taken over; void: %s", key.stage, key.job_id, exc)
         except BaseException:
             self._release(key, lease_id)
             raise

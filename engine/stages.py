@@ -5,24 +5,29 @@ whether it still has to be done, and whoever finds it done makes sure that the n
 """
 
 import logging
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from controllers.base import JobController
 from controllers.registry import Registry
 from core.errors import JobFailure, JobNotFoundError, LockstepError
+from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage
 from core.models import Job, Stage
 from core.statuses import JOB_ENDS, JobStatus, StageStatus
 from engine.advance import Advancer
 from engine.endings import JobEndings
-from engine.sending import send_job_message
+from engine.sending import send, send_job_message
 from engine.stage_dispatch import StageDispatcher
 from repositories.ports import Database, MessageQueue
 
 logger = logging.getLogger(__name__)
 
-MAX_UNEXPECTED_FAILURES = 3
-"""Deliveries after which an unexpected exception of a controller fails its job."""
+MAX_FAILURES = 6
+"""Unforeseen failures of a job's code after which its job fails: tries after 1, 2, 4, 8, 16 and 32 s, so a
+source that is away for half a minute, or a deployment that has not reached every host yet, does no harm.
+They are counted in the message: the broker's delivery count also grows with every crash and outage."""
 
 
 class StageEngine:
@@ -53,17 +58,15 @@ class StageEngine:
         self._advancer = advancer
         self._endings = endings
 
-    def handle(self, message: JobMessage, delivery_count: int = 1) -> None:
+    def handle(self, message: JobMessage) -> None:
         """Does what a message asks for, if it still has to be done.
 
         Args:
             message: from sb-jobs.
-            delivery_count: how often the broker has delivered it, from 1.
 
         Raises:
             JobNotFoundError: there is no such job.
             LockstepError: infrastructure failed; the message shall be delivered again.
-            Exception: of the controller; likewise, `MAX_UNEXPECTED_FAILURES` times.
         """
         with self._database.transaction() as work:
             job = work.jobs.get(message.job_id)
@@ -78,11 +81,20 @@ class StageEngine:
         except JobFailure as exc:
             self._endings.fail(job.job_id, message.stage, exc)
         except Exception as exc:
-            may_pass = isinstance(exc, LockstepError) and exc.retryable
-            if may_pass or delivery_count < MAX_UNEXPECTED_FAILURES:
+            if isinstance(exc, LockstepError) and exc.retryable:
                 raise
-            logger.exception("job %s fails after %d deliveries", job.job_id, delivery_count)
-            self._endings.fail(job.job_id, message.stage, exc)
+            self._try_again_or_fail(message, exc)
+
+    def _try_again_or_fail(self, message: JobMessage, exc: Exception) -> None:
+        if message.failures >= MAX_FAILURES:
+            logger.error("job %s fails after %d failures", message.job_id, message.failures, exc_info=exc)
+            self._endings.fail(message.job_id, message.stage, exc)
+            return
+        delay_seconds = 2**message.failures
+        logger.warning("job %s failed and is tried again in %d s", message.job_id, delay_seconds, exc_info=exc)
+        with self._database.transaction() as work:
+            due_at = work.now() + timedelta(seconds=delay_seconds)
+        send(self._queue, JOBS_QUEUE, [replace(message, failures=message.failures + 1).outgoing(due_at)])
 
     def _handle(self, message: JobMessage, job: Job, stage: Stage | None) -> None:
         controller = self._registry.controller(job.job_type)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from core.errors import JobNotFoundError
 from core.models import Batch, Job, Stage, StageCounts, Task
-from core.statuses import JOB_ENDS, STAGE_ENDS, TaskStatus
+from core.statuses import JOB_ENDS, STAGE_ENDS, StageStatus, TaskStatus
 from repositories.ports import Database
 
 
@@ -59,7 +59,7 @@ class StatusReader:
             if job is None:
                 raise JobNotFoundError(job_id)
             stages = work.stages.of_job(job_id)
-            counts = [work.stages.counts(job_id, stage.stage) for stage in stages]
+            counts = [_final(stage) or work.stages.counts(job_id, stage.stage) for stage in stages]
             now = work.now()
         views = [_stage_view(stage, count, now) for stage, count in zip(stages, counts, strict=True)]
         return JobView(job, views, _progress(job, views))
@@ -85,6 +85,23 @@ class StatusReader:
             if work.jobs.get(job_id) is None:
                 raise JobNotFoundError(job_id)
             return work.tasks.page(job_id, status, after, limit)
+
+
+def _final(stage: Stage) -> StageCounts | None:
+    """The counts of a finished stage, which its row has; no other stage needs to be counted again and again."""
+    if stage.status != StageStatus.FINISHED or stage.total_batches is None or stage.total_tasks is None:
+        return None
+    return StageCounts(
+        batches=stage.total_batches,
+        batches_queued=stage.total_batches,
+        tasks=stage.total_tasks,
+        pending_queue=0,
+        processing=0,
+        retrying=0,
+        completed=stage.completed_tasks,
+        failed=stage.failed_tasks,
+        cancelled=stage.cancelled_tasks,
+    )
 
 
 def _stage_view(stage: Stage, counts: StageCounts, now: datetime) -> StageView:

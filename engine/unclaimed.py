@@ -43,14 +43,19 @@ class UnclaimedMessages:
         with self._database.transaction() as work:
             states = {state.task_id: state for state in work.tasks.unclaimed([each.task_id for each in messages])}
             now = work.now()
-        self._come_back(queue_name, [states[each.task_id] for each in messages if each.task_id in states], messages)
+        known = [states[each.task_id] for each in messages if each.task_id in states]
+        self._come_back(queue_name, known, messages, now)
         self._await_rows(queue_name, [each for each in messages if each.task_id not in states], now)
         ended = [each for each in messages if each.task_id in states and states[each.task_id].due_at is None]
         self._repeat_advance(ended)
 
-    def _come_back(self, queue_name: str, states: Sequence[UnclaimedTask], messages: Sequence[TaskMessage]) -> None:
+    def _come_back(
+        self, queue_name: str, states: Sequence[UnclaimedTask], messages: Sequence[TaskMessage], now: datetime
+    ) -> None:
         """Re-schedules messages of tasks that are leased or wait, without spending an attempt."""
-        due = {state.task_id: state.due_at for state in states if state.due_at is not None}
+        # Never at once: a broker whose clock is ahead would bring them back in a loop.
+        soonest = now + timedelta(seconds=1)
+        due = {state.task_id: max(state.due_at, soonest) for state in states if state.due_at is not None}
         if not due:
             return
         with self._database.transaction() as work:
@@ -72,7 +77,7 @@ class UnclaimedMessages:
                 raw = ReceivedMessage(outgoing.body, outgoing.message_id)
                 keep(self._database, queue_name, raw, ORPHAN, f"there is no row for task {message.task_id}")
                 continue
-            again = replace(message, send=message.send + 1, misses=message.misses + 1)
+            again = replace(message, misses=message.misses + 1)
             later.append(again.outgoing(now + timedelta(seconds=2**message.misses)))
         send(self._queue, queue_name, later)
 

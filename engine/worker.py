@@ -77,10 +77,17 @@ class Worker:
             self._executor.submit(self._handlers.run, task, partial(_is_lost, task.task_id, held)): task.task_id
             for task in claimed
         }
-        _, running = wait(futures, timeout=self._lease_seconds / 3)
-        while running:
-            held -= self._renew([futures[future] for future in running], lease_id)
-            _, running = wait(running, timeout=self._lease_seconds / 3)
+        try:
+            _, running = wait(futures, timeout=self._lease_seconds / 3)
+            while running:
+                # Those that have ended as well: their outcomes are not recorded before the last one ends.
+                held -= self._renew(sorted(held), lease_id)
+                _, running = wait(running, timeout=self._lease_seconds / 3)
+        except BaseException:
+            held.clear()  # nothing of this run will be recorded: tell what runs, and start nothing more
+            for future in futures:
+                future.cancel()
+            raise
         return [future.result() for future in futures]
 
     def _renew(self, task_ids: Sequence[str], lease_id: str) -> set[str]:

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import logging
 import os
+import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -68,7 +69,7 @@ def running_stack(
     with ExitStack() as parts:
         parts.enter_context(_lock(state_dir))
         database_url = environment.get("DATABASE_URL") or _postgres(parts, state_dir)
-        say(f"PostgreSQL     {database_url}")
+        say(f"PostgreSQL     {without_password(database_url)}")
         service_bus = environment.get("ServiceBusConnection") or _emulator(parts, state_dir)
         say(f"Service Bus    {service_bus.split(';')[0].removeprefix('Endpoint=')}")
         log_file = state_dir / "functions.log"
@@ -87,6 +88,11 @@ def running_stack(
         )
         say(f"Functions      {host.base_url}/api   log: {log_file}")
         yield Stack(host.base_url, database_url, service_bus, log_file, host)
+
+
+def without_password(url: str) -> str:
+    """A database URL that may be shown."""
+    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1@", url)
 
 
 def _postgres(parts: ExitStack, state_dir: Path) -> str:

@@ -90,6 +90,9 @@ class ConnectionPool:
                 connect_timeout=_CONNECT_TIMEOUT_SECONDS,
                 application_name="lockstep",
                 keepalives_idle=60,
+                keepalives_interval=10,
+                keepalives_count=3,
+                tcp_user_timeout=30_000,  # milliseconds: a server that vanished is noticed inside a lease
             )
         except psycopg2.OperationalError as exc:
             raise DatabaseUnavailableError(f"cannot connect to PostgreSQL: {exc}") from exc
@@ -101,7 +104,17 @@ class ConnectionPool:
                 if not self._closed:
                     self._idle.append((conn, time.monotonic()))
                     return
+        else:
+            self._discard_idle()
         _close(conn)
+
+    def _discard_idle(self) -> None:
+        """Whatever broke this connection, a failover say, has broken its neighbours too."""
+        with self._lock:
+            idle = list(self._idle)
+            self._idle.clear()
+        for conn, _ in idle:
+            _close(conn)
 
 
 def _is_alive(conn: connection) -> bool:

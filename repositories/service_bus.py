@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 _SCHEDULED_ENQUEUE_TIME = b"x-opt-scheduled-enqueue-time"
 _CONTENT_TYPE = "application/json"
+_SEND_TIMEOUT_SECONDS = 20.0
+"""Without it the SDK waits for a broker that no longer answers; well inside a lease and a message lock."""
 _FAILURES = (ServiceBusError, ValueError, OSError)
 """What the SDK raises: a closed client gives ValueError, a broken socket now and then OSError."""
 
@@ -64,7 +66,7 @@ class ServiceBusRepository:
             with self._lend(queue) as sender:
                 batch = sender.create_message_batch()
                 _fill(batch, messages)
-                sender.send_messages(batch)
+                sender.send_messages(batch, timeout=_SEND_TIMEOUT_SECONDS)
         except QueueError as exc:
             logger.warning("sending %d messages to %s failed: %s", len(messages), queue, exc)
             return SendResult(success=False, sent=0, error=exc)

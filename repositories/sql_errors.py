@@ -14,7 +14,8 @@ from core.errors import (
 )
 
 _CONFLICTS = (pg.DeadlockDetected, pg.SerializationFailure, pg.LockNotAvailable)
-_AWAY = (psycopg2.OperationalError, psycopg2.InterfaceError)
+# A server that takes no writes is failing over, or its disk is full: it comes back.
+_AWAY = (psycopg2.OperationalError, psycopg2.InterfaceError, pg.ReadOnlySqlTransaction)
 
 
 @contextmanager

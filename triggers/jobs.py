@@ -19,7 +19,7 @@ def run_job_message(message: func.ServiceBusMessage) -> None:
     """Dispatches a stage or advances past it; raising makes the broker deliver the message again."""
     raw = received(message)
     try:
-        app().stages.handle(JobMessage.decode(raw.body), raw.delivery_count or 1)
+        app().stages.handle(JobMessage.decode(raw.body))
     except MessageFormatError as exc:
         keep(app().database, JOBS_QUEUE, raw, UNREADABLE, str(exc))
     except JobNotFoundError as exc:

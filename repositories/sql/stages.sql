@@ -99,7 +99,9 @@ RETURNING s.job_id, s.stage
 UPDATE stages
 SET
     status = CASE
-        WHEN failed_tasks > max_failed_fraction * total_tasks THEN 'failed'::stage_status
+        -- Divided, not multiplied: 29 > 0.29 * 100 in floating point.
+        WHEN failed_tasks::double precision / greatest(total_tasks, 1) > max_failed_fraction
+            THEN 'failed'::stage_status
         ELSE 'finished'::stage_status
     END,
     finished_at = now()

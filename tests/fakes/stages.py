@@ -109,7 +109,7 @@ class FakeStageRepository:
         row = self._stages.lock((job_id, stage))
         if row is None or row.status != StageStatus.RUNNING or row.finished_batches != row.total_batches:
             return False
-        too_many = row.failed_tasks > row.max_failed_fraction * (row.total_tasks or 0)
+        too_many = row.failed_tasks / max(row.total_tasks or 0, 1) > row.max_failed_fraction
         self._update(row, status=StageStatus.FAILED if too_many else StageStatus.FINISHED, finished_at=self._now)
         return True
 

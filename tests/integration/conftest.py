@@ -33,8 +33,15 @@ def build_app(database_url: str, service_bus: EmulatorProcess) -> Iterator[Build
         app.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
+def service_bus() -> Iterator[EmulatorProcess]:
+    """An emulator for each test: messages that were scheduled for later must not reach the next one."""
+    with EmulatorProcess.start() as emulator:
+        yield emulator
+
+
+@pytest.fixture
 def mailbox(service_bus: EmulatorProcess) -> Iterator[Mailbox]:
-    """Receives from the queues of the one emulator."""
+    """Receives from the queues."""
     with ServiceBusClient.from_connection_string(service_bus.connection_string) as client:
         yield Mailbox(service_bus, client)

@@ -11,7 +11,7 @@ _QUIET_SECONDS = 0.3
 
 
 class Mailbox:
-    """Receives and deletes; one link a queue for the whole run, because opening and closing one takes a second."""
+    """Receives and deletes; one link a queue, because opening and closing one takes a second."""
 
     def __init__(self, emulator: EmulatorProcess, client: ServiceBusClient) -> None:
         self._emulator = emulator

@@ -113,6 +113,22 @@ def test_a_connection_that_died_while_idle_is_replaced_before_it_is_used(
         conn.rollback()
 
 
+def test_after_a_failover_one_caller_meets_a_dead_connection_and_the_next_none(
+    new_pool: NewPool, terminate: Callable[[int], None]
+) -> None:
+    pool = new_pool(size=3)
+    with pool.lend() as first, pool.lend() as second, pool.lend() as third:
+        pids = [backend(conn) for conn in (first, second, third)]
+    for pid in pids:
+        terminate(pid)
+    database = PostgresDatabase(pool)
+    with pytest.raises(DatabaseUnavailableError), database.transaction() as work:
+        work.now()
+    for _ in range(3):
+        with database.transaction() as work:
+            assert work.now().tzinfo is not None
+
+
 def test_a_connection_that_comes_back_in_a_transaction_is_not_lent_again(new_pool: NewPool) -> None:
     pool = new_pool(size=1)
     with pool.lend() as conn, conn.cursor() as cursor:

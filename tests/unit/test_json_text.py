@@ -77,3 +77,17 @@ def test_the_limit_counts_utf8_bytes() -> None:
         json_text.encode(four_bytes_each, what="the result", max_bytes=41)
     assert (caught.value.size_bytes, caught.value.limit_bytes) == (42, 41)
     assert str(caught.value) == "the result has 42 bytes; at most 41 are accepted"
+
+
+def test_what_is_nested_to_the_limit_is_taken_and_a_level_more_is_not() -> None:
+    value: Any = 1
+    for _ in range(json_text.MAX_DEPTH):
+        value = [value] if json.dumps(value).startswith("{") else {"k": value}
+    assert json.loads(json_text.encode(value)) == value
+    with pytest.raises(UnencodableValueError, match="nested deeper than 100 levels"):
+        json_text.encode([value])
+
+
+def test_what_is_wide_is_not_taken_for_deep() -> None:
+    wide = [[number] for number in range(1_000)]
+    assert json.loads(json_text.encode(wide)) == wide

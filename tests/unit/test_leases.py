@@ -2,13 +2,18 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
+
+import pytest
 
 from controllers.context import JobContext, StageContext, TaskContext
 from core.definitions import TaskDefinition
+from core.errors import DatabaseUnavailableError
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.statuses import StageStatus, TaskStatus
 from tests.drive import Stand, second_process, stand
+from tests.fakes.tasks import FakeTaskRepository
 from tests.sample_jobs import SampleParameters, Tasks, counted, sample_job
 
 SHORT_SECONDS = 0.03
@@ -100,3 +105,51 @@ def test_a_dispatcher_that_was_taken_over_at_the_very_end_does_not_close_the_sta
         it.pump()
         assert it.stage(job_id).status == StageStatus.DISPATCHING
         assert (it.queue.size(JOBS_QUEUE), it.queue.size(TASKS_QUEUE)) == (0, 0)
+
+
+def test_a_task_that_has_ended_keeps_its_lease_while_its_neighbours_run() -> None:
+    with stand(lease_seconds=SHORT_SECONDS) as shell:
+
+        def handler(context: TaskContext, parameters: Mapping[str, Any]) -> int:
+            if context.task_index == 1:
+                for _ in range(3):
+                    before = shell.tasks(context.job_id)[0].lease_expires_at
+                    shell.clock.advance(SHORT_SECONDS / 2)
+                    wait_until(lambda: shell.tasks(context.job_id)[0].lease_expires_at != before)  # noqa: B023
+            return context.attempt
+
+        with second_process(shell, sample_job(counted(2), handler)) as it:
+            job_id = it.submit("sample")
+            it.pump()
+            assert [(task.status, task.result) for task in it.tasks(job_id)] == [(TaskStatus.COMPLETED, 1)] * 2
+
+
+def test_a_run_whose_renewal_fails_is_given_up_as_a_whole() -> None:
+    started: list[int] = []
+    told = threading.Event()
+    with stand(lease_seconds=SHORT_SECONDS, worker_threads=1) as shell:
+
+        def handler(context: TaskContext, parameters: Mapping[str, Any]) -> None:
+            started.append(context.task_index)
+            wait_until(context.is_cancelled)
+            told.set()
+
+        with second_process(shell, sample_job(counted(5), handler)) as it:
+            it.submit("sample")
+            it.deliver_job_messages()
+            with breaking_renewals(it), pytest.raises(DatabaseUnavailableError):
+                it.deliver_task_messages()
+            assert told.wait(10)
+    assert started == [0]
+
+
+@contextmanager
+def breaking_renewals(it: Stand) -> Iterator[None]:
+    """PostgreSQL goes away after the claim."""
+
+    def away(*_: object) -> set[str]:
+        raise DatabaseUnavailableError("away")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FakeTaskRepository, "renew_leases", away)
+        yield

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from controllers.context import Handler, TaskContext
+from controllers.context import Handler, JsonValue, TaskContext
 from core.errors import PermanentTaskError
 from core.lanes import TASKS_QUEUE
 from core.models import Task
@@ -142,18 +142,49 @@ def test_whatever_an_exception_says_can_be_stored(message: str) -> None:
         assert 0 < len(task.error["message"]) <= 2_000
 
 
-def test_a_task_type_that_this_version_does_not_know_fails_clearly(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_host_that_does_not_know_a_task_type_leaves_the_task_to_one_that_does() -> None:
     with stand(sample_job(counted(1))) as it:
         job_id = it.submit("sample")
         it.deliver_job_messages()
         with second_process(it) as older:
             older.deliver_task_messages()
+        assert it.tasks(job_id)[0].status == TaskStatus.RETRYING
+        it.pump_through_time()
+        assert it.tasks(job_id)[0].status == TaskStatus.COMPLETED
+
+
+def test_a_task_type_that_no_host_knows_fails_clearly() -> None:
+    with stand(sample_job(counted(1))) as it:
+        job_id = it.submit("sample")
+        it.deliver_job_messages()
+        with second_process(it) as older:
+            for _ in range(100):
+                older.deliver_task_messages()
+                it.clock.advance(60)
         (task,) = it.tasks(job_id)
-        assert task.status == TaskStatus.FAILED
-        assert task.error == {
-            "type": "PermanentTaskError",
-            "message": "no handler is registered for task type 'sample.work'",
-        }
+        assert (task.status, task.attempt) == (TaskStatus.FAILED, 8)
+        assert task.error is not None
+        assert task.error["type"] == "UnknownTaskTypeError"
+        assert task.error["message"] == "no handler is registered for task type 'sample.work'"
+
+
+def test_an_exception_without_a_text_fails_its_own_task_alone() -> None:
+    class Mute(Exception):  # noqa: N818
+        def __str__(self) -> str:
+            raise TypeError
+
+    def handler(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+        if context.task_index == 0:
+            raise Mute
+        return "fine"
+
+    with stand(sample_job(counted(2), handler, policy=TaskPolicy(max_attempts=1))) as it:
+        job_id = it.submit("sample")
+        it.pump()
+        failed, completed = it.tasks(job_id)
+        assert (failed.status, completed.status) == (TaskStatus.FAILED, TaskStatus.COMPLETED)
+        assert failed.error is not None
+        assert failed.error["type"] == "Mute"
 
 
 def test_neither_parameters_nor_results_are_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -90,20 +90,22 @@ def test_a_stage_that_is_still_dispatching_does_not_end(database: Database) -> N
 
 
 @pytest.mark.parametrize(
-    ("tolerated", "failed_tasks", "expected"),
+    ("tolerated", "tasks", "failed_tasks", "expected"),
     [
-        (0.0, 0, StageStatus.FINISHED),
-        (0.0, 1, StageStatus.FAILED),
-        (0.2, 2, StageStatus.FINISHED),
-        (0.2, 3, StageStatus.FAILED),
-        (1.0, 10, StageStatus.FINISHED),
+        (0.0, 10, 0, StageStatus.FINISHED),
+        (0.0, 10, 1, StageStatus.FAILED),
+        (0.2, 10, 2, StageStatus.FINISHED),
+        (0.2, 10, 3, StageStatus.FAILED),
+        (1.0, 10, 10, StageStatus.FINISHED),
+        (0.29, 100, 29, StageStatus.FINISHED),  # although 0.29 * 100 < 29 in floating point
+        (0.29, 100, 30, StageStatus.FAILED),
     ],
 )
 def test_a_stage_fails_past_its_threshold(
-    database: Database, tolerated: float, failed_tasks: int, expected: StageStatus
+    database: Database, tolerated: float, tasks: int, failed_tasks: int, expected: StageStatus
 ) -> None:
-    (batch_id,) = stage_of(database, 1, max_failed_fraction=tolerated)
-    end_batch(database, batch_id, 10 - failed_tasks, failed_tasks)
+    (batch_id,) = stage_of(database, 1, tasks, max_failed_fraction=tolerated)
+    end_batch(database, batch_id, tasks - failed_tasks, failed_tasks)
     assert finish(database) is expected
 
 
