@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage, OutgoingMessage, TaskMessage
-from core.models import StageKey, UnclaimedTask
+from core.models import StageKey
 from engine.inbox import ReceivedMessage, keep
 from engine.sending import send
 from repositories.ports import Database, MessageQueue
@@ -43,27 +43,32 @@ class UnclaimedMessages:
         with self._database.transaction() as work:
             states = {state.task_id: state for state in work.tasks.unclaimed([each.task_id for each in messages])}
             now = work.now()
-        known = [states[each.task_id] for each in messages if each.task_id in states]
-        self._come_back(queue_name, known, messages, now)
-        self._await_rows(queue_name, [each for each in messages if each.task_id not in states], now)
-        ended = [each for each in messages if each.task_id in states and states[each.task_id].due_at is None]
+        not_due: list[tuple[TaskMessage, datetime]] = []
+        rowless: list[TaskMessage] = []
+        ended: list[TaskMessage] = []
+        for message in messages:
+            state = states.get(message.task_id)
+            if state is None:
+                rowless.append(message)
+            elif state.due_at is None:
+                ended.append(message)
+            else:
+                # Never at once: a broker whose clock is ahead would bring it back in a loop.
+                not_due.append((message, max(state.due_at, now + timedelta(seconds=1))))
+        self._come_back(queue_name, not_due)
+        self._await_rows(queue_name, rowless, now)
         self._repeat_advance(ended)
 
-    def _come_back(
-        self, queue_name: str, states: Sequence[UnclaimedTask], messages: Sequence[TaskMessage], now: datetime
-    ) -> None:
+    def _come_back(self, queue_name: str, not_due: Sequence[tuple[TaskMessage, datetime]]) -> None:
         """Re-schedules messages of tasks that are leased or wait, without spending an attempt."""
-        # Never at once: a broker whose clock is ahead would bring them back in a loop.
-        soonest = now + timedelta(seconds=1)
-        due = {state.task_id: max(state.due_at, soonest) for state in states if state.due_at is not None}
-        if not due:
+        if not not_due:
             return
         with self._database.transaction() as work:
-            sends = work.tasks.count_sends(sorted(due))
-        logger.info("%d tasks are not due yet; their messages come back", len(due))
+            sends = work.tasks.count_sends(sorted(message.task_id for message, _ in not_due))
+        logger.info("%d tasks are not due yet; their messages come back", len(not_due))
         later = [
-            replace(message, send=sends[message.task_id], misses=0).outgoing(due[message.task_id])
-            for message in messages
+            replace(message, send=sends[message.task_id], misses=0).outgoing(due_at)
+            for message, due_at in not_due
             if message.task_id in sends
         ]
         send(self._queue, queue_name, later)
