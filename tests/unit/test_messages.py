@@ -109,6 +109,11 @@ def test_the_id_of_a_task_message_counts_its_sends() -> None:
     assert (first.outgoing().enqueue_at, second.outgoing(WHEN).enqueue_at) == (None, WHEN)
 
 
+def test_a_message_that_waits_for_its_row_has_another_id_than_every_counted_send() -> None:
+    waiting = TaskMessage(task_id(JOB, 1, 7), batch_id(JOB, 1, 0), send=1, misses=2)
+    assert waiting.outgoing().message_id == f"{JOB}-s01-t0000007:1m2"
+
+
 def test_every_send_of_a_job_message_has_an_id_of_its_own() -> None:
     message = JobMessage(JOB, 1, JobAction.DISPATCH)
     assert len({message.outgoing().message_id for _ in range(100)}) == 100

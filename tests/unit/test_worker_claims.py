@@ -1,6 +1,7 @@
 """Who may run a task, and whose outcome counts."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -86,6 +87,15 @@ def test_a_task_in_the_hands_of_another_comes_back_at_the_end_of_the_lease_witho
         it.pump_through_time()
         assert it.tasks(job_id)[0].attempt == 2
         assert it.job(job_id).status == JobStatus.COMPLETED
+
+
+def test_a_message_that_comes_just_too_early_does_not_come_back_at_once() -> None:
+    with stand(sample_job(counted(1))) as it:
+        job_id = dispatched(it)
+        lease(it, *it.tasks(job_id), seconds=0.001)  # a broker whose clock is ahead delivers before the end
+        it.deliver_task_messages()
+        (scheduled,) = it.queue.scheduled(TASKS_QUEUE)
+        assert scheduled.enqueue_at == it.clock.now() + timedelta(seconds=1)
 
 
 def test_a_message_that_comes_before_its_retry_is_due_waits_for_it() -> None:
