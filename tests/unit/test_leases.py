@@ -1,6 +1,7 @@
 """What happens to those who hold a lease for long: it is renewed, or they learn that it is lost."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -21,7 +22,9 @@ SHORT_SECONDS = 0.03
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
     while not condition():
+        assert time.monotonic() < deadline, "it never came true"
         threading.Event().wait(0.001)
 
 
