@@ -18,7 +18,7 @@ from local.jobs_client import JobRequestError, JobsClient, JobTimeoutError
 from local.postgres import EmbeddedPostgresError
 from local.progress import JobProgress, print_result
 from local.service_bus.process import EmulatorError
-from local.stack import ROOT, Stack, StackInUseError, running_stack, without_password
+from local.stack import ROOT, Stack, StackInUseError, running_stack
 
 _SAMPLE = {"source": "airports.csv", "chunk_bytes": 640}
 _START_ERRORS = (StackInUseError, EmbeddedPostgresError, EmulatorError, HostStartError)
@@ -42,7 +42,7 @@ def run(
         with closing(JobsClient(stack.base_url)) as client, JobProgress(console) as progress:
             job_id = client.submit(job_type, json.loads(parameters))
             job = client.wait(job_id, timeout, progress.show)
-        print_result(console, job, without_password(stack.database_url))
+        print_result(console, job)
         return 0 if job["status"] == "completed" else 1
 
     raise typer.Exit(_with_stack(state_dir, use))

@@ -55,12 +55,11 @@ class JobProgress:
             )
 
 
-def print_result(console: Console, job: dict[str, Any], database_url: str) -> None:
+def print_result(console: Console, job: dict[str, Any]) -> None:
     """Prints how a job ended, and the SQL that shows its rows."""
     console.print(f"\nJob {job['job_id']} ({job['job_type']}): [bold]{job['status']}[/bold]")
     outcome = job["result"] if job["error"] is None else job["error"]
     console.print_json(json.dumps(outcome))
-    console.print("\nThe rows stay in PostgreSQL; `make local` brings it up again:", highlight=False)
-    console.print(f"  {database_url}", highlight=False, soft_wrap=True)
+    console.print("\nThe rows stay in PostgreSQL; `make local` brings it up again and prints its URL:", highlight=False)
     for query in _QUERIES:
         console.print(f"  {query.replace('JOB_ID', job['job_id'])}", highlight=False, soft_wrap=True)
