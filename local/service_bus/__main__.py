@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from local.service_bus.config import DEFAULT_CONFIG, Config, ConfigError, load_config
+from local.service_bus.entities import Tier
 from local.service_bus.server import PortInUseError, Server
 
 _new_event_loop: Callable[[], asyncio.AbstractEventLoop]
@@ -43,6 +44,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="queues, as in Microsoft's Config.json")
     parser.add_argument("--port", type=_port, default=5672, help="AMQP port, 0 for a free one")
     parser.add_argument("--http-port", type=_port, default=5300, help="port of /health and /queues, 0 for a free one")
+    parser.add_argument("--tier", type=Tier, choices=list(Tier), default=Tier.STANDARD, help="256 KB or 1 MB a message")
+    parser.add_argument(
+        "--credits-per-second", type=_credits, help="throttle sends and receives; Azure's Standard tier gives 1000"
+    )
     parser.add_argument("--exit-with-parent", action="store_true", help="end when standard input ends")
     return parser
 
@@ -54,6 +59,13 @@ def _port(text: str) -> int:
     return number
 
 
+def _credits(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} credits a second would let nothing pass")
+    return number
+
+
 async def _run(config: Config, arguments: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     told_to_end = asyncio.Event()
@@ -61,7 +73,7 @@ async def _run(config: Config, arguments: argparse.Namespace) -> None:
         loop.add_signal_handler(number, told_to_end.set)
     if arguments.exit_with_parent:
         _watch_stdin(lambda: loop.call_soon_threadsafe(told_to_end.set))
-    server = Server(config)
+    server = Server(config, arguments.tier, arguments.credits_per_second)
     ports = await server.start(arguments.port, arguments.http_port)
     print(json.dumps(asdict(ports)), flush=True)
     await told_to_end.wait()

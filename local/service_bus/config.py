@@ -1,13 +1,11 @@
 import json
 import re
-from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
-from pydantic.alias_generators import to_pascal
+from pydantic import Field, ValidationError, model_validator
 
-from local.service_bus.broker.settings import QueueSettings
+from local.service_bus.broker.namespace import Namespace
+from local.service_bus.entities import EntityModel, QueueConfig, Tier, TopicConfig, check_names_differ
 
 DEFAULT_CONFIG = Path(__file__).with_name("Config.json")
 
@@ -18,93 +16,46 @@ class ConfigError(Exception):
     """The configuration cannot be used; the message names the file and the place."""
 
 
-def _unsupported(feature: str) -> AfterValidator:
-    def refuse(value: Any) -> Any:
-        if value:
-            raise ValueError(f"{feature} are not supported by this emulator")
-        return value
-
-    return AfterValidator(refuse)
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(alias_generator=to_pascal, extra="forbid", frozen=True)
-
-
-class QueueProperties(_Model):
-    """Properties of a queue, with the defaults and limits of Microsoft's emulator.
-
-    Except that a lock may be as short as 1 s, where Microsoft asks for 5 s, so that tests need not wait.
-    """
-
-    dead_lettering_on_message_expiration: bool = False
-    default_message_time_to_live: timedelta = Field(timedelta(hours=1), gt=timedelta(0), le=timedelta(hours=1))
-    duplicate_detection_history_time_window: timedelta = Field(
-        timedelta(seconds=20), ge=timedelta(seconds=5), le=timedelta(minutes=5)
-    )
-    forward_dead_lettered_messages_to: Annotated[str, _unsupported("Forwarded dead letters")] = ""
-    forward_to: Annotated[str, _unsupported("Forwarding queues")] = ""
-    lock_duration: timedelta = Field(timedelta(minutes=1), ge=timedelta(seconds=1), le=timedelta(minutes=5))
-    max_delivery_count: int = Field(3, ge=1, le=10)
-    requires_duplicate_detection: bool = False
-    requires_session: Annotated[bool, _unsupported("Sessions")] = False
-
-    def settings(self) -> QueueSettings:
-        """The same in the broker's terms."""
-        window = self.duplicate_detection_history_time_window if self.requires_duplicate_detection else None
-        return QueueSettings(
-            lock_duration_ms=_milliseconds(self.lock_duration),
-            max_delivery_count=self.max_delivery_count,
-            default_ttl_ms=_milliseconds(self.default_message_time_to_live),
-            dead_letters_expired=self.dead_lettering_on_message_expiration,
-            duplicate_window_ms=None if window is None else _milliseconds(window),
-        )
-
-
-class QueueConfig(_Model):
-    """One queue."""
-
-    # Service Bus: letters, digits, and - . _ / within, up to 260 characters.
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([\w./-]*[A-Za-z0-9])?$", max_length=260)]
-    properties: QueueProperties = QueueProperties()
-
-
-class NamespaceConfig(_Model):
+class NamespaceConfig(EntityModel):
     """The namespace that the emulator serves."""
 
     name: str
     queues: tuple[QueueConfig, ...] = ()
-    topics: Annotated[tuple[Any, ...], _unsupported("Topics")] = ()
+    topics: tuple[TopicConfig, ...] = ()
 
     @model_validator(mode="after")
     def _names_differ(self) -> "NamespaceConfig":
-        names = [queue.name.lower() for queue in self.queues]
-        if repeated := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"queue names are not case-sensitive and must differ: {', '.join(sorted(repeated))}")
+        check_names_differ([*(queue.name for queue in self.queues), *(topic.name for topic in self.topics)])
         return self
 
 
-class LoggingConfig(_Model):
+class LoggingConfig(EntityModel):
     """Where Microsoft's emulator logs to; this one logs to standard error, always."""
 
     type: str = "Console"
 
 
-class UserConfig(_Model):
+class UserConfig(EntityModel):
     """The body of the file."""
 
     namespaces: tuple[NamespaceConfig] = Field(description="exactly one")
     logging: LoggingConfig = LoggingConfig()
 
 
-class Config(_Model):
+class Config(EntityModel):
     """A Config.json as Microsoft's Service Bus emulator reads it."""
 
     user_config: UserConfig
 
-    def queues(self) -> dict[str, QueueSettings]:
-        """The queues by name, in the order of the file."""
-        return {queue.name: queue.properties.settings() for queue in self.user_config.namespaces[0].queues}
+    def create_entities(self, namespace: Namespace, tier: Tier) -> None:
+        """Adds what the file lists to a namespace."""
+        entities = self.user_config.namespaces[0]
+        for queue in entities.queues:
+            namespace.create_queue(queue.name, queue.properties.settings(tier))
+        for topic in entities.topics:
+            namespace.create_topic(topic.name, topic.properties.settings(tier))
+            for subscription in topic.subscriptions:
+                namespace.create_subscription(topic.name, subscription.name, subscription.properties.settings(tier))
 
 
 def load_config(path: Path) -> Config:
@@ -128,7 +79,3 @@ def load_config(path: Path) -> Config:
 
 def _keep_string(match: re.Match[str]) -> str:
     return match[0] if match[0].startswith('"') else ""
-
-
-def _milliseconds(duration: timedelta) -> int:
-    return duration // timedelta(milliseconds=1)

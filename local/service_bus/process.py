@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -36,7 +37,12 @@ class EmulatorProcess:
 
     @classmethod
     def start(
-        cls, config: Path | None = None, port: int = 0, http_port: int = 0, log_file: Path | None = None
+        cls,
+        config: Path | None = None,
+        port: int = 0,
+        http_port: int = 0,
+        log_file: Path | None = None,
+        arguments: Sequence[str] = (),
     ) -> "EmulatorProcess":
         """Starts an emulator and waits until it listens.
 
@@ -45,13 +51,14 @@ class EmulatorProcess:
             port: the AMQP port, 0 for a free one.
             http_port: the port of /health and /queues, 0 for a free one.
             log_file: where its log is appended, by default nowhere.
+            arguments: further arguments of its command line.
 
         Raises:
             EmulatorError: it ends, or does not listen within 30 seconds.
         """
-        arguments = ["--config", str(config or DEFAULT_CONFIG), "--port", str(port), "--http-port", str(http_port)]
+        options = ["--config", str(config or DEFAULT_CONFIG), "--port", str(port), "--http-port", str(http_port)]
         try:
-            return cls(ChildProcess.start("local.service_bus", arguments, _START_SECONDS, log_file))
+            return cls(ChildProcess.start("local.service_bus", [*options, *arguments], _START_SECONDS, log_file))
         except ChildStartError as exc:
             raise EmulatorError(f"The Service Bus emulator does not start: {exc}") from exc
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from local.service_bus.amqp.connection import AmqpConnection
 from local.service_bus.broker.namespace import Namespace
 from local.service_bus.config import Config
+from local.service_bus.entities import Tier
 from local.service_bus.http import HttpEndpoint
 
 HOST = "127.0.0.1"
@@ -26,10 +27,17 @@ class PortInUseError(Exception):
 
 
 class Server:
-    """The emulator: the queues of a configuration, served over AMQP and HTTP until `stop`."""
+    """The emulator: the entities of a configuration, served over AMQP and HTTP until `stop`.
 
-    def __init__(self, config: Config) -> None:
-        self._namespace = Namespace(config.queues(), _wall_clock_ms)
+    Args:
+        config: which entities there are.
+        tier: how much one message, or batch, may have.
+        credits_per_second: messages that may be sent and received in a second, None for no limit.
+    """
+
+    def __init__(self, config: Config, tier: Tier = Tier.STANDARD, credits_per_second: int | None = None) -> None:
+        self._namespace = Namespace(_wall_clock_ms, credits_per_second)
+        config.create_entities(self._namespace, tier)
         self._connections: set[AmqpConnection] = set()
         self._servers: list[asyncio.Server] = []
         self._ticker: asyncio.TimerHandle | None = None

@@ -1,26 +1,30 @@
 """From an address that a client attaches to, to the link that serves it."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from cproton_ffi import ffi, lib
 
-from local.service_bus.amqp.decode import DECODING_ERRORS, read
+from local.service_bus.amqp.decode import DECODING_ERRORS, Described, read
 from local.service_bus.amqp.engine import data_bytes, text
 from local.service_bus.amqp.frames import IncomingLink
+from local.service_bus.amqp.hosting import Host
 from local.service_bus.amqp.incoming import ClientSends
 from local.service_bus.amqp.management import manage
 from local.service_bus.amqp.outgoing import ClientReceives, ClientReceivesReplies
 from local.service_bus.amqp.requests import Request, Response, encode_response, parse_request
 from local.service_bus.amqp.sections import parse, parse_batch
+from local.service_bus.amqp.session_link import ClientReceivesSession
 from local.service_bus.broker.errors import (
     EntityNotFoundError,
     MalformedMessageError,
     NotAllowedError,
     UnsupportedError,
 )
-from local.service_bus.broker.namespace import Namespace, normalise
+from local.service_bus.broker.namespace import normalise
 from local.service_bus.broker.queue import Queue
+from local.service_bus.broker.session_queue import SessionQueue
+from local.service_bus.broker.settings import STANDARD_MESSAGE_BYTES
 
 _CBS = "$cbs"
 _MANAGEMENT = "/$management"
@@ -31,35 +35,27 @@ _CBS_NAMES = ("status-code", "status-description")
 _MANAGEMENT_NAMES = ("statusCode", "statusDescription")
 
 
-class Host(Protocol):
-    """What a link needs of its connection."""
-
-    namespace: Namespace
-
-    def is_writable(self) -> bool:
-        """Whether the socket takes more."""
-
-    def request_flush(self) -> None:
-        """Asks for what the engine has to write to be written."""
-
-    def reply_link(self, session: Any, path: str, reply_to: str | None) -> ClientReceivesReplies | None:
-        """Where the response to a request goes."""
-
-
-def outgoing_link(host: Host, link: Any) -> ClientReceives | ClientReceivesReplies:
+def outgoing_link(host: Host, link: Any) -> ClientReceives | ClientReceivesReplies | ClientReceivesSession:
     """The link for a client that receives.
 
     Raises:
         EntityNotFoundError: there is nothing at its address.
-        NotAllowedError: it asks for a session, and no queue has any.
+        NotAllowedError: it asks for a session, and the queue has none, or the other way round; or it is a topic.
     """
     source = lib.pn_link_remote_source(link)
     path = normalise(_address(source))
     if path == _CBS or path.endswith(_MANAGEMENT):
         return ClientReceivesReplies(link, path)
     queue = host.namespace.find(path)
-    if _asks_for_session(source):
-        raise NotAllowedError(f"The queue '{queue.name}' has no sessions.")
+    if queue.subscriptions is not None:
+        raise NotAllowedError(f"Messages of the topic '{queue.name}' are received from its subscriptions.")
+    filters = _filters(source)
+    if isinstance(queue, SessionQueue):
+        if _SESSION_FILTER not in filters:
+            raise NotAllowedError(f"The entity '{queue.name}' requires sessions; ask for one.")
+        return ClientReceivesSession(host, link, queue, _session_id(filters[_SESSION_FILTER]))
+    if _SESSION_FILTER in filters:
+        raise NotAllowedError(f"The entity '{queue.name}' has no sessions.")
     return ClientReceives(link, queue, host.is_writable, host.request_flush)
 
 
@@ -68,7 +64,7 @@ def incoming_link(host: Host, link: Any, record: IncomingLink) -> ClientSends:
 
     Raises:
         EntityNotFoundError: there is nothing at its address.
-        NotAllowedError: it is a dead-letter queue.
+        NotAllowedError: it is a subscription or a dead-letter queue.
         UnsupportedError: it is a transaction coordinator.
     """
     target = lib.pn_link_remote_target(link)
@@ -76,15 +72,14 @@ def incoming_link(host: Host, link: Any, record: IncomingLink) -> ClientSends:
         raise UnsupportedError("The emulator has no transactions.")
     path = normalise(_address(target))
     if path == _CBS:
-        return ClientSends(link, record, _answering(host, link, path, _authorise, _CBS_NAMES))
+        return ClientSends(link, record, _answering(host, link, path, _authorise, _CBS_NAMES), STANDARD_MESSAGE_BYTES)
     if path.endswith(_MANAGEMENT):
         queue = host.namespace.find(path.removesuffix(_MANAGEMENT))
         answer = _answering(host, link, path, lambda request: manage(queue, request), _MANAGEMENT_NAMES)
-        return ClientSends(link, record, answer)
+        return ClientSends(link, record, answer, queue.settings.max_message_bytes)
     queue = host.namespace.find(path)
-    if queue.dead_letters is None:
-        raise NotAllowedError("Messages cannot be sent to a dead-letter queue.")
-    return ClientSends(link, record, _enqueueing(queue))
+    queue.check_open()
+    return ClientSends(link, record, _enqueueing(queue), queue.settings.max_message_bytes)
 
 
 def _enqueueing(queue: Queue) -> Callable[[bytes, int], None]:
@@ -122,10 +117,17 @@ def _address(terminus: Any) -> str:
     return text(address)
 
 
-def _asks_for_session(source: Any) -> bool:
+def _filters(source: Any) -> dict[Any, Any]:
     encoded = data_bytes(lib.pn_terminus_filter(source))
     try:
         filters = read(encoded)[0] if encoded else {}
     except DECODING_ERRORS as exc:
         raise MalformedMessageError("The filter of the link cannot be read.") from exc
-    return isinstance(filters, dict) and _SESSION_FILTER in filters
+    return filters if isinstance(filters, dict) else {}
+
+
+def _session_id(asked: Any) -> str | None:
+    value = asked.value if isinstance(asked, Described) else asked
+    if value is not None and not isinstance(value, str):
+        raise NotAllowedError("The id of a session is a string.")
+    return value

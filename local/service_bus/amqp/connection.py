@@ -170,36 +170,42 @@ class AmqpConnection(asyncio.Protocol):
         lib.pn_terminus_copy(lib.pn_link_target(pointer), lib.pn_link_remote_target(pointer))
         lib.pn_link_set_snd_settle_mode(pointer, lib.pn_link_remote_snd_settle_mode(pointer))
         lib.pn_link_set_rcv_settle_mode(pointer, lib.pn_link_remote_rcv_settle_mode(pointer))
-        try:
-            link = self._create_link(pointer)
-        except BrokerError as error:
-            logger.info("Link from %s refused: %s", self._peer, error)
-            self._refuse(pointer, error)
-            return
         # Copying a terminus without an address makes it null, and a null terminus means refused.
         lib.pn_terminus_set_type(lib.pn_link_source(pointer), lib.PN_SOURCE)
         lib.pn_terminus_set_type(lib.pn_link_target(pointer), lib.PN_TARGET)
-        self._links[pointer] = link
-        link.open()
+        try:
+            link = self._links[pointer] = self._create_link(pointer)
+            link.open()
+        except BrokerError as error:
+            self.refuse(pointer, error)
 
     def _create_link(self, pointer: Any) -> Link:
         if lib.pn_link_is_sender(pointer):
             return outgoing_link(self, pointer)
         return incoming_link(self, pointer, self._filter.take_link(text(lib.pn_link_name(pointer))))
 
-    def _refuse(self, pointer: Any, error: BrokerError) -> None:
+    def refuse(self, pointer: Any, error: BrokerError) -> None:
+        """Answers the attach of a link with an error."""
+        logger.info("Link from %s refused: %s", self._peer, error)
         lib.pn_terminus_set_type(lib.pn_link_source(pointer), lib.PN_UNSPECIFIED)
         lib.pn_terminus_set_type(lib.pn_link_target(pointer), lib.PN_UNSPECIFIED)
         lib.pn_link_open(pointer)
+        self.detach(pointer, error)
+
+    def detach(self, pointer: Any, error: BrokerError) -> None:
+        """Ends a link, and says why; what the client still sends on it is ignored."""
+        self._links.pop(pointer, None)
         set_condition(lib.pn_link_condition(pointer), error)
         lib.pn_link_close(pointer)
+        self.request_flush()
 
     def _on_link_close(self, event: Any) -> None:
         pointer = lib.pn_event_link(event)
         link = self._links.pop(pointer, None)
         if link:
             link.on_close()
-        lib.pn_link_close(pointer)
+        if lib.pn_link_state(pointer) & lib.PN_LOCAL_ACTIVE:  # not if the client gives up waiting for an answer
+            lib.pn_link_close(pointer)
         lib.pn_link_free(pointer)
 
     def _on_link_flow(self, event: Any) -> None:

@@ -30,6 +30,11 @@ def int32(value: int) -> bytes:
     return pack(">Bi", 0x71, value)
 
 
+def long(value: int) -> bytes:
+    """A signed 64-bit integer, in its full width."""
+    return pack(">Bq", 0x81, value)
+
+
 def timestamp(milliseconds: int) -> bytes:
     """Milliseconds since the epoch."""
     return pack(">Bq", 0x83, milliseconds)

@@ -7,23 +7,32 @@ from local.service_bus.amqp.engine import set_condition
 from local.service_bus.amqp.errors import ProtocolError
 from local.service_bus.amqp.frames import IncomingLink
 from local.service_bus.broker.errors import BrokerError, MessageTooLargeError
-from local.service_bus.broker.settings import MAX_MESSAGE_BYTES
 
 _CREDIT = 1000
 
 
 class ClientSends:
-    """A link on which the client sends; `accept(data, message_format)` takes what arrives or raises BrokerError."""
+    """A link on which the client sends.
 
-    def __init__(self, link: Any, record: IncomingLink, accept: Callable[[bytes, int], None]) -> None:
+    Args:
+        link: the engine's link.
+        record: what its frames have told.
+        accept: called as `accept(data, message_format)` with what arrives; raises BrokerError to refuse it.
+        max_message_bytes: the limit of a message, and of a batch; the client learns it from the attach.
+    """
+
+    def __init__(
+        self, link: Any, record: IncomingLink, accept: Callable[[bytes, int], None], max_message_bytes: int
+    ) -> None:
         self._link = link
         self._record = record
         self._accept = accept
+        self._max_message_bytes = max_message_bytes
         self._oversized = False
 
     def open(self) -> None:
         """Opens it for the client, with credit."""
-        lib.pn_link_set_max_message_size(self._link, MAX_MESSAGE_BYTES)
+        lib.pn_link_set_max_message_size(self._link, self._max_message_bytes)
         lib.pn_link_open(self._link)
         lib.pn_link_flow(self._link, _CREDIT)
 
@@ -34,7 +43,7 @@ class ClientSends:
         aborted = lib.pn_delivery_aborted(delivery)
         size = lib.pn_delivery_pending(delivery)
         data = b""
-        if size > MAX_MESSAGE_BYTES:
+        if size > self._max_message_bytes:
             # Kept no longer than it takes to know: a sender without end must not fill the memory.
             self._oversized = True
         if self._oversized or not lib.pn_delivery_partial(delivery):
@@ -66,7 +75,7 @@ class ClientSends:
     def _answer(self, delivery: Any, data: bytes, message_format: int) -> None:
         try:
             if self._oversized:
-                raise MessageTooLargeError(f"The message exceeds the limit of {MAX_MESSAGE_BYTES} bytes.")
+                raise MessageTooLargeError(f"The message exceeds the limit of {self._max_message_bytes} bytes.")
             self._accept(data, message_format)
         except BrokerError as error:
             set_condition(lib.pn_disposition_condition(lib.pn_delivery_local(delivery)), error)

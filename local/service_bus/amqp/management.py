@@ -8,12 +8,13 @@ from local.service_bus.amqp import encode
 from local.service_bus.amqp.envelope import envelope
 from local.service_bus.amqp.requests import Request, Response
 from local.service_bus.amqp.sections import parse
+from local.service_bus.amqp.session_requests import SESSION_OPERATIONS
 from local.service_bus.broker.errors import BrokerError, MalformedMessageError, UnsupportedError
 from local.service_bus.broker.queue import Queue
-from local.service_bus.broker.settings import MAX_MESSAGE_BYTES
 
 _PREFIX = "com.microsoft:"
 _NO_CONTENT = 204
+_RECEIVE_AND_DELETE = 0
 
 
 def manage(queue: Queue, request: Request) -> Response:
@@ -34,7 +35,8 @@ def _renew_lock(queue: Queue, request: Request) -> Response:
 
 
 def _peek_message(queue: Queue, request: Request) -> Response:
-    found = queue.peek(request.field("from-sequence-number", int), max(0, request.field("message-count", int)))
+    from_number, count = request.field("from-sequence-number", int), request.field("message-count", int)
+    found = queue.peek(from_number, max(0, count), request.text("session-id"))
     if not found:
         return Response(_NO_CONTENT, "No messages")
     messages: list[bytes] = []
@@ -43,7 +45,7 @@ def _peek_message(queue: Queue, request: Request) -> Response:
         encoded = envelope(message, locked=False)
         size_bytes += len(encoded)
         # A response holds as many as fit into one message, and one in any case.
-        if messages and size_bytes > MAX_MESSAGE_BYTES:
+        if messages and size_bytes > queue.settings.max_message_bytes:
             break
         messages.append(encode.map_of([(encode.string("message"), encode.binary(encoded))]))
     return Response(body=[("messages", encode.list_of(messages))])
@@ -71,11 +73,28 @@ def _update_disposition(queue: Queue, request: Request) -> Response:
                 queue.complete(token)
             case "abandoned":
                 queue.abandon(token)
+            case "defered":
+                queue.defer(token)
             case "suspended":
                 queue.dead_letter(token, request.text("deadletter-reason"), request.text("deadletter-description"))
             case status:
                 raise UnsupportedError(f"The emulator does not know the disposition '{status}'.")
     return Response()
+
+
+def _receive_by_sequence_number(queue: Queue, request: Request) -> Response:
+    deletes = request.field("receiver-settle-mode", int) == _RECEIVE_AND_DELETE
+    found = queue.receive_deferred(request.list_of("sequence-numbers", int), deletes=deletes)
+    messages = [
+        encode.map_of(
+            [
+                (encode.string("lock-token"), encode.uuid(UUID(bytes_le=message.lock_token or bytes(16)))),
+                (encode.string("message"), encode.binary(envelope(message, locked=not deletes))),
+            ]
+        )
+        for message in found
+    ]
+    return Response(body=[("messages", encode.list_of(messages))])
 
 
 def _lock_tokens(request: Request) -> list[bytes]:
@@ -85,7 +104,9 @@ def _lock_tokens(request: Request) -> list[bytes]:
 _OPERATIONS: dict[str, Callable[[Queue, Request], Response]] = {
     "renew-lock": _renew_lock,
     "peek-message": _peek_message,
+    "receive-by-sequence-number": _receive_by_sequence_number,
     "schedule-message": _schedule_message,
     "cancel-scheduled-message": _cancel_scheduled_message,
     "update-disposition": _update_disposition,
+    **SESSION_OPERATIONS,
 }

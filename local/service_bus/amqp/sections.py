@@ -26,6 +26,7 @@ BROKER_ANNOTATIONS = frozenset(
 )
 _NO_HEADER = b"\x40\x40\x40"
 _TTL = 2  # its place in the header
+_GROUP_ID = 10  # its place in the properties section
 _SMALL_ULONG = b"\x00\x53"
 
 
@@ -56,7 +57,7 @@ def parse(data: bytes) -> Submission:
     """
     header, ttl_ms = _NO_HEADER, None
     annotations, annotation_count, scheduled_for_ms = b"", 0, None
-    message_id, bare_start = None, len(data)
+    message_id, session_id, bare_start = None, None, len(data)
     try:
         for descriptor, start, position in walk(data):
             if descriptor == HEADER:
@@ -66,11 +67,11 @@ def parse(data: bytes) -> Submission:
             elif descriptor != DELIVERY_ANNOTATIONS:
                 bare_start = min(bare_start, start)
                 if descriptor == PROPERTIES:
-                    message_id = _message_id(data, position)
+                    message_id, session_id = _ids(data, position)
     except DECODING_ERRORS as exc:
         raise MalformedMessageError("The message is not encoded as AMQP 1.0.") from exc
     content = Content(header, annotations, annotation_count, data[bare_start:])
-    return Submission(content, message_id, ttl_ms, scheduled_for_ms)
+    return Submission(content, message_id, ttl_ms, scheduled_for_ms, session_id)
 
 
 def parse_batch(data: bytes) -> list[Submission]:
@@ -147,7 +148,17 @@ def _milliseconds(data: bytes, position: int) -> int | None:
     raise MalformedMessageError("A time in the message is not a number.")
 
 
-def _message_id(data: bytes, position: int) -> Hashable | None:
+def _ids(data: bytes, position: int) -> tuple[Hashable | None, str | None]:
+    """The message id, and the group id, which is the session's."""
     count, start = items(data, position)
-    value = read(data, start)[0] if count else None
-    return value if isinstance(value, str | bytes | int | UUID) else None
+    if not count:
+        return None, None
+    message_id, position = read(data, start)
+    if not isinstance(message_id, str | bytes | int | UUID):
+        message_id = None
+    if count <= _GROUP_ID:
+        return message_id, None
+    for _ in range(_GROUP_ID - 1):
+        position = skip(data, position)
+    session_id, _ = read(data, position)
+    return message_id, session_id if isinstance(session_id, str) else None

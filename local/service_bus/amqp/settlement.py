@@ -6,7 +6,6 @@ from cproton_ffi import lib
 
 from local.service_bus.amqp.decode import read
 from local.service_bus.amqp.engine import data_bytes, text
-from local.service_bus.broker.errors import UnsupportedError
 from local.service_bus.broker.queue import Queue
 
 
@@ -32,15 +31,17 @@ def settle(queue: Queue, lock_token: bytes, delivery: Any) -> int | None:
 
 def _modify(queue: Queue, lock_token: bytes, delivery: Any) -> None:
     asked = lib.pn_delivery_remote(delivery)
-    if lib.pn_disposition_is_undeliverable(asked):
-        raise UnsupportedError("The emulator does not defer messages.")
-    failed = lib.pn_disposition_is_failed(asked)
-    if failed:
+    failed, undeliverable = lib.pn_disposition_is_failed(asked), lib.pn_disposition_is_undeliverable(asked)
+    if undeliverable:
+        queue.defer(lock_token)
+    elif failed:
         queue.abandon(lock_token)
     else:
         queue.release(lock_token)
     # The clients compare the flags of the answer with their own.
-    lib.pn_disposition_set_failed(lib.pn_delivery_local(delivery), failed)
+    answer = lib.pn_delivery_local(delivery)
+    lib.pn_disposition_set_failed(answer, failed)
+    lib.pn_disposition_set_undeliverable(answer, undeliverable)
 
 
 def _reason(condition: Any) -> tuple[str | None, str | None]:

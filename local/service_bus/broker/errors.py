@@ -3,7 +3,11 @@ class BrokerError(Exception):
 
 
 class EntityNotFoundError(BrokerError):
-    """No queue has this address."""
+    """No queue, topic or subscription has this address."""
+
+
+class EntityExistsError(BrokerError):
+    """There is an entity of this name already."""
 
 
 class LockLostError(BrokerError):
@@ -16,6 +20,26 @@ class MessageNotFoundError(BrokerError):
 
 class MessageTooLargeError(BrokerError):
     """The message, or the batch, exceeds the size limit of the entity."""
+
+
+class QueueFullError(BrokerError):
+    """The messages would exceed what the entity may hold."""
+
+
+class ThrottledError(BrokerError):
+    """The namespace has spent its credits of this second; the client waits and tries again."""
+
+
+class SessionLockedError(BrokerError):
+    """Another receiver holds the session."""
+
+
+class SessionLockLostError(BrokerError):
+    """The session is not locked, or its lock has expired."""
+
+
+class NoSessionError(BrokerError):
+    """No session became free in the time that the client gave."""
 
 
 class NotAllowedError(BrokerError):

@@ -8,6 +8,7 @@ class MessageState(IntEnum):
     """What `x-opt-message-state` says; a locked message is an active one."""
 
     ACTIVE = 0
+    DEFERRED = 1
     SCHEDULED = 2
 
 
@@ -40,12 +41,14 @@ class Submission(NamedTuple):
         message_id: key of duplicate detection, None for a message without one.
         ttl_ms: time to live asked for by the sender, None for the queue's default.
         scheduled_for_ms: when to become receivable, in milliseconds since the epoch; None or a past time for at once.
+        session_id: the session it belongs to, None for none.
     """
 
     content: Content
     message_id: Hashable | None = None
     ttl_ms: int | None = None
     scheduled_for_ms: int | None = None
+    session_id: str | None = None
 
 
 class DeadLetter(NamedTuple):
@@ -64,7 +67,9 @@ class Message:
     content: Content
     enqueued_at_ms: int
     ttl_ms: int | None
+    session_id: str | None = None
     state: MessageState = MessageState.ACTIVE
+    scheduled_for_ms: int | None = None
     delivery_count: int = 0
     lock_token: bytes | None = None
     locked_until_ms: int = 0
@@ -74,3 +79,7 @@ class Message:
     def expires_at_ms(self) -> float:
         """When its time to live ends, infinity for a message without one."""
         return float("inf") if self.ttl_ms is None else self.enqueued_at_ms + self.ttl_ms
+
+    def is_there(self, now_ms: int) -> bool:
+        """Whether its time to live has not ended, or does not count as long as it is locked or scheduled."""
+        return self.lock_token is not None or self.state is MessageState.SCHEDULED or now_ms < self.expires_at_ms

@@ -18,16 +18,23 @@ _KINDS = {
     "renewed-lock": {**_COMMON, "LockDuration": "PT3S"},
     "no-duplicates": {**_COMMON, "RequiresDuplicateDetection": True},
     "drops-expired": {**_COMMON, "DeadLetteringOnMessageExpiration": False},
+    "sessions": {**_COMMON, "RequiresSession": True},
+    "short-sessions": {**_COMMON, "RequiresSession": True, "LockDuration": "PT2S"},
+    "small": {**_COMMON, "MaxSizeInMegabytes": 1},
 }
+_SUBSCRIPTIONS = [{"Name": "a"}, {"Name": "b"}, {"Name": "sessions", "Properties": {"RequiresSession": True}}]
+_TOPICS = 30
 _QUEUES_PER_KIND = 60
 
 NewQueue = Callable[..., str]
+NewTopic = Callable[[], str]
 Counts = Callable[[str], QueueCounts]
 
 
-def write_config(path: Path, queues: dict[str, dict[str, object]]) -> Path:
+def write_config(path: Path, queues: dict[str, dict[str, object]], topics: int = 0) -> Path:
     entries = [{"Name": name, "Properties": properties} for name, properties in queues.items()]
-    namespace = {"Name": "sbemulatorns", "Queues": entries}
+    topic_entries = [{"Name": f"topic-{number}", "Subscriptions": _SUBSCRIPTIONS} for number in range(topics)]
+    namespace = {"Name": "sbemulatorns", "Queues": entries, "Topics": topic_entries}
     path.write_text(json.dumps({"UserConfig": {"Namespaces": [namespace]}}))
     return path
 
@@ -36,7 +43,7 @@ def write_config(path: Path, queues: dict[str, dict[str, object]]) -> Path:
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProcess]:
     names = {f"{kind}-{number}": kind for kind in _KINDS for number in range(_QUEUES_PER_KIND)}
     config = tmp_path_factory.mktemp("emulator") / "Config.json"
-    write_config(config, {name: dict(_KINDS[kind]) for name, kind in names.items()})
+    write_config(config, {name: dict(_KINDS[kind]) for name, kind in names.items()}, _TOPICS)
     with EmulatorProcess.start(config) as process:
         yield process
 
@@ -48,6 +55,13 @@ def new_queue() -> NewQueue:
     return lambda kind="plain": f"{kind}-{next(numbers[kind])}"
 
 
+@pytest.fixture(scope="session")
+def new_topic() -> NewTopic:
+    """A topic that no other test uses, with the subscriptions above."""
+    numbers = itertools.count()
+    return lambda: f"topic-{next(numbers)}"
+
+
 @pytest.fixture
 def queue(new_queue: NewQueue) -> str:
     return new_queue()
@@ -56,6 +70,13 @@ def queue(new_queue: NewQueue) -> str:
 @pytest.fixture(scope="session")
 def client(emulator: EmulatorProcess) -> Iterator[ServiceBusClient]:
     with ServiceBusClient.from_connection_string(emulator.connection_string) as service_bus:
+        yield service_bus
+
+
+@pytest.fixture(scope="session")
+def impatient_client(emulator: EmulatorProcess) -> Iterator[ServiceBusClient]:
+    """A client that tries once, for refusals that the others would try again."""
+    with ServiceBusClient.from_connection_string(emulator.connection_string, retry_total=0) as service_bus:
         yield service_bus
 
 
@@ -73,6 +94,16 @@ class Endpoints:
 
     def receiver(self, queue: str, **options: Any) -> ServiceBusReceiver:
         receiver = self._client.get_queue_receiver(queue, **options)
+        self._opened.append(receiver)
+        return receiver.__enter__()
+
+    def topic_sender(self, topic: str) -> ServiceBusSender:
+        sender = self._client.get_topic_sender(topic)
+        self._opened.append(sender)
+        return sender.__enter__()
+
+    def subscription_receiver(self, topic: str, subscription: str, **options: Any) -> ServiceBusReceiver:
+        receiver = self._client.get_subscription_receiver(topic, subscription, **options)
         self._opened.append(receiver)
         return receiver.__enter__()
 

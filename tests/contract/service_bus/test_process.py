@@ -118,7 +118,7 @@ def test_the_http_port_answers_get_and_what_it_knows(emulator: EmulatorProcess) 
     status, answer = get(emulator.http_port, "/queues?pretty")
     assert status == 200
     assert isinstance(answer, list)
-    assert set(answer[0]) == {"name", "active", "locked", "scheduled", "dead_letter"}
+    assert set(answer[0]) == {"name", "active", "locked", "scheduled", "deferred", "dead_letter"}
     assert get(emulator.http_port, "/nothing")[0] == 404
     assert get(emulator.http_port, "/health", "POST")[0] == 405
 

@@ -152,13 +152,3 @@ def test_renewing_a_lost_lock_fails(endpoints: Endpoints, new_queue: NewQueue) -
     receive_one(receiver)
     with pytest.raises(MessageLockLostError):
         receiver.renew_message_lock(message)
-
-
-def test_deferring_is_refused_and_the_message_stays_locked(endpoints: Endpoints, queue: str, counts: Counts) -> None:
-    sender = endpoints.sender(queue)
-    receiver = endpoints.receiver(queue)
-    sender.send_messages(ServiceBusMessage("a"))
-    message = receive_one(receiver)
-    with pytest.raises(ServiceBusError):
-        receiver.defer_message(message)
-    assert counts(queue).locked == 1

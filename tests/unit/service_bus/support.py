@@ -51,7 +51,7 @@ def submission(
 
 
 def make_queue(clock: Clock, settings: QueueSettings) -> Queue:
-    return Namespace({"q": settings}, clock).find("q")
+    return Namespace(clock).create_queue("q", settings)
 
 
 def take(queue: Queue, credit: int = 1, *, deletes: bool = False) -> Taker:

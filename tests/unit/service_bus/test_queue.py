@@ -282,4 +282,5 @@ def test_what_a_queue_notes_about_messages_goes_with_them(clock: Clock) -> None:
             queue.complete(token)
     queue.tick()
     assert queue.counts() == QueueCounts("q", 0, 0, 0, 0)
-    assert max(len(queue._expiries), len(queue._lock_ends), len(queue._receivable)) <= 1024
+    storage = queue._storage
+    assert max(len(storage._expiries), len(queue._locks._ends), len(storage.lane._numbers)) <= 1024

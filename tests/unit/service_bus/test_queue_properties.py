@@ -100,17 +100,17 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_message_is_in_exactly_one_place(self) -> None:
-        here = [name_of(message) for message in self.queue._messages.values()]
-        there = [name_of(message) for message in dead_letters(self.queue)._messages.values()]
+        here = [name_of(message) for message in self.queue._storage._messages.values()]
+        there = [name_of(message) for message in dead_letters(self.queue)._storage._messages.values()]
         assert sorted([*here, *there, *self.gone]) == sorted(f"m{number}" for number in range(self.sent))
 
     @invariant()
     def the_counts_add_up(self) -> None:
         counts = self.queue.counts()
-        assert counts.active + counts.locked + counts.scheduled == len(self.queue._messages)
+        assert counts.active + counts.locked + counts.scheduled == len(self.queue._storage._messages)
         assert min(counts.active, counts.locked, counts.scheduled) >= 0
-        locked = [message for message in self.queue._messages.values() if message.lock_token]
-        assert {message.lock_token for message in locked} == set(self.queue._locks)
+        locked = [message for message in self.queue._storage._messages.values() if message.lock_token]
+        assert {message.lock_token for message in locked} == set(self.queue._locks._by_token)
 
 
 TestQueueMachine = QueueMachine.TestCase

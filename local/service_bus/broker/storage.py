@@ -1,0 +1,163 @@
+from collections.abc import Iterable, Iterator
+
+from local.service_bus.broker.agenda import Agenda
+from local.service_bus.broker.errors import MessageNotFoundError
+from local.service_bus.broker.journal import Journal
+from local.service_bus.broker.lane import Lane
+from local.service_bus.broker.messages import Message, MessageState
+from local.service_bus.broker.sessions import Sessions
+from local.service_bus.broker.settings import QueueSettings
+
+
+class Storage:
+    """The messages of one queue, each placed where its state says; what is locked has no place until it is put back.
+
+    A place is a lane, for messages that can be received, or among the deferred or the scheduled ones. Times are
+    milliseconds since the epoch.
+
+    Attributes:
+        size_bytes: what the messages take.
+        lane: of a queue without sessions.
+        sessions: of a queue that requires them, each with a lane of its own.
+    """
+
+    def __init__(self, name: str, settings: QueueSettings, journal: Journal) -> None:
+        self._name = name
+        self._journal = journal
+        self._last_sequence_number = 0
+        self._messages: dict[int, Message] = {}
+        self._deferred: set[int] = set()
+        self._scheduled: set[int] = set()
+        self._schedule: Agenda[int] = Agenda()
+        self._expiries: Agenda[int] = Agenda()
+        self.size_bytes = 0
+        self.lane = self._new_lane()
+        self.sessions = Sessions(self._new_lane, settings.lock_duration_ms) if settings.requires_session else None
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def _new_lane(self) -> Lane:
+        return Lane(self._messages)
+
+    @property
+    def deferred(self) -> int:
+        """How many messages are deferred, and not locked."""
+        return len(self._deferred)
+
+    @property
+    def scheduled(self) -> int:
+        """How many messages wait for their time."""
+        return len(self._scheduled)
+
+    def next_number(self) -> int:
+        """A sequence number that no message has had."""
+        self._last_sequence_number += 1
+        return self._last_sequence_number
+
+    def add(self, message: Message) -> None:
+        """Takes a new message."""
+        self._hold(message)
+        self._journal.put(self._name, message)
+
+    def restore(self, message: Message) -> None:
+        """Takes back a message that the journal has kept."""
+        self._last_sequence_number = max(self._last_sequence_number, message.sequence_number)
+        self._hold(message)
+
+    def put_back(self, message: Message) -> None:
+        """Places a message that was locked, or has changed."""
+        self._journal.put(self._name, message)
+        self._place(message)
+
+    def remove(self, message: Message) -> None:
+        """Lets go of a message."""
+        number = message.sequence_number
+        del self._messages[number]
+        self._deferred.discard(number)
+        self._scheduled.discard(number)
+        self.size_bytes -= message.content.size_bytes
+        self._journal.remove(self._name, number)
+
+    def clear(self) -> None:
+        """Lets go of all messages."""
+        for message in list(self._messages.values()):
+            self.remove(message)
+
+    def find_scheduled(self, sequence_numbers: Iterable[int]) -> list[Message]:
+        """The scheduled messages of these numbers, all of them.
+
+        Raises:
+            MessageNotFoundError: a number is not that of a scheduled message.
+        """
+        return self._find(sequence_numbers, self._scheduled, "scheduled")
+
+    def find_deferred(self, sequence_numbers: Iterable[int]) -> list[Message]:
+        """The deferred messages of these numbers, all of them.
+
+        Raises:
+            MessageNotFoundError: a number is not that of a deferred message, or somebody has locked it.
+        """
+        return self._find(sequence_numbers, self._deferred, "deferred")
+
+    def _find(self, sequence_numbers: Iterable[int], place: set[int], state: str) -> list[Message]:
+        numbers = dict.fromkeys(sequence_numbers)
+        if missing := numbers.keys() - place:
+            raise MessageNotFoundError(f"No {state} message has sequence number {min(missing)}.")
+        return [self._messages[number] for number in numbers]
+
+    def take_deferred(self, message: Message) -> None:
+        """Takes a deferred message from its place, to be locked."""
+        self._deferred.remove(message.sequence_number)
+
+    def from_number(self, sequence_number: int) -> Iterator[Message]:
+        """All messages from a sequence number on, whatever their state."""
+        return (message for number, message in self._messages.items() if number >= sequence_number)
+
+    def take_activated(self, now_ms: int) -> list[Message]:
+        """Removes the scheduled messages whose time has come."""
+        due = [self._messages[number] for number in self._schedule.pop_due(now_ms) if number in self._scheduled]
+        for message in due:
+            self.remove(message)
+        return due
+
+    def expired(self, now_ms: int) -> Iterator[Message]:
+        """The messages whose time to live has ended by now, unless they are locked."""
+        for number in self._expiries.pop_due(now_ms):
+            message = self._messages.get(number)
+            if message and message.lock_token is None:
+                yield message
+
+    def tidy(self) -> None:
+        """Lets go of entries out of date, so that memory follows the number of messages."""
+        self.lane.tidy()
+        if self.sessions is not None:
+            self.sessions.tidy()
+        self._schedule.compact(len(self._scheduled), lambda _, number: number in self._scheduled)
+        self._expiries.compact(len(self._messages), lambda _, number: number in self._messages)
+
+    def lane_of(self, message: Message) -> Lane:
+        """Where `message` can be received."""
+        if self.sessions is None:
+            return self.lane
+        assert message.session_id is not None
+        return self.sessions.get(message.session_id).lane
+
+    def _hold(self, message: Message) -> None:
+        self._messages[message.sequence_number] = message
+        self.size_bytes += message.content.size_bytes
+        self._place(message)
+
+    def _place(self, message: Message) -> None:
+        number = message.sequence_number
+        if message.state is MessageState.SCHEDULED:
+            assert message.scheduled_for_ms is not None
+            self._scheduled.add(number)
+            self._schedule.add(message.scheduled_for_ms, number)
+            return
+        if message.ttl_ms is not None:
+            self._expiries.add(message.enqueued_at_ms + message.ttl_ms, number)
+        if message.state is MessageState.DEFERRED:
+            self._deferred.add(number)
+        else:
+            self.lane_of(message).add(number)

@@ -1,0 +1,20 @@
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from local.service_bus.broker.journal import Journal, NoJournal
+from local.service_bus.broker.throttle import Throttle
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What all queues of a namespace share.
+
+    Attributes:
+        clock: gives milliseconds since the epoch.
+        throttle: the credits of the namespace.
+        journal: where they note what must outlive the process.
+    """
+
+    clock: Callable[[], int]
+    throttle: Throttle
+    journal: Journal = field(default_factory=NoJournal)
