@@ -12,9 +12,11 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from local.service_bus.config import DEFAULT_CONFIG, Config, ConfigError, load_config
+from local.service_bus.broker.journal import JournalError
+from local.service_bus.config import DEFAULT_CONFIG, ConfigError, load_config
 from local.service_bus.entities import Tier
 from local.service_bus.server import PortInUseError, Server
+from local.service_bus.store import Store, StoreError
 
 _new_event_loop: Callable[[], asyncio.AbstractEventLoop]
 try:
@@ -31,9 +33,10 @@ def main() -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         config = load_config(arguments.config)
+        store = Store(arguments.data) if arguments.data else None
         with asyncio.Runner(loop_factory=_new_event_loop) as runner:
-            runner.run(_run(config, arguments))
-    except (ConfigError, PortInUseError) as exc:
+            runner.run(_run(Server(config, arguments.tier, arguments.credits_per_second, store), arguments))
+    except (ConfigError, PortInUseError, StoreError, JournalError) as exc:
         print(exc, file=sys.stderr)
         return 1
     return 0
@@ -44,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="queues, as in Microsoft's Config.json")
     parser.add_argument("--port", type=_port, default=5672, help="AMQP port, 0 for a free one")
     parser.add_argument("--http-port", type=_port, default=5300, help="port of /health and /queues, 0 for a free one")
+    parser.add_argument("--data", type=Path, help="file in which acknowledged messages survive; none by default")
     parser.add_argument("--tier", type=Tier, choices=list(Tier), default=Tier.STANDARD, help="256 KB or 1 MB a message")
     parser.add_argument(
         "--credits-per-second", type=_credits, help="throttle sends and receives; Azure's Standard tier gives 1000"
@@ -66,14 +70,13 @@ def _credits(text: str) -> int:
     return number
 
 
-async def _run(config: Config, arguments: argparse.Namespace) -> None:
+async def _run(server: Server, arguments: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     told_to_end = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_end.set)
     if arguments.exit_with_parent:
         _watch_stdin(lambda: loop.call_soon_threadsafe(told_to_end.set))
-    server = Server(config, arguments.tier, arguments.credits_per_second)
     ports = await server.start(arguments.port, arguments.http_port)
     print(json.dumps(asdict(ports)), flush=True)
     await told_to_end.wait()

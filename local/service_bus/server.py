@@ -1,13 +1,18 @@
 import asyncio
+import logging
 import os
 import time
 from dataclasses import dataclass
 
 from local.service_bus.amqp.connection import AmqpConnection
+from local.service_bus.broker.journal import JournalError
 from local.service_bus.broker.namespace import Namespace
 from local.service_bus.config import Config
 from local.service_bus.entities import Tier
 from local.service_bus.http import HttpEndpoint
+from local.service_bus.store import Store
+
+logger = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
 # How late a lock may end or a scheduled message appear.
@@ -33,11 +38,22 @@ class Server:
         config: which entities there are.
         tier: how much one message, or batch, may have.
         credits_per_second: messages that may be sent and received in a second, None for no limit.
+        store: where acknowledged messages survive the end of the process, None if they need not; it is closed by
+            `stop`.
     """
 
-    def __init__(self, config: Config, tier: Tier = Tier.STANDARD, credits_per_second: int | None = None) -> None:
-        self._namespace = Namespace(_wall_clock_ms, credits_per_second)
+    def __init__(
+        self,
+        config: Config,
+        tier: Tier = Tier.STANDARD,
+        credits_per_second: int | None = None,
+        store: Store | None = None,
+    ) -> None:
+        self._store = store
+        self._namespace = Namespace(_wall_clock_ms, credits_per_second, store)
         config.create_entities(self._namespace, tier)
+        if store is not None:
+            store.restore(self._namespace)
         self._connections: set[AmqpConnection] = set()
         self._servers: list[asyncio.Server] = []
         self._ticker: asyncio.TimerHandle | None = None
@@ -75,10 +91,17 @@ class Server:
             self._ticker.cancel()
         # The transports report their end in the next turn of the loop.
         await asyncio.sleep(0)
+        if self._store is not None:
+            self._namespace.commit()
+            self._store.close()
 
     def _tick(self) -> None:
         self._ticker = asyncio.get_running_loop().call_later(_TICK_SECONDS, self._tick)
         self._namespace.tick()
+        try:
+            self._namespace.commit()
+        except JournalError as exc:
+            logger.error("%s", exc)  # noqa: TRY400 - the reason says it all; it is tried again at the next tick
 
 
 def _wall_clock_ms() -> int:

@@ -12,9 +12,13 @@ from local.service_bus.amqp.incoming import ClientSends
 from local.service_bus.amqp.outgoing import ClientReceives, ClientReceivesReplies
 from local.service_bus.amqp.sasl import Handshake
 from local.service_bus.broker.errors import BrokerError
+from local.service_bus.broker.journal import JournalError
 from local.service_bus.broker.namespace import Namespace
 
 logger = logging.getLogger(__name__)
+
+# The server's own tick says that the journal fails; here it is only waited for.
+_COMMIT_RETRY_SECONDS = 0.5
 
 Link = ClientSends | ClientReceives | ClientReceivesReplies
 
@@ -126,6 +130,12 @@ class AmqpConnection(asyncio.Protocol):
 
     def _flush(self) -> None:
         self._flush_requested = False
+        try:
+            self.namespace.commit()  # nothing is acknowledged that would not outlive the process
+        except JournalError:
+            self._flush_requested = True
+            self._loop.call_later(_COMMIT_RETRY_SECONDS, self._flush)
+            return
         while self._writable and not self._closed:
             output = self._engine.output()
             if output is None:

@@ -3,7 +3,7 @@ from collections.abc import Callable
 from urllib.parse import unquote
 
 from local.service_bus.broker.errors import EntityExistsError, EntityNotFoundError
-from local.service_bus.broker.journal import Journal, NoJournal
+from local.service_bus.broker.journal import Entity, EntityKind, Journal, NoJournal
 from local.service_bus.broker.queue import Queue, QueueCounts
 from local.service_bus.broker.session_queue import SessionQueue
 from local.service_bus.broker.settings import QueueSettings
@@ -11,7 +11,6 @@ from local.service_bus.broker.surroundings import Surroundings
 from local.service_bus.broker.throttle import Throttle
 
 DEAD_LETTER_SUFFIX = "/$deadletterqueue"
-_SUBSCRIPTIONS = "/Subscriptions/"
 _SCHEME_AND_HOST = re.compile(r"^\w+://[^/]*/")
 
 
@@ -34,6 +33,7 @@ class Namespace:
     ) -> None:
         self._surroundings = Surroundings(clock, Throttle(credits_per_second, clock), journal or NoJournal())
         self._by_path: dict[str, Queue] = {}
+        self._entities: dict[str, Entity] = {}
 
     def create_queue(self, name: str, settings: QueueSettings) -> Queue:
         """Adds a queue with its dead-letter queue.
@@ -41,7 +41,7 @@ class Namespace:
         Raises:
             EntityExistsError: there is an entity of this name.
         """
-        return self._add(name, settings)
+        return self.create(Entity(EntityKind.QUEUE, "", name, settings))
 
     def create_topic(self, name: str, settings: QueueSettings) -> Queue:
         """Adds a topic, without subscriptions.
@@ -49,8 +49,7 @@ class Namespace:
         Raises:
             EntityExistsError: there is an entity of this name.
         """
-        self._check_free(name)
-        return self._register(Queue(name, settings, self._surroundings, self._dead_letters(name, settings), {}))
+        return self.create(Entity(EntityKind.TOPIC, "", name, settings))
 
     def create_subscription(self, topic: str, name: str, settings: QueueSettings) -> Queue:
         """Adds a subscription, which gets what is sent to the topic from now on.
@@ -59,13 +58,41 @@ class Namespace:
             EntityNotFoundError: there is no such topic.
             EntityExistsError: it has a subscription of this name.
         """
-        parent = self.find(topic)
-        if parent.subscriptions is None:
-            raise EntityNotFoundError(f"The messaging entity '{topic}' is not a topic.")
-        path = parent.name + _SUBSCRIPTIONS + name
-        subscription = self._add(path, settings, f"Messages of the subscription '{path}' are sent to its topic.")
-        parent.subscriptions[subscription.name] = subscription
-        return subscription
+        return self.create(Entity(EntityKind.SUBSCRIPTION, topic, name, settings))
+
+    def create(self, entity: Entity) -> Queue:
+        """Adds an entity of any kind.
+
+        Raises:
+            EntityNotFoundError: it is a subscription, and there is no such topic.
+            EntityExistsError: there is an entity of this name.
+        """
+        path = _path(entity)
+        if self.get(path) is not None:
+            raise EntityExistsError(f"The messaging entity '{path}' exists already.")
+        queue = self._build(entity, path)
+        assert queue.dead_letters is not None
+        for each in (queue, queue.dead_letters):
+            self._by_path[normalise(each.name)] = each
+        self._entities[normalise(path)] = entity
+        self._surroundings.journal.put_entity(entity)
+        return queue
+
+    def _build(self, entity: Entity, path: str) -> Queue:
+        settings = entity.settings
+        dead_letters = self._dead_letters(path, settings)
+        if entity.kind is EntityKind.TOPIC:
+            return Queue(path, settings, self._surroundings, dead_letters, {})
+        kind = SessionQueue if settings.requires_session else Queue
+        if entity.kind is EntityKind.QUEUE:
+            return kind(path, settings, self._surroundings, dead_letters)
+        siblings = self.find(entity.topic).subscriptions
+        if siblings is None:
+            raise EntityNotFoundError(f"The messaging entity '{entity.topic}' is not a topic.")
+        closed_because = f"Messages of the subscription '{path}' are sent to its topic."
+        queue = kind(path, settings, self._surroundings, dead_letters, closed_because=closed_because)
+        siblings[path] = queue
+        return queue
 
     def delete(self, address: str) -> list[Queue]:
         """Removes a queue, a topic or a subscription with all that belongs to it; returns what is gone.
@@ -77,10 +104,12 @@ class Namespace:
         if queue.dead_letters is None:
             raise EntityNotFoundError(f"The dead-letter queue '{address}' goes with its entity alone.")
         gone = [*(queue.subscriptions or {}).values(), queue]
-        gone += [entity.dead_letters for entity in gone if entity.dead_letters is not None]
-        for entity in gone:
-            del self._by_path[normalise(entity.name)]
-            entity.clear()
+        gone += [each.dead_letters for each in gone if each.dead_letters is not None]
+        for each in gone:
+            each.clear()
+            del self._by_path[normalise(each.name)]
+            if entity := self._entities.pop(normalise(each.name), None):
+                self._surroundings.journal.remove_entity(entity)
         for topic in self._by_path.values():
             if topic.subscriptions:
                 topic.subscriptions.pop(queue.name, None)
@@ -92,10 +121,18 @@ class Namespace:
         Raises:
             EntityNotFoundError: there is none.
         """
-        queue = self._by_path.get(normalise(address))
+        queue = self.get(address)
         if queue is None:
             raise EntityNotFoundError(f"The messaging entity '{address}' could not be found.")
         return queue
+
+    def get(self, address: str) -> Queue | None:
+        """The same, or None."""
+        return self._by_path.get(normalise(address))
+
+    def has(self, entity: Entity) -> bool:
+        """Whether there is an entity in this one's place."""
+        return self.get(_path(entity)) is not None
 
     def counts(self) -> list[QueueCounts]:
         """The counts of every queue, topic and subscription, in the order of their creation."""
@@ -106,22 +143,20 @@ class Namespace:
         for queue in self._by_path.values():
             queue.clear()
 
+    def commit(self) -> None:
+        """Makes all that has happened outlive the process, if the journal can.
+
+        Raises:
+            JournalError: it cannot now.
+        """
+        self._surroundings.journal.commit()
+
     def tick(self) -> None:
         """Applies what has become due, in all queues."""
         for queue in list(self._by_path.values()):
             queue.tick()
 
-    def _add(self, name: str, settings: QueueSettings, closed_because: str | None = None) -> Queue:
-        self._check_free(name)
-        kind = SessionQueue if settings.requires_session else Queue
-        dead_letters = self._dead_letters(name, settings)
-        return self._register(kind(name, settings, self._surroundings, dead_letters, closed_because=closed_because))
-
-    def _check_free(self, name: str) -> None:
-        if normalise(name) in self._by_path:
-            raise EntityExistsError(f"The messaging entity '{name}' exists already.")
-
-    def _dead_letters(self, name: str, settings: QueueSettings) -> Queue:
+    def _dead_letters(self, path: str, settings: QueueSettings) -> Queue:
         # Dead letters neither expire nor wear out, and are received without a session.
         buried = QueueSettings(
             lock_duration_ms=settings.lock_duration_ms,
@@ -129,10 +164,8 @@ class Namespace:
             max_message_bytes=settings.max_message_bytes,
         )
         closed_because = "Messages cannot be sent to a dead-letter queue."
-        return Queue(name + DEAD_LETTER_SUFFIX, buried, self._surroundings, closed_because=closed_because)
+        return Queue(path + DEAD_LETTER_SUFFIX, buried, self._surroundings, closed_because=closed_because)
 
-    def _register(self, queue: Queue) -> Queue:
-        assert queue.dead_letters is not None
-        self._by_path[normalise(queue.name)] = queue
-        self._by_path[normalise(queue.dead_letters.name)] = queue.dead_letters
-        return queue
+
+def _path(entity: Entity) -> str:
+    return f"{entity.topic}/Subscriptions/{entity.name}" if entity.topic else entity.name

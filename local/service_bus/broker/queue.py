@@ -101,6 +101,10 @@ class Queue:
         self._serve(now_ms)
         return numbers
 
+    def continue_after(self, sequence_number: int) -> None:
+        """Gives no sequence number up to this one: an earlier process has."""
+        self._storage.continue_after(sequence_number)
+
     def restore(self, message: Message) -> None:
         """Puts back a message that an earlier process noted in its journal, under its own sequence number."""
         self._storage.restore(message)

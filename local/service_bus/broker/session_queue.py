@@ -101,6 +101,14 @@ class SessionQueue(Queue):
         self._locked(session_id).state = state
         self._journal.put_session_state(self.name, session_id, state)
 
+    def restore(self, message: Message) -> None:
+        """As for any queue; what came while the queue had no sessions becomes a dead letter."""
+        if message.session_id is None:
+            self._journal.remove(self.name, message.sequence_number)
+            self._adopt(message)
+        else:
+            super().restore(message)
+
     def restore_session(self, session_id: str, state: bytes) -> None:
         """Puts back the state that an earlier process noted in its journal."""
         self._sessions.get(session_id).state = state

@@ -60,9 +60,13 @@ class Storage:
         self._hold(message)
         self._journal.put(self._name, message)
 
+    def continue_after(self, sequence_number: int) -> None:
+        """Gives no number up to this one: an earlier process has."""
+        self._last_sequence_number = max(self._last_sequence_number, sequence_number)
+
     def restore(self, message: Message) -> None:
         """Takes back a message that the journal has kept."""
-        self._last_sequence_number = max(self._last_sequence_number, message.sequence_number)
+        self.continue_after(message.sequence_number)
         self._hold(message)
 
     def put_back(self, message: Message) -> None:
