@@ -21,6 +21,7 @@ from engine.stage_dispatch import StageDispatcher
 from engine.stages import StageEngine
 from engine.status import StatusReader
 from engine.submit import Submitter
+from engine.sweeper import Sweeper
 from engine.worker import Worker
 from repositories import migrations, service_bus
 from repositories.pool import ConnectionPool
@@ -40,6 +41,7 @@ class App:
     submitter: Submitter
     stages: StageEngine
     worker: Worker
+    sweeper: Sweeper
     status: StatusReader
     pending_migrations: Callable[[], list[str]]
     close: Callable[[], None]
@@ -94,6 +96,8 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         dispatch_parallel=settings.dispatch_parallel,
         dispatch_slice_seconds=settings.dispatch_slice_seconds,
         lease_seconds=settings.lease_seconds,
+        sweep_age_seconds=settings.sweep_age_seconds,
+        silence_seconds=settings.silence_seconds,
         max_result_bytes=settings.max_result_bytes,
     )
     services = Services(settings.data_dir, settings.allowed_source_hosts, database)
@@ -110,6 +114,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         submitter=Submitter(database, queue, registry),
         stages=StageEngine(database, queue, registry, dispatcher, advancer, endings),
         worker=Worker(database, queue, handlers, executor, limits),
+        sweeper=Sweeper(database, queue, limits),
         status=StatusReader(database),
         pending_migrations=backends.pending_migrations,
         close=close,

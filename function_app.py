@@ -5,6 +5,7 @@ import azure.functions as func
 from api import health as health_api
 from api import jobs as jobs_api
 from triggers import jobs as job_triggers
+from triggers import sweeper as sweeper_trigger
 from triggers import tasks as task_triggers
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
@@ -13,3 +14,4 @@ app.register_functions(jobs_api.blueprint)
 app.register_functions(health_api.blueprint)
 app.register_functions(job_triggers.blueprint)
 app.register_functions(task_triggers.blueprint)
+app.register_functions(sweeper_trigger.blueprint)

@@ -31,6 +31,8 @@ class Settings(BaseModel):
     dispatch_parallel: int = Field(default=4, ge=1, le=64, alias="DISPATCH_PARALLEL")
     dispatch_slice_seconds: float = Field(default=120.0, gt=0, allow_inf_nan=False, alias="DISPATCH_SLICE_SECONDS")
     lease_seconds: float = Field(default=50.0, ge=1, allow_inf_nan=False, alias="LEASE_SECONDS")
+    sweep_age_seconds: float = Field(default=60.0, ge=1, allow_inf_nan=False, alias="SWEEP_AGE_SECONDS")
+    silence_seconds: float = Field(default=300.0, ge=1, allow_inf_nan=False, alias="SILENCE_SECONDS")
     worker_threads: int = Field(default=8, ge=1, le=256, alias="WORKER_THREADS")
     max_result_bytes: int = Field(default=64 * 1024, ge=1, alias="MAX_RESULT_BYTES")
     max_request_bytes: int = Field(default=1024 * 1024, ge=1, alias="MAX_REQUEST_BYTES")

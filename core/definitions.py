@@ -94,14 +94,7 @@ class AlignedBatch:
             digest.update(f"{row.task_index}\n{row.task_type}\n{row.parameters}\n".encode())
         return digest.hexdigest()
 
-    def messages(self, sends: Mapping[str, int] | None = None) -> list[TaskMessage]:
-        """Its messages in index order.
-
-        Args:
-            sends: on a resend, the send number of each task that still needs a message, by task id;
-                tasks that are not in it get none. None for the first send of all.
-        """
+    def messages(self) -> list[TaskMessage]:
+        """Its messages in index order, each the first of its task."""
         batch_id = self.batch_id
-        if sends is None:
-            return [TaskMessage(row.task_id, batch_id) for row in self.rows]
-        return [TaskMessage(row.task_id, batch_id, sends[row.task_id]) for row in self.rows if row.task_id in sends]
+        return [TaskMessage(row.task_id, batch_id) for row in self.rows]

@@ -211,3 +211,13 @@ class StageKey:
 
     job_id: str
     stage: int
+
+
+@dataclass(frozen=True)
+class LostTask:
+    """A task whose message seems to be gone; `send` is the number of its next send."""
+
+    task_id: str
+    batch_id: str
+    lane: Lane
+    send: int

@@ -85,6 +85,9 @@ class StageQueue:
         self._lockstep.atomic(batch)
         return True
 
+    def _resend(self, batch: AlignedBatch) -> bool:
+        return self._lockstep.resend(batch.batch_id, batch.lane)
+
     def _put(self, batch: AlignedBatch, protocol: Callable[[AlignedBatch], bool]) -> None:
         self._keep_time()
         earlier = self._earlier.find(batch.batch_index)
@@ -96,7 +99,7 @@ class StageQueue:
                 "it must yield the same tasks whenever it is called for the same job and stage"
             )
         elif earlier.status == BatchStatus.PENDING_QUEUE:
-            self._start(self._lockstep.resend, batch)
+            self._start(self._resend, batch)
         self.total_tasks += batch.task_count
         self.total_batches += 1
 

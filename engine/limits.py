@@ -11,6 +11,9 @@ class Limits:
             inside the shortest function timeout of a plan (5 minutes on Consumption by default).
         lease_seconds: how long a worker or a dispatcher may be silent before another takes over. A
             little less than a message lock (60 s), so that a redelivered message finds it expired.
+        sweep_age_seconds: how long something may be overdue before the sweeper takes its message for lost.
+        silence_seconds: how long nothing may happen in a running stage before the sweeper takes its messages for lost;
+            longer than the longest wait in a busy queue, because until then nothing tells the two apart.
         max_result_bytes: the most that a task's result may have as JSON.
         max_aggregate_bytes: the most that a stage's or a job's result may have as JSON.
     """
@@ -18,5 +21,7 @@ class Limits:
     dispatch_parallel: int = 4
     dispatch_slice_seconds: float = 120.0
     lease_seconds: float = 50.0
+    sweep_age_seconds: float = 60.0
+    silence_seconds: float = 300.0
     max_result_bytes: int = 64 * 1024
     max_aggregate_bytes: int = 1024 * 1024

@@ -5,6 +5,7 @@ import uuid
 
 from core.definitions import AlignedBatch
 from core.errors import DispatchInterruptedError
+from core.lanes import Lane
 from core.messages import OutgoingMessage, TaskMessage
 from core.statuses import BatchStatus
 from repositories.ports import Database, MessageQueue, SendResult
@@ -38,10 +39,10 @@ class Lockstep:
         """
         with self._database.transaction() as work:
             work.tasks.batch_create_tasks(batch, BatchStatus.PENDING_QUEUE)
-        return self._send_and_mark(batch, batch.messages())
+        return self._send_and_mark(batch.batch_id, batch.lane, batch.messages())
 
-    def resend(self, batch: AlignedBatch) -> bool:
-        """Finishes a batch whose rows an earlier dispatch wrote as pending_queue.
+    def resend(self, batch_id: str, lane: Lane) -> bool:
+        """Finishes a batch whose rows were written as pending_queue.
 
         Returns:
             False when the broker did not take it.
@@ -50,8 +51,9 @@ class Lockstep:
             DatabaseError: the batch stays pending.
         """
         with self._database.transaction() as work:
-            sends = work.batches.begin_resend(batch.batch_id)
-        return self._send_and_mark(batch, batch.messages(sends))
+            sends = work.batches.begin_resend(batch_id)
+        messages = [TaskMessage(task_id, batch_id, send) for task_id, send in sorted(sends.items())]
+        return self._send_and_mark(batch_id, lane, messages)
 
     def atomic(self, batch: AlignedBatch) -> None:
         """Rows as queued and messages inside one transaction: one round trip fewer.
@@ -67,24 +69,24 @@ class Lockstep:
             if not work.tasks.batch_create_tasks(batch, BatchStatus.QUEUED):
                 return  # another dispatcher of this stage was faster
             # A send whose commit fails is counted nowhere, so the next dispatch would count the same number.
-            result = self._send(batch, batch.messages(), id_suffix=f"-{uuid.uuid4().hex[:8]}")
+            result = self._send(batch.batch_id, batch.lane, batch.messages(), id_suffix=f"-{uuid.uuid4().hex[:8]}")
             if not result.success:
                 raise DispatchInterruptedError(f"batch {batch.batch_id} was rolled back: {result.error}")
 
-    def _send_and_mark(self, batch: AlignedBatch, messages: list[TaskMessage]) -> bool:
-        result = self._send(batch, messages)
+    def _send_and_mark(self, batch_id: str, lane: Lane, messages: list[TaskMessage]) -> bool:
+        result = self._send(batch_id, lane, messages)
         with self._database.transaction() as work:
             if result.success:
-                work.batches.mark_queued(batch.batch_id)
+                work.batches.mark_queued(batch_id)
             else:
-                work.batches.record_send_error(batch.batch_id, str(result.error))
+                work.batches.record_send_error(batch_id, str(result.error))
         return result.success
 
-    def _send(self, batch: AlignedBatch, messages: list[TaskMessage], id_suffix: str = "") -> SendResult:
+    def _send(self, batch_id: str, lane: Lane, messages: list[TaskMessage], id_suffix: str = "") -> SendResult:
         outgoing = [message.outgoing() for message in messages]
         if id_suffix:
             outgoing = [OutgoingMessage(each.body, each.message_id + id_suffix) for each in outgoing]
-        result = self._queue.batch_send_messages(batch.lane.queue, outgoing)
+        result = self._queue.batch_send_messages(lane.queue, outgoing)
         if not result.success:
-            logger.warning("batch %s was not sent: %s", batch.batch_id, result.error)
+            logger.warning("batch %s was not sent: %s", batch_id, result.error)
         return result

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from controllers.registry import Registry
 from core import ids, json_text
-from core.errors import FieldError, IdempotencyConflictError, InvalidInputError
+from core.errors import FieldError, IdempotencyConflictError, InvalidInputError, QueueError
 from core.messages import JobAction, JobMessage
 from core.statuses import JobStatus
 from engine.sending import send_job_message
@@ -53,7 +53,7 @@ class Submitter:
             InvalidInputError: the parameters do not fit its model, or the key is too long.
             IdempotencyConflictError: the key belongs to another job.
             DatabaseError: nothing was accepted.
-            QueueError: the row is durable but its message was not taken; submitting again sends it.
+            QueueError: the row is durable, but the broker will never take its message, as when a queue is missing.
         """
         controller = self._registry.controller(job_type)
         try:
@@ -68,16 +68,23 @@ class Submitter:
                 raise IdempotencyConflictError(job_id)
             job = work.jobs.get(job_id)
         status = job.status if job else JobStatus.PENDING_QUEUE
-        if status == JobStatus.PENDING_QUEUE:
-            self._queue_job(job_id)
+        if status == JobStatus.PENDING_QUEUE and self._queue_job(job_id):
             status = JobStatus.QUEUED
         logger.info("job %s (%s) %s", job_id, job_type, "accepted" if created else "was submitted before")
         return Submission(job_id, status, created)
 
-    def _queue_job(self, job_id: str) -> None:
-        send_job_message(self._queue, JobMessage(job_id, 1, JobAction.DISPATCH))
+    def _queue_job(self, job_id: str) -> bool:
+        try:
+            send_job_message(self._queue, JobMessage(job_id, 1, JobAction.DISPATCH))
+        except QueueError as exc:
+            if not exc.retryable:
+                raise
+            # The row is durable, and that is what was promised: the sweeper sends the message.
+            logger.warning("job %s is pending until the broker takes its message: %s", job_id, exc)
+            return False
         with self._database.transaction() as work:
             work.jobs.mark_queued(job_id)
+        return True
 
 
 def _job_id(job_type: str, canonical: str, idempotency_key: str | None) -> str:

@@ -17,6 +17,7 @@ from repositories.pool import ConnectionPool
 from repositories.rows import Rows
 from repositories.sql_errors import translated
 from repositories.stages import PostgresStageRepository
+from repositories.sweeps import PostgresSweepRepository
 from repositories.tasks import PostgresTaskRepository
 
 
@@ -66,6 +67,7 @@ class PostgresUnitOfWork:
         self.tasks = PostgresTaskRepository(rows)
         self.dead_letters = PostgresDeadLetterRepository(rows)
         self.ingest = PostgresIngestRepository(rows)
+        self.sweeps = PostgresSweepRepository(rows)
 
     def now(self) -> datetime:
         """The database's clock (aware)."""

@@ -20,6 +20,7 @@ from tests.fakes.rows import (
 )
 from tests.fakes.stages import FakeStageRepository
 from tests.fakes.store import Store, Table, Transaction
+from tests.fakes.sweeps import FakeSweepRepository
 from tests.fakes.tasks import FakeTaskRepository
 
 IngestKey = tuple[str, int, int]
@@ -63,6 +64,7 @@ class FakeUnitOfWork:
         self.tasks = FakeTaskRepository(stages, batches, tasks, now)
         self.batches = FakeBatchRepository(batches, self.tasks, now)
         self.dead_letters = FakeDeadLetterRepository(Table(transaction, "dead_letters", {}))
+        self.sweeps = FakeSweepRepository(jobs, stages, batches, tasks, now)
         self.ingest = FakeIngestRepository(Table(transaction, "ingested_rows", {}))
 
     def now(self) -> datetime:

@@ -22,15 +22,17 @@ class FakeJobRepository:
         row = self._jobs.get(job_id)
         if row is None:
             return None
-        decoded = {name: from_json(getattr(row, name)) for name in ("parameters", "result", "error")}
-        return Job(**{**asdict(row), **decoded})
+        columns = asdict(row)
+        del columns["queued_at"]
+        decoded = {name: from_json(columns[name]) for name in ("parameters", "result", "error")}
+        return Job(**{**columns, **decoded})
 
     def same_submission(self, job_id: str, job_type: str, parameters: str) -> bool:
         row = self._jobs.get(job_id)
         return row is not None and row.job_type == job_type and same_json(row.parameters, parameters)
 
     def mark_queued(self, job_id: str) -> bool:
-        return self._move(job_id, {JobStatus.PENDING_QUEUE}, status=JobStatus.QUEUED)
+        return self._move(job_id, {JobStatus.PENDING_QUEUE}, status=JobStatus.QUEUED, queued_at=self._now)
 
     def start(self, job_id: str) -> bool:
         return self._move(job_id, {JobStatus.QUEUED}, status=JobStatus.PROCESSING, stage=1, started_at=self._now)

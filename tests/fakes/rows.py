@@ -31,6 +31,7 @@ class JobRow:
     stage: int = 0
     result: str | None = None
     error: str | None = None
+    queued_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
 
@@ -51,6 +52,7 @@ class StageRow:
     cancelled_tasks: int = 0
     dispatch_lease_id: str | None = None
     dispatch_lease_expires_at: datetime | None = None
+    swept_at: datetime | None = None
     result: str | None = None
     finished_at: datetime | None = None
 

@@ -142,5 +142,5 @@ class FakeStageRepository:
 
 def _stage(row: StageRow) -> Stage:
     columns = asdict(row)
-    del columns["dispatch_lease_id"], columns["dispatch_lease_expires_at"]
+    del columns["dispatch_lease_id"], columns["dispatch_lease_expires_at"], columns["swept_at"]
     return Stage(**{**columns, "result": from_json(row.result)})

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
-from azure.servicebus import ServiceBusClient
 
 import bootstrap
 from bootstrap import App
@@ -43,5 +42,5 @@ def service_bus() -> Iterator[EmulatorProcess]:
 @pytest.fixture
 def mailbox(service_bus: EmulatorProcess) -> Iterator[Mailbox]:
     """Receives from the queues."""
-    with ServiceBusClient.from_connection_string(service_bus.connection_string) as client:
-        yield Mailbox(service_bus, client)
+    with Mailbox.on(service_bus) as mailbox:
+        yield mailbox

@@ -1,5 +1,8 @@
 """Takes messages off the real queues, for tests that are their own Functions host."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from azure.servicebus import ServiceBusClient, ServiceBusReceiveMode, ServiceBusReceiver
 
 from core.messages import JobMessage
@@ -17,6 +20,13 @@ class Mailbox:
         self._emulator = emulator
         self._client = client
         self._receivers: dict[str, ServiceBusReceiver] = {}
+
+    @classmethod
+    @contextmanager
+    def on(cls, emulator: EmulatorProcess) -> Iterator["Mailbox"]:
+        """A mailbox with a client of its own."""
+        with ServiceBusClient.from_connection_string(emulator.connection_string) as client:
+            yield cls(emulator, client)
 
     def take(self, queue: str, expected: int | None = None) -> list[ReceivedMessage]:
         """Exactly so many messages of a queue, or all there are, at least one."""

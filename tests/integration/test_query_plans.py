@@ -82,6 +82,7 @@ _VALUES: dict[str, Any] = {
     "delays": [0.0] * 100,
     "lease_id": "lease",
     "lease_seconds": 60.0,
+    "age_seconds": 60.0,
     "after": _TASKS[0],
     "before": _TASKS[-1],
 }
@@ -113,7 +114,7 @@ def _scanned(plan: dict[str, Any]) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("file", "name"), [(file, name) for file in ("stages", "batches", "tasks") for name in queries.load(file)]
+    ("file", "name"), [(file, name) for file in ("stages", "batches", "tasks", "sweeps") for name in queries.load(file)]
 )
 def test_a_query_finds_its_rows_by_an_index(conn: connection, file: str, name: str) -> None:
     for statement in queries.load(file)[name].split(";\n"):

@@ -36,11 +36,6 @@ def test_a_batch_has_its_exact_count_rows_and_messages() -> None:
     assert BATCH.messages() == [each.to_queue_message(JOB, 1, BATCH.batch_id) for each in DEFINITIONS]
 
 
-def test_a_resend_carries_only_what_is_still_pending_each_with_its_own_count() -> None:
-    assert BATCH.messages({task_id(JOB, 1, 1): 5}) == [TaskMessage(task_id(JOB, 1, 1), BATCH.batch_id, 5)]
-    assert BATCH.messages({}) == []
-
-
 @pytest.mark.parametrize(
     "changed",
     [

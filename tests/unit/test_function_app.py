@@ -19,4 +19,4 @@ def test_the_host_can_index_the_app_without_any_setting() -> None:
         check=True,
     )
     assert {"submit_job", "get_job", "list_batches", "list_tasks", "health"} <= set(indexed.stdout.split())
-    assert {"run_job_message", "run_tasks", "run_long_task"} <= set(indexed.stdout.split())
+    assert {"run_job_message", "run_tasks", "run_long_task", "sweep"} <= set(indexed.stdout.split())

@@ -74,8 +74,8 @@ def test_a_resend_finishes_what_two_phase_left(database: FakeDatabase) -> None:
     queue.failures.extend([QueueUnavailableError("once"), QueueUnavailableError("twice")])
     lockstep = Lockstep(database, queue)
     assert not lockstep.two_phase(BATCH)
-    assert not lockstep.resend(BATCH)
-    assert lockstep.resend(BATCH)
+    assert not lockstep.resend(BATCH.batch_id, BATCH.lane)
+    assert lockstep.resend(BATCH.batch_id, BATCH.lane)
 
     batch = row(database)
     assert batch is not None

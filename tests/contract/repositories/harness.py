@@ -49,7 +49,17 @@ class PostgresHarness:
                 UPDATE tasks SET lease_expires_at = lease_expires_at - make_interval(secs => %(seconds)s),
                     not_before = not_before - make_interval(secs => %(seconds)s);
                 UPDATE stages
-                SET dispatch_lease_expires_at = dispatch_lease_expires_at - make_interval(secs => %(seconds)s)
+                SET dispatch_lease_expires_at = dispatch_lease_expires_at - make_interval(secs => %(seconds)s),
+                    created_at = created_at - make_interval(secs => %(seconds)s),
+                    swept_at = swept_at - make_interval(secs => %(seconds)s),
+                    finished_at = finished_at - make_interval(secs => %(seconds)s);
+                UPDATE batches
+                SET created_at = created_at - make_interval(secs => %(seconds)s),
+                    queued_at = queued_at - make_interval(secs => %(seconds)s),
+                    finished_at = finished_at - make_interval(secs => %(seconds)s);
+                UPDATE jobs
+                SET created_at = created_at - make_interval(secs => %(seconds)s),
+                    queued_at = queued_at - make_interval(secs => %(seconds)s)
                 """,
                 {"seconds": seconds},
             )

@@ -1,0 +1,174 @@
+"""Finds what a crash, or a broker that lost messages, has left behind, and sends it again.
+
+Everything it does is safe to do twice, and on several hosts at once: a message more does no harm, because the claim
+and the compare-and-sets decide what it means.
+"""
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+
+from core.lanes import JOBS_QUEUE
+from core.messages import JobAction, JobMessage, TaskMessage
+from core.models import LostTask, StageKey
+from core.statuses import JobStatus
+from engine.limits import Limits
+from engine.lockstep import Lockstep
+from engine.sending import send
+from engine.transactions import transact
+from repositories.ports import Database, MessageQueue, UnitOfWork
+
+logger = logging.getLogger(__name__)
+
+_PAGE = 100
+"""Rows of a kind that one transaction takes: a Service Bus batch, or ten thousand tasks of silent batches."""
+
+_RUN_SECONDS = 40.0
+"""After this long a run begins nothing more: the next one, a minute later, goes on."""
+
+
+@dataclass(frozen=True)
+class SweepReport:
+    """What one run has sent again.
+
+    Attributes:
+        jobs: whose first message was lost.
+        batches: that had rows and no messages.
+        retries: tasks whose scheduled message was lost.
+        leases: tasks whose worker was gone, and whose message did not come back.
+        dispatches: stages whose dispatch was interrupted.
+        advances: stages that had ended and not advanced.
+        silent_tasks: waiting tasks of stages in which nothing happened any more.
+    """
+
+    jobs: int = 0
+    batches: int = 0
+    retries: int = 0
+    leases: int = 0
+    dispatches: int = 0
+    advances: int = 0
+    silent_tasks: int = 0
+
+
+class Sweeper:
+    """Repairs.
+
+    Args:
+        database: the rows.
+        queue: the messages.
+        limits: how long something may be overdue.
+        clock: seconds that only grow; bounds a run.
+    """
+
+    def __init__(
+        self, database: Database, queue: MessageQueue, limits: Limits, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._database = database
+        self._queue = queue
+        self._age = limits.sweep_age_seconds
+        self._silence = limits.silence_seconds
+        self._clock = clock
+        self._lockstep = Lockstep(database, queue)
+
+    def sweep(self) -> SweepReport:
+        """Runs once over everything that can be left behind, for at most some 40 s.
+
+        Raises:
+            LockstepError: infrastructure failed; what was not sent is found again after its time.
+        """
+        ends_at = self._clock() + _RUN_SECONDS
+        report = SweepReport(
+            # A job that waits in a busy sb-jobs looks like one whose message is lost, so that takes longer to say.
+            jobs=self._all(ends_at, partial(self._jobs, JobStatus.PENDING_QUEUE, self._age))
+            + self._all(ends_at, partial(self._jobs, JobStatus.QUEUED, self._silence)),
+            advances=self._all(ends_at, self._advances),
+            dispatches=self._all(ends_at, self._dispatches),
+            retries=self._all(
+                ends_at, partial(self._tasks, lambda work: work.sweeps.overdue_retries(self._age, _PAGE))
+            ),
+            leases=self._all(ends_at, partial(self._tasks, lambda work: work.sweeps.expired_leases(self._age, _PAGE))),
+            batches=self._batches(ends_at),
+            silent_tasks=self._silent_tasks(ends_at),
+        )
+        if report != SweepReport():
+            counts = ", ".join(f"{name} {count}" for name, count in asdict(report).items() if count)
+            logger.warning("sent again what was lost: %s", counts)
+        return report
+
+    def _all(self, ends_at: float, repair: Callable[[], int]) -> int:
+        """Repairs page by page until nothing is left, or time is up; returns how many."""
+        total = 0
+        while self._clock() < ends_at:
+            repaired = repair()
+            total += repaired
+            if repaired < _PAGE:
+                break
+        return total
+
+    def _jobs(self, status: JobStatus, age_seconds: float) -> int:
+        job_ids = transact(self._database, lambda work: work.sweeps.unstarted_jobs(status, age_seconds, _PAGE))
+        self._send_job_messages([JobMessage(job_id, 1, JobAction.DISPATCH) for job_id in job_ids], "was not started")
+        with self._database.transaction() as work:
+            for job_id in job_ids:
+                work.jobs.mark_queued(job_id)
+        return len(job_ids)
+
+    def _advances(self) -> int:
+        keys = transact(self._database, lambda work: work.sweeps.unadvanced_stages(self._age, _PAGE))
+        self._send_job_messages(
+            [JobMessage(key.job_id, key.stage, JobAction.ADVANCE) for key in keys], "had ended and did not advance"
+        )
+        return len(keys)
+
+    def _dispatches(self) -> int:
+        keys = transact(self._database, lambda work: work.sweeps.interrupted_dispatches(self._silence, _PAGE))
+        self._send_job_messages(
+            [JobMessage(key.job_id, key.stage, JobAction.DISPATCH) for key in keys], "was not dispatched to the end"
+        )
+        return len(keys)
+
+    def _tasks(self, find: Callable[[UnitOfWork], list[LostTask]]) -> int:
+        return self._send_tasks(transact(self._database, find))
+
+    def _batches(self, ends_at: float) -> int:
+        """Sends the outbox again, each batch once in a run: one that the broker refuses is not found less for it."""
+        found = transact(self._database, lambda work: work.sweeps.pending_batches(self._age, _PAGE))
+        sent = 0
+        for batch_id, lane in found:
+            if self._clock() >= ends_at or not self._lockstep.resend(batch_id, lane):
+                break  # the broker is away: the rest can wait as well
+            logger.info("batch %s was pending and is sent again", batch_id)
+            sent += 1
+        return sent
+
+    def _silent_tasks(self, ends_at: float) -> int:
+        keys = transact(self._database, lambda work: work.sweeps.silent_stages(self._silence, _PAGE))
+        return sum(self._silent_stage(key, ends_at) for key in keys)
+
+    def _silent_stage(self, key: StageKey, ends_at: float) -> int:
+        total = 0
+        while self._clock() < ends_at:
+            sent = self._tasks(lambda work: work.sweeps.silent_batches(key, self._silence, _PAGE))
+            if not sent:
+                break
+            total += sent
+        if total:
+            logger.warning("stage %d of job %s had fallen silent: %d tasks", key.stage, key.job_id, total)
+        return total
+
+    def _send_job_messages(self, messages: Sequence[JobMessage], why: str) -> None:
+        for message in messages:
+            logger.info("stage %d of job %s %s; its message is sent again", message.stage, message.job_id, why)
+        send(self._queue, JOBS_QUEUE, [message.outgoing() for message in messages])
+
+    def _send_tasks(self, tasks: Sequence[LostTask]) -> int:
+        by_queue: dict[str, list[LostTask]] = defaultdict(list)
+        for task in tasks:
+            logger.debug("task %s is sent again, for the time %d", task.task_id, task.send)
+            by_queue[task.lane.queue].append(task)
+        for queue_name, lost in by_queue.items():
+            send(self._queue, queue_name, [TaskMessage(t.task_id, t.batch_id, t.send).outgoing() for t in lost])
+        return len(tasks)

@@ -1,0 +1,124 @@
+-- What a crash, or a broker that lost messages, has left behind. Each finding is locked and then touched, so that it is
+-- not found again before it has had its time; what another transaction holds is passed over, so two sweepers never wait.
+-- Locking is a statement of its own: see tasks.sql.
+
+-- name: unstarted_jobs
+SELECT job_id FROM jobs
+WHERE status = %(status)s::job_status AND status IN ('pending_queue', 'queued')
+    AND coalesce(queued_at, created_at) <= now() - make_interval(secs => %(age_seconds)s)
+ORDER BY created_at
+LIMIT %(limit)s
+FOR NO KEY UPDATE SKIP LOCKED
+
+-- name: touch_jobs
+UPDATE jobs SET queued_at = now() WHERE job_id = ANY(%(job_ids)s::text[]) AND status IN ('pending_queue', 'queued')
+
+-- name: pending_batches
+-- The outbox: rows without messages. A dispatcher that is at work sees to its own.
+SELECT b.batch_id, b.lane
+FROM batches AS b
+JOIN stages AS s ON s.job_id = b.job_id AND s.stage = b.stage
+JOIN jobs AS j ON j.job_id = b.job_id
+WHERE b.status = 'pending_queue' AND b.created_at <= now() - make_interval(secs => %(age_seconds)s)
+    AND j.status = 'processing' AND coalesce(s.dispatch_lease_expires_at <= now(), true)
+ORDER BY b.send_attempts, b.created_at
+LIMIT %(limit)s
+FOR NO KEY UPDATE OF b SKIP LOCKED
+
+-- name: overdue_retries
+SELECT task_id FROM tasks
+WHERE status = 'retrying' AND not_before <= now() - make_interval(secs => %(age_seconds)s)
+ORDER BY not_before
+LIMIT %(limit)s
+FOR NO KEY UPDATE SKIP LOCKED
+
+-- name: expired_leases
+SELECT task_id FROM tasks
+WHERE status = 'processing' AND lease_expires_at <= now() - make_interval(secs => %(age_seconds)s)
+ORDER BY lease_expires_at
+LIMIT %(limit)s
+FOR NO KEY UPDATE SKIP LOCKED
+
+-- name: touch_tasks
+-- A lease that has expired ends here: its holder is fenced off, and the task waits for its new message.
+UPDATE tasks AS t
+SET status = 'retrying', not_before = now(), lease_id = NULL, lease_expires_at = NULL, sends = t.sends + 1
+FROM batches AS b
+WHERE t.task_id = ANY(%(task_ids)s::text[]) AND t.status IN ('processing', 'retrying') AND b.batch_id = t.batch_id
+RETURNING t.task_id, t.batch_id, b.lane, t.sends AS send
+
+-- name: interrupted_dispatches
+SELECT s.job_id, s.stage
+FROM jobs AS j
+JOIN stages AS s ON s.job_id = j.job_id AND s.stage = j.stage
+WHERE j.status = 'processing' AND s.status = 'dispatching'
+    AND greatest(s.created_at, s.swept_at, s.dispatch_lease_expires_at)
+        <= now() - make_interval(secs => %(age_seconds)s)
+ORDER BY s.job_id
+LIMIT %(limit)s
+FOR NO KEY UPDATE OF s SKIP LOCKED
+
+-- name: unadvanced_stages
+SELECT s.job_id, s.stage
+FROM jobs AS j
+JOIN stages AS s ON s.job_id = j.job_id AND s.stage = j.stage
+WHERE j.status = 'processing' AND s.status IN ('finished', 'failed')
+    AND greatest(s.finished_at, s.swept_at) <= now() - make_interval(secs => %(age_seconds)s)
+ORDER BY s.job_id
+LIMIT %(limit)s
+FOR NO KEY UPDATE OF s SKIP LOCKED
+
+-- name: silent_stages
+-- A running stage in which nothing has happened for a while: no task is leased or waits for its retry, no batch was
+-- sent or has finished. Its messages are gone. One that the sweeper began to send again lately goes on at once.
+-- Scalar subqueries, because PostgreSQL would turn EXISTS into a join that reads all batches.
+SELECT s.job_id, s.stage
+FROM jobs AS j
+JOIN stages AS s ON s.job_id = j.job_id AND s.stage = j.stage
+WHERE j.status = 'processing' AND s.status = 'running'
+    AND (
+        SELECT min(b.queued_at) FROM batches AS b
+        WHERE b.job_id = s.job_id AND b.stage = s.stage AND b.status = 'queued'
+    ) <= now() - make_interval(secs => %(age_seconds)s)
+    AND (
+        s.swept_at > now() - make_interval(secs => %(age_seconds)s)
+        OR (
+            SELECT max(greatest(b.queued_at, b.finished_at)) FROM batches AS b
+            WHERE b.job_id = s.job_id AND b.stage = s.stage
+        ) <= now() - make_interval(secs => %(age_seconds)s)
+        AND NOT EXISTS (
+            SELECT FROM tasks AS t
+            WHERE t.parent_job_id = s.job_id AND t.stage = s.stage AND t.status IN ('processing', 'retrying')
+        )
+    )
+ORDER BY s.job_id
+LIMIT %(limit)s
+FOR NO KEY UPDATE OF s SKIP LOCKED
+
+-- name: touch_stages
+UPDATE stages AS s SET swept_at = now()
+FROM unnest(%(job_ids)s::text[], %(stages)s::smallint[]) AS found (job_id, stage)
+WHERE s.job_id = found.job_id AND s.stage = found.stage
+
+-- name: silent_batches
+SELECT batch_id FROM batches
+WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'queued'
+    AND queued_at <= now() - make_interval(secs => %(age_seconds)s)
+ORDER BY batch_index
+LIMIT %(limit)s
+FOR NO KEY UPDATE SKIP LOCKED
+
+-- name: touch_batches
+UPDATE batches SET queued_at = now(), send_attempts = send_attempts + 1
+WHERE batch_id = ANY(%(batch_ids)s::text[]) AND status = 'queued'
+
+-- name: waiting_tasks
+SELECT task_id FROM tasks
+WHERE batch_id = ANY(%(batch_ids)s::text[]) AND status IN ('pending_queue', 'queued')
+FOR NO KEY UPDATE SKIP LOCKED
+
+-- name: count_sends
+UPDATE tasks AS t SET sends = t.sends + 1
+FROM batches AS b
+WHERE t.task_id = ANY(%(task_ids)s::text[]) AND b.batch_id = t.batch_id
+RETURNING t.task_id, t.batch_id, b.lane, t.sends AS send

@@ -1,0 +1,75 @@
+from collections.abc import Sequence
+
+from core.lanes import Lane
+from core.models import LostTask, StageKey
+from core.statuses import JobStatus
+from repositories import queries
+from repositories.rows import Row, Rows
+
+_QUERIES = queries.load("sweeps")
+
+
+class PostgresSweepRepository:
+    """What was left behind, over all tables; see `SweepRepository` in `repositories/ports.py`."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def unstarted_jobs(self, status: JobStatus, age_seconds: float, limit: int) -> list[str]:
+        """Jobs, pending_queue or queued, whose first message was sent so long ago, or never."""
+        job_ids = self._find("unstarted_jobs", "job_id", age_seconds, limit, status=status)
+        self._rows.execute(_QUERIES["touch_jobs"], {"job_ids": job_ids})
+        return job_ids
+
+    def pending_batches(self, age_seconds: float, limit: int) -> list[tuple[str, Lane]]:
+        """Batches with rows and perhaps without messages, which no dispatcher is at."""
+        rows = self._rows.all(_QUERIES["pending_batches"], {"age_seconds": age_seconds, "limit": limit})
+        return [(row["batch_id"], Lane(row["lane"])) for row in rows]
+
+    def overdue_retries(self, age_seconds: float, limit: int) -> list[LostTask]:
+        """Tasks whose retry has been due so long."""
+        return self._touch_tasks(self._find("overdue_retries", "task_id", age_seconds, limit))
+
+    def expired_leases(self, age_seconds: float, limit: int) -> list[LostTask]:
+        """Tasks whose lease ended so long ago; they leave their holder and wait for a new message."""
+        return self._touch_tasks(self._find("expired_leases", "task_id", age_seconds, limit))
+
+    def interrupted_dispatches(self, age_seconds: float, limit: int) -> list[StageKey]:
+        """Stages that nobody has dispatched for so long, though they are not fully dispatched."""
+        return self._stages("interrupted_dispatches", age_seconds, limit)
+
+    def unadvanced_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
+        """Stages that ended so long ago while their job still stands at them."""
+        return self._stages("unadvanced_stages", age_seconds, limit)
+
+    def silent_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
+        """Running stages in which nothing has happened for so long, or which are being sent again."""
+        return self._stages("silent_stages", age_seconds, limit)
+
+    def silent_batches(self, key: StageKey, age_seconds: float, limit: int) -> list[LostTask]:
+        """The waiting tasks of a stage's oldest batches that were sent so long ago."""
+        values = {"job_id": key.job_id, "stage": key.stage, "age_seconds": age_seconds, "limit": limit}
+        batch_ids = [row["batch_id"] for row in self._rows.all(_QUERIES["silent_batches"], values)]
+        self._rows.execute(_QUERIES["touch_batches"], {"batch_ids": batch_ids})
+        waiting = self._rows.all(_QUERIES["waiting_tasks"], {"batch_ids": batch_ids})
+        task_ids = [row["task_id"] for row in waiting]
+        return [_lost(row) for row in self._rows.all(_QUERIES["count_sends"], {"task_ids": task_ids})]
+
+    def _find(self, query: str, column: str, age_seconds: float, limit: int, **values: str) -> list[str]:
+        rows = self._rows.all(_QUERIES[query], {"age_seconds": age_seconds, "limit": limit, **values})
+        return [row[column] for row in rows]
+
+    def _touch_tasks(self, task_ids: Sequence[str]) -> list[LostTask]:
+        rows = self._rows.all(_QUERIES["touch_tasks"], {"task_ids": list(task_ids)})
+        return [_lost(row) for row in rows]
+
+    def _stages(self, query: str, age_seconds: float, limit: int) -> list[StageKey]:
+        rows = self._rows.all(_QUERIES[query], {"age_seconds": age_seconds, "limit": limit})
+        keys = [StageKey(**row) for row in rows]
+        values = {"job_ids": [key.job_id for key in keys], "stages": [key.stage for key in keys]}
+        self._rows.execute(_QUERIES["touch_stages"], values)
+        return keys
+
+
+def _lost(row: Row) -> LostTask:
+    return LostTask(**{**row, "lane": Lane(row["lane"])})

@@ -1,0 +1,160 @@
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from core.lanes import Lane
+from core.models import LostTask, StageKey
+from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
+from tests.fakes.rows import BatchRow, JobRow, StageRow, TaskRow
+from tests.fakes.store import Table
+
+_ENDED = (StageStatus.FINISHED, StageStatus.FAILED)
+_WAITING = (TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED)
+
+
+class FakeSweepRepository:
+    """`SweepRepository` in memory; it waits for rows that another transaction holds, where PostgreSQL passes over."""
+
+    def __init__(
+        self,
+        jobs: Table[str, JobRow],
+        stages: Table[tuple[str, int], StageRow],
+        batches: Table[str, BatchRow],
+        tasks: Table[str, TaskRow],
+        now: datetime,
+    ) -> None:
+        self._jobs = jobs
+        self._stages = stages
+        self._batches = batches
+        self._tasks = tasks
+        self._now = now
+
+    def unstarted_jobs(self, status: JobStatus, age_seconds: float, limit: int) -> list[str]:
+        found = [
+            row
+            for row in self._jobs.rows()
+            if row.status == status and self._is_old(age_seconds, row.queued_at or row.created_at)
+        ][:limit]
+        for row in found:
+            self._jobs.lock(row.job_id)
+            self._jobs.update(row.job_id, replace(row, queued_at=self._now))
+        return [row.job_id for row in found]
+
+    def pending_batches(self, age_seconds: float, limit: int) -> list[tuple[str, Lane]]:
+        found = [
+            row
+            for row in self._batches.rows()
+            if row.status == BatchStatus.PENDING_QUEUE
+            and self._is_old(age_seconds, row.created_at)
+            and self._is_processing(row.job_id)
+            and not self._is_being_dispatched(row)
+        ]
+        found.sort(key=lambda row: (row.send_attempts, row.created_at))
+        return [(row.batch_id, row.lane) for row in found[:limit]]
+
+    def overdue_retries(self, age_seconds: float, limit: int) -> list[LostTask]:
+        return self._touch_tasks(
+            lambda row: row.status == TaskStatus.RETRYING and self._is_old(age_seconds, row.not_before), limit
+        )
+
+    def expired_leases(self, age_seconds: float, limit: int) -> list[LostTask]:
+        return self._touch_tasks(
+            lambda row: row.status == TaskStatus.PROCESSING and self._is_old(age_seconds, row.lease_expires_at), limit
+        )
+
+    def interrupted_dispatches(self, age_seconds: float, limit: int) -> list[StageKey]:
+        return self._touch_stages(
+            lambda row: (
+                row.status == StageStatus.DISPATCHING
+                and self._is_old(age_seconds, row.created_at, row.swept_at, row.dispatch_lease_expires_at)
+            ),
+            limit,
+        )
+
+    def unadvanced_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
+        return self._touch_stages(
+            lambda row: row.status in _ENDED and self._is_old(age_seconds, row.finished_at, row.swept_at), limit
+        )
+
+    def silent_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
+        return self._touch_stages(
+            lambda row: row.status == StageStatus.RUNNING and self._is_silent(row, age_seconds), limit
+        )
+
+    def silent_batches(self, key: StageKey, age_seconds: float, limit: int) -> list[LostTask]:
+        found = [
+            row
+            for row in self._batches_of(key.job_id, key.stage)
+            if row.status == BatchStatus.QUEUED and self._is_old(age_seconds, row.queued_at)
+        ]
+        found = sorted(found, key=lambda row: row.batch_index)[:limit]
+        for row in found:
+            self._batches.lock(row.batch_id)
+            self._batches.update(row.batch_id, replace(row, queued_at=self._now, send_attempts=row.send_attempts + 1))
+        ids = {row.batch_id for row in found}
+        waiting = [row for row in self._tasks.rows() if row.batch_id in ids and row.status in _WAITING]
+        return [self._write(row, replace(row, sends=row.sends + 1)) for row in waiting]
+
+    def _is_silent(self, stage: StageRow, age_seconds: float) -> bool:
+        batches = self._batches_of(stage.job_id, stage.stage)
+        if not any(row.status == BatchStatus.QUEUED and self._is_old(age_seconds, row.queued_at) for row in batches):
+            return False
+        if stage.swept_at is not None and not self._is_old(age_seconds, stage.swept_at):
+            return True
+        active = (TaskStatus.PROCESSING, TaskStatus.RETRYING)
+        return all(self._is_old(age_seconds, row.queued_at, row.finished_at) for row in batches) and not any(
+            (row.parent_job_id, row.stage) == (stage.job_id, stage.stage) and row.status in active
+            for row in self._tasks.rows()
+        )
+
+    def _touch_tasks(self, wanted: Callable[[TaskRow], bool], limit: int) -> list[LostTask]:
+        return [
+            self._write(
+                row,
+                replace(
+                    row,
+                    status=TaskStatus.RETRYING,
+                    not_before=self._now,
+                    lease_id=None,
+                    lease_expires_at=None,
+                    sends=row.sends + 1,
+                ),
+            )
+            for row in [row for row in self._tasks.rows() if wanted(row)][:limit]
+        ]
+
+    def _write(self, old: TaskRow, new: TaskRow) -> LostTask:
+        self._tasks.lock(old.task_id)
+        self._tasks.update(old.task_id, new)
+        batch = self._batches.get(new.batch_id)
+        assert batch is not None
+        return LostTask(new.task_id, new.batch_id, batch.lane, new.sends)
+
+    def _touch_stages(self, wanted: Callable[[StageRow], bool], limit: int) -> list[StageKey]:
+        found = [row for row in self._stages.rows() if self._is_at(row) and wanted(row)][:limit]
+        for row in found:
+            self._stages.lock((row.job_id, row.stage))
+            self._stages.update((row.job_id, row.stage), replace(row, swept_at=self._now))
+        return [StageKey(row.job_id, row.stage) for row in found]
+
+    def _batches_of(self, job_id: str, stage: int) -> Sequence[BatchRow]:
+        return [row for row in self._batches.rows() if (row.job_id, row.stage) == (job_id, stage)]
+
+    def _is_at(self, stage: StageRow) -> bool:
+        job = self._jobs.get(stage.job_id)
+        return job is not None and (job.status, job.stage) == (JobStatus.PROCESSING, stage.stage)
+
+    def _is_processing(self, job_id: str) -> bool:
+        job = self._jobs.get(job_id)
+        return job is not None and job.status == JobStatus.PROCESSING
+
+    def _is_being_dispatched(self, batch: BatchRow) -> bool:
+        stage = self._stages.get((batch.job_id, batch.stage))
+        assert stage is not None
+        expires_at = stage.dispatch_lease_expires_at
+        return expires_at is not None and expires_at > self._now
+
+    def _is_old(self, age_seconds: float, *times: datetime | None) -> bool:
+        """Whether the latest of the times that are known is so long ago."""
+        known = [each for each in times if each is not None]
+        return bool(known) and max(known) <= self._now - timedelta(seconds=age_seconds)

@@ -1,0 +1,117 @@
+"""What the sweeper repairs, on the real database and a broker that really goes away."""
+
+import gc
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg2
+import pytest
+
+import bootstrap
+from bootstrap import App
+from core.messages import JobMessage
+from core.statuses import JobStatus
+from engine.sweeper import SweepReport
+from local.service_bus.process import EmulatorProcess
+from settings import Settings
+from tests.integration.conftest import BuildApp
+from tests.integration.job_types import counting_job, returning
+from tests.integration.messages import Mailbox
+
+# The client leaves the sockets of a broker that went away to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
+
+N = 250
+ECHO = counting_job(returning(lambda index: index))
+
+
+@pytest.fixture(autouse=True)
+def collect_sockets() -> Iterator[None]:
+    """Now, and not in the midst of another test."""
+    yield
+    gc.collect()
+
+
+@pytest.fixture
+def port() -> int:
+    """A free port, which the broker has before and after it was away."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+@pytest.fixture
+def app(database_url: str, port: int) -> Iterator[App]:
+    """An application whose broker is started by the test."""
+    namespace = f"Endpoint=sb://127.0.0.1:{port};SharedAccessKeyName=n;SharedAccessKey=k;UseDevelopmentEmulator=true;"
+    environment = {"DATABASE_URL": database_url, "ServiceBusConnection": namespace}
+    built = bootstrap.build(Settings.from_environment(environment), [ECHO])
+    yield built
+    built.close()
+
+
+def grow_old(database_url: str) -> None:
+    """Makes everything ten minutes older."""
+    conn = psycopg2.connect(database_url)
+    try:
+        with conn, conn.cursor() as cursor:
+            cursor.execute("""
+                UPDATE jobs SET created_at = created_at - interval '10 min', queued_at = queued_at - interval '10 min';
+                UPDATE stages SET created_at = created_at - interval '10 min', swept_at = swept_at - interval '10 min';
+                UPDATE batches
+                SET created_at = created_at - interval '10 min', queued_at = queued_at - interval '10 min';
+                UPDATE tasks SET lease_expires_at = lease_expires_at - interval '10 min';
+            """)
+    finally:
+        conn.close()
+
+
+def finish(app: App, mailbox: Mailbox, job_id: str) -> None:
+    """Runs what is in the queues and sees the job through to its end."""
+    messages = mailbox.take("sb-tasks", N)
+    for start in range(0, N, 100):
+        app.worker.run("sb-tasks", messages[start : start + 100])
+    app.stages.handle(mailbox.take_job_message())
+    report = app.status.job(job_id)
+    assert report.job.status == JobStatus.COMPLETED
+    with app.database.transaction() as work:
+        [stage] = work.stages.of_job(job_id)
+    assert (stage.completed_tasks, stage.total_tasks) == (N, N)
+
+
+def test_a_submission_is_accepted_without_a_broker_and_runs_when_it_is_there(
+    app: App, database_url: str, port: int
+) -> None:
+    submission = app.submitter.submit("counting", {"n": N})
+    assert submission.status == JobStatus.PENDING_QUEUE
+    with EmulatorProcess.start(port=port) as broker:
+        grow_old(database_url)
+        assert app.sweeper.sweep() == SweepReport(jobs=1)
+        with Mailbox.on(broker) as mailbox:
+            app.stages.handle(mailbox.take_job_message())
+            finish(app, mailbox, submission.job_id)
+
+
+def test_a_broker_that_comes_back_empty_is_filled_again(app: App, database_url: str, port: int) -> None:
+    with EmulatorProcess.start(port=port) as broker, Mailbox.on(broker) as mailbox:
+        job_id = app.submitter.submit("counting", {"n": N}).job_id
+        app.stages.handle(mailbox.take_job_message())
+    with EmulatorProcess.start(port=port) as broker, Mailbox.on(broker) as mailbox:
+        grow_old(database_url)
+        assert app.sweeper.sweep() == SweepReport(silent_tasks=N)
+        assert app.sweeper.sweep() == SweepReport()
+        finish(app, mailbox, job_id)
+
+
+def test_sweepers_that_run_at_once_send_nothing_twice(build_app: BuildApp, mailbox: Mailbox, database_url: str) -> None:
+    apps = [build_app([ECHO]) for _ in range(3)]
+    job_id = apps[0].submitter.submit("counting", {"n": N}).job_id
+    apps[0].stages.handle(JobMessage.decode(mailbox.take("sb-jobs", 1)[0].body))
+    task_ids = [message.message_id.split(":")[0] for message in mailbox.take("sb-tasks", N) if message.message_id]
+    with apps[0].database.transaction() as work:
+        assert len(work.tasks.claim(task_ids, "a worker that died", 50)) == N
+    grow_old(database_url)
+    with ThreadPoolExecutor(len(apps)) as threads:
+        reports = list(threads.map(lambda app: app.sweeper.sweep(), apps))
+    assert sum(report.leases for report in reports) == N
+    finish(apps[0], mailbox, job_id)

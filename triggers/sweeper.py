@@ -1,0 +1,14 @@
+"""Timer trigger: sweep."""
+
+import azure.functions as func
+
+from bootstrap import app
+
+blueprint = func.Blueprint()
+
+
+@blueprint.function_name("sweep")
+@blueprint.timer_trigger(arg_name="timer", schedule="0 * * * * *")
+def sweep(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding's parameter
+    """Every minute, sends again what a crash or the broker has lost."""
+    app().sweeper.sweep()
