@@ -75,7 +75,7 @@ def build_table(
 def _http(name: str, trigger: Mapping[str, Any], prefix: str, environment: Mapping[str, str]) -> HttpFunction:
     route = resolve(trigger.get("route") or name, environment).strip("/")
     methods = frozenset(method.upper() for method in trigger.get("methods") or ())
-    return HttpFunction(name, Route(f"{prefix}/{route}".strip("/")), methods)
+    return HttpFunction(name, Route(f"{prefix.strip('/')}/{route}".strip("/")), methods)
 
 
 def _queue(name: str, trigger: Mapping[str, Any], environment: Mapping[str, str]) -> QueueFunction:

@@ -37,10 +37,13 @@ class Host:
 
     def __init__(self, app_dir: Path, listening: socket.socket, batch_concurrency: int) -> None:
         config = load_host_config(app_dir)
+        extensions = config.extensions
         self._pool = WorkerPool(app_dir, _worker_count())
         try:
-            self.table = build_table(self._pool.start(), config.route_prefix)
-            self._listener = ServiceBusListener(self.table.queues, config.service_bus, self._pool, batch_concurrency)
+            self.table = build_table(self._pool.start(), extensions.http.route_prefix)
+            self._listener = ServiceBusListener(
+                self.table.queues, extensions.service_bus, self._pool, batch_concurrency
+            )
         except BaseException:
             self._pool.stop()
             raise

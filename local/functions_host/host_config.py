@@ -1,36 +1,81 @@
-"""host.json, as far as this host honours it."""
+"""host.json, as far as this host honours it.
 
-import json
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+Defaults and limits are those of the Functions host, version 4, and of its Service Bus extension, version 5.
+"""
+
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
 
 from local.functions_host.errors import AppLoadError
+from local.functions_host.timespan import parse_timespan
 
-_TIMESPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2}(?:\.\d{1,7})?)")
+# The least that the Functions host takes (ScriptJobHostOptionsSetup.MinFunctionTimeout).
+_MIN_FUNCTION_TIMEOUT_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceBusOptions:
-    """``extensions.serviceBus`` of host.json; the defaults are those of the extension, version 5."""
+def _function_timeout(text: object) -> float | None:
+    if text == "-1":
+        return None
+    seconds = parse_timespan(text)
+    if seconds < _MIN_FUNCTION_TIMEOUT_SECONDS:
+        raise ValueError("it must be at least '00:00:01', or '-1' for no limit")
+    return seconds
 
-    prefetch_count: int = 0
+
+TimeSpan = Annotated[float, BeforeValidator(parse_timespan)]
+FunctionTimeout = Annotated[float | None, BeforeValidator(_function_timeout)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, frozen=True, strict=True)
+
+
+class ServiceBusOptions(_Section):
+    """``extensions.serviceBus``; the lock renewal and the concurrent calls concern functions of single messages."""
+
+    prefetch_count: int = Field(0, ge=0)
     auto_complete_messages: bool = True
-    max_concurrent_calls: int = 16
-    max_auto_lock_renewal_seconds: float = 300.0
-    max_message_batch_size: int = 1000
-    min_message_batch_size: int = 1
-    max_batch_wait_seconds: float = 30.0
+    # In Azure 16 for each core, of which an instance of the Consumption plan has one.
+    max_concurrent_calls: int = Field(16, ge=1)
+    max_auto_lock_renewal_seconds: TimeSpan = Field(300.0, validation_alias="maxAutoLockRenewalDuration")
+    max_message_batch_size: int = Field(1000, ge=1)
+    min_message_batch_size: int = Field(1, ge=1)
+    max_batch_wait_seconds: TimeSpan = Field(30.0, validation_alias="maxBatchWaitTime")
+
+    @model_validator(mode="after")
+    def _check_batch_sizes(self) -> Self:
+        if self.min_message_batch_size > self.max_message_batch_size:
+            raise ValueError("minMessageBatchSize must not be larger than maxMessageBatchSize")
+        return self
 
 
-@dataclass(frozen=True, slots=True)
-class HostConfig:
-    """What host.json says."""
+class HttpOptions(_Section):
+    """``extensions.http``."""
 
     route_prefix: str = "api"
-    service_bus: ServiceBusOptions = field(default_factory=ServiceBusOptions)
+
+
+class Extensions(_Section):
+    """``extensions``."""
+
+    http: HttpOptions = HttpOptions()
+    service_bus: ServiceBusOptions = ServiceBusOptions()
+
+
+class HostConfig(_Section):
+    """What host.json says.
+
+    Attributes:
+        function_timeout_seconds: how long an invocation may run, None for no limit. 30 minutes is the default of the
+            Functions host (ScriptJobHostOptionsSetup.DefaultFunctionTimeout) on every plan but Consumption, which has
+            5, and so that of ``func start``.
+    """
+
+    function_timeout_seconds: FunctionTimeout = Field(1800.0, validation_alias="functionTimeout")
+    extensions: Extensions = Extensions()
 
 
 def load_host_config(app_dir: Path) -> HostConfig:
@@ -41,43 +86,15 @@ def load_host_config(app_dir: Path) -> HostConfig:
     """
     path = app_dir / "host.json"
     try:
-        extensions = json.loads(path.read_text("utf-8")).get("extensions", {})
-        return HostConfig(
-            route_prefix=str(extensions.get("http", {}).get("routePrefix", "api")).strip("/"),
-            service_bus=_service_bus(extensions.get("serviceBus", {})),
-        )
+        return HostConfig.model_validate_json(path.read_bytes())
     except OSError as exc:
         raise AppLoadError(f"cannot read {path}: {exc.strerror}") from exc
-    except (ValueError, TypeError, AttributeError) as exc:
-        raise AppLoadError(f"{path} is wrong: {exc}") from exc
+    except ValidationError as exc:
+        raise AppLoadError(f"{path} is wrong: {describe(exc)}") from exc
 
 
-def _service_bus(values: Mapping[str, Any]) -> ServiceBusOptions:
-    default = ServiceBusOptions()
-    options = ServiceBusOptions(
-        prefetch_count=int(values.get("prefetchCount", default.prefetch_count)),
-        auto_complete_messages=bool(values.get("autoCompleteMessages", default.auto_complete_messages)),
-        max_concurrent_calls=int(values.get("maxConcurrentCalls", default.max_concurrent_calls)),
-        max_auto_lock_renewal_seconds=parse_timespan(values.get("maxAutoLockRenewalDuration", "00:05:00")),
-        max_message_batch_size=int(values.get("maxMessageBatchSize", default.max_message_batch_size)),
-        min_message_batch_size=int(values.get("minMessageBatchSize", default.min_message_batch_size)),
-        max_batch_wait_seconds=parse_timespan(values.get("maxBatchWaitTime", "00:00:30")),
-    )
-    if not 1 <= options.min_message_batch_size <= options.max_message_batch_size:
-        raise ValueError("minMessageBatchSize must lie between 1 and maxMessageBatchSize")
-    if options.max_concurrent_calls < 1 or options.prefetch_count < 0:
-        raise ValueError("maxConcurrentCalls must be at least 1, prefetchCount at least 0")
-    return options
-
-
-def parse_timespan(text: str) -> float:
-    """Seconds of a .NET TimeSpan: ``[days.]hours:minutes:seconds[.fraction]``.
-
-    Raises:
-        ValueError: the text is none.
-    """
-    match = _TIMESPAN.fullmatch(text)
-    if match is None:
-        raise ValueError(f"'{text}' is not a time span such as 00:05:00")
-    days, hours, minutes, seconds = match.groups()
-    return int(days or 0) * 86400 + int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+def describe(error: ValidationError) -> str:
+    """What is wrong, each with the key it stands at, and without the values, which may be secrets."""
+    problems = error.errors(include_url=False, include_input=False)
+    texts = ((".".join(map(str, problem["loc"])), problem["msg"].removeprefix("Value error, ")) for problem in problems)
+    return "; ".join(f"{place}: {message}" if place else message for place, message in texts)

@@ -1,11 +1,13 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local.functions_host.errors import AppLoadError
-from local.functions_host.host_config import HostConfig, ServiceBusOptions, load_host_config, parse_timespan
+from local.functions_host.host_config import HostConfig, load_host_config
+from local.functions_host.timespan import format_timespan, parse_timespan
 
 
 def load(directory: Path, config: Any) -> HostConfig:
@@ -14,17 +16,18 @@ def load(directory: Path, config: Any) -> HostConfig:
 
 
 def test_an_empty_host_json_means_the_defaults_of_azure(tmp_path: Path) -> None:
-    config = load(tmp_path, {})
-    assert config.route_prefix == "api"
-    assert config.service_bus == ServiceBusOptions(
-        prefetch_count=0,
-        auto_complete_messages=True,
-        max_concurrent_calls=16,
-        max_auto_lock_renewal_seconds=300.0,
-        max_message_batch_size=1000,
-        min_message_batch_size=1,
-        max_batch_wait_seconds=30.0,
-    )
+    config = load(tmp_path, {"version": "2.0"})
+    assert config.function_timeout_seconds == 1800.0
+    assert config.extensions.http.route_prefix == "api"
+    assert config.extensions.service_bus.model_dump() == {
+        "prefetch_count": 0,
+        "auto_complete_messages": True,
+        "max_concurrent_calls": 16,
+        "max_auto_lock_renewal_seconds": 300.0,
+        "max_message_batch_size": 1000,
+        "min_message_batch_size": 1,
+        "max_batch_wait_seconds": 30.0,
+    }
 
 
 def test_every_service_bus_option_is_read(tmp_path: Path) -> None:
@@ -38,30 +41,72 @@ def test_every_service_bus_option_is_read(tmp_path: Path) -> None:
         "maxBatchWaitTime": "00:00:01",
     }
     config = load(tmp_path, {"extensions": {"serviceBus": options}})
-    assert config.service_bus == ServiceBusOptions(
-        prefetch_count=1,
-        auto_complete_messages=False,
-        max_concurrent_calls=2,
-        max_auto_lock_renewal_seconds=600.0,
-        max_message_batch_size=100,
-        min_message_batch_size=4,
-        max_batch_wait_seconds=1.0,
-    )
+    assert config.extensions.service_bus.model_dump() == {
+        "prefetch_count": 1,
+        "auto_complete_messages": False,
+        "max_concurrent_calls": 2,
+        "max_auto_lock_renewal_seconds": 600.0,
+        "max_message_batch_size": 100,
+        "min_message_batch_size": 4,
+        "max_batch_wait_seconds": 1.0,
+    }
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("00:00:02", 2.0), ("1.00:00:00", 86400.0), ("-1", None)])
+def test_a_function_timeout_is_a_time_span_or_minus_one_for_none(
+    tmp_path: Path, text: str, seconds: float | None
+) -> None:
+    assert load(tmp_path, {"functionTimeout": text}).function_timeout_seconds == seconds
 
 
 @pytest.mark.parametrize(
-    "config",
+    ("options", "problem"),
     [
-        [],
-        {"extensions": {"serviceBus": {"maxConcurrentCalls": 0}}},
-        {"extensions": {"serviceBus": {"maxMessageBatchSize": "many"}}},
-        {"extensions": {"serviceBus": {"minMessageBatchSize": 5, "maxMessageBatchSize": 4}}},
-        {"extensions": {"serviceBus": {"maxBatchWaitTime": 5}}},
+        ({"maxConcurrentCalls": 0}, "maxConcurrentCalls: Input should be greater than or equal to 1"),
+        ({"maxConcurrentCalls": True}, "maxConcurrentCalls: Input should be a valid integer"),
+        ({"prefetchCount": -1}, "prefetchCount: Input should be greater than or equal to 0"),
+        ({"maxMessageBatchSize": "many"}, "maxMessageBatchSize: Input should be a valid integer"),
+        ({"minMessageBatchSize": 0}, "minMessageBatchSize: Input should be greater than or equal to 1"),
+        ({"autoCompleteMessages": "false"}, "autoCompleteMessages: Input should be a valid boolean"),
+        ({"maxBatchWaitTime": 5}, "maxBatchWaitTime: 5 is not a time span such as '00:05:00'"),
+        ({"maxAutoLockRenewalDuration": "-00:01:00"}, "maxAutoLockRenewalDuration: '-00:01:00' is not a time span"),
     ],
 )
-def test_a_wrong_host_json_is_refused(tmp_path: Path, config: Any) -> None:
-    with pytest.raises(AppLoadError, match=r"host\.json is wrong"):
+def test_a_wrong_service_bus_option_is_refused_with_its_key(
+    tmp_path: Path, options: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(AppLoadError, match=re.escape(f"host.json is wrong: extensions.serviceBus.{problem}")):
+        load(tmp_path, {"extensions": {"serviceBus": options}})
+
+
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        ([], "Input should be an object"),
+        ({"extensions": []}, "extensions: Input should be an object"),
+        ({"extensions": {"http": {"routePrefix": 1}}}, "extensions.http.routePrefix: Input should be a valid string"),
+        (
+            {"extensions": {"serviceBus": {"minMessageBatchSize": 5, "maxMessageBatchSize": 4}}},
+            "extensions.serviceBus: minMessageBatchSize must not be larger than maxMessageBatchSize",
+        ),
+        ({"functionTimeout": 5}, "functionTimeout: 5 is not a time span"),
+        ({"functionTimeout": "00:00:00"}, "functionTimeout: it must be at least '00:00:01', or '-1' for no limit"),
+    ],
+)
+def test_a_wrong_host_json_is_refused_with_the_place(tmp_path: Path, config: Any, problem: str) -> None:
+    with pytest.raises(AppLoadError, match=re.escape(f"host.json is wrong: {problem}")):
         load(tmp_path, config)
+
+
+def test_every_wrong_value_is_named(tmp_path: Path) -> None:
+    with pytest.raises(AppLoadError, match=r"functionTimeout: .*; extensions\.serviceBus\.prefetchCount: "):
+        load(tmp_path, {"functionTimeout": "soon", "extensions": {"serviceBus": {"prefetchCount": "all"}}})
+
+
+def test_a_host_json_that_is_not_json_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "host.json").write_text("{")
+    with pytest.raises(AppLoadError, match=r"host\.json is wrong: Invalid JSON"):
+        load_host_config(tmp_path)
 
 
 def test_a_missing_host_json_is_refused(tmp_path: Path) -> None:
@@ -70,7 +115,26 @@ def test_a_missing_host_json_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("00:00:01", 1.0), ("01:02:03", 3723.0), ("1.00:00:00", 86400.0), ("00:00:00.5", 0.5)]
+    ("text", "seconds"),
+    [
+        ("00:00:01", 1.0),
+        ("01:02:03", 3723.0),
+        ("00:05", 300.0),
+        ("1.00:00:00", 86400.0),
+        ("2", 172800.0),
+        ("00:00:00.5", 0.5),
+    ],
 )
 def test_a_time_span_is_seconds(text: str, seconds: float) -> None:
     assert parse_timespan(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["24:00:00", "00:60:00", "00:00:60", "soon", "", "1:2:3:4"])
+def test_what_dotnet_takes_for_no_time_span_is_none(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a time span"):
+        parse_timespan(text)
+
+
+@pytest.mark.parametrize("text", ["00:00:02", "01:02:03", "1.00:00:00", "00:00:00.500"])
+def test_seconds_are_shown_as_a_time_span(text: str) -> None:
+    assert format_timespan(parse_timespan(text)) == text

@@ -103,7 +103,7 @@ def test_a_binding_this_host_does_not_have_is_refused(tmp_path: Path) -> None:
 def test_a_wrong_host_json_is_named(tmp_path: Path) -> None:
     host_json = json.dumps({"extensions": {"serviceBus": {"maxBatchWaitTime": "soon"}}})
     error = start_error(write_app(tmp_path / "app", "", host_json))
-    assert "host.json is wrong: 'soon' is not a time span" in error
+    assert "host.json is wrong: extensions.serviceBus.maxBatchWaitTime: 'soon' is not a time span" in error
 
 
 def test_the_environment_wins_over_local_settings(tmp_path: Path) -> None:
