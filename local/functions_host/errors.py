@@ -14,5 +14,9 @@ class WorkerLostError(FunctionsHostError):
     """The worker process ended while it ran the invocation, or no worker came up to run it."""
 
 
+class FunctionTimeoutError(FunctionsHostError):
+    """The invocation ran for longer than functionTimeout; its worker process was ended for it."""
+
+
 class HostStartError(FunctionsHostError):
     """A host started as a child process did not come up; the message carries what it wrote to standard error."""

@@ -38,7 +38,7 @@ class Host:
     def __init__(self, app_dir: Path, listening: socket.socket, batch_concurrency: int) -> None:
         config = load_host_config(app_dir)
         extensions = config.extensions
-        self._pool = WorkerPool(app_dir, _worker_count())
+        self._pool = WorkerPool(app_dir, _worker_count(), config.function_timeout_seconds)
         try:
             self.table = build_table(self._pool.start(), extensions.http.route_prefix)
             self._listener = ServiceBusListener(

@@ -3,37 +3,60 @@ import time
 import uuid
 from concurrent.futures import Future
 
-from local.functions_host.errors import WorkerLostError
+from local.functions_host.errors import FunctionTimeoutError, WorkerLostError
 from local.functions_host.protocol import Completed, Invoke, TriggerData
+from local.functions_host.timespan import format_timespan
 from local.functions_host.worker_pool import WorkerPool
 
 logger = logging.getLogger(__name__)
 
 
 class Invocation:
-    """A running invocation; its end is one line in the log."""
+    """A running invocation; its end is one line in the log.
+
+    Whoever waits for it also ends it once it has run for longer than ``functionTimeout``.
+    """
 
     def __init__(self, function: str, pool: WorkerPool, data: TriggerData) -> None:
         self._invoke = Invoke(str(uuid.uuid4()), function, data)
+        self._pool = pool
         self._started = time.monotonic()
         try:
             self._future = pool.submit(self._invoke)
         except WorkerLostError as exc:
             self._future = Future()
             self._future.set_exception(exc)
+        self._sent = time.monotonic()  # the wait for a worker does not count as running
 
     def result(self, timeout_seconds: float | None = None) -> Completed:
-        """Wait for the end; a lost worker is an error like any other.
+        """Wait for the end; a lost worker, or a timeout of the function, is an error like any other.
 
         Raises:
             TimeoutError: it still runs.
         """
         try:
-            completed = self._future.result(timeout_seconds)
-        except WorkerLostError as exc:
+            completed = self._wait(timeout_seconds)
+        except (WorkerLostError, FunctionTimeoutError) as exc:
             completed = Completed(self._invoke.invocation_id, error=str(exc))
         self._log(completed)
         return completed
+
+    def _wait(self, timeout_seconds: float | None) -> Completed:
+        limit = self._pool.function_timeout_seconds
+        if limit is None:
+            return self._future.result(timeout_seconds)
+        left = max(self._sent + limit - time.monotonic(), 0.0)
+        if timeout_seconds is not None and timeout_seconds < left:
+            return self._future.result(timeout_seconds)
+        try:
+            return self._future.result(left)
+        except TimeoutError:
+            error = FunctionTimeoutError(
+                f"Timeout value of {format_timespan(limit)} exceeded by function '{self._invoke.function}' "
+                f"(Id: '{self._invoke.invocation_id}')."
+            )
+            self._pool.time_out(self._invoke.invocation_id, error)
+        return self._future.result()  # it has ended meanwhile, or ends with its process
 
     def _log(self, completed: Completed) -> None:
         outcome = "Failed" if completed.error else "Succeeded"

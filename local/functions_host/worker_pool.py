@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
-from local.functions_host.errors import AppLoadError, FunctionsHostError, WorkerLostError
+from local.functions_host.errors import AppLoadError, FunctionsHostError, FunctionTimeoutError, WorkerLostError
 from local.functions_host.protocol import Completed, IndexedFunction, Invoke
 from local.functions_host.worker_process import WorkerProcess
 
@@ -15,9 +15,14 @@ _MAX_RESTART_DELAY_SECONDS = 30.0
 
 
 class WorkerPool:
-    """Keeps a number of worker processes running and gives each invocation to the least busy one."""
+    """Keeps a number of worker processes running and gives each invocation to the least busy one.
 
-    def __init__(self, app_dir: Path, size: int) -> None:
+    Attributes:
+        function_timeout_seconds: how long an invocation may run, None for no limit.
+    """
+
+    def __init__(self, app_dir: Path, size: int, function_timeout_seconds: float | None) -> None:
+        self.function_timeout_seconds = function_timeout_seconds
         self._app_dir = app_dir
         self._size = size
         self._ready: list[WorkerProcess] = []
@@ -52,11 +57,22 @@ class WorkerPool:
             WorkerLostError: no worker came up.
         """
         with self._changed:
-            up = self._changed.wait_for(lambda: self._ready or self._stopping.is_set(), _START_SECONDS)
-            if not up or not self._ready:
+            self._changed.wait_for(lambda: self._alive() or self._stopping.is_set(), _START_SECONDS)
+            alive = self._alive()
+            if not alive:
                 raise WorkerLostError("no worker process is running")
-            worker = min(self._ready, key=lambda worker: worker.load)
+            worker = min(alive, key=lambda worker: worker.load)
             return worker.submit(invoke)
+
+    def time_out(self, invocation_id: str, error: FunctionTimeoutError) -> None:
+        """Replace the worker that runs an invocation, which fails with ``error``; its neighbours fail too, as in Azure.
+
+        Does nothing if no worker runs it any more.
+        """
+        with self._changed:
+            workers = list(self._ready)
+        if any(worker.time_out(invocation_id, error) for worker in workers):
+            logger.error("%s Restarting its worker process.", error)
 
     def stop(self) -> None:
         """End all workers; what still runs in them fails."""
@@ -66,6 +82,9 @@ class WorkerPool:
             self._changed.notify_all()
         for worker in workers:
             worker.stop()
+
+    def _alive(self) -> list[WorkerProcess]:
+        return [worker for worker in self._ready if worker.alive]
 
     def _replace(self, lost: WorkerProcess) -> None:
         """Bring up a worker for one that ended, slower and slower if that keeps failing."""

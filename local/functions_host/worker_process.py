@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from local.functions_host.errors import AppLoadError, WorkerLostError
+from local.functions_host.errors import AppLoadError, FunctionTimeoutError, WorkerLostError
 from local.functions_host.protocol import Channel, Completed, Invoke, LoadFailed, Ready, Stop
 
 logger = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ class WorkerProcess:
         self._on_exit = on_exit
         self._pending: dict[str, Future[Completed]] = {}
         self._lock = threading.Lock()
+        self._timed_out: dict[str, FunctionTimeoutError] = {}
         self._lost = False
         self._process = subprocess.Popen(
             [sys.executable, "-m", "local.functions_host.worker_main", str(app_dir)],
@@ -49,7 +50,7 @@ class WorkerProcess:
 
     @property
     def alive(self) -> bool:
-        """False once its end has been noticed; ``on_exit`` is called after that."""
+        """False once it takes no more invocations; ``on_exit`` is called after that."""
         return not self._lost
 
     @property
@@ -69,6 +70,19 @@ class WorkerProcess:
         except (OSError, ValueError):
             logger.debug("Worker process %s is gone; its reader fails the invocation", self.pid)
         return future
+
+    def time_out(self, invocation_id: str, error: FunctionTimeoutError) -> bool:
+        """Kill the process for an invocation that runs in it; False if none of that id does.
+
+        When the process has ended, that invocation fails with ``error``, the others as those of a lost process.
+        """
+        with self._lock:
+            if invocation_id not in self._pending:
+                return False
+            self._timed_out[invocation_id] = error
+            self._lost = True
+        self._process.kill()
+        return True
 
     def stop(self) -> None:
         """End the process: in order when nothing runs in it, by force when it does not follow."""
@@ -104,7 +118,7 @@ class WorkerProcess:
             self.ready.set_exception(error)
         with self._lock:
             self._lost = True
-            pending = list(self._pending.values())
+            pending = list(self._pending.items())
             self._pending.clear()
-        for future in pending:
-            future.set_exception(error)
+        for invocation_id, future in pending:
+            future.set_exception(self._timed_out.get(invocation_id, error))

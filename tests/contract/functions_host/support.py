@@ -22,12 +22,12 @@ def wait_until(condition: Callable[[], Any], what: str) -> Any:
     raise AssertionError(f"did not happen: {what}")
 
 
-def copy_app(target: Path, service_bus: dict[str, Any]) -> Path:
-    """The sample app with other options of the Service Bus extension."""
+def copy_app(target: Path, service_bus: dict[str, Any], **top_level: Any) -> Path:
+    """The sample app with other options of the Service Bus extension, and other values at the top of host.json."""
     shutil.copytree(SAMPLE_APP, target)
     config = json.loads((SAMPLE_APP / "host.json").read_text())
     config["extensions"]["serviceBus"] = service_bus
-    (target / "host.json").write_text(json.dumps(config))
+    (target / "host.json").write_text(json.dumps(config | top_level))
     return target
 
 

@@ -1,0 +1,95 @@
+"""``functionTimeout``: an invocation past it fails, and its worker process is replaced."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from local.service_bus.process import EmulatorProcess
+from tests.contract.functions_host.conftest import Send
+from tests.contract.functions_host.support import Events, copy_app, wait_until
+from tests.contract.functions_host.test_crashes import workers_of
+from tests.contract.functions_host.test_messages import StartHost, left_in, orders
+
+# Long enough for a neighbour to start before it, on a slow machine too.
+TIMEOUT = "00:00:05"
+
+MakeTimed = Callable[[str], Path]
+
+
+@pytest.fixture
+def make_timed(tmp_path: Path) -> MakeTimed:
+    """Copies the sample app with a functionTimeout."""
+    return lambda timeout: copy_app(tmp_path / "app", {"maxConcurrentCalls": 2}, functionTimeout=timeout)
+
+
+def test_a_request_past_the_timeout_is_500_and_gets_a_new_worker(
+    events: Events, start_host: StartHost, make_timed: MakeTimed, tmp_path: Path
+) -> None:
+    host = start_host(make_timed("00:00:01"))
+    assert httpx.get(f"{host.base_url}/api/gated?gate=never", timeout=60).status_code == 500
+    (start,) = events.starts("gated")
+    log = (tmp_path / "host.log").read_text()
+    assert "Timeout value of 00:00:01 exceeded by function 'gated'" in log
+    assert "Executed 'gated' (Failed, Id=" in log
+    assert int(httpx.get(f"{host.base_url}/api/process", timeout=60).text) != start["pid"]
+
+
+@pytest.mark.parametrize("timeout", ["00:05:00", "-1"])
+def test_an_invocation_within_the_timeout_ends_by_itself(
+    timeout: str, events: Events, start_host: StartHost, make_timed: MakeTimed
+) -> None:
+    host = start_host(make_timed(timeout))
+    with ThreadPoolExecutor() as executor:
+        answer = executor.submit(httpx.get, f"{host.base_url}/api/gated?gate=open", timeout=60)
+        wait_until(lambda: events.starts("gated"), "the request runs")
+        events.open_gate("open")
+        assert answer.result().text == "through"
+
+
+def test_a_message_past_the_timeout_is_abandoned_and_comes_again(
+    emulator: EmulatorProcess, events: Events, send: Send, start_host: StartHost, make_timed: MakeTimed
+) -> None:
+    start_host(make_timed("00:00:01"))
+    send("one", [orders(gate="later")])
+    wait_until(lambda: len(events.starts("one")) == 2, "it came again")
+    events.open_gate("later")
+    wait_until(lambda: left_in(emulator, "one") == 0, "it is completed")
+    tries = events.messages("one")
+    assert [message["delivery_count"] for message in tries] == list(range(1, len(tries) + 1))
+    pids = [start["pid"] for start in events.starts("one")]
+    assert len(set(pids)) == len(pids)
+
+
+def test_the_neighbours_in_the_worker_fail_too_and_their_messages_come_again(
+    emulator: EmulatorProcess, events: Events, send: Send, start_host: StartHost, make_timed: MakeTimed, tmp_path: Path
+) -> None:
+    host = start_host(make_timed(TIMEOUT))
+    with ThreadPoolExecutor() as executor:
+        answer = executor.submit(httpx.get, f"{host.base_url}/api/gated?gate=never", timeout=60)
+        (stuck,) = wait_until(lambda: events.starts("gated"), "the request runs")
+        send("one", [orders(gate="later")])
+        (neighbour,) = wait_until(lambda: events.starts("one"), "a message is next to it")
+        assert neighbour["pid"] == stuck["pid"]
+        assert answer.result().status_code == 500
+    again = wait_until(lambda: events.starts("one")[1:], "the message came again")[0]
+    assert again["messages"][0]["delivery_count"] == 2
+    assert again["pid"] != stuck["pid"]
+    events.open_gate("later")
+    wait_until(lambda: left_in(emulator, "one") == 0, "it is completed")
+    log = (tmp_path / "host.log").read_text()
+    assert log.count(f"Timeout value of {TIMEOUT} exceeded by function 'gated'") == 2  # at the event and in the outcome
+    assert "exceeded by function 'one'" not in log
+    assert f"worker process {stuck['pid']} ended with code -9" in log
+
+
+def test_the_other_workers_are_left_alone(events: Events, start_host: StartHost, make_timed: MakeTimed) -> None:
+    host = start_host(make_timed("00:00:01"), FUNCTIONS_WORKER_PROCESS_COUNT="2")
+    before = {worker.pid for worker in workers_of(host)}
+    assert httpx.get(f"{host.base_url}/api/gated?gate=never", timeout=60).status_code == 500
+    (stuck,) = events.starts("gated")
+    (other,) = before - {stuck["pid"]}
+    now = wait_until(lambda: len(workers_of(host)) == 2 and workers_of(host), "a new worker is there")
+    assert other in {worker.pid for worker in now}
