@@ -1,5 +1,6 @@
 """``functionTimeout``: an invocation past it fails, and its worker process is replaced."""
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -7,11 +8,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from local.functions_host.process import HostProcess
 from local.service_bus.process import EmulatorProcess
 from tests.contract.functions_host.conftest import Send
 from tests.contract.functions_host.support import Events, copy_app, wait_until
 from tests.contract.functions_host.test_crashes import workers_of
 from tests.contract.functions_host.test_messages import StartHost, left_in, orders
+from tests.contract.functions_host.test_starting import write_app
 
 # Long enough for a neighbour to start before it, on a slow machine too.
 TIMEOUT = "00:00:05"
@@ -93,3 +96,16 @@ def test_the_other_workers_are_left_alone(events: Events, start_host: StartHost,
     (other,) = before - {stuck["pid"]}
     now = wait_until(lambda: len(workers_of(host)) == 2 and workers_of(host), "a new worker is there")
     assert other in {worker.pid for worker in now}
+
+
+def test_the_start_of_the_new_worker_does_not_count(tmp_path: Path) -> None:
+    code = (
+        "import threading, time\n"
+        "time.sleep(1.5)\n"
+        "@app.route()\ndef stuck(req: func.HttpRequest) -> str: threading.Event().wait()\n"
+        "@app.route()\ndef quick(req: func.HttpRequest) -> str: return 'ok'\n"
+    )
+    app = write_app(tmp_path / "app", code, json.dumps({"functionTimeout": "00:00:01"}))
+    with HostProcess.start(app) as host:
+        assert httpx.get(f"{host.base_url}/api/stuck", timeout=60).status_code == 500
+        assert httpx.get(f"{host.base_url}/api/quick", timeout=60).text == "ok"
