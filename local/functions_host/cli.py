@@ -33,7 +33,7 @@ def main() -> int:
         with contextlib.ExitStack() as unless_running:
             listening = unless_running.enter_context(bind(options.port))
             port = listening.getsockname()[1]
-            host = Host(app_dir, listening, options.batch_concurrency)
+            host = Host(app_dir, listening, options.batch_concurrency, options.keys)
             unless_running.pop_all()
     except FunctionsHostError as exc:
         print(f"The function app in {app_dir} does not start: {exc}", file=sys.stderr)
@@ -57,6 +57,7 @@ def _parse() -> argparse.Namespace:
         help="concurrent invocations of a batch function; in Azure that is one per instance",
     )
     parser.add_argument("--grace", type=float, default=30.0, help="seconds that running invocations have at a stop")
+    parser.add_argument("--keys", type=Path, help="JSON file of the keys that HTTP functions ask for; open without")
     parser.add_argument("--exit-with-parent", action="store_true", help="stop when standard input ends")
     return parser.parse_args()
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from azure.functions import AuthLevel
+
 from local.functions_host.errors import AppLoadError
 from local.functions_host.protocol import IndexedFunction
 from local.functions_host.routing import Route
@@ -18,6 +20,7 @@ class HttpFunction:
     name: str
     route: Route
     methods: frozenset[str]
+    auth_level: AuthLevel
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,9 @@ def build_table(
 def _http(name: str, trigger: Mapping[str, Any], prefix: str, environment: Mapping[str, str]) -> HttpFunction:
     route = resolve(trigger.get("route") or name, environment).strip("/")
     methods = frozenset(method.upper() for method in trigger.get("methods") or ())
-    return HttpFunction(name, Route(f"{prefix.strip('/')}/{route}".strip("/")), methods)
+    return HttpFunction(
+        name, Route(f"{prefix.strip('/')}/{route}".strip("/")), methods, AuthLevel(trigger["authLevel"].lower())
+    )
 
 
 def _queue(name: str, trigger: Mapping[str, Any], environment: Mapping[str, str]) -> QueueFunction:

@@ -10,6 +10,7 @@ from local.functions_host.functions import FunctionTable, build_table
 from local.functions_host.host_config import load_host_config
 from local.functions_host.http_app import HttpApp
 from local.functions_host.http_server import HttpServer
+from local.functions_host.keys import load_keys
 from local.functions_host.listener import ServiceBusListener
 from local.functions_host.worker_pool import WorkerPool
 
@@ -24,20 +25,24 @@ class Host:
         app_dir: the directory of function_app.py and host.json, an absolute path.
         listening: the bound HTTP socket; the host takes it over once it runs.
         batch_concurrency: how many invocations of a batch function run at a time.
+        keys_file: the keys that HTTP functions ask for; without them every function is open.
 
     Attributes:
         table: the functions of the app.
 
     Raises:
-        AppLoadError: the app cannot be indexed, or a setting is missing or wrong.
+        AppLoadError: the app cannot be indexed, or a setting or the file of keys is missing or wrong.
         WorkerLostError: a worker ended while it started.
     """
 
     table: FunctionTable
 
-    def __init__(self, app_dir: Path, listening: socket.socket, batch_concurrency: int) -> None:
+    def __init__(
+        self, app_dir: Path, listening: socket.socket, batch_concurrency: int, keys_file: Path | None = None
+    ) -> None:
         config = load_host_config(app_dir)
         extensions = config.extensions
+        keys = load_keys(keys_file) if keys_file else None
         self._pool = WorkerPool(app_dir, _worker_count(), config.function_timeout_seconds)
         try:
             self.table = build_table(self._pool.start(), extensions.http.route_prefix)
@@ -47,7 +52,7 @@ class Host:
         except BaseException:
             self._pool.stop()
             raise
-        self._http = HttpServer(HttpApp(self.table.http, self._pool), listening)
+        self._http = HttpServer(HttpApp(self.table.http, self._pool, keys), listening)
         self._listener.start()
 
     def stop(self, grace_seconds: float) -> None:

@@ -9,6 +9,7 @@ from wsgiref.util import is_hop_by_hop
 
 from local.functions_host.functions import HttpFunction
 from local.functions_host.invoker import Invocation
+from local.functions_host.keys import Keys
 from local.functions_host.protocol import HttpRequestData, HttpResponseData
 from local.functions_host.worker_pool import WorkerPool
 
@@ -19,11 +20,15 @@ StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 
 class HttpApp:
-    """Dispatches requests to HTTP functions; literal routes win over parameters, as in Azure."""
+    """Dispatches requests to HTTP functions; literal routes win over parameters, as in Azure.
 
-    def __init__(self, functions: Sequence[HttpFunction], pool: WorkerPool) -> None:
+    Without keys every function is open, as under ``func start``.
+    """
+
+    def __init__(self, functions: Sequence[HttpFunction], pool: WorkerPool, keys: Keys | None) -> None:
         self._functions = sorted(functions, key=lambda function: function.route.precedence)
         self._pool = pool
+        self._keys = keys
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -36,18 +41,15 @@ class HttpApp:
     def _respond(self, environ: Environ) -> HttpResponseData:
         method = environ["REQUEST_METHOD"]
         path = urlsplit(environ["REQUEST_URI"]).path  # still percent-encoded, so that %2F does not end a segment
-        allowed: set[str] = set()
         for function in self._functions:
             params = function.route.match(path)
-            if params is None:
+            if params is None or (function.methods and method not in function.methods):
                 continue
-            if function.methods and method not in function.methods:
-                allowed |= function.methods
-                continue
-            return self._invoke(function, _request(environ, params))
-        if allowed:
-            return HttpResponseData(405, [("Allow", ", ".join(sorted(allowed)))], b"")
-        return HttpResponseData(404, [], b"")
+            request = _request(environ, params)
+            if self._keys and not self._keys.allow(function, request):
+                return HttpResponseData(401, [], b"")
+            return self._invoke(function, request)
+        return HttpResponseData(404, [], b"")  # to a wrong method too: to Azure's router it is a part of the route
 
     def _invoke(self, function: HttpFunction, request: HttpRequestData) -> HttpResponseData:
         completed = Invocation(function.name, self._pool, request).result()
@@ -58,7 +60,8 @@ class HttpApp:
 
 def _request(environ: Environ, route_params: Any) -> HttpRequestData:
     headers = {
-        name.removeprefix("HTTP_").replace("_", "-").lower(): value
+        # WSGI gives bytes as Latin-1 (PEP 3333); Kestrel reads UTF-8.
+        name.removeprefix("HTTP_").replace("_", "-").lower(): value.encode("latin-1").decode(errors="replace")
         for name, value in environ.items()
         if name.startswith("HTTP_") or (name in ("CONTENT_TYPE", "CONTENT_LENGTH") and value)
     }
@@ -67,6 +70,7 @@ def _request(environ: Environ, route_params: Any) -> HttpRequestData:
     query: dict[str, str] = {}
     for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
         query[name] = f"{query[name]},{value}" if name in query else value  # as ASP.NET joins them
+    query = {name: value for name, value in query.items() if value}  # empty ones never reach a worker in Azure
     body = environ["wsgi.input"].read()
     return HttpRequestData(environ["REQUEST_METHOD"], url, headers, query, route_params, body)
 

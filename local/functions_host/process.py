@@ -36,6 +36,7 @@ class HostProcess:
         env: Mapping[str, str] | None = None,
         log_file: Path | None = None,
         batch_concurrency: int = 2,
+        keys_file: Path | None = None,
     ) -> "HostProcess":
         """Start a host and wait until it serves.
 
@@ -45,12 +46,15 @@ class HostProcess:
             env: settings on top of this process's environment.
             log_file: where its log is appended; thrown away without one.
             batch_concurrency: concurrent invocations of a batch function.
+            keys_file: the keys that HTTP functions ask for; without them every function is open.
 
         Raises:
             HostStartError: it did not come up within 60 seconds; the message has what it logged.
         """
         arguments = ["--app-dir", str(app_dir.resolve()), "--port", str(port)]
         arguments += ["--batch-concurrency", str(batch_concurrency)]
+        if keys_file:
+            arguments += ["--keys", str(keys_file.resolve())]
         try:
             return cls(ChildProcess.start("local.functions_host", arguments, _START_SECONDS, log_file, env))
         except ChildStartError as exc:

@@ -3,11 +3,13 @@ import json
 import os
 
 import azure.functions as func
-from queues import queues  # type: ignore[import-not-found]  # on the app's own path
+from guarded import guarded  # type: ignore[import-not-found]  # on the app's own path
+from queues import queues  # type: ignore[import-not-found]  # likewise
 from recording import record, wait_for_gate  # type: ignore[import-not-found]  # likewise
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 app.register_functions(queues)
+app.register_functions(guarded)
 
 
 @app.route(route="items/{item_id}", methods=["GET", "POST"])
@@ -42,6 +44,25 @@ def files(req: func.HttpRequest) -> str:
     return json.dumps(dict(req.route_params))
 
 
+@app.route(route="both", methods=["GET"])
+def both_get(req: func.HttpRequest) -> str:
+    return "get"
+
+
+@app.route(route="both", methods=["POST"])
+def both_post(req: func.HttpRequest) -> str:
+    return "post"
+
+
+@app.route(methods=["POST"])
+def echo(req: func.HttpRequest) -> func.HttpResponse:
+    response = func.HttpResponse(req.get_body(), mimetype="application/octet-stream")
+    response.headers["X-Many"] = req.headers.get("x-many", "")
+    response.headers.add("Set-Cookie", "a=1; Path=/")
+    response.headers.add("Set-Cookie", "b=2")
+    return response
+
+
 @app.route(methods=["GET"])
 def empty(req: func.HttpRequest) -> func.HttpResponse:
     return None  # type: ignore[return-value]
@@ -61,6 +82,20 @@ def wrong_type(req: func.HttpRequest) -> func.HttpResponse:
 async def asynchronous(req: func.HttpRequest) -> func.HttpResponse:
     await asyncio.sleep(0)
     return func.HttpResponse("async")
+
+
+_waiting: list[asyncio.Event] = []
+
+
+@app.route(methods=["GET"])
+async def meeting(req: func.HttpRequest) -> str:
+    """Ends when a second one runs at the same time."""
+    if _waiting:
+        _waiting.pop().set()
+    else:
+        _waiting.append(asyncio.Event())
+        await _waiting[0].wait()
+    return "met"
 
 
 @app.route(methods=["GET"])

@@ -1,0 +1,65 @@
+"""Access keys of HTTP functions, from a file in place of Azure's key store."""
+
+import hmac
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+from azure.functions import AuthLevel
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic.alias_generators import to_camel
+
+from local.functions_host.errors import AppLoadError
+from local.functions_host.functions import HttpFunction
+from local.functions_host.host_config import describe
+from local.functions_host.protocol import HttpRequestData
+
+Key = Annotated[str, StringConstraints(min_length=1)]
+
+
+class Keys(BaseModel):
+    """The keys of an app.
+
+    As JSON::
+
+        {"masterKey": "...", "functionKeys": {"default": "..."}, "functions": {"a_function": {"default": "..."}}}
+
+    The master key opens every function, and it alone those of the level ADMIN; ``functionKeys`` open every function of
+    the level FUNCTION, the keys under ``functions`` one of them each. Names of keys tell them apart, nothing more.
+    """
+
+    model_config = ConfigDict(alias_generator=to_camel, frozen=True, strict=True, extra="forbid")
+
+    master_key: Key
+    function_keys: Mapping[str, Key] = Field(default_factory=dict)
+    functions: Mapping[str, Mapping[str, Key]] = Field(default_factory=dict)
+
+    def allow(self, function: HttpFunction, request: HttpRequestData) -> bool:
+        """Whether a request has a key for a function: in the header x-functions-key, else in the query as code."""
+        if function.auth_level is AuthLevel.ANONYMOUS:
+            return True
+        key = request.headers.get("x-functions-key", request.query.get("code", ""))
+        keys = [self.master_key]
+        if function.auth_level is AuthLevel.FUNCTION:
+            keys += [*self.function_keys.values(), *self.functions.get(function.name, {}).values()]
+        return _is_one_of(key, keys)
+
+
+def _is_one_of(key: str, keys: Iterable[str]) -> bool:
+    """In a time that depends neither on where a key differs nor on which one it is."""
+    equal = [hmac.compare_digest(key.encode(), known.encode()) for known in keys]
+    return any(equal)
+
+
+def load_keys(path: Path) -> Keys:
+    """Read a file of keys.
+
+    Raises:
+        AppLoadError: it cannot be read, or is not what it should be.
+    """
+    try:
+        return Keys.model_validate_json(path.read_bytes())
+    except OSError as exc:
+        raise AppLoadError(f"cannot read the keys in {path}: {exc.strerror}") from exc
+    except ValidationError as exc:
+        raise AppLoadError(f"the keys in {path} are wrong: {describe(exc)}") from exc
