@@ -64,7 +64,7 @@ def _parse() -> argparse.Namespace:
 
 def _set_up_logging() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # The clients log every failed attempt; the host says once that a queue is out of reach.
+    # The clients log every failed attempt; the host says once that an entity is out of reach.
     logging.getLogger("azure").setLevel(logging.CRITICAL)
 
 
@@ -93,7 +93,8 @@ def _list(table: FunctionTable, port: int) -> None:
         methods = f"[{','.join(sorted(function.methods))}] " if function.methods else ""
         lines.append(f"  {function.name}: {methods}http://{HOST}:{port}/{function.route.template}")
     lines += [
-        f"  {queue.name}: serviceBusTrigger {queue.queue}{' (many)' if queue.many else ''}" for queue in table.queues
+        f"  {function.name}: serviceBusTrigger {function.entity}{' (many)' if function.many else ''}"
+        for function in table.service_bus
     ]
     lines += [f"  {timer.name}: timerTrigger {timer.schedule} (not run yet)" for timer in table.timers]
     print("\n".join(lines), file=sys.stderr)

@@ -1,4 +1,4 @@
-"""One consumer of a queue: receives, invokes, settles, in a thread and with a client of its own."""
+"""One consumer of a queue or a subscription: receives, invokes, settles, in a thread and with a client of its own."""
 
 import logging
 import threading
@@ -9,7 +9,7 @@ from azure.servicebus import ServiceBusReceivedMessage, ServiceBusReceiver
 from azure.servicebus.exceptions import ServiceBusError
 
 from local.functions_host.connections import Connection
-from local.functions_host.functions import QueueFunction
+from local.functions_host.functions import ServiceBusFunction
 from local.functions_host.host_config import ServiceBusOptions
 from local.functions_host.invoker import Invocation
 from local.functions_host.message_data import to_message_data
@@ -28,11 +28,11 @@ _MAX_RETRY_SECONDS = 5.0
 
 
 class Consumer:
-    """Consumes a queue until ``stopping`` is set; the running invocation ends and is settled before."""
+    """Consumes an entity until ``stopping`` is set; the running invocation ends and is settled before."""
 
     def __init__(
         self,
-        function: QueueFunction,
+        function: ServiceBusFunction,
         connection: Connection,
         options: ServiceBusOptions,
         pool: WorkerPool,
@@ -58,7 +58,7 @@ class Consumer:
                     self._outage.begin(self, exc)
                 self._pause()
             except Exception:
-                logger.exception("A consumer of %s failed and starts anew", self._function.queue)
+                logger.exception("A consumer of %s failed and starts anew", self._function.entity)
                 self._pause()
 
     def _pause(self) -> None:
@@ -68,8 +68,8 @@ class Consumer:
     def _consume(self) -> None:
         with (
             self._connection.client() as client,
-            client.get_queue_receiver(
-                self._function.queue,
+            self._function.entity.receiver(
+                client,
                 prefetch_count=self._options.prefetch_count,
                 socket_timeout=BATCH_SOCKET_SECONDS if self._function.many else None,
             ) as receiver,
@@ -115,7 +115,7 @@ class Consumer:
             receiver.renew_message_lock(message)
         except BROKER_ERRORS as exc:
             logger.warning(
-                "Cannot renew the lock of message %s of %s: %s", message.message_id, self._function.queue, exc
+                "Cannot renew the lock of message %s of %s: %s", message.message_id, self._function.entity, exc
             )
 
     def _settle(
@@ -134,7 +134,7 @@ class Consumer:
                 "%s of %s messages of %s could not be settled and will come again (Id=%s): %s",
                 lost,
                 len(messages),
-                self._function.queue,
+                self._function.entity,
                 completed.invocation_id,
                 reason,
             )

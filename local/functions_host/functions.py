@@ -7,6 +7,7 @@ from typing import Any
 
 from azure.functions import AuthLevel
 
+from local.functions_host.entities import Entity, Queue, Subscription
 from local.functions_host.errors import AppLoadError
 from local.functions_host.protocol import IndexedFunction
 from local.functions_host.routing import Route
@@ -24,11 +25,11 @@ class HttpFunction:
 
 
 @dataclass(frozen=True, slots=True)
-class QueueFunction:
-    """Takes messages of a queue: one per invocation, or many."""
+class ServiceBusFunction:
+    """Takes messages of a queue or a subscription: one per invocation, or many."""
 
     name: str
-    queue: str
+    entity: Entity
     connection: str
     many: bool
 
@@ -46,7 +47,7 @@ class FunctionTable:
     """All functions of an app."""
 
     http: Sequence[HttpFunction]
-    queues: Sequence[QueueFunction]
+    service_bus: Sequence[ServiceBusFunction]
     timers: Sequence[TimerFunction]
 
 
@@ -59,7 +60,7 @@ def build_table(
         AppLoadError: a setting is missing, or a trigger asks for what this host does not do.
     """
     http: list[HttpFunction] = []
-    queues: list[QueueFunction] = []
+    service_bus: list[ServiceBusFunction] = []
     timers: list[TimerFunction] = []
     for function in functions:
         trigger = next(binding for binding in function.bindings if binding["type"].endswith("Trigger"))
@@ -67,12 +68,12 @@ def build_table(
             if trigger["type"] == "httpTrigger":
                 http.append(_http(function.name, trigger, route_prefix, environment))
             elif trigger["type"] == "serviceBusTrigger":
-                queues.append(_queue(function.name, trigger, environment))
+                service_bus.append(_service_bus(function.name, trigger, environment))
             else:
                 timers.append(TimerFunction(function.name, resolve(trigger["schedule"], environment)))
         except AppLoadError as exc:
             raise AppLoadError(f"function {function.name}: {exc}") from exc
-    return FunctionTable(http, queues, timers)
+    return FunctionTable(http, service_bus, timers)
 
 
 def _http(name: str, trigger: Mapping[str, Any], prefix: str, environment: Mapping[str, str]) -> HttpFunction:
@@ -83,10 +84,13 @@ def _http(name: str, trigger: Mapping[str, Any], prefix: str, environment: Mappi
     )
 
 
-def _queue(name: str, trigger: Mapping[str, Any], environment: Mapping[str, str]) -> QueueFunction:
-    if "queueName" not in trigger:
-        raise AppLoadError("this host triggers on queues, not on topics")
+def _service_bus(name: str, trigger: Mapping[str, Any], environment: Mapping[str, str]) -> ServiceBusFunction:
     if trigger.get("isSessionsEnabled"):
         raise AppLoadError("this host has no sessions")
     many = str(trigger.get("cardinality") or "one").lower() == "many"
-    return QueueFunction(name, resolve(trigger["queueName"], environment), trigger["connection"], many)
+    entity: Entity
+    if "queueName" in trigger:
+        entity = Queue(resolve(trigger["queueName"], environment))
+    else:
+        entity = Subscription(*(resolve(trigger[key], environment) for key in ("topicName", "subscriptionName")))
+    return ServiceBusFunction(name, entity, trigger["connection"], many)

@@ -47,7 +47,7 @@ class Host:
         try:
             self.table = build_table(self._pool.start(), extensions.http.route_prefix)
             self._listener = ServiceBusListener(
-                self.table.queues, extensions.service_bus, self._pool, batch_concurrency
+                self.table.service_bus, extensions.service_bus, self._pool, batch_concurrency
             )
         except BaseException:
             self._pool.stop()

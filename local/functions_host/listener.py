@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from local.functions_host.connections import Connection
 from local.functions_host.consumer import Consumer
-from local.functions_host.functions import QueueFunction
+from local.functions_host.functions import ServiceBusFunction
 from local.functions_host.host_config import ServiceBusOptions
 from local.functions_host.outage import Outage
 from local.functions_host.worker_pool import WorkerPool
 
 
 class ServiceBusListener:
-    """Runs the consumers of all queue functions, each in a thread.
+    """Runs the consumers of all Service Bus functions, each in a thread.
 
     A function of single messages has ``max_concurrent_calls`` of them. A batch function has one invocation at a time
     per host in Azure, which then adds hosts: ``batch_concurrency`` is how many hosts this one stands for.
@@ -21,13 +21,17 @@ class ServiceBusListener:
     """
 
     def __init__(
-        self, functions: Sequence[QueueFunction], options: ServiceBusOptions, pool: WorkerPool, batch_concurrency: int
+        self,
+        functions: Sequence[ServiceBusFunction],
+        options: ServiceBusOptions,
+        pool: WorkerPool,
+        batch_concurrency: int,
     ) -> None:
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         for function in functions:
             connection = Connection(function.connection)
-            outage = Outage(function.queue)
+            outage = Outage(function.entity)
             for number in range(batch_concurrency if function.many else options.max_concurrent_calls):
                 consumer = Consumer(function, connection, options, pool, outage, self._stopping)
                 name = f"{function.name}-{number}"

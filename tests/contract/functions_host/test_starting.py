@@ -40,6 +40,17 @@ def test_the_list_of_functions_goes_to_standard_error_and_one_line_to_standard_o
     assert "every_five_minutes: timerTrigger 0 */5 * * * *" in listed
 
 
+def test_a_topic_trigger_is_listed_with_its_subscription(tmp_path: Path) -> None:
+    code = (
+        "@app.service_bus_topic_trigger(arg_name='m', topic_name='%T%', subscription_name='%S%', connection='C')\n"
+        "def f(m: func.ServiceBusMessage) -> None: ...\n"
+    )
+    log = tmp_path / "host.log"
+    settings = {"C": NO_BROKER, "T": "orders", "S": "billing"}
+    HostProcess.start(write_app(tmp_path / "app", code), env=settings, log_file=log).kill()
+    assert "f: serviceBusTrigger orders/Subscriptions/billing" in log.read_text()
+
+
 def test_a_port_in_use_is_one_clear_line_and_exit_code_1(tmp_path: Path) -> None:
     app = write_app(tmp_path / "app", "")
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -98,6 +109,14 @@ def test_a_binding_this_host_does_not_have_is_refused(tmp_path: Path) -> None:
         "@app.queue_trigger(arg_name='m', queue_name='q', connection='C')\ndef f(m: func.QueueMessage) -> None: ...\n"
     )
     assert "function f: this host has no binding of type queueTrigger" in start_error(write_app(tmp_path / "app", code))
+
+
+def test_a_trigger_with_sessions_is_refused(tmp_path: Path) -> None:
+    code = (
+        "@app.service_bus_queue_trigger(arg_name='m', queue_name='q', connection='C', is_sessions_enabled=True)\n"
+        "def f(m: func.ServiceBusMessage) -> None: ...\n"
+    )
+    assert "function f: this host has no sessions" in start_error(write_app(tmp_path / "app", code), C=NO_BROKER)
 
 
 def test_a_wrong_host_json_is_named(tmp_path: Path) -> None:
