@@ -101,11 +101,9 @@ class Consumer:
     ) -> Completed:
         """Wait for the invocation and keep its lock; in this thread, as no other may touch the client."""
         until = time.monotonic() + self._options.max_auto_lock_renewal_seconds
-        while time.monotonic() < until:
-            locked_until = message.locked_until_utc
-            assert locked_until
+        while time.monotonic() + (half := _half_of_the_lock_seconds(message)) < until:
             try:
-                return invocation.result(max(locked_until.timestamp() - time.time(), 1.0) / 2)
+                return invocation.result(half)
             except TimeoutError:
                 self._renew(receiver, message)
         return invocation.result()
@@ -138,3 +136,9 @@ class Consumer:
                 completed.invocation_id,
                 reason,
             )
+
+
+def _half_of_the_lock_seconds(message: ServiceBusReceivedMessage) -> float:
+    locked_until = message.locked_until_utc
+    assert locked_until
+    return max(locked_until.timestamp() - time.time(), 1.0) / 2

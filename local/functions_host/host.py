@@ -16,6 +16,8 @@ from local.functions_host.worker_pool import WorkerPool
 
 # After the grace the workers are killed; their messages are abandoned, their requests answered, within this.
 _ABANDON_SECONDS = 5.0
+# The most that Azure takes (app settings reference, FUNCTIONS_WORKER_PROCESS_COUNT).
+_MAX_WORKERS = 10
 
 
 class Host:
@@ -69,6 +71,6 @@ class Host:
 
 def _worker_count() -> int:
     text = os.environ.get("FUNCTIONS_WORKER_PROCESS_COUNT", "1")
-    if not text.isdecimal() or int(text) < 1:
-        raise AppLoadError(f"FUNCTIONS_WORKER_PROCESS_COUNT must be a number from 1, not '{text}'")
+    if not text.isdecimal() or not 1 <= int(text) <= _MAX_WORKERS:
+        raise AppLoadError(f"FUNCTIONS_WORKER_PROCESS_COUNT must be a number from 1 to {_MAX_WORKERS}, not '{text}'")
     return int(text)

@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from local.functions_host.errors import AppLoadError
 from local.functions_host.timespan import parse_timespan
+from local.functions_host.validation import describe
 
 # The least that the Functions host takes (ScriptJobHostOptionsSetup.MinFunctionTimeout).
 _MIN_FUNCTION_TIMEOUT_SECONDS = 1.0
@@ -91,10 +92,3 @@ def load_host_config(app_dir: Path) -> HostConfig:
         raise AppLoadError(f"cannot read {path}: {exc.strerror}") from exc
     except ValidationError as exc:
         raise AppLoadError(f"{path} is wrong: {describe(exc)}") from exc
-
-
-def describe(error: ValidationError) -> str:
-    """What is wrong, each with the key it stands at, and without the values, which may be secrets."""
-    problems = error.errors(include_url=False, include_input=False)
-    texts = ((".".join(map(str, problem["loc"])), problem["msg"].removeprefix("Value error, ")) for problem in problems)
-    return "; ".join(f"{place}: {message}" if place else message for place, message in texts)

@@ -11,8 +11,8 @@ from pydantic.alias_generators import to_camel
 
 from local.functions_host.errors import AppLoadError
 from local.functions_host.functions import HttpFunction
-from local.functions_host.host_config import describe
 from local.functions_host.protocol import HttpRequestData
+from local.functions_host.validation import describe
 
 Key = Annotated[str, StringConstraints(min_length=1)]
 

@@ -31,7 +31,7 @@ class ServiceBusListener:
         self._threads: list[threading.Thread] = []
         for function in functions:
             connection = Connection(function.connection)
-            outage = Outage(function.entity)
+            outage = Outage(f"Service Bus entity {function.entity}")
             for number in range(batch_concurrency if function.many else options.max_concurrent_calls):
                 consumer = Consumer(function, connection, options, pool, outage, self._stopping)
                 name = f"{function.name}-{number}"

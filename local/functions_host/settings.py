@@ -1,14 +1,25 @@
 """App settings: environment variables, and local.settings.json where the environment says nothing."""
 
-import json
 import os
 import re
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_pascal
 
 from local.functions_host.errors import AppLoadError
+from local.functions_host.validation import describe
 
 _EXPRESSION = re.compile(r"%([^%]+)%")
+
+
+class _LocalSettings(BaseModel):
+    model_config = ConfigDict(alias_generator=to_pascal, coerce_numbers_to_str=True)
+
+    is_encrypted: Literal[False] = False  # func settings decrypt makes it so
+    values: Mapping[str, str] = Field(default_factory=dict)
 
 
 def load_local_settings(app_dir: Path, environment: MutableMapping[str, str] = os.environ) -> None:
@@ -21,11 +32,11 @@ def load_local_settings(app_dir: Path, environment: MutableMapping[str, str] = o
     if not path.is_file():
         return
     try:
-        values = json.loads(path.read_text("utf-8")).get("Values", {})
-    except (ValueError, AttributeError) as exc:
-        raise AppLoadError(f"{path} is not a JSON object: {exc}") from exc
-    for name, value in values.items():
-        environment.setdefault(name, str(value))
+        settings = _LocalSettings.model_validate_json(path.read_bytes())
+    except ValidationError as exc:
+        raise AppLoadError(f"{path} is wrong: {describe(exc)}") from exc
+    for name, value in settings.values.items():
+        environment.setdefault(name, value)
 
 
 def resolve(text: str, environment: Mapping[str, str] = os.environ) -> str:

@@ -2,17 +2,17 @@
 
 import re
 
-_TIMESPAN = re.compile(r"(?:(\d+)\.)?([01]?\d|2[0-3]):([0-5]?\d)(?::([0-5]?\d(?:\.\d{1,7})?))?")
+_TIMESPAN = re.compile(r"(?:(\d+)\.)?([01]?\d|2[0-3]):([0-5]?\d)(?::([0-5]?\d(?:\.\d{1,7})?))?", re.ASCII)
 
 
 def parse_timespan(text: object) -> float:
     """Seconds of ``[days.]hours:minutes[:seconds[.fraction]]``, or of a lone number, which means days.
 
     Raises:
-        ValueError: it is none, or a part of it is out of range, such as 24 hours.
+        ValueError: it is none, or a part of it is out of range, such as 24 hours, which .NET reads as days.
     """
     if isinstance(text, str):
-        if text.isdecimal():
+        if text.isascii() and text.isdecimal():
             return int(text) * 86400.0
         match = _TIMESPAN.fullmatch(text)
         if match:

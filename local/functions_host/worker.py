@@ -9,6 +9,7 @@ from pathlib import Path
 
 from local.functions_host.context import InvocationContext
 from local.functions_host.converting import to_argument, to_http_response
+from local.functions_host.errors import AppLoadError
 from local.functions_host.indexing import LoadedFunction
 from local.functions_host.protocol import Channel, Completed, Invoke, Stop
 
@@ -16,15 +17,17 @@ logger = logging.getLogger(__name__)
 
 
 class Worker:
-    """Takes invocations from the channel until it says stop."""
+    """Takes invocations from the channel until it says stop.
+
+    Raises:
+        AppLoadError: PYTHON_THREADPOOL_THREAD_COUNT is no number of threads.
+    """
 
     def __init__(self, channel: Channel, functions: dict[str, LoadedFunction], app_dir: Path) -> None:
         self._channel = channel
         self._functions = functions
         self._app_dir = app_dir
-        threads = os.environ.get("PYTHON_THREADPOOL_THREAD_COUNT")
-        # None is the executor's own default, as in Azure.
-        self._executor = ThreadPoolExecutor(int(threads) if threads else None, thread_name_prefix="function")
+        self._executor = ThreadPoolExecutor(_thread_count(), thread_name_prefix="function")
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -81,6 +84,16 @@ class Worker:
         if function.wants_context:
             arguments["context"] = InvocationContext(invoke.invocation_id, invoke.function, str(self._app_dir))
         return arguments
+
+
+def _thread_count() -> int | None:
+    """The threads of synchronous functions; None is the executor's own default, as in Azure."""
+    text = os.environ.get("PYTHON_THREADPOOL_THREAD_COUNT")
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise AppLoadError(f"PYTHON_THREADPOOL_THREAD_COUNT must be a number from 1, not '{text}'")
+    return int(text)
 
 
 def _completed(function: LoadedFunction, invoke: Invoke, result: object) -> Completed:

@@ -41,7 +41,7 @@ def main() -> int:
     except AppLoadError as exc:
         channel.send(LoadFailed(str(exc)))
         return 1
-    except BaseException:  # noqa: BLE001 - whatever the app raises at import, or a wrong setting, is shown as it is
+    except BaseException:  # noqa: BLE001 - whatever the app raises at import is shown as it is
         channel.send(LoadFailed(traceback.format_exc()))
         return 1
     channel.send(Ready(indexed(functions)))

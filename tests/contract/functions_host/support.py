@@ -4,6 +4,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,10 @@ class Events:
 
     def messages(self, function: str) -> list[dict[str, Any]]:
         return [message for event in self.starts(function) for message in event["messages"]]
+
+    def most_at_a_time(self) -> int:
+        """The largest number of invocations that ran together, in the order in which they began and ended."""
+        return max(accumulate(1 if event["event"] == "start" else -1 for event in self.all()))
 
     def open_gate(self, name: str) -> None:
         self.file.with_name(name).touch()

@@ -55,17 +55,6 @@ def test_a_request_whose_worker_is_killed_is_500(events: Events, start_host: Sta
     assert httpx.get(f"{host.base_url}/api/text").is_success
 
 
-def test_several_workers_share_the_work(events: Events, start_host: StartHost) -> None:
-    host = start_host(SAMPLE_APP, FUNCTIONS_WORKER_PROCESS_COUNT="2")
-    assert len(workers_of(host)) == 2
-    with ThreadPoolExecutor() as executor:
-        answers = [executor.submit(httpx.get, f"{host.base_url}/api/gated?gate=open") for _ in range(2)]
-        starts = wait_until(lambda: len(events.starts("gated")) == 2 and events.starts("gated"), "both run")
-        events.open_gate("open")
-        assert [answer.result().text for answer in answers] == ["through", "through"]
-    assert len({start["pid"] for start in starts}) == 2
-
-
 def test_a_killed_host_leaves_no_worker(events: Events, send: Send, start_host: StartHost) -> None:
     host = start_host(SAMPLE_APP, FUNCTIONS_WORKER_PROCESS_COUNT="2")
     send("one", [orders(gate="never")])

@@ -116,12 +116,3 @@ def test_a_dead_letter_queue_is_a_queue_to_trigger_on(
     (seen,) = wait_until(lambda: events.messages("dead"), "the dead letter has come")
     assert seen["message_id"] == "d-1"
     assert seen["application_properties"]["DeadLetterReason"] == "unreadable"
-
-
-def test_without_auto_complete_nothing_is_settled(
-    emulator: EmulatorProcess, events: Events, send: Send, start_host: StartHost, make_app: Callable[..., object]
-) -> None:
-    start_host(make_app(autoCompleteMessages=False, maxConcurrentCalls=1))
-    send("one", [orders()])
-    wait_until(lambda: [m["delivery_count"] for m in events.messages("one")][:2] == [1, 2], "its lock ran out")
-    assert left_in(emulator, "one") == 1

@@ -6,12 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
 import pytest
 
 from local.functions_host.errors import HostStartError
 from local.functions_host.process import HostProcess
-from tests.contract.functions_host.support import SAMPLE_APP, copy_app
+from tests.contract.functions_host.support import SAMPLE_APP
 from tests.contract.functions_host.test_http import NO_BROKER
 
 ROOT = Path(__file__).parents[3]
@@ -123,32 +122,3 @@ def test_a_wrong_host_json_is_named(tmp_path: Path) -> None:
     host_json = json.dumps({"extensions": {"serviceBus": {"maxBatchWaitTime": "soon"}}})
     error = start_error(write_app(tmp_path / "app", "", host_json))
     assert "host.json is wrong: extensions.serviceBus.maxBatchWaitTime: 'soon' is not a time span" in error
-
-
-def test_the_environment_wins_over_local_settings(tmp_path: Path) -> None:
-    app = copy_app(tmp_path / "app", {})
-    values = {"ONE_QUEUE": "of-the-file", "Broker": NO_BROKER, "EVENTS_FILE": str(tmp_path / "events")}
-    (app / "local.settings.json").write_text(json.dumps({"Values": values}))
-    log = tmp_path / "host.log"
-    HostProcess.start(app, log_file=log).stop()
-    assert "serviceBusTrigger of-the-file" in log.read_text()
-    HostProcess.start(app, log_file=log, env={"ONE_QUEUE": "of-the-environment"}).stop()
-    assert "serviceBusTrigger of-the-environment" in log.read_text()
-
-
-def test_a_wrong_number_of_threads_is_an_error_at_the_start(tmp_path: Path) -> None:
-    error = start_error(write_app(tmp_path / "app", ""), PYTHON_THREADPOOL_THREAD_COUNT="all")
-    assert "invalid literal for int() with base 10: 'all'" in error
-
-
-def test_a_wrong_number_of_workers_is_an_error_at_the_start(tmp_path: Path) -> None:
-    error = start_error(write_app(tmp_path / "app", ""), FUNCTIONS_WORKER_PROCESS_COUNT="0")
-    assert "FUNCTIONS_WORKER_PROCESS_COUNT must be a number from 1, not '0'" in error
-
-
-def test_the_route_prefix_of_host_json_is_used(tmp_path: Path) -> None:
-    host_json = json.dumps({"extensions": {"http": {"routePrefix": ""}}})
-    app = write_app(tmp_path / "app", "@app.route()\ndef f(req: func.HttpRequest) -> str: return 'ok'\n", host_json)
-    with HostProcess.start(app) as host:
-        assert httpx.get(f"{host.base_url}/f").text == "ok"
-        assert httpx.get(f"{host.base_url}/api/f").status_code == 404

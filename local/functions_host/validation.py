@@ -1,0 +1,8 @@
+from pydantic import ValidationError
+
+
+def describe(error: ValidationError) -> str:
+    """What is wrong, each with the key it stands at, and without the values, which may be secrets."""
+    problems = error.errors(include_url=False, include_input=False)
+    texts = ((".".join(map(str, problem["loc"])), problem["msg"].removeprefix("Value error, ")) for problem in problems)
+    return "; ".join(f"{place}: {message}" if place else message for place, message in texts)
