@@ -13,6 +13,7 @@ from local.service_bus.process import EmulatorProcess
 from tests.contract.functions_host.support import SAMPLE_APP, Events, copy_app
 
 QUEUES = ("one", "many", "async", "dead")
+SUBSCRIPTIONS = ("one", "many")
 Send = Callable[[str, list[ServiceBusMessage]], None]
 
 
@@ -20,7 +21,9 @@ Send = Callable[[str, list[ServiceBusMessage]], None]
 def emulator_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     properties = {"LockDuration": "PT5S", "MaxDeliveryCount": 3}
     queues = [{"Name": name, "Properties": properties} for name in QUEUES]
-    namespaces = [{"Name": "sbemulatorns", "Queues": queues}]
+    subscriptions = [{"Name": name, "Properties": properties} for name in SUBSCRIPTIONS]
+    topics = [{"Name": "news", "Properties": {}, "Subscriptions": subscriptions}]
+    namespaces = [{"Name": "sbemulatorns", "Queues": queues, "Topics": topics}]
     path = tmp_path_factory.mktemp("emulator") / "Config.json"
     path.write_text(json.dumps({"UserConfig": {"Namespaces": namespaces, "Logging": {"Type": "File"}}}))
     return path

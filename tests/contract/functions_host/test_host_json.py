@@ -25,6 +25,10 @@ def counts(emulator: EmulatorProcess, queue: str) -> QueueCounts:
     return next(counts for counts in emulator.queues() if counts.name == queue)
 
 
+def wait_until_locked(emulator: EmulatorProcess, queue: str, number: int) -> None:
+    wait_until(lambda: counts(emulator, queue).locked == number, f"the host holds {number} messages")
+
+
 def sizes(events: Events) -> list[int]:
     return [len(event["messages"]) for event in events.starts("many")]
 
@@ -77,7 +81,7 @@ def test_min_message_batch_size_is_what_an_invocation_waits_for(
     for n in range(1, minimum + 1):
         assert sizes(events) == []
         send("many", [orders(gate="open", n=n)])
-        wait_until(lambda n=n: counts(emulator, "many").locked == n, "the host has it")  # type: ignore[misc]
+        wait_until_locked(emulator, "many", n)
     wait_until(lambda: sizes(events) == [minimum], "they run")
     events.open_gate("open")
 
@@ -96,7 +100,7 @@ def test_within_max_batch_wait_time_an_incomplete_batch_waits(
 ) -> None:
     start_host(make_app(minMessageBatchSize=4, maxBatchWaitTime="00:10:00"), batch_concurrency=1)
     send("many", [orders(n=0), orders(n=1)])
-    wait_until(lambda: counts(emulator, "many").locked == 2, "the host has both")
+    wait_until_locked(emulator, "many", 2)
     send("many", [orders(n=2), orders(n=3)])
     wait_until(lambda: events.ends("many"), "it has run")
     assert sizes(events) == [4]

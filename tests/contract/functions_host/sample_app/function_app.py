@@ -6,9 +6,11 @@ import azure.functions as func
 from guarded import guarded  # type: ignore[import-not-found]  # on the app's own path
 from queues import queues  # type: ignore[import-not-found]  # likewise
 from recording import record, wait_for_gate  # type: ignore[import-not-found]  # likewise
+from topics import topics  # type: ignore[import-not-found]  # likewise
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 app.register_functions(queues)
+app.register_functions(topics)
 app.register_functions(guarded)
 
 

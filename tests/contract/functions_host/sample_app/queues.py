@@ -9,7 +9,7 @@ from recording import record, wait_for_gate  # type: ignore[import-not-found]  #
 queues = func.Blueprint()
 
 
-def _seen(message: func.ServiceBusMessage) -> dict[str, object]:
+def seen(message: func.ServiceBusMessage) -> dict[str, object]:
     assert message.enqueued_time_utc
     return {
         "body": message.get_body().decode(),
@@ -26,7 +26,7 @@ def _seen(message: func.ServiceBusMessage) -> dict[str, object]:
     }
 
 
-def _obey(message: func.ServiceBusMessage, *, attempt: int) -> None:
+def obey(message: func.ServiceBusMessage, *, attempt: int) -> None:
     """Do what the body says: wait for a gate, fail once or always."""
     orders = json.loads(message.get_body())
     if "gate" in orders:
@@ -37,8 +37,8 @@ def _obey(message: func.ServiceBusMessage, *, attempt: int) -> None:
 
 @queues.service_bus_queue_trigger(arg_name="message", queue_name="%ONE_QUEUE%", connection="Broker")
 def one(message: func.ServiceBusMessage, context: func.Context) -> None:
-    record("start", function="one", invocation=context.invocation_id, messages=[_seen(message)])
-    _obey(message, attempt=message.delivery_count or 0)
+    record("start", function="one", invocation=context.invocation_id, messages=[seen(message)])
+    obey(message, attempt=message.delivery_count or 0)
     record("end", function="one", invocation=context.invocation_id)
 
 
@@ -46,9 +46,9 @@ def one(message: func.ServiceBusMessage, context: func.Context) -> None:
     arg_name="messages", queue_name="many", connection="Broker", cardinality=func.Cardinality.MANY
 )
 def many(messages: List[func.ServiceBusMessage], context: func.Context) -> None:  # noqa: UP006 - as above
-    record("start", function="many", invocation=context.invocation_id, messages=[_seen(each) for each in messages])
+    record("start", function="many", invocation=context.invocation_id, messages=[seen(each) for each in messages])
     for message in messages:
-        _obey(message, attempt=message.delivery_count or 0)
+        obey(message, attempt=message.delivery_count or 0)
     record("end", function="many", invocation=context.invocation_id)
 
 
@@ -56,9 +56,9 @@ def many(messages: List[func.ServiceBusMessage], context: func.Context) -> None:
 async def async_one(message: func.ServiceBusMessage) -> None:
     await asyncio.sleep(0)
     logging.getLogger(__name__).info("An async function runs")
-    record("start", function="async_one", messages=[_seen(message)])
+    record("start", function="async_one", messages=[seen(message)])
 
 
 @queues.service_bus_queue_trigger(arg_name="message", queue_name="dead/$deadletterqueue", connection="Broker")
 def dead(message: func.ServiceBusMessage) -> None:
-    record("start", function="dead", messages=[_seen(message)])
+    record("start", function="dead", messages=[seen(message)])
