@@ -13,8 +13,9 @@ from local.functions_host.worker_pool import WorkerPool
 class ServiceBusListener:
     """Runs the consumers of all Service Bus functions, each in a thread.
 
-    A function of single messages has ``max_concurrent_calls`` of them. A batch function has one invocation at a time
-    per host in Azure, which then adds hosts: ``batch_concurrency`` is how many hosts this one stands for.
+    A function of single messages has ``max_concurrent_calls`` of them, which share its ``prefetch_count``. A batch
+    function has one invocation at a time per host in Azure, which then adds hosts: ``batch_concurrency`` is how many
+    hosts this one stands for.
 
     Raises:
         AppLoadError: a connection has no setting.
@@ -32,8 +33,9 @@ class ServiceBusListener:
         for function in functions:
             connection = Connection(function.connection)
             outage = Outage(f"Service Bus entity {function.entity}")
-            for number in range(batch_concurrency if function.many else options.max_concurrent_calls):
-                consumer = Consumer(function, connection, options, pool, outage, self._stopping)
+            each = [options] * batch_concurrency if function.many else _share_prefetched(options)
+            for number, own in enumerate(each):
+                consumer = Consumer(function, connection, own, pool, outage, self._stopping)
                 name = f"{function.name}-{number}"
                 self._threads.append(threading.Thread(target=consumer.run, name=name, daemon=True))
 
@@ -51,3 +53,10 @@ class ServiceBusListener:
         deadline = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(deadline - time.monotonic(), 0.0))
+
+
+def _share_prefetched(options: ServiceBusOptions) -> list[ServiceBusOptions]:
+    """The options of each concurrent call: in Azure all receive over one link, which prefetches for them together."""
+    calls = options.max_concurrent_calls
+    shares = [len(range(number, options.prefetch_count, calls)) for number in range(calls)]
+    return [options.model_copy(update={"prefetch_count": share}) for share in shares]
