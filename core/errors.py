@@ -144,6 +144,17 @@ class TaskResultError(PermanentTaskError):
     """A handler's result cannot be stored: it is not JSON, or it is over the size limit."""
 
 
+class TaskInterruptedError(PermanentTaskError):
+    """Too many workers died, or lost their lease, while they ran the task."""
+
+    def __init__(self, interruptions: int) -> None:
+        super().__init__(
+            f"{interruptions} runs of this task were interrupted; it seems to end the process that runs it, "
+            "or to outlast its lease"
+        )
+        self.interruptions = interruptions
+
+
 # --- the database -----------------------------------------------------------------------------
 
 

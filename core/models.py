@@ -97,7 +97,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Task:
-    """A row of `tasks`."""
+    """A row of `tasks`; `failures` are the attempts that ended in the handler's own error."""
 
     task_id: str
     parent_job_id: str
@@ -110,6 +110,7 @@ class Task:
     result: Any
     error: Mapping[str, Any] | None
     attempt: int
+    failures: int
     lease_expires_at: datetime | None
     not_before: datetime | None
     created_at: datetime
@@ -119,7 +120,10 @@ class Task:
 
 @dataclass(frozen=True)
 class ClaimedTask:
-    """A task that this worker now holds the lease of; `attempt` counts this run."""
+    """A task that this worker now holds the lease of.
+
+    `attempt` counts this run, `failures` the runs before it that ended in the handler's own error.
+    """
 
     task_id: str
     job_id: str
@@ -129,6 +133,12 @@ class ClaimedTask:
     task_type: str
     parameters: Mapping[str, Any]
     attempt: int
+    failures: int
+
+    @property
+    def interruptions(self) -> int:
+        """The runs before this one that never came to an end: their worker died or lost its lease."""
+        return self.attempt - 1 - self.failures
 
 
 @dataclass(frozen=True)

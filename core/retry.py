@@ -35,7 +35,8 @@ class TaskPolicy:
     """What a task type declares about its runs.
 
     Attributes:
-        max_attempts: how often a task may be started before it fails for good.
+        max_attempts: how often a task's handler may fail before the task fails for good. A run that was interrupted
+            does not count.
         backoff: the waits between attempts.
         lane: how it is consumed; `Lane.LONG` for what may outlast a message lock (60 s).
     """

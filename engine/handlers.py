@@ -8,17 +8,29 @@ from controllers.base import TaskType
 from controllers.context import TaskContext
 from controllers.services import Services
 from core import json_text
-from core.errors import InvalidInputError, PermanentTaskError, TaskResultError, UnknownTaskTypeError
+from core.errors import (
+    InvalidInputError,
+    PermanentTaskError,
+    TaskInterruptedError,
+    TaskResultError,
+    UnknownTaskTypeError,
+)
 from core.models import ClaimedTask, TaskOutcome
 from core.retry import Backoff, TaskPolicy
 from core.statuses import TaskStatus
-from engine.failures import describe
+from engine.failures import describe, describe_plainly
 
 logger = logging.getLogger(__name__)
 
 
 _UNKNOWN = TaskPolicy(max_attempts=8, backoff=Backoff(base_seconds=4, cap_seconds=60))
 """For task types without a handler here: while a deployment goes on, another host may have it."""
+
+
+MAX_INTERRUPTIONS = 5
+"""Runs of one task that may be interrupted before it counts as what ends its workers; fewer than the 10 deliveries
+after which the broker gives its message up. From its second run on such a task runs alone (`engine/worker.py`), so
+what another task in the same process did is held against it once at most."""
 
 
 class HandlerRunner:
@@ -36,7 +48,14 @@ class HandlerRunner:
         self._max_result_bytes = max_result_bytes
 
     def run(self, task: ClaimedTask, is_cancelled: Callable[[], bool]) -> TaskOutcome:
-        """Runs a task once; its own failure is an outcome, never an exception."""
+        """Runs a task once; its own failure is an outcome, never an exception.
+
+        A task during which too many workers have died is not run again: it fails.
+        """
+        if task.interruptions > MAX_INTERRUPTIONS:
+            logger.error("task %s fails: %d runs were interrupted", task.task_id, task.interruptions)
+            error = describe_plainly(TaskInterruptedError(task.interruptions))
+            return TaskOutcome(task.task_id, TaskStatus.FAILED, error=json_text.encode(error))
         declared = self._task_type(task.task_type)
         if declared is None:
             return _failed(task, _UNKNOWN, UnknownTaskTypeError(task.task_type))
@@ -66,9 +85,10 @@ class HandlerRunner:
 
 def _failed(task: ClaimedTask, policy: TaskPolicy, exc: BaseException) -> TaskOutcome:
     error = json_text.encode(describe(exc))
-    if isinstance(exc, PermanentTaskError) or task.attempt >= policy.max_attempts:
+    failures = task.failures + 1
+    if isinstance(exc, PermanentTaskError) or failures >= policy.max_attempts:
         logger.warning("task %s failed in attempt %d: %s", task.task_id, task.attempt, type(exc).__name__)
         return TaskOutcome(task.task_id, TaskStatus.FAILED, error=error)
-    delay = policy.backoff.delay_seconds(task.attempt, random.random())  # noqa: S311 - jitter, not a secret
+    delay = policy.backoff.delay_seconds(failures, random.random())  # noqa: S311 - jitter, not a secret
     logger.info("task %s is tried again in %.1f s: %s", task.task_id, delay, type(exc).__name__)
     return TaskOutcome(task.task_id, TaskStatus.RETRYING, error=error, retry_delay_seconds=delay)

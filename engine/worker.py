@@ -62,14 +62,35 @@ class Worker:
         messages = self._inbox.read(queue_name, received)
         if not messages:
             return
-        lease_id = uuid.uuid4().hex
-        claimed = transact(self._database, lambda work: work.tasks.claim(list(messages), lease_id, self._lease_seconds))
-        if claimed:
-            self._record(queue_name, lease_id, self._run_handlers(claimed, lease_id))
+        claimed = self._run_claimed(queue_name, list(messages))
         # Last, because it may raise: what is claimed has spent an attempt, and shall not have spent it in vain.
-        unclaimed = messages.keys() - {task.task_id for task in claimed}
+        unclaimed = messages.keys() - claimed
         if unclaimed:
             self._unclaimed.handle(queue_name, [messages[task_id] for task_id in sorted(unclaimed)])
+
+    def _run_claimed(self, queue_name: str, task_ids: Sequence[str]) -> set[str]:
+        """Claims and runs tasks: together, but for those that were interrupted before.
+
+        One of these may have ended the process of its worker. Each runs alone and is claimed only then, so that the one
+        that does it again is the only one against which that is held.
+
+        Returns:
+            The tasks that could be claimed.
+        """
+        lease_id = uuid.uuid4().hex
+        claimed = self._claim(task_ids, lease_id)
+        suspects = [task.task_id for task in claimed if task.interruptions]
+        if suspects and len(claimed) > 1:
+            transact(self._database, lambda work: work.tasks.release(suspects, lease_id))
+            claimed = [task for task in claimed if not task.interruptions]
+        else:
+            suspects = []
+        if claimed:
+            self._record(queue_name, lease_id, self._run_handlers(claimed, lease_id))
+        return {task.task_id for task in claimed}.union(*(self._run_claimed(queue_name, [each]) for each in suspects))
+
+    def _claim(self, task_ids: Sequence[str], lease_id: str) -> list[ClaimedTask]:
+        return transact(self._database, lambda work: work.tasks.claim(task_ids, lease_id, self._lease_seconds))
 
     def _run_handlers(self, claimed: Sequence[ClaimedTask], lease_id: str) -> list[TaskOutcome]:
         held = {task.task_id for task in claimed}

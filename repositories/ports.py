@@ -180,6 +180,10 @@ class TaskRepository(Protocol):
         """Writes the outcomes of those tasks whose lease is still this one; returns these."""
         ...
 
+    def release(self, task_ids: Sequence[str], lease_id: str) -> int:
+        """Gives back tasks that are held and were not run: due at once, the attempt not spent; returns how many."""
+        ...
+
     def count_sends(self, task_ids: Sequence[str]) -> dict[str, int]:
         """Counts one more send of each task; returns the new send numbers by task id."""
         ...

@@ -72,6 +72,10 @@ class PostgresTaskRepository:
         rows = self._rows.all(_QUERIES["record"], values)
         return [RecordedTask(**{**row, "status": TaskStatus(row["status"])}) for row in rows]
 
+    def release(self, task_ids: Sequence[str], lease_id: str) -> int:
+        """Gives back tasks that are still held and were not run; returns how many."""
+        return self._rows.execute(_QUERIES["release"], {"task_ids": list(task_ids), "lease_id": lease_id})
+
     def count_sends(self, task_ids: Sequence[str]) -> dict[str, int]:
         """Counts one more send of each task; returns the new send numbers."""
         rows = self._rows.all(_QUERIES["count_sends"], {"task_ids": list(task_ids)})

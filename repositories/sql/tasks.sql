@@ -64,7 +64,7 @@ WHERE task_id = ANY(%(task_ids)s::text[])
         OR (status = 'retrying' AND not_before <= now())
         OR (status = 'processing' AND lease_expires_at <= now())
     )
-RETURNING task_id, parent_job_id AS job_id, stage, task_index, batch_id, task_type, parameters, attempt
+RETURNING task_id, parent_job_id AS job_id, stage, task_index, batch_id, task_type, parameters, attempt, failures
 
 -- name: unclaimed
 -- A waiting task found here became claimable after the claim: it is due at once.
@@ -99,6 +99,7 @@ UPDATE tasks
 SET
     status = outcome.status, result = outcome.result, error = outcome.error, lease_id = NULL,
     lease_expires_at = NULL,
+    failures = tasks.failures + CASE WHEN outcome.status = 'completed' THEN 0 ELSE 1 END,
     sends = tasks.sends + CASE WHEN outcome.status = 'retrying' THEN 1 ELSE 0 END,
     not_before = CASE
         WHEN outcome.status = 'retrying' THEN now() + make_interval(secs => outcome.delay_seconds)
@@ -111,6 +112,19 @@ FROM unnest(
 WHERE tasks.task_id = outcome.task_id AND tasks.status = 'processing' AND tasks.lease_id = %(lease_id)s
 RETURNING tasks.task_id, tasks.batch_id, tasks.status, tasks.sends AS send, tasks.not_before
 
+-- name: release
+-- As if it had never been claimed, but for the time; the messages of these tasks are still there.
+SELECT 1 FROM tasks
+WHERE task_id = ANY(%(task_ids)s::text[]) AND status = 'processing' AND lease_id = %(lease_id)s
+ORDER BY task_id
+FOR NO KEY UPDATE;
+
+UPDATE tasks
+SET
+    status = 'retrying', not_before = now(), lease_id = NULL, lease_expires_at = NULL, attempt = attempt - 1,
+    started_at = CASE WHEN attempt > 1 THEN started_at END
+WHERE task_id = ANY(%(task_ids)s::text[]) AND status = 'processing' AND lease_id = %(lease_id)s
+
 -- name: count_sends
 SELECT 1 FROM tasks WHERE task_id = ANY(%(task_ids)s::text[]) ORDER BY task_id FOR NO KEY UPDATE;
 
@@ -121,7 +135,7 @@ RETURNING task_id, sends
 -- name: get
 SELECT
     task_id, parent_job_id, task_type, stage, task_index, batch_id, status, parameters, result, error, attempt,
-    lease_expires_at, not_before, created_at, started_at, finished_at
+    failures, lease_expires_at, not_before, created_at, started_at, finished_at
 FROM tasks
 WHERE task_id = %(task_id)s
 
@@ -129,7 +143,7 @@ WHERE task_id = %(task_id)s
 -- Task ids begin with the job id and a hyphen, so the primary key serves; '.' is the character after '-'.
 SELECT
     task_id, parent_job_id, task_type, stage, task_index, batch_id, status, parameters, result, error, attempt,
-    lease_expires_at, not_before, created_at, started_at, finished_at
+    failures, lease_expires_at, not_before, created_at, started_at, finished_at
 FROM tasks
 WHERE task_id > greatest(%(after)s, %(job_id)s || '-') COLLATE "C" AND task_id < %(job_id)s || '.' COLLATE "C"
     AND (%(status)s::task_status IS NULL OR status = %(status)s::task_status)

@@ -95,6 +95,7 @@ class TaskRow:
     result: str | None = None
     error: str | None = None
     attempt: int = 0
+    failures: int = 0
     sends: int = 1
     lease_id: str | None = None
     lease_expires_at: datetime | None = None
@@ -156,6 +157,7 @@ TASK_CHECKS: Mapping[str, Callable[[TaskRow], bool]] = {
         (row.status == TaskStatus.PROCESSING) == (row.lease_id is not None)
         and (row.lease_id is None) == (row.lease_expires_at is None)
     ),
+    "tasks_failures_within_attempts": lambda row: 0 <= row.failures <= row.attempt,
     "tasks_started_has_attempt": lambda row: (row.attempt > 0) == (row.started_at is not None),
     "tasks_retrying_has_not_before": lambda row: (row.status == TaskStatus.RETRYING) == (row.not_before is not None),
     "tasks_ended_has_finished_at": lambda row: (row.status in TASK_ENDED) == (row.finished_at is not None),

@@ -91,6 +91,21 @@ class FakeTaskRepository:
         by_id = {outcome.task_id: outcome for outcome in outcomes}
         return [self._record(row, by_id[row.task_id]) for row in self._lock_held(list(by_id), lease_id)]
 
+    def release(self, task_ids: Sequence[str], lease_id: str) -> int:
+        held = self._lock_held(task_ids, lease_id)
+        for row in held:
+            given_back = replace(
+                row,
+                status=TaskStatus.RETRYING,
+                not_before=self._now,
+                lease_id=None,
+                lease_expires_at=None,
+                attempt=row.attempt - 1,
+                started_at=row.started_at if row.attempt > 1 else None,
+            )
+            self._tasks.update(row.task_id, given_back)
+        return len(held)
+
     def count_sends(self, task_ids: Sequence[str]) -> dict[str, int]:
         return self._count_sends(self._lock(task_ids, lambda _: True))
 
@@ -125,6 +140,7 @@ class FakeTaskRepository:
             error=outcome.error,
             lease_id=None,
             lease_expires_at=None,
+            failures=row.failures + (outcome.status != TaskStatus.COMPLETED),
             sends=row.sends + retrying,
             not_before=self._now + timedelta(seconds=outcome.retry_delay_seconds) if retrying else None,
             finished_at=None if retrying else self._now,
@@ -178,6 +194,7 @@ def _claimed(row: TaskRow) -> ClaimedTask:
         task_type=row.task_type,
         parameters=from_json(row.parameters),
         attempt=row.attempt,
+        failures=row.failures,
     )
 
 

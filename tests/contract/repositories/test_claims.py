@@ -25,7 +25,7 @@ def test_a_claim_tells_what_to_run(database: Database) -> None:
         claimed = work.tasks.claim(ids(1), "mine", LEASE_SECONDS)
         task = work.tasks.get(ids(1)[0])
         now = work.now()
-    assert claimed == [ClaimedTask(ids(1)[0], JOB, 1, 1, f"{JOB}-s1-b0", "greet", {"n": 1}, attempt=1)]
+    assert claimed == [ClaimedTask(ids(1)[0], JOB, 1, 1, f"{JOB}-s1-b0", "greet", {"n": 1}, attempt=1, failures=0)]
     assert task is not None
     assert (task.status, task.attempt, task.finished_at) == (TaskStatus.PROCESSING, 1, None)
     assert task.started_at is not None
@@ -147,3 +147,43 @@ def test_sends_are_counted_whatever_the_status(database: Database) -> None:
         assert work.tasks.count_sends(ids(0, 1, 9)) == dict.fromkeys(ids(0, 1), 2)
         assert work.tasks.count_sends(ids(1)) == {ids(1)[0]: 3}
         assert work.tasks.count_sends([]) == {}
+
+
+def test_a_released_task_has_spent_no_attempt_and_is_due_at_once(database: Database) -> None:
+    queue_batch(database)
+    claim(database, ids(0, 1))
+    with database.transaction() as work:
+        assert work.tasks.release(ids(0, 2), "mine") == 1
+        assert work.tasks.release(ids(1), "another's") == 0
+        released = work.tasks.get(ids(0)[0])
+    assert released is not None
+    assert (released.status, released.attempt, released.started_at) == (TaskStatus.RETRYING, 0, None)
+    assert record(database, completed(ids(0)[0])) == []
+    assert claim(database, ids(0), "next") == ids(0)
+
+
+def test_a_task_released_in_a_later_run_keeps_what_it_has_spent(harness: Harness) -> None:
+    database = harness.database
+    queue_batch(database)
+    claim(database, ids(0))
+    record(database, retrying(ids(0)[0], 5.0))
+    harness.pass_time(5.0)
+    claim(database, ids(0), "second")
+    with database.transaction() as work:
+        assert work.tasks.release(ids(0), "second") == 1
+        released = work.tasks.get(ids(0)[0])
+    assert released is not None
+    assert (released.attempt, released.failures) == (1, 1)
+    assert released.started_at is not None
+
+
+def test_failures_are_counted_apart_from_interruptions(harness: Harness) -> None:
+    database = harness.database
+    queue_batch(database)
+    claim(database, ids(0), "dies")
+    harness.pass_time(LEASE_SECONDS)
+    claim(database, ids(0))
+    record(database, retrying(ids(0)[0], 0.0))
+    with database.transaction() as work:
+        [claimed] = work.tasks.claim(ids(0), "third", LEASE_SECONDS)
+    assert (claimed.attempt, claimed.failures, claimed.interruptions) == (3, 1, 1)
