@@ -14,9 +14,11 @@ from controllers.services import Services
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
 from engine.advance import Advancer
 from engine.contexts import Contexts
+from engine.dead_letters import DeadLetters
 from engine.endings import JobEndings
 from engine.handlers import HandlerRunner
 from engine.limits import Limits
+from engine.recording import Recorder
 from engine.stage_dispatch import StageDispatcher
 from engine.stages import StageEngine
 from engine.status import StatusReader
@@ -41,6 +43,7 @@ class App:
     submitter: Submitter
     stages: StageEngine
     worker: Worker
+    dead_letters: DeadLetters
     sweeper: Sweeper
     status: StatusReader
     pending_migrations: Callable[[], list[str]]
@@ -104,6 +107,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
     contexts = Contexts(database, services)
     endings = JobEndings(database)
     dispatcher = StageDispatcher(database, queue, contexts, limits)
+    recorder = Recorder(database, queue)
     advancer = Advancer(database, queue, contexts, endings, limits)
     handlers = HandlerRunner(registry.task_type, services, limits.max_result_bytes)
     return App(
@@ -113,7 +117,8 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         queue=queue,
         submitter=Submitter(database, queue, registry),
         stages=StageEngine(database, queue, registry, dispatcher, advancer, endings),
-        worker=Worker(database, queue, handlers, executor, limits),
+        worker=Worker(database, queue, recorder, handlers, executor, limits),
+        dead_letters=DeadLetters(database, queue, recorder, endings, limits),
         sweeper=Sweeper(database, queue, limits),
         status=StatusReader(database),
         pending_migrations=backends.pending_migrations,

@@ -13,6 +13,7 @@ from core.statuses import TaskStatus
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1_000
 
+_LETTER_ID_DIGITS = 18  # a bigint has at least as many
 _JOB_ID = re.compile("[0-9a-f]{32}", re.ASCII)
 _BATCH_CURSOR = re.compile("([0-9]{1,2})-([0-9]{1,9})", re.ASCII)
 
@@ -88,6 +89,20 @@ def after_task(req: func.HttpRequest) -> str:
         except MessageFormatError as exc:
             raise _field_error("after", str(exc)) from exc
     return text
+
+
+def before_letter(req: func.HttpRequest) -> int | None:
+    """The dead letter id to read on from, or None for the newest.
+
+    Raises:
+        InvalidInputError: it is no such id.
+    """
+    text = req.params.get("before")
+    if not text:
+        return None
+    if text.isascii() and text.isdigit() and len(text) <= _LETTER_ID_DIGITS:
+        return int(text)
+    raise _field_error("before", "must be a number, as `next` of the page before gives it")
 
 
 def after_batch(req: func.HttpRequest) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """Jobs, batches and tasks as the API shows them."""
 
+import base64
 import json
 from collections.abc import Mapping
 from datetime import datetime
@@ -9,6 +10,7 @@ import azure.functions as func
 
 from core.models import Batch, Task
 from engine.status import JobView, StageView
+from repositories.ports import KeptLetter
 
 
 def json_response(
@@ -51,6 +53,25 @@ def batch(row: Batch) -> dict[str, Any]:
 def task(row: Task) -> dict[str, Any]:
     """A task, parameters and result included."""
     return dict(vars(row))
+
+
+def dead_letter(kept: KeptLetter) -> dict[str, Any]:
+    """A dead letter; its body as text, or in base64 where it is none."""
+    letter = kept.letter
+    try:
+        body = {"body": letter.body.decode()}
+    except UnicodeDecodeError:
+        body = {"body_base64": base64.b64encode(letter.body).decode()}
+    return {
+        "dead_letter_id": kept.dead_letter_id,
+        "received_at": kept.received_at,
+        "queue": letter.queue,
+        "reason": letter.reason,
+        "description": letter.description,
+        "message_id": letter.message_id,
+        "delivery_count": letter.delivery_count,
+        **body,
+    }
 
 
 def _stage(view: StageView) -> dict[str, Any]:

@@ -224,6 +224,14 @@ class StageKey:
 
 
 @dataclass(frozen=True)
+class DeadLetterCount:
+    """How often the broker gave up on a message of a task, this time included, and the number of its next send."""
+
+    dead_letters: int
+    send: int
+
+
+@dataclass(frozen=True)
 class LostTask:
     """A task whose message seems to be gone; `send` is the number of its next send."""
 

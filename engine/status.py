@@ -6,7 +6,7 @@ from datetime import datetime
 from core.errors import JobNotFoundError
 from core.models import Batch, Job, Stage, StageCounts, Task
 from core.statuses import JOB_ENDS, STAGE_ENDS, StageStatus, TaskStatus
-from repositories.ports import Database
+from repositories.ports import Database, KeptLetter
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,11 @@ class StatusReader:
             if work.jobs.get(job_id) is None:
                 raise JobNotFoundError(job_id)
             return work.tasks.page(job_id, status, after, limit)
+
+    def dead_letters(self, before_id: int | None, limit: int) -> list[KeptLetter]:
+        """Dead letters with an id below `before_id`, the newest first."""
+        with self._database.transaction() as work:
+            return work.dead_letters.newest(limit, before_id)
 
 
 def _final(stage: Stage) -> StageCounts | None:

@@ -7,22 +7,18 @@ nothing is done twice.
 
 import logging
 import uuid
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future, wait
 from functools import partial
 
-from core.lanes import JOBS_QUEUE
-from core.messages import JobAction, JobMessage, TaskMessage
-from core.models import BatchDelta, ClaimedTask, RecordedTask, StageKey, TaskOutcome
-from core.statuses import TaskStatus
+from core.models import ClaimedTask, TaskOutcome
 from engine.handlers import HandlerRunner
 from engine.inbox import Inbox, ReceivedMessage
 from engine.limits import Limits
-from engine.sending import send
+from engine.recording import Recorder
 from engine.transactions import transact
 from engine.unclaimed import UnclaimedMessages
-from repositories.ports import Database, MessageQueue, UnitOfWork
+from repositories.ports import Database, MessageQueue
 
 logger = logging.getLogger(__name__)
 
@@ -32,17 +28,24 @@ class Worker:
 
     Args:
         database: the rows.
-        queue: where retries and stage messages go.
+        queue: where messages go that shall come back.
+        recorder: writes the outcomes.
         handlers: runs one task.
         executor: the threads that handlers run on.
         limits: the length of a lease.
     """
 
     def __init__(
-        self, database: Database, queue: MessageQueue, handlers: HandlerRunner, executor: Executor, limits: Limits
+        self,
+        database: Database,
+        queue: MessageQueue,
+        recorder: Recorder,
+        handlers: HandlerRunner,
+        executor: Executor,
+        limits: Limits,
     ) -> None:
         self._database = database
-        self._queue = queue
+        self._recorder = recorder
         self._handlers = handlers
         self._executor = executor
         self._lease_seconds = limits.lease_seconds
@@ -86,7 +89,7 @@ class Worker:
         else:
             suspects = []
         if claimed:
-            self._record(queue_name, lease_id, self._run_handlers(claimed, lease_id))
+            self._recorder.record(queue_name, lease_id, self._run_handlers(claimed, lease_id))
         return {task.task_id for task in claimed}.union(*(self._run_claimed(queue_name, [each]) for each in suspects))
 
     def _claim(self, task_ids: Sequence[str], lease_id: str) -> list[ClaimedTask]:
@@ -119,37 +122,6 @@ class Worker:
             logger.warning("the lease of task %s was lost; this run's outcome will not count", task_id)
         return lost
 
-    def _record(self, queue_name: str, lease_id: str, outcomes: Sequence[TaskOutcome]) -> None:
-        recorded, ended_stages = transact(self._database, lambda work: _write(work, lease_id, outcomes))
-        if len(recorded) < len(outcomes):
-            logger.warning("%d outcomes came too late: their leases were lost", len(outcomes) - len(recorded))
-        retries = [
-            TaskMessage(task.task_id, task.batch_id, task.send).outgoing(task.not_before)
-            for task in recorded
-            if task.status == TaskStatus.RETRYING
-        ]
-        send(self._queue, queue_name, retries)
-        advances = [JobMessage(key.job_id, key.stage, JobAction.ADVANCE).outgoing() for key in ended_stages]
-        send(self._queue, JOBS_QUEUE, advances)
-
-
-def _write(
-    work: UnitOfWork, lease_id: str, outcomes: Sequence[TaskOutcome]
-) -> tuple[list[RecordedTask], list[StageKey]]:
-    """Writes outcomes to tasks, then batches, then stages; returns what was written and the stages it ended."""
-    recorded = work.tasks.record(lease_id, outcomes)
-    deltas = _deltas(recorded)
-    finished = work.batches.apply_outcomes(deltas) if deltas else []
-    keys = work.stages.add_finished_batches(finished) if finished else []
-    return recorded, [key for key in keys if work.stages.finish_if_complete(key.job_id, key.stage)]
-
 
 def _is_lost(task_id: str, held: set[str]) -> bool:
     return task_id not in held
-
-
-def _deltas(recorded: Sequence[RecordedTask]) -> list[BatchDelta]:
-    """The ended tasks of each batch, in batch id order: the order in which every invocation locks."""
-    completed = Counter(task.batch_id for task in recorded if task.status == TaskStatus.COMPLETED)
-    failed = Counter(task.batch_id for task in recorded if task.status == TaskStatus.FAILED)
-    return [BatchDelta(batch_id, completed[batch_id], failed[batch_id]) for batch_id in sorted({*completed, *failed})]

@@ -1,8 +1,8 @@
 from dataclasses import asdict
 
 from repositories import queries
-from repositories.ports import DeadLetter
-from repositories.rows import Rows
+from repositories.ports import DeadLetter, KeptLetter
+from repositories.rows import Row, Rows
 
 _QUERIES = queries.load("dead_letters")
 
@@ -19,10 +19,15 @@ class PostgresDeadLetterRepository:
         texts = {name: storable(value) for name, value in columns.items() if isinstance(value, str)}
         self._rows.execute(_QUERIES["add"], {**columns, **texts})
 
-    def newest(self, limit: int) -> list[DeadLetter]:
-        """The newest first."""
-        rows = self._rows.all(_QUERIES["newest"], {"limit": limit})
-        return [DeadLetter(**{**row, "body": bytes(row["body"])}) for row in rows]
+    def newest(self, limit: int, before_id: int | None = None) -> list[KeptLetter]:
+        """Those with an id below `before_id`, the newest first."""
+        return [_kept(row) for row in self._rows.all(_QUERIES["newest"], {"limit": limit, "before_id": before_id})]
+
+
+def _kept(row: Row) -> KeptLetter:
+    columns = {**row, "body": bytes(row["body"])}
+    dead_letter_id, received_at = columns.pop("dead_letter_id"), columns.pop("received_at")
+    return KeptLetter(dead_letter_id, received_at, DeadLetter(**columns))
 
 
 def storable(text: str) -> str:

@@ -19,6 +19,7 @@ from core.models import (
     Batch,
     BatchDelta,
     ClaimedTask,
+    DeadLetterCount,
     Job,
     LostTask,
     RecordedTask,
@@ -184,6 +185,10 @@ class TaskRepository(Protocol):
         """Gives back tasks that are held and were not run: due at once, the attempt not spent; returns how many."""
         ...
 
+    def count_dead_letter(self, task_id: str, most: int) -> DeadLetterCount | None:
+        """Counts one more dead letter and one more send of a task; None when it has had so many, or no row."""
+        ...
+
     def count_sends(self, task_ids: Sequence[str]) -> dict[str, int]:
         """Counts one more send of each task; returns the new send numbers by task id."""
         ...
@@ -213,6 +218,15 @@ class DeadLetter:
     delivery_count: int | None
 
 
+@dataclass(frozen=True)
+class KeptLetter:
+    """A dead letter as it was kept; ids rise with time."""
+
+    dead_letter_id: int
+    received_at: datetime
+    letter: DeadLetter
+
+
 class DeadLetterRepository(Protocol):
     """The table `dead_letters`."""
 
@@ -220,8 +234,8 @@ class DeadLetterRepository(Protocol):
         """Keeps the message."""
         ...
 
-    def newest(self, limit: int) -> list[DeadLetter]:
-        """The newest first."""
+    def newest(self, limit: int, before_id: int | None = None) -> list[KeptLetter]:
+        """Up to `limit` of those with an id below `before_id`, the newest first."""
         ...
 
 

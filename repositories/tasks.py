@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 from core.definitions import AlignedBatch
 from core.ids import MAX_STAGE_TASKS, task_id
-from core.models import ClaimedTask, RecordedTask, Task, TaskOutcome, TaskResult, UnclaimedTask
+from core.models import ClaimedTask, DeadLetterCount, RecordedTask, Task, TaskOutcome, TaskResult, UnclaimedTask
 from core.statuses import BatchStatus, TaskStatus
 from repositories import queries
 from repositories.rows import Row, Rows
@@ -75,6 +75,11 @@ class PostgresTaskRepository:
     def release(self, task_ids: Sequence[str], lease_id: str) -> int:
         """Gives back tasks that are still held and were not run; returns how many."""
         return self._rows.execute(_QUERIES["release"], {"task_ids": list(task_ids), "lease_id": lease_id})
+
+    def count_dead_letter(self, task_id: str, most: int) -> DeadLetterCount | None:
+        """Counts one more dead letter and one more send; None when the task has had so many."""
+        row = self._rows.first(_QUERIES["count_dead_letter"], {"task_id": task_id, "most": most})
+        return None if row is None else DeadLetterCount(**row)
 
     def count_sends(self, task_ids: Sequence[str]) -> dict[str, int]:
         """Counts one more send of each task; returns the new send numbers."""

@@ -99,7 +99,7 @@ class Stand:
 
     def dead_letters(self) -> list[DeadLetter]:
         with self.database.transaction() as work:
-            return work.dead_letters.newest(1_000)
+            return [kept.letter for kept in work.dead_letters.newest(1_000)]
 
 
 _QUEUES = (JOBS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE)

@@ -5,7 +5,8 @@ INSERT INTO dead_letters (queue, reason, description, body, message_id, delivery
 VALUES (%(queue)s, %(reason)s, %(description)s, %(body)s, %(message_id)s, %(delivery_count)s)
 
 -- name: newest
-SELECT queue, reason, description, body, message_id, delivery_count
+SELECT dead_letter_id, received_at, queue, reason, description, body, message_id, delivery_count
 FROM dead_letters
+WHERE %(before_id)s::bigint IS NULL OR dead_letter_id < %(before_id)s
 ORDER BY dead_letter_id DESC
 LIMIT %(limit)s

@@ -125,6 +125,11 @@ SET
     started_at = CASE WHEN attempt > 1 THEN started_at END
 WHERE task_id = ANY(%(task_ids)s::text[]) AND status = 'processing' AND lease_id = %(lease_id)s
 
+-- name: count_dead_letter
+UPDATE tasks SET dead_letters = dead_letters + 1, sends = sends + 1
+WHERE task_id = %(task_id)s AND dead_letters < %(most)s
+RETURNING dead_letters, sends AS send
+
 -- name: count_sends
 SELECT 1 FROM tasks WHERE task_id = ANY(%(task_ids)s::text[]) ORDER BY task_id FOR NO KEY UPDATE;
 

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from repositories.dead_letters import storable
-from repositories.ports import DeadLetter
+from repositories.ports import DeadLetter, KeptLetter
 from tests.fakes.batches import FakeBatchRepository
 from tests.fakes.clock import FakeClock
 from tests.fakes.jobs import FakeJobRepository
@@ -63,7 +63,7 @@ class FakeUnitOfWork:
         self.stages = FakeStageRepository(jobs, stages, batches, tasks, now)
         self.tasks = FakeTaskRepository(stages, batches, tasks, now)
         self.batches = FakeBatchRepository(batches, self.tasks, now)
-        self.dead_letters = FakeDeadLetterRepository(Table(transaction, "dead_letters", {}))
+        self.dead_letters = FakeDeadLetterRepository(Table(transaction, "dead_letters", {}), now)
         self.sweeps = FakeSweepRepository(jobs, stages, batches, tasks, now)
         self.ingest = FakeIngestRepository(Table(transaction, "ingested_rows", {}))
 
@@ -75,19 +75,21 @@ class FakeUnitOfWork:
 class FakeDeadLetterRepository:
     """`DeadLetterRepository` in memory."""
 
-    def __init__(self, letters: Table[int, DeadLetter]) -> None:
+    def __init__(self, letters: Table[int, KeptLetter], now: datetime) -> None:
         self._letters = letters
+        self._now = now
 
     def add(self, letter: DeadLetter) -> None:
         columns = asdict(letter)
         texts = {name: storable(value) for name, value in columns.items() if isinstance(value, str)}
         letter = DeadLetter(**{**columns, **texts})
-        key = len(self._letters.rows())
-        while not self._letters.insert(key, letter):
+        key = len(self._letters.rows()) + 1
+        while not self._letters.insert(key, KeptLetter(key, self._now, letter)):
             key += 1
 
-    def newest(self, limit: int) -> list[DeadLetter]:
-        return self._letters.rows()[::-1][:limit]
+    def newest(self, limit: int, before_id: int | None = None) -> list[KeptLetter]:
+        rows = self._letters.rows()[::-1]
+        return [row for row in rows if before_id is None or row.dead_letter_id < before_id][:limit]
 
 
 class FakeIngestRepository:

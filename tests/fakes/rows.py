@@ -96,6 +96,7 @@ class TaskRow:
     error: str | None = None
     attempt: int = 0
     failures: int = 0
+    dead_letters: int = 0
     sends: int = 1
     lease_id: str | None = None
     lease_expires_at: datetime | None = None

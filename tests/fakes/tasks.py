@@ -3,7 +3,7 @@ from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 
 from core.definitions import AlignedBatch
-from core.models import ClaimedTask, RecordedTask, Task, TaskOutcome, TaskResult, UnclaimedTask
+from core.models import ClaimedTask, DeadLetterCount, RecordedTask, Task, TaskOutcome, TaskResult, UnclaimedTask
 from core.statuses import BatchStatus, TaskStatus
 from tests.fakes.rows import TASK_ENDED, BatchRow, StageRow, TaskRow, from_json
 from tests.fakes.store import Table
@@ -106,6 +106,14 @@ class FakeTaskRepository:
             self._tasks.update(row.task_id, given_back)
         return len(held)
 
+    def count_dead_letter(self, task_id: str, most: int) -> DeadLetterCount | None:
+        row = self._tasks.lock(task_id)
+        if row is None or row.dead_letters >= most:
+            return None
+        counted = replace(row, dead_letters=row.dead_letters + 1, sends=row.sends + 1)
+        self._tasks.update(task_id, counted)
+        return DeadLetterCount(counted.dead_letters, counted.sends)
+
     def count_sends(self, task_ids: Sequence[str]) -> dict[str, int]:
         return self._count_sends(self._lock(task_ids, lambda _: True))
 
@@ -200,6 +208,6 @@ def _claimed(row: TaskRow) -> ClaimedTask:
 
 def _task(row: TaskRow) -> Task:
     columns = asdict(row)
-    del columns["sends"], columns["lease_id"]
+    del columns["sends"], columns["lease_id"], columns["dead_letters"]
     decoded = {name: from_json(columns[name]) for name in ("parameters", "result", "error")}
     return Task(**{**columns, **decoded})

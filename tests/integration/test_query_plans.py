@@ -83,6 +83,7 @@ _VALUES: dict[str, Any] = {
     "lease_id": "lease",
     "lease_seconds": 60.0,
     "age_seconds": 60.0,
+    "most": 5,
     "after": _TASKS[0],
     "before": _TASKS[-1],
 }

@@ -1,6 +1,6 @@
 """The triggers, called as the Functions host calls them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import azure.functions as func
@@ -13,19 +13,30 @@ from core.statuses import JobStatus, TaskStatus
 from engine.inbox import UNREADABLE
 from engine.unclaimed import ORPHAN
 from tests.drive import Stand, stand
-from triggers import jobs, tasks
+from triggers import dead_letters, jobs, sweeper, tasks
 
 # The decorated names are builders of the Functions model; this is what the host calls.
 run_job_message: Callable[[Any], None] = jobs.run_job_message._function.get_user_function()
 run_tasks: Callable[[Any], None] = tasks.run_tasks._function.get_user_function()
 run_long_task: Callable[[Any], None] = tasks.run_long_task._function.get_user_function()
+dead_task: Callable[[Any], None] = dead_letters.dead_task._function.get_user_function()
+dead_long_task: Callable[[Any], None] = dead_letters.dead_long_task._function.get_user_function()
+dead_job_message: Callable[[Any], None] = dead_letters.dead_job_message._function.get_user_function()
+sweep: Callable[[Any], None] = sweeper.sweep._function.get_user_function()
 
 
 class Delivery(func.ServiceBusMessage):
     """A message as the host hands it over."""
 
-    def __init__(self, body: bytes, message_id: str = "m", delivery_count: int | None = 1) -> None:
+    def __init__(
+        self,
+        body: bytes,
+        message_id: str = "m",
+        delivery_count: int | None = 1,
+        application_properties: Mapping[str, str] | None = None,
+    ) -> None:
         self._body = body
+        self._application_properties = dict(application_properties or {})
         self._message_id = message_id
         self._delivery_count = delivery_count
 
@@ -35,6 +46,10 @@ class Delivery(func.ServiceBusMessage):
     @property
     def message_id(self) -> str:
         return self._message_id
+
+    @property
+    def application_properties(self) -> dict[str, str]:
+        return self._application_properties
 
     @property
     def delivery_count(self) -> int | None:
@@ -48,7 +63,7 @@ def deliveries(messages: list[OutgoingMessage]) -> list[Delivery]:
 @pytest.fixture
 def it(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand]:
     with stand(HelloWorld) as it:
-        for module in (jobs, tasks):
+        for module in (jobs, tasks, dead_letters, sweeper):
             monkeypatch.setattr(module, "app", lambda: it.app)
         yield it
 
@@ -95,3 +110,37 @@ def test_a_host_that_gives_no_delivery_count_is_taken_to_deliver_for_the_first_t
     (message,) = it.queue.receive(JOBS_QUEUE)
     run_job_message(Delivery(message.body, delivery_count=None))
     assert it.job(job_id).status == JobStatus.PROCESSING
+
+
+def test_dead_messages_are_handled_with_the_brokers_reason(it: Stand) -> None:
+    why = {"DeadLetterReason": "TTLExpiredException", "DeadLetterErrorDescription": "too late"}
+    job_id = it.submit("hello_world", n=1)
+    (message,) = it.queue.receive(JOBS_QUEUE)
+    for _ in range(6):
+        body = message.body
+        dead_job_message(Delivery(body, application_properties=why))
+        scheduled = it.queue.scheduled(JOBS_QUEUE)
+        it.clock.advance(1_000)
+        it.queue.receive(JOBS_QUEUE)
+        message = scheduled[0] if scheduled else message
+    error = it.job(job_id).error
+    assert error is not None
+    assert "TTLExpiredException: too late" in error["message"]
+
+
+def test_dead_tasks_go_back_to_the_queue_of_their_lane(it: Stand) -> None:
+    it.submit("hello_world", n=1)
+    it.deliver_job_messages()
+    (message,) = deliveries(it.queue.receive(TASKS_QUEUE))
+    dead_task(message)
+    dead_long_task(message)
+    assert (it.queue.size(TASKS_QUEUE), it.queue.size(LONG_TASKS_QUEUE)) == (1, 1)
+
+
+def test_the_timer_sweeps(it: Stand) -> None:
+    job_id = it.submit("hello_world", n=1)
+    it.queue.receive(JOBS_QUEUE)
+    it.clock.advance(1_000)
+    sweep(None)
+    it.pump()
+    assert it.job(job_id).status == JobStatus.COMPLETED

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from api import health, jobs
+from api import dead_letters, health, jobs
 from controllers.hello_world import HelloWorld
 from tests.drive import Stand, stand
 
@@ -12,6 +12,6 @@ from tests.drive import Stand, stand
 def it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Stand]:
     """The application that the routes find, over the fakes."""
     with stand(HelloWorld, max_request_bytes=200, data_dir=tmp_path) as it:
-        for module in (jobs, health):
+        for module in (jobs, health, dead_letters):
             monkeypatch.setattr(module, "app", lambda: it.app)
         yield it

@@ -1,0 +1,46 @@
+"""Service Bus triggers of the dead-letter queues: decode, handle, return."""
+
+import azure.functions as func
+
+from bootstrap import app
+from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
+from engine.dead_letters import DeadMessage
+from triggers.messages import received
+
+blueprint = func.Blueprint()
+
+_DEAD_LETTER_QUEUE = "/$deadletterqueue"
+
+
+@blueprint.function_name("dead_task")
+@blueprint.service_bus_queue_trigger(
+    arg_name="message", queue_name=TASKS_QUEUE + _DEAD_LETTER_QUEUE, connection="ServiceBusConnection"
+)
+def dead_task(message: func.ServiceBusMessage) -> None:
+    """Sends a short task again, or fails it."""
+    app().dead_letters.task(TASKS_QUEUE, _dead(message))
+
+
+@blueprint.function_name("dead_long_task")
+@blueprint.service_bus_queue_trigger(
+    arg_name="message", queue_name=LONG_TASKS_QUEUE + _DEAD_LETTER_QUEUE, connection="ServiceBusConnection"
+)
+def dead_long_task(message: func.ServiceBusMessage) -> None:
+    """Sends a long task again, or fails it."""
+    app().dead_letters.task(LONG_TASKS_QUEUE, _dead(message))
+
+
+@blueprint.function_name("dead_job_message")
+@blueprint.service_bus_queue_trigger(
+    arg_name="message", queue_name=JOBS_QUEUE + _DEAD_LETTER_QUEUE, connection="ServiceBusConnection"
+)
+def dead_job_message(message: func.ServiceBusMessage) -> None:
+    """Sends a stage's message again, or fails the job."""
+    app().dead_letters.job(_dead(message))
+
+
+def _dead(message: func.ServiceBusMessage) -> DeadMessage:
+    # The broker gives the reason as application properties; azure-functions has no field for it that Azure fills.
+    properties = message.application_properties
+    reason = str(properties.get("DeadLetterReason") or "no reason given")
+    return DeadMessage(received(message), reason, str(properties.get("DeadLetterErrorDescription") or ""))
