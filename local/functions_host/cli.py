@@ -96,7 +96,5 @@ def _list(table: FunctionTable, port: int) -> None:
         f"  {function.name}: serviceBusTrigger {function.entity}{' (many)' if function.many else ''}"
         for function in table.service_bus
     ]
-    lines += [f"  {timer.name}: timerTrigger {timer.schedule} (not run yet)" for timer in table.timers]
+    lines += [f"  {timer.name}: timerTrigger {timer.schedule_text}" for timer in table.timers]
     print("\n".join(lines), file=sys.stderr)
-    if table.timers:
-        logger.warning("Timers are listed but not run yet")

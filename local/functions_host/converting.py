@@ -11,14 +11,16 @@ from typing import Any
 
 from azure.functions import meta
 
-from local.functions_host.protocol import HttpRequestData, HttpResponseData, MessageData, TriggerData
+from local.functions_host.protocol import HttpRequestData, HttpResponseData, MessageData, TimerData, TriggerData
 
 
 def to_argument(trigger_type: str, data: TriggerData) -> Any:
-    """The value of the trigger's parameter: HttpRequest, ServiceBusMessage or a list of them."""
+    """The value of the trigger's parameter: HttpRequest, TimerRequest, ServiceBusMessage or a list of them."""
     converter = meta.get_binding_registry().get(trigger_type)
     if isinstance(data, HttpRequestData):
         return converter.decode(_http_datum(data), trigger_metadata={})
+    if isinstance(data, TimerData):
+        return converter.decode(meta.Datum(json.dumps(data.info), "json"), trigger_metadata={})
     if isinstance(data, MessageData):
         metadata = {name: _datum(value) for name, value in data.metadata.items() if value is not None}
         return converter.decode(meta.Datum(data.body, "bytes"), trigger_metadata=metadata)

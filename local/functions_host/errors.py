@@ -20,3 +20,7 @@ class FunctionTimeoutError(FunctionsHostError):
 
 class HostStartError(FunctionsHostError):
     """A host started as a child process did not come up; the message carries what it wrote to standard error."""
+
+
+class TimerStoreError(FunctionsHostError):
+    """The database that keeps the timers is out of reach, or refuses its table."""

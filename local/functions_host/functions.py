@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from azure.functions import AuthLevel
@@ -11,6 +12,7 @@ from local.functions_host.entities import Entity, Queue, Subscription
 from local.functions_host.errors import AppLoadError
 from local.functions_host.protocol import IndexedFunction
 from local.functions_host.routing import Route
+from local.functions_host.schedule import Schedule, is_frequent, parse_schedule
 from local.functions_host.settings import resolve
 
 
@@ -36,10 +38,18 @@ class ServiceBusFunction:
 
 @dataclass(frozen=True, slots=True)
 class TimerFunction:
-    """Runs on a six-field NCRONTAB schedule."""
+    """Runs on a schedule.
+
+    Attributes:
+        schedule_text: the schedule as it was written, settings resolved.
+        monitored: whether an occurrence that was missed while no host was up is made up for.
+    """
 
     name: str
-    schedule: str
+    schedule_text: str
+    schedule: Schedule
+    run_on_startup: bool
+    monitored: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +80,7 @@ def build_table(
             elif trigger["type"] == "serviceBusTrigger":
                 service_bus.append(_service_bus(function.name, trigger, environment))
             else:
-                timers.append(TimerFunction(function.name, resolve(trigger["schedule"], environment)))
+                timers.append(_timer(function.name, trigger, environment))
         except AppLoadError as exc:
             raise AppLoadError(f"function {function.name}: {exc}") from exc
     return FunctionTable(http, service_bus, timers)
@@ -94,3 +104,10 @@ def _service_bus(name: str, trigger: Mapping[str, Any], environment: Mapping[str
     else:
         entity = Subscription(*(resolve(trigger[key], environment) for key in ("topicName", "subscriptionName")))
     return ServiceBusFunction(name, entity, trigger["connection"], many)
+
+
+def _timer(name: str, trigger: Mapping[str, Any], environment: Mapping[str, str]) -> TimerFunction:
+    text = resolve(trigger["schedule"], environment)
+    schedule = parse_schedule(text)
+    monitored = trigger.get("useMonitor") is not False and not is_frequent(schedule, datetime.now(UTC))
+    return TimerFunction(name, text, schedule, bool(trigger.get("runOnStartup")), monitored)

@@ -12,6 +12,7 @@ from local.functions_host.http_app import HttpApp
 from local.functions_host.http_server import HttpServer
 from local.functions_host.keys import load_keys
 from local.functions_host.listener import ServiceBusListener
+from local.functions_host.timer_listener import TimerListener
 from local.functions_host.worker_pool import WorkerPool
 
 # After the grace the workers are killed; their messages are abandoned, their requests answered, within this.
@@ -51,20 +52,25 @@ class Host:
             self._listener = ServiceBusListener(
                 self.table.service_bus, extensions.service_bus, self._pool, batch_concurrency
             )
+            self._timers = TimerListener(self.table.timers, app_dir, self._pool)
         except BaseException:
             self._pool.stop()
             raise
         self._http = HttpServer(HttpApp(self.table.http, self._pool, keys), listening)
         self._listener.start()
+        self._timers.start()
 
     def stop(self, grace_seconds: float) -> None:
         """Take nothing new, let what runs end within the grace, end the workers."""
         deadline = time.monotonic() + grace_seconds
         self._listener.stop_receiving()
+        self._timers.stop_firing()
         self._http.drain(grace_seconds)
         self._listener.join(max(deadline - time.monotonic(), 0.0))
+        self._timers.join(max(deadline - time.monotonic(), 0.0))
         self._pool.stop()
         self._listener.join(_ABANDON_SECONDS)
+        self._timers.join(_ABANDON_SECONDS)
         self._http.drain(_ABANDON_SECONDS)
         self._http.stop()
 

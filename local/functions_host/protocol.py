@@ -61,7 +61,14 @@ class MessageData:
     metadata: Mapping[str, Any]
 
 
-TriggerData = HttpRequestData | MessageData | tuple[MessageData, ...]
+@dataclass(frozen=True, slots=True)
+class TimerData:
+    """An occurrence of a timer, as the JSON object that Azure makes of it."""
+
+    info: Mapping[str, Any]
+
+
+TriggerData = HttpRequestData | MessageData | tuple[MessageData, ...] | TimerData
 
 
 @dataclass(frozen=True, slots=True)
