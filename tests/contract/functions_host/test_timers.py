@@ -173,6 +173,14 @@ def test_of_two_hosts_one_runs_the_timers_and_hands_them_over_at_its_stop(
     assert set(hosts_of(events.starts("every_second")[before:])) == {"second"}
 
 
+def test_apps_that_share_a_database_under_other_host_ids_run_their_own_timers(
+    start_host: StartHost, events: Events
+) -> None:
+    for name in ("first", "second"):
+        start_host(name, AzureFunctionsWebHost__hostid=name)
+    wait_until(lambda: set(hosts_of(events.starts("every_second"))) == {"first", "second"}, "both run it")
+
+
 def test_a_killed_host_is_followed_by_another_which_makes_up_for_the_run_it_broke_off(
     start_host: StartHost, events: Events, url: str, log: Log
 ) -> None:
