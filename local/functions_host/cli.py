@@ -39,6 +39,7 @@ def main() -> int:
         print(f"The function app in {app_dir} does not start: {exc}", file=sys.stderr)
         return 1
     _list(host.table, port)
+    host.start()
     print(json.dumps({"http_port": port}), flush=True)
     stopping.wait()
     logger.info("Stopping: running invocations have %s s to end", options.grace)

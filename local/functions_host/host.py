@@ -22,7 +22,7 @@ _MAX_WORKERS = 10
 
 
 class Host:
-    """Runs a function app from construction to ``stop``.
+    """Answers HTTP requests from construction to ``stop``, and takes messages and runs timers from ``start``.
 
     Args:
         app_dir: the directory of function_app.py and host.json, an absolute path.
@@ -57,6 +57,9 @@ class Host:
             self._pool.stop()
             raise
         self._http = HttpServer(HttpApp(self.table.http, self._pool, keys), listening)
+
+    def start(self) -> None:
+        """Begin to receive messages and to run what is due."""
         self._listener.start()
         self._timers.start()
 

@@ -19,7 +19,7 @@ _EXPECTED = (
     "six fields {second} {minute} {hour} {day} {month} {day of week} such as '0 */5 * * * *', the last five of them, "
     "or a time span such as '00:00:30'"
 )
-# What extension 5 calls a frequent schedule; it keeps no status of one.
+# The timer extension keeps no status of schedules below a minute (TimerSchedule.Create).
 _FREQUENT = timedelta(minutes=1)
 
 

@@ -279,10 +279,14 @@ def test_a_function_that_raises_runs_again_at_its_next_occurrence(
     assert "Executed 'at_startup' (Failed, Id=" in log()
 
 
-def test_the_list_of_functions_has_the_schedules(start_host: StartHost, log: Log) -> None:
+def test_the_list_of_functions_has_the_schedules_and_comes_before_what_the_timers_say(
+    start_host: StartHost, log: Log
+) -> None:
     start_host(INTERVAL="00:00:42")
-    assert "  every_second: timerTrigger * * * * * *\n" in log()
-    assert "  interval: timerTrigger 00:00:42\n" in log()
+    wait_until(lambda: "runs on this host" in log(), "the timers start")
+    listed, _, _ = log().partition("runs on this host")
+    assert "  every_second: timerTrigger * * * * * *\n" in listed
+    assert "  interval: timerTrigger 00:00:42\n" in listed
 
 
 def test_a_wrong_schedule_is_refused_with_the_name_of_its_function(start_host: StartHost) -> None:
