@@ -1,10 +1,11 @@
 """The stack as processes: PostgreSQL, the Service Bus emulator, the Functions host."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from local.postgres import EmbeddedPostgres
 from local.service_bus.process import EmulatorProcess
 from local.stack import ROOT
 
+_WAIT_SECONDS = 280
 LOCK = "PT5S"
 LEASE_SECONDS = "4"
 """Short, so that what a killed host held is free again within seconds, as after a minute in Azure."""
@@ -21,10 +23,12 @@ LEASE_SECONDS = "4"
 
 @dataclass
 class RunningApp:
-    """The app behind a host that a test may kill and start again."""
+    """The app behind a host and a broker that a test may kill and start again."""
 
     environment: dict[str, str]
     log_file: Path
+    config: Path
+    broker: EmulatorProcess
     host: HostProcess
     client: JobsClient
 
@@ -33,9 +37,26 @@ class RunningApp:
         return self.environment["DATABASE_URL"]
 
     @classmethod
-    def start(cls, environment: dict[str, str], log_file: Path) -> "RunningApp":
-        host = HostProcess.start(ROOT, env=environment, log_file=log_file)
-        return cls(environment, log_file, host, JobsClient(host.base_url))
+    def start(cls, database_url: str, config: Path, log_file: Path, **environment: str) -> "RunningApp":
+        broker = EmulatorProcess.start(config)
+        settings = {
+            "DATABASE_URL": database_url,
+            "ServiceBusConnection": broker.connection_string,
+            "LEASE_SECONDS": LEASE_SECONDS,
+            "DATA_DIR": str(ROOT / "samples"),
+            **environment,
+        }
+        try:
+            host = HostProcess.start(ROOT, env=settings, log_file=log_file)
+        except BaseException:
+            broker.stop()
+            raise
+        return cls(settings, log_file, config, broker, host, JobsClient(host.base_url))
+
+    def lose_all_messages(self) -> None:
+        """Kills the broker, and starts an empty one in its place."""
+        self.broker.kill()
+        self.broker = EmulatorProcess.start(self.config, port=self.broker.amqp_port)
 
     def kill_host(self) -> None:
         self.client.close()
@@ -48,6 +69,7 @@ class RunningApp:
     def stop(self) -> None:
         self.client.close()
         self.host.stop()
+        self.broker.stop()
 
 
 @pytest.fixture(scope="session")
@@ -76,17 +98,33 @@ def own_app(database_url: str, e2e_config: Path, tmp_path: Path) -> Iterator[Run
         yield app
 
 
+@pytest.fixture
+def impatient_app(database_url: str, e2e_config: Path, tmp_path: Path) -> Iterator[RunningApp]:
+    """A stack of a test's own that soon takes a message for lost."""
+    log_file = tmp_path / "functions.log"
+    with _running(database_url, e2e_config, log_file, SWEEP_AGE_SECONDS="5", SILENCE_SECONDS="10") as app:
+        yield app
+
+
 @contextmanager
-def _running(database_url: str, config: Path, log_file: Path) -> Iterator[RunningApp]:
-    with EmulatorProcess.start(config) as emulator:
-        environment = {
-            "DATABASE_URL": database_url,
-            "ServiceBusConnection": emulator.connection_string,
-            "LEASE_SECONDS": LEASE_SECONDS,
-            "DATA_DIR": str(ROOT / "samples"),
-        }
-        app = RunningApp.start(environment, log_file)
-        try:
-            yield app
-        finally:
-            app.stop()
+def _running(database_url: str, config: Path, log_file: Path, **environment: str) -> Iterator[RunningApp]:
+    app = RunningApp.start(database_url, config, log_file, **environment)
+    try:
+        yield app
+    finally:
+        app.stop()
+
+
+class _Reached(Exception):  # noqa: N818 - ends the wait, nothing failed
+    pass
+
+
+def wait_for(app: RunningApp, job_id: str, condition: Callable[[dict[str, Any]], bool]) -> None:
+    """Waits until a job with at least one stage fulfils a condition."""
+
+    def check(job: dict[str, Any]) -> None:
+        if job["stages"] and condition(job):
+            raise _Reached
+
+    with pytest.raises(_Reached):
+        app.client.wait(job_id, _WAIT_SECONDS, check)

@@ -1,16 +1,10 @@
-from typing import Any
-
 import pytest
 
 from tests.e2e.checks import assert_all_completed, assert_stage_order
-from tests.e2e.conftest import RunningApp
+from tests.e2e.conftest import RunningApp, wait_for
 
 N = 10_000
 TIMEOUT_SECONDS = 280
-
-
-class _Reached(Exception):  # noqa: N818 - ends the wait, nothing failed
-    pass
 
 
 @pytest.mark.timeout(600)
@@ -19,11 +13,11 @@ def test_a_job_of_10_000_tasks_survives_sigkill_of_the_host_while_it_dispatches_
 ) -> None:
     job_id = own_app.client.submit("hello_world", {"n": N})
 
-    _wait_for(own_app, job_id, lambda job: job["stages"][0]["batches"] >= 20)
+    wait_for(own_app, job_id, lambda job: job["stages"][0]["batches"] >= 20)
     assert own_app.client.job(job_id)["stages"][0]["status"] == "dispatching"
     own_app.kill_host()
     own_app.start_host()
-    _wait_for(own_app, job_id, lambda job: job["stage"] == 2 and job["stages"][1]["tasks"]["completed"] > 2_000)
+    wait_for(own_app, job_id, lambda job: job["stage"] == 2 and job["stages"][1]["tasks"]["completed"] > 2_000)
     own_app.kill_host()
     own_app.start_host()
     job = own_app.client.wait(job_id, TIMEOUT_SECONDS)
@@ -31,12 +25,3 @@ def test_a_job_of_10_000_tasks_survives_sigkill_of_the_host_while_it_dispatches_
     assert job["result"]["greetings"] == job["result"]["replies"] == N
     assert_all_completed(own_app.client, job_id, [N, N])
     assert_stage_order(own_app.database_url, job_id)
-
-
-def _wait_for(app: RunningApp, job_id: str, condition: Any) -> None:
-    def check(job: dict[str, Any]) -> None:
-        if job["stages"] and condition(job):
-            raise _Reached
-
-    with pytest.raises(_Reached):
-        app.client.wait(job_id, TIMEOUT_SECONDS, check)

@@ -1,0 +1,49 @@
+"""Messages that are lost or dead: the app's own timer and functions bring the job to its end."""
+
+import pytest
+from azure.servicebus import ServiceBusClient
+
+from tests.e2e.checks import assert_all_completed
+from tests.e2e.conftest import RunningApp, wait_for
+
+N = 3_000
+TIMEOUT_SECONDS = 280
+
+
+@pytest.mark.timeout(600)
+def test_a_job_survives_a_broker_that_loses_every_message(impatient_app: RunningApp) -> None:
+    job_id = impatient_app.client.submit("hello_world", {"n": N})
+    wait_for(impatient_app, job_id, lambda job: job["stages"][0]["batches"] >= 10)
+    impatient_app.lose_all_messages()
+    impatient_app.client.wait(job_id, TIMEOUT_SECONDS)
+    assert_all_completed(impatient_app.client, job_id, [N, N])
+    assert "sent again what was lost" in impatient_app.log_file.read_text()
+
+
+@pytest.mark.timeout(600)
+def test_tasks_whose_messages_died_run_all_the_same(own_app: RunningApp) -> None:
+    job_id = own_app.client.submit("hello_world", {"n": N})
+    wait_for(own_app, job_id, lambda job: job["stages"][0]["batches"] >= 10)
+    own_app.kill_host()
+    buried = bury(own_app, "sb-tasks", 150)
+    own_app.start_host()
+    own_app.client.wait(job_id, TIMEOUT_SECONDS)
+    assert_all_completed(own_app.client, job_id, [N, N])
+    assert buried == 150
+    assert next(counts for counts in own_app.broker.queues() if counts.name == "sb-tasks").dead_letter == 0
+
+
+def bury(app: RunningApp, queue: str, number: int) -> int:
+    """Moves so many messages to the dead-letter queue; returns how many."""
+    buried = 0
+    with (
+        ServiceBusClient.from_connection_string(app.broker.connection_string) as client,
+        client.get_queue_receiver(queue) as receiver,
+    ):
+        while buried < number:
+            messages = receiver.receive_messages(number - buried, max_wait_time=20)
+            assert messages, f"only {buried} messages were there"
+            for message in messages:
+                receiver.dead_letter_message(message, reason="buried", error_description="by a test")
+            buried += len(messages)
+    return buried
