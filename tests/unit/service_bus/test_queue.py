@@ -9,7 +9,17 @@ from local.service_bus.broker.errors import (
 from local.service_bus.broker.messages import MessageState
 from local.service_bus.broker.queue import Queue, QueueCounts
 from local.service_bus.broker.settings import QueueSettings
-from tests.unit.service_bus.support import LOCK_MS, Clock, Taker, dead_letters, make_queue, name_of, submission, take
+from tests.unit.service_bus.support import (
+    LOCK_MS,
+    Clock,
+    Taker,
+    dead_letters,
+    make_queue,
+    name_of,
+    pass_time,
+    submission,
+    take,
+)
 
 SETTINGS = QueueSettings(lock_duration_ms=LOCK_MS, max_delivery_count=3)
 
@@ -22,11 +32,6 @@ def clock() -> Clock:
 @pytest.fixture
 def queue(clock: Clock) -> Queue:
     return make_queue(clock, SETTINGS)
-
-
-def pass_time(clock: Clock, queue: Queue, milliseconds: int) -> None:
-    clock.now_ms += milliseconds
-    queue.tick()
 
 
 def send(queue: Queue, *names: str) -> list[int]:

@@ -1,116 +1,236 @@
-"""Any sequence of operations leaves every message in exactly one place."""
+"""Any sequence of operations leaves every message where a plain model of a queue has it."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from local.service_bus.broker.errors import LockLostError
+from local.service_bus.broker.errors import LockLostError, MessageNotFoundError, QueueFullError
+from local.service_bus.broker.messages import Message
+from local.service_bus.broker.namespace import Namespace
+from local.service_bus.broker.queue import QueueCounts
 from local.service_bus.broker.settings import QueueSettings
-from tests.unit.service_bus.support import LOCK_MS, Clock, Taker, dead_letters, make_queue, name_of, submission, take
+from tests.unit.service_bus.model import Expected, Place, QueueModel, size_of
+from tests.unit.service_bus.support import (
+    LOCK_MS,
+    Clock,
+    MemoryJournal,
+    dead_letters,
+    name_of,
+    settlements,
+    submission,
+    take,
+)
 
 MAX_DELIVERIES = 3
 TTL_MS = 5_000
+WINDOW_MS = 1_500
+MAX_SIZE_BYTES = 80
+SETTINGS = QueueSettings(
+    LOCK_MS,
+    MAX_DELIVERIES,
+    default_ttl_ms=TTL_MS,
+    dead_letters_expired=True,
+    duplicate_window_ms=WINDOW_MS,
+    max_size_bytes=MAX_SIZE_BYTES,
+)
+
+
+@dataclass(eq=False)
+class CheckedTaker:
+    """A receiver with credit that it spends, and a check of each delivery."""
+
+    deletes: bool
+    check: Callable[["CheckedTaker", Message], None]
+    credit: int = 0
+    waits: bool = False
+
+    def capacity(self) -> int:
+        return self.credit
+
+    def deliver(self, message: Message) -> None:
+        assert self.waits, "a receiver gets nothing unless it waits"
+        assert self.credit > 0, "a receiver never gets more than its credit"
+        self.credit -= 1
+        self.check(self, message)
 
 
 class QueueMachine(RuleBasedStateMachine):
-    tokens = Bundle("tokens")
-
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
-        self.queue = make_queue(
-            self.clock,
-            QueueSettings(LOCK_MS, MAX_DELIVERIES, default_ttl_ms=TTL_MS, dead_letters_expired=True),
-        )
+        self.journal = MemoryJournal()
+        self.queue = Namespace(self.clock, journal=self.journal).create_queue("q", SETTINGS)
+        self.model = QueueModel(self.clock, MAX_DELIVERIES, WINDOW_MS)
+        self.takers = [CheckedTaker(deletes, self.on_delivery) for deletes in (False, False, True)]
+        self.tokens: list[tuple[str, bytes]] = []
         self.sent = 0
-        self.gone: set[str] = set()
-        self.counts: dict[str, int] = {}
-        self.holders: dict[str, tuple[bytes, int]] = {}
 
-    def _names(self) -> list[str]:
-        return [f"m{self.sent + offset}" for offset in range(3)]
-
-    @rule(number=st.integers(1, 3), delay_ms=st.sampled_from([None, 0, 500, 2_000]), ttl=st.sampled_from([None, 700]))
-    def send(self, number: int, delay_ms: int | None, ttl: int | None) -> None:
-        due = None if delay_ms is None else self.clock.now_ms + delay_ms
-        self.queue.enqueue([submission(name, ttl_ms=ttl, scheduled_for_ms=due) for name in self._names()[:number]])
+    @rule(
+        number=st.integers(1, 3),
+        delay_ms=st.sampled_from([None, None, 0, 500, 2_000]),
+        ttl=st.sampled_from([None, 700, 90_000]),
+        message_id=st.sampled_from([None, None, "x", "y"]),
+    )
+    def send(self, number: int, delay_ms: int | None, ttl: int | None, message_id: str | None) -> None:
+        names = [f"m{self.sent + offset}" for offset in range(number)]
+        due_ms = None if delay_ms is None else self.clock.now_ms + delay_ms
+        batch = [submission(name, message_id, ttl, due_ms) for name in names]
+        if self.model.size_bytes() + sum(map(size_of, names)) > MAX_SIZE_BYTES:
+            with pytest.raises(QueueFullError):
+                self.queue.enqueue(batch)
+            return
         self.sent += number
+        numbers = [self.model.send(name, message_id, min(ttl or TTL_MS, TTL_MS), due_ms) for name in names]
+        assert self.queue.enqueue(batch) == numbers
 
-    @rule(target=tokens, credit=st.integers(1, 3))
-    def receive(self, credit: int) -> list[tuple[str, bytes]]:
-        return self._record(take(self.queue, credit))
+    def on_delivery(self, taker: CheckedTaker, message: Message) -> None:
+        expected = self.model.at(Place.RECEIVABLE)[0]
+        assert name_of(message) == expected.name, "messages leave in order, and only those that can be received"
+        self.agrees(message, expected)
+        if taker.deletes:
+            assert message.lock_token is None
+            expected.place = Place.GONE
+        else:
+            self.locked(message, expected)
 
-    def _record(self, taker: Taker) -> list[tuple[str, bytes]]:
-        for message, token in taker.taken:
-            name = name_of(message)
-            assert name not in self.gone, "settled messages do not come back"
-            assert message.delivery_count >= self.counts.get(name, 0), "delivery counts only rise"
-            assert message.delivery_count < MAX_DELIVERIES
-            self.counts[name] = message.delivery_count
-            _, until_ms = self.holders.get(name, (b"", 0))
-            assert until_ms <= self.clock.now_ms, "a lock has one holder"
-            self.holders[name] = (token, self.clock.now_ms + LOCK_MS)
-        return [(name_of(message), token) for message, token in taker.taken]
+    def locked(self, message: Message, expected: Expected) -> None:
+        assert message.lock_token
+        assert message.locked_until_ms == self.clock.now_ms + LOCK_MS
+        self.model.lock(expected, message.lock_token, message.locked_until_ms)
+        self.tokens.append((expected.name, message.lock_token))
 
-    @rule()
-    def receive_and_delete(self) -> None:
-        for message, _ in take(self.queue, deletes=True).taken:
-            assert name_of(message) not in self.gone
-            self.gone.add(name_of(message))
+    @rule(which=st.integers(0, 2), credit=st.integers(1, 3))
+    def give_credit(self, which: int, credit: int) -> None:
+        taker = self.takers[which]
+        taker.credit, taker.waits = taker.credit + credit, True
+        self.queue.wait(taker)
 
-    @rule(held=consumes(tokens), how=st.sampled_from(["complete", "abandon", "release", "dead_letter", "renew"]))
-    def settle(self, held: list[tuple[str, bytes]], how: str) -> None:
-        for name, token in held:
-            current, until_ms = self.holders.get(name, (b"", 0))
-            valid = current == token and until_ms > self.clock.now_ms
-            try:
-                self._settle(name, token, how)
-            except LockLostError:
-                assert not valid, "a lock that has not ended is good"
+    @rule(which=st.integers(0, 2))
+    def forget(self, which: int) -> None:
+        self.takers[which].credit, self.takers[which].waits = 0, False
+        self.queue.forget(self.takers[which])
+        self.takers[which].credit = 5  # must not be used
+
+    @precondition(lambda self: self.tokens)
+    @rule(pick=st.integers(0, 5), how=st.sampled_from(["complete", "abandon", "release", "defer", "dead_letter"]))
+    def settle(self, pick: int, how: str) -> None:
+        name, token = self.tokens[-1 - pick % len(self.tokens)]
+        operation = settlements(self.queue, token)[how]
+        if not self.model.is_valid(name, token):
+            with pytest.raises(LockLostError):
+                operation()
+            return
+        self.model.settle(self.model.messages[name], how)
+        operation()
+        self.queue.tick()
+
+    @precondition(lambda self: self.tokens)
+    @rule(pick=st.integers(0, 5))
+    def renew(self, pick: int) -> None:
+        name, token = self.tokens[-1 - pick % len(self.tokens)]
+        if not self.model.is_valid(name, token):
+            with pytest.raises(LockLostError):
+                self.queue.renew([token])
+            return
+        [until_ms] = self.queue.renew([token])
+        assert until_ms == self.clock.now_ms + LOCK_MS
+        self.model.messages[name].until_ms = until_ms
+
+    @precondition(lambda self: self.model.at(Place.DEFERRED))
+    @rule(number=st.integers(1, 2), deletes=st.booleans(), wrong=st.booleans())
+    def receive_deferred(self, number: int, *, deletes: bool, wrong: bool) -> None:
+        wanted = self.model.at(Place.DEFERRED)[:number]
+        numbers = [message.number for message in wanted]
+        if wrong:
+            others = [m.number for m in self.model.at(Place.RECEIVABLE, Place.LOCKED, Place.SCHEDULED)] or [99]
+            numbers.append(others[0])
+            with pytest.raises(MessageNotFoundError):
+                self.queue.receive_deferred(numbers, deletes=deletes)
+            return
+        for message, expected in zip(self.queue.receive_deferred(numbers, deletes=deletes), wanted, strict=True):
+            self.agrees(message, expected)
+            if deletes:
+                expected.place = Place.GONE
             else:
-                assert valid, "a lock that has ended is not"
+                self.locked(message, expected)
 
-    def _settle(self, name: str, token: bytes, how: str) -> None:
-        match how:
-            case "complete":
-                self.queue.complete(token)
-                self.gone.add(name)
-            case "abandon":
-                self.queue.abandon(token)
-            case "release":
-                self.queue.release(token)
-            case "dead_letter":
-                self.queue.dead_letter(token, "r", "d")
-            case "renew":
-                [until_ms] = self.queue.renew([token])
-                self.holders[name] = (token, until_ms)
-        if how != "renew":
-            del self.holders[name]
+    @rule(number=st.integers(1, 2), wrong=st.booleans())
+    def cancel_scheduled(self, number: int, *, wrong: bool) -> None:
+        wanted = self.model.at(Place.SCHEDULED)[:number]
+        numbers = [message.number for message in wanted]
+        if wrong:
+            others = [m.number for m in self.model.at(Place.RECEIVABLE, Place.LOCKED, Place.DEFERRED)] or [99]
+            with pytest.raises(MessageNotFoundError):
+                self.queue.cancel_scheduled([*numbers, others[0]])
+            return
+        self.queue.cancel_scheduled(numbers)
+        for message in wanted:
+            message.place = Place.GONE
 
     @rule(milliseconds=st.sampled_from([1, 400, 1_000, 6_000]))
     def pass_time(self, milliseconds: int) -> None:
         self.clock.now_ms += milliseconds
+        self.model.apply_due()
         self.queue.tick()
+
+    @rule(start=st.integers(0, 12), count=st.integers(0, 5))
+    def peek(self, start: int, count: int) -> None:
+        found = self.queue.peek(start, count)
+        expected = [message for message in self.model.here() if message.number >= start][:count]
+        assert [name_of(message) for message in found] == [message.name for message in expected]
 
     @rule()
     def empty_the_dead_letters(self) -> None:
-        for message, token in take(dead_letters(self.queue), 100).taken:
+        dead = self.model.at(Place.DEAD)
+        taker = take(dead_letters(self.queue), 100)
+        assert sorted(taker.names) == sorted(message.name for message in dead)
+        for message, token in taker.taken:
+            assert message.delivery_count == self.model.messages[name_of(message)].count
+            assert message.dead_letter
             dead_letters(self.queue).complete(token)
-            self.gone.add(name_of(message))
+        for expected in dead:
+            expected.place = Place.GONE
+
+    def agrees(self, message: Message, expected: Expected) -> None:
+        got = (name_of(message), message.sequence_number, message.delivery_count)
+        assert got == (expected.name, expected.number, expected.count)
 
     @invariant()
-    def every_message_is_in_exactly_one_place(self) -> None:
-        here = [name_of(message) for message in self.queue._storage._messages.values()]
-        there = [name_of(message) for message in dead_letters(self.queue)._storage._messages.values()]
-        assert sorted([*here, *there, *self.gone]) == sorted(f"m{number}" for number in range(self.sent))
+    def the_queue_holds_what_the_model_holds(self) -> None:
+        for message, expected in zip(self.queue.peek(0, 1_000), self.model.here(), strict=True):
+            self.agrees(message, expected)
+            assert (message.lock_token is not None) == (expected.place is Place.LOCKED)
+            assert message.lock_token in (None, expected.token)
 
     @invariant()
-    def the_counts_add_up(self) -> None:
-        counts = self.queue.counts()
-        assert counts.active + counts.locked + counts.scheduled == len(self.queue._storage._messages)
-        assert min(counts.active, counts.locked, counts.scheduled) >= 0
-        locked = [message for message in self.queue._storage._messages.values() if message.lock_token]
-        assert {message.lock_token for message in locked} == set(self.queue._locks._by_token)
+    def the_counts_and_sizes_add_up(self) -> None:
+        def number(place: Place) -> int:
+            return len(self.model.at(place))
+
+        assert self.queue.counts() == QueueCounts(
+            "q",
+            active=number(Place.RECEIVABLE),
+            locked=number(Place.LOCKED),
+            scheduled=number(Place.SCHEDULED),
+            dead_letter=number(Place.DEAD),
+            deferred=number(Place.DEFERRED),
+        )
+        assert self.queue.size_bytes() == self.model.size_bytes()
+
+    @invariant()
+    def nobody_waits_for_a_message_that_is_there(self) -> None:
+        assert not self.model.at(Place.RECEIVABLE) or not any(t.waits and t.credit for t in self.takers)
+
+    @invariant()
+    def the_journal_knows_what_is_there(self) -> None:
+        noted = self.journal.messages["q"]
+        assert sorted(noted) == [message.number for message in self.model.here()]
+        for expected in self.model.here():
+            self.agrees(noted[expected.number], expected)
 
 
 TestQueueMachine = QueueMachine.TestCase
