@@ -30,6 +30,7 @@ class Storage:
         self._scheduled: set[int] = set()
         self._schedule: Agenda[int] = Agenda()
         self._expiries: Agenda[int] = Agenda()
+        self._expired_until_ms = 0
         self.size_bytes = 0
         self.lane = self._new_lane()
         self.sessions = Sessions(self._new_lane, settings.lock_duration_ms) if settings.requires_session else None
@@ -72,6 +73,9 @@ class Storage:
     def put_back(self, message: Message) -> None:
         """Places a message that was locked, or has changed."""
         self._journal.put(self._name, message)
+        if message.expires_at_ms <= self._expired_until_ms:
+            # It was passed over while it was locked. Any other is on the agenda still: once, however often it returns.
+            self._note_expiry(message)
         self._place(message)
 
     def remove(self, message: Message) -> None:
@@ -127,6 +131,7 @@ class Storage:
 
     def expired(self, now_ms: int) -> Iterator[Message]:
         """The messages whose time to live has ended by now, unless they are locked."""
+        self._expired_until_ms = max(self._expired_until_ms, now_ms)
         for number in self._expiries.pop_due(now_ms):
             message = self._messages.get(number)
             if message and message.lock_token is None:
@@ -150,7 +155,13 @@ class Storage:
     def _hold(self, message: Message) -> None:
         self._messages[message.sequence_number] = message
         self.size_bytes += message.content.size_bytes
+        if message.state is not MessageState.SCHEDULED:
+            self._note_expiry(message)
         self._place(message)
+
+    def _note_expiry(self, message: Message) -> None:
+        if message.ttl_ms is not None:
+            self._expiries.add(message.enqueued_at_ms + message.ttl_ms, message.sequence_number)
 
     def _place(self, message: Message) -> None:
         number = message.sequence_number
@@ -158,10 +169,7 @@ class Storage:
             assert message.scheduled_for_ms is not None
             self._scheduled.add(number)
             self._schedule.add(message.scheduled_for_ms, number)
-            return
-        if message.ttl_ms is not None:
-            self._expiries.add(message.enqueued_at_ms + message.ttl_ms, number)
-        if message.state is MessageState.DEFERRED:
+        elif message.state is MessageState.DEFERRED:
             self._deferred.add(number)
         else:
             self.lane_of(message).add(number)

@@ -25,11 +25,6 @@ SETTINGS = QueueSettings(lock_duration_ms=LOCK_MS, max_delivery_count=3)
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def queue(clock: Clock) -> Queue:
     return make_queue(clock, SETTINGS)
 
@@ -275,17 +270,3 @@ def test_peeking_starts_at_a_number_and_ends_at_a_count(queue: Queue) -> None:
     take(queue)
     assert [name_of(message) for message in queue.peek(1, 2)] == ["a", "b"]
     assert [name_of(message) for message in queue.peek(3, 9)] == ["c", "d"]
-
-
-def test_what_a_queue_notes_about_messages_goes_with_them(clock: Clock) -> None:
-    queue = make_queue(clock, QueueSettings(default_ttl_ms=3_600_000))
-    for _ in range(50):
-        queue.enqueue([submission("x", scheduled_for_ms=clock.now_ms + 10), *(submission("x") for _ in range(99))])
-        pass_time(clock, queue, 10)
-        for _, token in take(queue, 100).taken:
-            queue.renew([token])
-            queue.complete(token)
-    queue.tick()
-    assert queue.counts() == QueueCounts("q", 0, 0, 0, 0)
-    storage = queue._storage
-    assert max(len(storage._expiries), len(queue._locks._ends), len(storage.lane._numbers)) <= 1024

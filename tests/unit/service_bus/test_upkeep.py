@@ -1,0 +1,42 @@
+"""Memory follows what a queue holds, however much has passed through it."""
+
+from local.service_bus.broker.agenda import SLACK
+from local.service_bus.broker.queue import QueueCounts
+from local.service_bus.broker.settings import QueueSettings
+from tests.unit.service_bus.support import Clock, make_queue, pass_time, submission, take
+
+HOUR_MS = 3_600_000
+
+
+def test_what_a_queue_notes_about_messages_goes_with_them(clock: Clock) -> None:
+    queue = make_queue(clock, QueueSettings(default_ttl_ms=HOUR_MS))
+    for _ in range(50):
+        queue.enqueue([submission("x", scheduled_for_ms=clock.now_ms + 10), *(submission("x") for _ in range(99))])
+        pass_time(clock, queue, 10)
+        for _, token in take(queue, 100).taken:
+            queue.renew([token])
+            queue.complete(token)
+    queue.tick()
+    assert queue.counts() == QueueCounts("q", 0, 0, 0, 0)
+    storage = queue._storage
+    assert max(len(storage._expiries), len(queue._locks._ends), len(storage.lane._numbers)) <= SLACK
+
+
+def test_a_message_that_comes_back_again_and_again_is_noted_once(clock: Clock) -> None:
+    queue = make_queue(clock, QueueSettings(default_ttl_ms=HOUR_MS))
+    queue.enqueue([submission("x")])
+    for _ in range(2 * SLACK):
+        queue.release(take(queue).token)
+    queue.tick()
+    assert len(queue._storage._expiries) <= SLACK
+
+
+def test_a_message_that_came_back_many_times_still_expires(clock: Clock) -> None:
+    queue = make_queue(clock, QueueSettings(lock_duration_ms=HOUR_MS, default_ttl_ms=100))
+    queue.enqueue([submission("in time"), submission("too late")])
+    taker = take(queue, 2)
+    queue.release(taker.taken[0][1])
+    pass_time(clock, queue, 100)
+    assert queue.counts() == QueueCounts("q", active=0, locked=1, scheduled=0, dead_letter=0)
+    queue.release(taker.token)
+    assert queue.counts() == QueueCounts("q", 0, 0, 0, 0)
