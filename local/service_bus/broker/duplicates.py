@@ -19,3 +19,8 @@ class DuplicateWindow:
         self._seen.add(message_id)
         self._by_age.append((now_ms + self._window_ms, message_id))
         return True
+
+    def clear(self) -> None:
+        """Forgets all of them."""
+        self._seen.clear()
+        self._by_age.clear()

@@ -34,6 +34,7 @@ class Namespace:
         self._surroundings = Surroundings(clock, Throttle(credits_per_second, clock), journal or NoJournal())
         self._by_path: dict[str, Queue] = {}
         self._entities: dict[str, Entity] = {}
+        self._ticks = 0
 
     def create_queue(self, name: str, settings: QueueSettings) -> Queue:
         """Adds a queue with its dead-letter queue.
@@ -153,7 +154,11 @@ class Namespace:
 
     def tick(self) -> None:
         """Applies what has become due, in all queues."""
-        for queue in list(self._by_path.values()):
+        queues = list(self._by_path.values())
+        self._ticks += 1
+        first = self._ticks % len(queues) if queues else 0
+        # Each begins in its turn: when credits are short, the first takes them all.
+        for queue in [*queues[first:], *queues[:first]]:
             queue.tick()
 
     def _dead_letters(self, path: str, settings: QueueSettings) -> Queue:

@@ -195,8 +195,11 @@ class Queue:
             MessageNotFoundError: a number is not that of a deferred message, or somebody has locked it.
             SessionLockLostError: nobody holds the session that one of them belongs to.
         """
+        now_ms = self._clock()
+        self._apply_due(now_ms)
         messages = self._storage.find_deferred(sequence_numbers)
-        ends_ms = [self._lock_end(message, self._clock()) for message in messages]
+        ends_ms = [self._lock_end(message, now_ms) for message in messages]
+        self._throttle.spend(len(messages))
         for message, end_ms in zip(messages, ends_ms, strict=True):
             self._storage.take_deferred(message)
             if deletes:
@@ -216,8 +219,10 @@ class Queue:
         return list(islice(found, count))
 
     def clear(self) -> None:
-        """Forgets all messages; locks are lost."""
+        """Forgets all messages, those of duplicate detection too; locks are lost."""
         self._locks = Locks()
+        if self._duplicates:
+            self._duplicates.clear()
         self._storage.clear()
 
     def tick(self) -> None:

@@ -1,0 +1,64 @@
+"""What a queue keeps aside, how much, and how it lets go of it."""
+
+import pytest
+
+from local.service_bus.broker.errors import LockLostError, MessageNotFoundError, QueueFullError
+from local.service_bus.broker.messages import MessageState
+from local.service_bus.broker.queue import Queue, QueueCounts
+from local.service_bus.broker.settings import QueueSettings
+from tests.unit.service_bus.support import Clock, dead_letters, make_queue, pass_time, submission, take
+
+
+@pytest.fixture
+def queue(clock: Clock) -> Queue:
+    return make_queue(clock, QueueSettings())
+
+
+def send(queue: Queue, *names: str) -> list[int]:
+    return queue.enqueue([submission(name) for name in names])
+
+
+def test_clearing_forgets_everything_and_locks_are_lost(clock: Clock) -> None:
+    queue = make_queue(clock, QueueSettings(duplicate_window_ms=1_000))
+    queue.enqueue([submission("locked", message_id="1"), submission("deferred"), submission("there")])
+    queue.enqueue([submission("scheduled", scheduled_for_ms=clock.now_ms + 100)])
+    taker = take(queue, 2)
+    queue.defer(taker.token)
+    queue.clear()
+    pass_time(clock, queue, 100)
+    assert queue.counts() == QueueCounts("q", 0, 0, 0, 0)
+    assert queue.size_bytes() == 0
+    assert queue.peek(0, 10) == []
+    with pytest.raises(LockLostError):
+        queue.complete(taker.taken[0][1])
+    assert queue.enqueue([submission("locked", message_id="1")]) == [5]
+    assert take(queue, 2).names == ["locked"]
+
+
+def test_a_queue_takes_no_more_than_its_size_dead_letters_included(clock: Clock) -> None:
+    queue = make_queue(clock, QueueSettings(max_size_bytes=submission("a").content.size_bytes * 2))
+    send(queue, "a")
+    with pytest.raises(QueueFullError):
+        send(queue, "b", "c")
+    send(queue, "b")
+    queue.dead_letter(take(queue).token, None, None)
+    with pytest.raises(QueueFullError):
+        send(queue, "c")
+    dead_letters(queue).complete(take(dead_letters(queue)).token)
+    send(queue, "c")
+
+
+def test_a_deferred_message_is_found_by_its_number_alone(queue: Queue) -> None:
+    [number] = send(queue, "a")
+    queue.defer(take(queue).token)
+    assert take(queue).names == []
+    assert queue.counts() == QueueCounts("q", 0, 0, 0, 0, deferred=1)
+    [message] = queue.receive_deferred([number], deletes=False)
+    assert (message.state, message.delivery_count) == (MessageState.DEFERRED, 0)
+    with pytest.raises(MessageNotFoundError):
+        queue.receive_deferred([number], deletes=False)
+    assert message.lock_token
+    queue.abandon(message.lock_token)
+    [message] = queue.receive_deferred([number], deletes=True)
+    assert message.delivery_count == 1
+    assert queue.counts() == QueueCounts("q", 0, 0, 0, 0)
