@@ -90,7 +90,8 @@ class SessionQueue(Queue):
         Raises:
             SessionLockLostError: nobody holds the session.
         """
-        return self._locked(session_id).state
+        self._locked(session_id)
+        return self._sessions.states.get(session_id)
 
     def set_session_state(self, session_id: str, state: bytes | None) -> None:
         """Keeps `state` with a session, None for nothing.
@@ -98,7 +99,11 @@ class SessionQueue(Queue):
         Raises:
             SessionLockLostError: nobody holds the session.
         """
-        self._locked(session_id).state = state
+        self._locked(session_id)
+        if state is None:
+            self._sessions.states.pop(session_id, None)
+        else:
+            self._sessions.states[session_id] = state
         self._journal.put_session_state(self.name, session_id, state)
 
     def restore(self, message: Message) -> None:
@@ -111,11 +116,18 @@ class SessionQueue(Queue):
 
     def restore_session(self, session_id: str, state: bytes) -> None:
         """Puts back the state that an earlier process noted in its journal."""
-        self._sessions.get(session_id).state = state
+        self._sessions.states[session_id] = state
 
     def session_ids(self) -> list[str]:
         """The sessions that have messages or state."""
-        return list(self._sessions.ids())
+        return self._sessions.ids()
+
+    def clear(self) -> None:
+        """Forgets all messages and states; the locks of messages are lost, those of sessions are not."""
+        super().clear()
+        for session_id in self._sessions.states:
+            self._journal.put_session_state(self.name, session_id, None)
+        self._sessions.states.clear()
 
     def _locked(self, session_id: str) -> Session:
         self._apply_due(self._clock())
@@ -133,7 +145,10 @@ class SessionQueue(Queue):
         self._sessions.grant_waiting(self._clock())
         delivered = 0
         for session in self._sessions.held():
-            delivered += session.lane.serve(self._deliver, budget - delivered)
+            if number := session.lane.serve(self._deliver, budget - delivered):
+                # Short of credits, the next time is another session's.
+                self._sessions.step_back(session)
+                delivered += number
         return delivered
 
     def _lock_end(self, message: Message, _now_ms: int) -> int:

@@ -1,7 +1,9 @@
-from collections.abc import Callable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from local.service_bus.broker.agenda import SLACK
 from local.service_bus.broker.errors import SessionLockedError, SessionLockLostError
 from local.service_bus.broker.lane import Lane
 from local.service_bus.broker.receivers import Receiver
@@ -23,13 +25,16 @@ class Session:
 
     session_id: str
     lane: Lane
-    state: bytes | None = None
     holder: SessionReceiver | None = None
     locked_until_ms: int = 0
 
 
 class Sessions:
-    """The sessions of one queue: who holds which, who waits for any, and their state."""
+    """The sessions of one queue: who holds which, who waits for any, and their state.
+
+    Attributes:
+        states: what is kept with sessions, by their id.
+    """
 
     def __init__(self, new_lane: Callable[[], Lane], lock_duration_ms: int) -> None:
         self._new_lane = new_lane
@@ -37,9 +42,18 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
         self._held: dict[Receiver, Session] = {}
         self._waiting: dict[SessionReceiver, None] = {}
+        # Those without a holder that may have messages, in the order in which they will be given away.
+        self._free: OrderedDict[str, Session] = OrderedDict()
+        self.states: dict[str, bytes] = {}
 
-    def get(self, session_id: str) -> Session:
-        """The session of this id, which comes into being with the first thing asked of it."""
+    def add(self, session_id: str, sequence_number: int) -> None:
+        """Puts a message in its place in its session."""
+        session = self._get(session_id)
+        session.lane.add(sequence_number)
+        if session.holder is None:
+            self._free.setdefault(session_id, session)
+
+    def _get(self, session_id: str) -> Session:
         session = self._sessions.get(session_id)
         if session is None:
             session = self._sessions[session_id] = Session(session_id, self._new_lane())
@@ -66,7 +80,7 @@ class Sessions:
         Raises:
             SessionLockedError: another receiver holds it.
         """
-        session = self.get(session_id)
+        session = self._get(session_id)
         if session.holder is not None:
             raise SessionLockedError(f"The session '{session_id}' is locked by another receiver.")
         self._grant(session, receiver, now_ms)
@@ -76,17 +90,15 @@ class Sessions:
         self._waiting[receiver] = None
 
     def grant_waiting(self, now_ms: int) -> None:
-        """Gives free sessions with messages to those who wait for any, in the order of their waiting."""
-        if not self._waiting:
-            return
-        free = [session for session in self._sessions.values() if session.holder is None]
-        for session in free:
-            if not self._waiting:
-                return
+        """Gives free sessions with messages to those who wait for any: longest free to longest waiting."""
+        while self._waiting and self._free:
+            session = next(iter(self._free.values()))
             if session.lane.has_messages():
                 receiver = next(iter(self._waiting))
                 del self._waiting[receiver]
                 self._grant(session, receiver, now_ms)
+            else:
+                del self._free[session.session_id]
 
     def leave(self, receiver: SessionReceiver) -> Session | None:
         """Ends the waiting, or the lock, of `receiver`; returns the session that it held."""
@@ -95,6 +107,7 @@ class Sessions:
         if session is not None:
             session.holder = None
             session.lane.waiting.leave(receiver)
+            self._free[session.session_id] = session
         return session
 
     def renew(self, session: Session, now_ms: int) -> None:
@@ -110,23 +123,27 @@ class Sessions:
         """The sessions that somebody holds."""
         return list(self._held.values())
 
-    def ids(self) -> Iterator[str]:
-        """The ids of the sessions that have receivable messages, or state."""
-        return (s.session_id for s in self._sessions.values() if s.state is not None or s.lane.has_messages())
+    def step_back(self, session: Session) -> None:
+        """Moves a session that is held, and was just served, to the end of `held`."""
+        assert session.holder is not None
+        self._held[session.holder] = self._held.pop(session.holder)
 
-    def tidy(self) -> None:
-        """Forgets sessions that hold nothing, so that memory follows the number of messages."""
-        idle = [
-            session_id
-            for session_id, session in self._sessions.items()
-            if session.holder is None and session.state is None and not session.lane.has_messages()
-        ]
-        for session_id in idle:
-            del self._sessions[session_id]
-        for session in self._sessions.values():
-            session.lane.tidy()
+    def ids(self) -> list[str]:
+        """The ids of the sessions that have receivable messages, or state."""
+        receivable = [session.session_id for session in self._sessions.values() if session.lane.has_messages()]
+        return list(dict.fromkeys([*self.states, *receivable]))
+
+    def tidy(self, messages: int) -> None:
+        """Forgets idle sessions once they outnumber what `messages` and holders account for."""
+        if len(self._sessions) <= 2 * (messages + len(self._held)) + SLACK:
+            return
+        for session in list(self._sessions.values()):
+            if session.holder is None and not session.lane.has_messages():
+                del self._sessions[session.session_id]
+                self._free.pop(session.session_id, None)
 
     def _grant(self, session: Session, receiver: SessionReceiver, now_ms: int) -> None:
+        self._free.pop(session.session_id, None)
         session.holder = receiver
         self._held[receiver] = session
         self.renew(session, now_ms)

@@ -141,16 +141,9 @@ class Storage:
         """Lets go of entries out of date, so that memory follows the number of messages."""
         self.lane.tidy()
         if self.sessions is not None:
-            self.sessions.tidy()
+            self.sessions.tidy(len(self._messages))
         self._schedule.compact(len(self._scheduled), lambda _, number: number in self._scheduled)
         self._expiries.compact(len(self._messages), lambda _, number: number in self._messages)
-
-    def lane_of(self, message: Message) -> Lane:
-        """Where `message` can be received."""
-        if self.sessions is None:
-            return self.lane
-        assert message.session_id is not None
-        return self.sessions.get(message.session_id).lane
 
     def _hold(self, message: Message) -> None:
         self._messages[message.sequence_number] = message
@@ -171,5 +164,8 @@ class Storage:
             self._schedule.add(message.scheduled_for_ms, number)
         elif message.state is MessageState.DEFERRED:
             self._deferred.add(number)
+        elif self.sessions is None:
+            self.lane.add(number)
         else:
-            self.lane_of(message).add(number)
+            assert message.session_id is not None
+            self.sessions.add(message.session_id, number)

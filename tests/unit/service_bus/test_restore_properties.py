@@ -23,4 +23,4 @@ class RestoredQueueMachine(QueueMachine):
 
 
 TestRestoredQueueMachine = RestoredQueueMachine.TestCase
-TestRestoredQueueMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestRestoredQueueMachine.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

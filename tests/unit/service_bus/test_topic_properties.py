@@ -105,4 +105,4 @@ class TopicMachine(RuleBasedStateMachine):
 
 
 TestTopicMachine = TopicMachine.TestCase
-TestTopicMachine.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestTopicMachine.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
