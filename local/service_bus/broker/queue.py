@@ -55,8 +55,7 @@ class Queue:
         self._throttle = surroundings.throttle
         self._storage = Storage(name, settings, surroundings.journal)
         self._locks = Locks()
-        window_ms = settings.duplicate_window_ms
-        self._duplicates = DuplicateWindow(window_ms) if window_ms is not None else None
+        self._duplicates = DuplicateWindow(settings.duplicate_window_ms)
 
     def counts(self) -> QueueCounts:
         """How many messages it holds now."""
@@ -221,8 +220,7 @@ class Queue:
     def clear(self) -> None:
         """Forgets all messages, those of duplicate detection too; locks are lost."""
         self._locks = Locks()
-        if self._duplicates:
-            self._duplicates.clear()
+        self._duplicates.clear()
         self._storage.clear()
 
     def tick(self) -> None:
@@ -230,10 +228,11 @@ class Queue:
         self._serve(self._clock())
         self._locks.tidy()
         self._storage.tidy()
+        self._duplicates.tidy(self._clock())
 
     def _store(self, submission: Submission, now_ms: int) -> int:
         number = self._storage.next_number()
-        if self._duplicates and submission.message_id and not self._duplicates.admit(submission.message_id, now_ms):
+        if not self._duplicates.admit(submission.message_id, now_ms):
             return number
         ttl_ms = self._ttl(submission.ttl_ms)
         message = Message(number, number, submission.content, now_ms, ttl_ms, submission.session_id)

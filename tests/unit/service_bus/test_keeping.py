@@ -62,3 +62,10 @@ def test_a_deferred_message_is_found_by_its_number_alone(queue: Queue) -> None:
     [message] = queue.receive_deferred([number], deletes=True)
     assert message.delivery_count == 1
     assert queue.counts() == QueueCounts("q", 0, 0, 0, 0)
+
+
+def test_a_number_is_a_message_id_as_good_as_any(clock: Clock) -> None:
+    queue = make_queue(clock, QueueSettings(duplicate_window_ms=100))
+    queue.enqueue([submission("a", message_id=0), submission("b", message_id=0)])
+    queue.enqueue([submission("c"), submission("d"), submission("e", message_id=""), submission("f", message_id="")])
+    assert take(queue, 9).names == ["a", "c", "d", "e", "f"]

@@ -40,3 +40,13 @@ def test_a_message_that_came_back_many_times_still_expires(clock: Clock) -> None
     assert queue.counts() == QueueCounts("q", active=0, locked=1, scheduled=0, dead_letter=0)
     queue.release(taker.token)
     assert queue.counts() == QueueCounts("q", 0, 0, 0, 0)
+
+
+def test_ids_are_forgotten_when_their_window_is_over(clock: Clock) -> None:
+    queue = make_queue(clock, QueueSettings(duplicate_window_ms=100))
+    queue.enqueue([submission("a", message_id="1"), submission("b", message_id="2")])
+    pass_time(clock, queue, 99)
+    queue.enqueue([submission("c", message_id="3"), submission("again", message_id="1")])
+    pass_time(clock, queue, 1)
+    assert queue._duplicates._seen == {"3"}
+    assert len(queue._duplicates._by_age) == 1
