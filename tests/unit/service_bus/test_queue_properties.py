@@ -108,11 +108,17 @@ class QueueMachine(RuleBasedStateMachine):
     def have_some(self) -> None:
         self.send(number=3, delay_ms=None, ttl=None, message_id=None)
 
-    @rule(which=st.integers(0, 2), credit=st.integers(1, 3), then=st.sampled_from([None, *HOW]))
-    def receive(self, which: int, credit: int, then: str | None) -> None:
+    @rule(
+        which=st.integers(0, 2),
+        credit=st.integers(1, 3),
+        after_ms=st.sampled_from([0, 0, 400, LOCK_MS]),
+        then=st.sampled_from([None, *HOW]),
+    )
+    def receive(self, which: int, credit: int, after_ms: int, then: str | None) -> None:
         taker, known = self.takers[which], len(self.tokens)
         taker.credit, taker.waits = taker.credit * taker.waits + credit, True
         self.queue.wait(taker)
+        self.pass_time(after_ms)
         if then:
             for name, token in self.tokens[known:]:
                 self.settle_one(name, token, then)
@@ -249,4 +255,4 @@ class QueueMachine(RuleBasedStateMachine):
 
 
 TestQueueMachine = QueueMachine.TestCase
-TestQueueMachine.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestQueueMachine.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)

@@ -128,42 +128,50 @@ class SessionQueueMachine(RuleBasedStateMachine):
     def free(self) -> list[SessionHolder]:
         return [holder for holder in self.holders if holder.session_id is None and not holder.waits_for_session]
 
-    def holding(self) -> list[SessionHolder]:
-        return [holder for holder in self.holders if holder.session_id is not None]
-
     @precondition(lambda self: self.free())
-    @rule(session_id=st.sampled_from(SESSIONS))
-    def accept(self, session_id: str) -> None:
-        holder = self.free()[0]
-        if self.holder_of(session_id) is not None:
-            with pytest.raises(SessionLockedError):
-                self.queue.accept(session_id, holder)
+    @rule(session_id=st.sampled_from(SESSIONS), pick=st.integers(0, 3))
+    def accept(self, session_id: str, pick: int) -> None:
+        holder = self.free()[pick % len(self.free())]
+        if self.holder_of(session_id) is None:
+            self.queue.accept(session_id, holder)
             return
-        self.queue.accept(session_id, holder)
+        with pytest.raises(SessionLockedError):
+            self.queue.accept(session_id, holder)
 
     @precondition(lambda self: self.free())
     @rule(pick=st.integers(0, 3))
     def accept_any(self, pick: int) -> None:
-        free = self.free()
-        holder = free[pick % len(free)]
+        holder = self.free()[pick % len(self.free())]
         holder.waits_for_session = True
         self.line.append(holder)
         self.queue.accept_any(holder)
 
-    @precondition(lambda self: self.holding())
-    @rule(pick=st.integers(0, 1), credit=st.integers(1, 3), then=st.sampled_from([None, *HOW]))
-    def receive(self, pick: int, credit: int, then: str | None) -> None:
-        holder, known = self.holding()[pick % len(self.holding())], len(self.tokens)
+    @rule(
+        session_id=st.sampled_from(SESSIONS),
+        credit=st.integers(1, 3),
+        after_ms=st.sampled_from([0, 0, 400, LOCK_MS]),
+        then=st.sampled_from([None, "leave", *HOW]),
+    )
+    def receive(self, session_id: str, credit: int, after_ms: int, then: str | None) -> None:
+        if self.holder_of(session_id) is None and self.free():
+            self.accept(session_id, 0)
+        holder, known = self.holder_of(session_id), len(self.tokens)
+        if holder is None:
+            return
         holder.credit += credit
         self.queue.wait(holder)
-        if then:
+        self.pass_time(after_ms)
+        if then == "leave":
+            self.leave(session_id)
+        elif then:
             for name, token in self.tokens[known:]:
                 self.settle_one(name, token, then)
 
-    @precondition(lambda self: self.holding())
-    @rule(pick=st.integers(0, 1))
-    def leave(self, pick: int) -> None:
-        holder = self.holding()[pick % len(self.holding())]
+    @rule(session_id=st.sampled_from(SESSIONS))
+    def leave(self, session_id: str) -> None:
+        holder = self.holder_of(session_id)
+        if holder is None:
+            return
         for message in self.model.at(Place.LOCKED, session_id=holder.session_id):
             self.model.put_back(message, counts=False)
         holder.stand_free()
@@ -307,4 +315,4 @@ class SessionQueueMachine(RuleBasedStateMachine):
 
 
 TestSessionQueueMachine = SessionQueueMachine.TestCase
-TestSessionQueueMachine.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestSessionQueueMachine.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
