@@ -1,8 +1,5 @@
 """Any sequence of operations leaves every message where a plain model of a queue has it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -13,6 +10,7 @@ from local.service_bus.broker.messages import Message
 from local.service_bus.broker.namespace import Namespace
 from local.service_bus.broker.queue import QueueCounts
 from local.service_bus.broker.settings import QueueSettings
+from tests.unit.service_bus.checked import CheckedTaker
 from tests.unit.service_bus.model import Expected, Place, QueueModel, size_of
 from tests.unit.service_bus.support import (
     LOCK_MS,
@@ -38,25 +36,6 @@ SETTINGS = QueueSettings(
     duplicate_window_ms=WINDOW_MS,
     max_size_bytes=MAX_SIZE_BYTES,
 )
-
-
-@dataclass(eq=False)
-class CheckedTaker:
-    """A receiver with credit that it spends, and a check of each delivery."""
-
-    deletes: bool
-    check: Callable[["CheckedTaker", Message], None]
-    credit: int = 0
-    waits: bool = False
-
-    def capacity(self) -> int:
-        return self.credit
-
-    def deliver(self, message: Message) -> None:
-        assert self.waits, "a receiver gets nothing unless it waits"
-        assert self.credit > 0, "a receiver never gets more than its credit"
-        self.credit -= 1
-        self.check(self, message)
 
 
 class QueueMachine(RuleBasedStateMachine):

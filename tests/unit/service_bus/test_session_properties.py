@@ -1,8 +1,5 @@
 """Any sequence of operations leaves a session with one holder, who gets all its messages in order."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -13,6 +10,7 @@ from local.service_bus.broker.messages import Message
 from local.service_bus.broker.namespace import Namespace
 from local.service_bus.broker.queue import QueueCounts
 from local.service_bus.broker.settings import QueueSettings
+from tests.unit.service_bus.checked import SessionHolder
 from tests.unit.service_bus.model import Place, QueueModel
 from tests.unit.service_bus.support import (
     LOCK_MS,
@@ -29,43 +27,6 @@ TTL_MS = 5_000
 SETTINGS = QueueSettings(LOCK_MS, MAX_DELIVERIES, default_ttl_ms=TTL_MS, dead_letters_expired=True)
 SESSIONS = ["a", "b"]
 HOW = ["complete", "abandon", "release", "defer", "dead_letter"]
-
-
-@dataclass(eq=False)
-class SessionHolder:
-    """A receiver of sessions that holds one, waits for any, or does neither; it checks what happens to it."""
-
-    clock: Clock
-    check: Callable[["SessionHolder", Message], None]
-    on_grant: Callable[["SessionHolder"], None]
-    deletes: bool = False
-    credit: int = 0
-    waits_for_session: bool = False
-    session_id: str | None = None
-    until_ms: int = 0
-
-    def capacity(self) -> int:
-        return self.credit
-
-    def deliver(self, message: Message) -> None:
-        assert message.session_id == self.session_id, "a session's messages go to its holder alone"
-        assert self.credit > 0, "a receiver never gets more than its credit"
-        self.credit -= 1
-        self.check(self, message)
-
-    def on_session_granted(self, session_id: str, locked_until_ms: int) -> None:
-        assert self.session_id is None
-        assert locked_until_ms == self.clock.now_ms + LOCK_MS
-        self.session_id, self.until_ms = session_id, locked_until_ms
-        self.on_grant(self)
-
-    def on_session_lost(self) -> None:
-        assert self.session_id is not None
-        assert self.until_ms <= self.clock.now_ms, "a session is lost when its lock ends, and not before"
-        self.stand_free()
-
-    def stand_free(self) -> None:
-        self.session_id, self.credit, self.waits_for_session = None, 0, False
 
 
 class SessionQueueMachine(RuleBasedStateMachine):
