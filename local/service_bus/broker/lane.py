@@ -20,7 +20,6 @@ class Lane:
 
     def add(self, sequence_number: int) -> None:
         """Puts the message of this number in its place."""
-        self.tidy()
         heappush(self._numbers, sequence_number)
 
     def has_messages(self) -> bool:

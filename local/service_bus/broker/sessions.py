@@ -49,6 +49,7 @@ class Sessions:
     def add(self, session_id: str, sequence_number: int) -> None:
         """Puts a message in its place in its session."""
         session = self._get(session_id)
+        session.lane.tidy()
         session.lane.add(sequence_number)
         if session.holder is None:
             self._free.setdefault(session_id, session)

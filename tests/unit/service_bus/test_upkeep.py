@@ -1,9 +1,10 @@
 """Memory follows what a queue holds, however much has passed through it."""
 
 from local.service_bus.broker.agenda import SLACK
+from local.service_bus.broker.namespace import Namespace
 from local.service_bus.broker.queue import QueueCounts
 from local.service_bus.broker.settings import QueueSettings
-from tests.unit.service_bus.support import Clock, make_queue, pass_time, submission, take
+from tests.unit.service_bus.support import Clock, make_queue, make_session_queue, pass_time, submission, take
 
 HOUR_MS = 3_600_000
 
@@ -50,3 +51,14 @@ def test_ids_are_forgotten_when_their_window_is_over(clock: Clock) -> None:
     pass_time(clock, queue, 1)
     assert queue._duplicates._seen == {"3"}
     assert len(queue._duplicates._by_age) == 1
+
+
+def test_a_session_lets_go_of_messages_that_expired_behind_one_that_stays(clock: Clock) -> None:
+    queue = make_session_queue(Namespace(clock), QueueSettings())
+    queue.enqueue([submission("stays", session_id="a")])
+    for _ in range(2 * SLACK):
+        queue.enqueue([submission("x", ttl_ms=1, session_id="a")])
+        pass_time(clock, queue, 1)
+    assert queue.counts() == QueueCounts("q", 1, 0, 0, 0)
+    [session] = queue._sessions._sessions.values()
+    assert len(session.lane._numbers) <= SLACK + 3
