@@ -5,7 +5,17 @@ from local.service_bus.broker.namespace import Namespace
 from local.service_bus.broker.queue import Queue
 from local.service_bus.broker.session_queue import SessionQueue
 from local.service_bus.broker.settings import QueueSettings
-from tests.unit.service_bus.support import Clock, MemoryJournal, Taker, dead_letters, name_of, submission, take
+from tests.unit.service_bus.support import (
+    Clock,
+    MemoryJournal,
+    SessionTaker,
+    Taker,
+    dead_letters,
+    make_session_queue,
+    name_of,
+    submission,
+    take,
+)
 
 SETTINGS = QueueSettings()
 ADDRESSES = ["t", "t/$deadletterqueue", "t/subscriptions/s", "t/subscriptions/s/$deadletterqueue"]
@@ -142,6 +152,17 @@ def test_what_is_created_again_is_empty_and_so_is_the_journal(
     namespace.create_topic("t", SETTINGS)
     again = namespace.create_subscription("t", "s", SETTINGS)
     assert again.counts().active == again.counts().dead_letter == 0
+
+
+def test_a_deleted_queue_takes_the_states_of_its_sessions_out_of_the_journal(
+    namespace: Namespace, journal: MemoryJournal
+) -> None:
+    queue = make_session_queue(namespace, SETTINGS)
+    queue.accept("a", SessionTaker())
+    queue.set_session_state("a", b"1")
+    assert journal.states == {"q": {"a": b"1"}}
+    namespace.delete("q")
+    assert not any(journal.states.values())
 
 
 def test_clearing_empties_every_queue(namespace: Namespace, subscription: Queue, journal: MemoryJournal) -> None:

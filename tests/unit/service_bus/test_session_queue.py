@@ -236,7 +236,7 @@ def test_clearing_forgets_messages_and_states(queue: SessionQueue) -> None:
 def test_sessions_are_forgotten_once_they_are_over(clock: Clock, queue: SessionQueue) -> None:
     for number in range(2 * SLACK):
         send(queue, str(number), "m")
-        taker = next_available(queue, credit=1)
+        taker = holder(queue, str(number), credit=1)
         queue.complete(taker.token)
         queue.leave(taker)
     kept = holder(queue, "held")
