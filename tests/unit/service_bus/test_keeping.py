@@ -4,9 +4,10 @@ import pytest
 
 from local.service_bus.broker.errors import LockLostError, MessageNotFoundError, QueueFullError
 from local.service_bus.broker.messages import MessageState
+from local.service_bus.broker.namespace import Namespace
 from local.service_bus.broker.queue import Queue, QueueCounts
 from local.service_bus.broker.settings import QueueSettings
-from tests.unit.service_bus.support import Clock, dead_letters, make_queue, pass_time, submission, take
+from tests.unit.service_bus.support import Clock, MemoryJournal, dead_letters, make_queue, pass_time, submission, take
 
 
 @pytest.fixture
@@ -69,3 +70,27 @@ def test_a_number_is_a_message_id_as_good_as_any(clock: Clock) -> None:
     queue.enqueue([submission("a", message_id=0), submission("b", message_id=0)])
     queue.enqueue([submission("c"), submission("d"), submission("e", message_id=""), submission("f", message_id="")])
     assert take(queue, 9).names == ["a", "c", "d", "e", "f"]
+
+
+def test_a_restored_queue_has_lost_its_locks_and_nothing_else(clock: Clock) -> None:
+    journal = MemoryJournal()
+    queue = Namespace(clock, journal=journal).create_queue("q", QueueSettings())
+    send(queue, "abandoned", "deferred", "completed", "locked")
+    queue.enqueue([submission("later", scheduled_for_ms=clock.now_ms + 100)])
+    (_, abandoned), (_, deferred), (_, completed), _ = take(queue, 4).taken
+    queue.abandon(abandoned)
+    queue.defer(deferred)
+    queue.complete(completed)
+    namespace = Namespace(clock, journal=journal)
+    again = namespace.create_queue("q", QueueSettings())
+    journal.restore(namespace)
+    assert again.counts() == QueueCounts("q", active=2, locked=0, scheduled=1, dead_letter=0, deferred=1)
+    pass_time(clock, again, 100)
+    taken = take(again, 3).taken
+    assert [(m.content.bare, m.delivery_count, m.sequence_number) for m, _ in taken] == [
+        (b"abandoned", 1, 1),
+        (b"locked", 0, 4),
+        (b"later", 0, 6),
+    ]
+    with pytest.raises(LockLostError):
+        again.complete(abandoned)

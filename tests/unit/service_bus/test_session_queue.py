@@ -123,6 +123,14 @@ def test_who_leaves_waits_no_more(queue: SessionQueue) -> None:
     assert taker.granted == []
 
 
+def test_who_has_left_gets_nothing_of_the_session_any_more(queue: SessionQueue) -> None:
+    taker = holder(queue, "a", credit=1)
+    queue.leave(taker)
+    holder(queue, "a")
+    send(queue, "a", "a1")
+    assert taker.names == []
+
+
 def test_leaving_gives_messages_back_at_their_place_uncounted(queue: SessionQueue) -> None:
     send(queue, "a", "a1", "a2")
     queue.leave(holder(queue, "a", credit=2))
