@@ -144,3 +144,16 @@ def test_a_lane_lets_go_of_numbers_of_messages_that_have_gone() -> None:
         lane.tidy()
     assert len(lane._numbers) <= SLACK + 3
     assert lane.has_messages()
+
+
+def test_a_lane_keeps_its_order_when_it_lets_go() -> None:
+    lane, messages = lane_of(list(range(3 * SLACK, 0, -1)))
+    kept = list(range(100, 3 * SLACK, 100))
+    for number in list(messages):
+        if number not in kept:
+            del messages[number]
+    lane.tidy()
+    taker = Taker(credit=len(kept))
+    lane.waiting.join(taker)
+    assert serve(lane) == len(kept)
+    assert taker.names == [str(number) for number in kept]
