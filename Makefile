@@ -1,13 +1,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run local test check format clean
+.PHONY: run local services test check format clean
 
 run: .venv/installed ## one real job through the whole local stack
 	$(BIN)/python -m local run
 
 local: .venv/installed ## keep the local stack up, for use with curl
 	$(BIN)/python -m local up
+
+services: .venv/installed ## PostgreSQL and Service Bus alone, on fixed ports, for use with func start
+	$(BIN)/python -m local services
 
 test: .venv/installed ## every test, with the real PostgreSQL and the real AMQP socket
 	$(BIN)/python -m pytest

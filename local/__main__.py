@@ -18,7 +18,16 @@ from local.jobs_client import JobRequestError, JobsClient, JobTimeoutError
 from local.postgres import EmbeddedPostgresError
 from local.progress import JobProgress, print_result
 from local.service_bus.process import EmulatorError
-from local.stack import ROOT, Stack, StackInUseError, running_stack
+from local.stack import (
+    AMQP_PORT,
+    EMULATOR_HTTP_PORT,
+    POSTGRES_PORT,
+    ROOT,
+    Stack,
+    StackInUseError,
+    running_services,
+    running_stack,
+)
 
 _SAMPLE = {"source": "airports.csv", "chunk_bytes": 640}
 _START_ERRORS = (StackInUseError, EmbeddedPostgresError, EmulatorError, HostStartError)
@@ -53,32 +62,59 @@ def up(state_dir: StateDir = ROOT / ".local") -> None:
     """Start the stack and keep it up until Ctrl-C."""
 
     def use(stack: Stack) -> int:
-        console.print(
-            f"\nTry:  curl -i -X POST {stack.base_url}/api/jobs/hello_world -d '{{\"n\": 1000}}'\nCtrl-C ends it.",
-            highlight=False,
-            soft_wrap=True,
-        )
+        _say(f"\nTry:  curl -i -X POST {stack.base_url}/api/jobs/hello_world -d '{{\"n\": 1000}}'\nCtrl-C ends it.")
         threading.Event().wait()
         return 0
 
     raise typer.Exit(_with_stack(state_dir, use))
 
 
+@cli.command()
+def services(
+    postgres_port: Annotated[int, typer.Option(help="where PostgreSQL listens")] = POSTGRES_PORT,
+    amqp_port: Annotated[int, typer.Option(help="where Service Bus listens")] = AMQP_PORT,
+    http_port: Annotated[int, typer.Option(help="where its /health and /queues are")] = EMULATOR_HTTP_PORT,
+    state_dir: StateDir = ROOT / ".local",
+) -> None:
+    """Start PostgreSQL and Service Bus alone, for `func start`, and keep them up until Ctrl-C."""
+
+    def use() -> int:
+        with running_services(state_dir, postgres_port, amqp_port, http_port) as running:
+            settings = {"DATABASE_URL": running.database_url, "ServiceBusConnection": running.service_bus}
+            _say(f"{json.dumps(settings, indent=2)}\nThese go under Values in local.settings.json.  Ctrl-C ends both.")
+            threading.Event().wait()
+        return 0
+
+    raise typer.Exit(_to_its_end(use))
+
+
 def _with_stack(state_dir: Path, use: Callable[[Stack], int]) -> int:
+    def use_stack() -> int:
+        with running_stack(state_dir, _say) as stack:
+            return use(stack)
+
+    return _to_its_end(use_stack)
+
+
+def _to_its_end(use: Callable[[], int]) -> int:
+    """Runs it with what a person expects of a command: reasons instead of tracebacks, Ctrl-C; returns the exit code."""
     logging.basicConfig(format="%(levelname)s %(message)s")
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with running_stack(state_dir, lambda line: console.print(line, highlight=False, soft_wrap=True)) as stack:
-            return use(stack)
+        return use()
     except (*_START_ERRORS, JobRequestError, JobTimeoutError) as exc:
-        console.print(f"[red]Error:[/red] {exc}", highlight=False, soft_wrap=True)
+        _say(f"[red]Error:[/red] {exc}")
         return 1
     except json.JSONDecodeError as exc:
-        console.print(f"[red]Error:[/red] --parameters is not JSON: {exc}", highlight=False, soft_wrap=True)
+        _say(f"[red]Error:[/red] --parameters is not JSON: {exc}")
         return 2
     except KeyboardInterrupt:
-        console.print("Ended.")
+        _say("Ended.")
         return 130
+
+
+def _say(line: str) -> None:
+    console.print(line, highlight=False, soft_wrap=True)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

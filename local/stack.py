@@ -19,10 +19,12 @@ logger = logging.getLogger(__name__)
 
 ROOT = Path(__file__).parents[1]
 
-_AMQP_PORT = 5672
-_EMULATOR_HTTP_PORT = 5300
+POSTGRES_PORT = 5432
+AMQP_PORT = 5672
+EMULATOR_HTTP_PORT = 5300
+"""The usual ports, those of Microsoft's emulator among them; local.settings.json.example has them."""
 _FUNCTIONS_PORT = 7071
-"""The ports that func start and Microsoft's emulator use, taken when they are free."""
+"""That of func start."""
 
 
 class StackInUseError(Exception):
@@ -90,6 +92,38 @@ def running_stack(
         yield Stack(host.base_url, database_url, service_bus, log_file, host)
 
 
+@dataclass(frozen=True)
+class Services:
+    """What the app needs when something else hosts it: the connection settings of two running services."""
+
+    database_url: str
+    service_bus: str
+
+
+@contextmanager
+def running_services(state_dir: Path, postgres_port: int, amqp_port: int, http_port: int) -> Iterator[Services]:
+    """Runs PostgreSQL and Service Bus alone for the length of a block; afterwards no process is left behind.
+
+    Args:
+        state_dir: holds the database and the logs; the same directory serves `running_stack`.
+        postgres_port: of PostgreSQL.
+        amqp_port: of Service Bus.
+        http_port: of the emulator's /health and /queues.
+
+    Raises:
+        StackInUseError: a stack runs on this directory.
+        EmbeddedPostgresError, EmulatorError: a part does not come up, or its port is in use.
+    """
+    state_dir.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as parts:
+        parts.enter_context(_lock(state_dir))
+        postgres = parts.enter_context(EmbeddedPostgres.start(state_dir / "postgres", port=postgres_port))
+        emulator = parts.enter_context(
+            EmulatorProcess.start(port=amqp_port, http_port=http_port, log_file=state_dir / "service_bus.log")
+        )
+        yield Services(postgres.url(), emulator.connection_string)
+
+
 def without_password(url: str) -> str:
     """A database URL that may be shown."""
     return re.sub(r"(://[^:/@]*):[^@]*@", r"\1@", url)
@@ -101,7 +135,7 @@ def _postgres(parts: ExitStack, state_dir: Path) -> str:
 
 def _emulator(parts: ExitStack, state_dir: Path) -> str:
     emulator = EmulatorProcess.start(
-        port=_port(_AMQP_PORT), http_port=_port(_EMULATOR_HTTP_PORT), log_file=state_dir / "service_bus.log"
+        port=_port(AMQP_PORT), http_port=_port(EMULATOR_HTTP_PORT), log_file=state_dir / "service_bus.log"
     )
     return parts.enter_context(emulator).connection_string
 

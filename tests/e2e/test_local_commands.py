@@ -1,5 +1,6 @@
-"""The commands behind `make run` and `make local`, as a person starts and ends them."""
+"""The commands behind `make run`, `make local` and `make services`, as a person starts and ends them."""
 
+import json
 import os
 import re
 import signal
@@ -8,11 +9,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import IO
 
 import httpx
 import psutil
+import psycopg2
 import pytest
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
 from local.stack import ROOT
 
@@ -38,6 +43,16 @@ def _start(*arguments: str, state_dir: Path) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,  # a process group of its own, as a shell gives it
     )
+
+
+def _port_options() -> list[str]:
+    """Options of `services` that give it free ports."""
+    names = ("--postgres-port", "--amqp-port", "--http-port")
+    with ExitStack() as parts:
+        sockets = [parts.enter_context(socket.socket()) for _ in names]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [f"{name}={each.getsockname()[1]}" for name, each in zip(names, sockets, strict=True)]
 
 
 def _run(*arguments: str, state_dir: Path) -> tuple[int, str]:
@@ -122,3 +137,50 @@ def test_a_second_stack_on_the_same_directory_is_refused(state_dir: Path) -> Non
         process.communicate(timeout=TIMEOUT_SECONDS)
     assert code == 1
     assert "another local stack" in output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_services_prints_settings_that_work_and_ends_both_on_a_signal(state_dir: Path, number: int) -> None:
+    with _start("services", *_port_options(), state_dir=state_dir) as process:
+        assert process.stdout is not None
+        settings = _printed_object(process.stdout)
+        with closing(psycopg2.connect(settings["DATABASE_URL"])) as conn, conn.cursor() as cursor:
+            cursor.execute("SELECT current_database()")
+            assert cursor.fetchone() == ("lockstep",)
+        with ServiceBusClient.from_connection_string(settings["ServiceBusConnection"]) as client:
+            with client.get_queue_sender("sb-tasks") as sender:
+                sender.send_messages(ServiceBusMessage("hello"))
+            with client.get_queue_receiver("sb-tasks") as receiver:
+                [message] = receiver.receive_messages(max_wait_time=30)
+                receiver.complete_message(message)
+        assert str(message) == "hello"
+
+        process.send_signal(number)
+
+        assert process.wait(TIMEOUT_SECONDS) == 130
+    assert _of_the_stack(state_dir) == []
+
+
+def test_services_takes_no_other_port_than_the_one_it_was_told(state_dir: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        options = [option for option in _port_options() if not option.startswith("--postgres-port")]
+        with _start("services", f"--postgres-port={port}", *options, state_dir=state_dir) as process:
+            output, _ = process.communicate(timeout=TIMEOUT_SECONDS)
+
+    assert process.returncode == 1
+    assert f"port {port} of 127.0.0.1 is in use" in output
+    assert _of_the_stack(state_dir) == []
+
+
+def _printed_object(stdout: IO[str]) -> dict[str, str]:
+    """The JSON object among what a command prints, once it is whole."""
+    lines: list[str] = []
+    while "}" not in lines:
+        line = stdout.readline()
+        assert line, "\n".join(lines)
+        lines.append(line.rstrip())
+    printed: dict[str, str] = json.loads("\n".join(lines[lines.index("{") :]))
+    return printed

@@ -1,5 +1,6 @@
 import os
 import signal
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -58,3 +59,15 @@ def test_a_directory_with_something_else_in_it_is_left_alone(directory: Path) ->
     with pytest.raises(EmbeddedPostgresError, match="not empty"):
         EmbeddedPostgres.start(directory / "data")
     assert (directory / "data" / "thesis.txt").read_text() == "precious"
+
+
+def test_a_server_left_on_another_port_moves_to_the_one_asked_for(directory: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    with (
+        EmbeddedPostgres.start(directory / "data", durable=False) as left,
+        EmbeddedPostgres.start(directory / "data", port=port, durable=False) as moved,
+    ):
+        assert left.port != moved.port == port
+        assert _ask(moved, "SHOW port") == str(port)
