@@ -139,6 +139,8 @@ class Storage:
 
     def tidy(self) -> None:
         """Lets go of entries out of date, so that memory follows the number of messages."""
+        if not self._messages:
+            self._messages.clear()  # else an emptied dict keeps the table of its greatest size
         self.lane.tidy()
         if self.sessions is not None:
             self.sessions.tidy(len(self._messages))

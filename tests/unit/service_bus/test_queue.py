@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from local.service_bus.broker.errors import (
@@ -270,3 +272,13 @@ def test_peeking_starts_at_a_number_and_ends_at_a_count(queue: Queue) -> None:
     take(queue)
     assert [name_of(message) for message in queue.peek(1, 2)] == ["a", "b"]
     assert [name_of(message) for message in queue.peek(3, 9)] == ["c", "d"]
+
+
+def test_an_emptied_queue_keeps_no_room_for_the_messages_that_it_held(clock: Clock, queue: Queue) -> None:
+    before = sys.getsizeof(queue._storage._messages)
+    send(queue, *map(str, range(10_000)))
+
+    take(queue, 10_000, deletes=True)
+    queue.tick()
+
+    assert sys.getsizeof(queue._storage._messages) == before
