@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
-_ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[1]
 
 
 class Row(TypedDict):
@@ -40,7 +40,7 @@ def run_line(module: str, arguments: Mapping[str, str]) -> Measured:
         subprocess.CalledProcessError: the line failed; its errors are on standard error.
     """
     done = subprocess.run(
-        [sys.executable, "-m", module, json.dumps(arguments)], check=True, stdout=subprocess.PIPE, cwd=_ROOT
+        [sys.executable, "-m", module, json.dumps(arguments)], check=True, stdout=subprocess.PIPE, cwd=ROOT
     )
     measured: Measured = json.loads(done.stdout)
     return measured
