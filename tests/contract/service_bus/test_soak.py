@@ -24,7 +24,7 @@ CLIENTS = 2
 PADDING = "x" * 200
 
 # 200,000 messages take 117 MiB. Some 8 to 13 of them do not go back to the system although nothing holds them: arenas
-# that Python has fragmented, and the top of the C library's heap. A second run takes no more.
+# that Python has fragmented, and the top of the C library's heap. A second run adds one or two.
 KEPT_MIB = 24
 
 
