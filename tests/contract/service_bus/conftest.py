@@ -10,6 +10,7 @@ from azure.servicebus import ServiceBusClient, ServiceBusReceivedMessage, Servic
 
 from local.service_bus.broker.queue import QueueCounts
 from local.service_bus.process import EmulatorProcess
+from tests.contract.service_bus.clients import Connect, Sdk, asynchronous, synchronous
 
 _COMMON = {"LockDuration": "PT1M", "MaxDeliveryCount": 3, "DeadLetteringOnMessageExpiration": True}
 _KINDS = {
@@ -23,8 +24,10 @@ _KINDS = {
     "small": {**_COMMON, "MaxSizeInMegabytes": 1},
 }
 _SUBSCRIPTIONS = [{"Name": "a"}, {"Name": "b"}, {"Name": "sessions", "Properties": {"RequiresSession": True}}]
-_TOPICS = 30
-_QUEUES_PER_KIND = 60
+_TOPICS = 60
+_QUEUES = {kind: 250 if kind == "plain" else 60 for kind in _KINDS}
+_CLIENTS = {"sync": synchronous, "aio": asynchronous}
+
 
 NewQueue = Callable[..., str]
 NewTopic = Callable[[], str]
@@ -41,7 +44,7 @@ def write_config(path: Path, queues: dict[str, dict[str, object]], topics: int =
 
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProcess]:
-    names = {f"{kind}-{number}": kind for kind in _KINDS for number in range(_QUEUES_PER_KIND)}
+    names = {f"{kind}-{number}": kind for kind, count in _QUEUES.items() for number in range(count)}
     config = tmp_path_factory.mktemp("emulator") / "Config.json"
     write_config(config, {name: dict(_KINDS[kind]) for name, kind in names.items()}, _TOPICS)
     with EmulatorProcess.start(config) as process:
@@ -67,17 +70,28 @@ def queue(new_queue: NewQueue) -> str:
     return new_queue()
 
 
-@pytest.fixture(scope="session")
-def client(emulator: EmulatorProcess) -> Iterator[ServiceBusClient]:
-    with ServiceBusClient.from_connection_string(emulator.connection_string) as service_bus:
-        yield service_bus
+@pytest.fixture(scope="session", params=_CLIENTS)
+def connect(request: pytest.FixtureRequest) -> Connect:
+    """Each client of azure-servicebus in its turn."""
+    return _CLIENTS[request.param]
 
 
 @pytest.fixture(scope="session")
-def impatient_client(emulator: EmulatorProcess) -> Iterator[ServiceBusClient]:
+def sdk(connect: Connect, emulator: EmulatorProcess) -> Iterator[Sdk]:
+    with connect(emulator.connection_string) as connected:
+        yield connected
+
+
+@pytest.fixture(scope="session")
+def client(sdk: Sdk) -> ServiceBusClient:
+    return sdk.client
+
+
+@pytest.fixture(scope="session")
+def impatient_client(connect: Connect, emulator: EmulatorProcess) -> Iterator[ServiceBusClient]:
     """A client that tries once, for refusals that the others would try again."""
-    with ServiceBusClient.from_connection_string(emulator.connection_string, retry_total=0) as service_bus:
-        yield service_bus
+    with connect(emulator.connection_string, retry_total=0) as sdk:
+        yield sdk.client
 
 
 class Endpoints:

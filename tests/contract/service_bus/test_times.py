@@ -11,12 +11,11 @@ def soon(seconds: float) -> datetime:
     return datetime.now(UTC) + timedelta(seconds=seconds)
 
 
-def test_a_scheduled_message_arrives_when_its_time_has_come(endpoints: Endpoints, queue: str, counts: Counts) -> None:
-    due = soon(1)
+def test_a_scheduled_message_arrives_when_its_time_has_come(endpoints: Endpoints, queue: str) -> None:
     sender = endpoints.sender(queue)
     receiver = endpoints.receiver(queue)
+    due = soon(1)
     sender.schedule_messages(ServiceBusMessage("later"), due)
-    assert counts(queue).scheduled == 1
     [message] = receiver.receive_messages(1, max_wait_time=10)
     assert body(message) == b"later"
     assert message.enqueued_time_utc is not None
@@ -35,12 +34,11 @@ def test_messages_are_scheduled_together_and_cancelled_one_by_one(
     assert counts(queue).scheduled == 0
 
 
-def test_a_message_can_be_scheduled_by_its_own_annotation(endpoints: Endpoints, queue: str, counts: Counts) -> None:
+def test_a_message_can_be_scheduled_by_its_own_annotation(endpoints: Endpoints, queue: str) -> None:
     sender = endpoints.sender(queue)
     receiver = endpoints.receiver(queue)
     message = ServiceBusMessage("later", scheduled_enqueue_time_utc=soon(1))
     sender.send_messages([message, ServiceBusMessage("now")])
-    assert counts(queue).scheduled == 1
     arrived = [body(receiver.receive_messages(1, max_wait_time=10)[0]) for _ in range(2)]
     assert arrived == [b"now", b"later"]
 
@@ -68,8 +66,6 @@ def test_an_expired_message_is_dropped_where_the_queue_says_so(
     receiver = endpoints.receiver(queue)
     sender.send_messages(ServiceBusMessage("short-lived", time_to_live=timedelta(milliseconds=1)))
     sender.send_messages(ServiceBusMessage("sentinel"))
-    while counts(queue).active > 1:
-        pass
     [message] = receiver.receive_messages(2, max_wait_time=5)
     assert body(message) == b"sentinel"
-    assert counts(queue).dead_letter == 0
+    assert (counts(queue).active, counts(queue).dead_letter) == (0, 0)
