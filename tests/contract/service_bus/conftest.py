@@ -1,12 +1,19 @@
 import itertools
 import json
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.servicebus import ServiceBusClient, ServiceBusReceivedMessage, ServiceBusReceiver, ServiceBusSender
+from azure.servicebus import (
+    ServiceBusClient,
+    ServiceBusMessage,
+    ServiceBusReceivedMessage,
+    ServiceBusReceiver,
+    ServiceBusSender,
+)
 
 from local.service_bus.broker.queue import QueueCounts
 from local.service_bus.process import EmulatorProcess
@@ -141,3 +148,20 @@ def counts(emulator: EmulatorProcess) -> Counts:
 def body(message: ServiceBusReceivedMessage) -> bytes:
     """The data of a message, whole."""
     return b"".join(message.body)
+
+
+def numbered(count: int) -> list[ServiceBusMessage]:
+    """Messages whose bodies are `numbers(count)`."""
+    return [ServiceBusMessage(number) for number in numbers(count)]
+
+
+def numbers(count: int) -> list[bytes]:
+    return [b"%d" % number for number in range(count)]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Returns once `condition` holds, which it has 10 seconds for."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.05)

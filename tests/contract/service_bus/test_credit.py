@@ -1,0 +1,175 @@
+"""What a receiver grants is what it gets; seen by another AMQP client too, which grants credit as it is told."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from azure.servicebus import ServiceBusMessage
+from proton import Message
+from proton.reactor import AtMostOnce
+from proton.utils import BlockingConnection
+
+from local.service_bus.process import EmulatorProcess
+from tests.contract.service_bus.conftest import Counts, Endpoints, numbered, wait_until
+
+Send = Callable[[list[str]], None]
+
+
+class Link:
+    """A receiving link that begins without credit."""
+
+    def __init__(self, connection: BlockingConnection, queue: str, **options: Any) -> None:
+        self._connection = connection
+        self._queue = queue
+        self._receiver: Any = connection.create_receiver(queue, credit=0, name=str(uuid4()), **options)
+
+    def grant(self, credit: int) -> None:
+        self._receiver.link.flow(credit)
+
+    def drain(self, credit: int) -> None:
+        """Grants credit for what is there at once, and waits for the answer."""
+        self._receiver.link.drain(credit)
+        self._connection.wait(lambda: self._receiver.link.credit == 0)
+
+    def take(self, count: int) -> list[str]:
+        """`count` messages that have arrived or will."""
+        self._connection.wait(lambda: self._receiver.fetcher.has_message >= count)
+        return [str(self._receiver.fetcher.pop().body) for _ in range(count)]
+
+    def accept(self) -> None:
+        """Completes the earliest message taken."""
+        self._receiver.accept()
+
+    def is_empty(self) -> bool:
+        """Whether there is nothing left to take, the answer to an attach having come after everything before it."""
+        Link(self._connection, self._queue)
+        return not self._receiver.fetcher.has_message
+
+
+def texts(count: int) -> list[str]:
+    return [f"{number}" for number in range(count)]
+
+
+@pytest.fixture
+def wire(emulator: EmulatorProcess) -> Iterator[BlockingConnection]:
+    with closing(BlockingConnection(f"amqp://127.0.0.1:{emulator.amqp_port}", timeout=10)) as connection:
+        yield connection
+
+
+@pytest.fixture
+def link(wire: BlockingConnection, queue: str) -> Link:
+    return Link(wire, queue)
+
+
+@pytest.fixture
+def send(wire: BlockingConnection, queue: str) -> Send:
+    sender = wire.create_sender(queue)
+
+    def send(bodies: list[str]) -> None:
+        for body in bodies:
+            sender.send(Message(body))
+
+    return send
+
+
+@pytest.mark.parametrize("credit", [1, 7, 100])
+def test_as_many_messages_are_delivered_as_credit_was_given(
+    send: Send, link: Link, queue: str, counts: Counts, credit: int
+) -> None:
+    send(texts(110))
+    assert link.is_empty()
+    link.grant(credit)
+    assert link.take(credit) == texts(credit)
+    # What arrives now finds no credit either.
+    send(["later"])
+    assert link.is_empty()
+    assert (counts(queue).locked, counts(queue).active) == (credit, 111 - credit)
+
+
+def test_credit_given_in_parts_adds_up(send: Send, link: Link, queue: str, counts: Counts) -> None:
+    send(texts(10))
+    for credit in (2, 1, 3):
+        link.grant(credit)
+    assert link.take(6) == texts(6)
+    link.grant(2)
+    assert link.take(2) == texts(8)[6:]
+    assert link.is_empty()
+    assert (counts(queue).locked, counts(queue).active) == (8, 2)
+
+
+def test_unused_credit_is_served_as_messages_arrive(send: Send, link: Link, queue: str, counts: Counts) -> None:
+    link.grant(3)
+    send(texts(5))
+    assert link.take(3) == texts(3)
+    assert link.is_empty()
+    assert (counts(queue).locked, counts(queue).active) == (3, 2)
+
+
+def test_settling_gives_no_credit_back(send: Send, link: Link, queue: str, counts: Counts) -> None:
+    send(texts(5))
+    link.grant(2)
+    link.take(2)
+    link.accept()
+    link.accept()
+    assert link.is_empty()
+    assert (counts(queue).locked, counts(queue).active) == (0, 3)
+
+
+def test_each_link_has_its_own_credit(wire: BlockingConnection, send: Send, queue: str, counts: Counts) -> None:
+    send(texts(10))
+    one, other = Link(wire, queue), Link(wire, queue)
+    one.grant(2)
+    assert one.take(2) == texts(2)
+    other.grant(5)
+    assert other.take(5) == texts(7)[2:]
+    assert one.is_empty()
+    assert other.is_empty()
+    assert (counts(queue).locked, counts(queue).active) == (7, 3)
+
+
+def test_a_link_that_deletes_deletes_no_more_than_its_credit(
+    wire: BlockingConnection, send: Send, queue: str, counts: Counts
+) -> None:
+    send(texts(10))
+    link = Link(wire, queue, options=AtMostOnce())
+    link.grant(4)
+    assert link.take(4) == texts(4)
+    assert link.is_empty()
+    assert (counts(queue).locked, counts(queue).active) == (0, 6)
+
+
+def test_draining_delivers_what_is_there_and_takes_the_rest_of_the_credit_back(
+    send: Send, link: Link, queue: str, counts: Counts
+) -> None:
+    send(texts(5))
+    link.drain(20)
+    assert link.take(5) == texts(5)
+    send(["later"])
+    assert link.is_empty()
+    assert (counts(queue).locked, counts(queue).active) == (5, 1)
+
+
+def test_draining_an_empty_queue_is_answered_at_once(send: Send, link: Link, queue: str, counts: Counts) -> None:
+    link.drain(20)
+    send(["later"])
+    assert link.is_empty()
+    assert counts(queue).active == 1
+
+
+def test_a_receive_call_locks_no_more_than_it_asks_for(endpoints: Endpoints, queue: str, counts: Counts) -> None:
+    receiver = endpoints.receiver(queue)
+    endpoints.sender(queue).send_messages(numbered(10))
+    for locked in (3, 6, 9):
+        assert len(receiver.receive_messages(3, max_wait_time=5)) == 3
+        assert (counts(queue).locked, counts(queue).active) == (locked, 10 - locked)
+
+
+def test_prefetching_locks_ahead_what_was_asked_for(endpoints: Endpoints, queue: str, counts: Counts) -> None:
+    sender = endpoints.sender(queue)
+    sender.send_messages(numbered(10))
+    endpoints.receiver(queue, prefetch_count=4).receive_messages(1, max_wait_time=5)
+    wait_until(lambda: counts(queue).locked == 1 + 4)
+    sender.send_messages(ServiceBusMessage("later"))
+    assert (counts(queue).locked, counts(queue).active) == (5, 6)
