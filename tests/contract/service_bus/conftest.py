@@ -3,6 +3,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from azure.servicebus import (
     ServiceBusReceiver,
     ServiceBusSender,
 )
+from proton.utils import BlockingConnection
 
 from local.service_bus.broker.queue import QueueCounts
 from local.service_bus.process import EmulatorProcess
@@ -24,7 +26,11 @@ _KINDS = {
     "plain": _COMMON,
     "short-lock": {**_COMMON, "LockDuration": "PT1S"},
     "renewed-lock": {**_COMMON, "LockDuration": "PT3S"},
-    "no-duplicates": {**_COMMON, "RequiresDuplicateDetection": True},
+    "no-duplicates": {
+        **_COMMON,
+        "RequiresDuplicateDetection": True,
+        "DuplicateDetectionHistoryTimeWindow": "PT5S",
+    },
     "drops-expired": {**_COMMON, "DeadLetteringOnMessageExpiration": False},
     "sessions": {**_COMMON, "RequiresSession": True},
     "short-sessions": {**_COMMON, "RequiresSession": True, "LockDuration": "PT2S"},
@@ -145,9 +151,21 @@ def counts(emulator: EmulatorProcess) -> Counts:
     return lambda name: next(entry for entry in emulator.queues() if entry.name == name)
 
 
+@pytest.fixture
+def wire(emulator: EmulatorProcess) -> Iterator[BlockingConnection]:
+    """Another AMQP client, for what azure-servicebus leaves no choice in."""
+    with closing(BlockingConnection(f"amqp://127.0.0.1:{emulator.amqp_port}", timeout=10)) as connection:
+        yield connection
+
+
 def body(message: ServiceBusReceivedMessage) -> bytes:
     """The data of a message, whole."""
     return b"".join(message.body)
+
+
+def receive_one(receiver: ServiceBusReceiver) -> ServiceBusReceivedMessage:
+    [message] = receiver.receive_messages(1, max_wait_time=5)
+    return message
 
 
 def numbered(count: int) -> list[ServiceBusMessage]:

@@ -1,7 +1,6 @@
 """What a receiver grants is what it gets; seen by another AMQP client too, which grants credit as it is told."""
 
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +10,6 @@ from proton import Message
 from proton.reactor import AtMostOnce
 from proton.utils import BlockingConnection
 
-from local.service_bus.process import EmulatorProcess
 from tests.contract.service_bus.conftest import Counts, Endpoints, numbered, wait_until
 
 Send = Callable[[list[str]], None]
@@ -50,12 +48,6 @@ class Link:
 
 def texts(count: int) -> list[str]:
     return [f"{number}" for number in range(count)]
-
-
-@pytest.fixture
-def wire(emulator: EmulatorProcess) -> Iterator[BlockingConnection]:
-    with closing(BlockingConnection(f"amqp://127.0.0.1:{emulator.amqp_port}", timeout=10)) as connection:
-        yield connection
 
 
 @pytest.fixture

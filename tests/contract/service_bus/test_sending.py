@@ -1,5 +1,3 @@
-import uuid
-
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 from azure.servicebus.amqp import AmqpAnnotatedMessage, AmqpMessageBodyType
@@ -14,19 +12,9 @@ from tests.contract.service_bus.conftest import Counts, Endpoints, NewQueue, bod
 TOO_LARGE = 300_000
 
 
-def test_a_message_arrives_with_its_body_and_its_application_properties(endpoints: Endpoints, queue: str) -> None:
-    properties: dict[str | bytes, int | float | bytes | bool | str | uuid.UUID] = {
-        "text": "é",
-        "number": 7,
-        "large": 2**30,
-        "share": 0.5,
-        "yes": True,
-        "id": uuid.uuid4(),
-        "raw": b"\x00",
-    }
+def test_a_message_arrives_with_its_body_and_its_properties(endpoints: Endpoints, queue: str) -> None:
     message = ServiceBusMessage(
         b"\x00\xff body",
-        application_properties={**properties},
         message_id="id-1",
         correlation_id="c-1",
         content_type="application/json",
@@ -40,9 +28,6 @@ def test_a_message_arrives_with_its_body_and_its_application_properties(endpoint
     sender.send_messages(message)
     [received] = receiver.receive_messages(1, max_wait_time=5)
     assert body(received) == b"\x00\xff body"
-    arrived = received.application_properties or {}
-    # The client leaves keys and texts as bytes.
-    assert arrived == {str(key).encode(): "é".encode() if key == "text" else value for key, value in properties.items()}
     assert (received.message_id, received.correlation_id, received.content_type) == ("id-1", "c-1", "application/json")
     assert (received.subject, received.to, received.reply_to) == ("label", "there", "here")
     assert received.partition_key == "p"

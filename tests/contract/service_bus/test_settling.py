@@ -4,21 +4,14 @@ import pytest
 from azure.servicebus import (
     ServiceBusClient,
     ServiceBusMessage,
-    ServiceBusReceivedMessage,
-    ServiceBusReceiver,
     ServiceBusSubQueue,
 )
 from azure.servicebus.exceptions import MessageLockLostError, ServiceBusError
 
 from tests.contract.service_bus.clients import Sdk
-from tests.contract.service_bus.conftest import Counts, Endpoints, NewQueue, body
+from tests.contract.service_bus.conftest import Counts, Endpoints, NewQueue, body, receive_one
 
 DEAD_LETTER = ServiceBusSubQueue.DEAD_LETTER
-
-
-def receive_one(receiver: ServiceBusReceiver) -> ServiceBusReceivedMessage:
-    [message] = receiver.receive_messages(1, max_wait_time=5)
-    return message
 
 
 def test_abandoning_raises_the_delivery_count_and_the_message_comes_back_first(
