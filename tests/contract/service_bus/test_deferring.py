@@ -9,7 +9,7 @@ from azure.servicebus import (
 )
 from azure.servicebus.exceptions import MessageNotFoundError
 
-from tests.contract.service_bus.conftest import Counts, Endpoints, NewQueue, body
+from tests.contract.service_bus.conftest import Counts, Endpoints, NewQueue, body, wait_until
 
 
 def defer_one(endpoints: Endpoints, queue: str, text: str = "a") -> tuple[ServiceBusReceiver, int]:
@@ -91,15 +91,8 @@ def test_a_lock_that_ends_leaves_a_deferred_message_deferred(
     receiver, number = defer_one(endpoints, queue)
     receive_deferred(receiver, number)
     assert counts(queue).deferred == 0
-    await_deferred(queue, counts)
+    wait_until(lambda: counts(queue).deferred == 1)
     assert receive_deferred(receiver, number).delivery_count == 1
-
-
-def await_deferred(queue: str, counts: Counts) -> None:
-    for _ in range(1000):
-        if counts(queue).deferred == 1:
-            return
-    raise AssertionError("the lock never ended")
 
 
 def test_what_is_not_deferred_is_not_found(endpoints: Endpoints, queue: str) -> None:

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from azure.servicebus import ServiceBusClient, ServiceBusMessage
+from azure.servicebus import ServiceBusMessage
 from azure.servicebus.exceptions import (
     MessageSizeExceededError,
     ServiceBusQuotaExceededError,
@@ -11,6 +11,7 @@ from azure.servicebus.exceptions import (
 )
 
 from local.service_bus.process import EmulatorProcess
+from tests.contract.service_bus.clients import Connect
 from tests.contract.service_bus.conftest import Counts, Endpoints, NewQueue, body
 
 _QUARTER = 250_000  # bytes; four of them fit into a queue of 1 MB, five do not
@@ -59,36 +60,38 @@ def test_a_batch_that_does_not_fit_leaves_nothing_behind(
     assert counts(queue).active == 4
 
 
-def test_premium_takes_a_message_of_a_megabyte_and_says_so(premium: EmulatorProcess) -> None:
+def test_premium_takes_a_message_of_a_megabyte_and_says_so(connect: Connect, premium: EmulatorProcess) -> None:
     text = bytes(1_000_000)
-    with ServiceBusClient.from_connection_string(premium.connection_string) as client:
-        with client.get_queue_sender("q") as sender:
+    with connect(premium.connection_string) as sdk:
+        with sdk.client.get_queue_sender("q") as sender:
             assert sender.create_message_batch().max_size_in_bytes == 1_048_576
             sender.send_messages(ServiceBusMessage(text))
             with pytest.raises(MessageSizeExceededError):
                 sender.send_messages(ServiceBusMessage(bytes(1_100_000)))
-        with client.get_queue_receiver("q") as receiver:
+        with sdk.client.get_queue_receiver("q") as receiver:
             [message] = receiver.receive_messages(1, max_wait_time=5)
             assert body(message) == text
 
 
-def test_sends_beyond_the_credits_are_refused_as_busy_and_receives_wait(throttled: EmulatorProcess) -> None:
+def test_sends_beyond_the_credits_are_refused_as_busy_and_receives_wait(
+    connect: Connect, throttled: EmulatorProcess
+) -> None:
     batch = [ServiceBusMessage(str(number)) for number in range(40)]
-    with ServiceBusClient.from_connection_string(throttled.connection_string, retry_total=0) as client:
-        with client.get_queue_sender("q") as sender:
+    with connect(throttled.connection_string, retry_total=0) as sdk:
+        with sdk.client.get_queue_sender("q") as sender:
             sender.send_messages(batch)  # the first second's credits and a debt of three more
             with pytest.raises(ServiceBusServerBusyError):
                 sender.send_messages(ServiceBusMessage("too soon"))
-        with client.get_queue_receiver("q") as receiver:
+        with sdk.client.get_queue_receiver("q") as receiver:
             assert receiver.receive_messages(40, max_wait_time=0.3) == []
             received = receiver.receive_messages(40, max_wait_time=30)
     assert 0 < len(received) < 40
 
 
-def test_the_client_waits_out_being_throttled(throttled: EmulatorProcess) -> None:
+def test_the_client_waits_out_being_throttled(connect: Connect, throttled: EmulatorProcess) -> None:
     with (
-        ServiceBusClient.from_connection_string(throttled.connection_string) as client,
-        client.get_queue_sender("q") as sender,
+        connect(throttled.connection_string) as sdk,
+        sdk.client.get_queue_sender("q") as sender,
     ):
         for number in range(3):
             sender.send_messages([ServiceBusMessage(f"{number}")] * 10)

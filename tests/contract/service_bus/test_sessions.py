@@ -16,7 +16,7 @@ from azure.servicebus.exceptions import (
     SessionLockLostError,
 )
 
-from tests.contract.service_bus.conftest import Counts, Endpoints, NewQueue, body
+from tests.contract.service_bus.conftest import Counts, Endpoints, NewQueue, body, wait_until
 
 
 @pytest.fixture
@@ -141,8 +141,7 @@ def test_an_expired_session_is_lost_and_its_messages_come_back_counted(
     receiver = endpoints.receiver(queue, session_id="s")
     [message] = receive(receiver)
     assert counts(queue).locked == 1
-    while counts(queue).locked:
-        pass
+    wait_until(lambda: not counts(queue).locked)
     with pytest.raises(SessionLockLostError):
         receiver.complete_message(message)
     [again] = receive(endpoints.receiver(queue, session_id="s"))
