@@ -1,9 +1,10 @@
 import itertools
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,9 @@ _KINDS = {
         "DuplicateDetectionHistoryTimeWindow": "PT5S",
     },
     "drops-expired": {**_COMMON, "DeadLetteringOnMessageExpiration": False},
+    "short-lived": {**_COMMON, "DefaultMessageTimeToLive": "PT1S"},
     "sessions": {**_COMMON, "RequiresSession": True},
+    "renewed-sessions": {**_COMMON, "RequiresSession": True, "LockDuration": "PT3S"},
     "short-sessions": {**_COMMON, "RequiresSession": True, "LockDuration": "PT2S"},
     "small": {**_COMMON, "MaxSizeInMegabytes": 1},
 }
@@ -45,6 +48,7 @@ _CLIENTS = {"sync": synchronous, "aio": asynchronous}
 NewQueue = Callable[..., str]
 NewTopic = Callable[[], str]
 Counts = Callable[[str], QueueCounts]
+Drop = Callable[[ServiceBusSender | ServiceBusReceiver], None]
 
 
 def write_config(path: Path, queues: dict[str, dict[str, object]], topics: int = 0) -> Path:
@@ -156,6 +160,22 @@ def wire(emulator: EmulatorProcess) -> Iterator[BlockingConnection]:
     """Another AMQP client, for what azure-servicebus leaves no choice in."""
     with closing(BlockingConnection(f"amqp://127.0.0.1:{emulator.amqp_port}", timeout=10)) as connection:
         yield connection
+
+
+@pytest.fixture
+def drop() -> Iterator[Drop]:
+    """Takes the socket away from under a sender or receiver, which leave it to others to close it."""
+    with ExitStack() as stack:
+
+        def take(endpoint: ServiceBusSender | ServiceBusReceiver) -> None:
+            handler: Any = endpoint._handler
+            transport = handler._connection._transport
+            if transport.sock:
+                stack.enter_context(closing(transport.sock)).shutdown(socket.SHUT_RDWR)
+            else:
+                transport.writer.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+
+        yield take
 
 
 def body(message: ServiceBusReceivedMessage) -> bytes:

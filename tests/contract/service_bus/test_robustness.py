@@ -1,15 +1,14 @@
 import random
 import socket
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
-from typing import Any
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 
 import pytest
-from azure.servicebus import ServiceBusMessage, ServiceBusReceiver, ServiceBusSender
+from azure.servicebus import ServiceBusMessage
 
 from local.service_bus.process import EmulatorProcess
-from tests.contract.service_bus.conftest import Counts, Endpoints, body
+from tests.contract.service_bus.conftest import Counts, Drop, Endpoints, body
 
 SASL = b"AMQP\x03\x01\x00\x00"
 AMQP = b"AMQP\x00\x01\x00\x00"
@@ -17,8 +16,6 @@ INIT = b"\x00\x00\x00\x19\x02\x01\x00\x00\x00\x53\x41\xc0\x0c\x01\xa3\x09ANONYMO
 OPEN = b"\x00\x00\x00\x12\x02\x00\x00\x00\x00\x53\x10\xc0\x05\x01\xa1\x02me"
 BEGIN = b"\x00\x00\x00\x17\x02\x00\x00\x00\x00\x53\x11\xc0\x0a\x04\x40\x43\x70\x00\x00\x08\x00\x52\x7f"
 
-
-Drop = Callable[[ServiceBusSender | ServiceBusReceiver], None]
 
 # Where the subject is what a raw connection does, the client only shows that the emulator still works.
 one_client_will_do = pytest.mark.parametrize("connect", ["sync"], indirect=True)
@@ -108,22 +105,6 @@ def test_a_client_may_begin_without_sasl(emulator: EmulatorProcess) -> None:
     with connection(emulator) as raw:
         raw.sendall(AMQP + OPEN + b"\x00\x00\x00\x0c\x02\x00\x00\x00\x00\x53\x18\x45")
         assert read_to_end(raw).startswith(AMQP)
-
-
-@pytest.fixture
-def drop() -> Iterator[Drop]:
-    """Takes the socket away from under a sender or receiver, which leave it to others to close it."""
-    with ExitStack() as stack:
-
-        def take(endpoint: ServiceBusSender | ServiceBusReceiver) -> None:
-            handler: Any = endpoint._handler
-            transport = handler._connection._transport
-            if transport.sock:
-                stack.enter_context(closing(transport.sock)).shutdown(socket.SHUT_RDWR)
-            else:
-                transport.writer.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
-
-        yield take
 
 
 def test_a_sender_and_a_receiver_recover_from_a_dropped_connection(

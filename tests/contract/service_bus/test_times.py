@@ -2,9 +2,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSubQueue
-from azure.servicebus.exceptions import MessageSizeExceededError, ServiceBusError
+from azure.servicebus.exceptions import MessageNotFoundError, MessageSizeExceededError, ServiceBusError
 
-from tests.contract.service_bus.conftest import Counts, Endpoints, NewQueue, body
+from tests.contract.service_bus.conftest import Counts, Endpoints, NewQueue, body, receive_one, wait_until
 
 
 def soon(seconds: float) -> datetime:
@@ -49,6 +49,22 @@ def test_a_scheduled_message_that_is_too_large_is_refused(client: ServiceBusClie
     assert counts(queue).scheduled == 0
 
 
+def test_a_time_in_the_past_is_now(endpoints: Endpoints, queue: str) -> None:
+    receiver = endpoints.receiver(queue)
+    endpoints.sender(queue).schedule_messages(ServiceBusMessage("a"), soon(-60))
+    assert body(receive_one(receiver)) == b"a"
+
+
+def test_what_is_not_scheduled_cannot_be_cancelled(endpoints: Endpoints, queue: str, counts: Counts) -> None:
+    sender = endpoints.sender(queue)
+    sender.send_messages(ServiceBusMessage("sent"))
+    [number] = sender.schedule_messages(ServiceBusMessage("later"), soon(60))
+    with pytest.raises(MessageNotFoundError):
+        # The client repeats this refusal for as long as it has time.
+        sender.cancel_scheduled_messages([number, 1], timeout=1)
+    assert (counts(queue).active, counts(queue).scheduled) == (1, 1)
+
+
 def test_an_expired_message_is_dead_lettered(endpoints: Endpoints, queue: str) -> None:
     sender = endpoints.sender(queue)
     sender.send_messages(ServiceBusMessage("short-lived", time_to_live=timedelta(milliseconds=100)))
@@ -69,3 +85,30 @@ def test_an_expired_message_is_dropped_where_the_queue_says_so(
     [message] = receiver.receive_messages(2, max_wait_time=5)
     assert body(message) == b"sentinel"
     assert (counts(queue).active, counts(queue).dead_letter) == (0, 0)
+
+
+def test_a_queue_limits_the_time_to_live_of_its_messages(endpoints: Endpoints, new_queue: NewQueue) -> None:
+    queue = new_queue("short-lived")
+    sender = endpoints.sender(queue)
+    receiver = endpoints.receiver(queue, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
+    sender.send_messages([ServiceBusMessage("a"), ServiceBusMessage("b", time_to_live=timedelta(minutes=5))])
+    expired = [receive_one(receiver) for _ in range(2)]
+    assert [body(message) for message in expired] == [b"a", b"b"]
+    assert {message.dead_letter_reason for message in expired} == {"TTLExpiredException"}
+
+
+def test_a_message_that_is_locked_expires_when_its_lock_is_given_up(
+    endpoints: Endpoints, new_queue: NewQueue, counts: Counts
+) -> None:
+    queue = new_queue("short-lived")
+    receiver = endpoints.receiver(queue)
+    endpoints.sender(queue).send_messages([ServiceBusMessage("completed"), ServiceBusMessage("abandoned")])
+    completed, abandoned = receiver.receive_messages(2, max_wait_time=5)
+    expiry = soon(1.2)
+    wait_until(lambda: datetime.now(UTC) > expiry)
+    assert counts(queue).locked == 2
+    receiver.complete_message(completed)
+    receiver.abandon_message(abandoned)
+    dead = receive_one(endpoints.receiver(queue, sub_queue=ServiceBusSubQueue.DEAD_LETTER))
+    assert (body(dead), dead.dead_letter_reason) == (b"abandoned", "TTLExpiredException")
+    assert (counts(queue).active, counts(queue).locked) == (0, 0)
