@@ -84,7 +84,8 @@ def _update_disposition(queue: Queue, request: Request) -> Response:
 
 def _receive_by_sequence_number(queue: Queue, request: Request) -> Response:
     deletes = request.field("receiver-settle-mode", int) == _RECEIVE_AND_DELETE
-    found = queue.receive_deferred(request.list_of("sequence-numbers", int), deletes=deletes)
+    numbers = request.list_of("sequence-numbers", int)
+    found = queue.receive_deferred(numbers, request.text("session-id"), deletes=deletes)
     messages = [
         encode.map_of(
             [

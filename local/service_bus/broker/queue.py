@@ -187,16 +187,20 @@ class Queue:
             self._locks.extend(message, until_ms)
         return [until_ms] * len(messages)
 
-    def receive_deferred(self, sequence_numbers: Iterable[int], *, deletes: bool) -> list[Message]:
+    def receive_deferred(
+        self, sequence_numbers: Iterable[int], session_id: str | None = None, *, deletes: bool
+    ) -> list[Message]:
         """Locks deferred messages, or removes them if the receiver `deletes`: all of them or none.
 
+        With a `session_id`, of this session alone.
+
         Raises:
-            MessageNotFoundError: a number is not that of a deferred message, or somebody has locked it.
+            MessageNotFoundError: a number is not that of such a message, or somebody has locked it.
             SessionLockLostError: nobody holds the session that one of them belongs to.
         """
         now_ms = self._clock()
         self._apply_due(now_ms)
-        messages = self._storage.find_deferred(sequence_numbers)
+        messages = self._storage.find_deferred(sequence_numbers, session_id)
         ends_ms = [self._lock_end(message, now_ms) for message in messages]
         self._throttle.spend(len(messages))
         for message, end_ms in zip(messages, ends_ms, strict=True):

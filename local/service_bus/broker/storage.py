@@ -100,13 +100,16 @@ class Storage:
         """
         return self._find(sequence_numbers, self._scheduled, "scheduled")
 
-    def find_deferred(self, sequence_numbers: Iterable[int]) -> list[Message]:
-        """The deferred messages of these numbers, all of them.
+    def find_deferred(self, sequence_numbers: Iterable[int], session_id: str | None) -> list[Message]:
+        """The deferred messages of these numbers, all of them; with a `session_id`, of this session alone.
 
         Raises:
-            MessageNotFoundError: a number is not that of a deferred message, or somebody has locked it.
+            MessageNotFoundError: a number is not that of such a message, or somebody has locked it.
         """
-        return self._find(sequence_numbers, self._deferred, "deferred")
+        messages = self._find(sequence_numbers, self._deferred, "deferred")
+        if any(session_id not in (None, message.session_id) for message in messages):
+            raise MessageNotFoundError(f"Not all of the messages belong to the session '{session_id}'.")
+        return messages
 
     def _find(self, sequence_numbers: Iterable[int], place: set[int], state: str) -> list[Message]:
         numbers = dict.fromkeys(sequence_numbers)
