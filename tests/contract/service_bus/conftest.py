@@ -3,7 +3,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -112,7 +112,7 @@ def impatient_client(connect: Connect, emulator: EmulatorProcess) -> Iterator[Se
 
 
 class Endpoints:
-    """Senders and receivers that stay open until the end: closing one takes the client up to a second."""
+    """The senders and receivers of one test."""
 
     def __init__(self, client: ServiceBusClient) -> None:
         self._client = client
@@ -138,16 +138,26 @@ class Endpoints:
         self._opened.append(receiver)
         return receiver.__enter__()
 
-    def close(self) -> None:
-        with ThreadPoolExecutor(32) as executor:
-            list(executor.map(lambda endpoint: endpoint.close(), self._opened))
+    def close_in(self, executor: Executor) -> list[Future[None]]:
+        """Begins to close them all."""
+        return [executor.submit(endpoint.close) for endpoint in self._opened]
 
 
 @pytest.fixture(scope="session")
-def endpoints(client: ServiceBusClient) -> Iterator[Endpoints]:
+def closing_behind(client: ServiceBusClient) -> Iterator[Callable[[Endpoints], None]]:
+    """Closes in the background what a test leaves: it takes the client up to a second for each."""
+    closes: list[Future[None]] = []
+    with ThreadPoolExecutor(16) as executor:
+        yield lambda endpoints: closes.extend(endpoints.close_in(executor))
+    for close in closes:
+        close.result()
+
+
+@pytest.fixture
+def endpoints(client: ServiceBusClient, closing_behind: Callable[[Endpoints], None]) -> Iterator[Endpoints]:
     opened = Endpoints(client)
     yield opened
-    opened.close()
+    closing_behind(opened)
 
 
 @pytest.fixture
