@@ -92,19 +92,6 @@ def test_an_expired_lock_is_lost_and_the_message_comes_back_counted(endpoints: E
     receiver.complete_message(again)
 
 
-def test_the_broker_refuses_a_settlement_that_the_client_believes_in(endpoints: Endpoints, new_queue: NewQueue) -> None:
-    queue = new_queue("short-lock")
-    sender = endpoints.sender(queue)
-    receiver = endpoints.receiver(queue)
-    sender.send_messages(ServiceBusMessage("a"))
-    message = receive_one(receiver)
-    receive_one(receiver)
-    # Where its own copy of the lock's end has passed, the client does not even ask.
-    message._expiry = datetime.now(UTC) + timedelta(minutes=1)
-    with pytest.raises(MessageLockLostError):
-        receiver.complete_message(message)
-
-
 def test_renewing_keeps_a_lock_beyond_its_duration(endpoints: Endpoints, new_queue: NewQueue) -> None:
     queue = new_queue("short-lock")
     sender = endpoints.sender(queue)

@@ -1,10 +1,11 @@
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceiver, ServiceBusSubQueue
 from azure.servicebus.exceptions import MessagingEntityNotFoundError, ServiceBusError
 
-from tests.contract.service_bus.conftest import Counts, Endpoints, NewTopic, body
+from tests.contract.service_bus.conftest import Counts, Endpoints, NewTopic, body, numbered, numbers, receive_one
 
 
 def receive_all(receiver: ServiceBusReceiver, number: int) -> list[bytes]:
@@ -79,3 +80,49 @@ def test_an_unknown_subscription_is_not_found(client: ServiceBusClient, new_topi
     receiver = client.get_subscription_receiver(new_topic(), "nobody")
     with pytest.raises(MessagingEntityNotFoundError), receiver:
         receiver.receive_messages(1, max_wait_time=1)
+
+
+def test_each_copy_holds_what_was_sent(endpoints: Endpoints, new_topic: NewTopic) -> None:
+    topic = new_topic()
+    properties: dict[str | bytes, int | float | bytes | bool | str | UUID] = {"n": 1}
+    sent = ServiceBusMessage("x", message_id="m", subject="s", application_properties=properties)
+    endpoints.topic_sender(topic).send_messages(sent)
+    for subscription in ("a", "b"):
+        receiver = endpoints.subscription_receiver(topic, subscription)
+        message = receive_one(receiver)
+        assert (body(message), message.message_id, message.subject) == (b"x", "m", "s")
+        assert message.application_properties == {b"n": 1}
+        assert message.delivery_count == 0
+        # What happens to one copy leaves the other as it is.
+        receiver.abandon_message(message)
+
+
+def test_a_subscription_can_be_peeked(endpoints: Endpoints, new_topic: NewTopic, counts: Counts) -> None:
+    topic = new_topic()
+    endpoints.topic_sender(topic).send_messages(numbered(2))
+    peeked = endpoints.subscription_receiver(topic, "a").peek_messages(5)
+    assert [body(message) for message in peeked] == numbers(2)
+    assert counts(f"{topic}/Subscriptions/a").active == 2
+
+
+def test_locks_of_a_subscription_are_renewed_and_its_messages_deferred(
+    endpoints: Endpoints, new_topic: NewTopic, counts: Counts
+) -> None:
+    topic = new_topic()
+    endpoints.topic_sender(topic).send_messages(ServiceBusMessage("x"))
+    receiver = endpoints.subscription_receiver(topic, "a")
+    message = receive_one(receiver)
+    before = message.locked_until_utc
+    assert before
+    assert message.sequence_number
+    assert receiver.renew_message_lock(message) > before
+    receiver.defer_message(message)
+    assert counts(f"{topic}/Subscriptions/a").deferred == 1
+    [deferred] = receiver.receive_deferred_messages(message.sequence_number)
+    receiver.complete_message(deferred)
+    assert (counts(f"{topic}/Subscriptions/a").deferred, counts(f"{topic}/Subscriptions/b").active) == (0, 1)
+
+
+def test_an_unknown_topic_is_not_found(client: ServiceBusClient) -> None:
+    with pytest.raises(MessagingEntityNotFoundError), client.get_topic_sender("nowhere") as sender:
+        sender.send_messages(ServiceBusMessage("x"))
