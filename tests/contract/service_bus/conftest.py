@@ -208,8 +208,8 @@ def numbers(count: int) -> list[bytes]:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Returns once `condition` holds, which it has 10 seconds for."""
-    deadline = time.monotonic() + 10
+    """Returns once `condition` holds, which it has 30 seconds for."""
+    deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline, "it never came true"
         time.sleep(0.05)

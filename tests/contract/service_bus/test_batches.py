@@ -6,7 +6,7 @@ import pytest
 from azure.servicebus import ServiceBusMessage, ServiceBusMessageBatch
 from azure.servicebus.exceptions import MessageSizeExceededError, ServiceBusError
 
-from tests.contract.service_bus.conftest import Counts, Endpoints, body, numbered, numbers
+from tests.contract.service_bus.conftest import Counts, Endpoints, NewQueue, body, numbered, numbers
 
 
 def encoded_messages(batch: ServiceBusMessageBatch) -> list[bytearray]:
@@ -56,6 +56,16 @@ def test_a_batch_with_one_unreadable_message_is_refused_whole(
     encoded_messages(batch).insert(place, bytearray(b"\xde\xad\xbe\xef"))
     with pytest.raises(ServiceBusError):
         sender.send_messages(batch)
+    assert counts(queue).active == 0
+
+
+def test_a_batch_with_one_message_that_the_queue_does_not_take_is_refused_whole(
+    endpoints: Endpoints, new_queue: NewQueue, counts: Counts
+) -> None:
+    queue = new_queue("sessions")
+    sent = [ServiceBusMessage("a", session_id="s"), ServiceBusMessage("b"), ServiceBusMessage("c", session_id="s")]
+    with pytest.raises(ServiceBusError, match="session"):
+        endpoints.sender(queue).send_messages(sent)
     assert counts(queue).active == 0
 
 

@@ -98,13 +98,14 @@ def test_a_queue_limits_the_time_to_live_of_its_messages(endpoints: Endpoints, n
 
 
 def test_a_message_that_is_locked_expires_when_its_lock_is_given_up(
-    endpoints: Endpoints, new_queue: NewQueue, counts: Counts
+    endpoints: Endpoints, queue: str, counts: Counts
 ) -> None:
-    queue = new_queue("short-lived")
+    ttl = timedelta(seconds=2)
+    sent = [ServiceBusMessage(text, time_to_live=ttl) for text in ("completed", "abandoned")]
     receiver = endpoints.receiver(queue)
-    endpoints.sender(queue).send_messages([ServiceBusMessage("completed"), ServiceBusMessage("abandoned")])
+    endpoints.sender(queue).send_messages(sent)
     completed, abandoned = receiver.receive_messages(2, max_wait_time=5)
-    expiry = soon(1.2)
+    expiry = datetime.now(UTC) + ttl
     wait_until(lambda: datetime.now(UTC) > expiry)
     assert counts(queue).locked == 2
     receiver.complete_message(completed)
