@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local.service_bus", description="A local Azure Service Bus.")
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="queues, as in Microsoft's Config.json")
     parser.add_argument("--port", type=_port, default=5672, help="AMQP port, 0 for a free one")
-    parser.add_argument("--http-port", type=_port, default=5300, help="port of /health and /queues, 0 for a free one")
+    parser.add_argument("--http-port", type=_port, default=5300, help="port of the control interface, 0 for a free one")
     parser.add_argument("--data", type=Path, help="file in which acknowledged messages survive; none by default")
     parser.add_argument("--tier", type=Tier, choices=list(Tier), default=Tier.STANDARD, help="256 KB or 1 MB a message")
     parser.add_argument(

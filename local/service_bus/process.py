@@ -1,7 +1,5 @@
 """Starts and stops an emulator from Python, as a child process."""
 
-import http.client
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +8,7 @@ from typing import Self
 from local.child import ChildProcess, ChildStartError
 from local.service_bus.broker.queue import QueueCounts
 from local.service_bus.config import DEFAULT_CONFIG
+from local.service_bus.control.client import ControlClient
 
 _HOST = "127.0.0.1"
 _START_SECONDS = 30
@@ -25,7 +24,8 @@ class EmulatorProcess:
 
     Attributes:
         amqp_port: where clients connect.
-        http_port: where /health and /queues are.
+        http_port: where its control interface is.
+        control: the client of that.
         pid: its process id.
     """
 
@@ -33,6 +33,7 @@ class EmulatorProcess:
         self._child = child
         self.amqp_port: int = child.ready["amqp_port"]
         self.http_port: int = child.ready["http_port"]
+        self.control = ControlClient(self.http_port)
         self.pid = child.pid
 
     @classmethod
@@ -49,7 +50,7 @@ class EmulatorProcess:
         Args:
             config: a Config.json, by default the one with the queues of the local stack.
             port: the AMQP port, 0 for a free one.
-            http_port: the port of /health and /queues, 0 for a free one.
+            http_port: the port of the control interface, 0 for a free one.
             log_file: where its log is appended, by default nowhere.
             arguments: further arguments of its command line.
 
@@ -74,21 +75,18 @@ class EmulatorProcess:
         """How many messages each queue holds now.
 
         Raises:
-            OSError: the emulator does not answer.
+            ControlError: the emulator does not answer.
         """
-        connection = http.client.HTTPConnection(_HOST, self.http_port, timeout=_STOP_SECONDS)
-        try:
-            connection.request("GET", "/queues")
-            return [QueueCounts(**counts) for counts in json.loads(connection.getresponse().read())]
-        finally:
-            connection.close()
+        return self.control.queues()
 
     def stop(self) -> None:
         """Ends it cleanly, and by force if it does not follow within 10 seconds; a second call does nothing."""
+        self.control.close()
         self._child.stop(_STOP_SECONDS)
 
     def kill(self) -> None:
         """Ends it as a crash would, and all its messages with it."""
+        self.control.close()
         self._child.kill()
 
     def __enter__(self) -> Self:

@@ -4,19 +4,22 @@ import os
 import time
 from dataclasses import dataclass
 
-from local.service_bus.amqp.connection import AmqpConnection
+from aiohttp import web
+
 from local.service_bus.broker.journal import JournalError
 from local.service_bus.broker.namespace import Namespace
 from local.service_bus.config import Config
+from local.service_bus.control.app import control_app
 from local.service_bus.entities import Tier
-from local.service_bus.http import HttpEndpoint
+from local.service_bus.service import HOST, Service
 from local.service_bus.store import Store
 
 logger = logging.getLogger(__name__)
 
-HOST = "127.0.0.1"
 # How late a lock may end or a scheduled message appear.
 _TICK_SECONDS = 0.05
+# What a request that is still coming in gets at the end; aiohttp takes 0 for no limit.
+_SHUTDOWN_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,10 @@ class PortInUseError(Exception):
 
 
 class Server:
-    """The emulator: the entities of a configuration, served over AMQP and HTTP until `stop`.
+    """The emulator: the entities of a configuration, served over AMQP and controlled over HTTP until `stop`.
 
     Args:
-        config: which entities there are.
+        config: which entities there are at first.
         tier: how much one message, or batch, may have.
         credits_per_second: messages that may be sent and received in a second, None for no limit.
         store: where acknowledged messages survive the end of the process, None if they need not; it is closed by
@@ -54,8 +57,10 @@ class Server:
         config.create_entities(self._namespace, tier)
         if store is not None:
             store.restore(self._namespace)
-        self._connections: set[AmqpConnection] = set()
-        self._servers: list[asyncio.Server] = []
+        self._service = Service(self._namespace)
+        self._control = web.AppRunner(
+            control_app(self._service, tier), handle_signals=False, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS
+        )
         self._ticker: asyncio.TimerHandle | None = None
 
     async def start(self, amqp_port: int, http_port: int) -> Ports:
@@ -64,29 +69,22 @@ class Server:
         Raises:
             PortInUseError: another process listens there.
         """
-        loop = asyncio.get_running_loop()
-        http = HttpEndpoint(self._namespace)
+        await self._control.setup()
         try:
             port = amqp_port
-            amqp_server = await loop.create_server(
-                lambda: AmqpConnection(self._namespace, self._connections), HOST, port, backlog=1024
-            )
-            self._servers.append(amqp_server)
+            amqp_port = await self._service.open(port)
             port = http_port
-            http_server = await asyncio.start_server(http.serve, HOST, port)
-            self._servers.append(http_server)
+            await web.TCPSite(self._control, HOST, port).start()
         except OSError as exc:
             await self.stop()
             raise PortInUseError(f"Port {port} of {HOST} cannot be used: {os.strerror(exc.errno or 0)}") from exc
         self._tick()
-        return Ports(amqp_server.sockets[0].getsockname()[1], http_server.sockets[0].getsockname()[1])
+        return Ports(amqp_port, self._control.addresses[0][1])
 
     async def stop(self) -> None:
         """Ends all connections and listens no more."""
-        for server in self._servers:
-            server.close()
-        for connection in list(self._connections):
-            connection.close()
+        await self._control.cleanup()
+        await self._service.close()
         if self._ticker:
             self._ticker.cancel()
         # The transports report their end in the next turn of the loop.

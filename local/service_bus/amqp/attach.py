@@ -25,6 +25,7 @@ from local.service_bus.broker.namespace import normalise
 from local.service_bus.broker.queue import Queue
 from local.service_bus.broker.session_queue import SessionQueue
 from local.service_bus.broker.settings import STANDARD_MESSAGE_BYTES
+from local.service_bus.faults import Faults, Moment
 
 _CBS = "$cbs"
 _MANAGEMENT = "/$management"
@@ -53,9 +54,11 @@ def outgoing_link(host: Host, link: Any) -> ClientReceives | ClientReceivesRepli
     if isinstance(queue, SessionQueue):
         if _SESSION_FILTER not in filters:
             raise NotAllowedError(f"The entity '{queue.name}' requires sessions; ask for one.")
+        host.faults.strike(Moment.ATTACH, path)
         return ClientReceivesSession(host, link, queue, _session_id(filters[_SESSION_FILTER]))
     if _SESSION_FILTER in filters:
         raise NotAllowedError(f"The entity '{queue.name}' has no sessions.")
+    host.faults.strike(Moment.ATTACH, path)
     return ClientReceives(link, queue, host.is_writable, host.request_flush)
 
 
@@ -79,12 +82,22 @@ def incoming_link(host: Host, link: Any, record: IncomingLink) -> ClientSends:
         return ClientSends(link, record, answer, queue.settings.max_message_bytes)
     queue = host.namespace.find(path)
     queue.check_open()
-    return ClientSends(link, record, _enqueueing(queue), queue.settings.max_message_bytes)
+    host.faults.strike(Moment.ATTACH, path)
+    return ClientSends(link, record, _enqueueing(queue, host.faults), queue.settings.max_message_bytes)
 
 
-def _enqueueing(queue: Queue) -> Callable[[bytes, int], None]:
+def entity_path(link: Any) -> str:
+    """The path of the entity that `link` is attached to, be it to its `$management`."""
+    is_sender = lib.pn_link_is_sender(link)
+    terminus = lib.pn_link_remote_source(link) if is_sender else lib.pn_link_remote_target(link)
+    return normalise(text(lib.pn_terminus_get_address(terminus))).removesuffix(_MANAGEMENT)
+
+
+def _enqueueing(queue: Queue, faults: Faults) -> Callable[[bytes, int], None]:
     def accept(data: bytes, message_format: int) -> None:
+        faults.strike(Moment.SEND, queue.name)
         queue.enqueue(parse_batch(data) if message_format == _BATCH_FORMAT else [parse(data)])
+        faults.strike(Moment.ACKNOWLEDGE, queue.name)
 
     return accept
 

@@ -1,6 +1,7 @@
 """Refusals in the words of AMQP and of Service Bus; each condition becomes one exception class in the clients."""
 
 from local.service_bus.broker import errors
+from local.service_bus.faults import RefusedOnDemandError
 
 _CONDITIONS: dict[type[errors.BrokerError], tuple[str, int]] = {
     errors.EntityNotFoundError: ("amqp:not-found", 404),
@@ -21,6 +22,8 @@ _CONDITIONS: dict[type[errors.BrokerError], tuple[str, int]] = {
 
 def condition_of(error: errors.BrokerError) -> str:
     """The AMQP error condition."""
+    if isinstance(error, RefusedOnDemandError):
+        return error.condition
     return _CONDITIONS[type(error)][0]
 
 

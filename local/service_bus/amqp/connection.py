@@ -1,24 +1,29 @@
 import asyncio
 import logging
+from collections.abc import Container
 from typing import Any, cast
 
 from cproton_ffi import lib
 
-from local.service_bus.amqp.attach import incoming_link, outgoing_link
+from local.service_bus.amqp.attach import entity_path, incoming_link, outgoing_link
 from local.service_bus.amqp.engine import Engine, set_condition, text
 from local.service_bus.amqp.errors import ProtocolError
 from local.service_bus.amqp.frames import FrameFilter
 from local.service_bus.amqp.incoming import ClientSends
 from local.service_bus.amqp.outgoing import ClientReceives, ClientReceivesReplies
 from local.service_bus.amqp.sasl import Handshake
-from local.service_bus.broker.errors import BrokerError
+from local.service_bus.amqp.writer import DelayedWriter
+from local.service_bus.broker.errors import BrokerError, EntityNotFoundError
 from local.service_bus.broker.journal import JournalError
 from local.service_bus.broker.namespace import Namespace
+from local.service_bus.faults import DroppedOnDemandError, Faults, Moment, RefusedOnDemandError
 
 logger = logging.getLogger(__name__)
 
 # The server's own tick says that the journal fails; here it is only waited for.
 _COMMIT_RETRY_SECONDS = 0.5
+# How long a client may take to close its side after the emulator has closed the other.
+_LINGER_SECONDS = 2
 
 Link = ClientSends | ClientReceives | ClientReceivesReplies
 
@@ -29,8 +34,9 @@ class AmqpConnection(asyncio.Protocol):
     `connections` holds every open connection; this one enters and leaves by itself.
     """
 
-    def __init__(self, namespace: Namespace, connections: "set[AmqpConnection]") -> None:
+    def __init__(self, namespace: Namespace, faults: Faults, connections: "set[AmqpConnection]") -> None:
         self.namespace = namespace
+        self.faults = faults
         self._connections = connections
         self._loop = asyncio.get_running_loop()
         self._handshake = Handshake()
@@ -57,19 +63,16 @@ class AmqpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the event loop for a new client."""
         self._transport = cast("asyncio.Transport", transport)
+        self._writer = DelayedWriter(self._transport, lambda: self.faults.delay_ms)
         self._peer = transport.get_extra_info("peername")
         self._connections.add(self)
         logger.info("Connection from %s", self._peer)
 
     def connection_lost(self, _: Exception | None) -> None:
         """Called by the event loop once the socket is gone; whatever was locked stays locked."""
-        self._closed = True
+        self._end()
+        self._writer.discard()
         self._connections.discard(self)
-        if self._timer:
-            self._timer.cancel()
-        for link in self._links.values():
-            link.on_close()
-        self._links.clear()
         self._engine.free()
         logger.info("Connection from %s ended", self._peer)
 
@@ -78,12 +81,15 @@ class AmqpConnection(asyncio.Protocol):
         try:
             if not self._handshake.done:
                 answer, data = self._handshake.feed(data)
-                self._transport.write(answer)
+                self._writer.write(answer)
             if data:
                 self._engine.push(self._filter.feed(data))
                 self._process()
         except ProtocolError as exc:
             logger.info("Connection from %s breaks the protocol: %s", self._peer, exc)
+            self.close()
+        except DroppedOnDemandError:
+            logger.info("Connection from %s is dropped on demand", self._peer)
             self.close()
 
     def pause_writing(self) -> None:
@@ -99,8 +105,12 @@ class AmqpConnection(asyncio.Protocol):
 
     def close(self) -> None:
         """Ends the connection at once, whatever was still to be read or written."""
-        self._closed = True
-        self._transport.abort()
+        self._end()
+        self._writer.abort()
+
+    def release_writes(self) -> None:
+        """Called when the delay of what is written changes."""
+        self._writer.release()
 
     def is_writable(self) -> bool:
         """Whether the socket takes more."""
@@ -121,6 +131,15 @@ class AmqpConnection(asyncio.Protocol):
         ]
         return next((link for link in candidates if link.reply_to == reply_to), candidates[0] if candidates else None)
 
+    def _end(self) -> None:
+        self._closed = True
+        if self._timer:
+            self._timer.cancel()
+        links = list(self._links.values())
+        self._links.clear()
+        for link in links:
+            link.on_close()
+
     def _process(self) -> None:
         for kind, event in self._engine.events():
             handler = self._handlers.get(kind)
@@ -139,11 +158,18 @@ class AmqpConnection(asyncio.Protocol):
         while self._writable and not self._closed:
             output = self._engine.output()
             if output is None:
-                self._transport.close()
+                self._end_output()
                 return
             if not output:
                 return
-            self._transport.write(output)
+            self._writer.write(output)
+
+    def _end_output(self) -> None:
+        """Closes this side only: a client that is still writing would lose what it has not read."""
+        self._end()
+        self._writer.write_eof()
+        seconds = self.faults.delay_ms / 1000 + _LINGER_SECONDS
+        self._timer = self._loop.call_later(seconds, self._writer.abort)
 
     def _tick(self) -> None:
         """Lets the engine send heartbeats and notice a peer that has fallen silent."""
@@ -158,6 +184,12 @@ class AmqpConnection(asyncio.Protocol):
     def _on_connection_open(self, _: Any) -> None:
         lib.pn_connection_set_container(self._engine.connection, b"lockstep-service-bus")
         lib.pn_connection_open(self._engine.connection)
+        try:
+            self.faults.strike(Moment.CONNECT)
+        except RefusedOnDemandError as error:
+            set_condition(lib.pn_connection_condition(self._engine.connection), error)
+            lib.pn_connection_close(self._engine.connection)
+            self._handlers.clear()  # a client does not wait for the answer to its open
         # Only now is the peer's idle timeout known.
         self._loop.call_soon(self._tick)
 
@@ -209,6 +241,18 @@ class AmqpConnection(asyncio.Protocol):
         lib.pn_link_close(pointer)
         self.request_flush()
 
+    def detach_from(self, paths: Container[str]) -> None:
+        """Ends the links to entities, by their normalised paths, that are no more."""
+        for pointer, link in [
+            (pointer, link) for pointer, link in self._links.items() if entity_path(pointer) in paths
+        ]:
+            link.on_close()
+            error = EntityNotFoundError("The messaging entity has been deleted.")
+            if lib.pn_link_state(pointer) & lib.PN_LOCAL_UNINIT:
+                self.refuse(pointer, error)
+            else:
+                self.detach(pointer, error)
+
     def _on_link_close(self, event: Any) -> None:
         pointer = lib.pn_event_link(event)
         link = self._links.pop(pointer, None)
@@ -226,6 +270,8 @@ class AmqpConnection(asyncio.Protocol):
     def _on_delivery(self, event: Any) -> None:
         delivery = lib.pn_event_delivery(event)
         link = self._links.get(lib.pn_delivery_link(delivery))
+        if isinstance(link, ClientReceives) and lib.pn_delivery_updated(delivery):
+            self.faults.strike(Moment.SETTLE, link.entity)
         if link:
             link.on_delivery(delivery)
 

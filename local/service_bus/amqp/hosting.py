@@ -3,12 +3,14 @@ from typing import Any, Protocol
 from local.service_bus.amqp.outgoing import ClientReceivesReplies
 from local.service_bus.broker.errors import BrokerError
 from local.service_bus.broker.namespace import Namespace
+from local.service_bus.faults import Faults
 
 
 class Host(Protocol):
     """What a link needs of its connection."""
 
     namespace: Namespace
+    faults: Faults
 
     def is_writable(self) -> bool:
         """Whether the socket takes more."""

@@ -38,6 +38,11 @@ class ClientReceives:
         self._sent = 0
         self.deletes = lib.pn_link_remote_snd_settle_mode(link) == lib.PN_SND_SETTLED
 
+    @property
+    def entity(self) -> str:
+        """The path of the queue."""
+        return self._queue.name
+
     def open(self) -> None:
         """Opens it for the client; credit will come from there."""
         lib.pn_link_open(self._link)

@@ -18,9 +18,13 @@ class Locks:
     def __len__(self) -> int:
         return len(self._by_token)
 
+    def messages(self) -> list[Message]:
+        """The locked messages."""
+        return list(self._by_token.values())
+
     def of_session(self, session_id: str) -> Iterator[Message]:
         """The locked messages of a session; the locks may change meanwhile."""
-        return (message for message in list(self._by_token.values()) if message.session_id == session_id)
+        return (message for message in self.messages() if message.session_id == session_id)
 
     def lock(self, message: Message, until_ms: int) -> None:
         """Locks `message` under a new token."""

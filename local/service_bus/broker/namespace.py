@@ -144,6 +144,11 @@ class Namespace:
         for queue in self._by_path.values():
             queue.clear()
 
+    def end_locks(self) -> None:
+        """Ends all locks, as a restart does that keeps the messages: they come back and do not count as delivered."""
+        for queue in self._by_path.values():
+            queue.end_locks()
+
     def commit(self) -> None:
         """Makes all that has happened outlive the process, if the journal can.
 

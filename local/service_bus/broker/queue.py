@@ -227,6 +227,12 @@ class Queue:
         self._duplicates.clear()
         self._storage.clear()
 
+    def end_locks(self) -> None:
+        """Ends all locks as if the messages had never been delivered."""
+        for message in self._locks.messages():
+            self._locks.unlock(message)
+            self._put_back(message, counts=False)
+
     def tick(self) -> None:
         """Does what has become due: activates scheduled messages, ends locks, expires messages."""
         self._serve(self._clock())

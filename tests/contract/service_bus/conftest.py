@@ -22,7 +22,7 @@ from local.service_bus.broker.queue import QueueCounts
 from local.service_bus.process import EmulatorProcess
 from tests.contract.service_bus.clients import Connect, Sdk, asynchronous, synchronous
 
-_COMMON = {"LockDuration": "PT1M", "MaxDeliveryCount": 3, "DeadLetteringOnMessageExpiration": True}
+_COMMON: dict[str, object] = {"LockDuration": "PT1M", "MaxDeliveryCount": 3, "DeadLetteringOnMessageExpiration": True}
 _KINDS = {
     "plain": _COMMON,
     "short-lock": {**_COMMON, "LockDuration": "PT1S"},
@@ -39,11 +39,12 @@ _KINDS = {
     "short-sessions": {**_COMMON, "RequiresSession": True, "LockDuration": "PT2S"},
     "small": {**_COMMON, "MaxSizeInMegabytes": 1},
 }
-_SUBSCRIPTIONS = [{"Name": "a"}, {"Name": "b"}, {"Name": "sessions", "Properties": {"RequiresSession": True}}]
-_TOPICS = 60
-_QUEUES = {kind: 250 if kind == "plain" else 60 for kind in _KINDS}
+_SUBSCRIPTIONS: list[dict[str, Any]] = [
+    {"Name": "a"},
+    {"Name": "b"},
+    {"Name": "sessions", "Properties": {"RequiresSession": True}},
+]
 _CLIENTS = {"sync": synchronous, "aio": asynchronous}
-
 
 NewQueue = Callable[..., str]
 NewTopic = Callable[[], str]
@@ -59,27 +60,55 @@ def write_config(path: Path, queues: dict[str, dict[str, object]], topics: int =
     return path
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _client_sockets() -> Iterator[None]:
+    """Closes at the end the sockets that the client has opened: it forgets those whose connection or link is lost."""
+    opened: list[socket.socket] = []
+    connect = socket.create_connection
+
+    def remember(*args: Any, **options: Any) -> socket.socket:
+        opened.append(connect(*args, **options))
+        return opened[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "create_connection", remember)
+        yield
+    for raw in opened:
+        raw.close()
+
+
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProcess]:
-    names = {f"{kind}-{number}": kind for kind, count in _QUEUES.items() for number in range(count)}
-    config = tmp_path_factory.mktemp("emulator") / "Config.json"
-    write_config(config, {name: dict(_KINDS[kind]) for name, kind in names.items()}, _TOPICS)
-    with EmulatorProcess.start(config) as process:
+    with EmulatorProcess.start(write_config(tmp_path_factory.mktemp("emulator") / "Config.json", {})) as process:
         yield process
 
 
 @pytest.fixture(scope="session")
-def new_queue() -> NewQueue:
+def new_queue(emulator: EmulatorProcess) -> NewQueue:
     """A queue that no other test uses, of one of the kinds above."""
-    numbers = {kind: itertools.count() for kind in _KINDS}
-    return lambda kind="plain": f"{kind}-{next(numbers[kind])}"
+    numbers = itertools.count()
+
+    def create(kind: str = "plain") -> str:
+        name = f"{kind}-{next(numbers)}"
+        emulator.control.create_queue(name, **_KINDS[kind])
+        return name
+
+    return create
 
 
 @pytest.fixture(scope="session")
-def new_topic() -> NewTopic:
+def new_topic(emulator: EmulatorProcess) -> NewTopic:
     """A topic that no other test uses, with the subscriptions above."""
     numbers = itertools.count()
-    return lambda: f"topic-{next(numbers)}"
+
+    def create() -> str:
+        name = f"topic-{next(numbers)}"
+        emulator.control.create_topic(name)
+        for subscription in _SUBSCRIPTIONS:
+            emulator.control.create_subscription(name, subscription["Name"], **subscription.get("Properties", {}))
+        return name
+
+    return create
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 import http.client
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -63,6 +62,20 @@ def test_a_signal_ends_it_cleanly_with_clients_connected(number: int) -> None:
         assert b"Traceback" not in process.stderr.read()
 
 
+@pytest.mark.parametrize(
+    "sent", [b"GET /hea", b"POST /faults HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"]
+)
+def test_a_request_that_does_not_end_does_not_keep_it(sent: bytes) -> None:
+    with command() as process:
+        assert process.stdout
+        port = json.loads(process.stdout.readline())["http_port"]
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+            client.sendall(sent)
+            assert get(port, "/health")[0] == 200
+            process.terminate()
+            assert process.wait(10) == 0
+
+
 def test_it_ends_when_its_parent_is_gone() -> None:
     with command("--exit-with-parent") as process:
         assert process.stdout
@@ -72,10 +85,11 @@ def test_it_ends_when_its_parent_is_gone() -> None:
         assert process.wait(10) == 0
 
 
-def test_a_port_in_use_is_one_clear_line() -> None:
+@pytest.mark.parametrize("option", ["--port", "--http-port"])
+def test_a_port_in_use_is_one_clear_line(option: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with command("--port", str(port)) as process:
+        with command(option, str(port)) as process:
             _, errors = process.communicate(timeout=20)
     assert process.returncode == 1
     assert errors.decode().splitlines() == [f"Port {port} of 127.0.0.1 cannot be used: Address already in use"]
@@ -112,21 +126,3 @@ def test_killing_and_stopping_twice_is_harmless() -> None:
     emulator.stop()
     emulator.kill()
     assert not psutil.pid_exists(emulator.pid)
-
-
-def test_the_http_port_answers_get_and_what_it_knows(emulator: EmulatorProcess) -> None:
-    status, answer = get(emulator.http_port, "/queues?pretty")
-    assert status == 200
-    assert isinstance(answer, list)
-    assert set(answer[0]) == {"name", "active", "locked", "scheduled", "deferred", "dead_letter"}
-    assert get(emulator.http_port, "/nothing")[0] == 404
-    assert get(emulator.http_port, "/health", "POST")[0] == 405
-
-
-def test_the_http_port_survives_what_is_no_http(emulator: EmulatorProcess) -> None:
-    with socket.create_connection(("127.0.0.1", emulator.http_port), timeout=10) as raw:
-        raw.sendall(os.urandom(100_000))
-        raw.shutdown(socket.SHUT_WR)
-        with suppress(ConnectionResetError):
-            assert raw.recv(1) == b""
-    assert get(emulator.http_port, "/health")[0] == 200

@@ -1,0 +1,55 @@
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+
+class DelayedWriter:
+    """Writes to a transport, each write as late as `delay_ms` says, and all in their order."""
+
+    def __init__(self, transport: asyncio.Transport, delay_ms: Callable[[], int]) -> None:
+        self._transport = transport
+        self._delay_ms = delay_ms
+        self._loop = asyncio.get_running_loop()
+        # None stands for the end of the stream.
+        self._held: deque[tuple[asyncio.TimerHandle, bytes | None]] = deque()
+
+    def write(self, data: bytes) -> None:
+        """Writes `data` when it is due."""
+        if not self._delay_ms():
+            self._transport.write(data)
+        elif data:
+            self._hold(data)
+
+    def write_eof(self) -> None:
+        """Says, once all is written, that nothing follows."""
+        if self._held:
+            self._hold(None)
+        else:
+            self._transport.write_eof()
+
+    def abort(self) -> None:
+        """Closes the transport at once."""
+        self.discard()
+        self._transport.abort()
+
+    def release(self) -> None:
+        """Writes at once what is held; must be called when the delay changes."""
+        while self._held:
+            self._held[0][0].cancel()
+            self._write_next()
+
+    def discard(self) -> None:
+        """Forgets what is held."""
+        for timer, _ in self._held:
+            timer.cancel()
+        self._held.clear()
+
+    def _hold(self, data: bytes | None) -> None:
+        self._held.append((self._loop.call_later(self._delay_ms() / 1000, self._write_next), data))
+
+    def _write_next(self) -> None:
+        _, data = self._held.popleft()
+        if data is None:
+            self._transport.write_eof()
+        else:
+            self._transport.write(data)
