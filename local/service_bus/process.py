@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from local.child import ChildProcess, ChildStartError
-from local.service_bus.broker.queue import QueueCounts
+from local.service_bus.broker.counts import QueueCounts
 from local.service_bus.config import DEFAULT_CONFIG
 from local.service_bus.control.client import ControlClient
 

@@ -202,7 +202,8 @@ class AmqpConnection(asyncio.Protocol):
     def _on_session_close(self, event: Any) -> None:
         session = lib.pn_event_session(event)
         for pointer in [pointer for pointer in self._links if lib.pn_link_session(pointer) == session]:
-            self._links.pop(pointer).on_close()
+            if link := self._links.pop(pointer, None):  # closing one may have detached another
+                link.on_close()
         lib.pn_session_close(session)
         lib.pn_session_free(session)
 

@@ -2,9 +2,10 @@ import re
 from collections.abc import Callable
 from urllib.parse import unquote
 
+from local.service_bus.broker.counts import QueueCounts
 from local.service_bus.broker.errors import EntityExistsError, EntityNotFoundError
 from local.service_bus.broker.journal import Entity, EntityKind, Journal, NoJournal
-from local.service_bus.broker.queue import Queue, QueueCounts
+from local.service_bus.broker.queue import Queue
 from local.service_bus.broker.session_queue import SessionQueue
 from local.service_bus.broker.settings import QueueSettings
 from local.service_bus.broker.surroundings import Surroundings

@@ -1,8 +1,9 @@
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 
 from local.service_bus.broker.admission import admit
+from local.service_bus.broker.counts import QueueCounts
 from local.service_bus.broker.duplicates import DuplicateWindow
 from local.service_bus.broker.errors import NotAllowedError
 from local.service_bus.broker.locks import Locks
@@ -11,18 +12,6 @@ from local.service_bus.broker.receivers import Receiver
 from local.service_bus.broker.settings import QueueSettings
 from local.service_bus.broker.storage import Storage
 from local.service_bus.broker.surroundings import Surroundings
-
-
-@dataclass(frozen=True)
-class QueueCounts:
-    """How many messages a queue holds, by what can be done with them; `dead_letter` counts its dead-letter queue."""
-
-    name: str
-    active: int
-    locked: int
-    scheduled: int
-    dead_letter: int
-    deferred: int = 0
 
 
 class Queue:

@@ -3,7 +3,7 @@ from urllib.parse import quote
 
 import httpx
 
-from local.service_bus.broker.queue import QueueCounts
+from local.service_bus.broker.counts import QueueCounts
 from local.service_bus.faults import Condition, Moment
 
 _TIMEOUT_SECONDS = 10

@@ -11,7 +11,7 @@ import pytest
 from azure.servicebus import ServiceBusClient
 
 from local.functions_host.process import HostProcess
-from local.service_bus.broker.queue import QueueCounts
+from local.service_bus.broker.counts import QueueCounts
 from local.service_bus.process import EmulatorProcess
 from tests.contract.functions_host.conftest import Send
 from tests.contract.functions_host.support import Events, wait_until

@@ -18,7 +18,7 @@ from azure.servicebus import (
 )
 from proton.utils import BlockingConnection
 
-from local.service_bus.broker.queue import QueueCounts
+from local.service_bus.broker.counts import QueueCounts
 from local.service_bus.process import EmulatorProcess
 from tests.contract.service_bus.clients import Connect, Sdk, asynchronous, synchronous
 

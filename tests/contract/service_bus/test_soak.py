@@ -13,7 +13,7 @@ import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceiver
 from azure.servicebus.exceptions import MessageLockLostError
 
-from local.service_bus.broker.queue import QueueCounts
+from local.service_bus.broker.counts import QueueCounts
 from local.service_bus.process import EmulatorProcess
 from tests.contract.service_bus.conftest import write_config
 

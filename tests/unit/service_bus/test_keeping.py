@@ -2,10 +2,11 @@
 
 import pytest
 
+from local.service_bus.broker.counts import QueueCounts
 from local.service_bus.broker.errors import LockLostError, MessageNotFoundError, QueueFullError
 from local.service_bus.broker.messages import MessageState
 from local.service_bus.broker.namespace import Namespace
-from local.service_bus.broker.queue import Queue, QueueCounts
+from local.service_bus.broker.queue import Queue
 from local.service_bus.broker.settings import QueueSettings
 from tests.unit.service_bus.support import Clock, MemoryJournal, dead_letters, make_queue, pass_time, submission, take
 

@@ -2,6 +2,7 @@ import sys
 
 import pytest
 
+from local.service_bus.broker.counts import QueueCounts
 from local.service_bus.broker.errors import (
     LockLostError,
     MessageNotFoundError,
@@ -9,7 +10,7 @@ from local.service_bus.broker.errors import (
     NotAllowedError,
 )
 from local.service_bus.broker.messages import MessageState
-from local.service_bus.broker.queue import Queue, QueueCounts
+from local.service_bus.broker.queue import Queue
 from local.service_bus.broker.settings import QueueSettings
 from tests.unit.service_bus.support import (
     LOCK_MS,

@@ -5,10 +5,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from local.service_bus.broker.counts import QueueCounts
 from local.service_bus.broker.errors import LockLostError, MessageNotFoundError, QueueFullError
 from local.service_bus.broker.messages import Message
 from local.service_bus.broker.namespace import Namespace
-from local.service_bus.broker.queue import QueueCounts
 from local.service_bus.broker.settings import QueueSettings
 from tests.unit.service_bus.checked import CheckedTaker
 from tests.unit.service_bus.model import Expected, Place, QueueModel, size_of

@@ -1,9 +1,9 @@
 import pytest
 
 from local.service_bus.broker.agenda import SLACK
+from local.service_bus.broker.counts import QueueCounts
 from local.service_bus.broker.errors import NotAllowedError, SessionLockedError, SessionLockLostError
 from local.service_bus.broker.namespace import Namespace
-from local.service_bus.broker.queue import QueueCounts
 from local.service_bus.broker.session_queue import SessionQueue
 from local.service_bus.broker.settings import QueueSettings
 from tests.unit.service_bus.support import (

@@ -1,8 +1,8 @@
 """Memory follows what a queue holds, however much has passed through it."""
 
 from local.service_bus.broker.agenda import SLACK
+from local.service_bus.broker.counts import QueueCounts
 from local.service_bus.broker.namespace import Namespace
-from local.service_bus.broker.queue import QueueCounts
 from local.service_bus.broker.settings import QueueSettings
 from tests.unit.service_bus.support import Clock, make_queue, make_session_queue, pass_time, submission, take
 
