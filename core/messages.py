@@ -99,6 +99,7 @@ class JobMessage:
         action: what to do.
         resumes: how often this dispatch has ended with batches that the broker did not take.
         failures: how often the job's code has failed with it for an unforeseen reason.
+        deaths: how often the broker has given up on it.
     """
 
     job_id: str
@@ -106,6 +107,7 @@ class JobMessage:
     action: JobAction
     resumes: int = 0
     failures: int = 0
+    deaths: int = 0
 
     def outgoing(self, enqueue_at: datetime | None = None) -> OutgoingMessage:
         """The message as it is sent."""
@@ -130,7 +132,8 @@ class JobMessage:
             action = JobAction(_text(fields, "action"))
         except ValueError as exc:
             raise MessageFormatError(f"unknown action {fields['action']!r}") from exc
-        return cls(job_id, stage, action, _count(fields, "resumes", 0), _count(fields, "failures", 0))
+        counts = {name: _count(fields, name, 0) for name in ("resumes", "failures", "deaths")}
+        return cls(job_id, stage, action, **counts)
 
 
 def _fields(body: bytes) -> dict[str, Any]:

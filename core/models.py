@@ -239,3 +239,11 @@ class LostTask:
     batch_id: str
     lane: Lane
     send: int
+
+
+@dataclass(frozen=True)
+class SilentBatches:
+    """How many batches of a silent stage were found, and those of their tasks that wait."""
+
+    batches: int
+    tasks: list[LostTask]

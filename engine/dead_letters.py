@@ -14,7 +14,7 @@ from core.errors import JobFailure, MessageFormatError
 from core.lanes import JOBS_QUEUE
 from core.messages import JobMessage, TaskMessage
 from core.models import TaskOutcome
-from core.statuses import JOB_ENDS, TASK_ENDS, TaskStatus
+from core.statuses import JOB_ENDS, TASK_ENDS, StageStatus, TaskStatus
 from engine.endings import JobEndings
 from engine.inbox import UNREADABLE, ReceivedMessage, keep
 from engine.limits import Limits
@@ -104,27 +104,33 @@ class DeadLetters:
             return
         with self._database.transaction() as work:
             job = work.jobs.get(message.job_id)
+            stage = work.stages.get(message.job_id, message.stage)
             now = work.now()
         if job is None:
             self._keep(JOBS_QUEUE, dead, ORPHAN, f"there is no job {message.job_id}")
         elif job.status in JOB_ENDS:
             logger.info("job %s has ended; its dead %s is dropped", message.job_id, message.action)
-        elif message.failures < MAX_RESENDS:
+        elif job.stage > message.stage or (stage is not None and stage.status == StageStatus.RUNNING):
+            logger.info("stage %d of job %s went on; its dead %s is dropped", message.stage, job.job_id, message.action)
+        elif message.deaths < MAX_RESENDS:
             logger.warning("%s of job %s is sent again: %s", message.action, message.job_id, dead.reason)
-            again = replace(message, failures=message.failures + 1)
-            send(self._queue, JOBS_QUEUE, [again.outgoing(now + _delay(again.failures))])
+            again = replace(message, deaths=message.deaths + 1)
+            send(self._queue, JOBS_QUEUE, [again.outgoing(now + _delay(again.deaths))])
         else:
             self._keep(JOBS_QUEUE, dead, dead.reason, dead.description)
             self._endings.fail(message.job_id, message.stage, DeadLetteredError(_text(dead)))
 
     def _send_again(self, queue_name: str, message: TaskMessage, dead: DeadMessage) -> bool:
-        counted = transact(self._database, lambda work: work.tasks.count_dead_letter(message.task_id, most=MAX_RESENDS))
-        if counted is None:
-            return False
+        # Together: what the broker does not take must not count, or a broker that is away would spend all resends.
         with self._database.transaction() as work:
-            due_at = work.now() + _delay(counted.dead_letters)
+            counted = work.tasks.count_dead_letter(message.task_id, most=MAX_RESENDS)
+            if counted is None:
+                return False
+            again = replace(message, send=counted.send, misses=0).outgoing(work.now() + _delay(counted.dead_letters))
+            # A commit that fails after the send would count the same number again.
+            again = replace(again, message_id=f"{again.message_id}-{uuid.uuid4().hex[:8]}")
+            send(self._queue, queue_name, [again])
         logger.warning("task %s is sent again (%d): %s", message.task_id, counted.dead_letters, dead.reason)
-        send(self._queue, queue_name, [replace(message, send=counted.send, misses=0).outgoing(due_at)])
         return True
 
     def _fail(self, queue_name: str, message: TaskMessage, dead: DeadMessage) -> None:

@@ -29,8 +29,8 @@ _UNKNOWN = TaskPolicy(max_attempts=8, backoff=Backoff(base_seconds=4, cap_second
 
 MAX_INTERRUPTIONS = 5
 """Runs of one task that may be interrupted before it counts as what ends its workers; fewer than the 10 deliveries
-after which the broker gives its message up. From its second run on such a task runs alone (`engine/worker.py`), so
-what another task in the same process did is held against it once at most."""
+after which the broker gives its message up. From its second run on, a task shares its process with no other that was
+interrupted (`engine/worker.py`), so what such a one does again is not held against it."""
 
 
 class HandlerRunner:

@@ -11,9 +11,9 @@ class Limits:
             inside the shortest function timeout of a plan (5 minutes on Consumption by default).
         lease_seconds: how long a worker or a dispatcher may be silent before another takes over. A
             little less than a message lock (60 s), so that a redelivered message finds it expired.
-        sweep_age_seconds: how long something may be overdue before the sweeper takes its message for lost.
-        silence_seconds: how long nothing may happen in a running stage before the sweeper takes its messages for lost;
-            longer than the longest wait in a busy queue, because until then nothing tells the two apart.
+        sweep_age_seconds: how long something may be pending, that is known not to be sent, before the sweeper sends it.
+        silence_seconds: how long a message may be overdue, or nothing may happen in a running stage, before the sweeper
+            takes messages for lost; longer than the usual wait in a busy queue, since nothing tells the two apart.
         max_result_bytes: the most that a task's result may have as JSON.
         max_aggregate_bytes: the most that a stage's or a job's result may have as JSON.
     """

@@ -9,9 +9,9 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 
-from core.lanes import JOBS_QUEUE
+from core.errors import LockstepError
+from core.lanes import JOBS_QUEUE, Lane
 from core.messages import JobAction, JobMessage, TaskMessage
 from core.models import LostTask, StageKey
 from core.statuses import JobStatus
@@ -76,26 +76,41 @@ class Sweeper:
     def sweep(self) -> SweepReport:
         """Runs once over everything that can be left behind, for at most some 40 s.
 
+        What fails does not keep the rest from being repaired.
+
         Raises:
-            LockstepError: infrastructure failed; what was not sent is found again after its time.
+            LockstepError: infrastructure failed, the first time that it did; what was not sent is found again after
+                its time.
         """
         ends_at = self._clock() + _RUN_SECONDS
-        report = SweepReport(
-            # A job that waits in a busy sb-jobs looks like one whose message is lost, so that takes longer to say.
-            jobs=self._all(ends_at, partial(self._jobs, JobStatus.PENDING_QUEUE, self._age))
-            + self._all(ends_at, partial(self._jobs, JobStatus.QUEUED, self._silence)),
-            advances=self._all(ends_at, self._advances),
-            dispatches=self._all(ends_at, self._dispatches),
-            retries=self._all(
-                ends_at, partial(self._tasks, lambda work: work.sweeps.overdue_retries(self._age, _PAGE))
+        # What is known not to be sent is sent soon. A message that is overdue may wait behind others, in a busy queue,
+        # and takes longer to be called lost.
+        kinds: dict[str, Callable[[], int]] = {
+            "jobs": lambda: (
+                self._jobs(JobStatus.PENDING_QUEUE, self._age, ends_at)
+                + self._jobs(JobStatus.QUEUED, self._silence, ends_at)
             ),
-            leases=self._all(ends_at, partial(self._tasks, lambda work: work.sweeps.expired_leases(self._age, _PAGE))),
-            batches=self._batches(ends_at),
-            silent_tasks=self._silent_tasks(ends_at),
-        )
+            "batches": lambda: self._batches(ends_at),
+            "advances": lambda: self._all(ends_at, self._advances),
+            "dispatches": lambda: self._all(ends_at, self._dispatches),
+            "leases": lambda: self._lost_tasks(ends_at, _expired_leases(self._silence)),
+            "silent_tasks": lambda: self._silent_tasks(ends_at),
+            "retries": lambda: self._lost_tasks(ends_at, _overdue_retries(self._silence)),
+        }
+        counts: dict[str, int] = {}
+        failures: list[LockstepError] = []
+        for name, repair in kinds.items():
+            try:
+                counts[name] = repair()
+            except LockstepError as exc:
+                logger.warning("%s could not be repaired: %s", name, exc)
+                failures.append(exc)
+        report = SweepReport(**counts)
         if report != SweepReport():
-            counts = ", ".join(f"{name} {count}" for name, count in asdict(report).items() if count)
-            logger.warning("sent again what was lost: %s", counts)
+            found = ", ".join(f"{name} {count}" for name, count in asdict(report).items() if count)
+            logger.warning("sent again what was lost: %s", found)
+        if failures:
+            raise failures[0]
         return report
 
     def _all(self, ends_at: float, repair: Callable[[], int]) -> int:
@@ -108,16 +123,20 @@ class Sweeper:
                 break
         return total
 
-    def _jobs(self, status: JobStatus, age_seconds: float) -> int:
-        job_ids = transact(self._database, lambda work: work.sweeps.unstarted_jobs(status, age_seconds, _PAGE))
-        self._send_job_messages([JobMessage(job_id, 1, JobAction.DISPATCH) for job_id in job_ids], "was not started")
-        with self._database.transaction() as work:
-            for job_id in job_ids:
-                work.jobs.mark_queued(job_id)
-        return len(job_ids)
+    def _jobs(self, status: JobStatus, age_seconds: float, ends_at: float) -> int:
+        def repair() -> int:
+            job_ids = transact(self._database, lambda work: work.sweeps.unstarted_jobs(status, age_seconds, _PAGE))
+            messages = [JobMessage(job_id, 1, JobAction.DISPATCH) for job_id in job_ids]
+            self._send_job_messages(messages, "was not started")
+            with self._database.transaction() as work:
+                for job_id in job_ids:
+                    work.jobs.mark_queued(job_id)
+            return len(job_ids)
+
+        return self._all(ends_at, repair)
 
     def _advances(self) -> int:
-        keys = transact(self._database, lambda work: work.sweeps.unadvanced_stages(self._age, _PAGE))
+        keys = transact(self._database, lambda work: work.sweeps.unadvanced_stages(self._silence, _PAGE))
         self._send_job_messages(
             [JobMessage(key.job_id, key.stage, JobAction.ADVANCE) for key in keys], "had ended and did not advance"
         )
@@ -130,18 +149,22 @@ class Sweeper:
         )
         return len(keys)
 
-    def _tasks(self, find: Callable[[UnitOfWork], list[LostTask]]) -> int:
-        return self._send_tasks(transact(self._database, find))
+    def _lost_tasks(self, ends_at: float, find: Callable[[UnitOfWork], list[LostTask]]) -> int:
+        return self._all(ends_at, lambda: self._send_tasks(transact(self._database, find)))
 
     def _batches(self, ends_at: float) -> int:
-        """Sends the outbox again, each batch once in a run: one that the broker refuses is not found less for it."""
+        """Sends the outbox again, each batch once in a run: one that the broker refuses is found again at once."""
         found = transact(self._database, lambda work: work.sweeps.pending_batches(self._age, _PAGE))
         sent = 0
+        refused: set[Lane] = set()
         for batch_id, lane in found:
-            if self._clock() >= ends_at or not self._lockstep.resend(batch_id, lane):
-                break  # the broker is away: the rest can wait as well
-            logger.info("batch %s was pending and is sent again", batch_id)
-            sent += 1
+            if lane in refused or self._clock() >= ends_at:
+                continue
+            if self._lockstep.resend(batch_id, lane):
+                logger.info("batch %s was pending and is sent again", batch_id)
+                sent += 1
+            else:
+                refused.add(lane)  # its queue takes nothing now: the rest can wait as well
         return sent
 
     def _silent_tasks(self, ends_at: float) -> int:
@@ -151,10 +174,10 @@ class Sweeper:
     def _silent_stage(self, key: StageKey, ends_at: float) -> int:
         total = 0
         while self._clock() < ends_at:
-            sent = self._tasks(lambda work: work.sweeps.silent_batches(key, self._silence, _PAGE))
-            if not sent:
+            found = transact(self._database, lambda work: work.sweeps.silent_batches(key, self._silence, _PAGE))
+            if not found.batches:
                 break
-            total += sent
+            total += self._send_tasks(found.tasks)
         if total:
             logger.warning("stage %d of job %s had fallen silent: %d tasks", key.stage, key.job_id, total)
         return total
@@ -172,3 +195,11 @@ class Sweeper:
         for queue_name, lost in by_queue.items():
             send(self._queue, queue_name, [TaskMessage(t.task_id, t.batch_id, t.send).outgoing() for t in lost])
         return len(tasks)
+
+
+def _expired_leases(age_seconds: float) -> Callable[[UnitOfWork], list[LostTask]]:
+    return lambda work: work.sweeps.expired_leases(age_seconds, _PAGE)
+
+
+def _overdue_retries(age_seconds: float) -> Callable[[UnitOfWork], list[LostTask]]:
+    return lambda work: work.sweeps.overdue_retries(age_seconds, _PAGE)

@@ -6,6 +6,8 @@ nothing is done twice.
 """
 
 import logging
+import threading
+import time
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future, wait
@@ -21,6 +23,9 @@ from engine.unclaimed import UnclaimedMessages
 from repositories.ports import Database, MessageQueue
 
 logger = logging.getLogger(__name__)
+
+_TURN_SECONDS = 5.0
+"""How long an invocation waits for its turn to run a suspect; then its messages come back later."""
 
 
 class Worker:
@@ -49,6 +54,7 @@ class Worker:
         self._handlers = handlers
         self._executor = executor
         self._lease_seconds = limits.lease_seconds
+        self._alone = threading.Lock()
         self._inbox = Inbox(database)
         self._unclaimed = UnclaimedMessages(database, queue)
 
@@ -82,15 +88,34 @@ class Worker:
         """
         lease_id = uuid.uuid4().hex
         claimed = self._claim(task_ids, lease_id)
-        suspects = [task.task_id for task in claimed if task.interruptions]
-        if suspects and len(claimed) > 1:
-            transact(self._database, lambda work: work.tasks.release(suspects, lease_id))
+        suspects = sorted((task for task in claimed if task.interruptions), key=lambda task: task.interruptions)
+        if suspects:
+            ids = [task.task_id for task in suspects]
+            transact(self._database, lambda work: work.tasks.release(ids, lease_id))
             claimed = [task for task in claimed if not task.interruptions]
-        else:
-            suspects = []
         if claimed:
             self._recorder.record(queue_name, lease_id, self._run_handlers(claimed, lease_id))
-        return {task.task_id for task in claimed}.union(*(self._run_claimed(queue_name, [each]) for each in suspects))
+        return {task.task_id for task in claimed} | self._run_alone(queue_name, suspects)
+
+    def _run_alone(self, queue_name: str, suspects: Sequence[ClaimedTask]) -> set[str]:
+        """Claims and runs tasks one at a time, with no other suspect of this process beside; returns what it claimed.
+
+        What it does not come to within a lease's time, nearly that of a message lock, is left for later.
+        """
+        ends_at = time.monotonic() + self._lease_seconds
+        done: set[str] = set()
+        for suspect in suspects:
+            if time.monotonic() >= ends_at or not self._alone.acquire(timeout=_TURN_SECONDS):
+                break
+            try:
+                lease_id = uuid.uuid4().hex
+                claimed = self._claim([suspect.task_id], lease_id)
+                if claimed:
+                    self._recorder.record(queue_name, lease_id, self._run_handlers(claimed, lease_id))
+                    done.add(suspect.task_id)
+            finally:
+                self._alone.release()
+        return done
 
     def _claim(self, task_ids: Sequence[str], lease_id: str) -> list[ClaimedTask]:
         return transact(self._database, lambda work: work.tasks.claim(task_ids, lease_id, self._lease_seconds))

@@ -23,6 +23,7 @@ from core.models import (
     Job,
     LostTask,
     RecordedTask,
+    SilentBatches,
     Stage,
     StageCounts,
     StageKey,
@@ -286,8 +287,11 @@ class SweepRepository(Protocol):
         """Running stages in which nothing has happened for so long, or which are being sent again; see sweeps.sql."""
         ...
 
-    def silent_batches(self, key: StageKey, age_seconds: float, limit: int) -> list[LostTask]:
-        """The waiting tasks of a stage's oldest `limit` batches that were sent so long ago."""
+    def silent_batches(self, key: StageKey, age_seconds: float, limit: int) -> SilentBatches:
+        """The waiting tasks of a silent stage's batches that are still to be sent again; none ends the silence.
+
+        A batch is due after `age_seconds`, and twice as long each time that it was sent.
+        """
         ...
 
 

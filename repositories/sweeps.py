@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 
 from core.lanes import Lane
-from core.models import LostTask, StageKey
+from core.models import LostTask, SilentBatches, StageKey
 from core.statuses import JobStatus
 from repositories import queries
 from repositories.rows import Row, Rows
@@ -36,24 +36,27 @@ class PostgresSweepRepository:
 
     def interrupted_dispatches(self, age_seconds: float, limit: int) -> list[StageKey]:
         """Stages that nobody has dispatched for so long, though they are not fully dispatched."""
-        return self._stages("interrupted_dispatches", age_seconds, limit)
+        return self._stages("interrupted_dispatches", "touch_stages", age_seconds, limit)
 
     def unadvanced_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
         """Stages that ended so long ago while their job still stands at them."""
-        return self._stages("unadvanced_stages", age_seconds, limit)
+        return self._stages("unadvanced_stages", "touch_stages", age_seconds, limit)
 
     def silent_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
         """Running stages in which nothing has happened for so long, or which are being sent again."""
-        return self._stages("silent_stages", age_seconds, limit)
+        return self._stages("silent_stages", "begin_silence", age_seconds, limit)
 
-    def silent_batches(self, key: StageKey, age_seconds: float, limit: int) -> list[LostTask]:
-        """The waiting tasks of a stage's oldest batches that were sent so long ago."""
+    def silent_batches(self, key: StageKey, age_seconds: float, limit: int) -> SilentBatches:
+        """The waiting tasks of a silent stage's batches that are still to be sent again; none ends the silence."""
         values = {"job_id": key.job_id, "stage": key.stage, "age_seconds": age_seconds, "limit": limit}
         batch_ids = [row["batch_id"] for row in self._rows.all(_QUERIES["silent_batches"], values)]
         self._rows.execute(_QUERIES["touch_batches"], {"batch_ids": batch_ids})
         waiting = self._rows.all(_QUERIES["waiting_tasks"], {"batch_ids": batch_ids})
         task_ids = [row["task_id"] for row in waiting]
-        return [_lost(row) for row in self._rows.all(_QUERIES["count_sends"], {"task_ids": task_ids})]
+        lost = [_lost(row) for row in self._rows.all(_QUERIES["count_sends"], {"task_ids": task_ids})]
+        if not batch_ids:
+            self._rows.execute(_QUERIES["end_silence"], {"job_id": key.job_id, "stage": key.stage})
+        return SilentBatches(len(batch_ids), lost)
 
     def _find(self, query: str, column: str, age_seconds: float, limit: int, **values: str) -> list[str]:
         rows = self._rows.all(_QUERIES[query], {"age_seconds": age_seconds, "limit": limit, **values})
@@ -63,11 +66,11 @@ class PostgresSweepRepository:
         rows = self._rows.all(_QUERIES["touch_tasks"], {"task_ids": list(task_ids)})
         return [_lost(row) for row in rows]
 
-    def _stages(self, query: str, age_seconds: float, limit: int) -> list[StageKey]:
+    def _stages(self, query: str, touch: str, age_seconds: float, limit: int) -> list[StageKey]:
         rows = self._rows.all(_QUERIES[query], {"age_seconds": age_seconds, "limit": limit})
         keys = [StageKey(**row) for row in rows]
         values = {"job_ids": [key.job_id for key in keys], "stages": [key.stage for key in keys]}
-        self._rows.execute(_QUERIES["touch_stages"], values)
+        self._rows.execute(_QUERIES[touch], values)
         return keys
 
 

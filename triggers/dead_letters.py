@@ -41,6 +41,6 @@ def dead_job_message(message: func.ServiceBusMessage) -> None:
 
 def _dead(message: func.ServiceBusMessage) -> DeadMessage:
     # The broker gives the reason as application properties; azure-functions has no field for it that Azure fills.
-    properties = message.application_properties
+    properties = message.application_properties or {}
     reason = str(properties.get("DeadLetterReason") or "no reason given")
     return DeadMessage(received(message), reason, str(properties.get("DeadLetterErrorDescription") or ""))

@@ -58,7 +58,7 @@ FROM stages
 WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'dispatching'
 
 -- name: release_dispatch_lease
-UPDATE stages SET dispatch_lease_id = NULL, dispatch_lease_expires_at = NULL
+UPDATE stages SET dispatch_lease_id = NULL, dispatch_lease_expires_at = NULL, attended_at = now()
 WHERE job_id = %(job_id)s AND stage = %(stage)s AND dispatch_lease_id = %(lease_id)s
 
 -- name: finish_dispatch

@@ -52,7 +52,7 @@ SELECT s.job_id, s.stage
 FROM jobs AS j
 JOIN stages AS s ON s.job_id = j.job_id AND s.stage = j.stage
 WHERE j.status = 'processing' AND s.status = 'dispatching'
-    AND greatest(s.created_at, s.swept_at, s.dispatch_lease_expires_at)
+    AND greatest(s.created_at, s.attended_at, s.dispatch_lease_expires_at)
         <= now() - make_interval(secs => %(age_seconds)s)
 ORDER BY s.job_id
 LIMIT %(limit)s
@@ -63,26 +63,28 @@ SELECT s.job_id, s.stage
 FROM jobs AS j
 JOIN stages AS s ON s.job_id = j.job_id AND s.stage = j.stage
 WHERE j.status = 'processing' AND s.status IN ('finished', 'failed')
-    AND greatest(s.finished_at, s.swept_at) <= now() - make_interval(secs => %(age_seconds)s)
+    AND greatest(s.finished_at, s.attended_at) <= now() - make_interval(secs => %(age_seconds)s)
 ORDER BY s.job_id
 LIMIT %(limit)s
 FOR NO KEY UPDATE OF s SKIP LOCKED
 
 -- name: silent_stages
 -- A running stage in which nothing has happened for a while: no task is leased or waits for its retry, no batch was
--- sent or has finished. Its messages are gone. One that the sweeper began to send again lately goes on at once.
+-- sent or has finished. Its messages are gone. Or one whose sending again has begun. Each time that a batch was sent it
+-- is given twice as long, because what waits behind other jobs is silent as well.
 -- Scalar subqueries, because PostgreSQL would turn EXISTS into a join that reads all batches.
 SELECT s.job_id, s.stage
 FROM jobs AS j
 JOIN stages AS s ON s.job_id = j.job_id AND s.stage = j.stage
 WHERE j.status = 'processing' AND s.status = 'running'
     AND (
-        SELECT min(b.queued_at) FROM batches AS b
-        WHERE b.job_id = s.job_id AND b.stage = s.stage AND b.status = 'queued'
-    ) <= now() - make_interval(secs => %(age_seconds)s)
-    AND (
-        s.swept_at > now() - make_interval(secs => %(age_seconds)s)
+        s.silent_since IS NOT NULL
         OR (
+            SELECT min(b.queued_at + make_interval(secs => %(age_seconds)s * 2 ^ least(b.send_attempts - 1, 8)))
+            FROM batches AS b
+            WHERE b.job_id = s.job_id AND b.stage = s.stage AND b.status = 'queued'
+        ) <= now()
+        AND (
             SELECT max(greatest(b.queued_at, b.finished_at)) FROM batches AS b
             WHERE b.job_id = s.job_id AND b.stage = s.stage
         ) <= now() - make_interval(secs => %(age_seconds)s)
@@ -95,18 +97,28 @@ ORDER BY s.job_id
 LIMIT %(limit)s
 FOR NO KEY UPDATE OF s SKIP LOCKED
 
+-- name: begin_silence
+UPDATE stages AS s SET silent_since = coalesce(s.silent_since, now())
+FROM unnest(%(job_ids)s::text[], %(stages)s::smallint[]) AS found (job_id, stage)
+WHERE s.job_id = found.job_id AND s.stage = found.stage
+
+-- name: end_silence
+UPDATE stages SET silent_since = NULL WHERE job_id = %(job_id)s AND stage = %(stage)s
+
 -- name: touch_stages
-UPDATE stages AS s SET swept_at = now()
+UPDATE stages AS s SET attended_at = now()
 FROM unnest(%(job_ids)s::text[], %(stages)s::smallint[]) AS found (job_id, stage)
 WHERE s.job_id = found.job_id AND s.stage = found.stage
 
 -- name: silent_batches
-SELECT batch_id FROM batches
-WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'queued'
-    AND queued_at <= now() - make_interval(secs => %(age_seconds)s)
-ORDER BY batch_index
+SELECT b.batch_id
+FROM batches AS b
+JOIN stages AS s ON s.job_id = b.job_id AND s.stage = b.stage
+WHERE b.job_id = %(job_id)s AND b.stage = %(stage)s AND b.status = 'queued' AND b.queued_at < s.silent_since
+    AND b.queued_at + make_interval(secs => %(age_seconds)s * 2 ^ least(b.send_attempts - 1, 8)) <= now()
+ORDER BY b.queued_at, b.batch_index
 LIMIT %(limit)s
-FOR NO KEY UPDATE SKIP LOCKED
+FOR NO KEY UPDATE OF b SKIP LOCKED
 
 -- name: touch_batches
 UPDATE batches SET queued_at = now(), send_attempts = send_attempts + 1

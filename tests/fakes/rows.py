@@ -52,7 +52,8 @@ class StageRow:
     cancelled_tasks: int = 0
     dispatch_lease_id: str | None = None
     dispatch_lease_expires_at: datetime | None = None
-    swept_at: datetime | None = None
+    attended_at: datetime | None = None
+    silent_since: datetime | None = None
     result: str | None = None
     finished_at: datetime | None = None
 

@@ -78,7 +78,7 @@ class FakeStageRepository:
     def release_dispatch_lease(self, job_id: str, stage: int, lease_id: str) -> None:
         row = self._stages.lock((job_id, stage))
         if row is not None and row.dispatch_lease_id == lease_id:
-            self._update(row, **_NO_LEASE)
+            self._update(row, **_NO_LEASE, attended_at=self._now)
 
     def finish_dispatch(self, job_id: str, stage: int, lease_id: str, total_tasks: int, total_batches: int) -> bool:
         row = self._stages.lock((job_id, stage))
@@ -142,5 +142,6 @@ class FakeStageRepository:
 
 def _stage(row: StageRow) -> Stage:
     columns = asdict(row)
-    del columns["dispatch_lease_id"], columns["dispatch_lease_expires_at"], columns["swept_at"]
+    del columns["dispatch_lease_id"], columns["dispatch_lease_expires_at"], columns["attended_at"]
+    del columns["silent_since"]
     return Stage(**{**columns, "result": from_json(row.result)})

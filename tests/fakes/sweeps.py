@@ -3,7 +3,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from core.lanes import Lane
-from core.models import LostTask, StageKey
+from core.models import LostTask, SilentBatches, StageKey
 from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
 from tests.fakes.rows import BatchRow, JobRow, StageRow, TaskRow
 from tests.fakes.store import Table
@@ -66,41 +66,53 @@ class FakeSweepRepository:
         return self._touch_stages(
             lambda row: (
                 row.status == StageStatus.DISPATCHING
-                and self._is_old(age_seconds, row.created_at, row.swept_at, row.dispatch_lease_expires_at)
+                and self._is_old(age_seconds, row.created_at, row.attended_at, row.dispatch_lease_expires_at)
             ),
             limit,
         )
 
     def unadvanced_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
         return self._touch_stages(
-            lambda row: row.status in _ENDED and self._is_old(age_seconds, row.finished_at, row.swept_at), limit
+            lambda row: row.status in _ENDED and self._is_old(age_seconds, row.finished_at, row.attended_at), limit
         )
 
     def silent_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
         return self._touch_stages(
-            lambda row: row.status == StageStatus.RUNNING and self._is_silent(row, age_seconds), limit
+            lambda row: row.status == StageStatus.RUNNING and self._is_silent(row, age_seconds),
+            limit,
+            lambda row: replace(row, silent_since=row.silent_since or self._now),
         )
 
-    def silent_batches(self, key: StageKey, age_seconds: float, limit: int) -> list[LostTask]:
-        found = [
-            row
+    def silent_batches(self, key: StageKey, age_seconds: float, limit: int) -> SilentBatches:
+        stage = self._stages.lock((key.job_id, key.stage))
+        assert stage is not None
+        due = [
+            (row.queued_at, row.batch_index, row)
             for row in self._batches_of(key.job_id, key.stage)
-            if row.status == BatchStatus.QUEUED and self._is_old(age_seconds, row.queued_at)
+            if row.queued_at is not None and self._is_due(row, age_seconds)
         ]
-        found = sorted(found, key=lambda row: row.batch_index)[:limit]
+        found = [row for at, _, row in sorted(due, key=lambda each: each[:2]) if _is_before(at, stage.silent_since)]
+        found = found[:limit]
+        if not found:
+            self._stages.update((key.job_id, key.stage), replace(stage, silent_since=None))
         for row in found:
             self._batches.lock(row.batch_id)
             self._batches.update(row.batch_id, replace(row, queued_at=self._now, send_attempts=row.send_attempts + 1))
         ids = {row.batch_id for row in found}
         waiting = [row for row in self._tasks.rows() if row.batch_id in ids and row.status in _WAITING]
-        return [self._write(row, replace(row, sends=row.sends + 1)) for row in waiting]
+        tasks = [self._write(row, replace(row, sends=row.sends + 1)) for row in waiting]
+        return SilentBatches(len(found), tasks)
+
+    def _is_due(self, row: BatchRow, age_seconds: float) -> bool:
+        patience = age_seconds * 2 ** min(row.send_attempts - 1, 8)
+        return row.status == BatchStatus.QUEUED and self._is_old(patience, row.queued_at)
 
     def _is_silent(self, stage: StageRow, age_seconds: float) -> bool:
-        batches = self._batches_of(stage.job_id, stage.stage)
-        if not any(row.status == BatchStatus.QUEUED and self._is_old(age_seconds, row.queued_at) for row in batches):
-            return False
-        if stage.swept_at is not None and not self._is_old(age_seconds, stage.swept_at):
+        if stage.silent_since is not None:
             return True
+        batches = self._batches_of(stage.job_id, stage.stage)
+        if not any(self._is_due(row, age_seconds) for row in batches):
+            return False
         active = (TaskStatus.PROCESSING, TaskStatus.RETRYING)
         return all(self._is_old(age_seconds, row.queued_at, row.finished_at) for row in batches) and not any(
             (row.parent_job_id, row.stage) == (stage.job_id, stage.stage) and row.status in active
@@ -130,11 +142,14 @@ class FakeSweepRepository:
         assert batch is not None
         return LostTask(new.task_id, new.batch_id, batch.lane, new.sends)
 
-    def _touch_stages(self, wanted: Callable[[StageRow], bool], limit: int) -> list[StageKey]:
+    def _touch_stages(
+        self, wanted: Callable[[StageRow], bool], limit: int, touch: Callable[[StageRow], StageRow] | None = None
+    ) -> list[StageKey]:
+        touch = touch or (lambda row: replace(row, attended_at=self._now))
         found = [row for row in self._stages.rows() if self._is_at(row) and wanted(row)][:limit]
         for row in found:
             self._stages.lock((row.job_id, row.stage))
-            self._stages.update((row.job_id, row.stage), replace(row, swept_at=self._now))
+            self._stages.update((row.job_id, row.stage), touch(row))
         return [StageKey(row.job_id, row.stage) for row in found]
 
     def _batches_of(self, job_id: str, stage: int) -> Sequence[BatchRow]:
@@ -158,3 +173,7 @@ class FakeSweepRepository:
         """Whether the latest of the times that are known is so long ago."""
         known = [each for each in times if each is not None]
         return bool(known) and max(known) <= self._now - timedelta(seconds=age_seconds)
+
+
+def _is_before(at: datetime, since: datetime | None) -> bool:
+    return since is not None and at < since

@@ -57,7 +57,8 @@ def grow_old(database_url: str) -> None:
         with conn, conn.cursor() as cursor:
             cursor.execute("""
                 UPDATE jobs SET created_at = created_at - interval '10 min', queued_at = queued_at - interval '10 min';
-                UPDATE stages SET created_at = created_at - interval '10 min', swept_at = swept_at - interval '10 min';
+                UPDATE stages
+                SET created_at = created_at - interval '10 min', attended_at = attended_at - interval '10 min';
                 UPDATE batches
                 SET created_at = created_at - interval '10 min', queued_at = queued_at - interval '10 min';
                 UPDATE tasks SET lease_expires_at = lease_expires_at - interval '10 min';

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from controllers.context import JsonValue, TaskContext
+from core.errors import QueueUnavailableError
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
 from core.messages import JobAction, JobMessage, OutgoingMessage, TaskMessage
 from core.statuses import JobStatus, TaskStatus
@@ -170,3 +171,24 @@ def test_a_dead_message_of_a_task_that_waits_for_its_retry_does_not_fail_it() ->
         it.app.dead_letters.task(TASKS_QUEUE, dead(message))
         assert it.tasks(job_id)[0].status in {TaskStatus.RETRYING, TaskStatus.FAILED}
         assert it.dead_letters() == []
+
+
+def test_a_task_that_cannot_be_sent_again_now_spends_nothing() -> None:
+    with stand(sample_job(counted(1))) as it:
+        job_id, message = dispatched(it)
+        for _ in range(2 * MAX_RESENDS):
+            it.queue.failures.append(QueueUnavailableError("away"))
+            with pytest.raises(QueueUnavailableError):
+                it.app.dead_letters.task(TASKS_QUEUE, dead(message))
+        it.app.dead_letters.task(TASKS_QUEUE, dead(message))
+        it.pump_through_time()
+        assert it.job(job_id).status == JobStatus.COMPLETED
+
+
+def test_a_dead_message_of_a_stage_that_went_on_is_dropped() -> None:
+    with stand(sample_job(counted(3))) as it:
+        it.submit("sample")
+        (message,) = it.queue.receive(JOBS_QUEUE)
+        it.app.stages.handle(JobMessage.decode(message.body))
+        it.app.dead_letters.job(dead(message))
+        assert it.queue.size(JOBS_QUEUE) == 0

@@ -11,7 +11,7 @@ from core.messages import JobAction, JobMessage, TaskMessage
 
 JOB = "0123456789abcdef" * 2
 TASK = {"v": 1, "task_id": task_id(JOB, 1, 7), "batch_id": batch_id(JOB, 1, 0), "send": 2, "misses": 1}
-STAGE = {"v": 1, "job_id": JOB, "stage": 3, "action": "advance", "resumes": 2, "failures": 1}
+STAGE = {"v": 1, "job_id": JOB, "stage": 3, "action": "advance", "resumes": 2, "failures": 1, "deaths": 3}
 WHEN = datetime(2030, 1, 1, tzinfo=UTC)
 
 NOT_AN_OBJECT = [b"", b"\xff\xfe", b"{", b"null", b"[]", b'"text"', b"1", b"[" * 100_000]
@@ -92,7 +92,7 @@ def test_a_task_message_is_read_as_it_was_sent() -> None:
 
 def test_a_job_message_is_read_as_it_was_sent() -> None:
     message = JobMessage.decode(_body(STAGE))
-    assert message == JobMessage(JOB, 3, JobAction.ADVANCE, resumes=2, failures=1)
+    assert message == JobMessage(JOB, 3, JobAction.ADVANCE, resumes=2, failures=1, deaths=3)
     assert json.loads(message.outgoing().body) == STAGE
 
 

@@ -107,7 +107,7 @@ def test_a_retry_whose_message_was_lost_is_sent_again() -> None:
         it.pump()
         it.clock.advance(100)
         assert lose(it, TASKS_QUEUE) == 3
-        it.clock.advance(60)
+        it.clock.advance(300)
         assert it.app.sweeper.sweep() == SweepReport(retries=3)
         complete(it, job_id)
 
@@ -121,7 +121,7 @@ def test_a_task_whose_worker_and_message_are_gone_is_sent_again() -> None:
             work.tasks.claim([task.task_id for task in it.tasks(job_id)], "a worker that died", 50)
         it.clock.advance(50)
         assert it.app.sweeper.sweep() == NOTHING
-        it.clock.advance(60)
+        it.clock.advance(300)
         assert it.app.sweeper.sweep() == SweepReport(leases=3)
         complete(it, job_id)
         it.app.worker.run(TASKS_QUEUE, received(messages))  # had they come back after all
@@ -134,7 +134,9 @@ def test_a_stage_that_ended_without_advancing_advances() -> None:
         it.deliver_job_messages()
         it.deliver_task_messages()
         assert lose(it, JOBS_QUEUE) == 1
-        it.clock.advance(60)
+        it.clock.advance(299)
+        assert it.app.sweeper.sweep() == NOTHING
+        it.clock.advance(1)
         assert it.app.sweeper.sweep() == SweepReport(advances=1)
         complete(it, job_id)
 
@@ -164,3 +166,42 @@ def test_what_a_run_has_no_time_for_is_left_to_the_next() -> None:
         times = iter([0.0] * 50)
         assert it.app.sweeper.sweep() == SweepReport(jobs=1)
         complete(it, job_id)
+
+
+def test_a_stage_that_waits_behind_others_is_sent_again_ever_more_rarely() -> None:
+    with stand(sample_job(counted(250))) as it:
+        it.submit("sample")
+        it.deliver_job_messages()
+        copies = 0
+        for _ in range(180):  # three hours, a sweep a minute, in which no worker comes to it
+            it.clock.advance(60)
+            copies += it.app.sweeper.sweep().silent_tasks
+        assert copies == 250 * 5
+
+
+def test_a_dispatch_that_was_left_just_now_is_not_called_interrupted() -> None:
+    with stand(sample_job(counted(250)), dispatch_parallel=1) as it:
+        it.submit("sample")
+        it.queue.failures.append(QueueUnavailableError("busy"))
+        it.clock.advance(400)
+        it.deliver_job_messages()  # long after the job began, a dispatcher lets go of the stage
+        it.clock.advance(10)
+        assert it.app.sweeper.sweep().dispatches == 0
+
+
+def test_what_cannot_be_repaired_does_not_keep_the_rest_from_it() -> None:
+    with stand(sample_job(counted(3))) as it:
+        job_id = it.submit("sample")
+        it.deliver_job_messages()
+        assert lose(it, TASKS_QUEUE) == 3
+        it.queue.failures.append(QueueUnavailableError("away"))
+        waiting = it.submit("sample", label="b")
+        it.clock.advance(LONG)
+        it.queue.failures.append(QueueUnavailableError("still away"))
+        with pytest.raises(QueueUnavailableError, match="still away"):
+            it.app.sweeper.sweep()
+        assert it.queue.size(TASKS_QUEUE) == 3
+        it.clock.advance(LONG)
+        assert it.app.sweeper.sweep().jobs == 1
+        complete(it, job_id)
+        complete(it, waiting)

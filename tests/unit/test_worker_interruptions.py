@@ -9,6 +9,7 @@ from controllers.context import JsonValue, TaskContext
 from core.lanes import TASKS_QUEUE
 from core.messages import OutgoingMessage
 from core.statuses import JobStatus, TaskStatus
+from engine import worker
 from tests.drive import Stand, received, stand
 from tests.sample_jobs import counted, sample_job
 
@@ -114,3 +115,33 @@ def test_tasks_that_were_never_interrupted_run_together_and_first() -> None:
         assert sorted(order[2:]) == [0, 2]
         assert {task.status for task in it.tasks(job_id)} == {TaskStatus.COMPLETED}
         assert [task.attempt for task in it.tasks(job_id)] == [2, 1, 2, 1]
+
+
+def test_the_least_interrupted_come_first() -> None:
+    order: list[int] = []
+
+    def run(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+        order.append(parameters["n"])
+        return None
+
+    with stand(sample_job(counted(3), run)) as it:
+        job_id, messages = dispatched(it)
+        interrupt(it, job_id, 3, 0)
+        interrupt(it, job_id, 1, 2)
+        interrupt(it, job_id, 2, 1)
+        it.app.worker.run(TASKS_QUEUE, received(messages))
+        assert order == [2, 1, 0]
+
+
+def test_a_suspect_whose_turn_does_not_come_waits_for_another_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "_TURN_SECONDS", 0.01)
+    with stand(sample_job(counted(2))) as it:
+        job_id, messages = dispatched(it)
+        interrupt(it, job_id, 1, 0)
+        with it.app.worker._alone:  # another invocation of this process runs a suspect
+            it.app.worker.run(TASKS_QUEUE, received(messages))
+        suspect, other = it.tasks(job_id)
+        assert (suspect.status, suspect.attempt) == (TaskStatus.RETRYING, 1)
+        assert other.status == TaskStatus.COMPLETED
+        it.pump_through_time()
+        assert it.job(job_id).status == JobStatus.COMPLETED

@@ -1,4 +1,8 @@
 -- Attempts that ended in the handler's own error. The others were interrupted: their worker died or lost its lease.
-ALTER TABLE tasks
-ADD COLUMN failures integer NOT NULL DEFAULT 0,
-ADD CONSTRAINT tasks_failures_within_attempts CHECK (failures BETWEEN 0 AND attempt);
+ALTER TABLE tasks ADD COLUMN failures integer NOT NULL DEFAULT 0;
+
+-- Of what was tried before this was counted, nothing counts as interrupted.
+UPDATE tasks SET failures = CASE WHEN status = 'processing' THEN attempt - 1 ELSE attempt END
+WHERE attempt > 0 AND status IN ('processing', 'retrying');
+
+ALTER TABLE tasks ADD CONSTRAINT tasks_failures_within_attempts CHECK (failures BETWEEN 0 AND attempt);

@@ -51,7 +51,8 @@ class PostgresHarness:
                 UPDATE stages
                 SET dispatch_lease_expires_at = dispatch_lease_expires_at - make_interval(secs => %(seconds)s),
                     created_at = created_at - make_interval(secs => %(seconds)s),
-                    swept_at = swept_at - make_interval(secs => %(seconds)s),
+                    attended_at = attended_at - make_interval(secs => %(seconds)s),
+                    silent_since = silent_since - make_interval(secs => %(seconds)s),
                     finished_at = finished_at - make_interval(secs => %(seconds)s);
                 UPDATE batches
                 SET created_at = created_at - make_interval(secs => %(seconds)s),

@@ -2,7 +2,7 @@ import pytest
 
 from core.ids import batch_id
 from core.lanes import Lane
-from core.models import LostTask, StageKey
+from core.models import LostTask, SilentBatches, StageKey
 from core.statuses import BatchStatus, JobStatus, TaskStatus
 from repositories.ports import Database
 from tests.contract.repositories.building import (
@@ -183,10 +183,29 @@ def test_a_running_stage_is_silent_when_nothing_happens_in_it(
     harness.pass_time(AGE)
     with database.transaction() as work:
         assert work.sweeps.silent_stages(AGE, 10) == [stage]
-        assert by_id(work.sweeps.silent_batches(stage, AGE, 10)) == lost(0, 1, 2)
-        assert work.sweeps.silent_batches(stage, AGE, 10) == []
+        found = work.sweeps.silent_batches(stage, AGE, 10)
+        assert (found.batches, by_id(found.tasks)) == (1, lost(0, 1, 2))
+    with database.transaction() as work:
+        assert work.sweeps.silent_stages(AGE, 10) == [stage]  # until nothing is found any more
+        assert work.sweeps.silent_batches(stage, AGE, 10) == SilentBatches(0, [])
     with database.transaction() as work:
         assert work.sweeps.silent_stages(AGE, 10) == []
+
+
+def test_a_batch_that_was_sent_again_is_given_twice_as_long(
+    harness: Harness, database: Database, stage: StageKey
+) -> None:
+    run_dispatch(database, 3, 1)
+    for patience in (AGE, 2 * AGE, 4 * AGE):
+        harness.pass_time(patience - 5)
+        with database.transaction() as work:
+            assert work.sweeps.silent_stages(AGE, 10) == []
+        harness.pass_time(5)
+        with database.transaction() as work:
+            assert work.sweeps.silent_stages(AGE, 10) == [stage]
+            assert work.sweeps.silent_batches(stage, AGE, 10).batches == 1
+        with database.transaction() as work:
+            assert work.sweeps.silent_batches(stage, AGE, 10).batches == 0
 
 
 def test_a_stage_with_a_task_at_work_is_not_silent(harness: Harness, database: Database, stage: StageKey) -> None:
@@ -206,11 +225,16 @@ def test_a_stage_whose_sending_again_has_begun_goes_on_though_things_happen(
     harness.pass_time(AGE)
     with database.transaction() as work:
         assert work.sweeps.silent_stages(AGE, 10) == [stage]
-        assert len(work.sweeps.silent_batches(stage, AGE, 1)) == 3
+        assert len(work.sweeps.silent_batches(stage, AGE, 1).tasks) == 3
     claim(database, ids(0))
     with database.transaction() as work:
         assert work.sweeps.silent_stages(AGE, 10) == [stage]
-        assert len(work.sweeps.silent_batches(stage, AGE, 10)) == 3
+        assert len(work.sweeps.silent_batches(stage, AGE, 10).tasks) == 3
+    with database.transaction() as work:
+        assert work.sweeps.silent_batches(stage, AGE, 10).batches == 0
+    harness.pass_time(AGE)
+    with database.transaction() as work:
+        assert work.sweeps.silent_stages(AGE, 10) == []
 
 
 def test_tasks_that_are_done_are_not_sent_again(harness: Harness, database: Database, stage: StageKey) -> None:
@@ -219,4 +243,5 @@ def test_tasks_that_are_done_are_not_sent_again(harness: Harness, database: Data
     record(database, completed(ids(1)[0]))
     harness.pass_time(AGE)
     with database.transaction() as work:
-        assert by_id(work.sweeps.silent_batches(stage, AGE, 10)) == lost(0, 2)
+        assert work.sweeps.silent_stages(AGE, 10) == [stage]
+        assert by_id(work.sweeps.silent_batches(stage, AGE, 10).tasks) == lost(0, 2)
