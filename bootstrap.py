@@ -19,9 +19,11 @@ from engine.endings import JobEndings
 from engine.handlers import HandlerRunner
 from engine.limits import Limits
 from engine.recording import Recorder
+from engine.reopening import Reopener
 from engine.stage_dispatch import StageDispatcher
-from engine.stages import StageEngine
+from engine.stages import StageEngine, StageSteps
 from engine.status import StatusReader
+from engine.stopping import Stopper
 from engine.submit import Submitter
 from engine.sweeper import Sweeper
 from engine.worker import Worker
@@ -41,6 +43,8 @@ class App:
     database: Database
     queue: MessageQueue
     submitter: Submitter
+    stopper: Stopper
+    reopener: Reopener
     stages: StageEngine
     worker: Worker
     dead_letters: DeadLetters
@@ -105,7 +109,8 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
     )
     services = Services(settings.data_dir, settings.allowed_source_hosts, database)
     contexts = Contexts(database, services)
-    endings = JobEndings(database)
+    endings = JobEndings(database, queue)
+    stopper = Stopper(database, queue, limits)
     dispatcher = StageDispatcher(database, queue, contexts, limits)
     recorder = Recorder(database, queue)
     advancer = Advancer(database, queue, contexts, endings, limits)
@@ -116,7 +121,9 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         database=database,
         queue=queue,
         submitter=Submitter(database, queue, registry),
-        stages=StageEngine(database, queue, registry, dispatcher, advancer, endings),
+        stopper=stopper,
+        reopener=Reopener(database, queue),
+        stages=StageEngine(database, queue, registry, StageSteps(dispatcher, advancer, stopper), endings),
         worker=Worker(database, queue, recorder, handlers, executor, limits),
         dead_letters=DeadLetters(database, queue, recorder, endings, limits),
         sweeper=Sweeper(database, queue, limits),

@@ -1,10 +1,13 @@
-"""HTTP routes of jobs: submit, watch, list."""
+"""HTTP routes of jobs: submit, watch, list, stop, and open again."""
+
+from collections.abc import Callable
 
 import azure.functions as func
 
 from api import requests, views
 from api.problems import answers_problems
 from bootstrap import app
+from core.statuses import JobStatus
 
 blueprint = func.Blueprint()
 
@@ -20,7 +23,7 @@ def submit_job(req: func.HttpRequest) -> func.HttpResponse:
     submission = app().submitter.submit(
         req.route_params.get("job_type", ""), parameters, req.headers.get("Idempotency-Key")
     )
-    status_url = f"{req.url.split('/jobs/')[0]}/jobs/{submission.job_id}"
+    status_url = _status_url(req, submission.job_id)
     body = {
         "job_id": submission.job_id,
         "status": submission.status,
@@ -36,6 +39,42 @@ def submit_job(req: func.HttpRequest) -> func.HttpResponse:
 def get_job(req: func.HttpRequest) -> func.HttpResponse:
     """Where a job stands: status, counts per stage, progress, rate, ETA, result or error."""
     return views.json_response(views.job(app().status.job(requests.job_id(req))))
+
+
+@blueprint.function_name("cancel_job")
+@blueprint.route(route="jobs/{job_id}/cancel", methods=["POST"])
+@answers_problems
+def cancel_job(req: func.HttpRequest) -> func.HttpResponse:
+    """Cancels a job: no task of it starts any more, and those that run are told."""
+    return _accepted(req, app().stopper.cancel)
+
+
+@blueprint.function_name("retry_job")
+@blueprint.route(route="jobs/{job_id}/retry", methods=["POST"])
+@answers_problems
+def retry_job(req: func.HttpRequest) -> func.HttpResponse:
+    """Runs the failed tasks of a job again that has failed or completed with errors."""
+    return _accepted(req, app().reopener.retry)
+
+
+@blueprint.function_name("resume_job")
+@blueprint.route(route="jobs/{job_id}/resume", methods=["POST"])
+@answers_problems
+def resume_job(req: func.HttpRequest) -> func.HttpResponse:
+    """Goes on with a cancelled job."""
+    return _accepted(req, app().reopener.resume)
+
+
+def _accepted(req: func.HttpRequest, action: Callable[[str], JobStatus]) -> func.HttpResponse:
+    job_id = requests.job_id(req)
+    status = action(job_id)
+    status_url = _status_url(req, job_id)
+    body = {"job_id": job_id, "status": status, "status_url": status_url}
+    return views.json_response(body, 202, {"Location": status_url, "Retry-After": _POLL_SECONDS})
+
+
+def _status_url(req: func.HttpRequest, job_id: str) -> str:
+    return f"{req.url.split('/jobs/')[0]}/jobs/{job_id}"
 
 
 @blueprint.function_name("list_batches")

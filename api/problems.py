@@ -12,6 +12,7 @@ from core.errors import (
     IdempotencyConflictError,
     InvalidInputError,
     JobNotFoundError,
+    JobStateError,
     LockstepError,
     PayloadTooLargeError,
     UnknownJobTypeError,
@@ -58,10 +59,16 @@ def _from_error(exc: LockstepError) -> func.HttpResponse:
             return problem(404, "Unknown job type", str(exc), known_job_types=exc.known)
         case JobNotFoundError():
             return problem(404, "No such job", str(exc), job_id=exc.job_id)
-        case IdempotencyConflictError():
-            return problem(409, "Idempotency key in use", str(exc), job_id=exc.job_id)
+        case JobStateError() | IdempotencyConflictError():
+            return _conflict(exc)
         case _:
             return _our_fault(exc)
+
+
+def _conflict(exc: JobStateError | IdempotencyConflictError) -> func.HttpResponse:
+    if isinstance(exc, JobStateError):
+        return problem(409, "Not in this status", str(exc), job_id=exc.job_id, job_status=exc.status)
+    return problem(409, "Idempotency key in use", str(exc), job_id=exc.job_id)
 
 
 def _our_fault(exc: LockstepError) -> func.HttpResponse:

@@ -68,7 +68,7 @@ class TaskContext:
         task_index: from 0.
         attempt: 1 for the first run.
         services: what the outside world lends.
-        is_cancelled: tells whether the run is no longer wanted: its lease was lost, or its host stops.
+        is_cancelled: tells whether the run is no longer wanted: its job was stopped, or its lease was lost.
     """
 
     job_id: str

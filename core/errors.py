@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from core.statuses import JobStatus
+
 
 class LockstepError(Exception):
     """Something that Lockstep foresaw went wrong."""
@@ -99,6 +101,20 @@ class IdempotencyConflictError(LockstepError):
             "use another key, or send the same parameters"
         )
         self.job_id = job_id
+
+
+class JobStateError(LockstepError):
+    """The job is in a status in which it cannot do what is asked for; the text says why.
+
+    Attributes:
+        job_id: the job.
+        status: its status.
+    """
+
+    def __init__(self, job_id: str, status: JobStatus, reason: str) -> None:
+        super().__init__(f"job {job_id} is {status}: {reason}")
+        self.job_id = job_id
+        self.status = status
 
 
 # --- what a job type's author may raise, and what is wrong with his job -------------------------
@@ -230,3 +246,7 @@ class SliceEnded(LockstepError):  # noqa: N818 - a signal, not a malfunction
 
 class DispatchLeaseLostError(LockstepError):
     """Another dispatcher has taken the stage over, or the stage has ended."""
+
+
+class StageReopenedError(LockstepError):
+    """A stage that was stopped goes on: nothing of it shall be cancelled any more."""

@@ -87,6 +87,7 @@ class JobAction(StrEnum):
 
     DISPATCH = "dispatch"  # write and send the tasks of a stage, or go on doing so
     ADVANCE = "advance"  # a stage has ended: aggregate it, start the next one or end the job
+    CANCEL = "cancel"  # a stage was stopped: cancel its tasks that wait
 
 
 @dataclass(frozen=True)

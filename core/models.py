@@ -30,7 +30,8 @@ class Job:
 class Stage:
     """A row of `stages`. The totals are None until dispatch has ended.
 
-    The task counts by outcome grow when a batch finishes, so they run up to one batch behind the tasks.
+    The task counts by outcome grow when a batch finishes, so they run up to one batch behind the tasks. `openings`
+    counts how often the stage was opened again after its end.
     """
 
     job_id: str
@@ -44,6 +45,7 @@ class Stage:
     failed_tasks: int
     cancelled_tasks: int
     max_failed_fraction: float
+    openings: int
     result: Any
     created_at: datetime
     finished_at: datetime | None
@@ -86,6 +88,7 @@ class Batch:
     task_count: int
     open_tasks: int
     failed_tasks: int
+    cancelled_tasks: int
     status: BatchStatus
     send_attempts: int
     last_error: str | None
@@ -208,11 +211,29 @@ class TaskResult:
 
 @dataclass(frozen=True)
 class BatchDelta:
-    """How many tasks of a batch ended in one invocation, by outcome."""
+    """How many tasks of a batch ended in one transaction, by outcome."""
 
     batch_id: str
-    completed: int
-    failed: int
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+
+@dataclass(frozen=True)
+class LiveBatches:
+    """How many batches of a stage have not ended, and how many of their tasks."""
+
+    batches: int
+    open_tasks: int
+
+
+@dataclass(frozen=True)
+class PendingBatch:
+    """A batch whose rows are written, and whose messages may not be sent."""
+
+    batch_id: str
+    lane: Lane
+    batch_index: int
 
 
 @dataclass(frozen=True)

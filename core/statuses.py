@@ -36,7 +36,7 @@ class BatchStatus(StrEnum):
     PENDING_QUEUE = "pending_queue"  # rows are written, messages may not be sent: the outbox
     QUEUED = "queued"  # rows and messages both exist
     FINISHED = "finished"
-    CANCELLED = "cancelled"
+    CANCELLED = "cancelled"  # none of its tasks was run
 
 
 class TaskStatus(StrEnum):
@@ -58,24 +58,25 @@ JOB_TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
         {JobStatus.COMPLETED, JobStatus.COMPLETED_WITH_ERRORS, JobStatus.FAILED, JobStatus.CANCELLED}
     ),
     JobStatus.COMPLETED: frozenset(),
-    JobStatus.COMPLETED_WITH_ERRORS: frozenset(),
-    JobStatus.FAILED: frozenset(),
-    JobStatus.CANCELLED: frozenset(),
+    # What has ended goes on only when somebody asks for it: retry or resume. A job that had not begun starts anew.
+    JobStatus.COMPLETED_WITH_ERRORS: frozenset({JobStatus.PROCESSING}),
+    JobStatus.FAILED: frozenset({JobStatus.PENDING_QUEUE, JobStatus.PROCESSING}),
+    JobStatus.CANCELLED: frozenset({JobStatus.PENDING_QUEUE, JobStatus.PROCESSING}),
 }
 
 STAGE_TRANSITIONS: Mapping[StageStatus, frozenset[StageStatus]] = {
     StageStatus.DISPATCHING: frozenset({StageStatus.RUNNING, StageStatus.FAILED, StageStatus.CANCELLED}),
     StageStatus.RUNNING: frozenset({StageStatus.FINISHED, StageStatus.FAILED, StageStatus.CANCELLED}),
-    StageStatus.FINISHED: frozenset(),
-    StageStatus.FAILED: frozenset(),
-    StageStatus.CANCELLED: frozenset(),
+    StageStatus.FINISHED: frozenset({StageStatus.DISPATCHING}),
+    StageStatus.FAILED: frozenset({StageStatus.DISPATCHING}),
+    StageStatus.CANCELLED: frozenset({StageStatus.DISPATCHING}),
 }
 
 BATCH_TRANSITIONS: Mapping[BatchStatus, frozenset[BatchStatus]] = {
     BatchStatus.PENDING_QUEUE: frozenset({BatchStatus.QUEUED, BatchStatus.CANCELLED}),
     BatchStatus.QUEUED: frozenset({BatchStatus.FINISHED, BatchStatus.CANCELLED}),
-    BatchStatus.FINISHED: frozenset(),
-    BatchStatus.CANCELLED: frozenset(),
+    BatchStatus.FINISHED: frozenset({BatchStatus.PENDING_QUEUE}),
+    BatchStatus.CANCELLED: frozenset({BatchStatus.PENDING_QUEUE}),
 }
 
 TASK_TRANSITIONS: Mapping[TaskStatus, frozenset[TaskStatus]] = {
@@ -87,10 +88,14 @@ TASK_TRANSITIONS: Mapping[TaskStatus, frozenset[TaskStatus]] = {
     ),
     TaskStatus.RETRYING: frozenset({TaskStatus.PROCESSING, TaskStatus.CANCELLED}),
     TaskStatus.COMPLETED: frozenset(),
-    TaskStatus.FAILED: frozenset(),
-    TaskStatus.CANCELLED: frozenset(),
+    TaskStatus.FAILED: frozenset({TaskStatus.PENDING_QUEUE}),
+    TaskStatus.CANCELLED: frozenset({TaskStatus.PENDING_QUEUE}),
 }
 
-JOB_ENDS = frozenset(status for status, following in JOB_TRANSITIONS.items() if not following)
-STAGE_ENDS = frozenset(status for status, following in STAGE_TRANSITIONS.items() if not following)
-TASK_ENDS = frozenset(status for status, following in TASK_TRANSITIONS.items() if not following)
+JOB_ENDS = frozenset({JobStatus.COMPLETED, JobStatus.COMPLETED_WITH_ERRORS, JobStatus.FAILED, JobStatus.CANCELLED})
+STAGE_ENDS = frozenset({StageStatus.FINISHED, StageStatus.FAILED, StageStatus.CANCELLED})
+BATCH_ENDS = frozenset({BatchStatus.FINISHED, BatchStatus.CANCELLED})
+TASK_ENDS = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED})
+
+STAGE_STOPS = frozenset({StageStatus.FAILED, StageStatus.CANCELLED})
+"""Ends of a stage that may leave tasks behind that have not ended."""

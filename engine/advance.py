@@ -46,8 +46,9 @@ class Advancer:
             LockstepError: infrastructure failed; the message shall be delivered again.
         """
         if stage.status == StageStatus.FAILED:
+            of_them = "" if stage.total_tasks is None else f" of {stage.total_tasks:,}"
             raise StageFailedError(
-                f"{stage.failed_tasks:,} of {stage.total_tasks:,} tasks of stage {stage.stage} ({stage.name}) failed; "
+                f"{stage.failed_tasks:,}{of_them} tasks of stage {stage.stage} ({stage.name}) failed; "
                 f"it tolerates a fraction of {stage.max_failed_fraction:g}"
             )
         job_context = self._contexts.job(job, controller)

@@ -6,18 +6,21 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 from core.definitions import AlignedBatch
 from core.errors import DispatchLeaseLostError, NonDeterministicStageError, SliceEnded
-from core.models import Batch, StageKey
+from core.models import Batch, PendingBatch, StageKey
 from core.statuses import BatchStatus
 from engine.limits import Limits
 from engine.lockstep import Lockstep
+from engine.transactions import transact
 from repositories.ports import Database
 
 logger = logging.getLogger(__name__)
 
 _PAGE = 500
+_REOPENED_AT_ONCE = 10
 
 
 class StageQueue:
@@ -57,7 +60,6 @@ class StageQueue:
         """Runs the threads for the length of a block and waits for all batches at its end.
 
         Raises:
-            NonDeterministicStageError: an earlier dispatch queued batches that this one did not yield.
             LockstepError: of a batch in flight.
         """
         with ThreadPoolExecutor(self._limits.dispatch_parallel, thread_name_prefix="dispatch") as self._executor:
@@ -71,7 +73,33 @@ class StageQueue:
                 for future in self._in_flight:
                     future.cancel()
                 raise
+
+    def expect_no_more(self) -> None:
+        """Checks that the replay came as far as the dispatch that it replays.
+
+        Raises:
+            NonDeterministicStageError: an earlier dispatch queued batches that this one did not yield.
+        """
         self._earlier.expect_no_more()
+
+    def put_back(self) -> None:
+        """Puts back the batches that a stage which was opened again shall run, and sends them."""
+        while self._reopen_some():
+            self._keep_time()
+        after_index = -1
+        while page := self._pending(after_index):
+            for batch in page:
+                self._keep_time()
+                self._start(partial(self._lockstep.resend, batch.batch_id, batch.lane))
+            after_index = page[-1].batch_index
+        self._drain(down_to=0)
+
+    def _reopen_some(self) -> int:
+        return transact(self._database, lambda work: work.stops.reopen_batches(self._stage, _REOPENED_AT_ONCE))
+
+    def _pending(self, after_index: int) -> list[PendingBatch]:
+        with self._database.transaction() as work:
+            return work.batches.pending_of_stage(self._stage, after_index, _PAGE)
 
     def put_two_phase(self, batch: AlignedBatch) -> None:
         """Queues a batch by the two-phase protocol, or skips it."""
@@ -85,29 +113,26 @@ class StageQueue:
         self._lockstep.atomic(batch)
         return True
 
-    def _resend(self, batch: AlignedBatch) -> bool:
-        return self._lockstep.resend(batch.batch_id, batch.lane)
-
     def _put(self, batch: AlignedBatch, protocol: Callable[[AlignedBatch], bool]) -> None:
         self._keep_time()
         earlier = self._earlier.find(batch.batch_index)
         if earlier is None:
-            self._start(protocol, batch)
+            self._start(partial(protocol, batch))
         elif earlier.digest != batch.digest:
             raise NonDeterministicStageError(
                 f"batch {batch.batch_id} was queued with other tasks than create_stage_tasks yields now; "
                 "it must yield the same tasks whenever it is called for the same job and stage"
             )
         elif earlier.status == BatchStatus.PENDING_QUEUE:
-            self._start(self._resend, batch)
+            self._start(partial(self._lockstep.resend, batch.batch_id, batch.lane))
         self.total_tasks += batch.task_count
         self.total_batches += 1
 
-    def _start(self, protocol: Callable[[AlignedBatch], bool], batch: AlignedBatch) -> None:
+    def _start(self, action: Callable[[], bool]) -> None:
         assert self._executor is not None, "put outside open()"
         if self._slice_ends is None:
             self._slice_ends = time.monotonic() + self._limits.dispatch_slice_seconds
-        self._in_flight.append(self._executor.submit(protocol, batch))
+        self._in_flight.append(self._executor.submit(action))
         self._drain(down_to=2 * self._limits.dispatch_parallel)
 
     def _drain(self, down_to: int) -> None:

@@ -35,6 +35,7 @@ class Lockstep:
             False when the broker did not take the batch: it stays pending, with the reason on its row.
 
         Raises:
+            DispatchLeaseLostError: the stage has ended; there are no rows and no messages.
             DatabaseError: the rows are all there or none is.
         """
         with self._database.transaction() as work:
@@ -63,6 +64,7 @@ class Lockstep:
 
         Raises:
             DispatchInterruptedError: the broker did not take the batch; its rows were rolled back.
+            DispatchLeaseLostError: the stage has ended; there are no rows and no messages.
             DatabaseError: the rows were rolled back.
         """
         with self._database.transaction() as work:

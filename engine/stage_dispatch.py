@@ -53,12 +53,7 @@ class StageDispatcher:
             return
         stage_queue = StageQueue(self._database, self._lockstep, self._limits, key, lease_id)
         try:
-            with stage_queue.open():
-                controller.queue_stage_tasks(
-                    self._contexts.job(job, controller),
-                    self._contexts.stage(job, controller, message.stage),
-                    stage_queue,
-                )
+            totals = self._queue_tasks(job, controller, key, stage_queue)
         except SliceEnded:
             self._release(key, lease_id)
             send_job_message(self._queue, JobMessage(job.job_id, message.stage, JobAction.DISPATCH))
@@ -72,7 +67,25 @@ class StageDispatcher:
             self._release(key, lease_id)
             raise
         else:
-            self._close(key, lease_id, stage_queue, message.resumes)
+            self._close(key, lease_id, stage_queue, totals, message.resumes)
+
+    def _queue_tasks(
+        self, job: Job, controller: JobController[Any], key: StageKey, stage_queue: StageQueue
+    ) -> tuple[int, int]:
+        """Queues what is not queued yet; returns the totals of tasks and batches."""
+        with self._database.transaction() as work:
+            stage = work.stages.get(key.job_id, key.stage)
+        assert stage is not None, "its lease was taken"
+        with stage_queue.open():
+            if stage.openings:
+                stage_queue.put_back()
+            if stage.total_tasks is not None and stage.total_batches is not None:
+                return stage.total_tasks, stage.total_batches  # it was dispatched to its end before
+            controller.queue_stage_tasks(
+                self._contexts.job(job, controller), self._contexts.stage(job, controller, key.stage), stage_queue
+            )
+        stage_queue.expect_no_more()
+        return stage_queue.total_tasks, stage_queue.total_batches
 
     def _take_lease(self, key: StageKey, lease_id: str) -> bool:
         with self._database.transaction() as work:
@@ -91,21 +104,21 @@ class StageDispatcher:
         logger.info("stage %d of job %s is being dispatched until %s", message.stage, message.job_id, expires_at)
         send(self._queue, JOBS_QUEUE, [message.outgoing(expires_at)])
 
-    def _close(self, key: StageKey, lease_id: str, stage_queue: StageQueue, resumes: int) -> None:
+    def _close(
+        self, key: StageKey, lease_id: str, stage_queue: StageQueue, totals: tuple[int, int], resumes: int
+    ) -> None:
         if stage_queue.unsent_batches:
             self._resume_later(key, lease_id, stage_queue.unsent_batches, resumes)
             return
         with self._database.transaction() as work:
-            closed = work.stages.finish_dispatch(
-                key.job_id, key.stage, lease_id, stage_queue.total_tasks, stage_queue.total_batches
-            )
+            closed = work.stages.finish_dispatch(key.job_id, key.stage, lease_id, *totals)
             complete = closed and work.stages.finish_if_complete(key.job_id, key.stage)
         if not closed:
             logger.warning("stage %d of job %s was taken over; this dispatcher stops", key.stage, key.job_id)
             return
         logger.info(
             "stage %d of job %s dispatched: %d tasks in %d batches",
-            *(key.stage, key.job_id, stage_queue.total_tasks, stage_queue.total_batches),
+            *(key.stage, key.job_id, *totals),
         )
         if complete:  # the workers were faster than the dispatcher, or there was nothing to do
             send_job_message(self._queue, JobMessage(key.job_id, key.stage, JobAction.ADVANCE))

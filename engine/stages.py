@@ -1,11 +1,11 @@
-"""What the messages of sb-jobs ask for: dispatch a stage, or advance past it.
+"""What the messages of sb-jobs ask for: dispatch a stage, advance past it, or cancel what is left of it.
 
 Every step can be asked for twice: the statuses and the compare-and-set on the job's stage decide
 whether it still has to be done, and whoever finds it done makes sure that the next message exists.
 """
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,12 +14,13 @@ from controllers.registry import Registry
 from core.errors import JobFailure, JobNotFoundError, LockstepError
 from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage
-from core.models import Job, Stage
-from core.statuses import JOB_ENDS, JobStatus, StageStatus
+from core.models import Job, Stage, StageKey
+from core.statuses import JOB_ENDS, STAGE_STOPS, JobStatus, StageStatus
 from engine.advance import Advancer
 from engine.endings import JobEndings
 from engine.sending import send, send_job_message
 from engine.stage_dispatch import StageDispatcher
+from engine.stopping import Stopper
 from repositories.ports import Database, MessageQueue
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,15 @@ source that is away for half a minute, or a deployment that has not reached ever
 They are counted in the message: the broker's delivery count also grows with every crash and outage."""
 
 
+@dataclass(frozen=True)
+class StageSteps:
+    """What a message can ask for: dispatch a stage, end it, or cancel what a stopped one leaves behind."""
+
+    dispatcher: StageDispatcher
+    advancer: Advancer
+    stopper: Stopper
+
+
 class StageEngine:
     """Handles the messages of sb-jobs.
 
@@ -37,8 +47,7 @@ class StageEngine:
         database: the rows.
         queue: where further messages go.
         registry: the job types.
-        dispatcher: dispatches stages.
-        advancer: ends stages and starts the next.
+        steps: what messages ask for.
         endings: ends jobs.
     """
 
@@ -47,15 +56,13 @@ class StageEngine:
         database: Database,
         queue: MessageQueue,
         registry: Registry,
-        dispatcher: StageDispatcher,
-        advancer: Advancer,
+        steps: StageSteps,
         endings: JobEndings,
     ) -> None:
         self._database = database
         self._queue = queue
         self._registry = registry
-        self._dispatcher = dispatcher
-        self._advancer = advancer
+        self._steps = steps
         self._endings = endings
 
     def handle(self, message: JobMessage) -> None:
@@ -73,6 +80,10 @@ class StageEngine:
             stage = work.stages.get(message.job_id, message.stage)
         if job is None:
             raise JobNotFoundError(message.job_id)
+        if message.action == JobAction.CANCEL:
+            if stage is not None and stage.status in STAGE_STOPS:
+                self._steps.stopper.cancel_waiting(StageKey(message.job_id, message.stage))
+            return
         if job.status in JOB_ENDS:
             logger.info("job %s has ended (%s); %s ignored", job.job_id, job.status, message.action)
             return
@@ -120,7 +131,7 @@ class StageEngine:
         if stage is None or job.status != JobStatus.PROCESSING or job.stage != message.stage:
             logger.info("job %s is at stage %d; dispatch of %d ignored", job.job_id, job.stage, message.stage)
         elif stage.status == StageStatus.DISPATCHING:
-            self._dispatcher.dispatch(job, controller, message)
+            self._steps.dispatcher.dispatch(job, controller, message)
         elif stage.status in (StageStatus.FINISHED, StageStatus.FAILED):
             send_job_message(self._queue, JobMessage(job.job_id, stage.stage, JobAction.ADVANCE))
 
@@ -131,4 +142,4 @@ class StageEngine:
             # Advanced before, but was the dispatch message sent? A second one does no harm.
             send_job_message(self._queue, JobMessage(job.job_id, job.stage, JobAction.DISPATCH))
         elif stage.status in (StageStatus.FINISHED, StageStatus.FAILED):
-            self._advancer.advance(job, stage, controller)
+            self._steps.advancer.advance(job, stage, controller)

@@ -42,6 +42,7 @@ class SweepReport:
         dispatches: stages whose dispatch was interrupted.
         advances: stages that had ended and not advanced.
         silent_tasks: waiting tasks of stages in which nothing happened any more.
+        stopped: stages that were stopped and have tasks that have not ended.
     """
 
     jobs: int = 0
@@ -51,6 +52,7 @@ class SweepReport:
     dispatches: int = 0
     advances: int = 0
     silent_tasks: int = 0
+    stopped: int = 0
 
 
 class Sweeper:
@@ -93,6 +95,7 @@ class Sweeper:
             "batches": lambda: self._batches(ends_at),
             "advances": lambda: self._all(ends_at, self._advances),
             "dispatches": lambda: self._all(ends_at, self._dispatches),
+            "stopped": lambda: self._all(ends_at, self._stopped),
             "leases": lambda: self._lost_tasks(ends_at, _expired_leases(self._silence)),
             "silent_tasks": lambda: self._silent_tasks(ends_at),
             "retries": lambda: self._lost_tasks(ends_at, _overdue_retries(self._silence)),
@@ -146,6 +149,13 @@ class Sweeper:
         keys = transact(self._database, lambda work: work.sweeps.interrupted_dispatches(self._silence, _PAGE))
         self._send_job_messages(
             [JobMessage(key.job_id, key.stage, JobAction.DISPATCH) for key in keys], "was not dispatched to the end"
+        )
+        return len(keys)
+
+    def _stopped(self) -> int:
+        keys = transact(self._database, lambda work: work.sweeps.stopped_stages(self._age, _PAGE))
+        self._send_job_messages(
+            [JobMessage(key.job_id, key.stage, JobAction.CANCEL) for key in keys], "was stopped and has tasks left"
         )
         return len(keys)
 

@@ -20,7 +20,7 @@ from engine.limits import Limits
 from engine.recording import Recorder
 from engine.transactions import transact
 from engine.unclaimed import UnclaimedMessages
-from repositories.ports import Database, MessageQueue
+from repositories.ports import Database, MessageQueue, UnitOfWork
 
 logger = logging.getLogger(__name__)
 
@@ -122,31 +122,38 @@ class Worker:
 
     def _run_handlers(self, claimed: Sequence[ClaimedTask], lease_id: str) -> list[TaskOutcome]:
         held = {task.task_id for task in claimed}
+        wanted = set(held)
         futures: dict[Future[TaskOutcome], str] = {
-            self._executor.submit(self._handlers.run, task, partial(_is_lost, task.task_id, held)): task.task_id
+            self._executor.submit(self._handlers.run, task, partial(_is_cancelled, task.task_id, wanted)): task.task_id
             for task in claimed
         }
         try:
             _, running = wait(futures, timeout=self._lease_seconds / 3)
             while running:
                 # Those that have ended as well: their outcomes are not recorded before the last one ends.
-                held -= self._renew(sorted(held), lease_id)
+                lost, stopped = self._renew(sorted(held), lease_id)
+                held -= lost
+                wanted -= lost | stopped
                 _, running = wait(running, timeout=self._lease_seconds / 3)
         except BaseException:
-            held.clear()  # nothing of this run will be recorded: tell what runs, and start nothing more
+            wanted.clear()  # nothing of this run will be recorded: tell what runs, and start nothing more
             for future in futures:
                 future.cancel()
             raise
         return [future.result() for future in futures]
 
-    def _renew(self, task_ids: Sequence[str], lease_id: str) -> set[str]:
-        """Extends the leases of running tasks; returns the tasks whose lease is lost."""
-        held = transact(self._database, lambda work: work.tasks.renew_leases(task_ids, lease_id, self._lease_seconds))
+    def _renew(self, task_ids: Sequence[str], lease_id: str) -> tuple[set[str], set[str]]:
+        """Extends the leases of running tasks; returns those whose lease is lost, and those whose stage was stopped."""
+
+        def renew(work: UnitOfWork) -> tuple[set[str], set[str]]:
+            return work.tasks.renew_leases(task_ids, lease_id, self._lease_seconds), work.tasks.stopped(task_ids)
+
+        held, stopped = transact(self._database, renew)
         lost = set(task_ids) - held
         for task_id in sorted(lost):
             logger.warning("the lease of task %s was lost; this run's outcome will not count", task_id)
-        return lost
+        return lost, stopped
 
 
-def _is_lost(task_id: str, held: set[str]) -> bool:
-    return task_id not in held
+def _is_cancelled(task_id: str, wanted: set[str]) -> bool:
+    return task_id not in wanted

@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 
 from core.lanes import Lane
-from core.models import Batch, BatchDelta
+from core.models import Batch, BatchDelta, PendingBatch, StageKey
 from core.statuses import BatchStatus, TaskStatus
 from repositories import queries
 from repositories.rows import Row, Rows
@@ -31,6 +31,12 @@ class PostgresBatchRepository:
         values = {"job_id": job_id, "after_stage": after[0], "after_index": after[1], "limit": limit}
         return [_batch(row) for row in self._rows.all(_QUERIES["page_of_job"], values)]
 
+    def pending_of_stage(self, key: StageKey, after_index: int, limit: int) -> list[PendingBatch]:
+        """Batches of a stage that may have no messages, with an index above `after_index`."""
+        values = {"job_id": key.job_id, "stage": key.stage, "after_index": after_index, "limit": limit}
+        rows = self._rows.all(_QUERIES["pending_of_stage"], values)
+        return [PendingBatch(**{**row, "lane": Lane(row["lane"])}) for row in rows]
+
     def mark_queued(self, batch_id: str) -> bool:
         """Moves pending_queue -> queued for the batch and its pending tasks."""
         tasks = PostgresTaskRepository(self._rows)
@@ -52,13 +58,15 @@ class PostgresBatchRepository:
         """Takes ended tasks off their batches; returns the batches that finished by it."""
         batch_ids = [delta.batch_id for delta in deltas]
         self._rows.execute(_QUERIES["lock"], {"batch_ids": batch_ids})
-        self._rows.execute(_QUERIES["arrived"], {"batch_ids": batch_ids})
+        ran = [delta.batch_id for delta in deltas if delta.completed or delta.failed]
+        self._rows.execute(_QUERIES["arrived"], {"batch_ids": ran})
         self._rows.execute(
             _QUERIES["apply_outcomes"],
             {
                 "batch_ids": batch_ids,
                 "completed": [delta.completed for delta in deltas],
                 "failed": [delta.failed for delta in deltas],
+                "cancelled": [delta.cancelled for delta in deltas],
             },
         )
         return [row["batch_id"] for row in self._rows.all(_QUERIES["finish_empty"], {"batch_ids": batch_ids})]

@@ -1,3 +1,4 @@
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from core.models import Job
@@ -45,6 +46,10 @@ class PostgresJobRepository:
     def finish(self, job_id: str, status: JobStatus, result: str | None, error: str | None) -> bool:
         """Ends a job that has not ended."""
         return self._changed("finish", {"job_id": job_id, "status": status, "result": result, "error": error})
+
+    def reopen(self, job_id: str, expected: AbstractSet[JobStatus]) -> bool:
+        """Moves a job that has ended back to processing, or to pending_queue when it had not begun."""
+        return self._changed("reopen", {"job_id": job_id, "expected": sorted(expected)})
 
     def _changed(self, query: str, values: dict[str, Any]) -> bool:
         return self._rows.execute(_QUERIES[query], values) == 1

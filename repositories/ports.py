@@ -6,6 +6,7 @@ raise `DatabaseError` or a subclass.
 """
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +22,9 @@ from core.models import (
     ClaimedTask,
     DeadLetterCount,
     Job,
+    LiveBatches,
     LostTask,
+    PendingBatch,
     RecordedTask,
     SilentBatches,
     Stage,
@@ -32,7 +35,7 @@ from core.models import (
     TaskResult,
     UnclaimedTask,
 )
-from core.statuses import BatchStatus, JobStatus, TaskStatus
+from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
 
 
 class JobRepository(Protocol):
@@ -64,6 +67,10 @@ class JobRepository(Protocol):
 
     def finish(self, job_id: str, status: JobStatus, result: str | None, error: str | None) -> bool:
         """Ends a job that has not ended; `result` and `error` are JSON text. False when it had ended."""
+        ...
+
+    def reopen(self, job_id: str, expected: AbstractSet[JobStatus]) -> bool:
+        """Moves a job in one of these ends -> processing, or -> pending_queue at stage 0; False when in none."""
         ...
 
 
@@ -107,15 +114,22 @@ class StageRepository(Protocol):
         ...
 
     def finish_if_complete(self, job_id: str, stage: int) -> bool:
-        """Moves running -> finished, or failed past `max_failed_fraction`, when every batch has finished."""
+        """Moves running -> finished, or failed past `max_failed_fraction`, when every batch has finished.
+
+        Moves dispatching or running -> failed before that, as soon as it is certain that too many tasks failed.
+        """
         ...
 
     def record_result(self, job_id: str, stage: int, result: str) -> None:
         """Stores the stage's aggregated result, JSON text."""
         ...
 
-    def fail(self, job_id: str, stage: int) -> bool:
-        """Moves dispatching or running -> failed; False when it had ended."""
+    def stop(self, job_id: str, stage: int, status: StageStatus) -> bool:
+        """Moves dispatching or running -> failed or cancelled; False when it had ended."""
+        ...
+
+    def reopen(self, job_id: str, stage: int, *, failed_too: bool) -> bool:
+        """Moves a stage that has ended -> dispatching; its batches follow by `StopRepository.reopen_batches`."""
         ...
 
     def ended_but_not_advanced(self, keys: Sequence[StageKey]) -> list[StageKey]:
@@ -136,6 +150,10 @@ class BatchRepository(Protocol):
 
     def page_of_job(self, job_id: str, after: tuple[int, int], limit: int) -> list[Batch]:
         """Up to `limit` batches of a job after (stage, batch_index), in that order."""
+        ...
+
+    def pending_of_stage(self, key: StageKey, after_index: int, limit: int) -> list[PendingBatch]:
+        """Up to `limit` pending_queue batches of a stage with an index above `after_index`, in index order."""
         ...
 
     def mark_queued(self, batch_id: str) -> bool:
@@ -159,7 +177,11 @@ class TaskRepository(Protocol):
     """The table `tasks`."""
 
     def batch_create_tasks(self, batch: AlignedBatch, status: BatchStatus) -> bool:
-        """Inserts the batch row and its task rows with the same status; False when the batch exists."""
+        """Inserts the batch row and its task rows with the same status; False when the batch exists.
+
+        Raises:
+            DispatchLeaseLostError: the stage is not being dispatched, any more.
+        """
         ...
 
     def batch_update_status(self, batch_id: str, expected: TaskStatus, status: TaskStatus) -> int:
@@ -167,7 +189,10 @@ class TaskRepository(Protocol):
         ...
 
     def claim(self, task_ids: Sequence[str], lease_id: str, lease_seconds: float) -> list[ClaimedTask]:
-        """Leases every one of the tasks that may run now, attempt + 1; the others are not returned."""
+        """Leases every one of the tasks that may run now, attempt + 1; the others are not returned.
+
+        None of a stage that is not dispatching or running may run.
+        """
         ...
 
     def unclaimed(self, task_ids: Sequence[str]) -> list[UnclaimedTask]:
@@ -176,6 +201,10 @@ class TaskRepository(Protocol):
 
     def renew_leases(self, task_ids: Sequence[str], lease_id: str, lease_seconds: float) -> set[str]:
         """Extends the leases that are still held; returns these tasks."""
+        ...
+
+    def stopped(self, task_ids: Sequence[str]) -> set[str]:
+        """Those of the tasks whose stage has ended under them: whoever runs them may stop."""
         ...
 
     def record(self, lease_id: str, outcomes: Sequence[TaskOutcome]) -> list[RecordedTask]:
@@ -283,6 +312,10 @@ class SweepRepository(Protocol):
         """Stages that ended so long ago while their job still stands at them."""
         ...
 
+    def stopped_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
+        """Stages that failed or were cancelled so long ago, with tasks that have not ended."""
+        ...
+
     def silent_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
         """Running stages in which nothing has happened for so long, or which are being sent again; see sweeps.sql."""
         ...
@@ -291,6 +324,37 @@ class SweepRepository(Protocol):
         """The waiting tasks of a silent stage's batches that are still to be sent again; none ends the silence.
 
         A batch is due after `age_seconds`, and twice as long each time that it was sent.
+        """
+        ...
+
+
+class StopRepository(Protocol):
+    """Stopping stages and opening them again, over all tables, some batches at a time."""
+
+    def live_batches(self, key: StageKey) -> LiveBatches:
+        """The batches of a stage that have not ended."""
+        ...
+
+    def waiting_batches(self, key: StageKey, limit: int) -> list[str]:
+        """Up to `limit` batches of a stage with tasks that nobody runs: they wait, or their lease has expired."""
+        ...
+
+    def cancel_tasks(self, batch_ids: Sequence[str]) -> dict[str, int]:
+        """Cancels those tasks of the batches that nobody runs; returns how many of each batch."""
+        ...
+
+    def lock_stopped(self, key: StageKey) -> bool:
+        """Holds the stage until the end of the transaction; whether it is failed or cancelled."""
+        ...
+
+    def reopen_batches(self, key: StageKey, limit: int) -> int:
+        """Puts up to `limit` batches of an earlier opening back, with their tasks that shall run; returns how many.
+
+        Tasks and batches are pending_queue then, attempts count from the start, and the dispatching stage does not
+        count the batches any more. 0 when none is left.
+
+        Raises:
+            DispatchLeaseLostError: the stage is not being dispatched, any more.
         """
         ...
 
@@ -312,6 +376,8 @@ class UnitOfWork(Protocol):
     def ingest(self) -> IngestRepository: ...  # noqa: D102
     @property
     def sweeps(self) -> SweepRepository: ...  # noqa: D102
+    @property
+    def stops(self) -> StopRepository: ...  # noqa: D102
 
     def now(self) -> datetime:
         """The database's clock (aware): the only clock that rows and scheduled messages go by."""

@@ -17,6 +17,7 @@ from repositories.pool import ConnectionPool
 from repositories.rows import Rows
 from repositories.sql_errors import translated
 from repositories.stages import PostgresStageRepository
+from repositories.stops import PostgresStopRepository
 from repositories.sweeps import PostgresSweepRepository
 from repositories.tasks import PostgresTaskRepository
 
@@ -68,6 +69,7 @@ class PostgresUnitOfWork:
         self.dead_letters = PostgresDeadLetterRepository(rows)
         self.ingest = PostgresIngestRepository(rows)
         self.sweeps = PostgresSweepRepository(rows)
+        self.stops = PostgresStopRepository(rows)
 
     def now(self) -> datetime:
         """The database's clock (aware)."""

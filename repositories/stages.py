@@ -59,16 +59,20 @@ class PostgresStageRepository:
         return sorted((StageKey(**row) for row in rows), key=lambda key: (key.job_id, key.stage))
 
     def finish_if_complete(self, job_id: str, stage: int) -> bool:
-        """Moves running -> finished or failed when every batch has finished."""
+        """Ends a stage when every batch has finished, or too many tasks have failed."""
         return self._changed("finish_if_complete", job_id, stage)
 
     def record_result(self, job_id: str, stage: int, result: str) -> None:
         """Stores the stage's aggregated result."""
         self._changed("record_result", job_id, stage, result=result)
 
-    def fail(self, job_id: str, stage: int) -> bool:
-        """Moves dispatching or running -> failed."""
-        return self._changed("fail", job_id, stage)
+    def stop(self, job_id: str, stage: int, status: StageStatus) -> bool:
+        """Moves dispatching or running -> failed or cancelled."""
+        return self._changed("stop", job_id, stage, status=status)
+
+    def reopen(self, job_id: str, stage: int, *, failed_too: bool) -> bool:
+        """Moves a stage that has ended -> dispatching."""
+        return self._changed("reopen", job_id, stage, failed_too=failed_too)
 
     def ended_but_not_advanced(self, keys: Sequence[StageKey]) -> list[StageKey]:
         """Those of the stages that have ended while their job still stands at them."""

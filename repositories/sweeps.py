@@ -42,6 +42,10 @@ class PostgresSweepRepository:
         """Stages that ended so long ago while their job still stands at them."""
         return self._stages("unadvanced_stages", "touch_stages", age_seconds, limit)
 
+    def stopped_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
+        """Stages that failed or were cancelled so long ago, with tasks that have not ended."""
+        return self._stages("stopped_stages", "touch_stages", age_seconds, limit)
+
     def silent_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
         """Running stages in which nothing has happened for so long, or which are being sent again."""
         return self._stages("silent_stages", "begin_silence", age_seconds, limit)

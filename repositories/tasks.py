@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 
 from core.definitions import AlignedBatch
+from core.errors import DispatchLeaseLostError
 from core.ids import MAX_STAGE_TASKS, task_id
 from core.models import ClaimedTask, DeadLetterCount, RecordedTask, Task, TaskOutcome, TaskResult, UnclaimedTask
 from core.statuses import BatchStatus, TaskStatus
@@ -17,7 +18,11 @@ class PostgresTaskRepository:
         self._rows = rows
 
     def batch_create_tasks(self, batch: AlignedBatch, status: BatchStatus) -> bool:
-        """Inserts the batch row and its task rows; False when the batch exists."""
+        """Inserts the batch row and its task rows; False when the batch exists.
+
+        Raises:
+            DispatchLeaseLostError: the stage has ended.
+        """
         values = {
             "batch_id": batch.batch_id,
             "job_id": batch.job_id,
@@ -32,7 +37,11 @@ class PostgresTaskRepository:
             "task_indexes": [row.task_index for row in batch.rows],
             "parameters": [row.parameters for row in batch.rows],
         }
-        return self._rows.execute(_QUERIES["batch_create_tasks"], values) == batch.task_count
+        if self._rows.execute(_QUERIES["batch_create_tasks"], values) == batch.task_count:
+            return True
+        if self._rows.first(queries.load("batches")["exists"], {"batch_id": batch.batch_id}) is None:
+            raise DispatchLeaseLostError(f"stage {batch.stage} of job {batch.job_id} is not being dispatched")
+        return False
 
     def batch_update_status(self, batch_id: str, expected: TaskStatus, status: TaskStatus) -> int:
         """Moves a batch's tasks from one status to another; returns how many."""
@@ -58,6 +67,10 @@ class PostgresTaskRepository:
         """Extends the leases that are still held; returns these tasks."""
         values = {"task_ids": list(task_ids), "lease_id": lease_id, "lease_seconds": lease_seconds}
         return {row["task_id"] for row in self._rows.all(_QUERIES["renew_leases"], values)}
+
+    def stopped(self, task_ids: Sequence[str]) -> set[str]:
+        """Those of the tasks whose stage has ended under them."""
+        return {row["task_id"] for row in self._rows.all(_QUERIES["stopped"], {"task_ids": list(task_ids)})}
 
     def record(self, lease_id: str, outcomes: Sequence[TaskOutcome]) -> list[RecordedTask]:
         """Writes the outcomes of those tasks whose lease is still this one."""

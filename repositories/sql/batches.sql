@@ -2,15 +2,15 @@
 
 -- name: get
 SELECT
-    batch_id, job_id, stage, batch_index, lane, task_count, open_tasks, failed_tasks, status, send_attempts,
-    last_error, digest, created_at, queued_at, finished_at
+    batch_id, job_id, stage, batch_index, lane, task_count, open_tasks, failed_tasks, cancelled_tasks, status,
+    send_attempts, last_error, digest, created_at, queued_at, finished_at
 FROM batches
 WHERE batch_id = %(batch_id)s
 
 -- name: page
 SELECT
-    batch_id, job_id, stage, batch_index, lane, task_count, open_tasks, failed_tasks, status, send_attempts,
-    last_error, digest, created_at, queued_at, finished_at
+    batch_id, job_id, stage, batch_index, lane, task_count, open_tasks, failed_tasks, cancelled_tasks, status,
+    send_attempts, last_error, digest, created_at, queued_at, finished_at
 FROM batches
 WHERE job_id = %(job_id)s AND stage = %(stage)s AND batch_index > %(after_index)s
 ORDER BY batch_index
@@ -18,11 +18,20 @@ LIMIT %(limit)s
 
 -- name: page_of_job
 SELECT
-    batch_id, job_id, stage, batch_index, lane, task_count, open_tasks, failed_tasks, status, send_attempts,
-    last_error, digest, created_at, queued_at, finished_at
+    batch_id, job_id, stage, batch_index, lane, task_count, open_tasks, failed_tasks, cancelled_tasks, status,
+    send_attempts, last_error, digest, created_at, queued_at, finished_at
 FROM batches
 WHERE job_id = %(job_id)s AND (stage, batch_index) > (%(after_stage)s, %(after_index)s)
 ORDER BY stage, batch_index
+LIMIT %(limit)s
+
+-- name: exists
+SELECT true AS found FROM batches WHERE batch_id = %(batch_id)s
+
+-- name: pending_of_stage
+SELECT batch_id, lane, batch_index FROM batches
+WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'pending_queue' AND batch_index > %(after_index)s
+ORDER BY batch_index
 LIMIT %(limit)s
 
 -- name: mark_queued
@@ -49,11 +58,19 @@ WHERE batch_id = ANY(%(batch_ids)s::text[]) AND status = 'pending_queue'
 
 -- name: apply_outcomes
 UPDATE batches AS b
-SET open_tasks = b.open_tasks - d.completed - d.failed, failed_tasks = b.failed_tasks + d.failed
-FROM unnest(%(batch_ids)s::text[], %(completed)s::integer[], %(failed)s::integer[]) AS d (batch_id, completed, failed)
+SET
+    open_tasks = b.open_tasks - d.completed - d.failed - d.cancelled, failed_tasks = b.failed_tasks + d.failed,
+    cancelled_tasks = b.cancelled_tasks + d.cancelled
+FROM unnest(
+    %(batch_ids)s::text[], %(completed)s::integer[], %(failed)s::integer[], %(cancelled)s::integer[]
+) AS d (batch_id, completed, failed, cancelled)
 WHERE b.batch_id = d.batch_id
 
 -- name: finish_empty
-UPDATE batches SET status = 'finished', finished_at = now()
-WHERE batch_id = ANY(%(batch_ids)s::text[]) AND status = 'queued' AND open_tasks = 0
+-- A batch that still is pending_queue has had no outcome: all of it was cancelled.
+UPDATE batches
+SET
+    status = CASE WHEN cancelled_tasks = task_count THEN 'cancelled'::batch_status ELSE 'finished'::batch_status END,
+    finished_at = now()
+WHERE batch_id = ANY(%(batch_ids)s::text[]) AND status IN ('pending_queue', 'queued') AND open_tasks = 0
 RETURNING batch_id

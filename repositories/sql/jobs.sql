@@ -39,3 +39,12 @@ WHERE job_id = %(job_id)s
         status = 'processing'
         OR (%(status)s::job_status IN ('failed', 'cancelled') AND status IN ('pending_queue', 'queued'))
     )
+
+-- name: reopen
+-- A job that had not begun begins; another goes on where it stands.
+UPDATE jobs
+SET
+    status = CASE WHEN stage = 0 THEN 'pending_queue'::job_status ELSE 'processing'::job_status END,
+    result = NULL, error = NULL, finished_at = NULL,
+    queued_at = CASE WHEN stage > 0 THEN queued_at END
+WHERE job_id = %(job_id)s AND status = ANY(%(expected)s::job_status[])

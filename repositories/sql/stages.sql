@@ -8,14 +8,14 @@ ON CONFLICT (job_id, stage) DO NOTHING
 -- name: get
 SELECT
     job_id, stage, name, status, total_tasks, total_batches, finished_batches, completed_tasks, failed_tasks,
-    cancelled_tasks, max_failed_fraction, result, created_at, finished_at
+    cancelled_tasks, max_failed_fraction, openings, result, created_at, finished_at
 FROM stages
 WHERE job_id = %(job_id)s AND stage = %(stage)s
 
 -- name: of_job
 SELECT
     job_id, stage, name, status, total_tasks, total_batches, finished_batches, completed_tasks, failed_tasks,
-    cancelled_tasks, max_failed_fraction, result, created_at, finished_at
+    cancelled_tasks, max_failed_fraction, openings, result, created_at, finished_at
 FROM stages
 WHERE job_id = %(job_id)s
 ORDER BY stage
@@ -24,9 +24,9 @@ ORDER BY stage
 -- Sums over batches, a hundredth of the tasks; only the few live tasks are counted one by one.
 SELECT
     count(*) AS batches,
-    count(*) FILTER (WHERE status IN ('queued', 'finished')) AS batches_queued,
+    count(*) FILTER (WHERE queued_at IS NOT NULL) AS batches_queued,
     coalesce(sum(task_count), 0) AS tasks,
-    coalesce(sum(task_count) FILTER (WHERE status = 'pending_queue'), 0) AS pending_queue,
+    coalesce(sum(open_tasks) FILTER (WHERE status = 'pending_queue'), 0) AS pending_queue,
     (
         SELECT count(*) FROM tasks
         WHERE parent_job_id = %(job_id)s AND stage = %(stage)s AND status = 'processing'
@@ -95,7 +95,9 @@ WHERE s.job_id = done.job_id AND s.stage = done.stage
 RETURNING s.job_id, s.stage
 
 -- name: finish_if_complete
--- Whoever completes the stage ends it: once, because of the status that is expected.
+-- Whoever completes the stage ends it: once, because of the status that is expected. It ends earlier when more tasks
+-- have failed than it tolerates. That can be told before the totals are known when it tolerates none; not while a
+-- stage that was opened again still counts failures of the time before.
 UPDATE stages
 SET
     status = CASE
@@ -104,17 +106,35 @@ SET
             THEN 'failed'::stage_status
         ELSE 'finished'::stage_status
     END,
-    finished_at = now()
-WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'running' AND finished_batches = total_batches
+    finished_at = now(), dispatch_lease_id = NULL, dispatch_lease_expires_at = NULL
+WHERE job_id = %(job_id)s AND stage = %(stage)s
+    AND (
+        (
+            status = 'running'
+            AND (
+                finished_batches = total_batches
+                OR failed_tasks::double precision / greatest(total_tasks, 1) > max_failed_fraction
+            )
+        )
+        OR (status = 'dispatching' AND openings = 0 AND failed_tasks > 0 AND max_failed_fraction = 0)
+    )
 
 -- name: record_result
 UPDATE stages SET result = %(result)s::jsonb
 WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'finished'
 
--- name: fail
+-- name: stop
 UPDATE stages
-SET status = 'failed', finished_at = now(), dispatch_lease_id = NULL, dispatch_lease_expires_at = NULL
+SET
+    status = %(status)s::stage_status, finished_at = now(), dispatch_lease_id = NULL, dispatch_lease_expires_at = NULL
 WHERE job_id = %(job_id)s AND stage = %(stage)s AND status IN ('dispatching', 'running')
+
+-- name: reopen
+UPDATE stages
+SET
+    status = 'dispatching', openings = openings + 1, reopens_failed = %(failed_too)s, finished_at = NULL, result = NULL,
+    silent_since = NULL
+WHERE job_id = %(job_id)s AND stage = %(stage)s AND status IN ('finished', 'failed', 'cancelled')
 
 -- name: ended_but_not_advanced
 -- Asked when messages of ended tasks come again: did their stage's own message get lost?

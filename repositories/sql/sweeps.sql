@@ -68,6 +68,22 @@ ORDER BY s.job_id
 LIMIT %(limit)s
 FOR NO KEY UPDATE OF s SKIP LOCKED
 
+-- name: stopped_stages
+-- Stages that failed or were cancelled, with tasks that have not ended: some still run, the others shall be cancelled.
+-- A scalar subquery, as in silent_stages.
+SELECT s.job_id, s.stage
+FROM stages AS s
+WHERE s.status IN ('failed', 'cancelled')
+    AND (
+        SELECT true FROM batches AS b
+        WHERE b.job_id = s.job_id AND b.stage = s.stage AND b.status IN ('pending_queue', 'queued')
+        LIMIT 1
+    )
+    AND greatest(s.finished_at, s.attended_at) <= now() - make_interval(secs => %(age_seconds)s)
+ORDER BY s.job_id
+LIMIT %(limit)s
+FOR NO KEY UPDATE OF s SKIP LOCKED
+
 -- name: silent_stages
 -- A running stage in which nothing has happened for a while: no task is leased or waits for its retry, no batch was
 -- sent or has finished. Its messages are gone. Or one whose sending again has begun. Each time that a batch was sent it

@@ -5,16 +5,17 @@
 -- updating in one statement deadlocks with itself when the row changes between its snapshot and its lock.
 
 -- name: batch_create_tasks
--- The batch row and its task rows in one statement and one round trip; nothing when the batch exists.
--- docs/decisions/0002 compares this with COPY and with a statement per row.
+-- The batch row and its task rows in one statement and one round trip; nothing when the batch exists, or when the
+-- stage is not being dispatched (any more). docs/decisions/0002 compares this with COPY and with a statement per row.
 WITH batch AS (
     INSERT INTO batches (
-        batch_id, job_id, stage, batch_index, lane, task_count, open_tasks, status, digest, queued_at
+        batch_id, job_id, stage, batch_index, lane, task_count, open_tasks, status, digest, queued_at, opening
     )
-    VALUES (
-        %(batch_id)s, %(job_id)s, %(stage)s, %(batch_index)s, %(lane)s::task_lane, %(task_count)s, %(task_count)s,
-        %(status)s::batch_status, %(digest)s, CASE WHEN %(status)s = 'queued' THEN now() END
-    )
+    SELECT
+        %(batch_id)s, s.job_id, s.stage, %(batch_index)s, %(lane)s::task_lane, %(task_count)s, %(task_count)s,
+        %(status)s::batch_status, %(digest)s, CASE WHEN %(status)s = 'queued' THEN now() END, s.openings
+    FROM stages AS s
+    WHERE s.job_id = %(job_id)s AND s.stage = %(stage)s AND s.status = 'dispatching'
     ON CONFLICT (batch_id) DO NOTHING
     RETURNING batch_id, job_id, stage
 )
@@ -47,7 +48,7 @@ RETURNING task_id, sends
 
 -- name: claim
 -- Who may run a task is decided here, not by the broker: waiting, due for a retry, or leased to a worker
--- whose lease has expired.
+-- whose lease has expired; and none of a stage that was stopped.
 SELECT 1 FROM tasks
 WHERE task_id = ANY(%(task_ids)s::text[]) AND status IN ('pending_queue', 'queued', 'processing', 'retrying')
 ORDER BY task_id
@@ -64,19 +65,25 @@ WHERE task_id = ANY(%(task_ids)s::text[])
         OR (status = 'retrying' AND not_before <= now())
         OR (status = 'processing' AND lease_expires_at <= now())
     )
+    AND (
+        SELECT s.status FROM stages AS s WHERE s.job_id = tasks.parent_job_id AND s.stage = tasks.stage
+    ) IN ('dispatching', 'running')
 RETURNING task_id, parent_job_id AS job_id, stage, task_index, batch_id, task_type, parameters, attempt, failures
 
 -- name: unclaimed
--- A waiting task found here became claimable after the claim: it is due at once.
+-- A waiting task found here became claimable after the claim: it is due at once. One of a stage that was stopped will
+-- not run: nothing is due.
 SELECT
-    task_id, status,
+    t.task_id, t.status,
     CASE
-        WHEN status = 'processing' THEN lease_expires_at
-        WHEN status = 'retrying' THEN not_before
-        WHEN status IN ('pending_queue', 'queued') THEN now()
+        WHEN s.status NOT IN ('dispatching', 'running') THEN NULL
+        WHEN t.status = 'processing' THEN t.lease_expires_at
+        WHEN t.status = 'retrying' THEN t.not_before
+        WHEN t.status IN ('pending_queue', 'queued') THEN now()
     END AS due_at
-FROM tasks
-WHERE task_id = ANY(%(task_ids)s::text[])
+FROM tasks AS t
+JOIN stages AS s ON s.job_id = t.parent_job_id AND s.stage = t.stage
+WHERE t.task_id = ANY(%(task_ids)s::text[])
 
 -- name: renew_leases
 SELECT 1 FROM tasks
@@ -87,6 +94,12 @@ FOR NO KEY UPDATE;
 UPDATE tasks SET lease_expires_at = now() + make_interval(secs => %(lease_seconds)s)
 WHERE task_id = ANY(%(task_ids)s::text[]) AND status = 'processing' AND lease_id = %(lease_id)s
 RETURNING task_id
+
+-- name: stopped
+SELECT t.task_id
+FROM tasks AS t
+JOIN stages AS s ON s.job_id = t.parent_job_id AND s.stage = t.stage
+WHERE t.task_id = ANY(%(task_ids)s::text[]) AND s.status NOT IN ('dispatching', 'running')
 
 -- name: record
 -- The fence: a worker whose lease was taken over finds no row here and changes nothing.

@@ -3,8 +3,8 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from core.models import Batch, BatchDelta
-from core.statuses import BatchStatus, TaskStatus
+from core.models import Batch, BatchDelta, PendingBatch, StageKey
+from core.statuses import BATCH_ENDS, BatchStatus, TaskStatus
 from tests.fakes.rows import BatchRow
 from tests.fakes.store import Table
 from tests.fakes.tasks import FakeTaskRepository
@@ -30,6 +30,17 @@ class FakeBatchRepository:
     def page_of_job(self, job_id: str, after: tuple[int, int], limit: int) -> list[Batch]:
         return self._select(lambda row: row.job_id == job_id and (row.stage, row.batch_index) > after, limit)
 
+    def pending_of_stage(self, key: StageKey, after_index: int, limit: int) -> list[PendingBatch]:
+        found = [
+            row
+            for row in self._batches.rows()
+            if (row.job_id, row.stage) == (key.job_id, key.stage)
+            and row.status == BatchStatus.PENDING_QUEUE
+            and row.batch_index > after_index
+        ]
+        found.sort(key=lambda row: row.batch_index)
+        return [PendingBatch(row.batch_id, row.lane, row.batch_index) for row in found[:limit]]
+
     def mark_queued(self, batch_id: str) -> bool:
         self._tasks.batch_update_status(batch_id, TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED)
         return self._change_pending(batch_id, status=BatchStatus.QUEUED, queued_at=self._now, last_error=None)
@@ -47,14 +58,21 @@ class FakeBatchRepository:
     def apply_outcomes(self, deltas: Sequence[BatchDelta]) -> list[str]:
         finished = []
         for delta in sorted(deltas, key=lambda delta: delta.batch_id):
-            self._change_pending(delta.batch_id, status=BatchStatus.QUEUED, queued_at=self._now, last_error=None)
+            if delta.completed or delta.failed:
+                self._change_pending(delta.batch_id, status=BatchStatus.QUEUED, queued_at=self._now, last_error=None)
             row = self._batches.lock(delta.batch_id)
             if row is None:
                 continue
-            open_tasks = row.open_tasks - delta.completed - delta.failed
-            row = replace(row, open_tasks=open_tasks, failed_tasks=row.failed_tasks + delta.failed)
-            if open_tasks == 0 and row.status == BatchStatus.QUEUED:
-                row = replace(row, status=BatchStatus.FINISHED, finished_at=self._now)
+            row = replace(
+                row,
+                open_tasks=row.open_tasks - delta.completed - delta.failed - delta.cancelled,
+                failed_tasks=row.failed_tasks + delta.failed,
+                cancelled_tasks=row.cancelled_tasks + delta.cancelled,
+            )
+            if row.open_tasks == 0 and row.status not in BATCH_ENDS:
+                ran = row.cancelled_tasks < row.task_count
+                status = BatchStatus.FINISHED if ran else BatchStatus.CANCELLED
+                row = replace(row, status=status, finished_at=self._now)
                 finished.append(row.batch_id)
             self._batches.update(row.batch_id, row)
         return finished
@@ -75,5 +93,5 @@ class FakeBatchRepository:
 
 def _batch(row: BatchRow) -> Batch:
     columns = asdict(row)
-    del columns["cancelled_tasks"]
+    del columns["opening"]
     return Batch(**columns)

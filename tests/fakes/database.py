@@ -19,6 +19,7 @@ from tests.fakes.rows import (
     TaskRow,
 )
 from tests.fakes.stages import FakeStageRepository
+from tests.fakes.stops import FakeStopRepository
 from tests.fakes.store import Store, Table, Transaction
 from tests.fakes.sweeps import FakeSweepRepository
 from tests.fakes.tasks import FakeTaskRepository
@@ -65,6 +66,7 @@ class FakeUnitOfWork:
         self.batches = FakeBatchRepository(batches, self.tasks, now)
         self.dead_letters = FakeDeadLetterRepository(Table(transaction, "dead_letters", {}), now)
         self.sweeps = FakeSweepRepository(jobs, stages, batches, tasks, now)
+        self.stops = FakeStopRepository(stages, batches, tasks, now)
         self.ingest = FakeIngestRepository(Table(transaction, "ingested_rows", {}))
 
     def now(self) -> datetime:

@@ -1,3 +1,4 @@
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -49,7 +50,15 @@ class FakeJobRepository:
             expected |= {JobStatus.PENDING_QUEUE, JobStatus.QUEUED}
         return self._move(job_id, expected, status=status, result=result, error=error, finished_at=self._now)
 
-    def _move(self, job_id: str, expected: set[JobStatus], **changes: Any) -> bool:
+    def reopen(self, job_id: str, expected: AbstractSet[JobStatus]) -> bool:
+        row = self._jobs.lock(job_id)
+        begun = row is not None and row.stage > 0
+        changes: dict[str, Any] = {"status": JobStatus.PROCESSING} if begun else {"status": JobStatus.PENDING_QUEUE}
+        if not begun:
+            changes["queued_at"] = None
+        return self._move(job_id, expected, **changes, result=None, error=None, finished_at=None)
+
+    def _move(self, job_id: str, expected: AbstractSet[JobStatus], **changes: Any) -> bool:
         row = self._jobs.lock(job_id)
         if row is None or row.status not in expected:
             return False

@@ -54,6 +54,8 @@ class StageRow:
     dispatch_lease_expires_at: datetime | None = None
     attended_at: datetime | None = None
     silent_since: datetime | None = None
+    openings: int = 0
+    reopens_failed: bool = False
     result: str | None = None
     finished_at: datetime | None = None
 
@@ -79,6 +81,7 @@ class BatchRow:
     cancelled_tasks: int = 0
     send_attempts: int = 1
     last_error: str | None = None
+    opening: int = 0
     finished_at: datetime | None = None
 
 

@@ -4,10 +4,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from core.models import Stage, StageCounts, StageKey
-from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
+from core.statuses import STAGE_ENDS, BatchStatus, JobStatus, StageStatus, TaskStatus
 from tests.fakes.rows import BatchRow, JobRow, StageRow, TaskRow, from_json
 from tests.fakes.store import Table
 
+_LIVE = (StageStatus.DISPATCHING, StageStatus.RUNNING)
 _NO_LEASE: dict[str, Any] = {"dispatch_lease_id": None, "dispatch_lease_expires_at": None}
 
 
@@ -49,9 +50,9 @@ class FakeStageRepository:
         cancelled = sum(row.cancelled_tasks for row in batches)
         return StageCounts(
             batches=len(batches),
-            batches_queued=sum(row.status in {BatchStatus.QUEUED, BatchStatus.FINISHED} for row in batches),
+            batches_queued=sum(row.queued_at is not None for row in batches),
             tasks=sum(row.task_count for row in batches),
-            pending_queue=sum(row.task_count for row in batches if row.status == BatchStatus.PENDING_QUEUE),
+            pending_queue=sum(row.open_tasks for row in batches if row.status == BatchStatus.PENDING_QUEUE),
             processing=statuses.count(TaskStatus.PROCESSING),
             retrying=statuses.count(TaskStatus.RETRYING),
             completed=ended - failed - cancelled,
@@ -107,10 +108,16 @@ class FakeStageRepository:
 
     def finish_if_complete(self, job_id: str, stage: int) -> bool:
         row = self._stages.lock((job_id, stage))
-        if row is None or row.status != StageStatus.RUNNING or row.finished_batches != row.total_batches:
+        if row is None or row.status not in _LIVE:
             return False
         too_many = row.failed_tasks / max(row.total_tasks or 0, 1) > row.max_failed_fraction
-        self._update(row, status=StageStatus.FAILED if too_many else StageStatus.FINISHED, finished_at=self._now)
+        if row.status == StageStatus.DISPATCHING:
+            too_many = row.openings == 0 and row.failed_tasks > 0 and row.max_failed_fraction == 0
+        complete = row.status == StageStatus.RUNNING and row.finished_batches == row.total_batches
+        if not too_many and not complete:
+            return False
+        status = StageStatus.FAILED if too_many else StageStatus.FINISHED
+        self._update(row, status=status, finished_at=self._now, **_NO_LEASE)
         return True
 
     def record_result(self, job_id: str, stage: int, result: str) -> None:
@@ -118,11 +125,26 @@ class FakeStageRepository:
         if row is not None and row.status == StageStatus.FINISHED:
             self._update(row, result=result)
 
-    def fail(self, job_id: str, stage: int) -> bool:
+    def stop(self, job_id: str, stage: int, status: StageStatus) -> bool:
         row = self._stages.lock((job_id, stage))
-        if row is None or row.status not in {StageStatus.DISPATCHING, StageStatus.RUNNING}:
+        if row is None or row.status not in _LIVE:
             return False
-        self._update(row, status=StageStatus.FAILED, finished_at=self._now, **_NO_LEASE)
+        self._update(row, status=status, finished_at=self._now, **_NO_LEASE)
+        return True
+
+    def reopen(self, job_id: str, stage: int, *, failed_too: bool) -> bool:
+        row = self._stages.lock((job_id, stage))
+        if row is None or row.status not in STAGE_ENDS:
+            return False
+        self._update(
+            row,
+            status=StageStatus.DISPATCHING,
+            openings=row.openings + 1,
+            reopens_failed=failed_too,
+            finished_at=None,
+            result=None,
+            silent_since=None,
+        )
         return True
 
     def ended_but_not_advanced(self, keys: Sequence[StageKey]) -> list[StageKey]:
@@ -143,5 +165,5 @@ class FakeStageRepository:
 def _stage(row: StageRow) -> Stage:
     columns = asdict(row)
     del columns["dispatch_lease_id"], columns["dispatch_lease_expires_at"], columns["attended_at"]
-    del columns["silent_since"]
+    del columns["silent_since"], columns["reopens_failed"]
     return Stage(**{**columns, "result": from_json(row.result)})

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from core.lanes import Lane
 from core.models import LostTask, SilentBatches, StageKey
-from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
+from core.statuses import BATCH_ENDS, STAGE_STOPS, BatchStatus, JobStatus, StageStatus, TaskStatus
 from tests.fakes.rows import BatchRow, JobRow, StageRow, TaskRow
 from tests.fakes.store import Table
 
@@ -76,6 +76,17 @@ class FakeSweepRepository:
             lambda row: row.status in _ENDED and self._is_old(age_seconds, row.finished_at, row.attended_at), limit
         )
 
+    def stopped_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
+        live = {(row.job_id, row.stage) for row in self._batches.rows() if row.status not in BATCH_ENDS}
+        found = [
+            row
+            for row in self._stages.rows()
+            if row.status in STAGE_STOPS
+            and (row.job_id, row.stage) in live
+            and self._is_old(age_seconds, row.finished_at, row.attended_at)
+        ][:limit]
+        return self._touch(found, lambda row: replace(row, attended_at=self._now))
+
     def silent_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
         return self._touch_stages(
             lambda row: row.status == StageStatus.RUNNING and self._is_silent(row, age_seconds),
@@ -146,7 +157,9 @@ class FakeSweepRepository:
         self, wanted: Callable[[StageRow], bool], limit: int, touch: Callable[[StageRow], StageRow] | None = None
     ) -> list[StageKey]:
         touch = touch or (lambda row: replace(row, attended_at=self._now))
-        found = [row for row in self._stages.rows() if self._is_at(row) and wanted(row)][:limit]
+        return self._touch([row for row in self._stages.rows() if self._is_at(row) and wanted(row)][:limit], touch)
+
+    def _touch(self, found: Sequence[StageRow], touch: Callable[[StageRow], StageRow]) -> list[StageKey]:
         for row in found:
             self._stages.lock((row.job_id, row.stage))
             self._stages.update((row.job_id, row.stage), touch(row))

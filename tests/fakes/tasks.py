@@ -3,8 +3,9 @@ from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 
 from core.definitions import AlignedBatch
+from core.errors import DispatchLeaseLostError
 from core.models import ClaimedTask, DeadLetterCount, RecordedTask, Task, TaskOutcome, TaskResult, UnclaimedTask
-from core.statuses import BatchStatus, TaskStatus
+from core.statuses import BatchStatus, StageStatus, TaskStatus
 from tests.fakes.rows import TASK_ENDED, BatchRow, StageRow, TaskRow, from_json
 from tests.fakes.store import Table
 
@@ -27,6 +28,11 @@ class FakeTaskRepository:
         self._now = now
 
     def batch_create_tasks(self, batch: AlignedBatch, status: BatchStatus) -> bool:
+        stage = self._stages.get((batch.job_id, batch.stage))
+        if stage is None or stage.status != StageStatus.DISPATCHING:
+            if self._batches.get(batch.batch_id) is not None:
+                return False
+            raise DispatchLeaseLostError(f"stage {batch.stage} of job {batch.job_id} is not being dispatched")
         row = BatchRow(
             batch_id=batch.batch_id,
             job_id=batch.job_id,
@@ -39,6 +45,7 @@ class FakeTaskRepository:
             digest=batch.digest,
             created_at=self._now,
             queued_at=self._now if status == BatchStatus.QUEUED else None,
+            opening=stage.openings,
         )
         if not self._batches.insert(batch.batch_id, row):
             return False
@@ -47,8 +54,6 @@ class FakeTaskRepository:
             inserted = TaskRow(*values, TaskStatus(status), task.parameters, self._now)
             if not self._tasks.insert(task.task_id, inserted):
                 raise self._tasks.violation("tasks_pkey")
-        if self._stages.get((batch.job_id, batch.stage)) is None:
-            raise self._batches.violation("batches_job_id_stage_fkey")
         return True
 
     def batch_update_status(self, batch_id: str, expected: TaskStatus, status: TaskStatus) -> int:
@@ -86,6 +91,10 @@ class FakeTaskRepository:
         for row in held:
             self._tasks.update(row.task_id, replace(row, lease_expires_at=self._now + timedelta(seconds=lease_seconds)))
         return {row.task_id for row in held}
+
+    def stopped(self, task_ids: Sequence[str]) -> set[str]:
+        rows = [row for task_id in set(task_ids) if (row := self._tasks.get(task_id)) is not None]
+        return {row.task_id for row in rows if not self._is_live(row)}
 
     def record(self, lease_id: str, outcomes: Sequence[TaskOutcome]) -> list[RecordedTask]:
         by_id = {outcome.task_id: outcome for outcome in outcomes}
@@ -160,7 +169,13 @@ class FakeTaskRepository:
         due_at = self._due_at(row)
         return due_at is not None and due_at <= self._now
 
+    def _is_live(self, row: TaskRow) -> bool:
+        stage = self._stages.get((row.parent_job_id, row.stage))
+        return stage is not None and stage.status in {StageStatus.DISPATCHING, StageStatus.RUNNING}
+
     def _due_at(self, row: TaskRow) -> datetime | None:
+        if not self._is_live(row):
+            return None
         if row.status in _WAITING:
             return self._now
         return row.lease_expires_at or row.not_before

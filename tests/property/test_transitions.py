@@ -29,7 +29,7 @@ MACHINES: Mapping[str, tuple[type[StrEnum], Table, set[Any]]] = {
 ENDS: Mapping[str, AbstractSet[Any]] = {
     "job": statuses.JOB_ENDS,
     "stage": statuses.STAGE_ENDS,
-    "batch": {statuses.BatchStatus.FINISHED, statuses.BatchStatus.CANCELLED},
+    "batch": statuses.BATCH_ENDS,
     "task": statuses.TASK_ENDS,
 }
 
@@ -52,9 +52,9 @@ def test_the_table_speaks_of_every_status_and_of_no_other(name: str) -> None:
 
 
 @every_machine
-def test_an_end_has_no_successor_and_every_other_status_has_one(name: str) -> None:
+def test_only_an_end_may_have_no_successor(name: str) -> None:
     _, table, _ = MACHINES[name]
-    assert {status for status, following in table.items() if not following} == ENDS[name]
+    assert {status for status, following in table.items() if not following} <= ENDS[name]
 
 
 @every_machine
@@ -76,11 +76,10 @@ def test_any_walk_ends_before_it_has_seen_a_status_twice(name: str, data: st.Dat
     _, table, start = MACHINES[name]
     status: StrEnum = data.draw(st.sampled_from(sorted(start)))
     seen = {status}
-    while table[status]:
+    while status not in ENDS[name]:
         status = data.draw(st.sampled_from(sorted(table[status])))
         assert status not in seen
         seen.add(status)
-    assert status in ENDS[name]
 
 
 @given(st.data())
@@ -88,7 +87,7 @@ def test_a_task_comes_back_to_a_status_only_by_another_attempt(data: st.DataObje
     table = statuses.TASK_TRANSITIONS
     status = data.draw(st.sampled_from([statuses.TaskStatus.PENDING_QUEUE, statuses.TaskStatus.QUEUED]))
     attempts, seen = 0, {status}
-    while table[status] and attempts < 5:
+    while status not in statuses.TASK_ENDS and attempts < 5:
         status = data.draw(st.sampled_from(sorted(table[status])))
         attempts += status == statuses.TaskStatus.PROCESSING
         assert status not in seen or attempts > 1

@@ -93,7 +93,11 @@ def test_no_failure_is_tolerated_unless_declared() -> None:
         job_id = it.submit("sample")
         it.pump()
         assert it.job(job_id).status == JobStatus.FAILED
-        assert [task.status for task in it.tasks(job_id)].count(TaskStatus.COMPLETED) == 999
+        assert it.job(job_id).error == {
+            "type": "StageFailedError",
+            "message": "1 of 1,000 tasks of stage 1 (only) failed; it tolerates a fraction of 0",
+            "stage": 1,
+        }
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ def test_a_job_ends_once() -> None:
         job_id = it.submit("sample")
         it.pump()
         ended = it.job(job_id)
-        endings = JobEndings(it.database)
+        endings = JobEndings(it.database, it.queue)
         endings.fail(job_id, 1, JobFailure("too late"))
         endings.complete(job_id, 1, "2", "2")
         assert it.job(job_id) == ended
@@ -237,7 +237,7 @@ def test_a_failure_of_a_stage_that_the_job_has_left_is_void() -> None:
         it.deliver_job_messages()
         assert it.job(job_id).stage == 2
 
-        JobEndings(it.database).fail(job_id, 1, JobFailure("too late"))
+        JobEndings(it.database, it.queue).fail(job_id, 1, JobFailure("too late"))
 
         assert it.job(job_id).status == JobStatus.PROCESSING
 

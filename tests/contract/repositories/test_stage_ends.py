@@ -119,18 +119,19 @@ def test_totals_that_do_not_add_up_never_finish(database: Database) -> None:
     assert caught.value.constraint == "stages_finished_is_complete"
 
 
-def test_a_stage_fails_while_it_dispatches_or_runs_and_once(database: Database) -> None:
+@pytest.mark.parametrize("status", [StageStatus.FAILED, StageStatus.CANCELLED])
+def test_a_stage_is_stopped_while_it_dispatches_or_runs_and_once(database: Database, status: StageStatus) -> None:
     for stage in (1, 2):
         start_stage(database, stage)
     run_dispatch(database, 0, 0, stage=2)
     with database.transaction() as work:
         assert work.stages.acquire_dispatch_lease(JOB, 1, "a", 60)
         for stage in (1, 2):
-            assert work.stages.fail(JOB, stage)
-            assert not work.stages.fail(JOB, stage)
-        assert not work.stages.fail(JOB, 3)
+            assert work.stages.stop(JOB, stage, status)
+            assert not work.stages.stop(JOB, stage, status)
+        assert not work.stages.stop(JOB, 3, status)
         assert work.stages.dispatch_lease_expires_at(JOB, 1) is None
-        assert {stage.status for stage in work.stages.of_job(JOB)} == {StageStatus.FAILED}
+        assert {stage.status for stage in work.stages.of_job(JOB)} == {status}
 
 
 def test_only_a_finished_stage_keeps_a_result(database: Database) -> None:
@@ -162,7 +163,7 @@ def test_an_ended_stage_is_reported_until_its_job_moves_on(database: Database) -
 def test_the_failed_stage_of_a_failed_job_is_not_reported(database: Database) -> None:
     stage_of(database, 1)
     with database.transaction() as work:
-        work.stages.fail(JOB, 1)
+        work.stages.stop(JOB, 1, StageStatus.FAILED)
         assert work.stages.ended_but_not_advanced([StageKey(JOB, 1)]) == [StageKey(JOB, 1)]
         work.jobs.finish(JOB, JobStatus.FAILED, None, ERROR)
         assert work.stages.ended_but_not_advanced([StageKey(JOB, 1)]) == []

@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 
 from core.definitions import AlignedBatch, TaskDefinition
-from core.errors import ConstraintViolationError
+from core.errors import ConstraintViolationError, DispatchLeaseLostError
 from core.lanes import Lane
-from core.statuses import BatchStatus, TaskStatus
+from core.statuses import BatchStatus, StageStatus, TaskStatus
 from repositories.ports import Database
 from tests.contract.repositories.building import (
     JOB,
@@ -83,9 +83,21 @@ def test_more_than_a_hundred_tasks_are_no_batch(database: Database) -> None:
 
 def test_a_batch_belongs_to_a_stage(database: Database) -> None:
     start_stage(database)
-    with pytest.raises(ConstraintViolationError) as caught:
+    with pytest.raises(DispatchLeaseLostError, match=f"stage 1 of job {OTHER_JOB}"):
         create_batch(database, batch_of(1, job_id=OTHER_JOB))
-    assert caught.value.constraint == "batches_job_id_stage_fkey"
+
+
+@pytest.mark.parametrize("status", [StageStatus.FAILED, StageStatus.CANCELLED])
+def test_a_stopped_stage_takes_no_batch(database: Database, status: StageStatus) -> None:
+    start_stage(database)
+    create_batch(database, batch_of(3))
+    with database.transaction() as work:
+        assert work.stages.stop(JOB, 1, status)
+    with pytest.raises(DispatchLeaseLostError, match="is not being dispatched"):
+        create_batch(database, batch_of(3, 1))
+    with database.transaction() as work:
+        assert work.batches.get(f"{JOB}-s1-b1") is None
+        assert not work.tasks.batch_create_tasks(batch_of(3), BatchStatus.QUEUED)
 
 
 def test_a_task_without_a_type_is_refused(database: Database) -> None:

@@ -1,0 +1,104 @@
+"""Opening a job again after its end: what failed, or was cancelled, runs."""
+
+import logging
+from collections.abc import Set as AbstractSet
+
+from core.errors import JobNotFoundError, JobStateError, QueueError
+from core.messages import JobAction, JobMessage
+from core.models import Job, StageKey
+from core.statuses import JobStatus, StageStatus
+from engine.sending import send_job_message
+from engine.transactions import transact
+from repositories.ports import Database, MessageQueue, UnitOfWork
+
+logger = logging.getLogger(__name__)
+
+_RETRIED = frozenset({JobStatus.FAILED, JobStatus.COMPLETED_WITH_ERRORS})
+_RESUMED = frozenset({JobStatus.CANCELLED})
+
+
+class Reopener:
+    """Opens the stage again at which a job has ended. Its dispatcher puts the tasks back and sends them.
+
+    Args:
+        database: the rows.
+        queue: where the stage's message goes.
+    """
+
+    def __init__(self, database: Database, queue: MessageQueue) -> None:
+        self._database = database
+        self._queue = queue
+
+    def retry(self, job_id: str) -> JobStatus:
+        """Runs the failed tasks of a job's last stage again, and those that were cancelled when it failed.
+
+        Returns:
+            The status that the job has now.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+            JobStateError: it did not fail, or its tasks have not all ended, or nothing can be run again.
+            DatabaseError: nothing has changed.
+            QueueError: the job goes on, but the broker will never take its message.
+        """
+        return self._reopen(job_id, _RETRIED, "only a job that failed or completed with errors can be retried")
+
+    def resume(self, job_id: str) -> JobStatus:
+        """Goes on with a cancelled job where it was stopped; tasks that had failed stay so.
+
+        Returns:
+            The status that the job has now.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+            JobStateError: it was not cancelled, or its tasks have not all ended.
+            DatabaseError: nothing has changed.
+            QueueError: the job goes on, but the broker will never take its message.
+        """
+        return self._reopen(job_id, _RESUMED, "only a cancelled job can be resumed")
+
+    def _reopen(self, job_id: str, expected: AbstractSet[JobStatus], refusal: str) -> JobStatus:
+        job, message = transact(self._database, lambda work: _open(work, job_id, expected, refusal))
+        logger.info("job %s goes on at stage %d", job_id, message.stage)
+        try:
+            send_job_message(self._queue, message)
+        except QueueError as exc:
+            if not exc.retryable:
+                raise
+            logger.warning("job %s goes on when the broker takes its message: %s", job_id, exc)
+        return job.status
+
+
+def _open(work: UnitOfWork, job_id: str, expected: AbstractSet[JobStatus], refusal: str) -> tuple[Job, JobMessage]:
+    before = work.jobs.get(job_id)
+    if before is None:
+        raise JobNotFoundError(job_id)
+    if not work.jobs.reopen(job_id, expected):
+        raise JobStateError(job_id, before.status, refusal)
+    job = work.jobs.get(job_id)  # after the update, which holds it at its stage
+    assert job is not None, "the row was updated"
+    if job.stage == 0:
+        return job, JobMessage(job_id, 1, JobAction.DISPATCH)
+    return job, JobMessage(job_id, job.stage, _open_stage(work, StageKey(job_id, job.stage), before.status))
+
+
+def _open_stage(work: UnitOfWork, key: StageKey, job_was: JobStatus) -> JobAction:
+    live = work.stops.live_batches(key)
+    if live.batches:
+        raise JobStateError(
+            key.job_id, job_was, f"{live.open_tasks:,} of its tasks have not ended yet; try again when they have"
+        )
+    stage = work.stages.get(key.job_id, key.stage)
+    assert stage is not None, "a job that has begun has a stage"
+    retries = job_was != JobStatus.CANCELLED
+    if stage.status == StageStatus.FINISHED and not (retries and stage.failed_tasks):
+        if job_was == JobStatus.COMPLETED_WITH_ERRORS:
+            raise JobStateError(
+                key.job_id,
+                job_was,
+                "the tasks that failed are in earlier stages, whose results the later ones have used; "
+                "submit the job again with another Idempotency-Key",
+            )
+        return JobAction.ADVANCE  # what failed, or was cancelled, is what comes after the stage
+    work.stages.reopen(key.job_id, key.stage, failed_too=retries)
+    return JobAction.DISPATCH

@@ -1,0 +1,60 @@
+from collections import Counter
+from collections.abc import Sequence
+
+from core.errors import DispatchLeaseLostError
+from core.models import LiveBatches, StageKey
+from core.statuses import STAGE_STOPS, StageStatus
+from repositories import queries
+from repositories.rows import Rows
+
+_QUERIES = queries.load("stops")
+_LOCK_BATCHES = queries.load("batches")["lock"]
+
+
+class PostgresStopRepository:
+    """Stopping stages and opening them again, over all tables; see `StopRepository` in `repositories/ports.py`."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def live_batches(self, key: StageKey) -> LiveBatches:
+        """The batches of a stage that have not ended."""
+        row = self._rows.one(_QUERIES["live_batches"], _values(key))
+        return LiveBatches(int(row["live"]), int(row["open_tasks"]))
+
+    def waiting_batches(self, key: StageKey, limit: int) -> list[str]:
+        """Batches of a stage with tasks that nobody runs."""
+        return [
+            row["batch_id"] for row in self._rows.all(_QUERIES["waiting_batches"], {**_values(key), "limit": limit})
+        ]
+
+    def cancel_tasks(self, batch_ids: Sequence[str]) -> dict[str, int]:
+        """Cancels those tasks of the batches that nobody runs; returns how many of each batch."""
+        rows = self._rows.all(_QUERIES["cancel_tasks"], {"batch_ids": list(batch_ids)})
+        return dict(Counter(row["batch_id"] for row in rows))
+
+    def lock_stopped(self, key: StageKey) -> bool:
+        """Holds the stage until the end of the transaction; whether it is stopped."""
+        row = self._rows.first(_QUERIES["lock_stage"], _values(key))
+        return row is not None and StageStatus(row["status"]) in STAGE_STOPS
+
+    def reopen_batches(self, key: StageKey, limit: int) -> int:
+        """Puts batches of an earlier opening back as pending_queue; returns how many.
+
+        Raises:
+            DispatchLeaseLostError: the stage is not being dispatched.
+        """
+        found = self._rows.all(_QUERIES["batches_to_reopen"], {**_values(key), "limit": limit})
+        values = {**_values(key), "batch_ids": [row["batch_id"] for row in found]}
+        self._rows.execute(_QUERIES["reopen_tasks"], values)
+        self._rows.execute(_LOCK_BATCHES, values)
+        stage = self._rows.one(_QUERIES["lock_stage"], values)
+        if StageStatus(stage["status"]) != StageStatus.DISPATCHING:
+            raise DispatchLeaseLostError(f"stage {key.stage} of job {key.job_id} is not being dispatched")
+        self._rows.execute(_QUERIES["take_back"], values)
+        self._rows.execute(_QUERIES["reopen_batches"], values)
+        return len(found)
+
+
+def _values(key: StageKey) -> dict[str, str | int]:
+    return {"job_id": key.job_id, "stage": key.stage}

@@ -1,0 +1,126 @@
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from core.errors import DispatchLeaseLostError
+from core.models import LiveBatches, StageKey
+from core.statuses import BATCH_ENDS, STAGE_STOPS, BatchStatus, StageStatus, TaskStatus
+from tests.fakes.rows import BatchRow, StageRow, TaskRow
+from tests.fakes.store import Table
+
+_WAITING = (TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED, TaskStatus.RETRYING)
+
+
+class FakeStopRepository:
+    """`StopRepository` in memory."""
+
+    def __init__(
+        self,
+        stages: Table[tuple[str, int], StageRow],
+        batches: Table[str, BatchRow],
+        tasks: Table[str, TaskRow],
+        now: datetime,
+    ) -> None:
+        self._stages = stages
+        self._batches = batches
+        self._tasks = tasks
+        self._now = now
+
+    def live_batches(self, key: StageKey) -> LiveBatches:
+        live = [row for row in self._batches_of(key) if row.status not in BATCH_ENDS]
+        return LiveBatches(len(live), sum(row.open_tasks for row in live))
+
+    def waiting_batches(self, key: StageKey, limit: int) -> list[str]:
+        live = {row.batch_id for row in self._batches_of(key) if row.status not in BATCH_ENDS}
+        return sorted({row.batch_id for row in self._tasks.rows() if row.batch_id in live and self._waits(row)})[:limit]
+
+    def cancel_tasks(self, batch_ids: Sequence[str]) -> dict[str, int]:
+        cancelled: Counter[str] = Counter()
+        for row in self._lock_tasks(batch_ids):
+            if not self._waits(row):
+                continue
+            if row.status == TaskStatus.PROCESSING:
+                row = replace(  # noqa: PLW2901 - the next version of the row
+                    row, status=TaskStatus.RETRYING, not_before=self._now, lease_id=None, lease_expires_at=None
+                )
+                self._tasks.update(row.task_id, row)
+            ended = replace(row, status=TaskStatus.CANCELLED, not_before=None, finished_at=self._now)
+            self._tasks.update(row.task_id, ended)
+            cancelled[row.batch_id] += 1
+        return dict(cancelled)
+
+    def lock_stopped(self, key: StageKey) -> bool:
+        row = self._stages.lock((key.job_id, key.stage))
+        return row is not None and row.status in STAGE_STOPS
+
+    def reopen_batches(self, key: StageKey, limit: int) -> int:
+        stage = self._stages.get((key.job_id, key.stage))
+        assert stage is not None
+        found = [row.batch_id for row in self._batches_of(key) if _reopens(row, stage)][:limit]
+        self._reopen_tasks(found, stage)
+        batches = [row for batch_id in found if (row := self._batches.lock(batch_id)) is not None]
+        stage = self._stages.lock((key.job_id, key.stage))
+        if stage is None or stage.status != StageStatus.DISPATCHING:
+            raise DispatchLeaseLostError(f"stage {key.stage} of job {key.job_id} is not being dispatched")
+        for row in batches:
+            if not _reopens(row, stage):
+                continue
+            completed = row.task_count - row.failed_tasks - row.cancelled_tasks
+            stage = replace(
+                stage,
+                finished_batches=stage.finished_batches - 1,
+                completed_tasks=stage.completed_tasks - completed,
+                failed_tasks=stage.failed_tasks - row.failed_tasks,
+                cancelled_tasks=stage.cancelled_tasks - row.cancelled_tasks,
+            )
+            self._batches.update(row.batch_id, _reopened(row, stage))
+        self._stages.update((key.job_id, key.stage), stage)
+        return len(found)
+
+    def _reopen_tasks(self, batch_ids: Sequence[str], stage: StageRow) -> None:
+        statuses = {TaskStatus.CANCELLED, TaskStatus.FAILED} if stage.reopens_failed else {TaskStatus.CANCELLED}
+        for row in self._lock_tasks(batch_ids):
+            if row.status in statuses:
+                again = replace(
+                    row,
+                    status=TaskStatus.PENDING_QUEUE,
+                    error=None,
+                    attempt=0,
+                    failures=0,
+                    dead_letters=0,
+                    started_at=None,
+                    finished_at=None,
+                )
+                self._tasks.update(row.task_id, again)
+
+    def _lock_tasks(self, batch_ids: Sequence[str]) -> list[TaskRow]:
+        wanted = set(batch_ids)
+        found = [row.task_id for row in self._tasks.rows() if row.batch_id in wanted]
+        return [row for task_id in found if (row := self._tasks.lock(task_id)) is not None]
+
+    def _waits(self, row: TaskRow) -> bool:
+        expired = row.lease_expires_at is not None and row.lease_expires_at <= self._now
+        return row.status in _WAITING or (row.status == TaskStatus.PROCESSING and expired)
+
+    def _batches_of(self, key: StageKey) -> list[BatchRow]:
+        return [row for row in self._batches.rows() if (row.job_id, row.stage) == (key.job_id, key.stage)]
+
+
+def _reopens(batch: BatchRow, stage: StageRow) -> bool:
+    ended_before = batch.status in BATCH_ENDS and batch.opening < stage.openings
+    return ended_before and (batch.cancelled_tasks > 0 or (stage.reopens_failed and batch.failed_tasks > 0))
+
+
+def _reopened(batch: BatchRow, stage: StageRow) -> BatchRow:
+    failed_again = batch.failed_tasks if stage.reopens_failed else 0
+    return replace(
+        batch,
+        status=BatchStatus.PENDING_QUEUE,
+        queued_at=None,
+        finished_at=None,
+        opening=stage.openings,
+        open_tasks=batch.cancelled_tasks + failed_again,
+        failed_tasks=batch.failed_tasks - failed_again,
+        cancelled_tasks=0,
+    )
