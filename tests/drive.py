@@ -21,6 +21,7 @@ from tests.fakes.queue import FakeQueue
 
 _MOST_PER_INVOCATION = 100
 _MANY_ROUNDS = 1_000
+_ALL = 1_000_000
 
 SETTINGS = Settings.from_environment(
     {"DATABASE_URL": "postgresql://nowhere", "ServiceBusConnection": "none", "WORKER_THREADS": "2"}
@@ -91,11 +92,11 @@ class Stand:
 
     def batches(self, job_id: str) -> list[Batch]:
         with self.database.transaction() as work:
-            return work.batches.page_of_job(job_id, (0, 0), 1_000)
+            return work.batches.page_of_job(job_id, (0, 0), _ALL)
 
     def tasks(self, job_id: str) -> list[Task]:
         with self.database.transaction() as work:
-            return work.tasks.page(job_id, None, "", 1_000)
+            return work.tasks.page(job_id, None, "", _ALL)
 
     def dead_letters(self) -> list[DeadLetter]:
         with self.database.transaction() as work:

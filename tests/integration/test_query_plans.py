@@ -121,7 +121,8 @@ def _scanned(plan: dict[str, Any]) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("file", "name"), [(file, name) for file in ("stages", "batches", "tasks", "sweeps", "stops") for name in queries.load(file)]
+    ("file", "name"),
+    [(file, name) for file in ("stages", "batches", "tasks", "sweeps", "stops") for name in queries.load(file)],
 )
 def test_a_query_finds_its_rows_by_an_index(conn: connection, file: str, name: str) -> None:
     for statement in queries.load(file)[name].split(";\n"):

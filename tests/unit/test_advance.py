@@ -10,7 +10,7 @@ from controllers.context import JobContext, StageContext, TaskContext
 from core.definitions import TaskDefinition
 from core.errors import JobFailure, PermanentTaskError
 from core.models import TaskResult
-from core.statuses import JobStatus, StageStatus, TaskStatus
+from core.statuses import JobStatus, StageStatus
 from tests.drive import stand
 from tests.sample_jobs import TASK_TYPE, SampleParameters, counted, sample_job
 
