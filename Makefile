@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run local services test check format clean
+.PHONY: run local services test chaos check format clean
 
 run: .venv/installed ## one real job through the whole local stack
 	$(BIN)/python -m local run
@@ -14,6 +14,9 @@ services: .venv/installed ## PostgreSQL and Service Bus alone, on fixed ports, f
 
 test: .venv/installed ## every test, with the real PostgreSQL and the real AMQP socket
 	$(BIN)/python -m pytest
+
+chaos: .venv/installed ## the long forms of the fault tests; figures in .local/chaos.jsonl
+	LOCKSTEP_CHAOS=1 $(BIN)/python -m pytest tests/faults
 
 check: .venv/installed ## style, types, layers
 	$(BIN)/ruff check .
