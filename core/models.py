@@ -237,6 +237,19 @@ class PendingBatch:
 
 
 @dataclass(frozen=True)
+class Resend:
+    """A batch that is sent again.
+
+    Attributes:
+        send_attempt: its number among the batch's sends, 1 for the first.
+        sends: the send number of each task that is still pending, by task id.
+    """
+
+    send_attempt: int
+    sends: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class StageKey:
     """Names a stage."""
 

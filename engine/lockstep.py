@@ -40,7 +40,7 @@ class Lockstep:
         """
         with self._database.transaction() as work:
             work.tasks.batch_create_tasks(batch, BatchStatus.PENDING_QUEUE)
-        return self._send_and_mark(batch.batch_id, batch.lane, batch.messages())
+        return self._send_and_mark(batch.batch_id, batch.lane, batch.messages(), send_attempt=1)
 
     def resend(self, batch_id: str, lane: Lane) -> bool:
         """Finishes a batch whose rows were written as pending_queue.
@@ -52,9 +52,11 @@ class Lockstep:
             DatabaseError: the batch stays pending.
         """
         with self._database.transaction() as work:
-            sends = work.batches.begin_resend(batch_id)
-        messages = [TaskMessage(task_id, batch_id, send) for task_id, send in sorted(sends.items())]
-        return self._send_and_mark(batch_id, lane, messages)
+            resend = work.batches.begin_resend(batch_id)
+        if resend is None:
+            return True  # others have finished it
+        messages = [TaskMessage(task_id, batch_id, send) for task_id, send in sorted(resend.sends.items())]
+        return self._send_and_mark(batch_id, lane, messages, resend.send_attempt)
 
     def atomic(self, batch: AlignedBatch) -> None:
         """Rows as queued and messages inside one transaction: one round trip fewer.
@@ -75,11 +77,11 @@ class Lockstep:
             if not result.success:
                 raise DispatchInterruptedError(f"batch {batch.batch_id} was rolled back: {result.error}")
 
-    def _send_and_mark(self, batch_id: str, lane: Lane, messages: list[TaskMessage]) -> bool:
+    def _send_and_mark(self, batch_id: str, lane: Lane, messages: list[TaskMessage], send_attempt: int) -> bool:
         result = self._send(batch_id, lane, messages)
         with self._database.transaction() as work:
             if result.success:
-                work.batches.mark_queued(batch_id)
+                work.batches.mark_queued(batch_id, send_attempt)
             else:
                 work.batches.record_send_error(batch_id, str(result.error))
         return result.success

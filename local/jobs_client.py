@@ -43,6 +43,21 @@ class JobsClient:
             raise JobRequestError(f"submitting {job_type} gave {response.status_code}: {response.text}")
         return str(response.json()["job_id"])
 
+    def order(self, job_id: str, verb: str) -> str:
+        """Cancels, retries or resumes a job; returns the status that it has now.
+
+        Args:
+            job_id: the job.
+            verb: "cancel", "retry" or "resume".
+
+        Raises:
+            JobRequestError: the API answers anything but 202.
+        """
+        response = self._http.post(f"/jobs/{job_id}/{verb}")
+        if response.status_code != httpx.codes.ACCEPTED:
+            raise JobRequestError(f"{verb} gave {response.status_code}: {response.text}")
+        return str(response.json()["status"])
+
     def job(self, job_id: str) -> dict[str, Any]:
         """The job as the API shows it."""
         return self._get(f"/jobs/{job_id}")

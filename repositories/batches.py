@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 
 from core.lanes import Lane
-from core.models import Batch, BatchDelta, PendingBatch, StageKey
+from core.models import Batch, BatchDelta, PendingBatch, Resend, StageKey
 from core.statuses import BatchStatus, TaskStatus
 from repositories import queries
 from repositories.rows import Row, Rows
@@ -37,18 +37,19 @@ class PostgresBatchRepository:
         rows = self._rows.all(_QUERIES["pending_of_stage"], values)
         return [PendingBatch(**{**row, "lane": Lane(row["lane"])}) for row in rows]
 
-    def mark_queued(self, batch_id: str) -> bool:
+    def mark_queued(self, batch_id: str, send_attempt: int) -> bool:
         """Moves pending_queue -> queued for the batch and its pending tasks."""
         tasks = PostgresTaskRepository(self._rows)
         # Tasks before their batch, the order in which a worker's record takes the same locks.
-        tasks.batch_update_status(batch_id, TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED)
-        return self._rows.execute(_QUERIES["mark_queued"], {"batch_id": batch_id}) == 1
+        tasks.batch_update_status(batch_id, TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED, send_attempt)
+        values = {"batch_id": batch_id, "send_attempt": send_attempt}
+        return self._rows.execute(_QUERIES["mark_queued"], values) == 1
 
-    def begin_resend(self, batch_id: str) -> dict[str, int]:
-        """Counts another send; returns the send number of each task still pending."""
+    def begin_resend(self, batch_id: str) -> Resend | None:
+        """Counts another send of a pending batch, and of its tasks still pending."""
         sends = PostgresTaskRepository(self._rows).begin_resend(batch_id)
-        self._rows.execute(_QUERIES["begin_resend"], {"batch_id": batch_id})
-        return sends
+        row = self._rows.first(_QUERIES["begin_resend"], {"batch_id": batch_id})
+        return None if row is None else Resend(row["send_attempts"], sends)
 
     def record_send_error(self, batch_id: str, error: str) -> None:
         """Notes why the last send failed."""
@@ -58,8 +59,6 @@ class PostgresBatchRepository:
         """Takes ended tasks off their batches; returns the batches that finished by it."""
         batch_ids = [delta.batch_id for delta in deltas]
         self._rows.execute(_QUERIES["lock"], {"batch_ids": batch_ids})
-        ran = [delta.batch_id for delta in deltas if delta.completed or delta.failed]
-        self._rows.execute(_QUERIES["arrived"], {"batch_ids": ran})
         self._rows.execute(
             _QUERIES["apply_outcomes"],
             {
@@ -69,6 +68,8 @@ class PostgresBatchRepository:
                 "cancelled": [delta.cancelled for delta in deltas],
             },
         )
+        ran = [delta.batch_id for delta in deltas if delta.completed or delta.failed]
+        self._rows.execute(_QUERIES["arrived"], {"batch_ids": ran})
         return [row["batch_id"] for row in self._rows.all(_QUERIES["finish_empty"], {"batch_ids": batch_ids})]
 
 

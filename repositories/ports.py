@@ -26,6 +26,7 @@ from core.models import (
     LostTask,
     PendingBatch,
     RecordedTask,
+    Resend,
     SilentBatches,
     Stage,
     StageCounts,
@@ -156,12 +157,15 @@ class BatchRepository(Protocol):
         """Up to `limit` pending_queue batches of a stage with an index above `after_index`, in index order."""
         ...
 
-    def mark_queued(self, batch_id: str) -> bool:
-        """Moves pending_queue -> queued for the batch and its pending tasks; False when it was further already."""
+    def mark_queued(self, batch_id: str, send_attempt: int) -> bool:
+        """Moves pending_queue -> queued for the batch and its pending tasks.
+
+        False, and nothing changes, when it was further already, or this was not its last send.
+        """
         ...
 
-    def begin_resend(self, batch_id: str) -> dict[str, int]:
-        """Counts another send; returns the send number of each task still pending, by task id."""
+    def begin_resend(self, batch_id: str) -> Resend | None:
+        """Counts another send of a pending batch, and of its tasks that are pending; None when it is not pending."""
         ...
 
     def record_send_error(self, batch_id: str, error: str) -> None:
@@ -184,8 +188,8 @@ class TaskRepository(Protocol):
         """
         ...
 
-    def batch_update_status(self, batch_id: str, expected: TaskStatus, status: TaskStatus) -> int:
-        """Moves a batch's tasks from one status to another; returns how many."""
+    def batch_update_status(self, batch_id: str, expected: TaskStatus, status: TaskStatus, send_attempt: int) -> int:
+        """Moves a batch's tasks from one status to another, while this is its last send; returns how many."""
         ...
 
     def claim(self, task_ids: Sequence[str], lease_id: str, lease_seconds: float) -> list[ClaimedTask]:

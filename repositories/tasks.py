@@ -43,9 +43,9 @@ class PostgresTaskRepository:
             raise DispatchLeaseLostError(f"stage {batch.stage} of job {batch.job_id} is not being dispatched")
         return False
 
-    def batch_update_status(self, batch_id: str, expected: TaskStatus, status: TaskStatus) -> int:
-        """Moves a batch's tasks from one status to another; returns how many."""
-        values = {"batch_id": batch_id, "expected": expected, "status": status}
+    def batch_update_status(self, batch_id: str, expected: TaskStatus, status: TaskStatus, send_attempt: int) -> int:
+        """Moves a batch's tasks from one status to another, while this is its last send; returns how many."""
+        values = {"batch_id": batch_id, "expected": expected, "status": status, "send_attempt": send_attempt}
         return self._rows.execute(_QUERIES["batch_update_status"], values)
 
     def begin_resend(self, batch_id: str) -> dict[str, int]:

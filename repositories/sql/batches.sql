@@ -35,13 +35,15 @@ ORDER BY batch_index
 LIMIT %(limit)s
 
 -- name: mark_queued
--- Nothing changes when a worker's record came first: it has marked the batch by then.
+-- Nothing changes when a worker's record came first, which has marked the batch by then, or when the batch is being sent
+-- again, or was put back: messages of an earlier send may have been used up while the stage was stopped.
 UPDATE batches SET status = 'queued', queued_at = now(), last_error = NULL
-WHERE batch_id = %(batch_id)s AND status = 'pending_queue'
+WHERE batch_id = %(batch_id)s AND status = 'pending_queue' AND send_attempts = %(send_attempt)s
 
 -- name: begin_resend
 UPDATE batches SET send_attempts = send_attempts + 1
 WHERE batch_id = %(batch_id)s AND status = 'pending_queue'
+RETURNING send_attempts
 
 -- name: record_send_error
 UPDATE batches SET last_error = left(%(error)s, 2000)
@@ -50,11 +52,6 @@ WHERE batch_id = %(batch_id)s AND status = 'pending_queue'
 -- name: lock
 -- Batches are always locked in id order, so that two invocations never wait for each other in a ring.
 SELECT batch_id FROM batches WHERE batch_id = ANY(%(batch_ids)s::text[]) ORDER BY batch_id FOR NO KEY UPDATE
-
--- name: arrived
--- A message of the batch has come, so all of it was sent: the broker takes a batch whole or not at all.
-UPDATE batches SET status = 'queued', queued_at = now(), last_error = NULL
-WHERE batch_id = ANY(%(batch_ids)s::text[]) AND status = 'pending_queue'
 
 -- name: apply_outcomes
 UPDATE batches AS b
@@ -65,6 +62,13 @@ FROM unnest(
     %(batch_ids)s::text[], %(completed)s::integer[], %(failed)s::integer[], %(cancelled)s::integer[]
 ) AS d (batch_id, completed, failed, cancelled)
 WHERE b.batch_id = d.batch_id
+
+-- name: arrived
+-- A message of the batch has come, so all of it was sent: the broker takes a batch whole or not at all. Not so when the
+-- stage was opened again: the message may be one of before, and others of its batch may have been used up. Then the last
+-- one tells.
+UPDATE batches SET status = 'queued', queued_at = now(), last_error = NULL
+WHERE batch_id = ANY(%(batch_ids)s::text[]) AND status = 'pending_queue' AND (opening = 0 OR open_tasks = 0)
 
 -- name: finish_empty
 -- A batch that still is pending_queue has had no outcome: all of it was cancelled.

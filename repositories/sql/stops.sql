@@ -89,6 +89,7 @@ WHERE s.job_id = %(job_id)s AND s.stage = %(stage)s
 UPDATE batches AS b
 SET
     status = 'pending_queue', queued_at = NULL, finished_at = NULL, opening = s.openings,
+    send_attempts = b.send_attempts + 1,
     open_tasks = b.cancelled_tasks + CASE WHEN s.reopens_failed THEN b.failed_tasks ELSE 0 END,
     failed_tasks = CASE WHEN s.reopens_failed THEN 0 ELSE b.failed_tasks END, cancelled_tasks = 0
 FROM stages AS s

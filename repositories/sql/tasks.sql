@@ -27,7 +27,8 @@ FROM batch, unnest(
 ) AS t (task_id, task_type, task_index, parameters)
 
 -- name: batch_update_status
--- A task that a worker has taken already is no longer in the expected status, and stays as it is.
+-- A task that a worker has taken already is no longer in the expected status, and stays as it is. So do all of them when
+-- the batch is being sent again: see mark_queued in batches.sql.
 SELECT 1 FROM tasks
 WHERE batch_id = %(batch_id)s AND status = %(expected)s::task_status
 ORDER BY task_id
@@ -35,6 +36,7 @@ FOR NO KEY UPDATE;
 
 UPDATE tasks SET status = %(status)s::task_status
 WHERE batch_id = %(batch_id)s AND status = %(expected)s::task_status
+    AND (SELECT b.send_attempts FROM batches AS b WHERE b.batch_id = %(batch_id)s) = %(send_attempt)s
 
 -- name: begin_resend
 SELECT 1 FROM tasks

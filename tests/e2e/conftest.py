@@ -87,14 +87,14 @@ def shared_app(
 ) -> Iterator[RunningApp]:
     """A stack for all tests that kill nothing, on an empty database that the app itself migrates."""
     log_file = tmp_path_factory.mktemp("shared") / "functions.log"
-    with _running(postgres.url("shared_app"), e2e_config, log_file) as app:
+    with running(postgres.url("shared_app"), e2e_config, log_file) as app:
         yield app
 
 
 @pytest.fixture
 def own_app(database_url: str, e2e_config: Path, tmp_path: Path) -> Iterator[RunningApp]:
     """A stack of a test's own, to kill."""
-    with _running(database_url, e2e_config, tmp_path / "functions.log") as app:
+    with running(database_url, e2e_config, tmp_path / "functions.log") as app:
         yield app
 
 
@@ -102,12 +102,13 @@ def own_app(database_url: str, e2e_config: Path, tmp_path: Path) -> Iterator[Run
 def impatient_app(database_url: str, e2e_config: Path, tmp_path: Path) -> Iterator[RunningApp]:
     """A stack of a test's own that soon takes a message for lost."""
     log_file = tmp_path / "functions.log"
-    with _running(database_url, e2e_config, log_file, SWEEP_AGE_SECONDS="5", SILENCE_SECONDS="10") as app:
+    with running(database_url, e2e_config, log_file, SWEEP_AGE_SECONDS="5", SILENCE_SECONDS="10") as app:
         yield app
 
 
 @contextmanager
-def _running(database_url: str, config: Path, log_file: Path, **environment: str) -> Iterator[RunningApp]:
+def running(database_url: str, config: Path, log_file: Path, **environment: str) -> Iterator[RunningApp]:
+    """A stack of its own for the length of a block."""
     app = RunningApp.start(database_url, config, log_file, **environment)
     try:
         yield app

@@ -3,7 +3,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from core.models import Batch, BatchDelta, PendingBatch, StageKey
+from core.models import Batch, BatchDelta, PendingBatch, Resend, StageKey
 from core.statuses import BATCH_ENDS, BatchStatus, TaskStatus
 from tests.fakes.rows import BatchRow
 from tests.fakes.store import Table
@@ -41,16 +41,19 @@ class FakeBatchRepository:
         found.sort(key=lambda row: row.batch_index)
         return [PendingBatch(row.batch_id, row.lane, row.batch_index) for row in found[:limit]]
 
-    def mark_queued(self, batch_id: str) -> bool:
-        self._tasks.batch_update_status(batch_id, TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED)
+    def mark_queued(self, batch_id: str, send_attempt: int) -> bool:
+        self._tasks.batch_update_status(batch_id, TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED, send_attempt)
+        row = self._batches.lock(batch_id)
+        if row is None or row.send_attempts != send_attempt:
+            return False
         return self._change_pending(batch_id, status=BatchStatus.QUEUED, queued_at=self._now, last_error=None)
 
-    def begin_resend(self, batch_id: str) -> dict[str, int]:
+    def begin_resend(self, batch_id: str) -> Resend | None:
         sends = self._tasks.begin_resend(batch_id)
         row = self._batches.lock(batch_id)
-        if row is not None:
-            self._change_pending(batch_id, send_attempts=row.send_attempts + 1)
-        return sends
+        if row is None or not self._change_pending(batch_id, send_attempts=row.send_attempts + 1):
+            return None
+        return Resend(row.send_attempts + 1, sends)
 
     def record_send_error(self, batch_id: str, error: str) -> None:
         self._change_pending(batch_id, last_error=error[:2000])
@@ -58,8 +61,6 @@ class FakeBatchRepository:
     def apply_outcomes(self, deltas: Sequence[BatchDelta]) -> list[str]:
         finished = []
         for delta in sorted(deltas, key=lambda delta: delta.batch_id):
-            if delta.completed or delta.failed:
-                self._change_pending(delta.batch_id, status=BatchStatus.QUEUED, queued_at=self._now, last_error=None)
             row = self._batches.lock(delta.batch_id)
             if row is None:
                 continue
@@ -69,6 +70,9 @@ class FakeBatchRepository:
                 failed_tasks=row.failed_tasks + delta.failed,
                 cancelled_tasks=row.cancelled_tasks + delta.cancelled,
             )
+            ran_some = delta.completed + delta.failed > 0
+            if row.status == BatchStatus.PENDING_QUEUE and ran_some and (row.opening == 0 or row.open_tasks == 0):
+                row = replace(row, status=BatchStatus.QUEUED, queued_at=self._now, last_error=None)
             if row.open_tasks == 0 and row.status not in BATCH_ENDS:
                 ran = row.cancelled_tasks < row.task_count
                 status = BatchStatus.FINISHED if ran else BatchStatus.CANCELLED

@@ -120,6 +120,7 @@ def _reopened(batch: BatchRow, stage: StageRow) -> BatchRow:
         queued_at=None,
         finished_at=None,
         opening=stage.openings,
+        send_attempts=batch.send_attempts + 1,
         open_tasks=batch.cancelled_tasks + failed_again,
         failed_tasks=batch.failed_tasks - failed_again,
         cancelled_tasks=0,

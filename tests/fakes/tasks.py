@@ -56,7 +56,10 @@ class FakeTaskRepository:
                 raise self._tasks.violation("tasks_pkey")
         return True
 
-    def batch_update_status(self, batch_id: str, expected: TaskStatus, status: TaskStatus) -> int:
+    def batch_update_status(self, batch_id: str, expected: TaskStatus, status: TaskStatus, send_attempt: int) -> int:
+        batch = self._batches.get(batch_id)
+        if batch is None or batch.send_attempts != send_attempt:
+            return 0
         rows = self._lock_of_batch(batch_id, expected)
         for row in rows:
             self._tasks.update(row.task_id, replace(row, status=status))

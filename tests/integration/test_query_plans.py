@@ -70,6 +70,7 @@ _VALUES: dict[str, Any] = {
     "failed": [0] * 10,
     "cancelled": [0] * 10,
     "failed_too": True,
+    "send_attempt": 1,
     "task_ids": _TASKS,
     "task_id": _TASKS[0],
     "task_types": ["plan"] * 100,

@@ -10,7 +10,7 @@ from controllers.context import Handler, JobContext, JsonValue, StageContext, Ta
 from core.definitions import TaskDefinition
 from core.errors import JobFailure, JobNotFoundError, JobStateError, PermanentTaskError, QueueUnavailableError
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
-from core.models import TaskResult
+from core.models import StageKey, TaskResult
 from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
 from engine.sweeper import SweepReport
 from tests.drive import Stand, received, stand, task_messages
@@ -256,6 +256,23 @@ def test_messages_of_before_are_told_from_those_of_a_retry() -> None:
         it.app.reopener.retry(job_id)
         it.deliver_job_messages()
         assert {message.send for message in task_messages(it.queue.receive(TASKS_QUEUE))} == {2}
+
+
+def test_a_message_of_before_does_not_stand_for_those_that_were_used_up_while_the_job_was_stopped() -> None:
+    with stand(sample_job(counted(3))) as it:
+        job_id = it.submit("sample")
+        it.deliver_job_messages()
+        messages = received(it.queue.receive(TASKS_QUEUE))
+        it.app.stopper.cancel(job_id)
+        it.app.worker.run(TASKS_QUEUE, messages[:1])
+        it.deliver_job_messages()
+        it.app.reopener.resume(job_id)
+        with it.database.transaction() as work:  # the first thing that its dispatcher does
+            assert work.stops.reopen_batches(StageKey(job_id, 1), 10) == 1
+        it.app.worker.run(TASKS_QUEUE, messages[1:])
+        it.pump()
+        assert it.job(job_id).status == JobStatus.COMPLETED
+        assert_settled(it, job_id)
 
 
 def raising(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:

@@ -44,7 +44,7 @@ def test_a_message_that_overtakes_its_batch_is_run_all_the_same() -> None:
         job_id = dispatched(it)
         with it.database.transaction() as work:  # back to where a slow dispatcher still is
             for task in it.tasks(job_id):
-                work.tasks.batch_update_status(task.batch_id, TaskStatus.QUEUED, TaskStatus.PENDING_QUEUE)
+                work.tasks.batch_update_status(task.batch_id, TaskStatus.QUEUED, TaskStatus.PENDING_QUEUE, 1)
         it.deliver_task_messages()
         assert {task.status for task in it.tasks(job_id)} == {TaskStatus.COMPLETED}
         assert {batch.status for batch in it.batches(job_id)} == {BatchStatus.FINISHED}

@@ -2,7 +2,7 @@ import pytest
 
 from core.errors import ConstraintViolationError
 from core.lanes import Lane
-from core.models import BatchDelta
+from core.models import BatchDelta, Resend
 from core.statuses import BatchStatus, TaskStatus
 from repositories.ports import Database
 from tests.contract.repositories.building import (
@@ -76,8 +76,8 @@ def test_a_batch_and_its_pending_tasks_are_queued_once(database: Database) -> No
     pend_batch(database)
     with database.transaction() as work:
         work.batches.record_send_error(BATCH, "busy")
-        assert work.batches.mark_queued(BATCH)
-        assert not work.batches.mark_queued(BATCH)
+        assert work.batches.mark_queued(BATCH, 1)
+        assert not work.batches.mark_queued(BATCH, 1)
         batch = work.batches.get(BATCH)
     assert batch is not None
     assert (batch.status, batch.last_error) == (BatchStatus.QUEUED, None)
@@ -89,7 +89,7 @@ def test_queueing_leaves_a_task_that_a_worker_took(database: Database) -> None:
     pend_batch(database)
     claim(database, ids(1))
     with database.transaction() as work:
-        assert work.batches.mark_queued(BATCH)
+        assert work.batches.mark_queued(BATCH, 1)
     assert [status_of(database, task_id) for task_id in ids(0, 1, 2)] == [
         TaskStatus.QUEUED,
         TaskStatus.PROCESSING,
@@ -104,16 +104,27 @@ def test_a_resend_is_counted_and_names_the_pending_tasks(database: Database) -> 
         first = work.batches.begin_resend(BATCH)
         second = work.batches.begin_resend(BATCH)
         batch = work.batches.get(BATCH)
-    assert first == dict.fromkeys(ids(0, 2), 2)
-    assert second == dict.fromkeys(ids(0, 2), 3)
+    assert first == Resend(2, dict.fromkeys(ids(0, 2), 2))
+    assert second == Resend(3, dict.fromkeys(ids(0, 2), 3))
     assert batch is not None
     assert batch.send_attempts == 3
+
+
+def test_only_the_last_send_of_a_batch_marks_it(database: Database) -> None:
+    pend_batch(database)
+    with database.transaction() as work:
+        work.batches.begin_resend(BATCH)
+        assert not work.batches.mark_queued(BATCH, 1)
+    assert {status_of(database, task_id) for task_id in ids(0, 1, 2)} == {TaskStatus.PENDING_QUEUE}
+    with database.transaction() as work:
+        assert work.batches.mark_queued(BATCH, 2)
+    assert {status_of(database, task_id) for task_id in ids(0, 1, 2)} == {TaskStatus.QUEUED}
 
 
 def test_a_queued_batch_is_not_sent_again(database: Database) -> None:
     queue_batch(database)
     with database.transaction() as work:
-        assert work.batches.begin_resend(BATCH) == {}
+        assert work.batches.begin_resend(BATCH) is None
         work.batches.record_send_error(BATCH, "busy")
         batch = work.batches.get(BATCH)
     assert batch is not None
@@ -167,7 +178,7 @@ def test_queueing_after_the_first_outcome_still_reaches_the_other_tasks(database
     record(database, completed(ids(0)[0]))
     apply(database, BatchDelta(BATCH, 1, 0))
     with database.transaction() as work:
-        assert not work.batches.mark_queued(BATCH)
+        assert not work.batches.mark_queued(BATCH, 1)
     assert [status_of(database, task_id) for task_id in ids(0, 1, 2)] == [
         TaskStatus.COMPLETED,
         TaskStatus.QUEUED,

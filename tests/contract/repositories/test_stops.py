@@ -4,7 +4,7 @@ import pytest
 
 from core.errors import DispatchLeaseLostError
 from core.lanes import Lane
-from core.models import Batch, BatchDelta, LiveBatches, PendingBatch, Stage, StageKey
+from core.models import Batch, BatchDelta, LiveBatches, PendingBatch, Resend, Stage, StageKey
 from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
 from repositories.ports import Database
 from tests.contract.repositories.building import (
@@ -226,10 +226,30 @@ def test_a_task_that_was_put_back_begins_anew_but_for_its_sends(database: Databa
     reopen(database, failed_too=True)
     with database.transaction() as work:
         task = work.tasks.get(ids(3)[0])
-        sends = work.batches.begin_resend(f"{JOB}-s1-b1")
+        resend = work.batches.begin_resend(f"{JOB}-s1-b1")
     assert task is not None
     assert (task.attempt, task.failures, task.error, task.started_at, task.finished_at) == (0, 0, None, None, None)
-    assert sends == dict.fromkeys(ids(3, 4, 5), 2)
+    assert resend == Resend(3, dict.fromkeys(ids(3, 4, 5), 2))
+
+
+def test_a_send_of_before_does_not_mark_a_batch_that_was_put_back(database: Database) -> None:
+    some_ended(database)
+    reopen(database, failed_too=True)
+    with database.transaction() as work:
+        assert not work.batches.mark_queued(f"{JOB}-s1-b1", 1)
+    assert batch(database, 1).status == BatchStatus.PENDING_QUEUE
+    assert status_of(database, ids(3)[0]) == TaskStatus.PENDING_QUEUE
+
+
+def test_an_outcome_does_not_show_that_a_batch_that_was_put_back_is_sent_but_the_last_one_does(
+    database: Database,
+) -> None:
+    some_ended(database)
+    reopen(database, failed_too=True)
+    end(database, BatchDelta(f"{JOB}-s1-b1", completed=2))
+    assert batch(database, 1).status == BatchStatus.PENDING_QUEUE
+    end(database, BatchDelta(f"{JOB}-s1-b1", completed=1))
+    assert (batch(database, 1).status, batch(database, 1).open_tasks) == (BatchStatus.FINISHED, 0)
 
 
 def test_each_batch_is_put_back_once_an_opening(database: Database) -> None:

@@ -114,7 +114,7 @@ def test_a_status_update_moves_only_what_is_in_the_expected_status(database: Dat
     claim(database, ids(0))
     with database.transaction() as work:
         moved = [
-            work.tasks.batch_update_status(f"{JOB}-s1-b0", TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED)
+            work.tasks.batch_update_status(f"{JOB}-s1-b0", TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED, 1)
             for _ in range(2)
         ]
     assert moved == [2, 0]
