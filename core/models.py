@@ -100,7 +100,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Task:
-    """A row of `tasks`; `failures` are the attempts that ended in the handler's own error."""
+    """A row of `tasks`; `failures` are the attempts that ended in the handler's own error, `sends` its messages."""
 
     task_id: str
     parent_job_id: str
@@ -114,6 +114,7 @@ class Task:
     error: Mapping[str, Any] | None
     attempt: int
     failures: int
+    sends: int
     lease_expires_at: datetime | None
     not_before: datetime | None
     created_at: datetime

@@ -88,6 +88,8 @@ class DeadLetters:
             self._keep(queue_name, dead, ORPHAN, f"there is no row for task {message.task_id}")
         elif task.status in TASK_ENDS:
             self._unclaimed.handle(queue_name, [message])  # did its stage go on?
+        elif message.send < task.sends:
+            logger.info("task %s was sent again since; its dead message %d is dropped", task.task_id, message.send)
         elif not self._send_again(queue_name, message, dead):
             self._fail(queue_name, message, dead)
 

@@ -155,7 +155,7 @@ RETURNING task_id, sends
 -- name: get
 SELECT
     task_id, parent_job_id, task_type, stage, task_index, batch_id, status, parameters, result, error, attempt,
-    failures, lease_expires_at, not_before, created_at, started_at, finished_at
+    failures, sends, lease_expires_at, not_before, created_at, started_at, finished_at
 FROM tasks
 WHERE task_id = %(task_id)s
 
@@ -163,7 +163,7 @@ WHERE task_id = %(task_id)s
 -- Task ids begin with the job id and a hyphen, so the primary key serves; '.' is the character after '-'.
 SELECT
     task_id, parent_job_id, task_type, stage, task_index, batch_id, status, parameters, result, error, attempt,
-    failures, lease_expires_at, not_before, created_at, started_at, finished_at
+    failures, sends, lease_expires_at, not_before, created_at, started_at, finished_at
 FROM tasks
 WHERE task_id > greatest(%(after)s, %(job_id)s || '-') COLLATE "C" AND task_id < %(job_id)s || '.' COLLATE "C"
     AND (%(status)s::task_status IS NULL OR status = %(status)s::task_status)

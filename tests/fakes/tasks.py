@@ -226,6 +226,6 @@ def _claimed(row: TaskRow) -> ClaimedTask:
 
 def _task(row: TaskRow) -> Task:
     columns = asdict(row)
-    del columns["sends"], columns["lease_id"], columns["dead_letters"]
+    del columns["lease_id"], columns["dead_letters"]
     decoded = {name: from_json(columns[name]) for name in ("parameters", "result", "error")}
     return Task(**{**columns, **decoded})

@@ -32,6 +32,16 @@ def dispatched(it: Stand) -> tuple[str, OutgoingMessage]:
     return job_id, message
 
 
+def kill(it: Stand, message: OutgoingMessage, times: int) -> OutgoingMessage:
+    """Has a task's message die, and each that is sent in its place; returns the last one, which is still to come."""
+    for _ in range(times):
+        it.app.dead_letters.task(TASKS_QUEUE, dead(message))
+        (message,) = it.queue.scheduled(TASKS_QUEUE)
+        it.clock.advance(1_000)
+        it.queue.receive(TASKS_QUEUE)
+    return message
+
+
 def test_a_live_task_is_sent_again_later() -> None:
     with stand(sample_job(counted(1))) as it:
         job_id, message = dispatched(it)
@@ -48,10 +58,7 @@ def test_a_live_task_is_sent_again_later() -> None:
 def test_a_task_that_dies_again_and_again_fails_with_the_brokers_reason() -> None:
     with stand(sample_job(counted(1))) as it:
         job_id, message = dispatched(it)
-        for _ in range(MAX_RESENDS):
-            it.app.dead_letters.task(TASKS_QUEUE, dead(message))
-        assert it.queue.size(TASKS_QUEUE) == MAX_RESENDS
-        it.app.dead_letters.task(TASKS_QUEUE, dead(message))
+        it.app.dead_letters.task(TASKS_QUEUE, dead(kill(it, message, MAX_RESENDS)))
         it.deliver_job_messages()
         (task,) = it.tasks(job_id)
         assert task.status == TaskStatus.FAILED
@@ -67,8 +74,7 @@ def test_a_task_that_dies_again_and_again_fails_with_the_brokers_reason() -> Non
 def test_a_task_that_somebody_runs_does_not_fail_for_a_dead_message() -> None:
     with stand(sample_job(counted(1))) as it:
         job_id, message = dispatched(it)
-        for _ in range(MAX_RESENDS):
-            it.app.dead_letters.task(TASKS_QUEUE, dead(message))
+        message = kill(it, message, MAX_RESENDS)
         with it.database.transaction() as work:
             assert work.tasks.claim([it.tasks(job_id)[0].task_id], "somebody", 50)
         it.app.dead_letters.task(TASKS_QUEUE, dead(message))
@@ -85,6 +91,17 @@ def test_a_dead_message_of_an_ended_task_sees_to_its_stage() -> None:
         (repeated,) = it.queue.receive(JOBS_QUEUE)
         assert job_messages([repeated]) == job_messages([lost]) == [JobMessage(job_id, 1, JobAction.ADVANCE)]
         assert it.tasks(job_id)[0].status == TaskStatus.COMPLETED
+
+
+def test_a_dead_message_that_was_sent_anew_since_counts_for_nothing() -> None:
+    with stand(sample_job(counted(1))) as it:
+        job_id, message = dispatched(it)
+        it.app.dead_letters.task(TASKS_QUEUE, dead(message))
+        for _ in range(2 * MAX_RESENDS):
+            it.app.dead_letters.task(TASKS_QUEUE, dead(message))
+        (again,) = it.queue.scheduled(TASKS_QUEUE)
+        assert task_messages([again])[0].send == it.tasks(job_id)[0].sends == 2
+        assert it.dead_letters() == []
 
 
 def test_a_long_task_goes_back_to_its_own_queue() -> None:
@@ -165,8 +182,7 @@ def raises(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
 def test_a_dead_message_of_a_task_that_waits_for_its_retry_does_not_fail_it() -> None:
     with stand(sample_job(counted(1), raises)) as it:
         job_id, message = dispatched(it)
-        for _ in range(MAX_RESENDS):
-            it.app.dead_letters.task(TASKS_QUEUE, dead(message))
+        message = kill(it, message, MAX_RESENDS)
         it.app.worker.run(TASKS_QUEUE, received([message]))
         it.app.dead_letters.task(TASKS_QUEUE, dead(message))
         assert it.tasks(job_id)[0].status in {TaskStatus.RETRYING, TaskStatus.FAILED}

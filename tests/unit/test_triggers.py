@@ -129,11 +129,11 @@ def test_dead_messages_are_handled_with_the_brokers_reason(it: Stand) -> None:
 
 
 def test_dead_tasks_go_back_to_the_queue_of_their_lane(it: Stand) -> None:
-    it.submit("hello_world", n=1)
+    it.submit("hello_world", n=2)
     it.deliver_job_messages()
-    (message,) = deliveries(it.queue.receive(TASKS_QUEUE))
-    dead_task(message)
-    dead_long_task(message)
+    short, long = deliveries(it.queue.receive(TASKS_QUEUE))
+    dead_task(short)
+    dead_long_task(long)
     assert (it.queue.size(TASKS_QUEUE), it.queue.size(LONG_TASKS_QUEUE)) == (1, 1)
 
 
