@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +18,10 @@ from engine.dead_letters import DeadLetters
 from engine.endings import JobEndings
 from engine.handlers import HandlerRunner
 from engine.limits import Limits
+from engine.outages import Patience
 from engine.recording import Recorder
 from engine.reopening import Reopener
+from engine.running import TaskRunner
 from engine.stage_dispatch import StageDispatcher
 from engine.stages import StageEngine, StageSteps
 from engine.status import StatusReader
@@ -32,6 +34,9 @@ from repositories.pool import ConnectionPool
 from repositories.ports import Database, MessageQueue
 from repositories.postgres import PostgresDatabase
 from settings import Settings
+
+patience = Patience(threading.Event().wait)
+"""Of this process."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +68,14 @@ class Backends:
         queue: where the messages go.
         pending_migrations: the migrations that the database lacks.
         close: gives everything back.
+        patience: waits for what is away.
     """
 
     database: Database
     queue: MessageQueue
     pending_migrations: Callable[[], list[str]]
     close: Callable[[], None]
+    patience: Patience = patience
 
 
 def build(settings: Settings, controllers: Iterable[type[JobController[Any]]] = CONTROLLERS) -> App:
@@ -112,9 +119,10 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
     endings = JobEndings(database, queue)
     stopper = Stopper(database, queue, limits)
     dispatcher = StageDispatcher(database, queue, contexts, limits)
-    recorder = Recorder(database, queue)
+    recorder = Recorder(database, queue, limits, backends.patience)
     advancer = Advancer(database, queue, contexts, endings, limits)
     handlers = HandlerRunner(registry.task_type, services, limits.max_result_bytes)
+    runner = TaskRunner(database, handlers, executor, limits)
     return App(
         settings=settings,
         registry=registry,
@@ -124,7 +132,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         stopper=stopper,
         reopener=Reopener(database, queue),
         stages=StageEngine(database, queue, registry, StageSteps(dispatcher, advancer, stopper), endings),
-        worker=Worker(database, queue, recorder, handlers, executor, limits),
+        worker=Worker(database, queue, runner, recorder, limits, backends.patience),
         dead_letters=DeadLetters(database, queue, recorder, endings, limits),
         sweeper=Sweeper(database, queue, limits),
         status=StatusReader(database),
@@ -145,13 +153,45 @@ class _Once:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._app: App | None = None
+        self._building: Future[App] | None = None
 
     def get(self) -> App:
         with self._lock:
-            if self._app is None:
-                self._app = build(Settings.from_environment())
-            return self._app
+            if self._app is not None:
+                return self._app
+            others = self._building
+            mine: Future[App] = Future()
+            self._building = others or mine
+        return others.result() if others else self._build(mine)
+
+    def _build(self, building: Future[App]) -> App:
+        """Builds; who comes meanwhile gets the same, so that a database that does not answer delays nobody twice."""
+        try:
+            app = build(Settings.from_environment())
+        except BaseException as exc:
+            with self._lock:
+                self._building = None
+            building.set_exception(exc)
+            raise
+        with self._lock:
+            self._app = app
+        building.set_result(app)
+        return app
 
 
 app = _Once().get
 """The application of this process; built by the first caller, who gets the error if that fails."""
+
+
+def patiently(action: Callable[[], None]) -> None:
+    """Does what a message asks for; while PostgreSQL or the broker is away it waits, for nearly a message lock.
+
+    A message that is given back at once comes back at once, and has soon used up its deliveries.
+
+    Args:
+        action: uses the application; may be done twice, as a message may come twice.
+
+    Raises:
+        LockstepError: it did not come back in time; the message shall be delivered again.
+    """
+    patience.see_through(action, patience.deadline(Settings.from_environment().lease_seconds))

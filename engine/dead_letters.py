@@ -146,7 +146,8 @@ class DeadLetters:
         self._keep(queue_name, dead, dead.reason, dead.description)
         error = {"type": DeadLetteredError.__name__, "message": _text(dead)}
         outcome = TaskOutcome(message.task_id, TaskStatus.FAILED, error=json_text.encode(error))
-        self._recorder.record(queue_name, lease_id, [outcome])
+        if not self._recorder.record(queue_name, lease_id, [outcome]):
+            self._unclaimed.handle(queue_name, [message])
 
     def _keep(self, queue_name: str, dead: DeadMessage, reason: str, description: str) -> None:
         keep(self._database, queue_name, dead.raw, reason, description)

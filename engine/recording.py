@@ -6,11 +6,16 @@ from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage, TaskMessage
 from core.models import BatchDelta, RecordedTask, StageKey, TaskOutcome
 from core.statuses import TaskStatus
+from engine.limits import Limits
+from engine.outages import Patience
 from engine.sending import send
 from engine.transactions import transact
 from repositories.ports import Database, MessageQueue, UnitOfWork
 
 logger = logging.getLogger(__name__)
+
+_LONGEST_PAUSE_SECONDS = 1.0
+"""While the database is away: shorter than the pauses of those who wait to claim the same tasks anew."""
 
 
 class Recorder:
@@ -19,26 +24,41 @@ class Recorder:
     Args:
         database: the rows.
         queue: where retries and stage messages go.
+        limits: how long nobody takes a task for lost.
+        patience: waits for the database.
     """
 
-    def __init__(self, database: Database, queue: MessageQueue) -> None:
+    def __init__(self, database: Database, queue: MessageQueue, limits: Limits, patience: Patience) -> None:
         self._database = database
         self._queue = queue
+        self._silence_seconds = limits.silence_seconds
+        self._patience = patience
 
-    def record(self, queue_name: str, lease_id: str, outcomes: Sequence[TaskOutcome]) -> None:
+    def record(self, queue_name: str, lease_id: str, outcomes: Sequence[TaskOutcome]) -> set[str]:
         """Writes the outcomes of those tasks whose lease is still held, in one transaction.
+
+        While the database is away it waits, for as long as the sweeper leaves a lease alone that has ended: what was
+        done is worth more than the message's lock.
 
         Args:
             queue_name: where their retries are sent.
             lease_id: the lease.
             outcomes: of tasks that were claimed with it.
 
+        Returns:
+            The tasks whose outcome was written. The others were taken over; or they were written by a transaction whose
+            commit was not acknowledged, and what follows from them was not sent.
+
         Raises:
             LockstepError: infrastructure failed; what was committed stays, and its messages are repeated later.
         """
-        recorded, ended_stages = transact(self._database, lambda work: _write(work, lease_id, outcomes))
+        recorded, ended_stages = self._patience.see_through(
+            lambda: transact(self._database, lambda work: _write(work, lease_id, outcomes)),
+            self._patience.deadline(self._silence_seconds),
+            _LONGEST_PAUSE_SECONDS,
+        )
         if len(recorded) < len(outcomes):
-            logger.warning("%d outcomes came too late: their leases were lost", len(outcomes) - len(recorded))
+            logger.warning("%d outcomes found their lease gone", len(outcomes) - len(recorded))
         retries = [
             TaskMessage(task.task_id, task.batch_id, task.send).outgoing(task.not_before)
             for task in recorded
@@ -47,6 +67,7 @@ class Recorder:
         send(self._queue, queue_name, retries)
         advances = [JobMessage(key.job_id, key.stage, JobAction.ADVANCE).outgoing() for key in ended_stages]
         send(self._queue, JOBS_QUEUE, advances)
+        return {task.task_id for task in recorded}
 
 
 def _write(

@@ -1,28 +1,31 @@
 """One invocation of a worker: claim the tasks of up to 100 messages, run them, record them together.
 
 What went wrong with a task is recorded and never raised, because a raise would make the broker deliver
-the whole batch again. Only failing infrastructure raises; then the claim, not the broker, sees to it that
-nothing is done twice.
+the whole batch again. Only failing infrastructure raises, after it was waited for where a claim or an outcome is at
+stake; then the claim, not the broker, sees to it that nothing is done twice.
 """
 
 import logging
 import threading
 import time
 import uuid
-from collections.abc import Sequence
-from concurrent.futures import Executor, Future, wait
-from functools import partial
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from core.models import ClaimedTask, TaskOutcome
-from engine.handlers import HandlerRunner
+from core.errors import DatabaseUnavailableError
+from core.models import ClaimedTask
 from engine.inbox import Inbox, ReceivedMessage
 from engine.limits import Limits
+from engine.outages import Patience
 from engine.recording import Recorder
+from engine.running import TaskRunner
 from engine.transactions import transact
 from engine.unclaimed import UnclaimedMessages
 from repositories.ports import Database, MessageQueue, UnitOfWork
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _TURN_SECONDS = 5.0
 """How long an invocation waits for its turn to run a suspect; then its messages come back later."""
@@ -34,26 +37,26 @@ class Worker:
     Args:
         database: the rows.
         queue: where messages go that shall come back.
+        runner: runs what was claimed.
         recorder: writes the outcomes.
-        handlers: runs one task.
-        executor: the threads that handlers run on.
         limits: the length of a lease.
+        patience: waits for the database.
     """
 
     def __init__(
         self,
         database: Database,
         queue: MessageQueue,
+        runner: TaskRunner,
         recorder: Recorder,
-        handlers: HandlerRunner,
-        executor: Executor,
         limits: Limits,
+        patience: Patience,
     ) -> None:
         self._database = database
+        self._runner = runner
         self._recorder = recorder
-        self._handlers = handlers
-        self._executor = executor
         self._lease_seconds = limits.lease_seconds
+        self._patience = patience
         self._alone = threading.Lock()
         self._inbox = Inbox(database)
         self._unclaimed = UnclaimedMessages(database, queue)
@@ -71,11 +74,11 @@ class Worker:
         messages = self._inbox.read(queue_name, received)
         if not messages:
             return
-        claimed = self._run_claimed(queue_name, list(messages))
+        recorded = self._run_claimed(queue_name, list(messages))
         # Last, because it may raise: what is claimed has spent an attempt, and shall not have spent it in vain.
-        unclaimed = messages.keys() - claimed
-        if unclaimed:
-            self._unclaimed.handle(queue_name, [messages[task_id] for task_id in sorted(unclaimed)])
+        rest = messages.keys() - recorded
+        if rest:
+            self._unclaimed.handle(queue_name, [messages[task_id] for task_id in sorted(rest)])
 
     def _run_claimed(self, queue_name: str, task_ids: Sequence[str]) -> set[str]:
         """Claims and runs tasks: together, but for those that were interrupted before.
@@ -84,26 +87,27 @@ class Worker:
         that does it again is the only one against which that is held.
 
         Returns:
-            The tasks that could be claimed.
+            The tasks whose outcomes were recorded.
         """
         lease_id = uuid.uuid4().hex
         claimed = self._claim(task_ids, lease_id)
         suspects = sorted((task for task in claimed if task.interruptions), key=lambda task: task.interruptions)
         if suspects:
             ids = [task.task_id for task in suspects]
-            transact(self._database, lambda work: work.tasks.release(ids, lease_id))
+            self._see_through(lambda work: work.tasks.release(ids, lease_id))
             claimed = [task for task in claimed if not task.interruptions]
+        recorded: set[str] = set()
         if claimed:
-            self._recorder.record(queue_name, lease_id, self._run_handlers(claimed, lease_id))
-        return {task.task_id for task in claimed} | self._run_alone(queue_name, suspects)
+            recorded = self._recorder.record(queue_name, lease_id, self._runner.run(claimed, lease_id))
+        return recorded | self._run_alone(queue_name, suspects)
 
     def _run_alone(self, queue_name: str, suspects: Sequence[ClaimedTask]) -> set[str]:
-        """Claims and runs tasks one at a time, with no other suspect of this process beside; returns what it claimed.
+        """Claims and runs tasks one at a time, with no other suspect of this process beside; returns what it recorded.
 
         What it does not come to within a lease's time, nearly that of a message lock, is left for later.
         """
         ends_at = time.monotonic() + self._lease_seconds
-        done: set[str] = set()
+        recorded: set[str] = set()
         for suspect in suspects:
             if time.monotonic() >= ends_at or not self._alone.acquire(timeout=_TURN_SECONDS):
                 break
@@ -111,49 +115,27 @@ class Worker:
                 lease_id = uuid.uuid4().hex
                 claimed = self._claim([suspect.task_id], lease_id)
                 if claimed:
-                    self._recorder.record(queue_name, lease_id, self._run_handlers(claimed, lease_id))
-                    done.add(suspect.task_id)
+                    recorded |= self._recorder.record(queue_name, lease_id, self._runner.run(claimed, lease_id))
             finally:
                 self._alone.release()
-        return done
+        return recorded
 
     def _claim(self, task_ids: Sequence[str], lease_id: str) -> list[ClaimedTask]:
-        return transact(self._database, lambda work: work.tasks.claim(task_ids, lease_id, self._lease_seconds))
+        def claim(work: UnitOfWork) -> list[ClaimedTask]:
+            return work.tasks.claim(task_ids, lease_id, self._lease_seconds)
 
-    def _run_handlers(self, claimed: Sequence[ClaimedTask], lease_id: str) -> list[TaskOutcome]:
-        held = {task.task_id for task in claimed}
-        wanted = set(held)
-        futures: dict[Future[TaskOutcome], str] = {
-            self._executor.submit(self._handlers.run, task, partial(_is_cancelled, task.task_id, wanted)): task.task_id
-            for task in claimed
-        }
+        def claim_again(work: UnitOfWork) -> list[ClaimedTask]:
+            # The first claim may have been committed, and its acknowledgement lost.
+            work.tasks.release(task_ids, lease_id)
+            return claim(work)
+
         try:
-            _, running = wait(futures, timeout=self._lease_seconds / 3)
-            while running:
-                # Those that have ended as well: their outcomes are not recorded before the last one ends.
-                lost, stopped = self._renew(sorted(held), lease_id)
-                held -= lost
-                wanted -= lost | stopped
-                _, running = wait(running, timeout=self._lease_seconds / 3)
-        except BaseException:
-            wanted.clear()  # nothing of this run will be recorded: tell what runs, and start nothing more
-            for future in futures:
-                future.cancel()
-            raise
-        return [future.result() for future in futures]
+            return transact(self._database, claim)
+        except DatabaseUnavailableError as exc:
+            logger.warning("a claim of %d tasks is tried again: %s", len(task_ids), exc)
+            return self._see_through(claim_again)
 
-    def _renew(self, task_ids: Sequence[str], lease_id: str) -> tuple[set[str], set[str]]:
-        """Extends the leases of running tasks; returns those whose lease is lost, and those whose stage was stopped."""
-
-        def renew(work: UnitOfWork) -> tuple[set[str], set[str]]:
-            return work.tasks.renew_leases(task_ids, lease_id, self._lease_seconds), work.tasks.stopped(task_ids)
-
-        held, stopped = transact(self._database, renew)
-        lost = set(task_ids) - held
-        for task_id in sorted(lost):
-            logger.warning("the lease of task %s was lost; this run's outcome will not count", task_id)
-        return lost, stopped
-
-
-def _is_cancelled(task_id: str, wanted: set[str]) -> bool:
-    return task_id not in wanted
+    def _see_through(self, action: Callable[[UnitOfWork], T]) -> T:
+        """Runs an action in a transaction, and again while the database is away, for at most a lease's time."""
+        until = self._patience.deadline(self._lease_seconds)
+        return self._patience.see_through(lambda: transact(self._database, action), until)

@@ -13,6 +13,7 @@ from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
 from core.messages import JobMessage, OutgoingMessage, TaskMessage
 from core.models import Batch, Job, Stage, Task
 from engine.inbox import ReceivedMessage
+from engine.outages import Patience
 from repositories.ports import DeadLetter
 from settings import Settings
 from tests.fakes.clock import FakeClock
@@ -36,6 +37,7 @@ class Stand:
     database: FakeDatabase
     queue: FakeQueue
     clock: FakeClock
+    patience: Patience
 
     def submit(self, job_type: str, **parameters: Any) -> str:
         """Submits a job; returns its id."""
@@ -106,6 +108,16 @@ class Stand:
 _QUEUES = (JOBS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE)
 
 
+def patience_by(clock: FakeClock) -> Patience:
+    """Waits by moving the clock on."""
+
+    def wait(seconds: float) -> bool:
+        clock.advance(seconds)
+        return False
+
+    return Patience(wait, lambda: clock.now().timestamp())
+
+
 def received(messages: list[OutgoingMessage]) -> list[ReceivedMessage]:
     """Messages as the broker delivers them for the first time."""
     return [ReceivedMessage(message.body, message.message_id, 1) for message in messages]
@@ -138,9 +150,10 @@ def second_process(first: Stand, *controllers: type[JobController[Any]]) -> Iter
 def _stand(
     database: FakeDatabase, queue: FakeQueue, controllers: Iterable[type[JobController[Any]]], settings: Settings
 ) -> Iterator[Stand]:
-    backends = bootstrap.Backends(database, queue, pending_migrations=list, close=lambda: None)
+    patience = patience_by(database.clock)
+    backends = bootstrap.Backends(database, queue, pending_migrations=list, close=lambda: None, patience=patience)
     app = bootstrap.wire(settings, Registry(controllers), backends)
     try:
-        yield Stand(app, database, queue, database.clock)
+        yield Stand(app, database, queue, database.clock, patience)
     finally:
         app.close()

@@ -2,7 +2,7 @@
 
 import azure.functions as func
 
-from bootstrap import app
+from bootstrap import app, patiently
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
 from engine.dead_letters import DeadMessage
 from triggers.messages import received
@@ -18,7 +18,8 @@ _DEAD_LETTER_QUEUE = "/$deadletterqueue"
 )
 def dead_task(message: func.ServiceBusMessage) -> None:
     """Sends a short task again, or fails it."""
-    app().dead_letters.task(TASKS_QUEUE, _dead(message))
+    dead = _dead(message)
+    patiently(lambda: app().dead_letters.task(TASKS_QUEUE, dead))
 
 
 @blueprint.function_name("dead_long_task")
@@ -27,7 +28,8 @@ def dead_task(message: func.ServiceBusMessage) -> None:
 )
 def dead_long_task(message: func.ServiceBusMessage) -> None:
     """Sends a long task again, or fails it."""
-    app().dead_letters.task(LONG_TASKS_QUEUE, _dead(message))
+    dead = _dead(message)
+    patiently(lambda: app().dead_letters.task(LONG_TASKS_QUEUE, dead))
 
 
 @blueprint.function_name("dead_job_message")
@@ -36,7 +38,8 @@ def dead_long_task(message: func.ServiceBusMessage) -> None:
 )
 def dead_job_message(message: func.ServiceBusMessage) -> None:
     """Sends a stage's message again, or fails the job."""
-    app().dead_letters.job(_dead(message))
+    dead = _dead(message)
+    patiently(lambda: app().dead_letters.job(dead))
 
 
 def _dead(message: func.ServiceBusMessage) -> DeadMessage:

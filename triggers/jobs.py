@@ -2,11 +2,11 @@
 
 import azure.functions as func
 
-from bootstrap import app
+from bootstrap import app, patiently
 from core.errors import JobNotFoundError, MessageFormatError
 from core.lanes import JOBS_QUEUE
 from core.messages import JobMessage
-from engine.inbox import UNREADABLE, keep
+from engine.inbox import UNREADABLE, ReceivedMessage, keep
 from engine.unclaimed import ORPHAN
 from triggers.messages import received
 
@@ -18,6 +18,10 @@ blueprint = func.Blueprint()
 def run_job_message(message: func.ServiceBusMessage) -> None:
     """Dispatches a stage or advances past it; raising makes the broker deliver the message again."""
     raw = received(message)
+    patiently(lambda: _handle(raw))
+
+
+def _handle(raw: ReceivedMessage) -> None:
     try:
         app().stages.handle(JobMessage.decode(raw.body))
     except MessageFormatError as exc:

@@ -4,7 +4,7 @@ from typing import List  # noqa: UP035 - azure-functions accepts this spelling o
 
 import azure.functions as func
 
-from bootstrap import app
+from bootstrap import app, patiently
 from core.lanes import LONG_TASKS_QUEUE, TASKS_QUEUE
 from triggers.messages import received
 
@@ -20,11 +20,13 @@ blueprint = func.Blueprint()
 )
 def run_tasks(messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP006
     """Runs up to 100 short tasks; raising makes the broker deliver all of them again."""
-    app().worker.run(TASKS_QUEUE, [received(message) for message in messages])
+    batch = [received(message) for message in messages]
+    patiently(lambda: app().worker.run(TASKS_QUEUE, batch))
 
 
 @blueprint.function_name("run_long_task")
 @blueprint.service_bus_queue_trigger(arg_name="message", queue_name=LONG_TASKS_QUEUE, connection="ServiceBusConnection")
 def run_long_task(message: func.ServiceBusMessage) -> None:
     """Runs one long task while the Functions host renews its lock."""
-    app().worker.run(LONG_TASKS_QUEUE, [received(message)])
+    one = [received(message)]
+    patiently(lambda: app().worker.run(LONG_TASKS_QUEUE, one))

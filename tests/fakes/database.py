@@ -1,8 +1,9 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from core.errors import DatabaseUnavailableError
 from repositories.dead_letters import storable
 from repositories.ports import DeadLetter, KeptLetter
 from tests.fakes.batches import FakeBatchRepository
@@ -30,24 +31,42 @@ IngestKey = tuple[str, int, int]
 class FakeDatabase:
     """The port `Database` in memory; any number of threads may use it.
 
+    Attributes:
+        lost_acknowledgements: how many of the next commits come through and fail all the same.
+
     Args:
         clock: what leases and timestamps go by.
     """
 
     def __init__(self, clock: FakeClock | None = None) -> None:
         self.clock = clock or FakeClock()
+        self.lost_acknowledgements = 0
+        self._back_at = self.clock.now()
         self._store = Store()
+
+    def go_away(self, seconds: float) -> None:
+        """Refuses every transaction, and every commit, for so long by the clock."""
+        self._back_at = self.clock.now() + timedelta(seconds=seconds)
 
     @contextmanager
     def transaction(self) -> Iterator["FakeUnitOfWork"]:
         """Opens a transaction: committed at the end of the block, rolled back when it raises."""
+        self._answer()
         transaction = Transaction(self._store, self.clock.now())
         try:
             yield FakeUnitOfWork(transaction, self.clock)
+            self._answer()
         except BaseException:
             transaction.roll_back()
             raise
         transaction.commit()
+        if self.lost_acknowledgements:
+            self.lost_acknowledgements -= 1
+            raise DatabaseUnavailableError("the commit was not acknowledged")
+
+    def _answer(self) -> None:
+        if self.clock.now() < self._back_at:
+            raise DatabaseUnavailableError("away")
 
 
 class FakeUnitOfWork:

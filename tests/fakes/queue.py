@@ -1,8 +1,9 @@
 import threading
 from collections import defaultdict, deque
 from collections.abc import Sequence
+from datetime import timedelta
 
-from core.errors import MessageTooLargeError, QueueError, QueueNotFoundError
+from core.errors import MessageTooLargeError, QueueError, QueueNotFoundError, QueueUnavailableError
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
 from core.messages import OutgoingMessage
 from repositories.ports import SendResult
@@ -26,8 +27,13 @@ class FakeQueue:
     def __init__(self, clock: FakeClock | None = None) -> None:
         self.clock = clock or FakeClock()
         self.failures: deque[QueueError] = deque()
+        self._back_at = self.clock.now()
         self._lock = threading.Lock()
         self._messages: dict[str, list[OutgoingMessage]] = defaultdict(list)
+
+    def go_away(self, seconds: float) -> None:
+        """Refuses every send for so long by the clock."""
+        self._back_at = self.clock.now() + timedelta(seconds=seconds)
 
     def batch_send_messages(self, queue: str, messages: Sequence[OutgoingMessage]) -> SendResult:
         """Sends the messages as one batch, all or none; a failure is returned, not raised."""
@@ -67,6 +73,8 @@ class FakeQueue:
         return [message for due, message in sorted(waiting, key=lambda pair: pair[0]) if due > now]
 
     def _refusal(self, queue: str, messages: Sequence[OutgoingMessage]) -> QueueError | None:
+        if self.clock.now() < self._back_at:
+            return QueueUnavailableError("away")
         if self.failures:
             return self.failures.popleft()
         if queue not in _QUEUES:

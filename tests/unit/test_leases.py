@@ -10,7 +10,7 @@ import pytest
 
 from controllers.context import JobContext, StageContext, TaskContext
 from core.definitions import TaskDefinition
-from core.errors import DatabaseUnavailableError
+from core.errors import DatabaseError, DatabaseUnavailableError
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.statuses import StageStatus, TaskStatus
 from tests.drive import Stand, second_process, stand
@@ -140,19 +140,39 @@ def test_a_run_whose_renewal_fails_is_given_up_as_a_whole() -> None:
         with second_process(shell, sample_job(counted(5), handler)) as it:
             it.submit("sample")
             it.deliver_job_messages()
-            with breaking_renewals(it), pytest.raises(DatabaseUnavailableError):
+            with renewals(DatabaseError("no")), pytest.raises(DatabaseError):
                 it.deliver_task_messages()
             assert told.wait(10)
     assert started == [0]
 
 
-@contextmanager
-def breaking_renewals(it: Stand) -> Iterator[None]:
-    """PostgreSQL goes away after the claim."""
+def test_a_renewal_that_finds_the_database_away_does_not_end_the_run() -> None:
+    with stand(lease_seconds=SHORT_SECONDS) as shell:
 
-    def away(*_: object) -> set[str]:
-        raise DatabaseUnavailableError("away")
+        def handler(context: TaskContext, parameters: Mapping[str, Any]) -> bool:
+            with renewals(DatabaseUnavailableError("away")) as tried:
+                wait_until(lambda: len(tried) >= 2)
+            before = shell.tasks(context.job_id)[0].lease_expires_at
+            shell.clock.advance(SHORT_SECONDS / 2)
+            wait_until(lambda: shell.tasks(context.job_id)[0].lease_expires_at != before)
+            return context.is_cancelled()
+
+        with second_process(shell, sample_job(counted(1), handler)) as it:
+            job_id = it.submit("sample")
+            it.pump()
+            (task,) = it.tasks(job_id)
+            assert (task.status, task.result, task.attempt) == (TaskStatus.COMPLETED, False, 1)
+
+
+@contextmanager
+def renewals(error: DatabaseError) -> Iterator[list[DatabaseError]]:
+    """Renewals of task leases fail; gives those that did."""
+    failed: list[DatabaseError] = []
+
+    def fail(*_: object) -> set[str]:
+        failed.append(error)
+        raise error
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FakeTaskRepository, "renew_leases", away)
-        yield
+        patch.setattr(FakeTaskRepository, "renew_leases", fail)
+        yield failed

@@ -6,9 +6,11 @@ from typing import Any
 import azure.functions as func
 import pytest
 
+import bootstrap
 from controllers.hello_world import HelloWorld
+from core.errors import DatabaseUnavailableError
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
-from core.messages import JobAction, JobMessage, OutgoingMessage
+from core.messages import JobAction, JobMessage, OutgoingMessage, TaskMessage
 from core.statuses import JobStatus, TaskStatus
 from engine.inbox import UNREADABLE
 from engine.unclaimed import ORPHAN
@@ -65,6 +67,9 @@ def it(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand]:
     with stand(HelloWorld) as it:
         for module in (jobs, tasks, dead_letters, sweeper):
             monkeypatch.setattr(module, "app", lambda: it.app)
+        monkeypatch.setattr(bootstrap, "patience", it.patience)
+        monkeypatch.setenv("DATABASE_URL", it.app.settings.database_url)
+        monkeypatch.setenv("ServiceBusConnection", "none")
         yield it
 
 
@@ -135,6 +140,32 @@ def test_dead_tasks_go_back_to_the_queue_of_their_lane(it: Stand) -> None:
     dead_task(short)
     dead_long_task(long)
     assert (it.queue.size(TASKS_QUEUE), it.queue.size(LONG_TASKS_QUEUE)) == (1, 1)
+
+
+@pytest.mark.parametrize("seconds", [45, 1_000])
+def test_the_triggers_wait_for_the_database_nearly_as_long_as_a_message_lock(it: Stand, seconds: float) -> None:
+    job_id = it.submit("hello_world", n=1)
+    message = Delivery(it.queue.receive(JOBS_QUEUE)[0].body)
+    it.deliver_job_messages()
+    task = Delivery(TaskMessage(f"{job_id}-s01-t0000000", f"{job_id}-s1-b0").outgoing().body)
+    calls: list[Callable[[], None]] = [
+        lambda: run_job_message(message),
+        lambda: run_tasks([task]),
+        lambda: run_long_task(task),
+        lambda: dead_task(task),
+        lambda: dead_long_task(task),
+        lambda: dead_job_message(message),
+    ]
+    for call in calls:
+        before = it.clock.now()
+        it.database.go_away(seconds)
+        if seconds > it.app.settings.lease_seconds:
+            with pytest.raises(DatabaseUnavailableError):
+                call()
+            assert (it.clock.now() - before).total_seconds() == it.app.settings.lease_seconds
+            it.clock.advance(seconds)
+        else:
+            call()
 
 
 def test_the_timer_sweeps(it: Stand) -> None:

@@ -82,10 +82,10 @@ def test_a_task_that_kills_its_worker_fails_alone() -> None:
         poison = it.tasks(job_id)[2].task_id
         record = it.app.worker._recorder.record
 
-        def die(queue_name: str, lease_id: str, outcomes: Any) -> None:
+        def die(queue_name: str, lease_id: str, outcomes: Any) -> set[str]:
             if any(outcome.task_id == poison and outcome.status == TaskStatus.COMPLETED for outcome in outcomes):
                 raise ProcessDied
-            record(queue_name, lease_id, outcomes)
+            return record(queue_name, lease_id, outcomes)
 
         it.app.worker._recorder.record = die  # type: ignore[method-assign]
         for _ in range(6):
