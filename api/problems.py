@@ -72,7 +72,8 @@ def _conflict(exc: JobStateError | IdempotencyConflictError) -> func.HttpRespons
 
 
 def _our_fault(exc: LockstepError) -> func.HttpResponse:
-    logger.error("a request failed: %s", exc, exc_info=exc)
     if exc.retryable:
+        logger.warning("a request came while something is away: %s", exc)
         return problem(503, "Temporarily unavailable", "The database or the broker is away; please try again.")
+    logger.error("a request failed: %s", exc, exc_info=exc)
     return problem(500, "Internal error", "Something went wrong on our side; the logs say what.")

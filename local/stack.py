@@ -24,6 +24,8 @@ EMULATOR_HTTP_PORT = 5300
 """The usual ports, those of Microsoft's emulator among them; local.settings.json.example has them."""
 _FUNCTIONS_PORT = 7071
 """That of func start."""
+_FUNCTION_THREADS = "32"
+"""As in local.settings.json.example: HTTP shall not wait behind invocations that wait for a service."""
 
 
 class StackInUseError(Exception):
@@ -80,6 +82,7 @@ def running_stack(
                 port=_port(_FUNCTIONS_PORT),
                 env={
                     "DATA_DIR": environment.get("DATA_DIR") or str(ROOT / "samples"),
+                    "PYTHON_THREADPOOL_THREAD_COUNT": _FUNCTION_THREADS,
                     **environment,
                     "DATABASE_URL": database_url,
                     "ServiceBusConnection": service_bus,

@@ -27,6 +27,9 @@ _SCHEDULED_ENQUEUE_TIME = b"x-opt-scheduled-enqueue-time"
 _CONTENT_TYPE = "application/json"
 _SEND_TIMEOUT_SECONDS = 20.0
 """Without it the SDK waits for a broker that no longer answers; well inside a lease and a message lock."""
+_BACKOFF_FACTOR = 0.2
+"""The SDK tries four times, 0.4, 0.8 and 1.6 s apart: enough for a broken connection or a throttled second. With its
+own factor of 0.8 a submission waits 11 s for a broker that is away, before it is accepted all the same."""
 _FAILURES = (ServiceBusError, ValueError, OSError)
 """What the SDK raises: a closed client gives ValueError, a broken socket now and then OSError."""
 
@@ -163,9 +166,17 @@ def _translate(queue: str, exc: Exception) -> QueueError:
 
 def by_connection_string(connection_string: str, queues: Sequence[str]) -> ServiceBusRepository:
     """A repository on the namespace of a connection string."""
-    return ServiceBusRepository(lambda: ServiceBusClient.from_connection_string(connection_string), queues)
+
+    def new_client() -> ServiceBusClient:
+        return ServiceBusClient.from_connection_string(connection_string, retry_backoff_factor=_BACKOFF_FACTOR)
+
+    return ServiceBusRepository(new_client, queues)
 
 
 def by_identity(namespace: str, credential: TokenCredential, queues: Sequence[str]) -> ServiceBusRepository:
     """A repository on a fully qualified namespace, reached with an identity."""
-    return ServiceBusRepository(lambda: ServiceBusClient(namespace, credential), queues)
+
+    def new_client() -> ServiceBusClient:
+        return ServiceBusClient(namespace, credential, retry_backoff_factor=_BACKOFF_FACTOR)
+
+    return ServiceBusRepository(new_client, queues)

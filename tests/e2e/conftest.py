@@ -43,6 +43,7 @@ class RunningApp:
             "DATABASE_URL": database_url,
             "ServiceBusConnection": broker.connection_string,
             "LEASE_SECONDS": LEASE_SECONDS,
+            "PYTHON_THREADPOOL_THREAD_COUNT": "32",
             "DATA_DIR": str(ROOT / "samples"),
             **environment,
         }

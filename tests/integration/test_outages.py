@@ -1,10 +1,7 @@
 """PostgreSQL is stopped under a worker and started again: real database, real broker."""
 
-import tempfile
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,50 +11,24 @@ from bootstrap import App
 from controllers.base import JobController
 from controllers.context import JsonValue, TaskContext
 from core.errors import DatabaseUnavailableError
-from local.postgres import EmbeddedPostgres
 from local.service_bus.process import EmulatorProcess
 from settings import Settings
 from tests.integration.job_types import counting_job, returning
 from tests.integration.messages import Mailbox
+from tests.stoppable import StoppablePostgres
 
 N = 150
 
 
-class Server:
-    """A PostgreSQL that a test may stop and start again where it was."""
-
-    def __init__(self, data_dir: Path) -> None:
-        self._data_dir = data_dir
-        self._server = EmbeddedPostgres.start(data_dir, durable=False)
-        self._starting: threading.Timer | None = None
-        self.url = self._server.url("outages")
-
-    def go_away(self, seconds: float) -> None:
-        """Stops it now, and has it started after so many seconds."""
-        self._server.stop()
-        self._starting = threading.Timer(seconds, self._start)
-        self._starting.start()
-
-    def stop(self) -> None:
-        if self._starting:
-            self._starting.join()
-        self._server.stop()
-
-    def _start(self) -> None:
-        self._server = EmbeddedPostgres.start(self._data_dir, port=self._server.port, durable=False)
-
-
 @pytest.fixture
-def server() -> Iterator[Server]:
-    with tempfile.TemporaryDirectory(prefix="lockstep-postgres-") as directory:
-        server = Server(Path(directory, "data"))
+def server() -> Iterator[StoppablePostgres]:
+    with StoppablePostgres.running() as server:
         yield server
-        server.stop()
 
 
 @contextmanager
 def app_on(
-    server: Server, service_bus: EmulatorProcess, controller: type[JobController[Any]], **environment: str
+    server: StoppablePostgres, service_bus: EmulatorProcess, controller: type[JobController[Any]], **environment: str
 ) -> Iterator[App]:
     given = {"DATABASE_URL": server.url, "ServiceBusConnection": service_bus.connection_string, **environment}
     app = bootstrap.build(Settings.from_environment(given), [controller])
@@ -79,7 +50,7 @@ def assert_ran_once(app: App, job_id: str) -> None:
 
 
 def test_a_claim_waits_for_a_database_that_is_away_and_spends_no_attempt(
-    server: Server, service_bus: EmulatorProcess, mailbox: Mailbox
+    server: StoppablePostgres, service_bus: EmulatorProcess, mailbox: Mailbox
 ) -> None:
     with app_on(server, service_bus, counting_job(returning(lambda index: index))) as app:
         job_id = dispatched(app, mailbox)
@@ -90,7 +61,7 @@ def test_a_claim_waits_for_a_database_that_is_away_and_spends_no_attempt(
 
 
 def test_what_handlers_have_done_is_recorded_when_the_database_is_back(
-    server: Server, service_bus: EmulatorProcess, mailbox: Mailbox
+    server: StoppablePostgres, service_bus: EmulatorProcess, mailbox: Mailbox
 ) -> None:
     """Leases of 3 s, of which the database is away for two: renewals fail, and the record finds nobody there."""
     runs: list[int] = []
@@ -110,7 +81,7 @@ def test_what_handlers_have_done_is_recorded_when_the_database_is_back(
 
 
 def test_a_database_that_stays_away_is_given_up_after_a_lease(
-    server: Server, service_bus: EmulatorProcess, mailbox: Mailbox
+    server: StoppablePostgres, service_bus: EmulatorProcess, mailbox: Mailbox
 ) -> None:
     with app_on(server, service_bus, counting_job(returning(lambda index: index)), LEASE_SECONDS="1") as app:
         job_id = dispatched(app, mailbox)

@@ -1,0 +1,54 @@
+"""A real PostgreSQL that goes away and comes back."""
+
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from local.postgres import EmbeddedPostgres
+
+
+class StoppablePostgres:
+    """A PostgreSQL that a test may stop and start again where it was.
+
+    Attributes:
+        url: of its only database.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._server = EmbeddedPostgres.start(data_dir, durable=False)
+        self._starting: threading.Timer | None = None
+        self.url = self._server.url()
+
+    @classmethod
+    @contextmanager
+    def running(cls) -> Iterator["StoppablePostgres"]:
+        # Not under pytest's directories, which only their owner may enter: as root, PostgreSQL is another user.
+        with tempfile.TemporaryDirectory(prefix="lockstep-postgres-") as directory:
+            server = cls(Path(directory, "data"))
+            try:
+                yield server
+            finally:
+                server.close()
+
+    def go_away(self, seconds: float) -> None:
+        """Stops it now, and has it started after so many seconds."""
+        self.stop()
+        self._starting = threading.Timer(seconds, self.start)
+        self._starting.start()
+
+    def stop(self) -> None:
+        """Ends it and all connections."""
+        self._server.stop()
+
+    def start(self) -> None:
+        """Starts it on its port."""
+        self._server = EmbeddedPostgres.start(self._data_dir, port=self._server.port, durable=False)
+
+    def close(self) -> None:
+        """Stops it for good."""
+        if self._starting:
+            self._starting.join()
+        self.stop()
