@@ -16,12 +16,15 @@ from engine.advance import Advancer
 from engine.contexts import Contexts
 from engine.dead_letters import DeadLetters
 from engine.endings import JobEndings
+from engine.handing_back import HandingBack
 from engine.handlers import HandlerRunner
 from engine.limits import Limits
 from engine.outages import Patience
 from engine.recording import Recorder
 from engine.reopening import Reopener
 from engine.running import TaskRunner
+from engine.settling import Settling
+from engine.shutdown import Shutdown
 from engine.stage_dispatch import StageDispatcher
 from engine.stages import StageEngine, StageSteps
 from engine.status import StatusReader
@@ -35,8 +38,11 @@ from repositories.ports import Database, MessageQueue
 from repositories.postgres import PostgresDatabase
 from settings import Settings
 
-patience = Patience(threading.Event().wait)
+shutdown = Shutdown()
 """Of this process."""
+
+patience = Patience(shutdown.wait)
+"""Of this process, which waits no longer when it shall end."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,7 @@ class Backends:
         pending_migrations: the migrations that the database lacks.
         close: gives everything back.
         patience: waits for what is away.
+        shutdown: says when the process ends.
     """
 
     database: Database
@@ -76,6 +83,7 @@ class Backends:
     pending_migrations: Callable[[], list[str]]
     close: Callable[[], None]
     patience: Patience = patience
+    shutdown: Shutdown = shutdown
 
 
 def build(settings: Settings, controllers: Iterable[type[JobController[Any]]] = CONTROLLERS) -> App:
@@ -122,7 +130,9 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
     recorder = Recorder(database, queue, limits, backends.patience)
     advancer = Advancer(database, queue, contexts, endings, limits)
     handlers = HandlerRunner(registry.task_type, services, limits.max_result_bytes)
-    runner = TaskRunner(database, handlers, executor, limits)
+    handing_back = HandingBack(database, queue)
+    runner = TaskRunner(database, handlers, executor, handing_back, limits, backends.shutdown)
+    settling = Settling(recorder, handing_back, limits, backends.patience)
     return App(
         settings=settings,
         registry=registry,
@@ -132,7 +142,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         stopper=stopper,
         reopener=Reopener(database, queue),
         stages=StageEngine(database, queue, registry, StageSteps(dispatcher, advancer, stopper), endings),
-        worker=Worker(database, queue, runner, recorder, limits, backends.patience),
+        worker=Worker(database, queue, runner, settling, limits, backends.patience),
         dead_letters=DeadLetters(database, queue, recorder, endings, limits),
         sweeper=Sweeper(database, queue, limits),
         status=StatusReader(database),

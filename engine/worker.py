@@ -17,8 +17,8 @@ from core.models import ClaimedTask
 from engine.inbox import Inbox, ReceivedMessage
 from engine.limits import Limits
 from engine.outages import Patience
-from engine.recording import Recorder
-from engine.running import TaskRunner
+from engine.running import Claimed, TaskRunner
+from engine.settling import Settling
 from engine.transactions import transact
 from engine.unclaimed import UnclaimedMessages
 from repositories.ports import Database, MessageQueue, UnitOfWork
@@ -38,7 +38,7 @@ class Worker:
         database: the rows.
         queue: where messages go that shall come back.
         runner: runs what was claimed.
-        recorder: writes the outcomes.
+        settling: writes down what came of it.
         limits: the length of a lease.
         patience: waits for the database.
     """
@@ -48,13 +48,13 @@ class Worker:
         database: Database,
         queue: MessageQueue,
         runner: TaskRunner,
-        recorder: Recorder,
+        settling: Settling,
         limits: Limits,
         patience: Patience,
     ) -> None:
         self._database = database
         self._runner = runner
-        self._recorder = recorder
+        self._settling = settling
         self._lease_seconds = limits.lease_seconds
         self._patience = patience
         self._alone = threading.Lock()
@@ -74,9 +74,9 @@ class Worker:
         messages = self._inbox.read(queue_name, received)
         if not messages:
             return
-        recorded = self._run_claimed(queue_name, list(messages))
+        settled = self._run_claimed(queue_name, list(messages))
         # Last, because it may raise: what is claimed has spent an attempt, and shall not have spent it in vain.
-        rest = messages.keys() - recorded
+        rest = messages.keys() - settled
         if rest:
             self._unclaimed.handle(queue_name, [messages[task_id] for task_id in sorted(rest)])
 
@@ -87,38 +87,45 @@ class Worker:
         that does it again is the only one against which that is held.
 
         Returns:
-            The tasks whose outcomes were recorded.
+            The tasks whose outcomes were recorded, and those that were handed back.
         """
+        start_until = self._start_until()
         lease_id = uuid.uuid4().hex
         claimed = self._claim(task_ids, lease_id)
         suspects = sorted((task for task in claimed if task.interruptions), key=lambda task: task.interruptions)
         if suspects:
             ids = [task.task_id for task in suspects]
-            self._see_through(lambda work: work.tasks.release(ids, lease_id))
+            self._see_through(lambda: transact(self._database, lambda work: work.tasks.release(ids, lease_id)))
             claimed = [task for task in claimed if not task.interruptions]
-        recorded: set[str] = set()
+        settled: set[str] = set()
         if claimed:
-            recorded = self._recorder.record(queue_name, lease_id, self._runner.run(claimed, lease_id))
-        return recorded | self._run_alone(queue_name, suspects)
+            settled = self._run_and_settle(Claimed(queue_name, lease_id, claimed, start_until))
+        return settled | self._run_alone(queue_name, suspects, start_until)
 
-    def _run_alone(self, queue_name: str, suspects: Sequence[ClaimedTask]) -> set[str]:
-        """Claims and runs tasks one at a time, with no other suspect of this process beside; returns what it recorded.
+    def _run_alone(self, queue_name: str, suspects: Sequence[ClaimedTask], start_until: float) -> set[str]:
+        """Claims and runs tasks one at a time, with no other suspect of this process beside; returns what it settled.
 
-        What it does not come to within a lease's time, nearly that of a message lock, is left for later.
+        One gets its turn in any case. What it does not come to in time is left for later.
         """
-        ends_at = time.monotonic() + self._lease_seconds
-        recorded: set[str] = set()
-        for suspect in suspects:
-            if time.monotonic() >= ends_at or not self._alone.acquire(timeout=_TURN_SECONDS):
+        settled: set[str] = set()
+        for number, suspect in enumerate(suspects):
+            if (number and time.monotonic() >= start_until) or not self._alone.acquire(timeout=_TURN_SECONDS):
                 break
             try:
                 lease_id = uuid.uuid4().hex
                 claimed = self._claim([suspect.task_id], lease_id)
                 if claimed:
-                    recorded |= self._recorder.record(queue_name, lease_id, self._runner.run(claimed, lease_id))
+                    settled |= self._run_and_settle(Claimed(queue_name, lease_id, claimed, self._start_until()))
             finally:
                 self._alone.release()
-        return recorded
+        return settled
+
+    def _start_until(self) -> float:
+        """A task that starts half a lease after its message came has as much again, and more, before the lock ends."""
+        return time.monotonic() + self._lease_seconds / 2
+
+    def _run_and_settle(self, claimed: Claimed) -> set[str]:
+        return self._settling.settle(claimed, self._runner.run(claimed))
 
     def _claim(self, task_ids: Sequence[str], lease_id: str) -> list[ClaimedTask]:
         def claim(work: UnitOfWork) -> list[ClaimedTask]:
@@ -133,9 +140,8 @@ class Worker:
             return transact(self._database, claim)
         except DatabaseUnavailableError as exc:
             logger.warning("a claim of %d tasks is tried again: %s", len(task_ids), exc)
-            return self._see_through(claim_again)
+            return self._see_through(lambda: transact(self._database, claim_again))
 
-    def _see_through(self, action: Callable[[UnitOfWork], T]) -> T:
-        """Runs an action in a transaction, and again while the database is away, for at most a lease's time."""
-        until = self._patience.deadline(self._lease_seconds)
-        return self._patience.see_through(lambda: transact(self._database, action), until)
+    def _see_through(self, action: Callable[[], T]) -> T:
+        """Runs an action, and again while what it needs is away, for at most a lease's time."""
+        return self._patience.see_through(action, self._patience.deadline(self._lease_seconds))

@@ -14,6 +14,7 @@ from core.messages import JobMessage, OutgoingMessage, TaskMessage
 from core.models import Batch, Job, Stage, Task
 from engine.inbox import ReceivedMessage
 from engine.outages import Patience
+from engine.shutdown import Shutdown
 from repositories.ports import DeadLetter
 from settings import Settings
 from tests.fakes.clock import FakeClock
@@ -38,6 +39,7 @@ class Stand:
     queue: FakeQueue
     clock: FakeClock
     patience: Patience
+    shutdown: Shutdown
 
     def submit(self, job_type: str, **parameters: Any) -> str:
         """Submits a job; returns its id."""
@@ -151,9 +153,12 @@ def _stand(
     database: FakeDatabase, queue: FakeQueue, controllers: Iterable[type[JobController[Any]]], settings: Settings
 ) -> Iterator[Stand]:
     patience = patience_by(database.clock)
-    backends = bootstrap.Backends(database, queue, pending_migrations=list, close=lambda: None, patience=patience)
+    shutdown = Shutdown()
+    backends = bootstrap.Backends(
+        database, queue, pending_migrations=list, close=lambda: None, patience=patience, shutdown=shutdown
+    )
     app = bootstrap.wire(settings, Registry(controllers), backends)
     try:
-        yield Stand(app, database, queue, database.clock, patience)
+        yield Stand(app, database, queue, database.clock, patience, shutdown)
     finally:
         app.close()

@@ -1,8 +1,5 @@
 """How a process gets its application."""
 
-import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -12,6 +9,7 @@ import bootstrap
 from bootstrap import App
 from core.errors import DatabaseUnavailableError
 from tests.drive import stand
+from tests.waiting import wait_until
 
 
 class Builds:
@@ -32,13 +30,6 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> Builds:
     monkeypatch.setenv("DATABASE_URL", "postgresql://nowhere")
     monkeypatch.setenv("ServiceBusConnection", "none")
     return builds
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        threading.Event().wait(0.001)
 
 
 def test_callers_that_come_while_the_app_is_built_share_what_comes_of_it(builds: Builds) -> None:

@@ -1,8 +1,7 @@
 """What happens to those who hold a lease for long: it is renewed, or they learn that it is lost."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,16 +15,10 @@ from core.statuses import StageStatus, TaskStatus
 from tests.drive import Stand, second_process, stand
 from tests.fakes.tasks import FakeTaskRepository
 from tests.sample_jobs import SampleParameters, Tasks, counted, sample_job
+from tests.waiting import wait_until
 
-SHORT_SECONDS = 0.03
+SHORT_SECONDS = 0.5
 """A lease is renewed after a third of this, by the real clock; it expires by the fake one alone."""
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        threading.Event().wait(0.001)
 
 
 def test_the_lease_of_a_running_task_is_renewed() -> None:

@@ -17,7 +17,8 @@ from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
 from engine.sweeper import SweepReport
 from tests.drive import Stand, job_messages, received, second_process, stand
 from tests.sample_jobs import SampleParameters, Tasks, counted, sample_job
-from tests.unit.test_leases import SHORT_SECONDS, wait_until
+from tests.unit.test_leases import SHORT_SECONDS
+from tests.waiting import wait_until
 
 
 def fails(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:

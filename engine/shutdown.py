@@ -1,0 +1,57 @@
+"""The end of a process that is told to end: what runs is brought to its end, or given back, within a grace time."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Shutdown:
+    """Tells the parts of a process that it ends, and waits for those that are at work."""
+
+    def __init__(self) -> None:
+        self._requested = threading.Event()
+        self._grace_ends_at = float("inf")
+        self._idle = threading.Condition()
+        self._at_work = 0
+
+    @property
+    def requested(self) -> bool:
+        """Whether nothing new shall be begun."""
+        return self._requested.is_set()
+
+    @property
+    def grace_is_over(self) -> bool:
+        """Whether what still runs shall be given back."""
+        return time.monotonic() >= self._grace_ends_at
+
+    def wait(self, seconds: float) -> bool:
+        """Waits so long, or until the end is requested; returns whether it is."""
+        return self._requested.wait(seconds)
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """For the length of a block, `drain` has something to wait for."""
+        with self._idle:
+            self._at_work += 1
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._at_work -= 1
+                self._idle.notify_all()
+
+    def drain(self, grace_seconds: float, give_back_seconds: float) -> bool:
+        """Requests the end, and waits until nobody is at work any more.
+
+        Args:
+            grace_seconds: how long what runs may go on.
+            give_back_seconds: how long giving back the rest may take then.
+
+        Returns:
+            Whether all have come to their end.
+        """
+        self._grace_ends_at = time.monotonic() + grace_seconds
+        self._requested.set()
+        with self._idle:
+            return self._idle.wait_for(lambda: not self._at_work, grace_seconds + give_back_seconds)
