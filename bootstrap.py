@@ -1,5 +1,6 @@
 """The composition root: everything is built here, once per process, at the first use."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -37,6 +38,11 @@ from repositories.pool import ConnectionPool
 from repositories.ports import Database, MessageQueue
 from repositories.postgres import PostgresDatabase
 from settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_GIVE_BACK_SECONDS = 5.0
+"""The most that giving back takes at the end of the grace time, when the database and the broker answer."""
 
 shutdown = Shutdown()
 """Of this process."""
@@ -126,7 +132,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
     contexts = Contexts(database, services)
     endings = JobEndings(database, queue)
     stopper = Stopper(database, queue, limits)
-    dispatcher = StageDispatcher(database, queue, contexts, limits)
+    dispatcher = StageDispatcher(database, queue, contexts, limits, backends.shutdown)
     recorder = Recorder(database, queue, limits, backends.patience)
     advancer = Advancer(database, queue, contexts, endings, limits)
     handlers = HandlerRunner(registry.task_type, services, limits.max_result_bytes)
@@ -204,4 +210,17 @@ def patiently(action: Callable[[], None]) -> None:
     Raises:
         LockstepError: it did not come back in time; the message shall be delivered again.
     """
-    patience.see_through(action, patience.deadline(Settings.from_environment().lease_seconds))
+    with shutdown.at_work():
+        patience.see_through(action, patience.deadline(Settings.from_environment().lease_seconds))
+
+
+def drain() -> None:
+    """Has what runs end within `SHUTDOWN_GRACE_SECONDS`, or gives it back; returns when nothing is at work any more.
+
+    Raises:
+        ConfigurationError: a setting is missing or makes no sense.
+    """
+    grace_seconds = Settings.from_environment().shutdown_grace_seconds
+    logger.info("ending: what runs has %g s to end, and is given back then", grace_seconds)
+    if not shutdown.drain(grace_seconds, _GIVE_BACK_SECONDS):
+        logger.warning("ending with work that could not be given back; others take it over when its leases end")

@@ -1,4 +1,4 @@
-"""The Functions entry point: registers the blueprints."""
+"""The Functions entry point: registers the blueprints, and what happens at the process's end."""
 
 import azure.functions as func
 
@@ -9,6 +9,7 @@ from triggers import dead_letters as dead_letter_triggers
 from triggers import jobs as job_triggers
 from triggers import sweeper as sweeper_trigger
 from triggers import tasks as task_triggers
+from triggers.termination import drain_on_sigterm
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -19,3 +20,5 @@ app.register_functions(job_triggers.blueprint)
 app.register_functions(task_triggers.blueprint)
 app.register_functions(dead_letter_triggers.blueprint)
 app.register_functions(sweeper_trigger.blueprint)
+
+drain_on_sigterm()

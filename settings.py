@@ -33,6 +33,7 @@ class Settings(BaseModel):
     lease_seconds: float = Field(default=50.0, ge=1, allow_inf_nan=False, alias="LEASE_SECONDS")
     sweep_age_seconds: float = Field(default=60.0, ge=1, allow_inf_nan=False, alias="SWEEP_AGE_SECONDS")
     silence_seconds: float = Field(default=300.0, ge=1, allow_inf_nan=False, alias="SILENCE_SECONDS")
+    shutdown_grace_seconds: float = Field(default=8.0, ge=0, allow_inf_nan=False, alias="SHUTDOWN_GRACE_SECONDS")
     worker_threads: int = Field(default=8, ge=1, le=256, alias="WORKER_THREADS")
     max_result_bytes: int = Field(default=64 * 1024, ge=1, alias="MAX_RESULT_BYTES")
     max_request_bytes: int = Field(default=1024 * 1024, ge=1, alias="MAX_REQUEST_BYTES")

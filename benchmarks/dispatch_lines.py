@@ -22,6 +22,7 @@ from core.statuses import BatchStatus
 from engine.dispatch import StageQueue
 from engine.limits import Limits
 from engine.lockstep import Lockstep
+from engine.shutdown import Shutdown
 from repositories import migrations, service_bus
 from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
@@ -108,7 +109,7 @@ def lockstep(protocol: DispatchProtocol, parallel: int, bench: Bench, job_id: st
         work.stages.acquire_dispatch_lease(job_id, 1, lease_id, 600)
     limits = Limits(dispatch_parallel=parallel)
     stage_queue = StageQueue(
-        bench.database, Lockstep(bench.database, bench.queue), limits, StageKey(job_id, 1), lease_id
+        bench.database, Lockstep(bench.database, bench.queue), limits, Shutdown(), StageKey(job_id, 1), lease_id
     )
     put = stage_queue.put_atomic if protocol == DispatchProtocol.ATOMIC else stage_queue.put_two_phase
     with stage_queue.open():

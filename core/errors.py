@@ -250,3 +250,9 @@ class DispatchLeaseLostError(LockstepError):
 
 class StageReopenedError(LockstepError):
     """A stage that was stopped goes on: nothing of it shall be cancelled any more."""
+
+
+class ProcessEndsError(LockstepError):
+    """This process has been told to end and begins nothing more; another one will do it."""
+
+    retryable = True

@@ -14,6 +14,7 @@ from core.models import Batch, PendingBatch, StageKey
 from core.statuses import BatchStatus
 from engine.limits import Limits
 from engine.lockstep import Lockstep
+from engine.shutdown import Shutdown
 from engine.transactions import transact
 from repositories.ports import Database
 
@@ -34,17 +35,27 @@ class StageQueue:
         database: where the rows of an earlier dispatch are found.
         lockstep: the protocols.
         limits: parallelism and times.
+        shutdown: says when the process ends; then the slice does as well.
         stage: the stage.
         lease_id: this dispatcher's lease, held on entry.
     """
 
-    def __init__(self, database: Database, lockstep: Lockstep, limits: Limits, stage: StageKey, lease_id: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        lockstep: Lockstep,
+        limits: Limits,
+        shutdown: Shutdown,
+        stage: StageKey,
+        lease_id: str,
+    ) -> None:
         self.total_tasks = 0
         self.total_batches = 0
         self.unsent_batches = 0
         self._database = database
         self._lockstep = lockstep
         self._limits = limits
+        self._shutdown = shutdown
         self._stage = stage
         self._lease_id = lease_id
         self._earlier = _EarlierBatches(database, stage)
@@ -142,7 +153,7 @@ class StageQueue:
 
     def _keep_time(self) -> None:
         now = time.monotonic()
-        if self._slice_ends is not None and now >= self._slice_ends:
+        if self._shutdown.requested or (self._slice_ends is not None and now >= self._slice_ends):
             raise SliceEnded(f"stage {self._stage.stage} of job {self._stage.job_id} goes on in another slice")
         if now >= self._renew_at:
             self._renew_at = now + self._limits.lease_seconds / 3

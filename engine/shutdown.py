@@ -5,12 +5,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from core.errors import ProcessEndsError
+
 
 class Shutdown:
     """Tells the parts of a process that it ends, and waits for those that are at work."""
 
     def __init__(self) -> None:
         self._requested = threading.Event()
+        self._drained = threading.Event()
         self._grace_ends_at = float("inf")
         self._idle = threading.Condition()
         self._at_work = 0
@@ -31,7 +34,15 @@ class Shutdown:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """For the length of a block, `drain` has something to wait for."""
+        """For the length of a block, `drain` has something to wait for.
+
+        Raises:
+            ProcessEndsError: the end was requested before. It comes when the others are done: a broker repeats what fails
+                at once, and perhaps here.
+        """
+        if self.requested:
+            self._drained.wait()
+            raise ProcessEndsError("this process begins nothing more")
         with self._idle:
             self._at_work += 1
         try:
@@ -54,4 +65,6 @@ class Shutdown:
         self._grace_ends_at = time.monotonic() + grace_seconds
         self._requested.set()
         with self._idle:
-            return self._idle.wait_for(lambda: not self._at_work, grace_seconds + give_back_seconds)
+            idle = self._idle.wait_for(lambda: not self._at_work, grace_seconds + give_back_seconds)
+        self._drained.set()
+        return idle

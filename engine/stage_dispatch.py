@@ -15,6 +15,7 @@ from engine.dispatch import StageQueue
 from engine.limits import Limits
 from engine.lockstep import Lockstep
 from engine.sending import send, send_job_message
+from engine.shutdown import Shutdown
 from repositories.ports import Database, MessageQueue
 
 logger = logging.getLogger(__name__)
@@ -30,13 +31,17 @@ class StageDispatcher:
         queue: the messages.
         contexts: builds what controllers are told.
         limits: parallelism and times.
+        shutdown: says when the process ends.
     """
 
-    def __init__(self, database: Database, queue: MessageQueue, contexts: Contexts, limits: Limits) -> None:
+    def __init__(
+        self, database: Database, queue: MessageQueue, contexts: Contexts, limits: Limits, shutdown: Shutdown
+    ) -> None:
         self._database = database
         self._queue = queue
         self._contexts = contexts
         self._limits = limits
+        self._shutdown = shutdown
         self._lockstep = Lockstep(database, queue)
 
     def dispatch(self, job: Job, controller: JobController[Any], message: JobMessage) -> None:
@@ -51,7 +56,7 @@ class StageDispatcher:
         if not self._take_lease(key, lease_id):
             self._come_back(message)
             return
-        stage_queue = StageQueue(self._database, self._lockstep, self._limits, key, lease_id)
+        stage_queue = StageQueue(self._database, self._lockstep, self._limits, self._shutdown, key, lease_id)
         try:
             totals = self._queue_tasks(job, controller, key, stage_queue)
         except SliceEnded:

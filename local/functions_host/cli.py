@@ -43,7 +43,7 @@ def main() -> int:
     print(json.dumps({"http_port": port}), flush=True)
     stopping.wait()
     logger.info("Stopping: running invocations have %s s to end", options.grace)
-    host.stop(options.grace)
+    host.stop(options.grace, options.kill_after)
     return 0
 
 
@@ -58,6 +58,9 @@ def _parse() -> argparse.Namespace:
         help="concurrent invocations of a batch function; in Azure that is one per instance",
     )
     parser.add_argument("--grace", type=float, default=30.0, help="seconds that running invocations have at a stop")
+    parser.add_argument(
+        "--kill-after", type=float, default=10.0, help="seconds from SIGTERM to SIGKILL for what outlasts the grace"
+    )
     parser.add_argument("--keys", type=Path, help="JSON file of the keys that HTTP functions ask for; open without")
     parser.add_argument("--exit-with-parent", action="store_true", help="stop when standard input ends")
     return parser.parse_args()

@@ -78,7 +78,8 @@ class Consumer:
                 messages = self._receive(receiver)
                 self._outage.end(self)
                 self._retry_seconds = _FIRST_RETRY_SECONDS
-                if messages:
+                # What still comes while the host stops is left alone: its lock ends, and it comes again elsewhere.
+                if messages and not self._stopping.is_set():
                     self._process(receiver, messages)
 
     def _receive(self, receiver: ServiceBusReceiver) -> list[ServiceBusReceivedMessage]:

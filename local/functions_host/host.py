@@ -63,14 +63,19 @@ class Host:
         self._listener.start()
         self._timers.start()
 
-    def stop(self, grace_seconds: float) -> None:
-        """Take nothing new, let what runs end within the grace, end the workers."""
+    def stop(self, grace_seconds: float, kill_after_seconds: float) -> None:
+        """Take nothing new, let what runs end within the grace, end the workers.
+
+        As Azure does when it takes an instance away: of the grace the workers are told nothing, then those that still
+        run something get SIGTERM, and in the end SIGKILL.
+        """
         deadline = time.monotonic() + grace_seconds
         self._listener.stop_receiving()
         self._timers.stop_firing()
         self._http.drain(grace_seconds)
         self._listener.join(max(deadline - time.monotonic(), 0.0))
         self._timers.join(max(deadline - time.monotonic(), 0.0))
+        self._pool.terminate(kill_after_seconds)
         self._pool.stop()
         self._listener.join(_ABANDON_SECONDS)
         self._timers.join(_ABANDON_SECONDS)

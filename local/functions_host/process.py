@@ -1,6 +1,6 @@
 """Starts and stops a host from Python, as a child process."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -9,8 +9,8 @@ from local.child import ChildProcess, ChildStartError
 from local.functions_host.errors import HostStartError
 
 _START_SECONDS = 60.0
-# The host's own grace is 30 s; then it kills its workers and ends.
-_STOP_SECONDS = 45.0
+# The host's own grace is 30 s; its workers have 10 s more, and then it kills them and ends.
+_STOP_SECONDS = 60.0
 
 
 class HostProcess:
@@ -36,7 +36,7 @@ class HostProcess:
         env: Mapping[str, str] | None = None,
         log_file: Path | None = None,
         batch_concurrency: int = 2,
-        keys_file: Path | None = None,
+        arguments: Sequence[str] = (),
     ) -> "HostProcess":
         """Start a host and wait until it serves.
 
@@ -46,22 +46,20 @@ class HostProcess:
             env: settings on top of this process's environment.
             log_file: where its log is appended; thrown away without one.
             batch_concurrency: concurrent invocations of a batch function.
-            keys_file: the keys that HTTP functions ask for; without them every function is open.
+            arguments: further arguments of its command line.
 
         Raises:
             HostStartError: it did not come up within 60 seconds; the message has what it logged.
         """
-        arguments = ["--app-dir", str(app_dir.resolve()), "--port", str(port)]
-        arguments += ["--batch-concurrency", str(batch_concurrency)]
-        if keys_file:
-            arguments += ["--keys", str(keys_file.resolve())]
+        options = ["--app-dir", str(app_dir.resolve()), "--port", str(port)]
+        options += ["--batch-concurrency", str(batch_concurrency), *arguments]
         try:
-            return cls(ChildProcess.start("local.functions_host", arguments, _START_SECONDS, log_file, env))
+            return cls(ChildProcess.start("local.functions_host", options, _START_SECONDS, log_file, env))
         except ChildStartError as exc:
             raise HostStartError(f"the functions host did not come up:\n{exc}") from exc
 
     def stop(self) -> None:
-        """Stop in order: running invocations have 30 seconds to end. A second call does nothing."""
+        """Stop in order: running invocations have 30 seconds, and 10 more after SIGTERM. A second call does nothing."""
         self._child.stop(_STOP_SECONDS)
 
     def kill(self) -> None:

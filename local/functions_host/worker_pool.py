@@ -1,7 +1,7 @@
 import logging
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from pathlib import Path
 
 from local.functions_host.errors import AppLoadError, FunctionsHostError, FunctionTimeoutError, WorkerLostError
@@ -73,6 +73,17 @@ class WorkerPool:
             workers = list(self._ready)
         if any(worker.time_out(invocation_id, error) for worker in workers):
             logger.error("%s Restarting its worker process.", error)
+
+    def terminate(self, seconds: float) -> None:
+        """Send SIGTERM to the workers in which something runs, and wait so long for its end.
+
+        A worker without a handler of its own ends by it, and what runs in it fails.
+        """
+        self._stopping.set()
+        with self._changed:
+            busy = [worker for worker in self._ready if worker.load]
+        running = [invocation for worker in busy for invocation in worker.terminate()]
+        wait(running, seconds)
 
     def stop(self) -> None:
         """End all workers; what still runs in them fails."""

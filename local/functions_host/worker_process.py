@@ -84,6 +84,13 @@ class WorkerProcess:
         self._process.kill()
         return True
 
+    def terminate(self) -> list[Future[Completed]]:
+        """Send SIGTERM, as the platform does; gives the invocations that still run in it."""
+        with self._lock:
+            running = list(self._pending.values())
+        self._process.terminate()
+        return running
+
     def stop(self) -> None:
         """End the process: in order when nothing runs in it, by force when it does not follow."""
         try:

@@ -11,6 +11,7 @@ RETRYABLE = {
     "TransactionConflictError",
     "QueueUnavailableError",
     "DispatchInterruptedError",
+    "ProcessEndsError",
 }
 
 CLASSES = [each for _, each in inspect.getmembers(errors, inspect.isclass) if issubclass(each, Exception)]

@@ -32,7 +32,7 @@ def client(settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
     keys_file = tmp_path_factory.mktemp("keys") / "keys.json"
     keys_file.write_text(json.dumps(KEYS))
     with (
-        HostProcess.start(SAMPLE_APP, env=settings, keys_file=keys_file) as host,
+        HostProcess.start(SAMPLE_APP, env=settings, arguments=["--keys", str(keys_file)]) as host,
         httpx.Client(base_url=f"{host.base_url}/api") as client,
     ):
         yield client
@@ -105,6 +105,6 @@ def test_a_wrong_file_of_keys_is_refused(content: Any, problem: str, tmp_path: P
     if content is not None:
         path.write_text(content if isinstance(content, str) else json.dumps(content))
     with pytest.raises(HostStartError) as error:
-        HostProcess.start(write_app(tmp_path / "app", ""), keys_file=path)
+        HostProcess.start(write_app(tmp_path / "app", ""), arguments=["--keys", str(path)])
     assert problem in str(error.value)
     assert "Traceback" not in str(error.value)

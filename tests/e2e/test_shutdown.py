@@ -1,0 +1,84 @@
+"""A host gets SIGTERM in the middle of a job, or outlasts message locks with one task: nothing is lost or spent."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+from local.functions_host.process import HostProcess
+from local.jobs_client import JobsClient
+from local.service_bus.process import EmulatorProcess
+from local.stack import ROOT
+from tests.waiting import wait_until
+
+APP_DIR = Path(__file__).parent / "slow_app"
+TIMEOUT_SECONDS = 120
+
+
+class Hosts:
+    """Starts one host after the other on one database and one broker."""
+
+    def __init__(self, database_url: str, broker: EmulatorProcess, log_file: Path) -> None:
+        self.database_url = database_url
+        self.broker = broker
+        self._log_file = log_file
+
+    def start(self, *arguments: str, **environment: str) -> HostProcess:
+        settings = {
+            "DATABASE_URL": self.database_url,
+            "ServiceBusConnection": self.broker.connection_string,
+            "LEASE_SECONDS": "4",
+            "WORKER_THREADS": "4",
+            # The worker looks for modules in its app's own directory.
+            "PYTHONPATH": str(ROOT),
+            **environment,
+        }
+        return HostProcess.start(APP_DIR, env=settings, log_file=self._log_file, arguments=arguments)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with closing(psycopg2.connect(self.database_url)) as conn, conn, conn.cursor() as cursor:
+            cursor.execute(query)
+            return cursor.fetchall()
+
+    def running(self) -> int:
+        ((number,),) = self.rows("SELECT count(*) FROM tasks WHERE status = 'processing'")
+        return int(number)
+
+
+@pytest.fixture
+def hosts(database_url: str, e2e_config: Path, tmp_path: Path) -> Iterator[Hosts]:
+    with EmulatorProcess.start(e2e_config) as broker:
+        yield Hosts(database_url, broker, tmp_path / "functions.log")
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("asks", ["handlers ask", "handlers do not ask"])
+def test_sigterm_in_the_middle_of_a_job_spends_nothing_and_the_next_host_completes_it(hosts: Hosts, asks: str) -> None:
+    """Handlers that ask end early; those that do not outlast the grace. Both are handed back."""
+    with hosts.start("--grace", "0", SHUTDOWN_GRACE_SECONDS="1") as host, closing(JobsClient(host.base_url)) as client:
+        job_id = client.submit("slow", {"n": 40, "seconds": 60, "asks": asks == "handlers ask"})
+        wait_until(lambda: hosts.running() >= 4, TIMEOUT_SECONDS)
+        host.stop()
+    attempts = hosts.rows("SELECT DISTINCT attempt, failures, status = 'processing', lease_id IS NULL FROM tasks")
+    assert attempts == [(0, 0, False, True)]
+
+    hosts.rows("UPDATE tasks SET parameters = parameters || '{\"seconds\": 0.1}' RETURNING 1")
+    with hosts.start() as host, closing(JobsClient(host.base_url)) as client:
+        assert client.wait(job_id, TIMEOUT_SECONDS)["status"] == "completed"
+    assert hosts.rows("SELECT DISTINCT attempt, failures, dead_letters, result #>> '{}' FROM tasks") == [
+        (1, 0, 0, "done")
+    ]
+    assert {counts.dead_letter for counts in hosts.broker.queues()} == {0}
+
+
+@pytest.mark.timeout(600)
+def test_a_long_task_that_outlasts_several_locks_runs_once(hosts: Hosts) -> None:
+    """Locks of 5 s, a task of 22 s: the host renews the lock, and the worker its lease."""
+    with hosts.start() as host, closing(JobsClient(host.base_url)) as client:
+        job_id = client.submit("slow", {"n": 2, "seconds": 22, "long": True})
+        assert client.wait(job_id, TIMEOUT_SECONDS)["status"] == "completed"
+    assert hosts.rows("SELECT attempt, failures, sends FROM tasks") == [(1, 0, 1)] * 2
+    assert {counts.active + counts.locked + counts.dead_letter for counts in hosts.broker.queues()} == {0}

@@ -1,0 +1,187 @@
+"""A process that is told to end: nothing new is begun, what runs has a grace time, the rest is handed back."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from controllers.context import JobContext, JsonValue, StageContext, TaskContext
+from core.definitions import TaskDefinition
+from core.errors import DatabaseUnavailableError, ProcessEndsError
+from core.lanes import JOBS_QUEUE, TASKS_QUEUE
+from core.messages import JobAction, JobMessage
+from core.statuses import JobStatus, StageStatus, TaskStatus
+from engine.outages import Patience
+from engine.shutdown import Shutdown
+from tests.drive import Stand, job_messages, received, second_process, stand, task_messages
+from tests.sample_jobs import SampleParameters, counted, sample_job
+from tests.waiting import wait_until
+
+
+@contextmanager
+def draining(shutdown: Shutdown, grace_seconds: float) -> Iterator[None]:
+    with ThreadPoolExecutor(1) as thread:
+        done = thread.submit(shutdown.drain, grace_seconds, 30)
+        wait_until(lambda: shutdown.requested)
+        yield
+        assert done.result(60), "something was still at work"
+
+
+def run(it: Stand) -> None:
+    """An invocation, as `bootstrap.patiently` makes it."""
+    with it.shutdown.at_work():
+        it.app.worker.run(TASKS_QUEUE, received(it.queue.receive(TASKS_QUEUE)))
+
+
+def test_what_ends_within_the_grace_is_recorded_and_what_has_not_begun_is_handed_back() -> None:
+    with stand(worker_threads=1) as shell:
+        begun, may_end = threading.Event(), threading.Event()
+
+        def work(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+            begun.set()
+            assert may_end.wait(30)
+            return "in time"
+
+        with second_process(shell, sample_job(counted(3), work)) as it, ThreadPoolExecutor(1) as thread:
+            job_id = it.submit("sample")
+            it.deliver_job_messages()
+            invocation = thread.submit(run, it)
+            assert begun.wait(30)
+            with draining(it.shutdown, grace_seconds=60):
+                wait_until(lambda: it.queue.size(TASKS_QUEUE) == 2)  # handed back while the first still runs
+                may_end.set()
+                invocation.result(60)
+            assert [(task.status, task.attempt) for task in it.tasks(job_id)] == [
+                (TaskStatus.COMPLETED, 1),
+                (TaskStatus.RETRYING, 0),
+                (TaskStatus.RETRYING, 0),
+            ]
+            assert [message.send for message in task_messages(it.queue.receive(TASKS_QUEUE))] == [2, 2]
+
+
+@pytest.mark.parametrize("error", [None, ValueError("half done")])
+def test_a_handler_that_was_told_may_end_as_it_likes_and_runs_again(error: Exception | None) -> None:
+    with stand() as shell:
+        begun = threading.Event()
+
+        def work(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+            begun.set()
+            wait_until(context.is_cancelled)
+            if error:
+                raise error
+            return "half done"
+
+        with second_process(shell, sample_job(counted(1), work)) as it, ThreadPoolExecutor(1) as thread:
+            job_id = it.submit("sample")
+            it.deliver_job_messages()
+            invocation = thread.submit(run, it)
+            assert begun.wait(30)
+            with draining(it.shutdown, grace_seconds=60):
+                invocation.result(60)
+            (task,) = it.tasks(job_id)
+            assert (task.status, task.attempt, task.failures) == (TaskStatus.RETRYING, 0, 0)
+            assert it.queue.size(TASKS_QUEUE) == 1
+
+
+def test_a_handler_that_outlasts_the_grace_is_handed_back_and_its_outcome_does_not_count() -> None:
+    with stand() as shell:
+        begun, may_end = threading.Event(), threading.Event()
+
+        def work(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+            begun.set()
+            assert may_end.wait(30)
+            return "too late"
+
+        with second_process(shell, sample_job(counted(1), work)) as it, ThreadPoolExecutor(1) as thread:
+            job_id = it.submit("sample")
+            it.deliver_job_messages()
+            invocation = thread.submit(run, it)
+            assert begun.wait(30)
+            with draining(it.shutdown, grace_seconds=0):
+                invocation.result(60)
+            may_end.set()
+            (task,) = it.tasks(job_id)
+            assert (task.status, task.attempt, task.failures) == (TaskStatus.RETRYING, 0, 0)
+            with second_process(it, sample_job(counted(1))) as heir:
+                heir.pump()
+                assert [(task.result, task.attempt) for task in heir.tasks(job_id)] == [({"n": 0}, 1)]
+                assert heir.job(job_id).status == JobStatus.COMPLETED
+
+
+def test_what_was_claimed_while_the_end_was_requested_goes_back_unbegun() -> None:
+    with stand(sample_job(counted(3))) as it:
+        job_id = it.submit("sample")
+        it.deliver_job_messages()
+        it.shutdown.drain(grace_seconds=60, give_back_seconds=0)
+        it.app.worker.run(TASKS_QUEUE, received(it.queue.receive(TASKS_QUEUE)))
+        assert [(task.status, task.attempt) for task in it.tasks(job_id)] == [(TaskStatus.RETRYING, 0)] * 3
+        assert it.queue.size(TASKS_QUEUE) == 3
+
+
+def test_what_is_delivered_to_a_process_that_ends_is_refused_once_it_has_drained() -> None:
+    with stand(sample_job(counted(3))) as it, ThreadPoolExecutor(2) as threads:
+        it.submit("sample")
+        it.deliver_job_messages()
+        with it.shutdown.at_work():
+            drained = threads.submit(it.shutdown.drain, 60, 30)
+            wait_until(lambda: it.shutdown.requested)
+            late = threads.submit(run, it)
+            assert not drained.done()
+            assert not late.done()
+        assert drained.result(60)
+        assert isinstance(late.exception(60), ProcessEndsError)
+        assert it.queue.size(TASKS_QUEUE) == 3
+
+
+def test_a_dispatch_stops_at_a_batch_and_another_process_goes_on_with_it() -> None:
+    ending: list[Shutdown] = []
+
+    def tasks(job: JobContext[SampleParameters], stage: StageContext) -> Iterator[TaskDefinition]:
+        for definition in counted(1_000)(job, stage):
+            if definition.index == 250 and ending:
+                ending.pop().drain(grace_seconds=0, give_back_seconds=0)
+            yield definition
+
+    with stand(sample_job(tasks)) as it:
+        ending.append(it.shutdown)
+        job_id = it.submit("sample")
+        it.deliver_job_messages()
+        assert it.stage(job_id).status == StageStatus.DISPATCHING
+        assert len(it.tasks(job_id)) < 1_000
+        (message,) = it.queue.receive(JOBS_QUEUE)
+        assert job_messages([message]) == [JobMessage(job_id, 1, JobAction.DISPATCH)]
+        with second_process(it, sample_job(tasks)) as heir:
+            heir.app.stages.handle(JobMessage.decode(message.body))
+            heir.pump()
+            assert {(task.status, task.attempt) for task in heir.tasks(job_id)} == {(TaskStatus.COMPLETED, 1)}
+            assert heir.job(job_id).status == JobStatus.COMPLETED
+
+
+def test_a_process_that_ends_does_not_wait_for_what_is_away() -> None:
+    shutdown = Shutdown()
+    patience = Patience(shutdown.wait)
+    tries: list[int] = []
+
+    def fail() -> None:
+        tries.append(1)
+        raise DatabaseUnavailableError("away")
+
+    def wait_for_the_database() -> None:
+        with shutdown.at_work():
+            patience.see_through(fail, patience.deadline(600))
+
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(wait_for_the_database)
+        wait_until(lambda: bool(tries))
+        with draining(shutdown, grace_seconds=600):
+            assert isinstance(waiting.exception(60), DatabaseUnavailableError)
+
+
+def test_draining_says_when_somebody_is_still_at_work_in_the_end() -> None:
+    shutdown = Shutdown()
+    with shutdown.at_work():
+        assert not shutdown.drain(grace_seconds=0, give_back_seconds=0)
+    assert shutdown.drain(grace_seconds=0, give_back_seconds=0)
