@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from core.errors import DatabaseUnavailableError, LockstepError
 from core.models import ClaimedTask, TaskOutcome
+from core.statuses import TaskStatus
 from engine.handing_back import HandingBack
 from engine.handlers import HandlerRunner
 from engine.limits import Limits
@@ -111,19 +112,22 @@ class TaskRunner:
         """Runs one task; None when it shall be handed back.
 
         A handler that was told that its process ends may have done half of its work, so what it returns is not its
-        outcome. That of one that did not ask is.
+        outcome. That of one that did not ask is. One that was told that its job was stopped, and raises then, has not
+        failed.
         """
         if self._starts_nothing(claimed):
             return None
-        told = False
+        told_of_end = told_of_stop = False
 
         def is_cancelled() -> bool:
-            nonlocal told
-            told = told or self._shutdown.requested
-            return told or task.task_id not in wanted
+            nonlocal told_of_end, told_of_stop
+            told_of_end = told_of_end or self._shutdown.requested
+            told_of_stop = told_of_stop or task.task_id not in wanted
+            return told_of_end or told_of_stop
 
         outcome = self._handlers.run(task, is_cancelled)
-        return None if told else outcome
+        gave_up = told_of_end or (told_of_stop and outcome.status != TaskStatus.COMPLETED)
+        return None if gave_up else outcome
 
     def _see_to_the_end(self, claimed: Claimed, running: _Running, wanted: set[str]) -> Ran:
         ran = Ran()

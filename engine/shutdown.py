@@ -37,8 +37,8 @@ class Shutdown:
         """For the length of a block, `drain` has something to wait for.
 
         Raises:
-            ProcessEndsError: the end was requested before. It comes when the others are done: a broker repeats what fails
-                at once, and perhaps here.
+            ProcessEndsError: the end was requested before. It comes when the others are done: a broker repeats what
+                fails at once, and perhaps here.
         """
         if self.requested:
             self._drained.wait()

@@ -136,6 +136,29 @@ def test_a_running_task_learns_that_its_job_is_cancelled_and_its_outcome_is_reco
             assert_settled(it, job_id)
 
 
+@pytest.mark.parametrize("error", [ValueError("stopped"), PermanentTaskError("stopped")])
+def test_a_task_that_raises_because_its_job_is_cancelled_has_not_failed(error: Exception) -> None:
+    with stand(lease_seconds=SHORT_SECONDS) as shell:
+
+        def handler(context: TaskContext, parameters: Mapping[str, Any]) -> str:
+            if shell.job(context.job_id).status == JobStatus.PROCESSING and context.attempt == 1 and not cancelled:
+                cancelled.append(shell.app.stopper.cancel(context.job_id))
+                wait_until(context.is_cancelled)
+                raise error
+            return "done"
+
+        cancelled: list[JobStatus] = []
+        with second_process(shell, sample_job(counted(1), handler)) as it:
+            job_id = it.submit("sample")
+            it.pump()
+            assert statuses(it, job_id) == {TaskStatus.CANCELLED: 1}
+            assert_settled(it, job_id)
+            it.app.reopener.resume(job_id)
+            it.pump()
+            (task,) = it.tasks(job_id)
+            assert (task.status, task.result, task.failures) == (TaskStatus.COMPLETED, "done", 0)
+
+
 def test_what_begins_to_wait_after_the_cancellation_is_cancelled_by_the_sweeper() -> None:
     with stand() as shell:
 
