@@ -1,0 +1,260 @@
+"""Dispatchers, a sweeper and workers on a stage that is being dispatched: rows and messages in lockstep.
+
+Workers do not crash here and a batch is worked on after the other, which keeps it small; `work.py` has the rest.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+
+from tests.faults.model.checker import Action, Model
+from tests.faults.model.dispatch_rows import DispatchTransactions, plan
+from tests.faults.model.dispatch_state import (
+    SWEEPER,
+    Sender,
+    Size,
+    State,
+    crashed,
+    dispatch_sent,
+    following,
+    next_batch,
+    sent,
+    with_sender,
+    with_worker,
+)
+from tests.faults.model.promises import INVARIANTS, RULES
+from tests.faults.model.rows import ENDED, STRANGER, Batch, Rows, Stage, Task
+from tests.faults.model.states import of_row_steps, of_rows, one_less
+
+Step = tuple[Action, State]
+
+
+class Dispatch:
+    """Builds the model of a size.
+
+    Args:
+        size: how much of it.
+        without: guards to leave out, see `DispatchTransactions`, and sweeps, by the names of their actions.
+    """
+
+    def __init__(self, size: Size, without: Collection[str] = ()) -> None:
+        self._size = size
+        self._without = frozenset(without)
+        self._transactions = DispatchTransactions(without=without)
+
+    def model(self) -> Model[State]:
+        """The model, with the promises about rows and those about messages."""
+        return Model(
+            initial=[self._initial()],
+            steps=self._steps,
+            invariants={**{name: of_rows(holds) for name, holds in INVARIANTS.items()}, **_INVARIANTS},
+            rules={**{name: of_row_steps(holds) for name, holds in RULES.items()}, **_RULES},
+            is_good_end=lambda state: state.rows.job.status == "failed" or state.advances > 0,
+        )
+
+    def _initial(self) -> State:
+        batches, first = [], 0
+        for count in self._size.batches:
+            batches.append(Batch(tuple(range(first, first + count)), "absent", count))
+            first += count
+        return State(
+            rows=Rows((Task("absent"),) * first, tuple(batches), Stage("dispatching")),
+            tasks=(0,) * first,
+            sent=(False,) * len(batches),
+            senders=(Sender(),) * (self._size.dispatchers + 1),
+            workers=(None,) * self._size.workers,
+            faults=self._size.faults,
+        )
+
+    def _steps(self, state: State) -> Iterator[Step]:
+        *dispatchers, sweeper = state.senders
+        for number, sender in enumerate(dispatchers):
+            if sender.at != "idle":
+                yield from self._sending(state, number, sender)
+            elif state.dispatches and Sender() not in dispatchers[:number]:
+                yield self._begin(state, number)
+        if sweeper.at != "idle":
+            yield from self._sending(state, SWEEPER, sweeper)
+        yield from self._sweeps(state, sweeper)
+        for number, running in enumerate(state.workers):
+            yield from self._worker_steps(state, number, running)
+        yield from self._passing_time(state)
+        yield from self._faults(state)
+
+    def _begin(self, state: State, number: int) -> Step:
+        """`StageEngine` with a dispatch message: take the lease, and read what there is."""
+        action = Action("begin_dispatch", (number,))
+        taken = state._replace(dispatches=state.dispatches - 1)
+        stage = state.rows.stage
+        if stage.status == "finished":
+            return action, with_sender(taken, number, Sender("send_advance"))
+        if stage.status != "dispatching" or state.rows.job.status != "processing":
+            return action, with_sender(taken, number, Sender("complete"))
+        rows = self._transactions.acquire_lease(state.rows, number)
+        if rows is None:
+            return action, state  # it comes back when the lease is over
+        return action, with_sender(taken._replace(rows=rows), number, following(Sender(plan=plan(rows))))
+
+    def _sending(self, state: State, number: int, sender: Sender) -> Iterator[Step]:
+        match sender.at:
+            case "begin":
+                yield self._begin_batch(state, number, sender)
+            case "send":
+                yield from self._send(state, number, sender)
+            case "mark":
+                marked = state._replace(rows=self._transactions.mark_queued(state.rows, sender.plan[0][0]))
+                yield Action("mark_queued", (number,)), with_sender(marked, number, next_batch(sender))
+            case "close" if number == SWEEPER:
+                yield Action("end_sweep", (number,)), with_sender(state, number, Sender())
+            case "close":
+                yield self._close(state, number, sender)
+            case "send_advance":
+                told = state._replace(advances=1)
+                yield Action("send_advance", (number,)), with_sender(told, number, Sender("complete"))
+            case "complete":
+                yield Action("complete", (number,)), with_sender(state, number, Sender())
+        if number != SWEEPER and sender.at == "begin":
+            yield from self._renew(state, number)
+        if state.faults.crashes:
+            yield Action("crash", (number,), is_fault=True), crashed(state, number)
+
+    def _begin_batch(self, state: State, number: int, sender: Sender) -> Step:
+        batch, status = sender.plan[0]
+        rows = state.rows
+        if status == "absent":
+            rows = self._transactions.create(rows, batch)
+            tasks = rows.batches[batch].tasks
+        else:
+            tasks = self._transactions.begin_resend(rows, batch)
+        after = sender._replace(at="send", tasks=tasks)
+        name = "create" if status == "absent" else "begin_resend"
+        return Action(name, (number, batch)), with_sender(state._replace(rows=rows), number, after)
+
+    def _send(self, state: State, number: int, sender: Sender) -> Iterator[Step]:
+        batch = sender.plan[0][0]
+        taken = sent(state, sender.tasks)
+        # A resend without tasks is none: all of the batch's messages have arrived before.
+        taken = taken._replace(sent=tuple(was or index == batch for index, was in enumerate(state.sent)))
+        yield Action("send", (number, batch)), with_sender(taken, number, sender._replace(at="mark", tasks=()))
+        if state.faults.refusals:
+            refused = next_batch(sender._replace(is_unsent=True))
+            fewer = state.faults._replace(refusals=state.faults.refusals - 1)
+            yield (
+                Action("refuse", (number, batch), is_fault=True),
+                with_sender(state._replace(faults=fewer), number, refused),
+            )
+
+    def _close(self, state: State, number: int, sender: Sender) -> Step:
+        if sender.is_unsent:
+            rows = self._transactions.release_lease(state.rows, number)
+            later = dispatch_sent(state._replace(rows=rows))
+            return Action("resume_later", (number,)), with_sender(later, number, Sender("complete"))
+        rows = self._transactions.finish_dispatch(state.rows, number)
+        has_ended = rows.stage.status == "finished" != state.rows.stage.status
+        after = Sender("send_advance" if has_ended else "complete")
+        return Action("finish_dispatch", (number,)), with_sender(state._replace(rows=rows), number, after)
+
+    def _renew(self, state: State, number: int) -> Iterator[Step]:
+        rows = self._transactions.acquire_lease(state.rows, number)
+        if rows is None:
+            yield Action("stop", (number,)), with_sender(state, number, Sender("complete"))
+        elif rows != state.rows:
+            yield Action("renew", (number,)), state._replace(rows=rows)
+
+    def _sweeps(self, state: State, sweeper: Sender) -> Iterator[Step]:
+        if sweeper.at == "idle" and "sweep_batch" not in self._without:
+            for batch in self._transactions.pending_batches(state.rows):
+                found = Sender("begin", ((batch, "pending_queue"),))
+                yield Action("sweep_batch", (SWEEPER, batch)), with_sender(state, SWEEPER, found)
+        is_interrupted = self._transactions.is_interrupted(state.rows) and not state.dispatches
+        if is_interrupted and "sweep_dispatch" not in self._without:
+            yield Action("sweep_dispatch"), dispatch_sent(state)
+        silent = self._transactions.silent_tasks(state.rows)
+        if silent and not any(state.tasks):
+            yield Action("sweep_silence", (STRANGER, silent)), sent(state, silent)
+        if self._transactions.is_unadvanced(state.rows) and not state.advances:
+            yield Action("sweep_advance"), state._replace(advances=1)
+
+    def _worker_steps(self, state: State, number: int, running: int | None) -> Iterator[Step]:
+        """`Recorder.record` sends the stage's message at once: that it may not is the other model's."""
+        if running is not None:
+            recorded = self._transactions.record(state.rows, [(running, "completed")], number)
+            advances = 1 if recorded.has_ended_stage else state.advances
+            after = with_worker(state._replace(rows=recorded.rows, advances=advances), number, None)
+            yield Action("record", (number, running)), after
+            return
+        for index, count in enumerate(state.tasks):
+            if count:
+                rows, claimed = self._transactions.claim(state.rows, (index,), number)
+                tasks = one_less(state.tasks, (index,))
+                after = with_worker(state._replace(rows=rows, tasks=tasks), number, index if claimed else None)
+                if not claimed and state.rows.tasks[index].status not in ENDED:
+                    after = state  # it comes back
+                yield Action("claim", (number, index)), after
+
+    def _passing_time(self, state: State) -> Iterator[Step]:
+        stage = state.rows.stage
+        if stage.dispatcher == -1 or stage.is_lease_over:
+            return
+        expired = state._replace(rows=state.rows._replace(stage=stage._replace(is_lease_over=True)))
+        if stage.dispatcher == STRANGER:
+            yield Action("expire_dispatch"), expired
+        elif state.faults.pauses:
+            fewer = state.faults._replace(pauses=state.faults.pauses - 1)
+            yield Action("expire_dispatch", is_fault=True), expired._replace(faults=fewer)
+
+    def _faults(self, state: State) -> Iterator[Step]:
+        faults = state.faults
+        if faults.losses:
+            fewer = state._replace(faults=faults._replace(losses=faults.losses - 1))
+            for index, count in enumerate(state.tasks):
+                if count:
+                    tasks = one_less(state.tasks, (index,))
+                    yield Action("lose", (index,), is_fault=True), fewer._replace(tasks=tasks)
+            if state.dispatches:
+                yield (
+                    Action("lose_dispatch", is_fault=True),
+                    fewer._replace(dispatches=state.dispatches - 1),
+                )
+            if state.advances:
+                yield Action("lose_advance", is_fault=True), fewer._replace(advances=0)
+        if faults.job_failures and state.rows.job.status == "processing":
+            failed = state._replace(rows=self._transactions.fail_job(state.rows))
+            fewer = failed._replace(faults=faults._replace(job_failures=faults.job_failures - 1))
+            yield Action("fail_job", (STRANGER,), is_fault=True), fewer
+
+
+def _no_message_is_without_its_row(state: State) -> bool:
+    return all(task.status != "absent" for task, count in zip(state.rows.tasks, state.tasks, strict=True) if count)
+
+
+def _what_is_queued_was_sent(state: State) -> bool:
+    return all(
+        was_sent
+        for batch, was_sent in zip(state.rows.batches, state.sent, strict=True)
+        if batch.status in ("queued", "finished")
+    )
+
+
+def _a_running_stage_is_all_queued(state: State) -> bool:
+    stage = state.rows.stage
+    return stage.status not in ("running", "finished") or all(
+        batch.status in ("queued", "finished") for batch in state.rows.batches
+    )
+
+
+_INVARIANTS: Mapping[str, Callable[[State], bool]] = {
+    "no message is without its row": _no_message_is_without_its_row,
+    "what is queued was sent": _what_is_queued_was_sent,
+    "a running stage is all queued": _a_running_stage_is_all_queued,
+}
+
+
+def _only_its_holder_touches_a_live_dispatch_lease(before: State, action: Action, after: State) -> bool:
+    old, new = before.rows.stage, after.rows.stage
+    if old.dispatcher < 0 or old.is_lease_over or old.dispatcher == new.dispatcher or new.status == "failed":
+        return True
+    return action.who[:1] == (old.dispatcher,)
+
+
+_RULES: Mapping[str, Callable[[State, Action, State], bool]] = {
+    "only its holder touches a live dispatch lease": _only_its_holder_touches_a_live_dispatch_lease,
+}

@@ -1,0 +1,102 @@
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from tests.faults.model.rows import STRANGER, BatchStatus, Rows
+from tests.faults.model.states import MOST_COPIES, one_more, replaced
+
+SWEEPER = -1
+"""Its place in `State.senders` is the last."""
+
+
+class Sender(NamedTuple):
+    """A dispatcher (`engine/stage_dispatch.py`, `engine/dispatch.py`, `engine/lockstep.py`), or the sweeper.
+
+    Attributes:
+        at: what it does next.
+        plan: the batches that are left to do, the current one first, and the status in which they were found.
+        tasks: those of the current batch that it sends.
+        is_unsent: whether the broker refused a batch.
+    """
+
+    at: Literal["idle", "begin", "send", "mark", "close", "send_advance", "complete"] = "idle"
+    plan: tuple[tuple[int, BatchStatus], ...] = ()
+    tasks: tuple[int, ...] = ()
+    is_unsent: bool = False
+
+
+class Faults(NamedTuple):
+    """How many more there may be."""
+
+    crashes: int = 0
+    losses: int = 0
+    pauses: int = 0
+    refusals: int = 0
+    job_failures: int = 0
+
+
+NO_FAULTS = Faults()
+
+
+class State(NamedTuple):
+    """Rows, messages and actors.
+
+    `tasks`, `dispatches` and `advances` count the messages that wait, `sent` tells which batches the broker has ever
+    taken, `workers` what each of them runs.
+    """
+
+    rows: Rows
+    tasks: tuple[int, ...]
+    sent: tuple[bool, ...]
+    senders: tuple[Sender, ...]
+    workers: tuple[int | None, ...]
+    faults: Faults
+    dispatches: int = 1
+    advances: int = 0
+
+
+@dataclass(frozen=True)
+class Size:
+    """One instance of the model: how many tasks each batch has, and how many actors and faults there are."""
+
+    batches: tuple[int, ...]
+    dispatchers: int = 2
+    workers: int = 1
+    faults: Faults = NO_FAULTS
+
+
+def following(sender: Sender) -> Sender:
+    return sender._replace(at="begin" if sender.plan else "close")
+
+
+def next_batch(sender: Sender) -> Sender:
+    return following(sender._replace(plan=sender.plan[1:], tasks=()))
+
+
+def crashed(state: State, number: int) -> State:
+    fewer = state._replace(faults=state.faults._replace(crashes=state.faults.crashes - 1))
+    after = with_sender(fewer, number, Sender())
+    if number == SWEEPER:
+        return after
+    if state.rows.stage.dispatcher == number:
+        stage = state.rows.stage._replace(dispatcher=STRANGER)
+        after = after._replace(rows=state.rows._replace(stage=stage))
+    return dispatch_sent(after)
+
+
+def sent(state: State, indexes: Collection[int]) -> State:
+    return state._replace(tasks=one_more(state.tasks, indexes))
+
+
+def dispatch_sent(state: State) -> State:
+    return state._replace(dispatches=min(state.dispatches + 1, MOST_COPIES))
+
+
+def with_sender(state: State, number: int, sender: Sender) -> State:
+    senders = list(state.senders)
+    senders[number] = sender
+    return state._replace(senders=tuple(senders))
+
+
+def with_worker(state: State, number: int, running: int | None) -> State:
+    return state._replace(workers=replaced(state.workers, number, running))

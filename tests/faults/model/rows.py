@@ -1,0 +1,233 @@
+"""The rows of one stage and the transactions that change them, as values and functions of values.
+
+Time is reduced to what the queries ask of it: whether a moment on a row has passed. Ids are indexes. Every method of
+`Transactions` names the queries that it models; `tests/faults/test_model_replay.py` holds them together.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Literal, NamedTuple
+
+TaskStatus = Literal["absent", "pending_queue", "queued", "processing", "retrying", "completed", "failed"]
+BatchStatus = Literal["absent", "pending_queue", "queued", "finished"]
+StageStatus = Literal["dispatching", "running", "finished", "failed"]
+Outcome = Literal["completed", "failed", "retrying"]
+
+WAITING = ("pending_queue", "queued")
+ENDED = ("completed", "failed")
+STAGE_ENDED = ("finished", "failed")
+
+NOBODY = -1
+STRANGER = -2
+"""Holds a lease that no live worker knows: the one that took it has died or has finished its invocation."""
+
+
+class Task(NamedTuple):
+    """A row of `tasks`; `is_over` says whether lease_expires_at or not_before, whichever it has, has passed."""
+
+    status: TaskStatus
+    holder: int = NOBODY
+    is_over: bool = False
+    failures: int = 0
+
+
+class Batch(NamedTuple):
+    """A row of `batches`, with the indexes of its tasks."""
+
+    tasks: tuple[int, ...]
+    status: BatchStatus
+    open_tasks: int
+    failed_tasks: int = 0
+
+
+class Stage(NamedTuple):
+    """A row of `stages`; `total_batches` is -1 where the row has null."""
+
+    status: StageStatus
+    total_batches: int = -1
+    finished_batches: int = 0
+    completed_tasks: int = 0
+    failed_tasks: int = 0
+    dispatcher: int = NOBODY
+    is_lease_over: bool = False
+
+
+class Job(NamedTuple):
+    """A row of `jobs`."""
+
+    status: Literal["processing", "failed"] = "processing"
+    stage: int = 1
+
+
+class Rows(NamedTuple):
+    """The rows of a job that stands at its first stage or, once that is done, at the second."""
+
+    tasks: tuple[Task, ...]
+    batches: tuple[Batch, ...]
+    stage: Stage
+    job: Job = Job()
+
+    def with_tasks(self, changes: dict[int, Task]) -> "Rows":
+        """These rows but for some tasks."""
+        if not changes:
+            return self
+        return self._replace(tasks=tuple(changes.get(index, task) for index, task in enumerate(self.tasks)))
+
+    def with_batch(self, index: int, batch: Batch) -> "Rows":
+        """These rows but for one batch."""
+        return self._replace(batches=(*self.batches[:index], batch, *self.batches[index + 1 :]))
+
+
+class Recorded(NamedTuple):
+    """What a record has written: the tasks, and whether it ended the stage."""
+
+    rows: Rows
+    tasks: tuple[int, ...]
+    has_ended_stage: bool
+
+
+class Transactions:
+    """The transactions of one stage.
+
+    Args:
+        max_failed_fraction: what the stage tolerates.
+        without: the guards to leave out, by name; the check must then find what they are for.
+    """
+
+    def __init__(self, max_failed_fraction: float = 0.0, without: Collection[str] = ()) -> None:
+        self._max_failed_fraction = max_failed_fraction
+        self._without = frozenset(without)
+
+    def holds(self, guard: str, *, condition: bool) -> bool:
+        """Whether a guard lets something pass: its condition is met, or it is left out."""
+        return condition or guard in self._without
+
+    def claim(self, rows: Rows, wanted: Iterable[int], holder: int) -> tuple[Rows, tuple[int, ...]]:
+        """tasks.sql `claim`; returns what was claimed as well."""
+        claimed = tuple(index for index in wanted if self._may_claim(rows.tasks[index]))
+        taken = {
+            index: rows.tasks[index]._replace(status="processing", holder=holder, is_over=False) for index in claimed
+        }
+        return rows.with_tasks(taken), claimed
+
+    def _may_claim(self, task: Task) -> bool:
+        match task.status:
+            case "absent":
+                return False
+            case "pending_queue" | "queued":
+                return True
+            case "retrying":
+                return self.holds("retry is due", condition=task.is_over)
+            case "processing":
+                return self.holds("lease has expired", condition=task.is_over)
+            case _:
+                return self.holds("status of a claim", condition=False)
+
+    def renew(self, rows: Rows, held: Iterable[int], holder: int) -> Rows:
+        """tasks.sql `renew_leases`."""
+        mine = [index for index in held if self._is_held(rows.tasks[index], holder, "lease of a renewal")]
+        return rows.with_tasks({index: rows.tasks[index]._replace(is_over=False) for index in mine})
+
+    def release(self, rows: Rows, held: Iterable[int], holder: int) -> Rows:
+        """tasks.sql `release`."""
+        mine = [index for index in held if self._is_held(rows.tasks[index], holder, "lease of a release")]
+        return rows.with_tasks({index: _waiting_for_retry(rows.tasks[index]) for index in mine})
+
+    def record(self, rows: Rows, outcomes: Sequence[tuple[int, Outcome]], holder: int) -> Recorded:
+        """One transaction of many queries: tasks.sql `record`; batches.sql `arrived`, `apply_outcomes`, `finish_empty`;
+        stages.sql `add_finished_batches`, `finish_if_complete`.
+        """
+        written = [each for each in outcomes if self._is_held(rows.tasks[each[0]], holder, "lease of a record")]
+        rows = rows.with_tasks({index: _recorded(rows.tasks[index], outcome) for index, outcome in written})
+        ended = {index for index, outcome in written if outcome != "retrying"}
+        finished: list[Batch] = []
+        for number, batch in enumerate(rows.batches):
+            if ended.isdisjoint(batch.tasks):
+                continue
+            after = self._apply_outcomes(rows, batch, ended)
+            rows = rows.with_batch(number, after)
+            if after.status == "finished" != batch.status:
+                finished.append(after)
+        before = rows.stage.status
+        if finished:
+            rows = self.finish_if_complete(rows._replace(stage=_with_finished_batches(rows.stage, finished)))
+        return Recorded(rows, tuple(index for index, _ in written), rows.stage.status != before)
+
+    def _is_held(self, task: Task, holder: int, guard: str) -> bool:
+        return task.status == "processing" and self.holds(guard, condition=task.holder == holder)
+
+    def _apply_outcomes(self, rows: Rows, batch: Batch, ended: set[int]) -> Batch:
+        outcomes = [rows.tasks[index].status for index in batch.tasks if index in ended]
+        open_tasks = batch.open_tasks - len(outcomes)
+        status: BatchStatus = batch.status
+        if status == "pending_queue" and "arrival of a batch" not in self._without:
+            status = "queued"
+        if status == "queued" and open_tasks == 0:
+            status = "finished"
+        return Batch(batch.tasks, status, open_tasks, batch.failed_tasks + outcomes.count("failed"))
+
+    def finish_if_complete(self, rows: Rows) -> Rows:
+        """stages.sql `finish_if_complete`."""
+        stage = rows.stage
+        is_running = self.holds("status of a stage that finishes", condition=stage.status == "running")
+        if not is_running or stage.total_batches == -1 or stage.finished_batches != stage.total_batches:
+            return rows
+        fraction = stage.failed_tasks / max(len(rows.tasks), 1)
+        status: StageStatus = "failed" if fraction > self._max_failed_fraction else "finished"
+        return rows._replace(stage=stage._replace(status=status))
+
+    def advance(self, rows: Rows) -> Rows:
+        """jobs.sql `advance` from stage 1, with stages.sql `create` for the next."""
+        job = rows.job
+        if job.status != "processing" or not self.holds("stage of an advance", condition=job.stage == 1):
+            return rows
+        return rows._replace(job=job._replace(stage=job.stage + 1))
+
+    def fail_job(self, rows: Rows) -> Rows:
+        """`JobEndings.fail` for stage 1: stages.sql `fail`, jobs.sql `finish`."""
+        if not self.holds("stage of a failure", condition=rows.job.stage == 1):
+            return rows
+        if rows.stage.status in ("dispatching", "running"):
+            rows = rows._replace(stage=rows.stage._replace(status="failed", dispatcher=NOBODY, is_lease_over=False))
+        return rows._replace(job=rows.job._replace(status="failed"))
+
+    def sweep_lease(self, rows: Rows, index: int) -> Rows | None:
+        """sweeps.sql `expired_leases`, `touch_tasks` for one task; None when it is not found."""
+        task = rows.tasks[index]
+        if task.status != "processing" or not task.is_over:
+            return None
+        return rows.with_tasks({index: _waiting_for_retry(task)})
+
+    def sweep_retry(self, rows: Rows, index: int) -> Rows | None:
+        """sweeps.sql `overdue_retries`, `touch_tasks` for one task; None when it is not found."""
+        task = rows.tasks[index]
+        return rows if task.status == "retrying" and task.is_over else None
+
+    def silent_tasks(self, rows: Rows) -> tuple[int, ...]:
+        """sweeps.sql `silent_stages`, `silent_batches`, `waiting_tasks`: the tasks to send again."""
+        is_active = any(task.status in ("processing", "retrying") for task in rows.tasks)
+        if rows.job != Job() or rows.stage.status != "running" or is_active:
+            return ()
+        queued = [index for batch in rows.batches if batch.status == "queued" for index in batch.tasks]
+        return tuple(index for index in queued if rows.tasks[index].status in WAITING)
+
+    def is_unadvanced(self, rows: Rows) -> bool:
+        """sweeps.sql `unadvanced_stages` and stages.sql `ended_but_not_advanced`."""
+        return rows.job == Job() and rows.stage.status in STAGE_ENDED
+
+
+def _waiting_for_retry(task: Task) -> Task:
+    return task._replace(status="retrying", holder=NOBODY, is_over=True)
+
+
+def _recorded(task: Task, outcome: Outcome) -> Task:
+    return Task(outcome, failures=task.failures + (outcome != "completed"))
+
+
+def _with_finished_batches(stage: Stage, finished: Sequence[Batch]) -> Stage:
+    """stages.sql `add_finished_batches`."""
+    failed = sum(batch.failed_tasks for batch in finished)
+    return stage._replace(
+        finished_batches=stage.finished_batches + len(finished),
+        completed_tasks=stage.completed_tasks + sum(len(batch.tasks) for batch in finished) - failed,
+        failed_tasks=stage.failed_tasks + failed,
+    )

@@ -1,0 +1,58 @@
+"""A dispatch by the two-phase protocol in every interleaving with another dispatcher, a sweeper, workers and faults."""
+
+import pytest
+
+from tests.faults import figures
+from tests.faults.model.checker import NO_WAY_TO_A_GOOD_END, check
+from tests.faults.model.dispatch import Dispatch
+from tests.faults.model.dispatch_state import Faults, Size
+from tests.faults.sizes import size
+
+_SIZES = {
+    "a dispatcher that is held up": size(
+        Size((1,), faults=Faults(crashes=1, pauses=1, job_failures=1)),
+        Size((1, 1), faults=Faults(crashes=1, pauses=1)),
+    ),
+    "a broker that refuses a batch": size(
+        Size((1, 1), faults=Faults(crashes=1, refusals=1)),
+        Size((1, 1), faults=Faults(crashes=1, losses=1, refusals=1)),
+    ),
+    "a broker that loses messages": size(
+        Size((2,), faults=Faults(crashes=1, losses=1)),
+        Size((1,), faults=Faults(crashes=1, losses=1, pauses=1, refusals=1)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", _SIZES)
+def test_no_interleaving_breaks_a_promise(name: str) -> None:
+    verdict = check(Dispatch(_SIZES[name]).model())
+    assert verdict.violation is None, str(verdict.violation)
+    figures.record(f"model of the dispatch: {name}", states=verdict.states, steps=verdict.steps)
+
+
+_PAUSED = Size((1,), faults=Faults(pauses=1))
+_LOSSES = Size((1,), faults=Faults(crashes=1, losses=1))
+
+
+@pytest.mark.parametrize(
+    ("without", "instance", "broken", "last_action"),
+    [
+        ("holder of a dispatch lease", _PAUSED, "only its holder touches a live dispatch lease", "begin_dispatch"),
+        ("lease of a dispatch that ends", _PAUSED, "only its holder touches a live dispatch lease", "finish_dispatch"),
+        ("conflict of a batch", _PAUSED, "only its holder touches a live lease", "create"),
+        ("status of a task that is marked", _PAUSED, "only its holder ends an attempt", "mark_queued"),
+        ("status of a batch that is marked", _PAUSED, "a batch finishes with its last task", "mark_queued"),
+        ("arrival of a batch", _PAUSED, "a batch finishes with its last task", "record"),
+        ("sweep_dispatch", _LOSSES, NO_WAY_TO_A_GOOD_END, "lose_dispatch"),
+    ],
+)
+def test_a_missing_guard_or_sweep_is_found(without: str, instance: Size, broken: str, last_action: str) -> None:
+    assert check(Dispatch(instance).model()).violation is None
+    violation = check(Dispatch(instance, without=[without]).model()).violation
+    assert violation is not None
+    assert (violation.broken, violation.actions[-1].name) == (broken, last_action)
+
+
+def test_what_the_sweep_of_pending_batches_repairs_a_resumed_dispatch_repairs_too() -> None:
+    assert check(Dispatch(_LOSSES, without=["sweep_batch"]).model()).violation is None
