@@ -10,7 +10,7 @@ from tests.faults.sizes import size
 
 _SIZES = {
     "a dispatcher that is held up": size(
-        Size((1,), faults=Faults(crashes=1, pauses=1, job_failures=1)),
+        Size((1,), faults=Faults(crashes=1, pauses=1)),
         Size((1, 1), faults=Faults(crashes=1, pauses=1)),
     ),
     "a broker that refuses a batch": size(
@@ -20,6 +20,14 @@ _SIZES = {
     "a broker that loses messages": size(
         Size((2,), faults=Faults(crashes=1, losses=1)),
         Size((1,), faults=Faults(crashes=1, losses=1, pauses=1, refusals=1)),
+    ),
+    "a task that fails": size(
+        Size((1, 1), faults=Faults(crashes=1, failures=1)),
+        Size((1, 1), faults=Faults(pauses=1, failures=1)),
+    ),
+    "a job that is cancelled": size(
+        Size((1, 1), faults=Faults(crashes=1, cancellations=1)),
+        Size((1, 1), faults=Faults(crashes=1, pauses=1, cancellations=1)),
     ),
 }
 
@@ -32,6 +40,7 @@ def test_no_interleaving_breaks_a_promise(name: str) -> None:
 
 
 _PAUSED = Size((1,), faults=Faults(pauses=1))
+_CANCELLED = Size((1,), faults=Faults(cancellations=1))
 _LOSSES = Size((1,), faults=Faults(crashes=1, losses=1))
 
 
@@ -42,8 +51,8 @@ _LOSSES = Size((1,), faults=Faults(crashes=1, losses=1))
         ("lease of a dispatch that ends", _PAUSED, "only its holder touches a live dispatch lease", "finish_dispatch"),
         ("conflict of a batch", _PAUSED, "only its holder touches a live lease", "create"),
         ("status of a task that is marked", _PAUSED, "only its holder ends an attempt", "mark_queued"),
-        ("status of a batch that is marked", _PAUSED, "a batch finishes with its last task", "mark_queued"),
-        ("arrival of a batch", _PAUSED, "a batch finishes with its last task", "record"),
+        ("status of a batch that is marked", _PAUSED, "a batch ends with its last task", "mark_queued"),
+        ("stage of a new batch", _CANCELLED, "nothing is added to a stage that has ended", "create"),
         ("sweep_dispatch", _LOSSES, NO_WAY_TO_A_GOOD_END, "lose_dispatch"),
     ],
 )

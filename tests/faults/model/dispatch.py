@@ -20,8 +20,8 @@ from tests.faults.model.dispatch_state import (
     with_sender,
     with_worker,
 )
-from tests.faults.model.promises import INVARIANTS, RULES
-from tests.faults.model.rows import ENDED, STRANGER, Batch, Rows, Stage, Task
+from tests.faults.model.promises import INVARIANTS, RULES, is_stopped_for_good
+from tests.faults.model.rows import ENDED, STAGE_LIVE, STRANGER, Batch, Outcome, Rows, Stage, Task
 from tests.faults.model.states import of_row_steps, of_rows, one_less
 
 Step = tuple[Action, State]
@@ -47,7 +47,7 @@ class Dispatch:
             steps=self._steps,
             invariants={**{name: of_rows(holds) for name, holds in INVARIANTS.items()}, **_INVARIANTS},
             rules={**{name: of_row_steps(holds) for name, holds in RULES.items()}, **_RULES},
-            is_good_end=lambda state: state.rows.job.status == "failed" or state.advances > 0,
+            is_good_end=_is_good_end,
         )
 
     def _initial(self) -> State:
@@ -76,6 +76,7 @@ class Dispatch:
         yield from self._sweeps(state, sweeper)
         for number, running in enumerate(state.workers):
             yield from self._worker_steps(state, number, running)
+        yield from self._stopping(state)
         yield from self._passing_time(state)
         yield from self._faults(state)
 
@@ -84,7 +85,7 @@ class Dispatch:
         action = Action("begin_dispatch", (number,))
         taken = state._replace(dispatches=state.dispatches - 1)
         stage = state.rows.stage
-        if stage.status == "finished":
+        if stage.status in ("finished", "failed") and state.rows.job.status == "processing":
             return action, with_sender(taken, number, Sender("send_advance"))
         if stage.status != "dispatching" or state.rows.job.status != "processing":
             return action, with_sender(taken, number, Sender("complete"))
@@ -120,8 +121,10 @@ class Dispatch:
         batch, status = sender.plan[0]
         rows = state.rows
         if status == "absent":
-            rows = self._transactions.create(rows, batch)
-            tasks = rows.batches[batch].tasks
+            created = self._transactions.create(rows, batch)
+            if created is None:
+                return Action("create", (number, batch)), with_sender(state, number, Sender("complete"))
+            rows, tasks = created, created.batches[batch].tasks
         else:
             tasks = self._transactions.begin_resend(rows, batch)
         after = sender._replace(at="send", tasks=tasks)
@@ -148,7 +151,7 @@ class Dispatch:
             later = dispatch_sent(state._replace(rows=rows))
             return Action("resume_later", (number,)), with_sender(later, number, Sender("complete"))
         rows = self._transactions.finish_dispatch(state.rows, number)
-        has_ended = rows.stage.status == "finished" != state.rows.stage.status
+        has_ended = rows.stage.status in ("finished", "failed") and rows != state.rows
         after = Sender("send_advance" if has_ended else "complete")
         return Action("finish_dispatch", (number,)), with_sender(state._replace(rows=rows), number, after)
 
@@ -176,10 +179,11 @@ class Dispatch:
     def _worker_steps(self, state: State, number: int, running: int | None) -> Iterator[Step]:
         """`Recorder.record` sends the stage's message at once: that it may not is the other model's."""
         if running is not None:
-            recorded = self._transactions.record(state.rows, [(running, "completed")], number)
-            advances = 1 if recorded.has_ended_stage else state.advances
-            after = with_worker(state._replace(rows=recorded.rows, advances=advances), number, None)
-            yield Action("record", (number, running)), after
+            yield Action("record", (number, running)), self._recorded(state, number, (running, "completed"))
+            if state.faults.failures:
+                fewer = state._replace(faults=state.faults._replace(failures=state.faults.failures - 1))
+                failed = self._recorded(fewer, number, (running, "failed"))
+                yield Action("record", (number, running), is_fault=True), failed
             return
         for index, count in enumerate(state.tasks):
             if count:
@@ -189,6 +193,19 @@ class Dispatch:
                 if not claimed and state.rows.tasks[index].status not in ENDED:
                     after = state  # it comes back
                 yield Action("claim", (number, index)), after
+
+    def _recorded(self, state: State, number: int, outcome: tuple[int, Outcome]) -> State:
+        recorded = self._transactions.record(state.rows, [outcome], number)
+        advances = 1 if recorded.has_ended_stage else state.advances
+        return with_worker(state._replace(rows=recorded.rows, advances=advances), number, None)
+
+    def _stopping(self, state: State) -> Iterator[Step]:
+        """What the handlers of sb-jobs do with a stage that was stopped; `work.py` has them step by step."""
+        if state.rows.stage.status == "failed" and state.advances and state.rows.job.status == "processing":
+            yield Action("fail_job", (STRANGER,)), state._replace(rows=self._transactions.fail_job(state.rows))
+        cancelled = self._transactions.cancel_some(state.rows)
+        if cancelled is not None:
+            yield Action("cancel_some", (STRANGER,)), state._replace(rows=cancelled)
 
     def _passing_time(self, state: State) -> Iterator[Step]:
         stage = state.rows.stage
@@ -216,10 +233,16 @@ class Dispatch:
                 )
             if state.advances:
                 yield Action("lose_advance", is_fault=True), fewer._replace(advances=0)
-        if faults.job_failures and state.rows.job.status == "processing":
-            failed = state._replace(rows=self._transactions.fail_job(state.rows))
-            fewer = failed._replace(faults=faults._replace(job_failures=faults.job_failures - 1))
-            yield Action("fail_job", (STRANGER,), is_fault=True), fewer
+        if faults.cancellations and state.rows.job.status == "processing":
+            cancelled = state._replace(rows=self._transactions.cancel_job(state.rows))
+            fewer = cancelled._replace(faults=faults._replace(cancellations=faults.cancellations - 1))
+            yield Action("cancel_job", (STRANGER,), is_fault=True), fewer
+
+
+def _is_good_end(state: State) -> bool:
+    """The stage's message is there, or the job was stopped and nothing is left of it."""
+    has_finished = state.rows.stage.status == "finished" and state.advances > 0
+    return has_finished or is_stopped_for_good(state.rows)
 
 
 def _no_message_is_without_its_row(state: State) -> bool:
@@ -250,7 +273,7 @@ _INVARIANTS: Mapping[str, Callable[[State], bool]] = {
 
 def _only_its_holder_touches_a_live_dispatch_lease(before: State, action: Action, after: State) -> bool:
     old, new = before.rows.stage, after.rows.stage
-    if old.dispatcher < 0 or old.is_lease_over or old.dispatcher == new.dispatcher or new.status == "failed":
+    if old.dispatcher < 0 or old.is_lease_over or old.dispatcher == new.dispatcher or new.status not in STAGE_LIVE:
         return True
     return action.who[:1] == (old.dispatcher,)
 

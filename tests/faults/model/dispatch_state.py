@@ -32,7 +32,8 @@ class Faults(NamedTuple):
     losses: int = 0
     pauses: int = 0
     refusals: int = 0
-    job_failures: int = 0
+    failures: int = 0
+    cancellations: int = 0
 
 
 NO_FAULTS = Faults()

@@ -3,32 +3,34 @@
 from collections.abc import Callable, Mapping
 
 from tests.faults.model.checker import Action
-from tests.faults.model.rows import ENDED, STAGE_ENDED, STRANGER, Rows
+from tests.faults.model.rows import BATCH_ENDED, ENDED, STAGE_LIVE, STRANGER, Rows
 
 
 def _batches_count_their_tasks(rows: Rows) -> bool:
     return all(
-        (batch.open_tasks, batch.failed_tasks)
+        (batch.open_tasks, batch.failed_tasks, batch.cancelled_tasks)
         == (
             sum(rows.tasks[index].status not in ENDED for index in batch.tasks),
             sum(rows.tasks[index].status == "failed" for index in batch.tasks),
+            sum(rows.tasks[index].status == "cancelled" for index in batch.tasks),
         )
         for batch in rows.batches
     )
 
 
-def _a_batch_finishes_with_its_last_task(rows: Rows) -> bool:
-    return all((batch.status == "finished") == (batch.open_tasks == 0) for batch in rows.batches)
+def _a_batch_ends_with_its_last_task(rows: Rows) -> bool:
+    return all((batch.status in BATCH_ENDED) == (batch.open_tasks == 0) for batch in rows.batches)
 
 
 def _the_stage_counts_its_finished_batches(rows: Rows) -> bool:
-    finished = [batch for batch in rows.batches if batch.status == "finished"]
+    finished = [batch for batch in rows.batches if batch.status in BATCH_ENDED]
     statuses = [rows.tasks[index].status for batch in finished for index in batch.tasks]
     stage = rows.stage
-    return (stage.finished_batches, stage.completed_tasks, stage.failed_tasks) == (
+    return (stage.finished_batches, stage.completed_tasks, stage.failed_tasks, stage.cancelled_tasks) == (
         len(finished),
         statuses.count("completed"),
         statuses.count("failed"),
+        statuses.count("cancelled"),
     )
 
 
@@ -48,7 +50,7 @@ def _no_stage_is_skipped(rows: Rows) -> bool:
 
 INVARIANTS: Mapping[str, Callable[[Rows], bool]] = {
     "batches count their tasks": _batches_count_their_tasks,
-    "a batch finishes with its last task": _a_batch_finishes_with_its_last_task,
+    "a batch ends with its last task": _a_batch_ends_with_its_last_task,
     "the stage counts its finished batches": _the_stage_counts_its_finished_batches,
     "a finished stage has no open task": _a_finished_stage_has_no_open_task,
     "a complete stage has ended": _a_complete_stage_has_ended,
@@ -61,7 +63,7 @@ def _an_ended_task_stays_as_it_is(before: Rows, action: Action, after: Rows) -> 
 
 
 def _an_ended_stage_stays_as_it_is(before: Rows, action: Action, after: Rows) -> bool:
-    return before.stage.status not in STAGE_ENDED or after.stage.status == before.stage.status
+    return before.stage.status in STAGE_LIVE or after.stage.status == before.stage.status
 
 
 def _only_its_holder_touches_a_live_lease(before: Rows, action: Action, after: Rows) -> bool:
@@ -80,7 +82,7 @@ def _only_its_holder_ends_an_attempt(before: Rows, action: Action, after: Rows) 
     return all(
         action.name in ("record", "release") and action.who[:1] == (old.holder,)
         for old, new in zip(before.tasks, after.tasks, strict=True)
-        if old.status == "processing" != new.status and action.name != "sweep_lease"
+        if old.status == "processing" != new.status and action.name not in ("sweep_lease", "cancel_some")
     )
 
 
@@ -94,14 +96,27 @@ def _only_its_holder_extends_a_lease(before: Rows, action: Action, after: Rows) 
 
 def _a_retry_waits_until_it_is_due(before: Rows, action: Action, after: Rows) -> bool:
     return all(
-        new.status == "retrying"
+        new.status in ("retrying", "cancelled")
         for old, new in zip(before.tasks, after.tasks, strict=True)
         if old.status == "retrying" and not old.is_over
     )
 
 
+def _nothing_begins_in_a_stage_that_has_ended(before: Rows, action: Action, after: Rows) -> bool:
+    return before.stage.status in STAGE_LIVE or all(
+        old.holder == new.holder or new.holder < 0 for old, new in zip(before.tasks, after.tasks, strict=True)
+    )
+
+
+def _nothing_is_added_to_a_stage_that_has_ended(before: Rows, action: Action, after: Rows) -> bool:
+    return before.stage.status in STAGE_LIVE or all(
+        (old.status == "absent") == (new.status == "absent")
+        for old, new in zip(before.batches, after.batches, strict=True)
+    )
+
+
 def _a_job_does_not_fail_at_a_stage_that_it_has_left(before: Rows, action: Action, after: Rows) -> bool:
-    return before.job.stage == 1 or after.job.status == before.job.status
+    return before.job.stage == 1 or after.job.status != "failed"
 
 
 RULES: Mapping[str, Callable[[Rows, Action, Rows], bool]] = {
@@ -111,5 +126,12 @@ RULES: Mapping[str, Callable[[Rows, Action, Rows], bool]] = {
     "only its holder ends an attempt": _only_its_holder_ends_an_attempt,
     "only its holder extends a lease": _only_its_holder_extends_a_lease,
     "a retry waits until it is due": _a_retry_waits_until_it_is_due,
+    "nothing begins in a stage that has ended": _nothing_begins_in_a_stage_that_has_ended,
+    "nothing is added to a stage that has ended": _nothing_is_added_to_a_stage_that_has_ended,
     "a job does not fail at a stage that it has left": _a_job_does_not_fail_at_a_stage_that_it_has_left,
 }
+
+
+def is_stopped_for_good(rows: Rows) -> bool:
+    """The job has failed or was cancelled, and every task that there is has ended."""
+    return rows.job.status != "processing" and all(batch.status in (*BATCH_ENDED, "absent") for batch in rows.batches)

@@ -7,14 +7,16 @@ Time is reduced to what the queries ask of it: whether a moment on a row has pas
 from collections.abc import Collection, Iterable, Sequence
 from typing import Literal, NamedTuple
 
-TaskStatus = Literal["absent", "pending_queue", "queued", "processing", "retrying", "completed", "failed"]
-BatchStatus = Literal["absent", "pending_queue", "queued", "finished"]
-StageStatus = Literal["dispatching", "running", "finished", "failed"]
+TaskStatus = Literal["absent", "pending_queue", "queued", "processing", "retrying", "completed", "failed", "cancelled"]
+BatchStatus = Literal["absent", "pending_queue", "queued", "finished", "cancelled"]
+StageStatus = Literal["dispatching", "running", "finished", "failed", "cancelled"]
 Outcome = Literal["completed", "failed", "retrying"]
 
 WAITING = ("pending_queue", "queued")
-ENDED = ("completed", "failed")
-STAGE_ENDED = ("finished", "failed")
+ENDED = ("completed", "failed", "cancelled")
+BATCH_ENDED = ("finished", "cancelled")
+STAGE_LIVE = ("dispatching", "running")
+STAGE_STOPPED = ("failed", "cancelled")
 
 NOBODY = -1
 STRANGER = -2
@@ -37,6 +39,7 @@ class Batch(NamedTuple):
     status: BatchStatus
     open_tasks: int
     failed_tasks: int = 0
+    cancelled_tasks: int = 0
 
 
 class Stage(NamedTuple):
@@ -47,6 +50,7 @@ class Stage(NamedTuple):
     finished_batches: int = 0
     completed_tasks: int = 0
     failed_tasks: int = 0
+    cancelled_tasks: int = 0
     dispatcher: int = NOBODY
     is_lease_over: bool = False
 
@@ -54,7 +58,7 @@ class Stage(NamedTuple):
 class Job(NamedTuple):
     """A row of `jobs`."""
 
-    status: Literal["processing", "failed"] = "processing"
+    status: Literal["processing", "failed", "cancelled"] = "processing"
     stage: int = 1
 
 
@@ -103,7 +107,8 @@ class Transactions:
 
     def claim(self, rows: Rows, wanted: Iterable[int], holder: int) -> tuple[Rows, tuple[int, ...]]:
         """tasks.sql `claim`; returns what was claimed as well."""
-        claimed = tuple(index for index in wanted if self._may_claim(rows.tasks[index]))
+        is_live = self.holds("stage of a claim", condition=rows.stage.status in STAGE_LIVE)
+        claimed = tuple(index for index in wanted if is_live and self._may_claim(rows.tasks[index]))
         taken = {
             index: rows.tasks[index]._replace(status="processing", holder=holder, is_over=False) for index in claimed
         }
@@ -138,19 +143,22 @@ class Transactions:
         """
         written = [each for each in outcomes if self._is_held(rows.tasks[each[0]], holder, "lease of a record")]
         rows = rows.with_tasks({index: _recorded(rows.tasks[index], outcome) for index, outcome in written})
-        ended = {index for index, outcome in written if outcome != "retrying"}
+        after = self._add_ended(rows, {index for index, outcome in written if outcome != "retrying"})
+        if after.stage != rows.stage:
+            after = self.finish_if_complete(after)
+        return Recorded(after, tuple(index for index, _ in written), after.stage.status != rows.stage.status)
+
+    def _add_ended(self, rows: Rows, ended: set[int]) -> Rows:
+        """batches.sql `arrived`, `apply_outcomes`, `finish_empty`, stages.sql `add_finished_batches`."""
         finished: list[Batch] = []
         for number, batch in enumerate(rows.batches):
             if ended.isdisjoint(batch.tasks):
                 continue
             after = self._apply_outcomes(rows, batch, ended)
             rows = rows.with_batch(number, after)
-            if after.status == "finished" != batch.status:
+            if after.status in BATCH_ENDED and batch.status not in BATCH_ENDED:
                 finished.append(after)
-        before = rows.stage.status
-        if finished:
-            rows = self.finish_if_complete(rows._replace(stage=_with_finished_batches(rows.stage, finished)))
-        return Recorded(rows, tuple(index for index, _ in written), rows.stage.status != before)
+        return rows._replace(stage=_with_finished_batches(rows.stage, finished)) if finished else rows
 
     def _is_held(self, task: Task, holder: int, guard: str) -> bool:
         return task.status == "processing" and self.holds(guard, condition=task.holder == holder)
@@ -159,21 +167,29 @@ class Transactions:
         outcomes = [rows.tasks[index].status for index in batch.tasks if index in ended]
         open_tasks = batch.open_tasks - len(outcomes)
         status: BatchStatus = batch.status
-        if status == "pending_queue" and "arrival of a batch" not in self._without:
+        cancelled = batch.cancelled_tasks + outcomes.count("cancelled")
+        has_run = len(outcomes) > outcomes.count("cancelled")
+        if status == "pending_queue" and has_run:
             status = "queued"
-        if status == "queued" and open_tasks == 0:
-            status = "finished"
-        return Batch(batch.tasks, status, open_tasks, batch.failed_tasks + outcomes.count("failed"))
+        if status in ("pending_queue", "queued") and open_tasks == 0:
+            status = "cancelled" if cancelled == len(batch.tasks) else "finished"
+        return Batch(batch.tasks, status, open_tasks, batch.failed_tasks + outcomes.count("failed"), cancelled)
 
     def finish_if_complete(self, rows: Rows) -> Rows:
         """stages.sql `finish_if_complete`."""
         stage = rows.stage
-        is_running = self.holds("status of a stage that finishes", condition=stage.status == "running")
-        if not is_running or stage.total_batches == -1 or stage.finished_batches != stage.total_batches:
+        if stage.status == "dispatching":
+            is_complete, too_many = False, stage.failed_tasks > 0 and self._max_failed_fraction == 0
+        elif self.holds("status of a stage that finishes", condition=stage.status == "running"):
+            is_complete = stage.finished_batches == stage.total_batches
+            too_many = stage.failed_tasks / len(rows.tasks) > self._max_failed_fraction
+        else:
             return rows
-        fraction = stage.failed_tasks / max(len(rows.tasks), 1)
-        status: StageStatus = "failed" if fraction > self._max_failed_fraction else "finished"
-        return rows._replace(stage=stage._replace(status=status))
+        return self.stop(rows, "failed" if too_many else "finished") if is_complete or too_many else rows
+
+    def stop(self, rows: Rows, status: StageStatus) -> Rows:
+        """stages.sql `stop`, and what `finish_if_complete` writes."""
+        return rows._replace(stage=rows.stage._replace(status=status, dispatcher=NOBODY, is_lease_over=False))
 
     def advance(self, rows: Rows) -> Rows:
         """jobs.sql `advance` from stage 1, with stages.sql `create` for the next."""
@@ -183,12 +199,36 @@ class Transactions:
         return rows._replace(job=job._replace(stage=job.stage + 1))
 
     def fail_job(self, rows: Rows) -> Rows:
-        """`JobEndings.fail` for stage 1: stages.sql `fail`, jobs.sql `finish`."""
+        """`JobEndings.fail` for stage 1: jobs.sql `finish`, stages.sql `stop`."""
         if not self.holds("stage of a failure", condition=rows.job.stage == 1):
             return rows
-        if rows.stage.status in ("dispatching", "running"):
-            rows = rows._replace(stage=rows.stage._replace(status="failed", dispatcher=NOBODY, is_lease_over=False))
-        return rows._replace(job=rows.job._replace(status="failed"))
+        if rows.job.status == "processing":
+            rows = rows._replace(job=rows.job._replace(status="failed"))
+        return self.stop(rows, "failed") if rows.stage.status in STAGE_LIVE else rows
+
+    def cancel_job(self, rows: Rows) -> Rows:
+        """`Stopper.cancel`: jobs.sql `finish`, stages.sql `stop`."""
+        if rows.job.status != "processing":
+            return rows
+        cancelled = rows._replace(job=rows.job._replace(status="cancelled"))
+        return self.stop(cancelled, "cancelled") if rows.stage.status in STAGE_LIVE else cancelled
+
+    def cancel_some(self, rows: Rows) -> Rows | None:
+        """`Stopper.cancel_waiting`, one transaction with one batch: stops.sql `waiting_batches`, `cancel_tasks`,
+        `lock_stage`; None when nothing waits or the stage goes on.
+        """
+        if rows.stage.status not in STAGE_STOPPED:
+            return None
+        for batch in rows.batches:
+            waiting = {index for index in batch.tasks if self._may_cancel(rows.tasks[index])}
+            if batch.status in ("pending_queue", "queued") and waiting:
+                return self._add_ended(rows.with_tasks(dict.fromkeys(waiting, Task("cancelled"))), waiting)
+        return None
+
+    def _may_cancel(self, task: Task) -> bool:
+        if task.status == "processing":
+            return self.holds("lease of a cancelled task", condition=task.is_over)
+        return task.status in (*WAITING, "retrying")
 
     def sweep_lease(self, rows: Rows, index: int) -> Rows | None:
         """sweeps.sql `expired_leases`, `touch_tasks` for one task; None when it is not found."""
@@ -212,7 +252,12 @@ class Transactions:
 
     def is_unadvanced(self, rows: Rows) -> bool:
         """sweeps.sql `unadvanced_stages` and stages.sql `ended_but_not_advanced`."""
-        return rows.job == Job() and rows.stage.status in STAGE_ENDED
+        return rows.job == Job() and rows.stage.status in ("finished", "failed")
+
+    def is_stopped_with_tasks_left(self, rows: Rows) -> bool:
+        """sweeps.sql `stopped_stages`."""
+        is_live = any(batch.status in ("pending_queue", "queued") for batch in rows.batches)
+        return rows.stage.status in STAGE_STOPPED and is_live
 
 
 def _waiting_for_retry(task: Task) -> Task:
@@ -226,8 +271,10 @@ def _recorded(task: Task, outcome: Outcome) -> Task:
 def _with_finished_batches(stage: Stage, finished: Sequence[Batch]) -> Stage:
     """stages.sql `add_finished_batches`."""
     failed = sum(batch.failed_tasks for batch in finished)
+    cancelled = sum(batch.cancelled_tasks for batch in finished)
     return stage._replace(
         finished_batches=stage.finished_batches + len(finished),
-        completed_tasks=stage.completed_tasks + sum(len(batch.tasks) for batch in finished) - failed,
+        completed_tasks=stage.completed_tasks + sum(len(batch.tasks) for batch in finished) - failed - cancelled,
         failed_tasks=stage.failed_tasks + failed,
+        cancelled_tasks=stage.cancelled_tasks + cancelled,
     )

@@ -8,8 +8,20 @@ from collections.abc import Collection, Iterator
 from itertools import combinations, product
 
 from tests.faults.model.checker import Action, Model
-from tests.faults.model.promises import INVARIANTS, RULES
-from tests.faults.model.rows import ENDED, STRANGER, Batch, Job, Outcome, Rows, Stage, Task, Transactions
+from tests.faults.model.promises import INVARIANTS, RULES, is_stopped_for_good
+from tests.faults.model.rows import (
+    ENDED,
+    STAGE_LIVE,
+    STAGE_STOPPED,
+    STRANGER,
+    Batch,
+    Job,
+    Outcome,
+    Rows,
+    Stage,
+    Task,
+    Transactions,
+)
 from tests.faults.model.states import MOST_COPIES, of_row_steps, of_rows, one_less
 from tests.faults.model.work_state import (
     HandlerStep,
@@ -18,6 +30,7 @@ from tests.faults.model.work_state import (
     Worker,
     advance_sent,
     after_sends,
+    cancel_sent,
     crashed,
     dispatch_sent,
     sent,
@@ -75,8 +88,10 @@ class Work:
             else:
                 yield from self._worker_steps(state, number, worker)
         for number, step in enumerate(state.handlers):
-            if step != "idle" or "idle" not in state.handlers[:number]:
+            if step != "idle":
                 yield from self._handler_steps(state, number, step)
+            elif "idle" not in state.handlers[:number]:
+                yield from self._reads(state, number)
         yield from self._passing_time(state)
         yield from self._sweeps(state)
         yield from self._faults(state)
@@ -158,33 +173,50 @@ class Work:
 
     def _settle(self, state: State, number: int, worker: Worker) -> State:
         """`UnclaimedMessages.handle`: what is not due comes back, what has ended repeats its stage's message."""
-        live = [index for index in worker.rest if state.rows.tasks[index].status not in ENDED]
+        is_live = state.rows.stage.status in STAGE_LIVE
+        live = [index for index in worker.rest if is_live and state.rows.tasks[index].status not in ENDED]
         after = with_worker(sent(state, live), number, worker._replace(at="complete", rest=()))
         if len(live) < len(worker.rest) and self._transactions.is_unadvanced(state.rows):
             after = advance_sent(after)
         return after
 
+    def _reads(self, state: State, number: int) -> Iterator[Step]:
+        """`StageEngine` takes a message of stage 1 and reads the rows."""
+        if state.advances:
+            taken = state._replace(advances=state.advances - 1)
+            yield Action("read", (number,)), with_handler(taken, number, _asked_for(state.rows))
+        if state.cancels:
+            asked: HandlerStep = "cancel" if state.rows.stage.status in STAGE_STOPPED else "complete"
+            taken = state._replace(cancels=state.cancels - 1)
+            yield Action("read_cancel", (number,)), with_handler(taken, number, asked)
+
     def _handler_steps(self, state: State, number: int, step: HandlerStep) -> Iterator[Step]:
-        """`StageEngine` with an advance message of stage 1."""
+        """What it does then."""
         rows = state.rows
         match step:
-            case "idle":
-                if state.advances:
-                    taken = state._replace(advances=state.advances - 1)
-                    yield Action("read", (number,)), with_handler(taken, number, _asked_for(rows))
-                return
             case "advance":
                 advanced = state._replace(rows=self._transactions.advance(rows))
                 yield Action("advance", (number,)), with_handler(advanced, number, "send")
             case "fail":
                 failed = state._replace(rows=self._transactions.fail_job(rows))
-                yield Action("fail_job", (number,)), with_handler(failed, number, "complete")
+                has_more = failed.rows.job != rows.job and self._transactions.is_stopped_with_tasks_left(failed.rows)
+                yield (
+                    Action("fail_job", (number,)),
+                    with_handler(failed, number, "announce" if has_more else "complete"),
+                )
+            case "announce":
+                yield Action("send_cancel", (number,)), with_handler(cancel_sent(state), number, "complete")
+            case "cancel":
+                cancelled = self._transactions.cancel_some(rows)
+                after = with_handler(state, number, "complete") if cancelled is None else state._replace(rows=cancelled)
+                yield Action("cancel_some", (STRANGER, number)), after
             case "send":
                 yield Action("send_dispatch", (number,)), with_handler(dispatch_sent(state), number, "complete")
             case "complete":
                 yield Action("complete_advance", (number,)), with_handler(state, number, "idle")
         if state.faults.crashes:
-            left = advance_sent(with_handler(state, number, "idle"))
+            left = with_handler(state, number, "idle")
+            left = cancel_sent(left) if step == "cancel" else advance_sent(left)
             fewer = state.faults._replace(crashes=state.faults.crashes - 1)
             yield Action("crash_advance", (number,), is_fault=True), left._replace(faults=fewer)
 
@@ -219,6 +251,9 @@ class Work:
             yield Action("sweep_silence", (STRANGER, silent)), sent(state, silent)
         if self._transactions.is_unadvanced(state.rows) and not state.advances and "sweep_advance" not in self._without:
             yield Action("sweep_advance"), advance_sent(state)
+        is_stopped = self._transactions.is_stopped_with_tasks_left(state.rows)
+        if is_stopped and not state.cancels and "sweep_stopped" not in self._without:
+            yield Action("sweep_stopped"), cancel_sent(state)
         if state.rows.job == Job(stage=2) and "sweep_dispatch" not in self._without:
             yield Action("sweep_dispatch"), dispatch_sent(state)
 
@@ -245,11 +280,16 @@ class Work:
             fewer = faults._replace(job_failures=faults.job_failures - 1)
             failed = self._transactions.fail_job(state.rows)
             yield Action("fail_job", (STRANGER,), is_fault=True), state._replace(rows=failed, faults=fewer)
+        if faults.cancellations and state.rows.job.status == "processing":
+            # The broker may be away when its message is sent, which is no error; the sweeper sends it.
+            fewer = faults._replace(cancellations=faults.cancellations - 1)
+            cancelled = self._transactions.cancel_job(state.rows)
+            yield Action("cancel_job", (STRANGER,), is_fault=True), state._replace(rows=cancelled, faults=fewer)
 
 
 def _is_good_end(state: State) -> bool:
-    """The job has failed, or every task has ended and the message of the next stage is there."""
-    return state.rows.job.status == "failed" or (state.rows.job.stage == 2 and state.dispatches > 0)
+    """The job goes on to its next stage, or was stopped and nothing is left of it."""
+    return is_stopped_for_good(state.rows) or (state.rows.job.stage == 2 and state.dispatches > 0)
 
 
 def _asked_for(rows: Rows) -> HandlerStep:

@@ -28,7 +28,7 @@ class Worker(NamedTuple):
     has_ended_stage: bool = False
 
 
-HandlerStep = Literal["idle", "advance", "fail", "send", "complete"]
+HandlerStep = Literal["idle", "advance", "fail", "send", "announce", "cancel", "complete"]
 
 
 class Faults(NamedTuple):
@@ -39,19 +39,21 @@ class Faults(NamedTuple):
     losses: int = 0
     pauses: int = 0
     job_failures: int = 0
+    cancellations: int = 0
 
 
 NO_FAULTS = Faults()
 
 
 class State(NamedTuple):
-    """Rows, messages and actors; `tasks`, `advances` and `dispatches` count the messages that wait."""
+    """Rows, messages and actors; `tasks`, `advances`, `cancels` and `dispatches` count the messages that wait."""
 
     rows: Rows
     tasks: tuple[int, ...]
     workers: tuple[Worker, ...]
     faults: Faults
     advances: int = 0
+    cancels: int = 0
     dispatches: int = 0
     handlers: tuple[HandlerStep, ...] = ("idle",)
 
@@ -103,6 +105,10 @@ def sent(state: State, indexes: Collection[int]) -> State:
 
 def advance_sent(state: State) -> State:
     return state._replace(advances=min(state.advances + 1, MOST_COPIES))
+
+
+def cancel_sent(state: State) -> State:
+    return state._replace(cancels=1)
 
 
 def dispatch_sent(state: State) -> State:
