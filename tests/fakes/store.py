@@ -23,6 +23,8 @@ class Store:
         self.committed: dict[str, dict[Any, Any]] = {}
         self.owners: dict[RowKey, Transaction] = {}
         self.changed = threading.Condition()
+        self.waiting = 0
+        """How many transactions wait for a row."""
 
 
 class Transaction:
@@ -106,9 +108,11 @@ class Transaction:
             waiting = waiting._waits_for
         assert owner._thread != threading.get_ident(), "a thread waits for a row that it holds in another transaction"
         self._waits_for = owner
+        self._store.waiting += 1
         try:
             self._store.changed.wait()
         finally:
+            self._store.waiting -= 1
             self._waits_for = None
 
     def _end(self) -> None:

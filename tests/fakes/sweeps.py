@@ -143,7 +143,7 @@ class FakeSweepRepository:
                     sends=row.sends + 1,
                 ),
             )
-            for row in [row for row in self._tasks.rows() if wanted(row)][:limit]
+            for row in sorted((row for row in self._tasks.rows() if wanted(row)), key=_waited_until)[:limit]
         ]
 
     def _write(self, old: TaskRow, new: TaskRow) -> LostTask:
@@ -190,3 +190,9 @@ class FakeSweepRepository:
 
 def _is_before(at: datetime, since: datetime | None) -> bool:
     return since is not None and at < since
+
+
+def _waited_until(row: TaskRow) -> datetime:
+    until = row.lease_expires_at or row.not_before
+    assert until is not None
+    return until

@@ -96,8 +96,8 @@ class Copy:
         return Result(run.returncode, frozenset(_FAILED.findall(run.stdout)), run.stdout + run.stderr)
 
 
-ALL_PASSED = pytest.ExitCode.OK
-SOME_FAILED = pytest.ExitCode.TESTS_FAILED
+ALL_PASSED = int(pytest.ExitCode.OK)
+SOME_FAILED = int(pytest.ExitCode.TESTS_FAILED)
 
 
 def _write(path: Path, text: str) -> None:

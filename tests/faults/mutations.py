@@ -62,6 +62,130 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         ],
         _both("test_claims.py::test_a_live_lease_is_respected_even_its_own"),
     ),
+    "the status of the stage in claim": (
+        [
+            Edit(
+                _TASKS,
+                "    AND (\n        SELECT s.status FROM stages AS s WHERE s.job_id = tasks.parent_job_id"
+                " AND s.stage = tasks.stage\n    ) IN ('dispatching', 'running')\n",
+            ),
+            Edit(_FAKE_TASKS, "        if not self._is_live(row):\n            return None\n"),
+        ],
+        _both("test_stops.py::test_a_task_of_a_stopped_stage_whose_lease_expired_is_not_taken_over"),
+    ),
+    "the lease check in a release": (
+        [
+            Edit(
+                _TASKS,
+                "    started_at = CASE WHEN attempt > 1 THEN started_at END\n"
+                "WHERE task_id = ANY(%(task_ids)s::text[]) AND status = 'processing' AND lease_id = %(lease_id)s",
+                "    started_at = CASE WHEN attempt > 1 THEN started_at END\n"
+                "WHERE task_id = ANY(%(task_ids)s::text[]) AND status = 'processing'",
+            ),
+            Edit(
+                _FAKE_TASKS,
+                "        held = self._lock_held(task_ids, lease_id)\n        for row in held:\n            given_back",
+                "        held = self._lock(task_ids, lambda each: each.status == TaskStatus.PROCESSING)\n"
+                "        for row in held:\n            given_back",
+            ),
+        ],
+        _both("test_claims.py::test_a_released_task_has_spent_no_attempt_and_is_due_at_once"),
+    ),
+    "the lease check in a renewal": (
+        [
+            Edit(
+                _TASKS,
+                " AND status = 'processing' AND lease_id = %(lease_id)s\nRETURNING task_id",
+                " AND status = 'processing'\nRETURNING task_id",
+            ),
+            Edit(
+                _FAKE_TASKS,
+                "        held = self._lock_held(task_ids, lease_id)\n        for row in held:\n            self._tasks",
+                "        held = self._lock(task_ids, lambda each: each.status == TaskStatus.PROCESSING)\n"
+                "        for row in held:\n            self._tasks",
+            ),
+        ],
+        _both("test_claims.py::test_a_lease_that_was_taken_over_is_not_renewed"),
+    ),
+    "the bound of dead letters": (
+        [
+            Edit(_TASKS, " AND dead_letters < %(most)s"),
+            Edit(_FAKE_TASKS, "if row is None or row.dead_letters >= most:", "if row is None:"),
+        ],
+        ["tests/unit/test_dead_letters.py::test_a_task_that_dies_again_and_again_fails_with_the_brokers_reason"],
+    ),
+    "the status of a task that is marked queued": (
+        [
+            Edit(
+                _TASKS,
+                "UPDATE tasks SET status = %(status)s::task_status\n"
+                "WHERE batch_id = %(batch_id)s AND status = %(expected)s::task_status",
+                "UPDATE tasks SET status = %(status)s::task_status\nWHERE batch_id = %(batch_id)s",
+            ),
+            Edit(_FAKE_TASKS, "lambda row: row.status == status)", "lambda _: True)"),
+        ],
+        _both("test_batches.py::test_queueing_leaves_a_task_that_a_worker_took"),
+    ),
+    "the status of a batch that is marked queued": (
+        [
+            Edit(
+                _BATCHES,
+                "last_error = NULL\nWHERE batch_id = %(batch_id)s AND status = 'pending_queue'",
+                "last_error = NULL\nWHERE batch_id = %(batch_id)s",
+            ),
+            Edit(
+                _FAKE_BATCHES,
+                "if row is None or row.status != BatchStatus.PENDING_QUEUE:",
+                "if row is None:",
+            ),
+        ],
+        _both("test_batches.py::test_a_batch_and_its_pending_tasks_are_queued_once"),
+    ),
+    "the status of a job that is marked queued": (
+        [
+            Edit(
+                _JOBS,
+                "queued_at = now()\nWHERE job_id = %(job_id)s AND status = 'pending_queue'",
+                "queued_at = now()\nWHERE job_id = %(job_id)s",
+            ),
+            Edit(
+                _FAKE_JOBS,
+                "{JobStatus.PENDING_QUEUE}, status=JobStatus.QUEUED",
+                "set(JobStatus), status=JobStatus.QUEUED",
+            ),
+        ],
+        _both("test_jobs.py::test_a_job_is_queued_once"),
+    ),
+    "the holder of a dispatch lease": (
+        [
+            Edit(
+                _STAGES,
+                "    AND (\n        dispatch_lease_id IS NULL OR dispatch_lease_id = %(lease_id)s"
+                " OR dispatch_lease_expires_at <= now()\n    )\n",
+            ),
+            Edit(
+                _FAKE_STAGES,
+                "if expires_at is not None and expires_at > self._now and row.dispatch_lease_id != lease_id:",
+                "if row.dispatch_lease_id == expires_at == 0:",
+            ),
+        ],
+        _both("test_dispatch_lease.py::test_one_dispatcher_at_a_time"),
+    ),
+    "the lease check at the end of a dispatch": (
+        [
+            Edit(
+                _STAGES,
+                "AND status = 'dispatching' AND dispatch_lease_id = %(lease_id)s",
+                "AND status = 'dispatching'",
+            ),
+            Edit(
+                _FAKE_STAGES,
+                "row.status != StageStatus.DISPATCHING or row.dispatch_lease_id != lease_id:",
+                "row.status != StageStatus.DISPATCHING:",
+            ),
+        ],
+        _both("test_dispatch_lease.py::test_only_the_holder_ends_the_dispatch"),
+    ),
     "the order in which a record locks batches": (
         [
             Edit(_BATCHES, " ORDER BY batch_id FOR NO KEY UPDATE", " ORDER BY batch_id DESC FOR NO KEY UPDATE"),
@@ -73,14 +197,10 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         [
             Edit(
                 "repositories/batches.py",
-                '        self._rows.execute(_QUERIES["lock"], {"batch_ids": batch_ids})\n'
-                '        self._rows.execute(_QUERIES["arrived"], {"batch_ids": batch_ids})\n',
+                '        self._rows.execute(_QUERIES["lock"], {"batch_ids": batch_ids})\n',
             )
         ],
-        [
-            f"{CONTRACT}/test_transactions.py::"
-            "test_outcomes_wait_for_an_earlier_batch_before_they_hold_a_later_one[postgres]"
-        ],
+        _both("test_transactions.py::test_outcomes_wait_for_an_earlier_batch_before_they_hold_a_later_one")[1:],
     ),
     "the compare-and-set on the job's stage": (
         [
@@ -92,12 +212,13 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     ),
     "the status of a stage that finishes": (
         [
-            Edit(_STAGES, " AND status = 'running' AND finished_batches = total", " AND finished_batches = total"),
+            Edit(_STAGES, "            status = 'running'\n            AND (\n", "            (\n"),
             Edit(
                 _FAKE_STAGES,
-                "if row is None or row.status != StageStatus.RUNNING or row.finished_batches",
-                "if row is None or row.finished_batches",
+                "        if row is None or row.status not in _LIVE:\n            return False\n        too_many",
+                "        assert row is not None\n        too_many",
             ),
+            Edit(_FAKE_STAGES, "complete = row.status == StageStatus.RUNNING and row", "complete = row"),
         ],
         _both("test_stage_ends.py::test_a_stage_ends_with_its_last_batch_and_once"),
     ),
@@ -127,6 +248,10 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     "the sweep of stages that did not advance": _sweep(
         '            "advances": lambda: self._all(ends_at, self._advances),\n',
         "test_a_stage_that_ended_without_advancing_advances",
+    ),
+    "the sweep of stopped stages": (
+        [Edit(_SWEEPER, '            "stopped": lambda: self._all(ends_at, self._stopped),\n')],
+        ["tests/unit/test_stopping.py::test_the_sweeper_cancels_what_a_worker_that_died_had_leased"],
     ),
     "the sweep of interrupted dispatches": _sweep(
         '            "dispatches": lambda: self._all(ends_at, self._dispatches),\n',

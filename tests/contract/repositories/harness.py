@@ -22,6 +22,9 @@ class Harness(Protocol):
     def ingested(self, job_id: str) -> list[Any]:
         """The loaded rows of a job, in order of chunk and row."""
 
+    def waiting(self) -> int:
+        """How many transactions wait for a row that another one holds."""
+
 
 class FakeHarness:
     def __init__(self) -> None:
@@ -33,6 +36,9 @@ class FakeHarness:
     def ingested(self, job_id: str) -> list[Any]:
         with self.database.transaction() as work:
             return [json.loads(work.ingest.data_of(key) or "null") for key in work.ingest.keys_of(job_id)]
+
+    def waiting(self) -> int:
+        return self.database._store.waiting
 
 
 class PostgresHarness:
@@ -71,3 +77,11 @@ class PostgresHarness:
                 "SELECT data FROM ingested_rows WHERE job_id = %s ORDER BY chunk_index, row_number", (job_id,)
             )
             return [row[0] for row in cursor.fetchall()]
+
+    def waiting(self) -> int:
+        with self._conn, self._conn.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            (count,) = cursor.fetchone() or (0,)
+            return int(count)

@@ -1,3 +1,4 @@
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Barrier
@@ -20,6 +21,7 @@ from tests.contract.repositories.building import (
     start_job,
     start_stage,
 )
+from tests.contract.repositories.harness import Harness
 
 
 class OwnError(Exception):
@@ -141,6 +143,28 @@ def test_outcomes_at_once_are_all_counted(database: Database) -> None:
         stage = work.stages.get(JOB, 1)
     assert stage is not None
     assert (stage.finished_batches, stage.completed_tasks) == (2, 16)
+
+
+def test_outcomes_wait_for_an_earlier_batch_before_they_hold_a_later_one(harness: Harness) -> None:
+    start_stage(harness.database)
+    for index in (1, 0):  # so that their order on the page is not that of their ids
+        create_batch(harness.database, batch_of(2, index))
+    first, second = (BatchDelta(f"{JOB}-s1-b{index}", 1, 0) for index in range(2))
+
+    def end_both() -> list[str]:
+        with harness.database.transaction() as work:
+            return work.batches.apply_outcomes([second, first])
+
+    with ThreadPoolExecutor(1) as other:
+        with harness.database.transaction() as work:
+            work.batches.apply_outcomes([first])
+            waits = other.submit(end_both)
+            ends_at = time.monotonic() + 30
+            while not harness.waiting():
+                assert time.monotonic() < ends_at
+                assert not waits.done()
+            work.batches.apply_outcomes([second])
+        assert sorted(waits.result()) == [first.batch_id, second.batch_id]
 
 
 def test_a_stage_is_left_once_however_many_try(database: Database) -> None:

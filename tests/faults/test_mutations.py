@@ -1,0 +1,37 @@
+"""Each guard, taken out, makes a test fail: so the tests that are to hold it do hold it."""
+
+import itertools
+
+import pytest
+
+from local.postgres import EmbeddedPostgres
+from tests.faults.mutants import ALL_PASSED, SOME_FAILED, Copy
+from tests.faults.mutations import MUTATIONS
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    return Copy(tmp_path_factory.mktemp("mutations") / "copy")
+
+
+@pytest.fixture
+def lent_url(postgres: EmbeddedPostgres) -> str:
+    """An empty database; it is not dropped, because the whole server soon is."""
+    return postgres.url(f"lent_{next(_numbers)}")
+
+
+def test_without_a_mutation_the_tests_pass(copy: Copy, lent_url: str) -> None:
+    tests = sorted({test for _, tests in MUTATIONS.values() for test in tests})
+    result = copy.run(tests, lent_url)
+    assert result.exit_code == ALL_PASSED, result.said
+    assert f"{len(tests)} passed" in result.said
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_guard_that_is_taken_out_is_missed(copy: Copy, lent_url: str, name: str) -> None:
+    edits, tests = MUTATIONS[name]
+    with copy.edited(edits):
+        result = copy.run(tests, lent_url)
+    assert (result.exit_code, set(result.failed)) == (SOME_FAILED, set(tests)), result.said
