@@ -7,7 +7,7 @@ repositories (`tests/faults/test_model_replay.py`), which one in another languag
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 State = TypeVar("State", bound=Hashable)
 
@@ -22,7 +22,7 @@ class Action(NamedTuple):
     """
 
     name: str
-    who: tuple[Hashable, ...] = ()
+    who: tuple[Any, ...] = ()
     is_fault: bool = False
 
     def __str__(self) -> str:

@@ -101,8 +101,9 @@ class Dispatch:
             case "send":
                 yield from self._send(state, number, sender)
             case "mark":
-                marked = state._replace(rows=self._transactions.mark_queued(state.rows, sender.plan[0][0]))
-                yield Action("mark_queued", (number,)), with_sender(marked, number, next_batch(sender))
+                batch = sender.plan[0][0]
+                marked = state._replace(rows=self._transactions.mark_queued(state.rows, batch))
+                yield Action("mark_queued", (number, batch)), with_sender(marked, number, next_batch(sender))
             case "close" if number == SWEEPER:
                 yield Action("end_sweep", (number,)), with_sender(state, number, Sender())
             case "close":

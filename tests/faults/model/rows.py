@@ -222,7 +222,8 @@ class Transactions:
         for batch in rows.batches:
             waiting = {index for index in batch.tasks if self._may_cancel(rows.tasks[index])}
             if batch.status in ("pending_queue", "queued") and waiting:
-                return self._add_ended(rows.with_tasks(dict.fromkeys(waiting, Task("cancelled"))), waiting)
+                cancelled = {index: Task("cancelled", failures=rows.tasks[index].failures) for index in waiting}
+                return self._add_ended(rows.with_tasks(cancelled), waiting)
         return None
 
     def _may_cancel(self, task: Task) -> bool:

@@ -12,6 +12,8 @@ class HasRows(Protocol):
     @property
     def rows(self) -> Rows: ...
 
+    def __hash__(self) -> int: ...
+
 
 MOST_COPIES = 2
 """Copies of one message that wait in a queue at once: a third one would find what the second one finds."""
