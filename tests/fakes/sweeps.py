@@ -125,7 +125,8 @@ class FakeSweepRepository:
         if not any(self._is_due(row, age_seconds) for row in batches):
             return False
         active = (TaskStatus.PROCESSING, TaskStatus.RETRYING)
-        return all(self._is_old(age_seconds, row.queued_at, row.finished_at) for row in batches) and not any(
+        sent = [row for row in batches if row.queued_at is not None]
+        return all(self._is_old(age_seconds, row.queued_at, row.finished_at) for row in sent) and not any(
             (row.parent_job_id, row.stage) == (stage.job_id, stage.stage) and row.status in active
             for row in self._tasks.rows()
         )

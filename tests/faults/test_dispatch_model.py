@@ -8,6 +8,8 @@ from tests.faults.model.dispatch import Dispatch
 from tests.faults.model.dispatch_state import Faults, Size
 from tests.faults.sizes import size
 
+_REFUSALS = Size((1,), faults=Faults(losses=1, pauses=1, refusals=2))
+
 _SIZES = {
     "a dispatcher that is held up": size(
         Size((1,), faults=Faults(crashes=1, pauses=1)),
@@ -15,7 +17,7 @@ _SIZES = {
     ),
     "a broker that refuses a batch": size(
         Size((1, 1), faults=Faults(crashes=1, refusals=1)),
-        Size((1, 1), faults=Faults(crashes=1, losses=1, refusals=1)),
+        _REFUSALS,
     ),
     "a broker that loses messages": size(
         Size((2,), faults=Faults(crashes=1, losses=1)),
@@ -63,5 +65,10 @@ def test_a_missing_guard_or_sweep_is_found(without: str, instance: Size, broken:
     assert (violation.broken, violation.actions[-1].name) == (broken, last_action)
 
 
-def test_what_the_sweep_of_pending_batches_repairs_a_resumed_dispatch_repairs_too() -> None:
-    assert check(Dispatch(_LOSSES, without=["sweep_batch"]).model()).violation is None
+def test_a_batch_that_others_began_to_send_again_needs_the_sweep_of_pending_batches() -> None:
+    """The stage runs, so no dispatch comes back to the batch, and it is not queued, so no silence is noticed."""
+    violation = check(Dispatch(_REFUSALS, without=["sweep_batch"]).model()).violation
+    assert violation is not None
+    assert violation.broken == NO_WAY_TO_A_GOOD_END
+    (batch,) = violation.states[-1].rows.batches
+    assert (batch.status, violation.actions[-1].name) == ("pending_queue", "lose")

@@ -30,13 +30,19 @@ class DispatchTransactions(Transactions):
         created = rows.with_tasks(dict.fromkeys(batch.tasks, Task("pending_queue")))
         return created.with_batch(number, batch._replace(status="pending_queue"))
 
-    def begin_resend(self, rows: Rows, number: int) -> tuple[int, ...]:
-        """tasks.sql `begin_resend`: the tasks to send."""
-        return tuple(index for index in rows.batches[number].tasks if rows.tasks[index].status == "pending_queue")
+    def begin_resend(self, rows: Rows, number: int, sender: int) -> tuple[Rows, tuple[int, ...]] | None:
+        """tasks.sql and batches.sql `begin_resend`: with the tasks to send; None when the batch is not pending."""
+        batch = rows.batches[number]
+        if batch.status != "pending_queue":
+            return None
+        pending = tuple(index for index in batch.tasks if rows.tasks[index].status == "pending_queue")
+        return rows.with_batch(number, batch._replace(last_send=sender)), pending
 
-    def mark_queued(self, rows: Rows, number: int) -> Rows:
+    def mark_queued(self, rows: Rows, number: int, send: int) -> Rows:
         """One transaction: tasks.sql `batch_update_status`, batches.sql `mark_queued`."""
         batch = rows.batches[number]
+        if batch.last_send != send:
+            return rows
         moved = [
             index
             for index in batch.tasks

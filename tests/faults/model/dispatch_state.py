@@ -2,7 +2,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from tests.faults.model.rows import STRANGER, BatchStatus, Rows
+from tests.faults.model.rows import FIRST, STRANGER, BatchStatus, Rows
 from tests.faults.model.states import MOST_COPIES, one_more, replaced
 
 SWEEPER = -1
@@ -16,12 +16,14 @@ class Sender(NamedTuple):
         at: what it does next.
         plan: the batches that are left to do, the current one first, and the status in which they were found.
         tasks: those of the current batch that it sends.
+        send: which send of the batch this is, see `Batch.last_send`.
         is_unsent: whether the broker refused a batch.
     """
 
     at: Literal["idle", "begin", "send", "mark", "close", "send_advance", "complete"] = "idle"
     plan: tuple[tuple[int, BatchStatus], ...] = ()
     tasks: tuple[int, ...] = ()
+    send: int = FIRST
     is_unsent: bool = False
 
 
@@ -71,7 +73,7 @@ def following(sender: Sender) -> Sender:
 
 
 def next_batch(sender: Sender) -> Sender:
-    return following(sender._replace(plan=sender.plan[1:], tasks=()))
+    return following(sender._replace(plan=sender.plan[1:], tasks=(), send=FIRST))
 
 
 def crashed(state: State, number: int) -> State:

@@ -19,7 +19,7 @@ from tests.fakes.queue import FakeQueue
 from tests.faults.model.bench import Bench
 from tests.faults.model.checker import Action
 from tests.faults.model.dispatch_rows import DispatchTransactions
-from tests.faults.model.rows import NOBODY, Rows
+from tests.faults.model.rows import FIRST, NOBODY, Rows
 
 _LEASE_SECONDS = 1e6
 """Leases end when the model says so."""
@@ -52,6 +52,7 @@ class Replay:
         self._transactions = DispatchTransactions(max_failed_fraction)
         self._leases: dict[int, str] = {}
         self._dispatch_leases: dict[int, str] = {}
+        self._send_attempts = {FIRST: 1}
         bench.clear()
         start_job(self._database)
         with self._database.transaction() as work:
@@ -166,15 +167,19 @@ class Replay:
             work.tasks.batch_create_tasks(batch, BatchStatus.PENDING_QUEUE)
 
     def _do_begin_resend(self, action: Action, before: Rows, after: Rows) -> None:
-        _, number = action.who
+        sender, number = action.who
         with self._database.transaction() as work:
-            sends = work.batches.begin_resend(batch_id(JOB, 1, number))
-        assert sorted(sends) == _ids(self._transactions.begin_resend(before, number))
+            resend = work.batches.begin_resend(batch_id(JOB, 1, number))
+        expected = self._transactions.begin_resend(before, number, sender)
+        assert (resend is None) == (expected is None)
+        if resend is not None and expected is not None:
+            assert sorted(resend.sends) == _ids(expected[1])
+            self._send_attempts[sender] = resend.send_attempt
 
     def _do_mark_queued(self, action: Action, before: Rows, after: Rows) -> None:
-        _, number = action.who
+        _, number, send = action.who
         with self._database.transaction() as work:
-            work.batches.mark_queued(batch_id(JOB, 1, number))
+            work.batches.mark_queued(batch_id(JOB, 1, number), self._send_attempts[send])
 
     def _do_resume_later(self, action: Action, before: Rows, after: Rows) -> None:
         (number,) = action.who

@@ -19,6 +19,9 @@ STAGE_LIVE = ("dispatching", "running")
 STAGE_STOPPED = ("failed", "cancelled")
 
 NOBODY = -1
+FIRST = -3
+"""The send of whoever wrote the batch."""
+
 STRANGER = -2
 """Holds a lease that no live worker knows: the one that took it has died or has finished its invocation."""
 
@@ -33,13 +36,14 @@ class Task(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A row of `batches`, with the indexes of its tasks."""
+    """A row of `batches`, with the indexes of its tasks; `last_send`, for send_attempts, says whose send it was."""
 
     tasks: tuple[int, ...]
     status: BatchStatus
     open_tasks: int
     failed_tasks: int = 0
     cancelled_tasks: int = 0
+    last_send: int = FIRST
 
 
 class Stage(NamedTuple):
@@ -173,7 +177,8 @@ class Transactions:
             status = "queued"
         if status in ("pending_queue", "queued") and open_tasks == 0:
             status = "cancelled" if cancelled == len(batch.tasks) else "finished"
-        return Batch(batch.tasks, status, open_tasks, batch.failed_tasks + outcomes.count("failed"), cancelled)
+        failed = batch.failed_tasks + outcomes.count("failed")
+        return Batch(batch.tasks, status, open_tasks, failed, cancelled, batch.last_send)
 
     def finish_if_complete(self, rows: Rows) -> Rows:
         """stages.sql `finish_if_complete`."""
