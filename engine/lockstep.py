@@ -32,7 +32,8 @@ class Lockstep:
         a task, so a second message does no harm.
 
         Returns:
-            False when the broker did not take the batch: it stays pending, with the reason on its row.
+            False when the batch is still pending: the broker did not take it, and the reason is on its row, or another
+            sender is at it.
 
         Raises:
             DispatchLeaseLostError: the stage has ended; there are no rows and no messages.
@@ -46,7 +47,7 @@ class Lockstep:
         """Finishes a batch whose rows were written as pending_queue.
 
         Returns:
-            False when the broker did not take it.
+            False when it is still pending.
 
         Raises:
             DatabaseError: the batch stays pending.
@@ -80,11 +81,14 @@ class Lockstep:
     def _send_and_mark(self, batch_id: str, lane: Lane, messages: list[TaskMessage], send_attempt: int) -> bool:
         result = self._send(batch_id, lane, messages)
         with self._database.transaction() as work:
-            if result.success:
-                work.batches.mark_queued(batch_id, send_attempt)
-            else:
+            if not result.success:
                 work.batches.record_send_error(batch_id, str(result.error))
-        return result.success
+                return False
+            if work.batches.mark_queued(batch_id, send_attempt):
+                return True
+            # Queued by an outcome that came first; or somebody else has begun to send it, and may not come to the end.
+            batch = work.batches.get(batch_id)
+        return batch is None or batch.status != BatchStatus.PENDING_QUEUE
 
     def _send(self, batch_id: str, lane: Lane, messages: list[TaskMessage], id_suffix: str = "") -> SendResult:
         outgoing = [message.outgoing() for message in messages]

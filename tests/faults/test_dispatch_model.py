@@ -65,10 +65,5 @@ def test_a_missing_guard_or_sweep_is_found(without: str, instance: Size, broken:
     assert (violation.broken, violation.actions[-1].name) == (broken, last_action)
 
 
-def test_a_batch_that_others_began_to_send_again_needs_the_sweep_of_pending_batches() -> None:
-    """The stage runs, so no dispatch comes back to the batch, and it is not queued, so no silence is noticed."""
-    violation = check(Dispatch(_REFUSALS, without=["sweep_batch"]).model()).violation
-    assert violation is not None
-    assert violation.broken == NO_WAY_TO_A_GOOD_END
-    (batch,) = violation.states[-1].rows.batches
-    assert (batch.status, violation.actions[-1].name) == ("pending_queue", "lose")
+def test_what_the_sweep_of_pending_batches_repairs_a_resumed_dispatch_repairs_too() -> None:
+    assert check(Dispatch(_REFUSALS, without=["sweep_batch"]).model()).violation is None

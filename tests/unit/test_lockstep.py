@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -6,10 +6,11 @@ import pytest
 from core.definitions import AlignedBatch, TaskDefinition
 from core.errors import DatabaseUnavailableError, DispatchInterruptedError, QueueUnavailableError
 from core.lanes import LONG_TASKS_QUEUE, TASKS_QUEUE, Lane
+from core.messages import OutgoingMessage
 from core.models import Batch
 from core.statuses import BatchStatus, TaskStatus
 from engine.lockstep import Lockstep
-from repositories.ports import UnitOfWork
+from repositories.ports import SendResult, UnitOfWork
 from tests.drive import task_messages
 from tests.fakes.database import FakeDatabase
 from tests.fakes.queue import FakeQueue
@@ -81,6 +82,27 @@ def test_a_resend_finishes_what_two_phase_left(database: FakeDatabase) -> None:
     assert batch is not None
     assert (batch.status, batch.last_error, batch.send_attempts) == (BatchStatus.QUEUED, None, 3)
     assert {message.send for message in task_messages(queue.receive(TASKS_QUEUE))} == {3}
+
+
+class OvertakenQueue(FakeQueue):
+    """While it takes a batch, another sender begins to send it again."""
+
+    def __init__(self, database: FakeDatabase) -> None:
+        super().__init__()
+        self._database = database
+
+    def batch_send_messages(self, queue: str, messages: Sequence[OutgoingMessage]) -> SendResult:
+        with self._database.transaction() as work:
+            work.batches.begin_resend(BATCH.batch_id)
+        return super().batch_send_messages(queue, messages)
+
+
+def test_a_batch_that_another_sender_is_at_does_not_count_as_sent(database: FakeDatabase) -> None:
+    lockstep = Lockstep(database, OvertakenQueue(database))
+    assert not lockstep.two_phase(BATCH)
+    batch = row(database)
+    assert batch is not None
+    assert (batch.status, batch.send_attempts) == (BatchStatus.PENDING_QUEUE, 2)
 
 
 def test_atomic_rolls_a_batch_that_is_not_taken_back(database: FakeDatabase) -> None:

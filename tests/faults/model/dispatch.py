@@ -103,10 +103,9 @@ class Dispatch:
             case "mark":
                 batch = sender.plan[0][0]
                 marked = state._replace(rows=self._transactions.mark_queued(state.rows, batch, sender.send))
-                yield (
-                    Action("mark_queued", (number, batch, sender.send)),
-                    with_sender(marked, number, next_batch(sender)),
-                )
+                is_unsent = sender.is_unsent or marked.rows.batches[batch].status == "pending_queue"
+                after = next_batch(sender._replace(is_unsent=is_unsent))
+                yield Action("mark_queued", (number, batch, sender.send)), with_sender(marked, number, after)
             case "close" if number == SWEEPER:
                 yield Action("end_sweep", (number,)), with_sender(state, number, Sender())
             case "close":

@@ -17,7 +17,7 @@ class Sender(NamedTuple):
         plan: the batches that are left to do, the current one first, and the status in which they were found.
         tasks: those of the current batch that it sends.
         send: which send of the batch this is, see `Batch.last_send`.
-        is_unsent: whether the broker refused a batch.
+        is_unsent: whether a batch stayed pending, because the broker refused it or another sender is at it.
     """
 
     at: Literal["idle", "begin", "send", "mark", "close", "send_advance", "complete"] = "idle"
