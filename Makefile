@@ -1,5 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
+# Of tests, side by side: most of their time is waiting, for locks to end and processes to start, so they outnumber the cores.
+WORKERS := 6
 
 .PHONY: run local services test chaos check format clean
 
@@ -13,7 +15,7 @@ services: .venv/installed ## PostgreSQL and Service Bus alone, on fixed ports, f
 	$(BIN)/python -m local services
 
 test: .venv/installed ## every test, with the real PostgreSQL and the real AMQP socket
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 chaos: .venv/installed ## the long forms of the fault tests; figures in .local/chaos.jsonl
 	LOCKSTEP_CHAOS=1 $(BIN)/python -m pytest tests/faults

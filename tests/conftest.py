@@ -1,4 +1,4 @@
-"""A real PostgreSQL and a real AMQP socket for every test that asks."""
+"""A real PostgreSQL and a real AMQP socket for every test that asks, and who runs beside whom."""
 
 import tempfile
 import uuid
@@ -22,9 +22,33 @@ _EMPTY_ALL = """
 """
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Arranges the tests for workers that run side by side.
+
+    Those that share a fixture of their module go to one worker, which sets it up once. Those with a time limit of
+    their own, the longest, begin first: none of them is left over when the others have ended.
+    """
+    for item in items:
+        if isinstance(item, pytest.Function) and _shares_with_its_module(item):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=_time_limit, reverse=True)
+
+
+def _shares_with_its_module(item: pytest.Function) -> bool:
+    fixtures = item._fixtureinfo.name2fixturedefs.values()
+    return any(definitions[-1].scope == "module" for definitions in fixtures)
+
+
+def _time_limit(item: pytest.Item) -> float:
+    """In seconds, 0 where a test has none of its own."""
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0]) if marker else 0
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
-    """One PostgreSQL for the whole run."""
+    """One PostgreSQL for the whole run of a worker."""
     # Not under pytest's directories, which only their owner may enter: as root, PostgreSQL is another user.
     with (
         tempfile.TemporaryDirectory(prefix="lockstep-postgres-") as directory,
@@ -66,7 +90,7 @@ def postgres_database(database_url: str) -> Iterator[PostgresDatabase]:
 
 @pytest.fixture(scope="session")
 def service_bus() -> Iterator[EmulatorProcess]:
-    """One emulator for the whole run; a test leaves no messages behind in the queues that it uses."""
+    """One emulator for the whole run of a worker; a test leaves no messages behind in the queues that it uses."""
     with EmulatorProcess.start() as emulator:
         yield emulator
 

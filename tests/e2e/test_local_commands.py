@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -20,6 +20,9 @@ import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
 from local.stack import ROOT
+
+# They take the usual ports where these are free, so only one runs at a time.
+pytestmark = pytest.mark.xdist_group("usual ports")
 
 TIMEOUT_SECONDS = 120
 _EMBEDDED = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "ServiceBusConnection")}
@@ -32,8 +35,17 @@ def state_dir() -> Iterator[Path]:
         yield Path(directory)
 
 
-def _start(*arguments: str, state_dir: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """Commands notice Ctrl-C, even if these tests run in the background of a script, which makes children ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _start(*arguments: str, state_dir: Path) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
         [sys.executable, "-m", "local", *arguments, "--state-dir", str(state_dir)],
         cwd=ROOT,
         env=_EMBEDDED,
@@ -42,7 +54,11 @@ def _start(*arguments: str, state_dir: Path) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,  # a process group of its own, as a shell gives it
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()  # where the test has failed before its end
 
 
 def _port_options() -> list[str]:
@@ -114,7 +130,7 @@ def test_ctrl_c_ends_everything_even_with_the_usual_ports_in_use(state_dir: Path
                 line = process.stdout.readline()
                 assert line, "the stack ended"
                 url = re.search(r"(http://127\.0\.0\.1:\d+)/api/jobs", line)
-            assert httpx.get(f"{url[1]}/api/health", trust_env=False).status_code == 200
+            assert httpx.get(f"{url[1]}/api/health", trust_env=False, timeout=TIMEOUT_SECONDS).status_code == 200
             family = psutil.Process(process.pid).children(recursive=True)
 
             os.killpg(process.pid, signal.SIGINT)
