@@ -46,7 +46,7 @@ def test_a_missing_source_fails_the_job_with_a_clear_error(shared_app: RunningAp
 
 
 def test_a_submission_answers_where_to_look_and_twice_is_once(shared_app: RunningApp) -> None:
-    with httpx.Client(base_url=shared_app.host.base_url, trust_env=False) as http:
+    with httpx.Client(base_url=shared_app.host.base_url, trust_env=False, timeout=TIMEOUT_SECONDS) as http:
         first = http.post("/api/jobs/hello_world", json={"n": 3})
         second = http.post("/api/jobs/hello_world", json={"n": 3, "name": "world"})
 
@@ -72,7 +72,9 @@ def test_bad_submissions_are_refused_with_a_problem_document(
 ) -> None:
     shared_app.client.submit("hello_world", {"n": 1}, key="used")
 
-    response = httpx.post(shared_app.host.base_url + path, content=content, headers=headers, trust_env=False)
+    response = httpx.post(
+        shared_app.host.base_url + path, content=content, headers=headers, trust_env=False, timeout=TIMEOUT_SECONDS
+    )
 
     assert response.status_code == status
     assert response.headers["Content-Type"].startswith("application/problem+json")
@@ -81,7 +83,7 @@ def test_bad_submissions_are_refused_with_a_problem_document(
 
 
 def test_health_answers_for_database_migrations_and_broker(shared_app: RunningApp) -> None:
-    response = httpx.get(shared_app.host.base_url + "/api/health", trust_env=False)
+    response = httpx.get(shared_app.host.base_url + "/api/health", trust_env=False, timeout=TIMEOUT_SECONDS)
 
     assert response.status_code == 200
     assert response.json()["checks"] == {"database": "ok", "migrations": "ok", "broker": "ok"}

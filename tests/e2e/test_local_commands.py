@@ -136,7 +136,7 @@ def test_ctrl_c_ends_everything_even_with_the_usual_ports_in_use(state_dir: Path
             os.killpg(process.pid, signal.SIGINT)
 
             assert process.wait(TIMEOUT_SECONDS) == 130
-    _, alive = psutil.wait_procs(family, timeout=10)
+    _, alive = psutil.wait_procs(family, timeout=30)
     # A container's first process may never reap the dead.
     assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
     assert _of_the_stack(state_dir) == []

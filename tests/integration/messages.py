@@ -9,7 +9,7 @@ from core.messages import JobMessage
 from engine.inbox import ReceivedMessage
 from local.service_bus.process import EmulatorProcess
 
-_WAIT_SECONDS = 5.0
+_WAIT_SECONDS = 30.0
 _QUIET_SECONDS = 0.3
 
 

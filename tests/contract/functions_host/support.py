@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 SAMPLE_APP = Path(__file__).parent / "sample_app"
-_DEADLINE_SECONDS = 30.0
+_DEADLINE_SECONDS = 60.0
 
 
 def wait_until(condition: Callable[[], Any], what: str) -> Any:

@@ -58,7 +58,7 @@ def test_async_functions_do_not_wait_for_a_thread(events: Events, start_host: St
     with ThreadPoolExecutor() as executor:
         blocked = executor.submit(httpx.get, f"{host.base_url}/api/gated?gate=open", timeout=60)
         wait_until(lambda: events.starts("gated"), "the one thread is busy")
-        assert httpx.get(f"{host.base_url}/api/asynchronous").text == "async"
+        assert httpx.get(f"{host.base_url}/api/asynchronous", timeout=60).text == "async"
         events.open_gate("open")
         assert blocked.result().text == "through"
 

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -42,17 +41,17 @@ def test_a_killed_worker_is_replaced_and_its_messages_come_again(
     assert again[0]["pid"] != start["pid"]
     events.open_gate("open")
     wait_until(lambda: left_in(emulator, "one") == 0, "the message is completed")
-    assert int(httpx.get(f"{host.base_url}/api/process").text) == again[0]["pid"]
+    assert int(httpx.get(f"{host.base_url}/api/process", timeout=60).text) == again[0]["pid"]
 
 
 def test_a_request_whose_worker_is_killed_is_500(events: Events, start_host: StartHost) -> None:
     host = start_host(SAMPLE_APP)
     with ThreadPoolExecutor() as executor:
-        answer = executor.submit(httpx.get, f"{host.base_url}/api/gated?gate=never")
+        answer = executor.submit(httpx.get, f"{host.base_url}/api/gated?gate=never", timeout=60)
         (start,) = wait_until(lambda: events.starts("gated"), "the request runs")
         os.kill(start["pid"], signal.SIGKILL)
         assert answer.result().status_code == 500
-    assert httpx.get(f"{host.base_url}/api/text").is_success
+    assert httpx.get(f"{host.base_url}/api/text", timeout=60).is_success
 
 
 def test_a_killed_host_leaves_no_worker(events: Events, send: Send, start_host: StartHost) -> None:
@@ -72,7 +71,7 @@ def test_a_stop_lets_running_invocations_end(
     workers = workers_of(host)
     send("one", [orders(gate="open")])
     with ThreadPoolExecutor() as executor:
-        answer = executor.submit(httpx.get, f"{host.base_url}/api/gated?gate=open")
+        answer = executor.submit(httpx.get, f"{host.base_url}/api/gated?gate=open", timeout=60)
         wait_until(lambda: events.starts("one") and events.starts("gated"), "both run")
         stopped = executor.submit(host.stop)
         wait_until(lambda: "Stopping" in (tmp_path / "host.log").read_text(), "the host stops")
@@ -88,7 +87,7 @@ def test_a_stop_lets_running_invocations_end(
 
 def refuses(host: HostProcess) -> bool:
     try:
-        httpx.get(f"{host.base_url}/api/text")
+        httpx.get(f"{host.base_url}/api/text", timeout=60)
     except httpx.ConnectError:
         return True
     return False
@@ -155,10 +154,8 @@ def test_a_broker_that_restarts_is_survived(
 
 def test_the_log_of_a_quiet_host_has_no_errors(start_host: StartHost, tmp_path: Path) -> None:
     host = start_host(SAMPLE_APP)
-    threads = [threading.Thread(target=httpx.get, args=(f"{host.base_url}/api/text",)) for _ in range(5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor() as executor:
+        answers = [executor.submit(httpx.get, f"{host.base_url}/api/text", timeout=60) for _ in range(5)]
+        assert all(answer.result().is_success for answer in answers)
     host.stop()
     assert " ERROR " not in (tmp_path / "host.log").read_text()

@@ -180,5 +180,6 @@ def test_route_prefix_comes_before_every_route(prefix: str, path: str, tmp_path:
     host_json = f'{{"extensions": {{"http": {{"routePrefix": "{prefix}"}}}}}}'
     app = write_app(tmp_path / "app", "@app.route()\ndef f(req: func.HttpRequest) -> str: return 'ok'\n", host_json)
     with HostProcess.start(app) as host:
-        found = [known for known in ("api/f", "f", "v1/jobs/f") if httpx.get(f"{host.base_url}/{known}").is_success]
+        urls = {known: f"{host.base_url}/{known}" for known in ("api/f", "f", "v1/jobs/f")}
+        found = [known for known, url in urls.items() if httpx.get(url, timeout=60).is_success]
     assert found == [path]

@@ -31,7 +31,7 @@ def host(log: Path) -> Iterator[HostProcess]:
 
 @pytest.fixture(scope="module")
 def client(host: HostProcess) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=host.base_url) as client:
+    with httpx.Client(base_url=host.base_url, timeout=60) as client:
         yield client
 
 

@@ -33,7 +33,7 @@ def client(settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
     keys_file.write_text(json.dumps(KEYS))
     with (
         HostProcess.start(SAMPLE_APP, env=settings, arguments=["--keys", str(keys_file)]) as host,
-        httpx.Client(base_url=f"{host.base_url}/api") as client,
+        httpx.Client(base_url=f"{host.base_url}/api", timeout=60) as client,
     ):
         yield client
 
@@ -46,8 +46,8 @@ def status(client: httpx.Client, function: str, key: str) -> int:
 
 def test_without_keys_every_function_is_open(settings: dict[str, str]) -> None:
     with HostProcess.start(SAMPLE_APP, env=settings) as host:
-        assert httpx.get(f"{host.base_url}/api/keyed").text == "keyed"
-        assert httpx.get(f"{host.base_url}/api/for_admins").text == "for admins"
+        assert httpx.get(f"{host.base_url}/api/keyed", timeout=60).text == "keyed"
+        assert httpx.get(f"{host.base_url}/api/for_admins", timeout=60).text == "for admins"
 
 
 def test_a_function_without_its_key_is_401(client: httpx.Client) -> None:

@@ -244,9 +244,9 @@ def test_a_database_that_goes_away_pauses_the_timers_with_one_line_each_way(
     query(administrator, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s", name)
     wait_until(lambda: "The database of the timers is out of reach" in log(), "the host says so")
     gone = time.time()
-    wait_until(lambda: time.time() > gone + 2, "time goes by")
+    wait_until(lambda: time.time() > gone + 4, "time goes by")
     ran = len(events.starts("every_second"))
-    assert all(start["time"] < gone + 0.5 for start in events.starts("every_second"))
+    assert all(start["time"] < gone + 2 for start in events.starts("every_second"))
 
     query(administrator, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
     wait_until(lambda: events.starts("every_second")[ran + 1 :], "it runs again")

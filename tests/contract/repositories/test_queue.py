@@ -16,7 +16,7 @@ from tests.contract.repositories.building import JOB, batch_of
 from tests.fakes.queue import FakeQueue
 
 _QUEUES = (JOBS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE)
-_RECEIVE_SECONDS = 10
+_RECEIVE_SECONDS = 30
 
 
 class QueueHarness(Protocol):

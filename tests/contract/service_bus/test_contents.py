@@ -54,7 +54,7 @@ def test_application_properties_of_all_types_arrive(endpoints: Endpoints, queue:
 def test_bodies_of_values_of_all_types_arrive(endpoints: Endpoints, queue: str) -> None:
     receiver = endpoints.receiver(queue)
     endpoints.sender(queue).send_messages([AmqpAnnotatedMessage(value_body=value) for value, _ in VALUES])
-    received = receiver.receive_messages(len(VALUES), max_wait_time=5)
+    received = receiver.receive_messages(len(VALUES), max_wait_time=30)
     assert {message.body_type for message in received} == {AmqpMessageBodyType.VALUE}
     assert [message.body for message in received] == [value for _, value in VALUES]
 

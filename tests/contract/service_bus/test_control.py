@@ -15,7 +15,7 @@ from tests.contract.service_bus.conftest import Counts, Endpoints
 
 @pytest.fixture(scope="module")
 def http(emulator: EmulatorProcess) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"http://127.0.0.1:{emulator.http_port}", trust_env=False) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{emulator.http_port}", trust_env=False, timeout=60) as client:
         yield client
 
 
@@ -98,7 +98,7 @@ def test_a_request_without_end_is_refused(http: httpx.Client) -> None:
 
 
 def test_what_is_no_http_is_refused_and_nothing_else_happens(emulator: EmulatorProcess, http: httpx.Client) -> None:
-    with socket.create_connection(("127.0.0.1", emulator.http_port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", emulator.http_port), timeout=30) as raw:
         raw.sendall(os.urandom(100_000))
         assert raw.recv(12) == b"HTTP/1.0 400"
     assert http.get("/health").status_code == 200

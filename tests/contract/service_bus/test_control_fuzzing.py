@@ -38,7 +38,7 @@ def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     config = write_config(tmp_path_factory.mktemp("fuzzed") / "Config.json", {"q": {}}, topics=1)
     with (
         EmulatorProcess.start(config) as process,
-        httpx.Client(base_url=f"http://127.0.0.1:{process.http_port}", trust_env=False, timeout=20) as client,
+        httpx.Client(base_url=f"http://127.0.0.1:{process.http_port}", trust_env=False, timeout=60) as client,
     ):
         yield client
         client.post("/resume").raise_for_status()

@@ -154,14 +154,14 @@ def test_a_receive_call_locks_no_more_than_it_asks_for(endpoints: Endpoints, que
     receiver = endpoints.receiver(queue)
     endpoints.sender(queue).send_messages(numbered(10))
     for locked in (3, 6, 9):
-        assert len(receiver.receive_messages(3, max_wait_time=5)) == 3
+        assert len(receiver.receive_messages(3, max_wait_time=30)) == 3
         assert (counts(queue).locked, counts(queue).active) == (locked, 10 - locked)
 
 
 def test_prefetching_locks_ahead_what_was_asked_for(endpoints: Endpoints, queue: str, counts: Counts) -> None:
     sender = endpoints.sender(queue)
     sender.send_messages(numbered(10))
-    endpoints.receiver(queue, prefetch_count=4).receive_messages(1, max_wait_time=5)
+    endpoints.receiver(queue, prefetch_count=4).receive_messages(1, max_wait_time=30)
     wait_until(lambda: counts(queue).locked == 1 + 4)
     sender.send_messages(ServiceBusMessage("later"))
     assert (counts(queue).locked, counts(queue).active) == (5, 6)

@@ -16,7 +16,7 @@ def defer_one(endpoints: Endpoints, queue: str, text: str = "a") -> tuple[Servic
     """A receiver, and the sequence number of a message that it has deferred."""
     endpoints.sender(queue).send_messages(ServiceBusMessage(text))
     receiver = endpoints.receiver(queue)
-    [message] = receiver.receive_messages(1, max_wait_time=5)
+    [message] = receiver.receive_messages(1, max_wait_time=30)
     number = message.sequence_number
     assert number
     receiver.defer_message(message)
@@ -73,7 +73,7 @@ def test_a_deferred_message_can_be_dead_lettered(endpoints: Endpoints, queue: st
     receiver.dead_letter_message(receive_deferred(receiver, number), reason="late", error_description="too late")
     assert (counts(queue).deferred, counts(queue).dead_letter) == (0, 1)
     dead = endpoints.receiver(queue, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
-    [message] = dead.receive_messages(1, max_wait_time=5)
+    [message] = dead.receive_messages(1, max_wait_time=30)
     assert (message.dead_letter_reason, message.dead_letter_error_description) == ("late", "too late")
 
 
@@ -87,7 +87,7 @@ def test_a_deferred_message_can_be_received_and_deleted(endpoints: Endpoints, qu
 def test_a_lock_that_ends_leaves_a_deferred_message_deferred(
     endpoints: Endpoints, new_queue: NewQueue, counts: Counts
 ) -> None:
-    queue = new_queue("short-lock")
+    queue = new_queue("brief-lock")
     receiver, number = defer_one(endpoints, queue)
     receive_deferred(receiver, number)
     assert counts(queue).deferred == 0
@@ -98,7 +98,7 @@ def test_a_lock_that_ends_leaves_a_deferred_message_deferred(
 def test_what_is_not_deferred_is_not_found(endpoints: Endpoints, queue: str) -> None:
     receiver = endpoints.receiver(queue)
     endpoints.sender(queue).send_messages(ServiceBusMessage("a"))
-    [message] = receiver.receive_messages(1, max_wait_time=5)
+    [message] = receiver.receive_messages(1, max_wait_time=30)
     assert message.sequence_number
     with pytest.raises(MessageNotFoundError):
         # The client repeats this refusal for as long as it has time.

@@ -45,7 +45,7 @@ def test_a_queue_can_be_created_used_and_deleted(
     queue = name + suffix
     control.create_queue(queue)
     endpoints.sender(queue).send_messages(ServiceBusMessage("x"))
-    assert [body(message) for message in endpoints.receiver(queue).receive_messages(1, max_wait_time=5)] == [b"x"]
+    assert [body(message) for message in endpoints.receiver(queue).receive_messages(1, max_wait_time=30)] == [b"x"]
     control.delete_queue(queue)
     assert queue not in names(control)
 
@@ -59,7 +59,7 @@ def test_a_created_queue_has_the_properties_asked_for(
         sender.send_messages(ServiceBusMessage("x", message_id="1"))
     assert counts(name).active == 1
     receiver = endpoints.receiver(name)
-    assert len(receiver.receive_messages(1, max_wait_time=5)) == 1
+    assert len(receiver.receive_messages(1, max_wait_time=30)) == 1
     buried = endpoints.receiver(name, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
     assert [message.dead_letter_reason for message in buried.receive_messages(1, max_wait_time=10)] == [
         "MaxDeliveryCountExceeded"
@@ -75,7 +75,7 @@ def test_a_topic_and_its_subscriptions_can_be_created_used_and_deleted(
     endpoints.topic_sender(name).send_messages(ServiceBusMessage("x"))
     for subscription in ("a", "b"):
         receiver = endpoints.subscription_receiver(name, subscription)
-        assert [body(message) for message in receiver.receive_messages(1, max_wait_time=5)] == [b"x"]
+        assert [body(message) for message in receiver.receive_messages(1, max_wait_time=30)] == [b"x"]
     control.delete_subscription(name, "a")
     assert f"{name}/Subscriptions/a" not in names(control)
     control.delete_topic(name)
@@ -88,7 +88,7 @@ def test_a_new_queue_of_an_old_name_is_empty(control: ControlClient, once: Endpo
     control.delete_queue(name)
     control.create_queue(name)
     once.sender(name).send_messages(ServiceBusMessage("new"))
-    assert [body(message) for message in once.receiver(name).receive_messages(2, max_wait_time=5)] == [b"new"]
+    assert [body(message) for message in once.receiver(name).receive_messages(2, max_wait_time=30)] == [b"new"]
 
 
 def test_whoever_uses_a_queue_learns_that_it_is_deleted(
@@ -98,7 +98,7 @@ def test_whoever_uses_a_queue_learns_that_it_is_deleted(
     # The client that sends learns it from its second attempt: the first fails with the link, whatever the reason.
     sender, receiver = endpoints.sender(name), once.receiver(name)
     sender.send_messages([ServiceBusMessage("a"), ServiceBusMessage("b")])
-    [message] = receiver.receive_messages(1, max_wait_time=5)
+    [message] = receiver.receive_messages(1, max_wait_time=30)
     control.delete_queue(name.upper())
     with pytest.raises(MessagingEntityNotFoundError):
         sender.send_messages(ServiceBusMessage("c"))

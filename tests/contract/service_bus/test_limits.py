@@ -41,7 +41,7 @@ def test_a_full_queue_refuses_until_there_is_room(endpoints: Endpoints, new_queu
     with pytest.raises(ServiceBusQuotaExceededError, match="maximum size"):
         sender.send_messages(ServiceBusMessage(bytes(_QUARTER)))
     assert counts(queue).active == 4
-    [message] = receiver.receive_messages(1, max_wait_time=5)
+    [message] = receiver.receive_messages(1, max_wait_time=30)
     receiver.complete_message(message)
     sender.send_messages(ServiceBusMessage(bytes(_QUARTER)))
     assert counts(queue).active == 4
@@ -69,23 +69,23 @@ def test_premium_takes_a_message_of_a_megabyte_and_says_so(connect: Connect, pre
             with pytest.raises(MessageSizeExceededError):
                 sender.send_messages(ServiceBusMessage(bytes(1_100_000)))
         with sdk.client.get_queue_receiver("q") as receiver:
-            [message] = receiver.receive_messages(1, max_wait_time=5)
+            [message] = receiver.receive_messages(1, max_wait_time=30)
             assert body(message) == text
 
 
 def test_sends_beyond_the_credits_are_refused_as_busy_and_receives_wait(
     connect: Connect, throttled: EmulatorProcess
 ) -> None:
-    batch = [ServiceBusMessage(str(number)) for number in range(40)]
+    batch = [ServiceBusMessage(str(number)) for number in range(60)]
     with connect(throttled.connection_string, retry_total=0) as sdk:
         with sdk.client.get_queue_sender("q") as sender:
-            sender.send_messages(batch)  # the first second's credits and a debt of three more
+            sender.send_messages(batch)  # the first second's credits and a debt of five more
             with pytest.raises(ServiceBusServerBusyError):
                 sender.send_messages(ServiceBusMessage("too soon"))
         with sdk.client.get_queue_receiver("q") as receiver:
-            assert receiver.receive_messages(40, max_wait_time=0.3) == []
-            received = receiver.receive_messages(40, max_wait_time=30)
-    assert 0 < len(received) < 40
+            assert receiver.receive_messages(60, max_wait_time=0.3) == []
+            received = receiver.receive_messages(60, max_wait_time=30)
+    assert 0 < len(received) < 60
 
 
 def test_the_client_waits_out_being_throttled(connect: Connect, throttled: EmulatorProcess) -> None:

@@ -35,7 +35,7 @@ def token_of(message: ServiceBusReceivedMessage) -> UUID:
 def test_every_delivery_has_a_lock_token_of_its_own(endpoints: Endpoints, queue: str) -> None:
     receiver = endpoints.receiver(queue)
     endpoints.sender(queue).send_messages(numbered(3))
-    tokens = [token_of(message) for message in receiver.receive_messages(3, max_wait_time=5)]
+    tokens = [token_of(message) for message in receiver.receive_messages(3, max_wait_time=30)]
     assert len(set(tokens)) == 3
 
 
@@ -88,7 +88,7 @@ def test_a_message_whose_lock_ends_too_often_is_dead_lettered(
     endpoints.sender(queue).send_messages(ServiceBusMessage("a"))
     assert [receive_one(receiver).delivery_count for _ in range(3)] == [0, 1, 2]
     wait_until(lambda: counts(queue).dead_letter == 1)
-    [dead] = endpoints.receiver(queue, sub_queue=ServiceBusSubQueue.DEAD_LETTER).receive_messages(1, max_wait_time=5)
+    [dead] = endpoints.receiver(queue, sub_queue=ServiceBusSubQueue.DEAD_LETTER).receive_messages(1, max_wait_time=30)
     assert (dead.dead_letter_reason, dead.delivery_count) == ("MaxDeliveryCountExceeded", 3)
 
 
@@ -118,11 +118,11 @@ def test_the_lock_of_a_dead_letter_can_be_renewed(endpoints: Endpoints, queue: s
 def test_a_receiver_can_be_given_a_lock_renewer(
     sdk: Sdk, endpoints: Endpoints, new_queue: NewQueue, counts: Counts
 ) -> None:
-    queue = new_queue("renewed-lock")
+    queue = new_queue("brief-lock")
     endpoints.sender(queue).send_messages(numbered(2))
     with sdk.new_renewer() as renewer:
         receiver = endpoints.receiver(queue, auto_lock_renewer=renewer)
-        messages = receiver.receive_messages(2, max_wait_time=5)
+        messages = receiver.receive_messages(2, max_wait_time=30)
         first_ends = [message.locked_until_utc for message in messages]
         wait_until(lambda: all(first and datetime.now(UTC) > first + timedelta(seconds=0.5) for first in first_ends))
         for message in messages:

@@ -68,7 +68,7 @@ def test_acknowledged_messages_survive_and_completed_ones_do_not_come_back(start
     emulator = start()
     send(emulator, "q", [ServiceBusMessage(str(number)) for number in range(100)])
     with connected(emulator) as client, client.get_queue_receiver("q") as receiver:
-        for message in receiver.receive_messages(40, max_wait_time=5):
+        for message in receiver.receive_messages(40, max_wait_time=30):
             receiver.complete_message(message)
     emulator = start()
     with connected(emulator) as client, client.get_queue_receiver("q") as receiver:
@@ -82,7 +82,7 @@ def test_whatever_state_a_message_is_in_survives(start: Start) -> None:
     send(emulator, "q", [ServiceBusMessage(text) for text in ("abandoned", "deferred", "buried", "locked")])
     with connected(emulator) as client:
         with client.get_queue_receiver("q") as receiver:
-            abandoned, deferred, buried, _ = receiver.receive_messages(4, max_wait_time=5)
+            abandoned, deferred, buried, _ = receiver.receive_messages(4, max_wait_time=30)
             number = deferred.sequence_number
             assert number
             receiver.abandon_message(abandoned)
@@ -94,13 +94,13 @@ def test_whatever_state_a_message_is_in_survives(start: Start) -> None:
     emulator = start()
     with connected(emulator) as client, client.get_queue_receiver("q") as receiver:
         # A lock does not survive, and a delivery that never ended is not counted.
-        messages = receiver.receive_messages(2, max_wait_time=5)
+        messages = receiver.receive_messages(2, max_wait_time=30)
         assert {body(m): m.delivery_count for m in messages} == {b"abandoned": 1, b"locked": 0}
         assert [body(message) for message in receiver.receive_deferred_messages(number)] == [b"deferred"]
         [peeked] = receiver.peek_messages(sequence_number=scheduled)
         assert (body(peeked), peeked.state) == (b"scheduled", ServiceBusMessageState.SCHEDULED)
         with client.get_queue_receiver("q", sub_queue=ServiceBusSubQueue.DEAD_LETTER) as dead:
-            [letter] = dead.receive_messages(1, max_wait_time=5)
+            [letter] = dead.receive_messages(1, max_wait_time=30)
         assert (letter.dead_letter_reason, letter.dead_letter_error_description) == ("r", "d")
 
 
@@ -112,7 +112,7 @@ def test_sequence_numbers_go_on_where_they_ended(start: Start) -> None:
     emulator = start()
     send(emulator, "q", [ServiceBusMessage("c")])
     with connected(emulator) as client, client.get_queue_receiver("q") as receiver:
-        [message] = receiver.receive_messages(1, max_wait_time=5)
+        [message] = receiver.receive_messages(1, max_wait_time=30)
         assert message.sequence_number == 3
 
 

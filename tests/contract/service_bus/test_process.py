@@ -30,7 +30,7 @@ def command(*options: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def get(port: int, path: str, method: str = "GET") -> tuple[int, object]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     connection.request(method, path)
     response = connection.getresponse()
     answer = response.status, json.loads(response.read())
@@ -54,11 +54,11 @@ def test_a_signal_ends_it_cleanly_with_clients_connected(number: int) -> None:
         assert process.stdout
         assert process.stderr
         port = json.loads(process.stdout.readline())["amqp_port"]
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
             client.sendall(b"AMQP\x03\x01\x00\x00")
             assert client.recv(8) == b"AMQP\x03\x01\x00\x00"
             process.send_signal(number)
-            assert process.wait(10) == 0
+            assert process.wait(30) == 0
         assert b"Traceback" not in process.stderr.read()
 
 
@@ -69,11 +69,11 @@ def test_a_request_that_does_not_end_does_not_keep_it(sent: bytes) -> None:
     with command() as process:
         assert process.stdout
         port = json.loads(process.stdout.readline())["http_port"]
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
             client.sendall(sent)
             assert get(port, "/health")[0] == 200
             process.terminate()
-            assert process.wait(10) == 0
+            assert process.wait(30) == 0
 
 
 def test_it_ends_when_its_parent_is_gone() -> None:
@@ -82,7 +82,7 @@ def test_it_ends_when_its_parent_is_gone() -> None:
         assert process.stdin
         process.stdout.readline()
         process.stdin.close()
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
 
 
 @pytest.mark.parametrize("option", ["--port", "--http-port"])
@@ -90,7 +90,7 @@ def test_a_port_in_use_is_one_clear_line(option: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with command(option, str(port)) as process:
-            _, errors = process.communicate(timeout=20)
+            _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert errors.decode().splitlines() == [f"Port {port} of 127.0.0.1 cannot be used: Address already in use"]
 

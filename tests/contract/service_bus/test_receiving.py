@@ -9,7 +9,7 @@ def test_a_received_message_is_locked_until_it_is_completed(endpoints: Endpoints
     sender = endpoints.sender(queue)
     receiver = endpoints.receiver(queue)
     sender.send_messages(ServiceBusMessage("x"))
-    [message] = receiver.receive_messages(1, max_wait_time=5)
+    [message] = receiver.receive_messages(1, max_wait_time=30)
     assert (counts(queue).active, counts(queue).locked) == (0, 1)
     receiver.complete_message(message)
     assert (counts(queue).active, counts(queue).locked) == (0, 0)
@@ -20,7 +20,7 @@ def test_a_received_message_tells_what_the_broker_knows(endpoints: Endpoints, qu
     sender = endpoints.sender(queue)
     receiver = endpoints.receiver(queue)
     sender.send_messages(ServiceBusMessage("x", time_to_live=timedelta(minutes=5)))
-    [message] = receiver.receive_messages(1, max_wait_time=5)
+    [message] = receiver.receive_messages(1, max_wait_time=30)
     assert message.delivery_count == 0
     assert message.sequence_number == 1
     assert message.enqueued_sequence_number == 1
@@ -36,7 +36,7 @@ def test_receive_and_delete_leaves_nothing_behind(endpoints: Endpoints, queue: s
     sender = endpoints.sender(queue)
     receiver = endpoints.receiver(queue, receive_mode=mode)
     sender.send_messages([ServiceBusMessage(f"{number}") for number in range(20)])
-    received = receiver.receive_messages(20, max_wait_time=5)
+    received = receiver.receive_messages(20, max_wait_time=30)
     assert [body(message) for message in received] == [f"{number}".encode() for number in range(20)]
     assert (counts(queue).active, counts(queue).locked) == (0, 0)
 
@@ -46,7 +46,7 @@ def test_a_waiting_receiver_gets_what_is_sent_later(endpoints: Endpoints, queue:
     sender = endpoints.sender(queue)
     assert receiver.receive_messages(1, max_wait_time=0.2) == []
     sender.send_messages(ServiceBusMessage("late"))
-    [message] = receiver.receive_messages(1, max_wait_time=5)
+    [message] = receiver.receive_messages(1, max_wait_time=30)
     assert body(message) == b"late"
 
 
@@ -55,8 +55,8 @@ def test_two_receivers_share_a_queue_and_no_message_goes_to_both(endpoints: Endp
     one = endpoints.receiver(queue)
     other = endpoints.receiver(queue)
     sender.send_messages([ServiceBusMessage(f"{number}") for number in range(20)])
-    first = one.receive_messages(10, max_wait_time=5)
-    second = other.receive_messages(10, max_wait_time=5)
+    first = one.receive_messages(10, max_wait_time=30)
+    second = other.receive_messages(10, max_wait_time=30)
     assert len(first) == len(second) == 10
     assert {body(message) for message in first + second} == {f"{number}".encode() for number in range(20)}
 
@@ -68,7 +68,7 @@ def test_a_receiver_with_prefetch_gets_everything_once(endpoints: Endpoints, que
     for part in range(3):
         sender.send_messages([ServiceBusMessage(f"{part}-{number}") for number in range(100)])
     while len(seen) < 300:
-        batch = receiver.receive_messages(100, max_wait_time=5)
+        batch = receiver.receive_messages(100, max_wait_time=30)
         assert batch
         for message in batch:
             receiver.complete_message(message)
@@ -91,10 +91,10 @@ def test_what_a_closing_receiver_never_saw_goes_back_uncounted(client: ServiceBu
     with client.get_queue_sender(queue) as sender:
         sender.send_messages([ServiceBusMessage(f"{number}") for number in range(10)])
     with client.get_queue_receiver(queue, prefetch_count=10) as receiver:
-        [message] = receiver.receive_messages(1, max_wait_time=5)
+        [message] = receiver.receive_messages(1, max_wait_time=30)
         receiver.complete_message(message)
     with client.get_queue_receiver(queue) as receiver:
-        rest = receiver.receive_messages(10, max_wait_time=5)
+        rest = receiver.receive_messages(10, max_wait_time=30)
     assert [body(message) for message in rest] == [f"{number}".encode() for number in range(1, 10)]
     assert {message.delivery_count for message in rest} == {0}
 
@@ -107,7 +107,7 @@ def test_peeking_shows_messages_whatever_their_state_and_locks_none(
     receiver = endpoints.receiver(queue)
     sender.send_messages([ServiceBusMessage("a"), ServiceBusMessage("b")])
     sender.schedule_messages(ServiceBusMessage("c"), later)
-    receiver.receive_messages(1, max_wait_time=5)
+    receiver.receive_messages(1, max_wait_time=30)
     peeked = receiver.peek_messages(10, sequence_number=1)
     beyond = receiver.peek_messages(10, sequence_number=4)
     from_second = receiver.peek_messages(1, sequence_number=2)

@@ -23,7 +23,7 @@ one_client_will_do = pytest.mark.parametrize("connect", ["sync"], indirect=True)
 
 @contextmanager
 def connection(emulator: EmulatorProcess) -> Iterator[socket.socket]:
-    with closing(socket.create_connection(("127.0.0.1", emulator.amqp_port), timeout=10)) as raw:
+    with closing(socket.create_connection(("127.0.0.1", emulator.amqp_port), timeout=30)) as raw:
         yield raw
 
 
@@ -38,7 +38,7 @@ def read_to_end(raw: socket.socket) -> bytes:
 
 def still_works(endpoints: Endpoints, queue: str) -> bool:
     endpoints.sender(queue).send_messages(ServiceBusMessage("still here"))
-    return [body(message) for message in endpoints.receiver(queue).receive_messages(1, max_wait_time=5)] == [
+    return [body(message) for message in endpoints.receiver(queue).receive_messages(1, max_wait_time=30)] == [
         b"still here"
     ]
 
@@ -112,11 +112,11 @@ def test_a_sender_and_a_receiver_recover_from_a_dropped_connection(
 ) -> None:
     sender, receiver = endpoints.sender(queue), endpoints.receiver(queue)
     sender.send_messages(ServiceBusMessage("before"))
-    [before] = receiver.receive_messages(1, max_wait_time=5)
+    [before] = receiver.receive_messages(1, max_wait_time=30)
     drop(sender)
     sender.send_messages(ServiceBusMessage("after"))
     drop(receiver)
-    [after] = receiver.receive_messages(1, max_wait_time=5)
+    [after] = receiver.receive_messages(1, max_wait_time=30)
     assert body(after) == b"after"
     receiver.complete_message(after)
     # Its link is gone, its lock is not.
@@ -127,7 +127,7 @@ def test_a_sender_and_a_receiver_recover_from_a_dropped_connection(
 def test_what_a_lost_receiver_held_stays_locked(endpoints: Endpoints, queue: str, counts: Counts, drop: Drop) -> None:
     receiver = endpoints.receiver(queue)
     endpoints.sender(queue).send_messages(ServiceBusMessage("x"))
-    receiver.receive_messages(1, max_wait_time=5)
+    receiver.receive_messages(1, max_wait_time=30)
     drop(receiver)
     assert endpoints.receiver(queue).receive_messages(1, max_wait_time=0.5) == []
     assert counts(queue).locked == 1

@@ -26,7 +26,7 @@ def test_a_message_arrives_with_its_body_and_its_properties(endpoints: Endpoints
     sender = endpoints.sender(queue)
     receiver = endpoints.receiver(queue)
     sender.send_messages(message)
-    [received] = receiver.receive_messages(1, max_wait_time=5)
+    [received] = receiver.receive_messages(1, max_wait_time=30)
     assert body(received) == b"\x00\xff body"
     assert (received.message_id, received.correlation_id, received.content_type) == ("id-1", "c-1", "application/json")
     assert (received.subject, received.to, received.reply_to) == ("label", "there", "here")
@@ -39,7 +39,7 @@ def test_bodies_of_all_sizes_arrive_byte_for_byte(endpoints: Endpoints, queue: s
     sender = endpoints.sender(queue)
     receiver = endpoints.receiver(queue)
     sender.send_messages(ServiceBusMessage(content))
-    [received] = receiver.receive_messages(1, max_wait_time=5)
+    [received] = receiver.receive_messages(1, max_wait_time=30)
     assert body(received) == content
 
 
@@ -48,7 +48,7 @@ def test_a_body_of_values_arrives_as_such(endpoints: Endpoints, queue: str) -> N
     sender = endpoints.sender(queue)
     receiver = endpoints.receiver(queue)
     sender.send_messages(AmqpAnnotatedMessage(value_body=value))
-    [received] = receiver.receive_messages(1, max_wait_time=5)
+    [received] = receiver.receive_messages(1, max_wait_time=30)
     assert received.body_type is AmqpMessageBodyType.VALUE
     assert received.body == {b"a": [1, 2, None], b"b": True}
 
@@ -57,7 +57,7 @@ def test_a_body_of_sequences_arrives_as_such(endpoints: Endpoints, queue: str) -
     sender = endpoints.sender(queue)
     receiver = endpoints.receiver(queue)
     sender.send_messages(AmqpAnnotatedMessage(sequence_body=[[1, 2], [b"three"]]))
-    [received] = receiver.receive_messages(1, max_wait_time=5)
+    [received] = receiver.receive_messages(1, max_wait_time=30)
     assert received.body_type is AmqpMessageBodyType.SEQUENCE
     assert list(received.body) == [[1, 2], [b"three"]]
 
@@ -66,7 +66,7 @@ def test_a_body_of_several_data_sections_arrives_as_such(endpoints: Endpoints, q
     sender = endpoints.sender(queue)
     receiver = endpoints.receiver(queue)
     sender.send_messages(AmqpAnnotatedMessage(data_body=[b"one", b"two"]))
-    [received] = receiver.receive_messages(1, max_wait_time=5)
+    [received] = receiver.receive_messages(1, max_wait_time=30)
     assert list(received.body) == [b"one", b"two"]
 
 
@@ -75,7 +75,7 @@ def test_a_body_that_looks_like_a_batch_is_a_body(endpoints: Endpoints, queue: s
     sender = endpoints.sender(queue)
     receiver = endpoints.receiver(queue)
     sender.send_messages(ServiceBusMessage(encoded_message))
-    [received] = receiver.receive_messages(2, max_wait_time=5)
+    [received] = receiver.receive_messages(2, max_wait_time=30)
     assert body(received) == encoded_message
 
 
@@ -86,7 +86,7 @@ def test_a_batch_of_100_arrives_in_order(endpoints: Endpoints, queue: str) -> No
     for number in range(100):
         batch.add_message(ServiceBusMessage(f"{number}", message_id=f"m-{number}"))
     sender.send_messages(batch)
-    received = receiver.receive_messages(100, max_wait_time=5)
+    received = receiver.receive_messages(100, max_wait_time=30)
     assert [message.message_id for message in received] == [f"m-{number}" for number in range(100)]
     assert [body(message) for message in received] == [f"{number}".encode() for number in range(100)]
     first = received[0].sequence_number
@@ -102,7 +102,7 @@ def test_a_batch_of_annotated_messages_arrives_in_order(endpoints: Endpoints, qu
         properties = {"message_id": f"m-{number}", "content_type": "application/json"}
         batch.add_message(AmqpAnnotatedMessage(data_body=[b"%d" % number], properties=properties))
     sender.send_messages(batch)
-    received = receiver.receive_messages(100, max_wait_time=5)
+    received = receiver.receive_messages(100, max_wait_time=30)
     assert [message.message_id for message in received] == [f"m-{number}" for number in range(100)]
     assert {message.content_type for message in received} == {"application/json"}
 

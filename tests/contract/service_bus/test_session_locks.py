@@ -63,7 +63,7 @@ def test_who_waits_for_any_session_gets_the_first_that_comes(endpoints: Endpoint
 def test_an_expired_session_is_lost_for_every_use(
     endpoints: Endpoints, new_queue: NewQueue, counts: Counts, use: str
 ) -> None:
-    queue = new_queue("short-sessions")
+    queue = new_queue("brief-sessions")
     send(endpoints, queue, "a")
     receiver = endpoints.receiver(queue, session_id="s")
     receive_one(receiver)
@@ -75,7 +75,7 @@ def test_an_expired_session_is_lost_for_every_use(
 def test_the_auto_lock_renewer_keeps_a_session(
     sdk: Sdk, endpoints: Endpoints, new_queue: NewQueue, counts: Counts
 ) -> None:
-    queue = new_queue("renewed-sessions")
+    queue = new_queue("brief-sessions")
     send(endpoints, queue, "a")
     with sdk.new_renewer() as renewer:
         receiver = endpoints.receiver(queue, session_id="s", auto_lock_renewer=renewer)
@@ -122,7 +122,7 @@ def test_a_session_can_be_received_and_deleted(endpoints: Endpoints, queue: str,
     send(endpoints, queue, "b", session_id="b")
     mode = ServiceBusReceiveMode.RECEIVE_AND_DELETE
     receiver = endpoints.receiver(queue, session_id="a", receive_mode=mode)
-    assert [body(message) for message in receiver.receive_messages(2, max_wait_time=5)] == [b"a1", b"a2"]
+    assert [body(message) for message in receiver.receive_messages(2, max_wait_time=30)] == [b"a1", b"a2"]
     assert (counts(queue).active, counts(queue).locked) == (1, 0)
 
 

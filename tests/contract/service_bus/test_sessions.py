@@ -29,7 +29,7 @@ def send(endpoints: Endpoints, queue: str, *texts: str, session_id: str = "s") -
 
 
 def receive(receiver: ServiceBusReceiver, number: int = 1) -> list[ServiceBusReceivedMessage]:
-    return receiver.receive_messages(number, max_wait_time=5)
+    return receiver.receive_messages(number, max_wait_time=30)
 
 
 def session_of(receiver: ServiceBusReceiver) -> ServiceBusSession:
@@ -120,7 +120,7 @@ def test_a_session_keeps_state(client: ServiceBusClient, endpoints: Endpoints, q
 
 
 def test_renewing_a_session_keeps_its_messages(endpoints: Endpoints, new_queue: NewQueue, counts: Counts) -> None:
-    queue = new_queue("short-sessions")
+    queue = new_queue("brief-sessions")
     send(endpoints, queue, "a")
     receiver = endpoints.receiver(queue, session_id="s")
     [message] = receive(receiver)
@@ -136,7 +136,7 @@ def test_renewing_a_session_keeps_its_messages(endpoints: Endpoints, new_queue: 
 def test_an_expired_session_is_lost_and_its_messages_come_back_counted(
     endpoints: Endpoints, new_queue: NewQueue, counts: Counts
 ) -> None:
-    queue = new_queue("short-sessions")
+    queue = new_queue("brief-sessions")
     send(endpoints, queue, "a")
     receiver = endpoints.receiver(queue, session_id="s")
     [message] = receive(receiver)

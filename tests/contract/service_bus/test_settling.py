@@ -93,7 +93,7 @@ def test_an_expired_lock_is_lost_and_the_message_comes_back_counted(endpoints: E
 
 
 def test_renewing_keeps_a_lock_beyond_its_duration(endpoints: Endpoints, new_queue: NewQueue) -> None:
-    queue = new_queue("short-lock")
+    queue = new_queue("brief-lock")
     sender = endpoints.sender(queue)
     receiver = endpoints.receiver(queue)
     sender.send_messages(ServiceBusMessage("a"))
@@ -108,11 +108,11 @@ def test_renewing_keeps_a_lock_beyond_its_duration(endpoints: Endpoints, new_que
 def test_the_auto_lock_renewer_keeps_several_locks(
     sdk: Sdk, endpoints: Endpoints, new_queue: NewQueue, counts: Counts
 ) -> None:
-    queue = new_queue("renewed-lock")
+    queue = new_queue("brief-lock")
     sender = endpoints.sender(queue)
     receiver = endpoints.receiver(queue)
     sender.send_messages([ServiceBusMessage(f"{number}") for number in range(4)])
-    messages = receiver.receive_messages(4, max_wait_time=5)
+    messages = receiver.receive_messages(4, max_wait_time=30)
     with sdk.new_renewer() as renewer:
         for message in messages:
             renewer.register(receiver, message, max_lock_renewal_duration=30)

@@ -69,7 +69,7 @@ def test_an_expired_message_is_dead_lettered(endpoints: Endpoints, queue: str) -
     sender = endpoints.sender(queue)
     sender.send_messages(ServiceBusMessage("short-lived", time_to_live=timedelta(milliseconds=100)))
     receiver = endpoints.receiver(queue, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
-    [message] = receiver.receive_messages(1, max_wait_time=5)
+    [message] = receiver.receive_messages(1, max_wait_time=30)
     assert body(message) == b"short-lived"
     assert message.dead_letter_reason == "TTLExpiredException"
 
@@ -82,7 +82,7 @@ def test_an_expired_message_is_dropped_where_the_queue_says_so(
     receiver = endpoints.receiver(queue)
     sender.send_messages(ServiceBusMessage("short-lived", time_to_live=timedelta(milliseconds=1)))
     sender.send_messages(ServiceBusMessage("sentinel"))
-    [message] = receiver.receive_messages(2, max_wait_time=5)
+    [message] = receiver.receive_messages(2, max_wait_time=30)
     assert body(message) == b"sentinel"
     assert (counts(queue).active, counts(queue).dead_letter) == (0, 0)
 
@@ -104,7 +104,7 @@ def test_a_message_that_is_locked_expires_when_its_lock_is_given_up(
     sent = [ServiceBusMessage(text, time_to_live=ttl) for text in ("completed", "abandoned")]
     receiver = endpoints.receiver(queue)
     endpoints.sender(queue).send_messages(sent)
-    completed, abandoned = receiver.receive_messages(2, max_wait_time=5)
+    completed, abandoned = receiver.receive_messages(2, max_wait_time=30)
     expiry = datetime.now(UTC) + ttl
     wait_until(lambda: datetime.now(UTC) > expiry)
     assert counts(queue).locked == 2

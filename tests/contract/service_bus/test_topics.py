@@ -11,7 +11,7 @@ from tests.contract.service_bus.conftest import Counts, Endpoints, NewTopic, bod
 def receive_all(receiver: ServiceBusReceiver, number: int) -> list[bytes]:
     received: list[bytes] = []
     while len(received) < number:
-        messages = receiver.receive_messages(number - len(received), max_wait_time=5)
+        messages = receiver.receive_messages(number - len(received), max_wait_time=30)
         assert messages, f"only {received} of {number} came"
         for message in messages:
             received.append(body(message))
@@ -32,12 +32,12 @@ def test_subscriptions_settle_their_copies_on_their_own(
     topic = new_topic()
     endpoints.topic_sender(topic).send_messages(ServiceBusMessage("1"))
     receiver = endpoints.subscription_receiver(topic, "a")
-    [message] = receiver.receive_messages(1, max_wait_time=5)
+    [message] = receiver.receive_messages(1, max_wait_time=30)
     receiver.dead_letter_message(message, reason="mine alone")
     assert counts(f"{topic}/Subscriptions/a").dead_letter == 1
     assert counts(f"{topic}/Subscriptions/b").active == 1
     dead = endpoints.subscription_receiver(topic, "a", sub_queue=ServiceBusSubQueue.DEAD_LETTER)
-    [buried] = dead.receive_messages(1, max_wait_time=5)
+    [buried] = dead.receive_messages(1, max_wait_time=30)
     assert buried.dead_letter_reason == "mine alone"
 
 
@@ -59,7 +59,7 @@ def test_a_subscription_with_sessions_takes_a_message_without_one_as_a_dead_lett
 ) -> None:
     topic = new_topic()
     endpoints.topic_sender(topic).send_messages([ServiceBusMessage("no"), ServiceBusMessage("yes", session_id="s")])
-    [message] = endpoints.subscription_receiver(topic, "sessions", session_id="s").receive_messages(1, max_wait_time=5)
+    [message] = endpoints.subscription_receiver(topic, "sessions", session_id="s").receive_messages(1, max_wait_time=30)
     assert body(message) == b"yes"
     assert counts(f"{topic}/Subscriptions/sessions").dead_letter == 1
 

@@ -26,7 +26,7 @@ def test_a_delay_keeps_the_order(control: ControlClient, endpoints: Endpoints, q
     control.delay(50)
     texts = [f"{number}" for number in range(20)]
     sender.send_messages([ServiceBusMessage(text) for text in texts])
-    received = [body(receiver.receive_messages(1, max_wait_time=5)[0]).decode() for _ in texts]
+    received = [body(receiver.receive_messages(1, max_wait_time=30)[0]).decode() for _ in texts]
     assert received == texts
 
 
@@ -44,7 +44,7 @@ def test_what_a_delay_holds_back_is_written_when_it_is_lifted(
             control.clear_faults()
         else:
             control.delay(1)
-        sent.result(timeout=20)
+        sent.result(timeout=60)
     send(sender)
     assert active(queue) == 2
 
@@ -56,6 +56,6 @@ def test_a_delayed_connection_can_be_dropped(control: ControlClient, endpoints: 
         sent = executor.submit(send, sender)
         wait_until(lambda: control.drop_connections() > 0)
         with pytest.raises(ServiceBusConnectionError):
-            sent.result(timeout=20)
+            sent.result(timeout=60)
     control.clear_faults()
     send(sender)

@@ -99,7 +99,7 @@ def test_a_connection_dropped_before_a_settlement_leaves_the_message_locked(
 ) -> None:
     send(endpoints.sender(queue))
     receiver = endpoints.receiver(queue)
-    [message] = receiver.receive_messages(1, max_wait_time=5)
+    [message] = receiver.receive_messages(1, max_wait_time=30)
     control.drop(Moment.SETTLE, entity=queue)
     with pytest.raises(ServiceBusConnectionError):
         receiver.complete_message(message)
@@ -112,9 +112,9 @@ def test_all_connections_can_be_dropped_now(control: ControlClient, endpoints: E
     with pytest.raises(ServiceBusConnectionError):
         send(sender)
     with pytest.raises(ServiceBusConnectionError):
-        receiver.receive_messages(1, max_wait_time=5)
+        receiver.receive_messages(1, max_wait_time=30)
     send(sender)
-    assert [body(message) for message in receiver.receive_messages(1, max_wait_time=5)] == [b"x"]
+    assert [body(message) for message in receiver.receive_messages(1, max_wait_time=30)] == [b"x"]
 
 
 def test_topics_and_subscriptions_meet_faults_by_their_paths(control: ControlClient, endpoints: Endpoints) -> None:
@@ -124,7 +124,7 @@ def test_topics_and_subscriptions_meet_faults_by_their_paths(control: ControlCli
     control.lose_acknowledgements(entity="Topic/A")
     with pytest.raises(ServiceBusConnectionError):
         send(sender)
-    [message] = receiver.receive_messages(1, max_wait_time=5)
+    [message] = receiver.receive_messages(1, max_wait_time=30)
     control.drop(Moment.SETTLE, entity="topic/a/subscriptions/s")
     with pytest.raises(ServiceBusConnectionError):
         receiver.complete_message(message)

@@ -105,7 +105,7 @@ def test_a_refused_connection_that_its_client_keeps_open_is_cut(
     control: ControlClient, emulator: EmulatorProcess
 ) -> None:
     control.refuse("com.microsoft:server-busy", Moment.CONNECT)
-    with socket.create_connection(("127.0.0.1", emulator.amqp_port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", emulator.amqp_port), timeout=30) as raw:
         raw.sendall(AMQP + OPEN)
         assert read_to_end(raw).count(b"com.microsoft:server-busy") == 1
         raw.sendall(BEGIN)
@@ -118,8 +118,8 @@ def test_what_follows_the_opening_of_a_refused_connection_is_not_heard(
     heard, unheard = new_queue(), new_queue()
     control.refuse("com.microsoft:server-busy", Moment.CONNECT)
     with (
-        socket.create_connection(("127.0.0.1", emulator.amqp_port), timeout=10) as refused,
-        socket.create_connection(("127.0.0.1", emulator.amqp_port), timeout=10) as accepted,
+        socket.create_connection(("127.0.0.1", emulator.amqp_port), timeout=30) as refused,
+        socket.create_connection(("127.0.0.1", emulator.amqp_port), timeout=30) as accepted,
     ):
         refused.sendall(AMQP + OPEN + BEGIN)
         assert b"server-busy" in read_to_end(refused)

@@ -18,7 +18,7 @@ def test_messages_survive_a_restart(control: ControlClient, retrying: Endpoints,
     sender.send_messages([ServiceBusMessage("a"), ServiceBusMessage("b")])
     control.restart()
     assert control.is_healthy()
-    assert [body(message) for message in receiver.receive_messages(2, max_wait_time=5)] == [b"a", b"b"]
+    assert [body(message) for message in receiver.receive_messages(2, max_wait_time=30)] == [b"a", b"b"]
 
 
 def test_messages_can_be_lost_in_a_restart_and_their_ids_with_them(
@@ -28,11 +28,11 @@ def test_messages_can_be_lost_in_a_restart_and_their_ids_with_them(
     sender, receiver = retrying.sender(queue), retrying.receiver(queue)
     for text in ("locked", "active"):
         send(sender, text)
-    assert len(receiver.receive_messages(1, max_wait_time=5)) == 1
+    assert len(receiver.receive_messages(1, max_wait_time=30)) == 1
     control.restart(lose_messages=True)
     assert active(queue) == 0
     send(sender, "active")
-    assert [body(message) for message in receiver.receive_messages(2, max_wait_time=5)] == [b"active"]
+    assert [body(message) for message in receiver.receive_messages(2, max_wait_time=30)] == [b"active"]
 
 
 def test_the_state_of_a_session_is_lost_with_the_messages(
@@ -54,11 +54,11 @@ def test_a_restart_ends_the_locks_and_the_messages_come_back_uncounted(
 ) -> None:
     receiver = retrying.receiver(queue)
     send(retrying.sender(queue))
-    [message] = receiver.receive_messages(1, max_wait_time=5)
+    [message] = receiver.receive_messages(1, max_wait_time=30)
     control.restart()
     with pytest.raises(MessageLockLostError):
         receiver.complete_message(message)
-    [again] = receiver.receive_messages(1, max_wait_time=5)
+    [again] = receiver.receive_messages(1, max_wait_time=30)
     assert (body(again), again.delivery_count) == (b"x", 0)
     receiver.complete_message(again)
 
@@ -81,7 +81,7 @@ def test_an_outage_lasts_until_it_is_ended(control: ControlClient, emulator: Emu
         client.get_queue_sender(queue).__enter__()
     control.resume()
     assert control.is_healthy()
-    with socket.create_connection(("127.0.0.1", emulator.amqp_port), timeout=10):
+    with socket.create_connection(("127.0.0.1", emulator.amqp_port), timeout=30):
         pass
 
 
