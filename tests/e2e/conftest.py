@@ -14,6 +14,7 @@ from local.jobs_client import JobsClient
 from local.postgres import EmbeddedPostgres
 from local.service_bus.process import EmulatorProcess
 from local.stack import ROOT
+from tests.ports import lasting_port
 
 _WAIT_SECONDS = 280
 LOCK = "PT5S"
@@ -38,7 +39,7 @@ class RunningApp:
 
     @classmethod
     def start(cls, database_url: str, config: Path, log_file: Path, **environment: str) -> "RunningApp":
-        broker = EmulatorProcess.start(config)
+        broker = EmulatorProcess.start(config, port=lasting_port())
         settings = {
             "DATABASE_URL": database_url,
             "ServiceBusConnection": broker.connection_string,

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -20,6 +20,7 @@ import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
 from local.stack import ROOT
+from tests.ports import lasting_port
 
 # They take the usual ports where these are free, so only one runs at a time.
 pytestmark = pytest.mark.xdist_group("usual ports")
@@ -64,11 +65,7 @@ def _start(*arguments: str, state_dir: Path) -> Iterator[subprocess.Popen[str]]:
 def _port_options() -> list[str]:
     """Options of `services` that give it free ports."""
     names = ("--postgres-port", "--amqp-port", "--http-port")
-    with ExitStack() as parts:
-        sockets = [parts.enter_context(socket.socket()) for _ in names]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [f"{name}={each.getsockname()[1]}" for name, each in zip(names, sockets, strict=True)]
+    return [f"{name}={lasting_port()}" for name in names]
 
 
 def _run(*arguments: str, state_dir: Path) -> tuple[int, str]:

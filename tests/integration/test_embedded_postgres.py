@@ -1,6 +1,5 @@
 import os
 import signal
-import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -10,6 +9,7 @@ import psycopg2
 import pytest
 
 from local.postgres import EmbeddedPostgres, EmbeddedPostgresError
+from tests.ports import lasting_port
 
 
 @pytest.fixture
@@ -62,9 +62,7 @@ def test_a_directory_with_something_else_in_it_is_left_alone(directory: Path) ->
 
 
 def test_a_server_left_on_another_port_moves_to_the_one_asked_for(directory: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = lasting_port()
     with (
         EmbeddedPostgres.start(directory / "data", durable=False) as left,
         EmbeddedPostgres.start(directory / "data", port=port, durable=False) as moved,

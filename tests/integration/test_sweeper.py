@@ -1,7 +1,6 @@
 """What the sweeper repairs, on the real database and a broker that really goes away."""
 
 import gc
-import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,6 +17,7 @@ from settings import Settings
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job, returning
 from tests.integration.messages import Mailbox
+from tests.ports import lasting_port
 
 # The client leaves the sockets of a broker that went away to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
@@ -35,9 +35,8 @@ def collect_sockets() -> Iterator[None]:
 
 @pytest.fixture
 def port() -> int:
-    """A free port, which the broker has before and after it was away."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
+    """Which the broker has before and after it was away."""
+    return lasting_port()
 
 
 @pytest.fixture

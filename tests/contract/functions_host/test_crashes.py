@@ -16,6 +16,7 @@ from local.service_bus.process import EmulatorProcess
 from tests.contract.functions_host.conftest import Send, sender
 from tests.contract.functions_host.support import SAMPLE_APP, Events, wait_until
 from tests.contract.functions_host.test_messages import StartHost, left_in, orders
+from tests.ports import lasting_port
 
 StartProcess = Callable[..., subprocess.Popen[bytes]]
 
@@ -131,8 +132,8 @@ def test_the_host_ends_when_its_parent_closes_standard_input(
 def test_a_broker_that_restarts_is_survived(
     queue: str, emulator_config: Path, events: Events, start_host: StartHost, tmp_path: Path
 ) -> None:
-    with EmulatorProcess.start(emulator_config) as first:
-        port = first.amqp_port
+    port = lasting_port()
+    with EmulatorProcess.start(emulator_config, port=port) as first:
         start_host(SAMPLE_APP, Broker=first.connection_string)
         sender(first.connection_string)(queue, [orders(n=1)])
         wait_until(lambda: len(events.ends(queue)) == 1, "the first message has run")
