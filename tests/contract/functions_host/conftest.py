@@ -13,26 +13,52 @@ from local.service_bus.process import EmulatorProcess
 from tests.contract.functions_host.support import SAMPLE_APP, Events, copy_app
 
 QUEUES = ("one", "many", "async", "dead")
+TOPIC = "news"
 SUBSCRIPTIONS = ("one", "many")
+LOCK = "PT5M"
+"""Longer than a test takes."""
 Send = Callable[[str, list[ServiceBusMessage]], None]
 
 
 @pytest.fixture(scope="session")
 def emulator_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    properties = {"LockDuration": "PT5S", "MaxDeliveryCount": 3}
-    queues = [{"Name": name, "Properties": properties} for name in QUEUES]
-    subscriptions = [{"Name": name, "Properties": properties} for name in SUBSCRIPTIONS]
-    topics = [{"Name": "news", "Properties": {}, "Subscriptions": subscriptions}]
+    queues = [{"Name": name, "Properties": properties(LOCK)} for name in QUEUES]
+    subscriptions = [{"Name": name, "Properties": properties(LOCK)} for name in SUBSCRIPTIONS]
+    topics = [{"Name": TOPIC, "Properties": {}, "Subscriptions": subscriptions}]
     namespaces = [{"Name": "sbemulatorns", "Queues": queues, "Topics": topics}]
     path = tmp_path_factory.mktemp("emulator") / "Config.json"
     path.write_text(json.dumps({"UserConfig": {"Namespaces": namespaces, "Logging": {"Type": "File"}}}))
     return path
 
 
-@pytest.fixture
-def emulator(emulator_config: Path) -> Iterator[EmulatorProcess]:
+@pytest.fixture(scope="session")
+def shared_emulator(emulator_config: Path) -> Iterator[EmulatorProcess]:
     with EmulatorProcess.start(emulator_config) as process:
         yield process
+
+
+@pytest.fixture
+def lock() -> str:
+    """How long a message stays locked; a test that awaits the end of a lock has a shorter one."""
+    return LOCK
+
+
+@pytest.fixture
+def emulator(shared_emulator: EmulatorProcess, lock: str) -> EmulatorProcess:
+    """With queues and a topic that are new."""
+    control = shared_emulator.control
+    for name in QUEUES:
+        control.delete_queue(name)
+        control.create_queue(name, **properties(lock))
+    control.delete_topic(TOPIC)
+    control.create_topic(TOPIC)
+    for name in SUBSCRIPTIONS:
+        control.create_subscription(TOPIC, name, **properties(lock))
+    return shared_emulator
+
+
+def properties(lock: str) -> dict[str, object]:
+    return {"LockDuration": lock, "MaxDeliveryCount": 3}
 
 
 @pytest.fixture

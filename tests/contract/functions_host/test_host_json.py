@@ -20,6 +20,8 @@ from tests.contract.functions_host.test_starting import write_app
 
 MakeApp = Callable[..., Path]
 
+awaits_the_end_of_a_lock = pytest.mark.parametrize("lock", ["PT5S"])
+
 
 def counts(emulator: EmulatorProcess, queue: str) -> QueueCounts:
     return next(counts for counts in emulator.queues() if counts.name == queue)
@@ -131,6 +133,7 @@ def test_with_auto_complete_messages_a_return_completes(
     assert delivery_counts(events, "one") == [1]
 
 
+@awaits_the_end_of_a_lock
 def test_without_auto_complete_messages_a_message_stays_locked_and_comes_again(
     emulator: EmulatorProcess, events: Events, send: Send, start_host: StartHost, make_app: MakeApp
 ) -> None:
@@ -141,6 +144,7 @@ def test_without_auto_complete_messages_a_message_stays_locked_and_comes_again(
     wait_until(lambda: delivery_counts(events, "one")[:2] == [1, 2], "its lock ran out")
 
 
+@awaits_the_end_of_a_lock
 def test_within_max_auto_lock_renewal_duration_the_lock_is_kept(
     emulator: EmulatorProcess, events: Events, send: Send, start_host: StartHost, make_app: MakeApp
 ) -> None:
@@ -154,6 +158,7 @@ def test_within_max_auto_lock_renewal_duration_the_lock_is_kept(
     assert delivery_counts(events, "one") == [1]
 
 
+@awaits_the_end_of_a_lock
 @pytest.mark.parametrize("duration", ["00:00:00", "00:00:01"])
 def test_after_max_auto_lock_renewal_duration_the_lock_is_lost_and_the_message_comes_again(
     duration: str, events: Events, send: Send, start_host: StartHost, make_app: MakeApp
@@ -165,6 +170,7 @@ def test_after_max_auto_lock_renewal_duration_the_lock_is_lost_and_the_message_c
     events.open_gate("open")
 
 
+@awaits_the_end_of_a_lock
 def test_the_locks_of_a_batch_are_not_renewed(
     events: Events, send: Send, start_host: StartHost, make_app: MakeApp
 ) -> None:
