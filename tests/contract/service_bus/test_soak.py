@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import psutil
 import pytest
-from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceiver
+from azure.servicebus import ServiceBusClient, ServiceBusReceiver
+from azure.servicebus.amqp import AmqpAnnotatedMessage
 from azure.servicebus.exceptions import MessageLockLostError
 
 from local.service_bus.broker.counts import QueueCounts
@@ -48,8 +49,12 @@ def send(connection_string: str, numbers: range) -> None:
         client.get_queue_sender(QUEUE) as sender,
     ):
         for start in range(0, len(numbers), 100):
-            texts = [json.dumps({"number": n, "padding": PADDING}) for n in numbers[start : start + 100]]
-            sender.send_messages([ServiceBusMessage(text) for text in texts])
+            batch = sender.create_message_batch()
+            for number in numbers[start : start + 100]:
+                text = json.dumps({"number": number, "padding": PADDING})
+                # It costs the client a third of what a ServiceBusMessage costs.
+                batch.add_message(AmqpAnnotatedMessage(data_body=[text.encode()]))
+            sender.send_messages(batch)
 
 
 def take_and_forget(connection_string: str, count: int) -> list[Delivery]:
