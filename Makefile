@@ -15,7 +15,7 @@ services: .venv/installed ## PostgreSQL and Service Bus alone, on fixed ports, f
 	$(BIN)/python -m local services
 
 test: .venv/installed ## every test, with the real PostgreSQL and the real AMQP socket
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses $(WORKERS)
 
 chaos: .venv/installed ## the long forms of the fault tests; figures in .local/chaos.jsonl
 	LOCKSTEP_CHAOS=1 $(BIN)/python -m pytest tests/faults
