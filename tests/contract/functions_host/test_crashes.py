@@ -19,6 +19,7 @@ from tests.contract.functions_host.support import SAMPLE_APP, Events, wait_until
 from tests.contract.functions_host.test_messages import StartHost, left_in, orders
 from tests.ports import lasting_port
 
+MakeApp = Callable[..., Path]
 StartProcess = Callable[..., subprocess.Popen[bytes]]
 
 
@@ -67,9 +68,9 @@ def test_a_killed_host_leaves_no_worker(events: Events, send: Send, start_host: 
 
 
 def test_a_stop_lets_running_invocations_end(
-    emulator: EmulatorProcess, events: Events, send: Send, start_host: StartHost, tmp_path: Path
+    emulator: EmulatorProcess, events: Events, send: Send, start_host: StartHost, make_app: MakeApp, tmp_path: Path
 ) -> None:
-    host = start_host(SAMPLE_APP)
+    host = start_host(make_app(maxConcurrentCalls=1))  # an idle receiver notices a stop a second later
     workers = workers_of(host)
     send("one", [orders(gate="open")])
     with ThreadPoolExecutor() as executor:
