@@ -31,12 +31,12 @@ _KINDS = {
     "no-duplicates": {
         **_COMMON,
         "RequiresDuplicateDetection": True,
-        "DuplicateDetectionHistoryTimeWindow": "PT10M",
+        "DuplicateDetectionHistoryTimeWindow": "PT5M",
     },
     "forgets-duplicates": {
         **_COMMON,
         "RequiresDuplicateDetection": True,
-        "DuplicateDetectionHistoryTimeWindow": "PT1S",
+        "DuplicateDetectionHistoryTimeWindow": "PT5S",
     },
     "drops-expired": {**_COMMON, "DeadLetteringOnMessageExpiration": False},
     "short-lived": {**_COMMON, "DefaultMessageTimeToLive": "PT1S"},
