@@ -26,11 +26,11 @@ _EMPTY_ALL = """
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Arranges the tests for workers that run side by side.
 
-    Those that share a fixture of their module go to one worker, which sets it up once. Those with a time limit of
-    their own, the longest, begin first: none of them is left over when the others have ended.
+    Those with a time limit of their own, the longest, begin first: none of them is left over when the others have
+    ended. Of the others, those that share a fixture of their module go to one worker, which sets it up once.
     """
     for item in items:
-        if isinstance(item, pytest.Function) and _shares_with_its_module(item):
+        if isinstance(item, pytest.Function) and not _time_limit(item) and _shares_with_its_module(item):
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
     items.sort(key=_time_limit, reverse=True)
 
