@@ -19,6 +19,7 @@ import psycopg2
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
+from local.ports import is_free
 from local.stack import ROOT
 from tests.ports import lasting_port
 
@@ -117,9 +118,10 @@ def test_run_fails_with_the_reason_when_the_submission_is_refused(state_dir: Pat
 def test_ctrl_c_ends_everything_even_with_the_usual_ports_in_use(state_dir: Path) -> None:
     with socket.socket() as functions_port, socket.socket() as amqp_port:
         for sock, port in ((functions_port, 7071), (amqp_port, 5672)):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind(("127.0.0.1", port))
-            sock.listen()
+            if is_free(port):  # else somebody else has it, which does as well
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                sock.bind(("127.0.0.1", port))
+                sock.listen()
         with _start("up", state_dir=state_dir) as process:
             assert process.stdout is not None
             url = None
