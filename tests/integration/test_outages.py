@@ -42,6 +42,12 @@ def dispatched(app: App, mailbox: Mailbox) -> str:
     return job_id
 
 
+def work_off(app: App, job_id: str, mailbox: Mailbox) -> None:
+    """Runs what was handed back: after a long wait little time is left in which tasks may start."""
+    while app.status.job(job_id).stages[0].stage.status != "finished":
+        app.worker.run("sb-tasks", mailbox.take("sb-tasks"))
+
+
 def assert_ran_once(app: App, job_id: str) -> None:
     tasks = app.status.tasks(job_id, None, "", 1000)
     assert {(task.status, task.attempt, task.failures) for task in tasks} == {("completed", 1, 0)}
@@ -57,6 +63,7 @@ def test_a_claim_waits_for_a_database_that_is_away_and_spends_no_attempt(
         messages = mailbox.take("sb-tasks", N)
         server.go_away(3)
         app.worker.run("sb-tasks", messages)
+        work_off(app, job_id, mailbox)
         assert_ran_once(app, job_id)
 
 
@@ -75,6 +82,7 @@ def test_what_handlers_have_done_is_recorded_when_the_database_is_back(
     with app_on(server, service_bus, counting_job(work), LEASE_SECONDS="3") as app:
         job_id = dispatched(app, mailbox)
         app.worker.run("sb-tasks", mailbox.take("sb-tasks", N))
+        work_off(app, job_id, mailbox)
         assert sorted(runs) == list(range(N))
         assert_ran_once(app, job_id)
         assert mailbox.take_job_message().action == "advance"
@@ -90,4 +98,5 @@ def test_a_database_that_stays_away_is_given_up_after_a_lease(
         with pytest.raises(DatabaseUnavailableError):
             app.worker.run("sb-tasks", messages)
         bootstrap.patience.see_through(lambda: app.worker.run("sb-tasks", messages), bootstrap.patience.deadline(60))
+        work_off(app, job_id, mailbox)
         assert_ran_once(app, job_id)

@@ -37,7 +37,7 @@ def run(it: Stand) -> None:
 
 
 def test_what_ends_within_the_grace_is_recorded_and_what_has_not_begun_is_handed_back() -> None:
-    with stand(worker_threads=1) as shell:
+    with stand(worker_threads=1, lease_seconds=600) as shell:
         begun, may_end = threading.Event(), threading.Event()
 
         def work(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
