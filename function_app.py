@@ -5,6 +5,7 @@ import azure.functions as func
 from api import dead_letters as dead_letters_api
 from api import health as health_api
 from api import jobs as jobs_api
+from api import openapi as openapi_api
 from triggers import dead_letters as dead_letter_triggers
 from triggers import jobs as job_triggers
 from triggers import sweeper as sweeper_trigger
@@ -16,6 +17,7 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 app.register_functions(jobs_api.blueprint)
 app.register_functions(dead_letters_api.blueprint)
 app.register_functions(health_api.blueprint)
+app.register_functions(openapi_api.blueprint)
 app.register_functions(job_triggers.blueprint)
 app.register_functions(task_triggers.blueprint)
 app.register_functions(dead_letter_triggers.blueprint)

@@ -2,7 +2,7 @@
 
 import azure.functions as func
 
-from api import requests, views
+from api import answers, requests, views
 from api.problems import answers_problems
 from bootstrap import app
 
@@ -17,4 +17,4 @@ def list_dead_letters(req: func.HttpRequest) -> func.HttpResponse:
     limit = requests.limit(req)
     letters = app().status.dead_letters(requests.before_letter(req), limit)
     cursor = letters[-1].dead_letter_id if len(letters) == limit else None
-    return views.json_response({"dead_letters": [views.dead_letter(each) for each in letters], "next": cursor})
+    return views.json_response(answers.DeadLetters([views.dead_letter(each) for each in letters], cursor))

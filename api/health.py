@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import azure.functions as func
 
-from api import views
+from api import answers, views
 from bootstrap import app
 from core.errors import LockstepError
 
@@ -20,7 +20,7 @@ def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the tr
     """200 when all parts answer, 503 with the part that does not."""
     checks = {"database": _check(_database), "migrations": _check(_migrations), "broker": _check(_broker)}
     healthy = all(outcome == "ok" for outcome in checks.values())
-    return views.json_response({"healthy": healthy, "checks": checks}, 200 if healthy else 503)
+    return views.json_response(answers.Health(healthy, checks), 200 if healthy else 503)
 
 
 def _check(probe: Callable[[], str]) -> str:

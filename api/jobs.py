@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import azure.functions as func
 
-from api import requests, views
+from api import answers, requests, views
 from api.problems import answers_problems
 from bootstrap import app
 from core.statuses import JobStatus
@@ -24,12 +24,7 @@ def submit_job(req: func.HttpRequest) -> func.HttpResponse:
         req.route_params.get("job_type", ""), parameters, req.headers.get("Idempotency-Key")
     )
     status_url = _status_url(req, submission.job_id)
-    body = {
-        "job_id": submission.job_id,
-        "status": submission.status,
-        "created": submission.created,
-        "status_url": status_url,
-    }
+    body = answers.Submission(submission.job_id, submission.status, submission.created, status_url)
     return views.json_response(body, 202, {"Location": status_url, "Retry-After": _POLL_SECONDS})
 
 
@@ -85,7 +80,7 @@ def list_batches(req: func.HttpRequest) -> func.HttpResponse:
     limit = requests.limit(req)
     batches = app().status.batches(requests.job_id(req), requests.after_batch(req), limit)
     cursor = f"{batches[-1].stage}-{batches[-1].batch_index}" if len(batches) == limit else None
-    return views.json_response({"batches": [views.batch(each) for each in batches], "next": cursor})
+    return views.json_response(answers.Batches([views.batch(each) for each in batches], cursor))
 
 
 @blueprint.function_name("list_tasks")
@@ -96,4 +91,4 @@ def list_tasks(req: func.HttpRequest) -> func.HttpResponse:
     limit = requests.limit(req)
     tasks = app().status.tasks(requests.job_id(req), requests.task_status(req), requests.after_task(req), limit)
     cursor = tasks[-1].task_id if len(tasks) == limit else None
-    return views.json_response({"tasks": [views.task(each) for each in tasks], "next": cursor})
+    return views.json_response(answers.Tasks(tasks, cursor))

@@ -13,9 +13,14 @@ from core.statuses import TaskStatus
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1_000
 
-_LETTER_ID_DIGITS = 18  # a bigint has at least as many
-_JOB_ID = re.compile("[0-9a-f]{32}", re.ASCII)
-_BATCH_CURSOR = re.compile("([0-9]{1,2})-([0-9]{1,9})", re.ASCII)
+JOB_ID = "[0-9a-f]{32}"
+BATCH_CURSOR = "([0-9]{1,2})-([0-9]{1,9})"
+"""Regular expressions that mean the same here and in a JSON schema."""
+
+MAX_LETTER_ID = 10**18 - 1  # a bigint has at least as many digits
+
+_JOB_ID = re.compile(JOB_ID)
+_BATCH_CURSOR = re.compile(BATCH_CURSOR)
 
 
 def json_object(req: func.HttpRequest, max_bytes: int) -> dict[str, Any]:
@@ -100,7 +105,7 @@ def before_letter(req: func.HttpRequest) -> int | None:
     text = req.params.get("before")
     if not text:
         return None
-    if text.isascii() and text.isdigit() and len(text) <= _LETTER_ID_DIGITS:
+    if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_LETTER_ID)):
         return int(text)
     raise _field_error("before", "must be a number, as `next` of the page before gives it")
 

@@ -3,109 +3,107 @@
 import base64
 import json
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from datetime import datetime
-from typing import Any
 
 import azure.functions as func
 
-from core.models import Batch, Task
+from api import answers
+from core.models import Batch
 from engine.status import JobView, StageView
 from repositories.ports import KeptLetter
 
 
-def json_response(
-    body: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
-) -> func.HttpResponse:
-    """A JSON response; times are written in ISO 8601."""
-    text = json.dumps(body, default=_iso)
+def json_response(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
+    """A JSON response; dataclasses become objects, times are written in ISO 8601."""
+    text = json.dumps(body, default=_plain)
     return func.HttpResponse(text, status_code=status, mimetype="application/json", headers=dict(headers or {}))
 
 
-def job(view: JobView) -> dict[str, Any]:
+def job(view: JobView) -> answers.Job:
     """A job with its stages; rate and ETA are those of the stage that runs now."""
     row = view.job
     current = next((each for each in view.stages if each.stage.stage == row.stage), None)
-    return {
-        "job_id": row.job_id,
-        "job_type": row.job_type,
-        "status": row.status,
-        "parameters": row.parameters,
-        "stage": row.stage,
-        "stage_name": current.stage.name if current else None,
-        "total_stages": row.total_stages,
-        "progress": round(view.progress, 4),
-        "tasks_per_second": round(current.tasks_per_second, 1) if current else 0.0,
-        "eta_seconds": _rounded(current.eta_seconds) if current else None,
-        "stages": [_stage(each) for each in view.stages],
-        "result": row.result,
-        "error": row.error,
-        "created_at": row.created_at,
-        "started_at": row.started_at,
-        "finished_at": row.finished_at,
-    }
+    return answers.Job(
+        job_id=row.job_id,
+        job_type=row.job_type,
+        status=row.status,
+        parameters=row.parameters,
+        stage=row.stage,
+        stage_name=current.stage.name if current else None,
+        total_stages=row.total_stages,
+        progress=round(view.progress, 4),
+        tasks_per_second=round(current.tasks_per_second, 1) if current else 0.0,
+        eta_seconds=_rounded(current.eta_seconds) if current else None,
+        stages=[_stage(each) for each in view.stages],
+        result=row.result,
+        error=row.error,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )
 
 
-def batch(row: Batch) -> dict[str, Any]:
+def batch(row: Batch) -> answers.Batch:
     """A batch: its id, exact task count, status and times."""
-    return {name: value for name, value in vars(row).items() if name not in ("digest", "job_id")}
+    return answers.Batch(**{field.name: getattr(row, field.name) for field in fields(answers.Batch)})
 
 
-def task(row: Task) -> dict[str, Any]:
-    """A task, parameters and result included."""
-    return dict(vars(row))
-
-
-def dead_letter(kept: KeptLetter) -> dict[str, Any]:
+def dead_letter(kept: KeptLetter) -> answers.DeadLetter:
     """A dead letter; its body as text, or in base64 where it is none."""
     letter = kept.letter
+    text, encoded = None, None
     try:
-        body = {"body": letter.body.decode()}
+        text = letter.body.decode()
     except UnicodeDecodeError:
-        body = {"body_base64": base64.b64encode(letter.body).decode()}
-    return {
-        "dead_letter_id": kept.dead_letter_id,
-        "received_at": kept.received_at,
-        "queue": letter.queue,
-        "reason": letter.reason,
-        "description": letter.description,
-        "message_id": letter.message_id,
-        "delivery_count": letter.delivery_count,
-        **body,
-    }
+        encoded = base64.b64encode(letter.body).decode()
+    return answers.DeadLetter(
+        dead_letter_id=kept.dead_letter_id,
+        received_at=kept.received_at,
+        queue=letter.queue,
+        reason=letter.reason,
+        description=letter.description,
+        message_id=letter.message_id,
+        delivery_count=letter.delivery_count,
+        body=text,
+        body_base64=encoded,
+    )
 
 
-def _stage(view: StageView) -> dict[str, Any]:
+def _stage(view: StageView) -> answers.Stage:
     stage, counts = view.stage, view.counts
-    return {
-        "stage": stage.stage,
-        "name": stage.name,
-        "status": stage.status,
-        "total_tasks": stage.total_tasks,
-        "total_batches": stage.total_batches,
-        "batches": counts.batches,
-        "batches_queued": counts.batches_queued,
-        "tasks": {
-            "created": counts.tasks,
-            "pending_queue": counts.pending_queue,
-            "queued": counts.queued,
-            "processing": counts.processing,
-            "retrying": counts.retrying,
-            "completed": counts.completed,
-            "failed": counts.failed,
-            "cancelled": counts.cancelled,
-        },
-        "tasks_per_second": round(view.tasks_per_second, 1),
-        "result": stage.result,
-        "created_at": stage.created_at,
-        "finished_at": stage.finished_at,
-    }
+    return answers.Stage(
+        stage=stage.stage,
+        name=stage.name,
+        status=stage.status,
+        total_tasks=stage.total_tasks,
+        total_batches=stage.total_batches,
+        batches=counts.batches,
+        batches_queued=counts.batches_queued,
+        tasks=answers.TaskCounts(
+            created=counts.tasks,
+            pending_queue=counts.pending_queue,
+            queued=counts.queued,
+            processing=counts.processing,
+            retrying=counts.retrying,
+            completed=counts.completed,
+            failed=counts.failed,
+            cancelled=counts.cancelled,
+        ),
+        tasks_per_second=round(view.tasks_per_second, 1),
+        result=stage.result,
+        created_at=stage.created_at,
+        finished_at=stage.finished_at,
+    )
 
 
 def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 1)
 
 
-def _iso(value: object) -> str:
+def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return value.isoformat()
+    if is_dataclass(value):
+        return vars(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")

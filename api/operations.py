@@ -1,0 +1,153 @@
+"""The parts of the OpenAPI document that no job type changes: what may be asked, and what is answered."""
+
+from typing import Any
+
+from api import requests
+from core.statuses import TaskStatus
+from engine.submit import MAX_KEY_LENGTH
+
+Json = dict[str, Any]
+
+SCHEMAS = "#/components/schemas/"
+"""Where a reference finds a named schema."""
+
+_TASK_ID = "^[0-9a-f]{32}-s(?!00)[0-9]{2}-t[0-9]{7}$"
+
+
+def json_answer(schema: str, description: str) -> Json:
+    """A response whose body has a named schema."""
+    return {"description": description, "content": {"application/json": {"schema": {"$ref": SCHEMAS + schema}}}}
+
+
+def problem_answer(description: str) -> Json:
+    """A response whose body is a problem document."""
+    return {
+        "description": description,
+        "content": {"application/problem+json": {"schema": {"$ref": SCHEMAS + "Problem"}}},
+    }
+
+
+def _query(name: str, description: str, **schema: Any) -> Json:
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+def _response(name: str) -> Json:
+    return {"$ref": f"#/components/responses/{name}"}
+
+
+RETRY_AFTER: Json = {"description": "seconds", "schema": {"type": "integer", "minimum": 1}}
+
+RESPONSES: Json = {
+    "Unauthorized": {"description": "The key is missing or wrong."},
+    "NoSuchJob": problem_answer("There is no such job."),
+    "BadQuery": problem_answer("A parameter is not valid: `errors` names it."),
+    "InternalError": problem_answer("A bug; the logs say which."),
+    "Unavailable": {
+        **problem_answer("The database or the broker is away."),
+        "headers": {"Retry-After": RETRY_AFTER},
+    },
+}
+
+FAILURES: Json = {
+    "401": _response("Unauthorized"),
+    "500": _response("InternalError"),
+    "503": _response("Unavailable"),
+}
+
+PROBLEM: Json = {
+    "type": "object",
+    "title": "Problem",
+    "description": "A problem document (RFC 9457), with members for the problem at hand.",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference"},
+        "title": {"type": "string"},
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "detail": {"type": "string"},
+        "errors": {"type": "array", "items": {"$ref": SCHEMAS + "FieldError"}},
+        "known_job_types": {"type": "array", "items": {"type": "string"}},
+        "job_id": {"type": "string"},
+        "limit_bytes": {"type": "integer"},
+    },
+}
+
+JOB_ID: Json = {
+    "name": "job_id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "pattern": f"^{requests.JOB_ID}$"},
+}
+
+IDEMPOTENCY_KEY: Json = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "names the job; without it, job type and parameters do",
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH},
+}
+
+_LIMIT = _query(
+    "limit", "rows a page", type="integer", minimum=1, maximum=requests.MAX_LIMIT, default=requests.DEFAULT_LIMIT
+)
+
+GET_JOB: Json = {
+    "operationId": "get_job",
+    "summary": "Where a job stands: status, counts per stage, progress, rate, ETA, result or error.",
+    "responses": {"200": json_answer("Job", "The job."), "404": _response("NoSuchJob"), **FAILURES},
+}
+
+LIST_BATCHES: Json = {
+    "operationId": "list_batches",
+    "summary": "A job's aligned batches, page by page.",
+    "parameters": [
+        _LIMIT,
+        _query("after", "`next` of the page before", type="string", pattern=f"^{requests.BATCH_CURSOR}$"),
+    ],
+    "responses": {
+        "200": json_answer("Batches", "A page."),
+        "400": _response("BadQuery"),
+        "404": _response("NoSuchJob"),
+        **FAILURES,
+    },
+}
+
+LIST_TASKS: Json = {
+    "operationId": "list_tasks",
+    "summary": "A job's tasks with parameters and results, page by page.",
+    "parameters": [
+        _LIMIT,
+        _query("after", "`next` of the page before", type="string", pattern=_TASK_ID),
+        _query("status", "only tasks of this status", type="string", enum=list(TaskStatus)),
+    ],
+    "responses": {
+        "200": json_answer("Tasks", "A page."),
+        "400": _response("BadQuery"),
+        "404": _response("NoSuchJob"),
+        **FAILURES,
+    },
+}
+
+LIST_DEAD_LETTERS: Json = {
+    "operationId": "list_dead_letters",
+    "summary": "Messages that could not be used, newest first, page by page.",
+    "parameters": [
+        _LIMIT,
+        _query("before", "`next` of the page before", type="integer", minimum=0, maximum=requests.MAX_LETTER_ID),
+    ],
+    "responses": {"200": json_answer("DeadLetters", "A page."), "400": _response("BadQuery"), **FAILURES},
+}
+
+HEALTH: Json = {
+    "operationId": "health",
+    "summary": "Whether database, migrations and broker can be used.",
+    "security": [],
+    "responses": {"200": json_answer("Health", "All of them can."), "503": json_answer("Health", "One cannot.")},
+}
+
+GET_OPENAPI: Json = {
+    "operationId": "get_openapi",
+    "summary": "This document.",
+    "responses": {
+        "200": {"description": "The document.", "content": {"application/json": {"schema": {"type": "object"}}}},
+        **FAILURES,
+    },
+}
