@@ -19,6 +19,8 @@ BATCH_CURSOR = "([0-9]{1,2})-([0-9]{1,9})"
 
 MAX_LETTER_ID = 10**18 - 1  # a bigint has at least as many digits
 
+_MAX_EXACT = 2**53  # beyond it, a float is no longer every integer
+
 _JOB_ID = re.compile(JOB_ID)
 _BATCH_CURSOR = re.compile(BATCH_CURSOR)
 
@@ -34,7 +36,7 @@ def json_object(req: func.HttpRequest, max_bytes: int) -> dict[str, Any]:
     if len(body) > max_bytes:
         raise PayloadTooLargeError("the request body", len(body), max_bytes)
     try:
-        value = json.loads(body or b"{}")
+        value = json.loads(body or b"{}", parse_float=_number)
     except (ValueError, RecursionError) as exc:
         raise InvalidInputError(f"the body is not JSON: {exc}") from exc
     if not isinstance(value, dict):
@@ -123,6 +125,12 @@ def after_batch(req: func.HttpRequest) -> tuple[int, int]:
     if match is None:
         raise _field_error("after", "must be {stage}-{batch_index}, as `next` of the page before gives it")
     return int(match[1]), int(match[2])
+
+
+def _number(text: str) -> float | int:
+    """A number with a point or an exponent; a whole one is an integer, as a JSON schema has it."""
+    value = float(text)
+    return int(value) if value.is_integer() and abs(value) <= _MAX_EXACT else value
 
 
 def _field_error(field: str, message: str) -> InvalidInputError:

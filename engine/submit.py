@@ -56,8 +56,11 @@ class Submitter:
             QueueError: the row is durable, but the broker will never take its message, as when a queue is missing.
         """
         controller = self._registry.controller(job_type)
+        text = json_text.encode(parameters, what="the parameters")
         try:
-            model = controller.Parameters.model_validate(parameters)
+            # Strict, so that what the API's schema forbids ("3" for a number) is refused; as JSON, so that strict still
+            # reads a date, say, from its text.
+            model = controller.Parameters.model_validate_json(text, strict=True)
         except ValidationError as exc:
             raise InvalidInputError(f"the parameters of {job_type} are not valid", _field_errors(exc)) from exc
         canonical = json_text.encode(model.model_dump(mode="json"), what="the parameters")

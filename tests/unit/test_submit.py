@@ -1,4 +1,5 @@
 from dataclasses import astuple
+from datetime import date
 
 import pytest
 
@@ -15,6 +16,7 @@ from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage
 from core.statuses import JobStatus
 from tests.drive import job_messages, stand
+from tests.sample_jobs import SampleParameters, counted, sample_job
 
 
 def test_a_submission_is_a_row_and_a_message() -> None:
@@ -82,6 +84,26 @@ def test_bad_parameters_are_named_one_by_one() -> None:
 def test_a_parameter_that_the_database_cannot_store_is_refused(name: str) -> None:
     with stand(HelloWorld) as it, pytest.raises(InvalidInputError):
         it.app.submitter.submit("hello_world", {"n": 1, "name": name})
+
+
+@pytest.mark.parametrize("n", ["3", True, 3.5, None, [3]])
+def test_a_parameter_of_another_type_than_its_schema_says_is_refused(n: object) -> None:
+    with stand(HelloWorld) as it, pytest.raises(InvalidInputError) as caught:
+        it.app.submitter.submit("hello_world", {"n": n})
+    assert [error.field for error in caught.value.errors] == ["n"]
+
+
+def test_a_parameter_that_json_has_no_type_for_is_read_from_its_text() -> None:
+    class Dated(SampleParameters):
+        day: date
+
+    class DatedJob(sample_job(counted(1))):  # type: ignore[misc] # a class that a function makes
+        Parameters = Dated
+
+    with stand(DatedJob) as it:
+        job_id = it.submit("sample", day="2030-01-31")
+        it.pump()
+        assert (it.job(job_id).status, it.job(job_id).parameters["day"]) == (JobStatus.COMPLETED, "2030-01-31")
 
 
 def test_an_unknown_job_type_is_refused_with_the_known_ones() -> None:

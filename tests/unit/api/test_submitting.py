@@ -123,6 +123,17 @@ def test_an_error_that_will_not_pass_is_500_without_details(it: Stand) -> None:
     assert "internal" not in answer["detail"]
 
 
+@pytest.mark.parametrize("text", [b'{"n": 3.0}', b'{"n": 30e-1}'])
+def test_a_whole_number_may_be_spelled_with_a_point(it: Stand, text: bytes) -> None:
+    assert body(submit(post("hello_world", text)))["job_id"] == it.submit("hello_world", n=3)
+
+
+@pytest.mark.parametrize("text", [b'{"n": 3.5}', b'{"n": 1e400}', b'{"n": -1e400}', b'{"n": NaN}', b'{"n": 1e300}'])
+@pytest.mark.usefixtures("it")
+def test_any_other_number_is_none(text: bytes) -> None:
+    assert problem(submit(post("hello_world", text)))["status"] == 400
+
+
 def test_a_bug_is_500_without_details(it: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = replace(it.app, submitter=None)  # type: ignore[arg-type] # that is the bug
     monkeypatch.setattr(jobs, "app", lambda: broken)
