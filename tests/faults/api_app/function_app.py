@@ -1,0 +1,10 @@
+"""The HTTP half of the app: what is submitted is accepted, and nobody works it off."""
+
+import azure.functions as func
+
+from api import dead_letters, health, jobs, openapi
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+
+for module in (jobs, dead_letters, health, openapi):
+    app.register_functions(module.blueprint)
