@@ -5,6 +5,7 @@ A message never carries parameters: the row holds them, so a hundred messages al
 """
 
 import json
+import reprlib
 import uuid
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -132,7 +133,7 @@ class JobMessage:
         try:
             action = JobAction(_text(fields, "action"))
         except ValueError as exc:
-            raise MessageFormatError(f"unknown action {fields['action']!r}") from exc
+            raise MessageFormatError(f"unknown action {reprlib.repr(fields['action'])}") from exc
         counts = {name: _count(fields, name, 0) for name in ("resumes", "failures", "deaths")}
         return cls(job_id, stage, action, **counts)
 
@@ -144,8 +145,9 @@ def _fields(body: bytes) -> dict[str, Any]:
         raise MessageFormatError(f"the body is not JSON: {exc}") from exc
     if not isinstance(fields, dict):
         raise MessageFormatError(f"the body is a JSON {type(fields).__name__}, not an object")
-    if fields.get("v") != VERSION:
-        raise MessageFormatError(f"message version {fields.get('v')!r} is not known; this is version {VERSION}")
+    version = fields.get("v")
+    if type(version) is not int or version != VERSION:  # true and 1.0 are equal to 1
+        raise MessageFormatError(f"message version {reprlib.repr(version)} is not known; this is version {VERSION}")
     return fields
 
 

@@ -1,19 +1,19 @@
 """The triggers, called as the Functions host calls them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import azure.functions as func
 import pytest
 
 import bootstrap
 from controllers.hello_world import HelloWorld
 from core.errors import DatabaseUnavailableError
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
-from core.messages import JobAction, JobMessage, OutgoingMessage, TaskMessage
+from core.messages import JobAction, JobMessage, TaskMessage
 from core.statuses import JobStatus, TaskStatus
 from engine.inbox import UNREADABLE
 from engine.unclaimed import ORPHAN
+from tests.deliveries import Delivery, deliveries
 from tests.drive import Stand, stand
 from triggers import dead_letters, jobs, sweeper, tasks
 
@@ -25,41 +25,6 @@ dead_task: Callable[[Any], None] = dead_letters.dead_task._function.get_user_fun
 dead_long_task: Callable[[Any], None] = dead_letters.dead_long_task._function.get_user_function()
 dead_job_message: Callable[[Any], None] = dead_letters.dead_job_message._function.get_user_function()
 sweep: Callable[[Any], None] = sweeper.sweep._function.get_user_function()
-
-
-class Delivery(func.ServiceBusMessage):
-    """A message as the host hands it over."""
-
-    def __init__(
-        self,
-        body: bytes,
-        message_id: str = "m",
-        delivery_count: int | None = 1,
-        application_properties: Mapping[str, str] | None = None,
-    ) -> None:
-        self._body = body
-        self._application_properties = dict(application_properties or {})
-        self._message_id = message_id
-        self._delivery_count = delivery_count
-
-    def get_body(self) -> bytes:
-        return self._body
-
-    @property
-    def message_id(self) -> str:
-        return self._message_id
-
-    @property
-    def application_properties(self) -> dict[str, str]:
-        return self._application_properties
-
-    @property
-    def delivery_count(self) -> int | None:
-        return self._delivery_count
-
-
-def deliveries(messages: list[OutgoingMessage]) -> list[Delivery]:
-    return [Delivery(message.body, message.message_id) for message in messages]
 
 
 @pytest.fixture
