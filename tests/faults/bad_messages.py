@@ -35,7 +35,9 @@ DEEP = _nested("[", "]") | _nested('{"v":', "}") | _nested('{"v":[', "") | _nest
 
 DEEP_INSIDE = DEEP.map(lambda deep: b'{"v":' + deep + b"}")
 
-_NO_COUNT = st.sampled_from([-1, 10**6 + 1, 10**30, 0.5, 1e300, True, "1", None, [], {}]) | st.text() | st.floats()
+_NO_COUNT: st.SearchStrategy[Any] = (
+    st.sampled_from([-1, 10**6 + 1, 10**30, 0.5, 1e300, True, "1", None, [], {}]) | st.text() | st.floats()
+)
 _NO_TEXT = st.none() | st.booleans() | st.integers() | st.floats() | st.lists(st.text(), max_size=2)
 _NO_ID = _NO_TEXT | st.sampled_from(ODD_TEXTS) | st.text(max_size=60)
 _NO_VERSION = st.sampled_from([0, 2, 10**30, -1, True, 1.0, "1", None, [1], {"v": 1}])

@@ -32,13 +32,17 @@ dead_long_task: Callable[[Any], None] = dead_letters.dead_long_task._function.ge
 dead_job_message: Callable[[Any], None] = dead_letters.dead_job_message._function.get_user_function()
 
 WHY = {"DeadLetterReason": "MaxDeliveryCountExceeded", "DeadLetterErrorDescription": "\ud800\0"}
-TASK_ENTRIES = {
+Entry = tuple[str, Callable[[Any], None]]
+TASK_ENTRIES: dict[str, Entry] = {
     "run_tasks": (TASKS_QUEUE, lambda message: run_tasks([message])),
     "run_long_task": (LONG_TASKS_QUEUE, run_long_task),
     "dead_task": (TASKS_QUEUE, dead_task),
     "dead_long_task": (LONG_TASKS_QUEUE, dead_long_task),
 }
-JOB_ENTRIES = {"run_job_message": (JOBS_QUEUE, run_job_message), "dead_job_message": (JOBS_QUEUE, dead_job_message)}
+JOB_ENTRIES: dict[str, Entry] = {
+    "run_job_message": (JOBS_QUEUE, run_job_message),
+    "dead_job_message": (JOBS_QUEUE, dead_job_message),
+}
 ENTRIES = {**TASK_ENTRIES, **JOB_ENTRIES}
 
 many = settings(
