@@ -21,6 +21,15 @@ class Submission:
 
 
 @dataclass(frozen=True)
+class Change:
+    """A job that was cancelled, or opened again; `status` is the one that it has now."""
+
+    job_id: str
+    status: JobStatus
+    status_url: str
+
+
+@dataclass(frozen=True)
 class TaskCounts:
     """The tasks of a stage by status; `created` is all of them."""
 
@@ -85,6 +94,7 @@ class Batch:
     task_count: int
     open_tasks: int
     failed_tasks: int
+    cancelled_tasks: int
     status: BatchStatus
     send_attempts: int
     last_error: str | None

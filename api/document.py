@@ -15,6 +15,7 @@ VERSION = "0.1.0"
 
 _ANSWERED = (
     answers.Submission,
+    answers.Change,
     answers.Job,
     answers.Batches,
     answers.Tasks,
@@ -48,6 +49,9 @@ def document(registry: Registry) -> Json:
         "paths": {
             **submissions,
             "/jobs/{job_id}": {"parameters": [operations.JOB_ID], "get": operations.GET_JOB},
+            "/jobs/{job_id}/cancel": {"parameters": [operations.JOB_ID], "post": operations.CANCEL_JOB},
+            "/jobs/{job_id}/retry": {"parameters": [operations.JOB_ID], "post": operations.RETRY_JOB},
+            "/jobs/{job_id}/resume": {"parameters": [operations.JOB_ID], "post": operations.RESUME_JOB},
             "/jobs/{job_id}/batches": {"parameters": [operations.JOB_ID], "get": operations.LIST_BATCHES},
             "/jobs/{job_id}/tasks": {"parameters": [operations.JOB_ID], "get": operations.LIST_TASKS},
             "/dead-letters": {"get": operations.LIST_DEAD_LETTERS},
@@ -89,12 +93,12 @@ def _submit(controller: JobController[Any], body: Json, schemas: Json) -> Json:
             "202": {
                 **operations.json_answer("Submission", "The job is accepted."),
                 "headers": {
-                    "Location": {"description": "where to watch the job", "schema": {"type": "string"}},
+                    "Location": operations.LOCATION,
                     "Retry-After": operations.RETRY_AFTER,
                 },
                 "links": {
                     name: {"operationId": name, "parameters": {"job_id": "$response.body#/job_id"}}
-                    for name in ("get_job", "list_batches", "list_tasks")
+                    for name in ("get_job", "cancel_job", "list_batches", "list_tasks")
                 },
             },
             "400": operations.problem_answer("The parameters are not valid: `errors` names the fields."),

@@ -64,7 +64,7 @@ def _accepted(req: func.HttpRequest, action: Callable[[str], JobStatus]) -> func
     job_id = requests.job_id(req)
     status = action(job_id)
     status_url = _status_url(req, job_id)
-    body = {"job_id": job_id, "status": status, "status_url": status_url}
+    body = answers.Change(job_id, status, status_url)
     return views.json_response(body, 202, {"Location": status_url, "Retry-After": _POLL_SECONDS})
 
 

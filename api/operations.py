@@ -3,7 +3,7 @@
 from typing import Any
 
 from api import requests
-from core.statuses import TaskStatus
+from core.statuses import JobStatus, TaskStatus
 from engine.submit import MAX_KEY_LENGTH
 
 Json = dict[str, Any]
@@ -34,6 +34,24 @@ def _query(name: str, description: str, **schema: Any) -> Json:
 def _response(name: str) -> Json:
     return {"$ref": f"#/components/responses/{name}"}
 
+
+def _change(verb: str, summary: str, conflict: str) -> Json:
+    return {
+        "operationId": f"{verb}_job",
+        "summary": summary,
+        "responses": {
+            "202": {
+                **json_answer("Change", "It is done, or goes on by itself from here."),
+                "headers": {"Location": LOCATION, "Retry-After": RETRY_AFTER},
+            },
+            "404": _response("NoSuchJob"),
+            "409": problem_answer(conflict),
+            **FAILURES,
+        },
+    }
+
+
+LOCATION: Json = {"description": "where to watch the job", "schema": {"type": "string"}}
 
 RETRY_AFTER: Json = {"description": "seconds", "schema": {"type": "integer", "minimum": 1}}
 
@@ -67,6 +85,7 @@ PROBLEM: Json = {
         "errors": {"type": "array", "items": {"$ref": SCHEMAS + "FieldError"}},
         "known_job_types": {"type": "array", "items": {"type": "string"}},
         "job_id": {"type": "string"},
+        "job_status": {"type": "string", "enum": list(JobStatus)},
         "limit_bytes": {"type": "integer"},
     },
 }
@@ -94,6 +113,18 @@ GET_JOB: Json = {
     "summary": "Where a job stands: status, counts per stage, progress, rate, ETA, result or error.",
     "responses": {"200": json_answer("Job", "The job."), "404": _response("NoSuchJob"), **FAILURES},
 }
+
+CANCEL_JOB = _change("cancel", "Cancel a job: no task of it starts any more.", "The job has ended otherwise.")
+
+RETRY_JOB = _change(
+    "retry",
+    "Run the failed tasks of a job again.",
+    "The job did not fail, or some of its tasks have not ended yet, or nothing of it can be run again.",
+)
+
+RESUME_JOB = _change(
+    "resume", "Go on with a cancelled job.", "The job was not cancelled, or some of its tasks have not ended yet."
+)
 
 LIST_BATCHES: Json = {
     "operationId": "list_batches",
