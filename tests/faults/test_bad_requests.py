@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import httpx
 import pytest
@@ -93,7 +93,7 @@ def test_the_document_that_is_served_is_the_one_that_is_tested(base_url: str) ->
 
 
 run = settings(
-    max_examples=size(25, 1_000),
+    max_examples=size(25, 300),
     derandomize=True,
     deadline=None,
     database=None,
@@ -107,9 +107,11 @@ def test_every_answer_is_as_the_document_says(case: Case[Any], base_url: str, an
     excluded: list[CheckFunction] = [unsupported_method]  # a method is a part of the route in Azure: 404, not 405
     if case.operation.path == "/jobs/ingest_csv":
         excluded.append(positive_data_acceptance)  # what a source may be is more than a schema can say
-    if "" in (case.query or {}).values():
+    headers = {"x-functions-key": KEY}
+    response = case.call(base_url=base_url, headers=headers)
+    if "" in dict(parse_qsl(urlsplit(str(response.request.url)).query, keep_blank_values=True)).values():
         excluded.append(negative_data_rejection)  # an empty value never reaches a function in Azure
-    response = case.call_and_validate(base_url=base_url, headers={"x-functions-key": KEY}, excluded_checks=excluded)
+    case.validate_response(response, headers=headers, excluded_checks=excluded)
     answers[f"{case.operation.label} {response.status_code}"] += 1
 
 
