@@ -23,6 +23,7 @@ from engine.limits import Limits
 from engine.outages import Patience
 from engine.recording import Recorder
 from engine.reopening import Reopener
+from engine.retention import Pruner
 from engine.running import TaskRunner
 from engine.settling import Settling
 from engine.shutdown import Shutdown
@@ -66,6 +67,7 @@ class App:
     worker: Worker
     dead_letters: DeadLetters
     sweeper: Sweeper
+    pruner: Pruner
     status: StatusReader
     pending_migrations: Callable[[], list[str]]
     close: Callable[[], None]
@@ -126,6 +128,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         lease_seconds=settings.lease_seconds,
         sweep_age_seconds=settings.sweep_age_seconds,
         silence_seconds=settings.silence_seconds,
+        retention_days=settings.retention_days,
         max_result_bytes=settings.max_result_bytes,
     )
     services = Services(settings.data_dir, settings.allowed_source_hosts, database)
@@ -151,6 +154,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         worker=Worker(database, queue, runner, settling, limits, backends.patience),
         dead_letters=DeadLetters(database, queue, recorder, endings, limits),
         sweeper=Sweeper(database, queue, limits),
+        pruner=Pruner(database, limits),
         status=StatusReader(database),
         pending_migrations=backends.pending_migrations,
         close=close,

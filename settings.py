@@ -34,6 +34,7 @@ class Settings(BaseModel):
     sweep_age_seconds: float = Field(default=60.0, ge=1, allow_inf_nan=False, alias="SWEEP_AGE_SECONDS")
     silence_seconds: float = Field(default=300.0, ge=1, allow_inf_nan=False, alias="SILENCE_SECONDS")
     shutdown_grace_seconds: float = Field(default=8.0, ge=0, allow_inf_nan=False, alias="SHUTDOWN_GRACE_SECONDS")
+    retention_days: int = Field(default=30, ge=0, le=36_500, alias="RETENTION_DAYS")
     worker_threads: int = Field(default=8, ge=1, le=256, alias="WORKER_THREADS")
     max_result_bytes: int = Field(default=64 * 1024, ge=1, alias="MAX_RESULT_BYTES")
     max_request_bytes: int = Field(default=1024 * 1024, ge=1, alias="MAX_REQUEST_BYTES")

@@ -105,7 +105,9 @@ def _submit(controller: JobController[Any], body: Json, schemas: Json) -> Json:
             "404": operations.problem_answer(
                 "The instance that answered does not know the job type: a deployment is under way."
             ),
-            "409": operations.problem_answer("The Idempotency-Key belongs to another job."),
+            "409": operations.problem_answer(
+                "The Idempotency-Key belongs to another job, or the job is being deleted, long after its end."
+            ),
             "413": operations.problem_answer("The body is larger than MAX_REQUEST_BYTES."),
             **operations.FAILURES,
         },

@@ -11,7 +11,7 @@ from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
 
 @dataclass(frozen=True)
 class Job:
-    """A row of `jobs`. `stage` is 0 until the first stage starts."""
+    """A row of `jobs`. `stage` is 0 until the first stage starts; `pruned_at` is set when its deletion begins."""
 
     job_id: str
     job_type: str
@@ -24,6 +24,7 @@ class Job:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    pruned_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -226,6 +227,14 @@ class LiveBatches:
 
     batches: int
     open_tasks: int
+
+
+@dataclass(frozen=True)
+class PrunedBatches:
+    """How many batches and tasks of a job were deleted."""
+
+    batches: int
+    tasks: int
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ class Limits:
         sweep_age_seconds: how long something may be pending, that is known not to be sent, before the sweeper sends it.
         silence_seconds: how long a message may be overdue, or nothing may happen in a running stage, before the sweeper
             takes messages for lost; longer than the usual wait in a busy queue, since nothing tells the two apart.
+        retention_days: how long a job is kept after its end; 0 for ever.
         max_result_bytes: the most that a task's result may have as JSON.
         max_aggregate_bytes: the most that a stage's or a job's result may have as JSON.
     """
@@ -23,5 +24,6 @@ class Limits:
     lease_seconds: float = 50.0
     sweep_age_seconds: float = 60.0
     silence_seconds: float = 300.0
+    retention_days: int = 30
     max_result_bytes: int = 64 * 1024
     max_aggregate_bytes: int = 1024 * 1024

@@ -7,6 +7,7 @@ from core.errors import JobNotFoundError, JobStateError, QueueError
 from core.messages import JobAction, JobMessage
 from core.models import Job, StageKey
 from core.statuses import JobStatus, StageStatus
+from engine.retention import BEING_DELETED
 from engine.sending import send_job_message
 from engine.transactions import transact
 from repositories.ports import Database, MessageQueue, UnitOfWork
@@ -74,7 +75,7 @@ def _open(work: UnitOfWork, job_id: str, expected: AbstractSet[JobStatus], refus
     if before is None:
         raise JobNotFoundError(job_id)
     if not work.jobs.reopen(job_id, expected):
-        raise JobStateError(job_id, before.status, refusal)
+        raise JobStateError(job_id, before.status, refusal if before.pruned_at is None else BEING_DELETED)
     job = work.jobs.get(job_id)  # after the update, which holds it at its stage
     assert job is not None, "the row was updated"
     if job.stage == 0:

@@ -9,9 +9,11 @@ from pydantic import ValidationError
 
 from controllers.registry import Registry
 from core import ids, json_text
-from core.errors import FieldError, IdempotencyConflictError, InvalidInputError, QueueError
+from core.errors import FieldError, IdempotencyConflictError, InvalidInputError, JobStateError, QueueError
 from core.messages import JobAction, JobMessage
+from core.models import Job
 from core.statuses import JobStatus
+from engine.retention import BEING_DELETED
 from engine.sending import send_job_message
 from repositories.ports import Database, MessageQueue
 
@@ -52,6 +54,7 @@ class Submitter:
             UnknownJobTypeError: no such job type.
             InvalidInputError: the parameters do not fit its model, or the key is too long.
             IdempotencyConflictError: the key belongs to another job.
+            JobStateError: the job ended long ago and is being deleted; it can be submitted anew when that is done.
             DatabaseError: nothing was accepted.
             QueueError: the row is durable, but the broker will never take its message, as when a queue is missing.
         """
@@ -65,16 +68,27 @@ class Submitter:
             raise InvalidInputError(f"the parameters of {job_type} are not valid", _field_errors(exc)) from exc
         canonical = json_text.encode(model.model_dump(mode="json"), what="the parameters")
         job_id = _job_id(job_type, canonical, idempotency_key)
-        with self._database.transaction() as work:
-            created = work.jobs.create(job_id, job_type, canonical, len(controller.stages))
-            if not created and not work.jobs.same_submission(job_id, job_type, canonical):
-                raise IdempotencyConflictError(job_id)
-            job = work.jobs.get(job_id)
-        status = job.status if job else JobStatus.PENDING_QUEUE
+        job, created = self._create_or_find(job_id, job_type, canonical, len(controller.stages))
+        status = job.status
         if status == JobStatus.PENDING_QUEUE and self._queue_job(job_id):
             status = JobStatus.QUEUED
         logger.info("job %s (%s) %s", job_id, job_type, "accepted" if created else "was submitted before")
         return Submission(job_id, status, created)
+
+    def _create_or_find(self, job_id: str, job_type: str, canonical: str, total_stages: int) -> tuple[Job, bool]:
+        """The job, and whether it is new."""
+        while True:
+            with self._database.transaction() as work:
+                created = work.jobs.create(job_id, job_type, canonical, total_stages)
+                same = work.jobs.same_submission(job_id, job_type, canonical)
+                job = work.jobs.get(job_id)
+            if same is None or job is None:
+                continue  # an old job was there, and was deleted before the second statement
+            if not same:
+                raise IdempotencyConflictError(job_id)
+            if job.pruned_at is not None:
+                raise JobStateError(job_id, job.status, f"{BEING_DELETED}; submit it again when it is gone")
+            return job, created
 
     def _queue_job(self, job_id: str) -> bool:
         try:

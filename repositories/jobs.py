@@ -25,11 +25,11 @@ class PostgresJobRepository:
         row = self._rows.first(_QUERIES["get"], {"job_id": job_id})
         return None if row is None else _job(row)
 
-    def same_submission(self, job_id: str, job_type: str, parameters: str) -> bool:
-        """Whether the job has this type and these parameters."""
+    def same_submission(self, job_id: str, job_type: str, parameters: str) -> bool | None:
+        """Whether the job has this type and these parameters; None when there is no such job."""
         values = {"job_id": job_id, "job_type": job_type, "parameters": parameters}
         row = self._rows.first(_QUERIES["same_submission"], values)
-        return row is not None and all(row.values())
+        return None if row is None else bool(row["same"])
 
     def mark_queued(self, job_id: str) -> bool:
         """Moves pending_queue -> queued."""

@@ -25,6 +25,7 @@ from core.models import (
     LiveBatches,
     LostTask,
     PendingBatch,
+    PrunedBatches,
     RecordedTask,
     Resend,
     SilentBatches,
@@ -50,8 +51,11 @@ class JobRepository(Protocol):
         """The job, or None."""
         ...
 
-    def same_submission(self, job_id: str, job_type: str, parameters: str) -> bool:
-        """Whether the job has this type and, as jsonb compares them, these parameters."""
+    def same_submission(self, job_id: str, job_type: str, parameters: str) -> bool | None:
+        """Whether the job has this type and, as jsonb compares them, these parameters; None when there is no such job.
+
+        Until the transaction ends, the job is not deleted.
+        """
         ...
 
     def mark_queued(self, job_id: str) -> bool:
@@ -363,6 +367,26 @@ class StopRepository(Protocol):
         ...
 
 
+class RetentionRepository(Protocol):
+    """Deleting jobs that ended long ago, over all tables. Rows that another transaction holds are passed over."""
+
+    def begin(self, retention_days: int, limit: int) -> list[str]:
+        """Marks jobs that ended so long ago and have no live batch: from now on they are not opened again.
+
+        Returns:
+            Up to `limit` of them and of those that were marked before, the oldest first.
+        """
+        ...
+
+    def delete_batches(self, job_id: str, limit: int) -> PrunedBatches:
+        """Deletes up to `limit` batches of a marked job with their tasks."""
+        ...
+
+    def delete_job(self, job_id: str) -> bool:
+        """Deletes a marked job that has no batches left, and its stages; False when something of it is left."""
+        ...
+
+
 class UnitOfWork(Protocol):
     """The repositories of one transaction."""
 
@@ -382,6 +406,8 @@ class UnitOfWork(Protocol):
     def sweeps(self) -> SweepRepository: ...  # noqa: D102
     @property
     def stops(self) -> StopRepository: ...  # noqa: D102
+    @property
+    def retention(self) -> RetentionRepository: ...  # noqa: D102
 
     def now(self) -> datetime:
         """The database's clock (aware): the only clock that rows and scheduled messages go by."""

@@ -7,15 +7,18 @@ VALUES (%(job_id)s, %(job_type)s, %(parameters)s::jsonb, %(total_stages)s)
 ON CONFLICT (job_id) DO NOTHING
 
 -- name: get
-SELECT job_id, job_type, parameters, status, stage, total_stages, result, error, created_at, started_at, finished_at
+SELECT
+    job_id, job_type, parameters, status, stage, total_stages, result, error, created_at, started_at, finished_at,
+    pruned_at
 FROM jobs
 WHERE job_id = %(job_id)s
 
 -- name: same_submission
--- Compared as jsonb, so key order and spelling of numbers do not matter.
-SELECT job_type = %(job_type)s AND parameters = %(parameters)s::jsonb
+-- Compared as jsonb, so key order and spelling of numbers do not matter. The lock waits for nothing but a deletion.
+SELECT job_type = %(job_type)s AND parameters = %(parameters)s::jsonb AS same
 FROM jobs
 WHERE job_id = %(job_id)s
+FOR KEY SHARE
 
 -- name: mark_queued
 UPDATE jobs SET status = 'queued', queued_at = now()
@@ -41,10 +44,10 @@ WHERE job_id = %(job_id)s
     )
 
 -- name: reopen
--- A job that had not begun begins; another goes on where it stands.
+-- A job that had not begun begins; another goes on where it stands; one whose deletion has begun stays as it is.
 UPDATE jobs
 SET
     status = CASE WHEN stage = 0 THEN 'pending_queue'::job_status ELSE 'processing'::job_status END,
     result = NULL, error = NULL, finished_at = NULL,
     queued_at = CASE WHEN stage > 0 THEN queued_at END
-WHERE job_id = %(job_id)s AND status = ANY(%(expected)s::job_status[])
+WHERE job_id = %(job_id)s AND status = ANY(%(expected)s::job_status[]) AND pruned_at IS NULL

@@ -28,9 +28,9 @@ class FakeJobRepository:
         decoded = {name: from_json(columns[name]) for name in ("parameters", "result", "error")}
         return Job(**{**columns, **decoded})
 
-    def same_submission(self, job_id: str, job_type: str, parameters: str) -> bool:
-        row = self._jobs.get(job_id)
-        return row is not None and row.job_type == job_type and same_json(row.parameters, parameters)
+    def same_submission(self, job_id: str, job_type: str, parameters: str) -> bool | None:
+        row = self._jobs.lock(job_id)
+        return None if row is None else row.job_type == job_type and same_json(row.parameters, parameters)
 
     def mark_queued(self, job_id: str) -> bool:
         return self._move(job_id, {JobStatus.PENDING_QUEUE}, status=JobStatus.QUEUED, queued_at=self._now)
@@ -52,6 +52,8 @@ class FakeJobRepository:
 
     def reopen(self, job_id: str, expected: AbstractSet[JobStatus]) -> bool:
         row = self._jobs.lock(job_id)
+        if row is not None and row.pruned_at is not None:
+            return False
         begun = row is not None and row.stage > 0
         changes: dict[str, Any] = {"status": JobStatus.PROCESSING} if begun else {"status": JobStatus.PENDING_QUEUE}
         if not begun:

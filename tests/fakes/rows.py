@@ -34,6 +34,7 @@ class JobRow:
     queued_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    pruned_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,7 @@ JOB_CHECKS: Mapping[str, Callable[[JobRow], bool]] = {
     "jobs_stage_in_range": lambda row: 0 <= row.stage <= row.total_stages,
     "jobs_started_has_stage": lambda row: (row.stage > 0) == (row.started_at is not None),
     "jobs_ended_has_finished_at": lambda row: (row.status in JOB_ENDED) == (row.finished_at is not None),
+    "jobs_pruned_has_ended": lambda row: row.pruned_at is None or row.finished_at is not None,
     "jobs_failed_has_error": lambda row: row.status != JobStatus.FAILED or row.error is not None,
 }
 

@@ -14,7 +14,8 @@ from repositories import migrations, queries
 from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
 
-_BIG_TABLES = {"tasks", "batches"}
+_FILES = ("stages", "batches", "tasks", "sweeps", "stops", "retention")
+_BIG_TABLES = {"tasks", "batches", "jobs"}
 _JOB = f"{3:032x}"
 # 200 jobs of 100 batches, five of them with their 10,000 tasks; of each hundred tasks one runs and one
 # waits for a retry, and two of a hundred batches are pending.
@@ -42,6 +43,11 @@ _FILL = """
         CASE WHEN t % 100 IN (1, 2) THEN now() END
     FROM jobs, generate_series(0, 9999) AS t
     WHERE job_id <= lpad('5', 32, '0');
+
+    -- And the jobs of the last two weeks, which are still there.
+    INSERT INTO jobs (job_id, job_type, parameters, total_stages, status, stage, started_at, finished_at)
+    SELECT 'f' || lpad(to_hex(j), 31, '0'), 'plans', '{}', 1, 'completed', 1, now(), now() - make_interval(mins => j)
+    FROM generate_series(1, 20000) AS j;
 
     ANALYZE jobs, stages, batches, tasks
 """
@@ -86,6 +92,7 @@ _VALUES: dict[str, Any] = {
     "lease_id": "lease",
     "lease_seconds": 60.0,
     "age_seconds": 60.0,
+    "retention_days": 30,
     "most": 5,
     "after": _TASKS[0],
     "before": _TASKS[-1],
@@ -107,13 +114,18 @@ def conn(postgres: EmbeddedPostgres) -> Iterator[connection]:
 
 def read_from_end_to_end(conn: connection, statement: str, values: dict[str, Any]) -> set[str]:
     """The tables that the plan of a statement scans without an index."""
+    return _scanned(plan_of(conn, statement, values))
+
+
+def plan_of(conn: connection, statement: str, values: dict[str, Any]) -> dict[str, Any]:
     try:
         with conn.cursor() as cursor:
             cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}", values)
             rows = cursor.fetchall()
     finally:
         conn.rollback()
-    return _scanned(rows[0][0][0]["Plan"])
+    plan: dict[str, Any] = rows[0][0][0]["Plan"]
+    return plan
 
 
 def _scanned(plan: dict[str, Any]) -> set[str]:
@@ -123,7 +135,11 @@ def _scanned(plan: dict[str, Any]) -> set[str]:
 
 @pytest.mark.parametrize(
     ("file", "name"),
-    [(file, name) for file in ("stages", "batches", "tasks", "sweeps", "stops") for name in queries.load(file)],
+    [
+        (file, name)
+        for file in ("stages", "batches", "tasks", "sweeps", "stops", "retention")
+        for name in queries.load(file)
+    ],
 )
 def test_a_query_finds_its_rows_by_an_index(conn: connection, file: str, name: str) -> None:
     for statement in queries.load(file)[name].split(";\n"):
@@ -135,6 +151,15 @@ def test_a_query_finds_its_rows_by_an_index(conn: connection, file: str, name: s
 def test_a_first_page_is_found_by_an_index_whatever_the_status(conn: connection, status: str | None) -> None:
     values = {**_VALUES, "after": "", "status": status}
     assert not read_from_end_to_end(conn, queries.load("tasks")["page"], values)
+
+
+def test_old_jobs_are_found_by_the_time_of_their_end(conn: connection) -> None:
+    plan = plan_of(conn, queries.load("retention")["jobs_to_prune"], _VALUES)
+    assert "jobs_ended" in _indexes(plan)
+
+
+def _indexes(plan: dict[str, Any]) -> set[str]:
+    return {plan.get("Index Name", "")}.union(*(_indexes(child) for child in plan.get("Plans", [])))
 
 
 def test_the_check_would_notice_a_scan(conn: connection) -> None:

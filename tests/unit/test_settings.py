@@ -24,6 +24,7 @@ def test_every_variable_is_read() -> None:
             "DISPATCH_PARALLEL": "5",
             "DISPATCH_SLICE_SECONDS": "1.5",
             "LEASE_SECONDS": "7",
+            "RETENTION_DAYS": "0",
             "WORKER_THREADS": "9",
             "MAX_RESULT_BYTES": "11",
             "MAX_REQUEST_BYTES": "13",
@@ -35,6 +36,7 @@ def test_every_variable_is_read() -> None:
     assert settings.dispatch_parallel == 5
     assert settings.dispatch_slice_seconds == 1.5
     assert settings.lease_seconds == 7
+    assert settings.retention_days == 0
     assert settings.worker_threads == 9
     assert (settings.max_result_bytes, settings.max_request_bytes) == (11, 13)
     assert settings.data_dir == Path("/srv/data")
@@ -83,6 +85,8 @@ def test_an_empty_variable_is_an_unset_one(name: str) -> None:
         ("DISPATCH_SLICE_SECONDS", "inf"),
         ("LEASE_SECONDS", "0.5"),
         ("LEASE_SECONDS", "inf"),
+        ("RETENTION_DAYS", "-1"),
+        ("RETENTION_DAYS", "1.5"),
         ("WORKER_THREADS", "1.5"),
         ("MAX_RESULT_BYTES", "-1"),
         ("MAX_REQUEST_BYTES", "64k"),

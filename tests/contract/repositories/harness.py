@@ -66,7 +66,8 @@ class PostgresHarness:
                     finished_at = finished_at - make_interval(secs => %(seconds)s);
                 UPDATE jobs
                 SET created_at = created_at - make_interval(secs => %(seconds)s),
-                    queued_at = queued_at - make_interval(secs => %(seconds)s)
+                    queued_at = queued_at - make_interval(secs => %(seconds)s),
+                    finished_at = finished_at - make_interval(secs => %(seconds)s)
                 """,
                 {"seconds": seconds},
             )

@@ -1,0 +1,38 @@
+from core.models import PrunedBatches
+from repositories import queries
+from repositories.rows import Rows
+
+_QUERIES = queries.load("retention")
+
+
+class PostgresRetentionRepository:
+    """Deleting jobs that ended long ago, over all tables; see `RetentionRepository` in `repositories/ports.py`."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def begin(self, retention_days: int, limit: int) -> list[str]:
+        """Marks jobs that ended so long ago; returns them, and those that were marked before."""
+        job_ids = self._column("jobs_to_prune", "job_id", retention_days=retention_days, limit=limit)
+        self._rows.execute(_QUERIES["begin"], {"job_ids": job_ids})
+        return job_ids
+
+    def delete_batches(self, job_id: str, limit: int) -> PrunedBatches:
+        """Deletes batches of a marked job with their tasks."""
+        found = self._column("batches_to_prune", "batch_id", job_id=job_id, limit=limit)
+        task_ids = self._column("lock_tasks", "task_id", batch_ids=found)
+        tasks = self._rows.execute(_QUERIES["delete_tasks"], {"task_ids": task_ids})
+        batch_ids = self._column("lock_batches", "batch_id", batch_ids=found)
+        batches = self._rows.execute(_QUERIES["delete_batches"], {"batch_ids": batch_ids})
+        return PrunedBatches(batches, tasks)
+
+    def delete_job(self, job_id: str) -> bool:
+        """Deletes a marked job that has no batches left, and its stages."""
+        stages = self._column("lock_stages", "stage", job_id=job_id)
+        self._rows.execute(_QUERIES["delete_stages"], {"job_id": job_id, "stages": stages})
+        if not self._column("lock_job", "job_id", job_id=job_id):
+            return False
+        return self._rows.execute(_QUERIES["delete_job"], {"job_id": job_id}) == 1
+
+    def _column(self, query: str, column: str, **values: object) -> list[str]:
+        return [row[column] for row in self._rows.all(_QUERIES[query], values)]

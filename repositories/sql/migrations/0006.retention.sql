@@ -1,0 +1,6 @@
+-- Set when the deletion of a job begins: from then on it is not opened again.
+ALTER TABLE jobs
+ADD COLUMN pruned_at timestamptz,
+ADD CONSTRAINT jobs_pruned_has_ended CHECK (pruned_at IS NULL OR finished_at IS NOT NULL);
+
+CREATE INDEX jobs_ended ON jobs (finished_at) WHERE finished_at IS NOT NULL;
