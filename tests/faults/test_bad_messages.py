@@ -46,7 +46,7 @@ JOB_ENTRIES: dict[str, Entry] = {
 ENTRIES = {**TASK_ENTRIES, **JOB_ENTRIES}
 
 many = settings(
-    max_examples=size(200, 20_000),
+    max_examples=size(200, 5_000),
     derandomize=True,
     deadline=None,
     database=None,

@@ -18,6 +18,7 @@ from engine.limits import Limits
 from engine.reopening import Reopener
 from engine.retention import Pruner, PruneReport
 from engine.submit import Submitter
+from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
 from tests.contract.repositories.building import (
     JOB,
@@ -41,8 +42,11 @@ def conn(database_url: str) -> Iterator[connection]:
 
 
 @pytest.fixture
-def pruner(postgres_database: PostgresDatabase) -> Pruner:
-    return Pruner(postgres_database, Limits())
+def pruner(database_url: str) -> Iterator[Pruner]:
+    """One whose database fails it when it waits for a row."""
+    url = f"{database_url}{'&' if '?' in database_url else '?'}options=-c%20lock_timeout%3D2s"
+    with closing(PostgresDatabase(ConnectionPool(url, size=2))) as impatient:
+        yield Pruner(impatient, Limits())
 
 
 def old_job(database: PostgresDatabase, conn: connection, job_id: str, status: JobStatus = JobStatus.COMPLETED) -> None:
