@@ -21,6 +21,9 @@ from tests.faults.figures import record
 from tests.faults.sizes import size
 
 _WAIT_SECONDS = size(120, 1_200)
+_MAX_BYTES = 250_000
+"""A little less than what the broker takes on Standard: 256 KB with the message's headers."""
+
 _ODD_IDS = ("", "\0", "\N{CAT}", "x" * 100, "%s{0}")
 
 Kept = Counter[tuple[str, str, bytes]]
@@ -28,8 +31,8 @@ Kept = Counter[tuple[str, str, bytes]]
 
 def _bodies() -> dict[str, list[tuple[str, bytes]]]:
     """Bodies for each queue with the reasons for which they are kept."""
-    many, some = size(30, 1_000), size(10, 300)
-    unreadable = [("unreadable", body) for body in sample(RUBBISH, many)]
+    many, some = size(30, 300), size(10, 100)
+    unreadable = [("unreadable", body) for body in sample(RUBBISH, many) if len(body) < _MAX_BYTES]
     spoilt_tasks = [("unreadable", body) for body in sample(SPOILT_TASKS, many)]
     spoilt_jobs = [("unreadable", body) for body in sample(SPOILT_JOBS, many)]
     # Of two messages for one task an invocation keeps the one that was sent last.
