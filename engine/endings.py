@@ -45,8 +45,8 @@ class JobEndings:
         error: Mapping[str, Any] = describe_plainly(exc) if isinstance(exc, JobFailure) else describe(exc)
         with self._database.transaction() as work:
             job = work.jobs.get(job_id)
-            if job is None or job.stage > stage:
-                return  # a latecomer: others have taken the job past this stage
+            if job is None or max(job.stage, 1) != stage:
+                return  # a latecomer: others have taken the job past this stage; or nobody's message
             ended = work.jobs.finish(job_id, JobStatus.FAILED, None, json_text.encode({**error, "stage": stage}))
             work.stages.stop(job_id, stage, StageStatus.FAILED)
             left = work.stops.live_batches(StageKey(job_id, stage))

@@ -58,7 +58,7 @@ def test_only_the_failed_tasks_of_a_job_run_again() -> None:
 def test_a_failed_job_goes_on_to_its_next_stage_after_a_retry() -> None:
     handler = Broken(3)
     stages = (StageSpec("one"), StageSpec("two"))
-    with stand(sample_job(counted(1_000, 2), handler, stages=stages)) as it:
+    with stand(sample_job(counted(1_000, 2), handler, stages=stages), dispatch_parallel=1) as it:
         job_id = it.submit("sample")
         it.pump()
         assert it.job(job_id).status == JobStatus.FAILED
@@ -87,7 +87,7 @@ def test_what_fails_again_fails_the_job_again() -> None:
 
 def test_a_cancelled_job_is_resumed_where_it_was_stopped() -> None:
     handler = Broken(5)
-    with stand(sample_job(counted(250), handler, stages=TOLERANT)) as it:
+    with stand(sample_job(counted(250), handler, stages=TOLERANT), dispatch_parallel=1) as it:
         job_id = it.submit("sample")
         it.deliver_job_messages()
         it.app.worker.run(TASKS_QUEUE, received(it.queue.receive(TASKS_QUEUE)[:100]))

@@ -229,7 +229,7 @@ def test_a_dispatcher_that_was_taken_over_cannot_fail_the_job() -> None:
             assert zombie.job(job_id).status == JobStatus.COMPLETED
 
 
-def test_a_failure_of_a_stage_that_the_job_has_left_is_void() -> None:
+def test_a_failure_of_a_stage_at_which_the_job_does_not_stand_is_void() -> None:
     with stand(sample_job(counted(1, 1), stages=TWO)) as it:
         job_id = it.submit("sample")
         it.deliver_job_messages()
@@ -237,7 +237,8 @@ def test_a_failure_of_a_stage_that_the_job_has_left_is_void() -> None:
         it.deliver_job_messages()
         assert it.job(job_id).stage == 2
 
-        JobEndings(it.database, it.queue).fail(job_id, 1, JobFailure("too late"))
+        for stage in (1, 50):
+            JobEndings(it.database, it.queue).fail(job_id, stage, JobFailure("too late"))
 
         assert it.job(job_id).status == JobStatus.PROCESSING
 
