@@ -1,0 +1,49 @@
+"""The job of the fault tests: two stages of short tasks, the second made of the first's results."""
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from controllers.base import JobController, StageSpec, TaskType
+from controllers.context import JobContext, JobParameters, JsonValue, StageContext, TaskContext
+from core.definitions import TaskDefinition
+from core.models import TaskResult
+
+
+class SumParameters(JobParameters):
+    n: int = Field(description="tasks of each stage")
+    work_ms: float = Field(default=5, description="how long a task takes, in milliseconds")
+
+
+def work(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+    time.sleep(parameters["work_ms"] / 1000)
+    return parameters["value"] + 1
+
+
+class SumJob(JobController[SumParameters]):
+    job_type = "sum"
+    Parameters = SumParameters
+    stages = (StageSpec("first"), StageSpec("second"))
+    task_types: ClassVar[Mapping[str, TaskType]] = {"sum.work": TaskType(work)}
+
+    def create_stage_tasks(self, job: JobContext[SumParameters], stage: StageContext) -> Iterator[TaskDefinition]:
+        values: Iterator[int] = iter(range(job.parameters.n))
+        if stage.number == 2:
+            values = (result.result for result in stage.previous_results())
+        for index, value in enumerate(values):
+            yield TaskDefinition("sum.work", {"value": value, "work_ms": job.parameters.work_ms}, index)
+
+    def aggregate_stage_results(
+        self, job: JobContext[SumParameters], stage: StageContext, results: Iterator[TaskResult]
+    ) -> JsonValue:
+        return sum(result.result for result in results)
+
+    def aggregate_job_results(self, job: JobContext[SumParameters], stage_results: list[JsonValue]) -> JsonValue:
+        return stage_results
+
+
+def expected_result(n: int) -> list[int]:
+    """The result of a `SumJob` of which nothing was lost and nothing counted twice."""
+    return [sum(range(1, n + 1)), sum(range(2, n + 2))]

@@ -1,0 +1,109 @@
+"""The app under fault: a database, a broker, a crew of workers, and one job."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+
+import bootstrap
+from local.service_bus.process import EmulatorProcess
+from settings import Settings
+from tests.faults.crew import Crew
+from tests.faults.jobs import SumJob
+
+_LOCK = "PT5S"
+# Short, so that what a killed worker held is free again within seconds, as after a minute in Azure.
+_TIMES = {"LEASE_SECONDS": "4", "SWEEP_AGE_SECONDS": "2", "SILENCE_SECONDS": "6", "WORKER_THREADS": "4"}
+_POLL_SECONDS = 0.1
+
+
+@dataclass
+class Stand:
+    """What a test of faults works with.
+
+    Attributes:
+        database_url: the database, as the tests reach it.
+        environment: the settings of the workers.
+        broker: the broker.
+        crew: the workers, none at first.
+    """
+
+    database_url: str
+    environment: dict[str, str]
+    broker: EmulatorProcess
+    crew: Crew
+
+    def submit(self, n: int, work_ms: float = 5) -> str:
+        """Submits a `SumJob`; returns its id."""
+        app = bootstrap.build(Settings.from_environment(self.environment), [SumJob])
+        with closing(app):
+            return app.submitter.submit(SumJob.job_type, {"n": n, "work_ms": work_ms}).job_id
+
+    def ask(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """The rows of a query, as soon as PostgreSQL answers it."""
+        while True:
+            try:
+                with closing(psycopg2.connect(self.database_url)) as conn, conn.cursor() as cursor:
+                    cursor.execute(query, values)
+                    return cursor.fetchall()
+            except psycopg2.OperationalError:
+                time.sleep(_POLL_SECONDS)
+
+    def ended_tasks(self, job_id: str) -> int:
+        """How many of a job's tasks have ended."""
+        [(ended,)] = self.ask("SELECT coalesce(sum(task_count - open_tasks), 0) FROM batches WHERE job_id = %s", job_id)
+        return int(ended)
+
+    def wait_for_tasks(self, job_id: str, ended: int, seconds: float) -> None:
+        """Waits until so many of a job's tasks have ended."""
+        deadline = time.monotonic() + seconds
+        while (now := self.ended_tasks(job_id)) < ended:
+            assert time.monotonic() < deadline, f"{now} tasks have ended after {seconds} s, not {ended}"
+            time.sleep(_POLL_SECONDS)
+
+    def status(self, job_id: str) -> str:
+        """A job's status."""
+        [(status,)] = self.ask("SELECT status FROM jobs WHERE job_id = %s", job_id)
+        return str(status)
+
+    def wait_for_end(self, job_id: str, seconds: float) -> None:
+        """Waits until a job is neither queued nor processing any more."""
+        deadline = time.monotonic() + seconds
+        while (status := self.status(job_id)) in ("pending_queue", "queued", "processing"):
+            assert time.monotonic() < deadline, f"the job is {status} after {seconds} s"
+            time.sleep(_POLL_SECONDS)
+
+
+@contextmanager
+def standing(database_url: str, directory: Path, workers: int, **environment: str) -> Iterator[Stand]:
+    """A stand with so many workers; afterwards no process is left behind.
+
+    Args:
+        database_url: a migrated database.
+        directory: for the logs.
+        workers: how many.
+        environment: settings that differ.
+    """
+    properties = {"LockDuration": _LOCK, "MaxDeliveryCount": 10}
+    queues = [{"Name": name, "Properties": properties} for name in ("sb-jobs", "sb-tasks", "sb-tasks-long")]
+    config = directory / "Config.json"
+    config.write_text(json.dumps({"UserConfig": {"Namespaces": [{"Name": "sbemulatorns", "Queues": queues}]}}))
+    with EmulatorProcess.start(config) as broker:
+        settings = {
+            "DATABASE_URL": database_url,
+            "ServiceBusConnection": broker.connection_string,
+            **_TIMES,
+            **environment,
+        }
+        crew = Crew(settings, directory / "workers.log")
+        try:
+            for _ in range(workers):
+                crew.add()
+            yield Stand(database_url, settings, broker, crew)
+        finally:
+            crew.stop()
