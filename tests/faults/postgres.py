@@ -1,0 +1,106 @@
+"""A PostgreSQL of a test's own, to crash, to starve and to fill."""
+
+import signal
+import tempfile
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+import psycopg2
+from psycopg2 import sql
+
+from local.postgres import EmbeddedPostgres
+from repositories import migrations
+from repositories.pool import ConnectionPool
+from repositories.postgres import PostgresDatabase
+
+_BACKENDS = """
+    SELECT pg_terminate_backend(pid) FROM (
+        SELECT pid FROM pg_stat_activity
+        WHERE application_name = 'lockstep' AND pid <> pg_backend_pid()
+        ORDER BY random() LIMIT %s
+    ) AS chosen
+"""
+
+
+_ALL = 1_000
+
+
+class FragilePostgres:
+    """A server that a test may crash; its port stays the same.
+
+    Attributes:
+        server: the running one.
+    """
+
+    def __init__(self, server: EmbeddedPostgres) -> None:
+        self.server = server
+
+    @classmethod
+    @contextmanager
+    def start(cls) -> Iterator[Self]:
+        """Starts one on a directory of its own."""
+        # Not under pytest's directories, which only their owner may enter: as root, PostgreSQL is another user.
+        with tempfile.TemporaryDirectory(prefix="lockstep-postgres-") as directory:
+            postgres = cls(EmbeddedPostgres.start(Path(directory, "data")))
+            try:
+                yield postgres
+            finally:
+                postgres.server.stop()
+
+    @contextmanager
+    def database(self, tablespace: str = "pg_default") -> Iterator[str]:
+        """The URL of a migrated database that is there for the length of a block."""
+        name = f"faults_{uuid.uuid4().hex}"
+        identifiers = {"name": sql.Identifier(name), "tablespace": sql.Identifier(tablespace)}
+        self.execute(sql.SQL("CREATE DATABASE {name} TABLESPACE {tablespace}").format(**identifiers))
+        url = self.server.url(name)
+        with closing(PostgresDatabase(ConnectionPool(url, size=1))) as database:
+            migrations.apply(database, url)
+        try:
+            yield url
+        finally:
+            self.execute(sql.SQL("DROP DATABASE {name} WITH (FORCE)").format(**identifiers))
+
+    def restart_immediately(self) -> None:
+        """What ``pg_ctl stop -m immediate`` and ``pg_ctl start`` do: no goodbye to anybody, then crash recovery."""
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(self.server.pid).send_signal(signal.SIGQUIT)
+        self.server.stop()  # waits for its end
+        self.server = EmbeddedPostgres.start(self.server.data_dir, port=self.server.port)
+
+    def terminate_backends(self, most: int) -> int:
+        """Ends connections of the app, chosen at random; returns how many."""
+        return len(self.execute(_BACKENDS, most))
+
+    @contextmanager
+    def without_free_connections(self) -> Iterator[None]:
+        """Takes every connection that the server has, those of the app too, for the length of a block."""
+        url = self.server.url("postgres")
+        with ExitStack() as taken, closing(psycopg2.connect(url)) as conn:
+            conn.autocommit = True
+            with conn.cursor() as cursor:
+                ended = True
+                while ended:  # the app may have been faster
+                    _take_free(url, taken)
+                    cursor.execute(_BACKENDS, (_ALL,))
+                    ended = cursor.rowcount > 0
+            yield
+
+    def execute(self, statement: str | sql.Composed, *values: Any) -> Sequence[tuple[Any, ...]]:
+        """Runs a statement outside any transaction, as the administrator; returns its rows."""
+        with closing(psycopg2.connect(self.server.url("postgres"))) as conn:
+            conn.autocommit = True
+            with conn.cursor() as cursor:
+                cursor.execute(statement, values)
+                return cursor.fetchall() if cursor.description else ()
+
+
+def _take_free(url: str, taken: ExitStack) -> None:
+    """Opens connections until the server gives no more."""
+    with suppress(psycopg2.OperationalError):
+        while True:
+            taken.enter_context(closing(psycopg2.connect(url)))

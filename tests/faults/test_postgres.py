@@ -1,0 +1,135 @@
+"""A PostgreSQL that crashes, drops connections, is full, or has no connection left, during a job."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from tests.faults import small_disk
+from tests.faults.audit import audited
+from tests.faults.figures import record
+from tests.faults.invariants import assert_invariants, assert_queues_empty
+from tests.faults.jobs import expected_result
+from tests.faults.postgres import FragilePostgres
+from tests.faults.sizes import size
+from tests.faults.small_disk import SmallDisk
+from tests.faults.stand import Stand, standing
+
+WORKERS = 2
+TASKS = size(1_000, 10_000)
+WORK_MS = 10
+WAIT_SECONDS = size(200, 3_000)
+
+pytestmark = pytest.mark.timeout(WAIT_SECONDS * 2)
+
+
+@pytest.fixture(scope="module")
+def fragile() -> Iterator[FragilePostgres]:
+    """One server for all tests here."""
+    with FragilePostgres.start() as postgres:
+        yield postgres
+
+
+def finish(stand: Stand, job_id: str, n: int) -> int:
+    """Sees a job to its end and holds it against the invariants; returns how many runs its tasks took."""
+    stand.wait_for_end(job_id, WAIT_SECONDS)
+    assert_queues_empty(stand.broker)
+    assert_invariants(stand.database_url, job_id)
+    [(result, runs)] = stand.ask("SELECT min(result::text), (SELECT sum(attempt) FROM tasks) FROM jobs")
+    assert result == str(expected_result(n))
+    return int(runs)
+
+
+def test_a_job_outlives_immediate_restarts_of_postgresql(fragile: FragilePostgres, tmp_path: Path) -> None:
+    restarts = size(3, 40)
+    with (
+        fragile.database() as url,
+        audited(url),
+        standing(url, tmp_path, WORKERS) as stand,
+    ):
+        began = time.monotonic()
+        job_id = stand.submit(TASKS // 2, WORK_MS)
+        for number in range(1, restarts + 1):
+            stand.wait_for_tasks(job_id, TASKS * 9 // 10 * number // restarts, WAIT_SECONDS)
+            fragile.restart_immediately()
+            assert stand.status(job_id) == "processing"
+        runs = finish(stand, job_id, TASKS // 2)
+    seconds = round(time.monotonic() - began)
+    record("PostgreSQL restarts", tasks=TASKS, restarts=restarts, runs=runs, seconds=seconds)
+
+
+def test_a_job_outlives_the_end_of_its_connections_again_and_again(fragile: FragilePostgres, tmp_path: Path) -> None:
+    every_seconds = size(0.3, 1.0)
+    terminated = 0
+    with (
+        fragile.database() as url,
+        audited(url),
+        standing(url, tmp_path, WORKERS) as stand,
+    ):
+        began = time.monotonic()
+        job_id = stand.submit(TASKS // 2, size(WORK_MS, 40))
+        while stand.status(job_id) == "processing" or not terminated:
+            terminated += fragile.terminate_backends(1)
+            time.sleep(every_seconds)
+        runs = finish(stand, job_id, TASKS // 2)
+    assert terminated >= size(10, 60)
+    seconds = round(time.monotonic() - began)
+    record("PostgreSQL connections ended", tasks=TASKS, terminated=terminated, runs=runs, seconds=seconds)
+
+
+@pytest.mark.parametrize("kind", small_disk.kinds())
+def test_a_full_disk_delays_a_job_and_fails_nothing(
+    fragile: FragilePostgres, tmp_path: Path, kind: Callable[[FragilePostgres], AbstractContextManager[SmallDisk]]
+) -> None:
+    full_seconds = size(10, 120)
+    with (
+        kind(fragile) as disk,
+        audited(disk.database_url) as url,
+        standing(url, tmp_path, WORKERS) as stand,
+    ):
+        began = time.monotonic()
+        job_id = stand.submit(TASKS // 2, WORK_MS)
+        stand.wait_for_tasks(job_id, TASKS // 4, WAIT_SECONDS)
+        disk.fill()
+        time.sleep(full_seconds)
+        assert "No space left on device" in stand.crew.log()
+        assert stand.status(job_id) == "processing"
+        disk.free()
+        runs = finish(stand, job_id, TASKS // 2)
+    seconds = round(time.monotonic() - began)
+    record(f"disk full ({kind.__name__})", tasks=TASKS, full_seconds=full_seconds, runs=runs, seconds=seconds)
+
+
+def test_a_pool_of_one_connection_serves_many_threads(fragile: FragilePostgres, tmp_path: Path) -> None:
+    with (
+        fragile.database() as url,
+        audited(url),
+        standing(url, tmp_path, WORKERS, DATABASE_POOL_SIZE="1", WORKER_THREADS="32", DISPATCH_PARALLEL="8") as stand,
+    ):
+        began = time.monotonic()
+        finish(stand, stand.submit(TASKS // 2, WORK_MS), TASKS // 2)
+        seconds = round(time.monotonic() - began)
+    record("pool of one connection", tasks=TASKS, threads=32, seconds=seconds)
+
+
+def test_a_server_without_a_free_connection_delays_a_job_and_fails_nothing(
+    fragile: FragilePostgres, tmp_path: Path
+) -> None:
+    taken_seconds = size(5, 60)
+    with (
+        fragile.database() as url,
+        audited(url),
+        standing(url, tmp_path, WORKERS) as stand,
+    ):
+        began = time.monotonic()
+        job_id = stand.submit(TASKS // 2, WORK_MS)
+        stand.wait_for_tasks(job_id, TASKS // 4, WAIT_SECONDS)
+        with fragile.without_free_connections():
+            time.sleep(taken_seconds)
+            assert "too many clients" in stand.crew.log()
+        assert stand.status(job_id) == "processing"
+        runs = finish(stand, job_id, TASKS // 2)
+    seconds = round(time.monotonic() - began)
+    record("no connection left", tasks=TASKS, taken_seconds=taken_seconds, runs=runs, seconds=seconds)
