@@ -5,16 +5,17 @@ from contextlib import closing, contextmanager
 
 import psycopg2
 
+# Not where the audited tables are, whose disk may be full.
 _SCHEMA = """
     CREATE SCHEMA audit;
     CREATE TABLE audit.changes (
-        change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY USING INDEX TABLESPACE pg_default,
         machine text NOT NULL,
         key text NOT NULL,
         old text NOT NULL,
         new text NOT NULL,
         at timestamptz NOT NULL DEFAULT clock_timestamp()
-    );
+    ) TABLESPACE pg_default;
 
     CREATE FUNCTION audit.job() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         IF NEW.status <> OLD.status THEN

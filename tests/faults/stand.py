@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +18,13 @@ from tests.faults.jobs import SumJob
 
 _LOCK = "PT5S"
 # Short, so that what a killed worker held is free again within seconds, as after a minute in Azure.
-_TIMES = {"LEASE_SECONDS": "4", "SWEEP_AGE_SECONDS": "2", "SILENCE_SECONDS": "6", "WORKER_THREADS": "4"}
+TIMES = {"LEASE_SECONDS": "4", "SWEEP_AGE_SECONDS": "2", "SILENCE_SECONDS": "6", "WORKER_THREADS": "4"}
 _POLL_SECONDS = 0.1
+_WHERE = """
+    SELECT job_id, j.status, j.stage, t.status, count(task_id), max(attempt), max(dead_letters)
+    FROM jobs AS j LEFT JOIN tasks AS t ON t.parent_job_id = j.job_id AND t.stage = j.stage
+    GROUP BY job_id, t.status
+"""
 
 
 @dataclass
@@ -59,12 +64,20 @@ class Stand:
         [(ended,)] = self.ask("SELECT coalesce(sum(task_count - open_tasks), 0) FROM batches WHERE job_id = %s", job_id)
         return int(ended)
 
+    def wait_for(self, condition: Callable[[], bool], seconds: float) -> None:
+        """Waits until a condition holds.
+
+        Raises:
+            AssertionError: it does not in time; the message says where the jobs are.
+        """
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"not after {seconds} s: {self.ask(_WHERE)}"
+            time.sleep(_POLL_SECONDS)
+
     def wait_for_tasks(self, job_id: str, ended: int, seconds: float) -> None:
         """Waits until so many of a job's tasks have ended."""
-        deadline = time.monotonic() + seconds
-        while (now := self.ended_tasks(job_id)) < ended:
-            assert time.monotonic() < deadline, f"{now} tasks have ended after {seconds} s, not {ended}"
-            time.sleep(_POLL_SECONDS)
+        self.wait_for(lambda: self.ended_tasks(job_id) >= ended, seconds)
 
     def status(self, job_id: str) -> str:
         """A job's status."""
@@ -73,10 +86,7 @@ class Stand:
 
     def wait_for_end(self, job_id: str, seconds: float) -> None:
         """Waits until a job is neither queued nor processing any more."""
-        deadline = time.monotonic() + seconds
-        while (status := self.status(job_id)) in ("pending_queue", "queued", "processing"):
-            assert time.monotonic() < deadline, f"the job is {status} after {seconds} s"
-            time.sleep(_POLL_SECONDS)
+        self.wait_for(lambda: self.status(job_id) not in ("pending_queue", "queued", "processing"), seconds)
 
 
 @contextmanager
@@ -89,15 +99,11 @@ def standing(database_url: str, directory: Path, workers: int, **environment: st
         workers: how many.
         environment: settings that differ.
     """
-    properties = {"LockDuration": _LOCK, "MaxDeliveryCount": 10}
-    queues = [{"Name": name, "Properties": properties} for name in ("sb-jobs", "sb-tasks", "sb-tasks-long")]
-    config = directory / "Config.json"
-    config.write_text(json.dumps({"UserConfig": {"Namespaces": [{"Name": "sbemulatorns", "Queues": queues}]}}))
-    with EmulatorProcess.start(config) as broker:
+    with EmulatorProcess.start(broker_config(directory)) as broker:
         settings = {
             "DATABASE_URL": database_url,
             "ServiceBusConnection": broker.connection_string,
-            **_TIMES,
+            **TIMES,
             **environment,
         }
         crew = Crew(settings, directory / "workers.log")
@@ -107,3 +113,12 @@ def standing(database_url: str, directory: Path, workers: int, **environment: st
             yield Stand(database_url, settings, broker, crew)
         finally:
             crew.stop()
+
+
+def broker_config(directory: Path) -> Path:
+    """Writes the broker's Config.json: the queues of the app, with short locks."""
+    properties = {"LockDuration": _LOCK, "MaxDeliveryCount": 10}
+    queues = [{"Name": name, "Properties": properties} for name in ("sb-jobs", "sb-tasks", "sb-tasks-long")]
+    path = directory / "Config.json"
+    path.write_text(json.dumps({"UserConfig": {"Namespaces": [{"Name": "sbemulatorns", "Queues": queues}]}}))
+    return path
