@@ -34,6 +34,12 @@ class Crew:
         """Starts one more worker."""
         self._workers.append(self._fork(sweeps=not self._workers))
 
+    def pid(self, index: int) -> int:
+        """A worker's process id."""
+        pid = self._workers[index].pid
+        assert pid is not None
+        return pid
+
     def kill(self, index: int) -> None:
         """Kills a worker with SIGKILL and starts another in its place."""
         _end(self._workers[index])
@@ -41,11 +47,11 @@ class Crew:
 
     def pause(self, index: int) -> None:
         """Stops a worker where it is."""
-        self._signal(index, signal.SIGSTOP)
+        os.kill(self.pid(index), signal.SIGSTOP)
 
     def resume(self, index: int) -> None:
         """Lets a worker that was paused go on."""
-        self._signal(index, signal.SIGCONT)
+        os.kill(self.pid(index), signal.SIGCONT)
 
     def log(self) -> str:
         """What the workers have logged until now."""
@@ -62,11 +68,6 @@ class Crew:
         )
         process.start()
         return process
-
-    def _signal(self, index: int, number: int) -> None:
-        pid = self._workers[index].pid
-        assert pid is not None
-        os.kill(pid, number)
 
 
 def _end(process: ForkServerProcess) -> None:
