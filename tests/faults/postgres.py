@@ -41,10 +41,10 @@ class FragilePostgres:
 
     @classmethod
     @contextmanager
-    def start(cls) -> Iterator[Self]:
-        """Starts one on a directory of its own."""
+    def start(cls, parent: Path | None = None) -> Iterator[Self]:
+        """Starts one on a directory of its own, under `parent` if given."""
         # Not under pytest's directories, which only their owner may enter: as root, PostgreSQL is another user.
-        with tempfile.TemporaryDirectory(prefix="lockstep-postgres-") as directory:
+        with tempfile.TemporaryDirectory(prefix="lockstep-postgres-", dir=parent) as directory:
             postgres = cls(EmbeddedPostgres.start(Path(directory, "data")))
             try:
                 yield postgres
@@ -70,6 +70,10 @@ class FragilePostgres:
         with suppress(psutil.NoSuchProcess):
             psutil.Process(self.server.pid).send_signal(signal.SIGQUIT)
         self.server.stop()  # waits for its end
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Starts it, unless it runs."""
         self.server = EmbeddedPostgres.start(self.server.data_dir, port=self.server.port)
 
     def terminate_backends(self, most: int) -> int:

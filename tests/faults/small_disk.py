@@ -12,7 +12,8 @@ import psycopg2
 
 from tests.faults.postgres import FragilePostgres
 
-_DISK_MEGABYTES = 40
+_TABLESPACE_MEGABYTES = 40
+_SERVER_MEGABYTES = 200
 _CHUNK = bytes(64 * 1024)
 _TABLESPACE = "small_disk"
 
@@ -33,35 +34,49 @@ class SmallDisk:
         database_url: the database.
         fill: leaves no room on the disk.
         free: makes room again.
+        symptom: what the app is told meanwhile.
     """
 
     database_url: str
     fill: Callable[[], None]
     free: Callable[[], None]
+    symptom: str = "No space left on device"
 
 
 @contextmanager
-def small_file_system(postgres: FragilePostgres) -> Iterator[SmallDisk]:
-    """A database whose tables are on a file system of 40 MB; only root can mount one."""
-    # Where the server's user may enter: beside its own data.
-    with tempfile.TemporaryDirectory(dir=postgres.server.data_dir.parent) as name:
+def small_tablespace(postgres: FragilePostgres) -> Iterator[SmallDisk]:
+    """A database whose tables are on a small file system: PostgreSQL refuses what needs more room."""
+    with _file_system(_TABLESPACE_MEGABYTES) as directory:
+        location, filler = directory / "tablespace", directory / "filler"
+        location.mkdir()
         owner = postgres.server.data_dir.stat()
-        os.chown(name, owner.st_uid, owner.st_gid)
-        options = f"size={_DISK_MEGABYTES}m,uid={owner.st_uid},gid={owner.st_gid},mode=0700"
-        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "small", name], check=True)
+        os.chown(location, owner.st_uid, owner.st_gid)
+        postgres.execute(f"CREATE TABLESPACE {_TABLESPACE} LOCATION '{location}'")
         try:
-            location = Path(name, "tablespace")
-            location.mkdir()
-            os.chown(location, owner.st_uid, owner.st_gid)
-            postgres.execute(f"CREATE TABLESPACE {_TABLESPACE} LOCATION '{location}'")
-            try:
-                with postgres.database(_TABLESPACE) as url:
-                    filler = Path(name, "filler")
-                    yield SmallDisk(url, lambda: _fill(filler), filler.unlink)
-            finally:
-                postgres.execute(f"DROP TABLESPACE {_TABLESPACE}")
+            with postgres.database(_TABLESPACE) as url:
+                yield SmallDisk(url, lambda: _fill(filler), filler.unlink)
         finally:
-            subprocess.run(["umount", "--lazy", name], check=True)
+            postgres.execute(f"DROP TABLESPACE {_TABLESPACE}")
+
+
+@contextmanager
+def small_data_directory(_: FragilePostgres) -> Iterator[SmallDisk]:
+    """A server with everything on a small file system: it panics for want of a log file, and stays down."""
+    with _file_system(_SERVER_MEGABYTES) as directory, FragilePostgres.start(directory) as postgres:
+        filler = directory / "filler"
+
+        def fill() -> None:
+            _fill(filler)
+            with suppress(psycopg2.OperationalError):
+                postgres.execute("SELECT pg_switch_wal()")
+                postgres.execute("CREATE TABLE needs_a_new_log_file ()")
+
+        def free() -> None:
+            filler.unlink()
+            postgres.start_again()
+
+        with postgres.database() as url:
+            yield SmallDisk(url, fill, free, symptom="cannot connect to PostgreSQL")
 
 
 @contextmanager
@@ -71,9 +86,23 @@ def refusing_tables(postgres: FragilePostgres) -> Iterator[SmallDisk]:
         yield SmallDisk(url, lambda: _execute(url, _REFUSE), lambda: _execute(url, "DROP FUNCTION refuse CASCADE"))
 
 
-def kinds() -> list[Callable[[FragilePostgres], AbstractContextManager[SmallDisk]]]:
-    """The kinds of disk that this user can have."""
-    return [refusing_tables, small_file_system] if os.geteuid() == 0 else [refusing_tables]
+Kind = Callable[[FragilePostgres], AbstractContextManager[SmallDisk]]
+
+# Only root can mount a file system; with any other user the database says of itself that its disk is full.
+KINDS: list[Kind] = [refusing_tables]
+if os.geteuid() == 0:
+    KINDS += [small_tablespace, small_data_directory]
+
+
+@contextmanager
+def _file_system(megabytes: int) -> Iterator[Path]:
+    # Not under pytest's directories, which PostgreSQL's user may not enter.
+    with tempfile.TemporaryDirectory(prefix="lockstep-disk-") as name:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0755", "small", name], check=True)
+        try:
+            yield Path(name)
+        finally:
+            subprocess.run(["umount", "--lazy", name], check=True)
 
 
 def _fill(path: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from select import select
 from threading import Barrier
 
 import psycopg2
@@ -74,6 +75,33 @@ def test_a_closed_connection_is_retryable(conn: connection) -> None:
 
 def test_a_statement_that_is_cut_off_by_a_shutdown_is_retryable(conn: connection) -> None:
     error = error_of(conn, "SELECT pg_terminate_backend(pg_backend_pid())")
+    assert isinstance(error, DatabaseUnavailableError)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "disk_full",
+        "too_many_connections",
+        "out_of_memory",
+        "io_error",
+        "cannot_connect_now",
+        "read_only_sql_transaction",
+    ],
+)
+def test_what_a_server_in_need_refuses_may_be_asked_again(conn: connection, condition: str) -> None:
+    error = error_of(conn, f"DO $$ BEGIN RAISE EXCEPTION 'in need' USING ERRCODE = '{condition}'; END $$")
+    assert isinstance(error, DatabaseUnavailableError)
+    assert error.retryable
+
+
+def test_a_transaction_that_the_server_gives_up_on_is_retryable(conn: connection) -> None:
+    with conn.cursor() as cursor:
+        cursor.execute("SET idle_in_transaction_session_timeout = 1")
+        cursor.connection.commit()
+        cursor.execute("SELECT 1")
+    select([conn], [], [], 30)  # the server says why it goes
+    error = error_of(conn, "SELECT 1")
     assert isinstance(error, DatabaseUnavailableError)
 
 
