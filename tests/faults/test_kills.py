@@ -16,15 +16,16 @@ from tests.faults.stand import Stand, standing
 WORKERS = 4
 TASKS = size(2_000, 20_000)
 KILLS = size(15, 210)
+WORK_MS = 20
 WAIT_SECONDS = size(240, 3_000)
 _MOST_SECONDS_LATER = 0.3
 
 
 def kill_at_random(stand: Stand, job_id: str) -> int:
-    """Kills workers while the job's first nine tenths run; returns how often."""
+    """Kills workers while three quarters of the job run; returns how often."""
     chance = random.Random(4)
     for number in range(1, KILLS + 1):
-        stand.wait_for_tasks(job_id, TASKS * 9 // 10 * number // KILLS, WAIT_SECONDS)
+        stand.wait_for_tasks(job_id, TASKS * 3 // 4 * number // KILLS, WAIT_SECONDS)
         time.sleep(chance.uniform(0, _MOST_SECONDS_LATER))
         assert stand.status(job_id) == "processing"
         stand.crew.kill(chance.randrange(WORKERS))
@@ -37,7 +38,7 @@ def test_a_job_whose_workers_are_killed_at_random_loses_nothing_and_counts_nothi
 ) -> None:
     with audited(database_url), standing(database_url, tmp_path, WORKERS) as stand:
         began = time.monotonic()
-        job_id = stand.submit(TASKS // 2)
+        job_id = stand.submit(TASKS // 2, WORK_MS)
         kills = kill_at_random(stand, job_id)
         stand.wait_for_end(job_id, WAIT_SECONDS)
         seconds = round(time.monotonic() - began)

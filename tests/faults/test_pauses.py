@@ -14,7 +14,7 @@ from tests.faults.sizes import size
 from tests.faults.stand import Stand, standing
 
 TASKS = 50
-ROUNDS = size(1, 20)
+ROUNDS = size(1, 10)
 WORK_MS = 30
 WAIT_SECONDS = 120
 
