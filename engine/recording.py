@@ -1,7 +1,8 @@
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from core.errors import DatabaseError, DatabaseUnavailableError
 from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage, TaskMessage
 from core.models import BatchDelta, RecordedTask, StageKey, TaskOutcome
@@ -24,7 +25,7 @@ class Recorder:
     Args:
         database: the rows.
         queue: where retries and stage messages go.
-        limits: how long nobody takes a task for lost.
+        limits: how long nobody takes a task for lost, and the length of a lease.
         patience: waits for the database.
     """
 
@@ -32,13 +33,16 @@ class Recorder:
         self._database = database
         self._queue = queue
         self._silence_seconds = limits.silence_seconds
+        self._lease_seconds = limits.lease_seconds
         self._patience = patience
 
     def record(self, queue_name: str, lease_id: str, outcomes: Sequence[TaskOutcome]) -> set[str]:
         """Writes the outcomes of those tasks whose lease is still held, in one transaction.
 
         While the database is away it waits, for as long as the sweeper leaves a lease alone that has ended: what was
-        done is worth more than the message's lock.
+        done is worth more than the message's lock. A database whose disk is full may refuse outcomes and still let
+        tasks be claimed; so that no run after run is thrown away, and held against its task, the lease is kept
+        meanwhile, and given back in the end.
 
         Args:
             queue_name: where their retries are sent.
@@ -52,11 +56,16 @@ class Recorder:
         Raises:
             LockstepError: infrastructure failed; what was committed stays, and its messages are repeated later.
         """
-        recorded, ended_stages = self._patience.see_through(
-            lambda: transact(self._database, lambda work: _write(work, lease_id, outcomes)),
-            self._patience.deadline(self._silence_seconds),
-            _LONGEST_PAUSE_SECONDS,
-        )
+        task_ids = sorted(outcome.task_id for outcome in outcomes)
+        try:
+            recorded, ended_stages = self._patience.see_through(
+                lambda: self._write_or_keep_lease(lease_id, outcomes, task_ids),
+                self._patience.deadline(self._silence_seconds),
+                _LONGEST_PAUSE_SECONDS,
+            )
+        except DatabaseUnavailableError:
+            self._try_to(lambda work: work.tasks.release(task_ids, lease_id))
+            raise
         if len(recorded) < len(outcomes):
             logger.warning("%d outcomes found their lease gone", len(outcomes) - len(recorded))
         retries = [
@@ -68,6 +77,21 @@ class Recorder:
         advances = [JobMessage(key.job_id, key.stage, JobAction.ADVANCE).outgoing() for key in ended_stages]
         send(self._queue, JOBS_QUEUE, advances)
         return {task.task_id for task in recorded}
+
+    def _write_or_keep_lease(
+        self, lease_id: str, outcomes: Sequence[TaskOutcome], task_ids: Sequence[str]
+    ) -> tuple[list[RecordedTask], list[StageKey]]:
+        try:
+            return transact(self._database, lambda work: _write(work, lease_id, outcomes))
+        except DatabaseUnavailableError:
+            self._try_to(lambda work: work.tasks.renew_leases(task_ids, lease_id, self._lease_seconds))
+            raise
+
+    def _try_to(self, action: Callable[[UnitOfWork], object]) -> None:
+        try:
+            transact(self._database, action)
+        except DatabaseError as exc:
+            logger.debug("the leases of what could not be recorded are left as they are: %s", exc)
 
 
 def _write(

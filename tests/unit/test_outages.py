@@ -1,6 +1,7 @@
 """What an outage of the database or of the broker costs: time, and no work that was done."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,8 +10,11 @@ from controllers.context import JsonValue, TaskContext
 from core.errors import DatabaseUnavailableError, PermanentTaskError
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.messages import JobAction, JobMessage, OutgoingMessage
-from core.models import Task
+from core.models import Task, TaskOutcome
 from core.statuses import JobStatus, TaskStatus
+from engine import recording
+from engine.handlers import MAX_INTERRUPTIONS
+from repositories.ports import UnitOfWork
 from tests.drive import Stand, job_messages, received, second_process, stand, task_messages
 from tests.sample_jobs import counted, echo, sample_job
 
@@ -127,3 +131,47 @@ def test_a_broker_that_is_away_when_a_stage_ends_costs_the_message_and_not_the_o
             assert (task.status, task.attempt) == (TaskStatus.COMPLETED, 1)
             it.pump()
             assert it.job(job_id).status == JobStatus.COMPLETED
+
+
+def refuse_outcomes(it: Stand, monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[int]:
+    """A database that lets tasks be claimed and refuses outcomes, as one with hardly any room on its disk may.
+
+    Returns:
+        How many of the tasks another worker could claim, at each try to record.
+    """
+    write, back_at = recording._write, it.clock.now() + timedelta(seconds=seconds)
+    claimed_by_others: list[int] = []
+
+    def refused(work: UnitOfWork, lease_id: str, outcomes: Sequence[TaskOutcome]) -> Any:
+        if it.clock.now() >= back_at:
+            return write(work, lease_id, outcomes)
+        with it.database.transaction() as other:
+            claimed = other.tasks.claim([outcome.task_id for outcome in outcomes], "another worker", 50)
+        claimed_by_others.append(len(claimed))
+        raise DatabaseUnavailableError("could not extend file: No space left on device")
+
+    monkeypatch.setattr(recording, "_write", refused)
+    return claimed_by_others
+
+
+def test_who_waits_to_record_outcomes_keeps_their_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    with stand(sample_job(counted(3))) as it:
+        job_id, messages = dispatched(it)
+        claimed_by_others = refuse_outcomes(it, monkeypatch, 200)
+        it.app.worker.run(TASKS_QUEUE, received(messages))
+        assert len(claimed_by_others) > 100
+        assert not any(claimed_by_others)
+        assert [(task.status, task.attempt) for task in it.tasks(job_id)] == [(TaskStatus.COMPLETED, 1)] * 3
+
+
+def test_outcomes_that_are_given_up_count_as_no_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
+    with stand(sample_job(counted(3))) as it:
+        job_id, messages = dispatched(it)
+        for _ in range(MAX_INTERRUPTIONS + 1):
+            refuse_outcomes(it, monkeypatch, 1_000)
+            with pytest.raises(DatabaseUnavailableError):
+                it.app.worker.run(TASKS_QUEUE, received(messages))
+            monkeypatch.undo()
+        assert [(task.status, task.attempt) for task in it.tasks(job_id)] == [(TaskStatus.RETRYING, 0)] * 3
+        it.app.worker.run(TASKS_QUEUE, received(messages))
+        assert {task.status for task in it.tasks(job_id)} == {TaskStatus.COMPLETED}
