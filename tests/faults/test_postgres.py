@@ -68,7 +68,7 @@ def test_a_job_outlives_the_end_of_its_connections_again_and_again(fragile: Frag
         standing(url, tmp_path, WORKERS) as stand,
     ):
         began = time.monotonic()
-        job_id = stand.submit(TASKS // 2, WORK_MS)
+        job_id = stand.submit(TASKS // 2, _LONG_WORK_MS)
         while stand.status(job_id) == "processing" or not terminated:
             terminated += fragile.terminate_backends(1)
             time.sleep(every_seconds)
