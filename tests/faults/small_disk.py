@@ -18,8 +18,13 @@ _CHUNK = bytes(64 * 1024)
 _TABLESPACE = "small_disk"
 
 _REFUSE = """
+    CREATE TABLE disk (is_full boolean);
+    INSERT INTO disk VALUES (false);
     CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-        RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';
+        IF (SELECT is_full FROM disk) THEN
+            RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';
+        END IF;
+        RETURN NULL;
     END $$;
     CREATE TRIGGER refuse BEFORE INSERT ON tasks EXECUTE FUNCTION refuse();
     CREATE TRIGGER refuse BEFORE UPDATE ON batches EXECUTE FUNCTION refuse();
@@ -81,9 +86,14 @@ def small_data_directory(_: FragilePostgres) -> Iterator[SmallDisk]:
 
 @contextmanager
 def refusing_tables(postgres: FragilePostgres) -> Iterator[SmallDisk]:
-    """A database that says of itself that its disk is full, for those who may not mount one."""
+    """A database that says of itself that its disk is full: it lets tasks be claimed, and refuses outcomes."""
     with postgres.database() as url:
-        yield SmallDisk(url, lambda: _execute(url, _REFUSE), lambda: _execute(url, "DROP FUNCTION refuse CASCADE"))
+        _execute(url, _REFUSE)
+        yield SmallDisk(
+            url,
+            lambda: _execute(url, "UPDATE disk SET is_full = true"),
+            lambda: _execute(url, "UPDATE disk SET is_full = false"),
+        )
 
 
 Kind = Callable[[FragilePostgres], AbstractContextManager[SmallDisk]]

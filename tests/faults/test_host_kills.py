@@ -15,9 +15,9 @@ from tests.faults.invariants import assert_invariants, assert_queues_empty
 from tests.faults.sizes import size
 from tests.faults.stand import standing
 
-TASKS = size(1_000, 10_000)
+TASKS = size(1_000, 40_000)
 HOSTS = size(1, 2)
-KILLS = size(4, 40)
+KILLS = size(4, 21)
 WAIT_SECONDS = size(200, 2_000)
 
 
