@@ -13,6 +13,9 @@ MODULES = ("bootstrap.py", "function_app.py", "settings.py")
 APP_FILES = sorted(
     [ROOT / name for name in MODULES] + [path for name in PACKAGES for path in (ROOT / name).rglob("*.py")]
 )
+_WALL_CLOCK = re.compile(
+    r"\b(time\.(time|time_ns|localtime|gmtime|ctime|strftime|clock_gettime\w*)|datetime\.(now|utcnow|today)|date\.today)$"
+)
 _SQL = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM)\s", re.ASCII)
 
 
@@ -48,6 +51,12 @@ def literals(path: Path) -> Iterator[str]:
             yield node.value
 
 
+def wall_clocks(path: Path) -> set[str]:
+    """Where a file reads its machine's time of day; rows and messages go by that of PostgreSQL."""
+    read = {ast.unparse(node) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+    return {name for name in read | imported(path) if _WALL_CLOCK.search(name)}
+
+
 def test_the_entry_point_knows_only_the_api_and_the_triggers() -> None:
     assert roots(ROOT / "function_app.py") <= {"api", "triggers", "azure"}
     azure = {module for module in imported(ROOT / "function_app.py") if module.startswith("azure")}
@@ -74,6 +83,11 @@ def test_the_environment_is_read_by_the_settings_alone(path: Path) -> None:
 
 
 @every_file
+def test_nothing_goes_by_the_clock_of_its_machine(path: Path) -> None:
+    assert not wall_clocks(path)
+
+
+@every_file
 def test_the_drivers_are_imported_by_the_repositories_alone(path: Path) -> None:
     if path.is_relative_to(ROOT / "repositories"):
         return
@@ -91,3 +105,19 @@ def test_the_rules_see_what_they_look_for(tmp_path: Path) -> None:
     breach.write_text('from os import environ\nimport azure.servicebus\nx = f"SELECT {environ} FROM t"\n')
     assert imported(breach) == {"os", "os.environ", "azure.servicebus"}
     assert [text for text in literals(breach) if _SQL.search(text)] == ["SELECT "]
+
+
+@pytest.mark.parametrize(
+    ("source", "read"),
+    [
+        ("import time\nage = time.time() - 1\n", {"time.time"}),
+        ("import datetime as dt\nnow = dt.datetime.now(dt.UTC)\n", {"dt.datetime.now"}),
+        ("from datetime import datetime\nclock = datetime.utcnow\n", {"datetime.utcnow"}),
+        ("from time import time_ns\n", {"time.time_ns"}),
+        ("import time\nends_at = time.monotonic() + 1\nwork.now()\n", set()),
+    ],
+)
+def test_a_wall_clock_is_seen_however_it_is_read(tmp_path: Path, source: str, read: set[str]) -> None:
+    breach = tmp_path / "breach.py"
+    breach.write_text(source)
+    assert wall_clocks(breach) == read
