@@ -45,6 +45,13 @@ class Crew:
         _end(self._workers[index])
         self._workers[index] = self._fork(sweeps=index == 0)
 
+    def replace_dead(self) -> int:
+        """Starts another worker in the place of each that has ended by itself; returns how many had."""
+        dead = [index for index, process in enumerate(self._workers) if not process.is_alive()]
+        for index in dead:
+            self.kill(index)
+        return len(dead)
+
     def pause(self, index: int) -> None:
         """Stops a worker where it is."""
         os.kill(self.pid(index), signal.SIGSTOP)

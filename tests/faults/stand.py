@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import psycopg2
 
 import bootstrap
+from controllers.base import JobController
 from local.service_bus.process import EmulatorProcess
 from settings import Settings
 from tests.faults.crew import Crew
@@ -45,9 +46,12 @@ class Stand:
 
     def submit(self, n: int, work_ms: float = 5) -> str:
         """Submits a `SumJob`; returns its id."""
-        app = bootstrap.build(Settings.from_environment(self.environment), [SumJob])
-        with closing(app):
-            return app.submitter.submit(SumJob.job_type, {"n": n, "work_ms": work_ms}).job_id
+        return self.submit_job(SumJob, {"n": n, "work_ms": work_ms})
+
+    def submit_job(self, controller: type[JobController[Any]], parameters: Mapping[str, Any]) -> str:
+        """Submits a job of any type; returns its id."""
+        with closing(bootstrap.build(Settings.from_environment(self.environment), [controller])) as app:
+            return app.submitter.submit(controller.job_type, parameters).job_id
 
     def ask(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """The rows of a query, as soon as PostgreSQL answers it."""
@@ -90,16 +94,26 @@ class Stand:
 
 
 @contextmanager
-def standing(database_url: str, directory: Path, workers: int, **environment: str) -> Iterator[Stand]:
+def standing(
+    database_url: str,
+    directory: Path,
+    workers: int,
+    *,
+    queue_properties: Mapping[str, Any] | None = None,
+    broker_arguments: Sequence[str] = (),
+    **environment: str,
+) -> Iterator[Stand]:
     """A stand with so many workers; afterwards no process is left behind.
 
     Args:
         database_url: a migrated database.
         directory: for the logs.
         workers: how many.
+        queue_properties: of all queues, as in Config.json, where they differ.
+        broker_arguments: further arguments of the broker's command line.
         environment: settings that differ.
     """
-    with EmulatorProcess.start(broker_config(directory)) as broker:
+    with EmulatorProcess.start(broker_config(directory, queue_properties or {}), arguments=broker_arguments) as broker:
         settings = {
             "DATABASE_URL": database_url,
             "ServiceBusConnection": broker.connection_string,
@@ -115,9 +129,9 @@ def standing(database_url: str, directory: Path, workers: int, **environment: st
             crew.stop()
 
 
-def broker_config(directory: Path) -> Path:
-    """Writes the broker's Config.json: the queues of the app, with short locks."""
-    properties = {"LockDuration": _LOCK, "MaxDeliveryCount": 10}
+def broker_config(directory: Path, queue_properties: Mapping[str, Any]) -> Path:
+    """Writes the broker's Config.json: the queues of the app, with short locks and these properties."""
+    properties = {"LockDuration": _LOCK, "MaxDeliveryCount": 10, **queue_properties}
     queues = [{"Name": name, "Properties": properties} for name in ("sb-jobs", "sb-tasks", "sb-tasks-long")]
     path = directory / "Config.json"
     path.write_text(json.dumps({"UserConfig": {"Namespaces": [{"Name": "sbemulatorns", "Queues": queues}]}}))

@@ -22,7 +22,9 @@ from local.functions_host.protocol import Completed, Invoke
 from local.functions_host.worker_pool import WorkerPool
 from local.stack import ROOT
 from settings import Settings
+from tests.faults.copying_queue import COPIES, build_with_copies
 from tests.faults.jobs import SumJob
+from tests.faults.trials import Trial
 from triggers import dead_letters, jobs, tasks
 
 logger = logging.getLogger(__name__)
@@ -81,9 +83,10 @@ def run(environment: Mapping[str, str], log_file: Path, *, sweeps: bool) -> None
 
 def _build() -> bootstrap.App:
     """The app, as soon as PostgreSQL lets it be built; a Functions host would try at each invocation."""
+    build = build_with_copies if COPIES in os.environ else bootstrap.build
     while True:
         try:
-            return bootstrap.build(Settings.from_environment(), [SumJob])
+            return build(Settings.from_environment(), [SumJob, Trial])
         except DatabaseUnavailableError as exc:
             logger.warning("not built yet: %s", exc)
             time.sleep(_OUTAGE_SECONDS)
