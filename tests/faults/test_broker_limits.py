@@ -1,0 +1,62 @@
+"""A broker that has no more room, or no more time, for messages."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
+
+from local.service_bus.process import EmulatorProcess
+from tests.faults.broker_runs import TASKS, TEST_SECONDS, WAIT_SECONDS, N, assert_ran_whole, two_workers
+from tests.faults.figures import record
+from tests.faults.sizes import size
+
+CREDITS = size(200, 1_000)
+REFUSALS = size(12, 400)
+MEGABYTE = 1_048_576
+
+pytestmark = pytest.mark.timeout(TEST_SECONDS)
+
+
+@contextmanager
+def ballast(broker: EmulatorProcess) -> Iterator[None]:
+    """Fills sb-tasks, of one megabyte, all but a fortieth with messages that are not due for the length of a block."""
+    due_at = datetime.now(UTC) + timedelta(days=1)
+    part = MEGABYTE * 39 // 40 // 5
+    with (
+        ServiceBusClient.from_connection_string(broker.connection_string) as client,
+        client.get_queue_sender("sb-tasks") as sender,
+    ):
+        numbers = [sender.schedule_messages(ServiceBusMessage(b"-" * part), due_at)[0] for _ in range(5)]
+        yield
+        sender.cancel_scheduled_messages(numbers)
+
+
+def test_a_job_whose_queue_is_full_waits_and_goes_on_when_there_is_room(database_url: str, tmp_path: Path) -> None:
+    with two_workers(database_url, tmp_path, {"MaxSizeInMegabytes": 1}) as stand:
+        began = time.monotonic()
+        with ballast(stand.broker):
+            job_id = stand.submit(N)
+            refused = (
+                "SELECT count(*) FROM batches WHERE status = 'pending_queue' AND last_error LIKE '%%maximum size%%'"
+            )
+            stand.wait_for(lambda: stand.ask(refused) != [(0,)], WAIT_SECONDS)
+            stand.wait_for_tasks(job_id, 100, WAIT_SECONDS)
+            [(pending,)] = stand.ask(refused)
+            assert stand.ask("SELECT status::text FROM stages") == [("dispatching",)]
+        assert_ran_whole(stand, job_id)
+    record("queue full", tasks=TASKS, pending_batches=pending, seconds=round(time.monotonic() - began))
+
+
+def test_a_job_runs_through_a_broker_that_throttles(database_url: str, tmp_path: Path) -> None:
+    with two_workers(database_url, tmp_path, None, "--credits-per-second", str(CREDITS)) as stand:
+        began = time.monotonic()
+        job_id = stand.submit(N)
+        stand.broker.control.refuse("com.microsoft:server-busy", count=REFUSALS, entity="sb-tasks")
+        assert_ran_whole(stand, job_id)
+        assert stand.broker.control.faults() == []
+    seconds = round(time.monotonic() - began)
+    record("throttling", tasks=TASKS, credits_per_second=CREDITS, refused=REFUSALS, seconds=seconds)
