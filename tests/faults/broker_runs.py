@@ -33,7 +33,7 @@ def two_workers(
             queue_properties={"LockDuration": "PT2S", **(queue_properties or {})},
             broker_arguments=broker_arguments,
             LEASE_SECONDS="1.5",
-            SILENCE_SECONDS="4",
+            SILENCE_SECONDS=size("4", "30"),
         ) as stand,
     ):
         yield stand
