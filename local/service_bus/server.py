@@ -1,13 +1,13 @@
 import asyncio
 import logging
 import os
-import time
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from local.service_bus.broker.journal import JournalError
 from local.service_bus.broker.namespace import Namespace
+from local.service_bus.clock import Clock
 from local.service_bus.config import Config
 from local.service_bus.control.app import control_app
 from local.service_bus.entities import Tier
@@ -53,11 +53,12 @@ class Server:
         store: Store | None = None,
     ) -> None:
         self._store = store
-        self._namespace = Namespace(_wall_clock_ms, credits_per_second, store)
+        clock = Clock()
+        self._namespace = Namespace(clock, credits_per_second, store)
         config.create_entities(self._namespace, tier)
         if store is not None:
             store.restore(self._namespace)
-        self._service = Service(self._namespace)
+        self._service = Service(self._namespace, clock)
         self._control = web.AppRunner(
             control_app(self._service, tier), handle_signals=False, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS
         )
@@ -100,7 +101,3 @@ class Server:
             self._namespace.commit()
         except JournalError as exc:
             logger.error("%s", exc)  # noqa: TRY400 - the reason says it all; it is tried again at the next tick
-
-
-def _wall_clock_ms() -> int:
-    return time.time_ns() // 1_000_000

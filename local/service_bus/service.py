@@ -5,6 +5,7 @@ import socket
 
 from local.service_bus.amqp.connection import AmqpConnection
 from local.service_bus.broker.namespace import Namespace, normalise
+from local.service_bus.clock import Clock
 from local.service_bus.faults import Faults
 
 HOST = "127.0.0.1"
@@ -16,13 +17,18 @@ logger = logging.getLogger(__name__)
 class Service:
     """A namespace on an AMQP port, which can be taken away and given back.
 
+    Args:
+        namespace: what the clients meet there.
+        clock: the clock that it goes by.
+
     Attributes:
         namespace: what the clients meet there.
         faults: what goes wrong for them.
     """
 
-    def __init__(self, namespace: Namespace) -> None:
+    def __init__(self, namespace: Namespace, clock: Clock) -> None:
         self.namespace = namespace
+        self._clock = clock
         self.faults = Faults(on_delay=self._release_writes)
         self._connections: set[AmqpConnection] = set()
         self._server: asyncio.Server | None = None
@@ -72,6 +78,11 @@ class Service:
         paths = {normalise(entity.name) for entity in self.namespace.delete(path)}
         for connection in self._connections:
             connection.detach_from(paths)
+
+    def let_pass(self, seconds: float) -> None:
+        """Lets so much time pass at once: what has become due by then is done on return."""
+        self._clock.move_on(seconds)
+        self.namespace.tick()
 
     async def restart(self, seconds: float | None, *, lose_messages: bool) -> None:
         """Cuts all connections, ends all locks, and listens again after `seconds`.

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from local.service_bus.broker.errors import EntityExistsError, EntityNotFoundError
 from local.service_bus.broker.journal import JournalError
 from local.service_bus.control.entities import entity_routes
-from local.service_bus.control.requests import Restart
+from local.service_bus.control.requests import Restart, Skip
 from local.service_bus.entities import Tier
 from local.service_bus.faults import ArmedFault, Fault, UnknownFaultError
 from local.service_bus.service import Service
@@ -21,6 +21,7 @@ _UNHEALTHY = {"status": "unhealthy", "message": "Service is unhealthy."}
 
 _FAULT: TypeAdapter[Any] = TypeAdapter(Fault)
 _RESTART = TypeAdapter(Restart)
+_SKIP = TypeAdapter(Skip)
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -43,6 +44,7 @@ def control_app(service: Service, tier: Tier) -> web.Application:
             web.delete(r"/faults/{id:[0-9]{1,9}}", control.lift),
             web.post("/restart", control.restart),
             web.post("/resume", control.resume),
+            web.post("/clock", control.skip),
             *entity_routes(service, tier),
         ]
     )
@@ -86,6 +88,10 @@ class _Control:
 
     async def resume(self, _: web.Request) -> web.Response:
         await self._service.resume()
+        return web.Response(status=HTTPStatus.NO_CONTENT)
+
+    async def skip(self, request: web.Request) -> web.Response:
+        self._service.let_pass(_SKIP.validate_json(await request.read()).seconds)
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
 

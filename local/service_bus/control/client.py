@@ -82,6 +82,10 @@ class ControlClient:
         """Ends the outage of a restart."""
         self._ask("POST", "/resume")
 
+    def let_pass(self, seconds: float) -> None:
+        """Lets so much time pass at once, by the emulator's clock."""
+        self._ask("POST", "/clock", {"seconds": seconds})
+
     def create_queue(self, name: str, **properties: Any) -> None:
         """Creates a queue; the properties are named and written as in Config.json: `LockDuration="PT5S"`."""
         self._ask("PUT", f"/queues/{quote(name)}", properties)

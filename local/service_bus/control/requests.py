@@ -3,6 +3,14 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 
+class Skip(BaseModel):
+    """How much time shall pass at once; a day at most."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+
+
 class Restart(BaseModel):
     """How to restart.
 
