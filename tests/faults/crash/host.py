@@ -1,0 +1,247 @@
+"""The process under test: the application as it is deployed, and a host that does what Azure's would."""
+
+import logging
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+import azure.functions as func
+from azure.functions.servicebus import ServiceBusMessage
+from azure.servicebus import (
+    ServiceBusClient,
+    ServiceBusReceivedMessage,
+    ServiceBusReceiver,
+    ServiceBusSubQueue,
+)
+from azure.servicebus import ServiceBusMessage as Sent
+from azure.servicebus.exceptions import OperationTimeoutError
+
+import bootstrap
+import function_app
+from bootstrap import App, Backends
+from controllers.base import JobController
+from controllers.registry import Registry
+from core.ids import job_id_for_key
+from local.service_bus.control.client import ControlClient
+from repositories import service_bus
+from repositories.pool import ConnectionPool
+from repositories.postgres import PostgresDatabase
+from settings import Settings
+from tests.faults.crash import jobs
+from tests.faults.crash.points import FatalDatabase, FatalQueue, Points
+from tests.faults.crash.shared import Shared
+from tests.unit.api.support import get, post
+
+logger = logging.getLogger(__name__)
+
+_DEAD_LETTERS = "/$deadletterqueue"
+_MOST_PER_BATCH = 100
+_WAIT_SECONDS = 2.0
+_HOST = "the host"
+_KEY = "crash"
+JOB_ID = job_id_for_key(_KEY)
+
+
+@dataclass(frozen=True)
+class _QueueFunction:
+    """A function with a Service Bus trigger."""
+
+    name: str
+    run: Any
+    queue: str
+    takes_batches: bool
+
+
+_FUNCTIONS = {str(each.get_function_name()): each for each in function_app.app.get_functions()}
+_QUEUE_FUNCTIONS = [
+    _QueueFunction(name, each.get_user_function(), trigger.queue_name, trigger.cardinality == func.Cardinality.MANY)
+    for name, each in _FUNCTIONS.items()
+    if isinstance(trigger := each.get_trigger(), func.decorators.servicebus.ServiceBusQueueTrigger)
+]
+_ENTRANCES = [
+    module for name, module in sys.modules.items() if name.startswith(("api.", "triggers.")) and hasattr(module, "app")
+]
+QUEUE_FUNCTIONS = tuple(each.name for each in _QUEUE_FUNCTIONS)
+
+
+class Host:
+    """One life of the application.
+
+    Args:
+        settings: of the application.
+        controller: its job type.
+        control: counts the messages in the queues.
+        points: where it can die.
+        shared: what it shares with its other lives.
+        size: how many tasks its job has.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        controller: type[JobController[Any]],
+        control: ControlClient,
+        points: Points,
+        shared: Shared,
+        size: int,
+    ) -> None:
+        assert settings.service_bus_connection is not None
+        self.size = size
+        self.shared = shared
+        self._controller = controller
+        self._control = control
+        self._points = points
+        self._client = ServiceBusClient.from_connection_string(settings.service_bus_connection)
+        self._receivers: dict[str, ServiceBusReceiver] = {}
+        self._empty: set[str] = set()
+        jobs.CLIENT.update(cancel=partial(self.ask, "cancel_job"), end=self._end)
+        _deploy(_build(settings, controller, points))
+
+    def everything(self) -> None:
+        """What a host does when it comes up, and its client: ask again what was not answered; sweep; run all."""
+        self.submit()
+        self.sweep()
+        self.consume(*QUEUE_FUNCTIONS)
+
+    def submit(self) -> None:
+        """Submits the job, unless that was answered, and repeats whatever else has had no answer."""
+        if not self.shared.is_set("submit_job answered"):
+            self.ask("submit_job")
+        for request in self.shared.unanswered():
+            self.ask(request)
+
+    def ask(self, request: str) -> None:
+        """Sends a request about the job, and gets its answer."""
+        interrupted = self._points.function
+        self.shared.set(f"{request} sent")
+        if request == "submit_job":
+            response = self._run(request, post(self._controller.job_type, {"n": self.size}, {"Idempotency-Key": _KEY}))
+        else:
+            response = self._run(request, get(JOB_ID))
+        # Who asks again may come too late: what was asked for has been done.
+        assert response.status_code in {HTTPStatus.ACCEPTED, HTTPStatus.CONFLICT}, response.get_body()
+        self._points.pass_by(_HOST, "answer", "before")
+        self.shared.set(f"{request} answered")
+        self._points.pass_by(_HOST, "answer", "after")
+        self._points.function = interrupted
+
+    def sweep(self) -> None:
+        """Runs the timer's function."""
+        self._run("sweep", None)
+        self._points.pass_by(_HOST, "return", "after")
+
+    def consume(self, *functions: str, most: int | None = None) -> None:
+        """Runs functions on what is in their queues until that is nothing, or so many times."""
+        chosen = [each for each in _QUEUE_FUNCTIONS if each.name in functions]
+        done = 0
+        while done != most and not bootstrap.shutdown.requested:
+            ready = self._ready()
+            if not any(self._consume_once(each, ready.get(each.queue, 0)) for each in chosen):
+                return
+            done += 1
+
+    def bury(self, queue: str, most: int) -> None:
+        """Moves up to so many messages to the dead-letter queue, as a broker does that gives them up."""
+        waiting = min(self._ready()[queue], most)
+        assert waiting, f"{queue} is empty"
+        receiver = self._receiver(queue)
+        for message in _receive(receiver, waiting):
+            receiver.dead_letter_message(message, reason="MaxDeliveryCountExceeded", error_description="given up")
+
+    def send(self, queue: str, *bodies: bytes) -> None:
+        """Sends messages that the application did not send."""
+        with self._client.get_queue_sender(queue) as sender:
+            sender.send_messages([Sent(body, message_id=f"strange {index}") for index, body in enumerate(bodies)])
+
+    def _end(self) -> None:
+        """Tells the process to end, as SIGTERM does."""
+        threading.Thread(target=bootstrap.drain, daemon=True).start()
+
+    def _run(self, name: str, argument: Any) -> Any:
+        self._points.function = name
+        return _FUNCTIONS[name].get_user_function()(argument)
+
+    def _ready(self) -> dict[str, int]:
+        counts = self._control.queues()
+        return {each.name: each.active for each in counts} | {
+            each.name + _DEAD_LETTERS: each.dead_letter for each in counts
+        }
+
+    def _consume_once(self, function: _QueueFunction, ready: int) -> bool:
+        if not ready or function.queue in self._empty:
+            return False
+        receiver = self._receiver(function.queue)
+        most = min(ready, _MOST_PER_BATCH if function.takes_batches else 1)
+        messages = _receive(receiver, most)
+        if messages:
+            self._invoke(function, receiver, messages)
+        elif function.queue.endswith(_DEAD_LETTERS):
+            self._empty.add(function.queue)  # those that a dead process has locked are counted as well
+            return False
+        return True
+
+    def _invoke(
+        self, function: _QueueFunction, receiver: ServiceBusReceiver, messages: Sequence[ServiceBusReceivedMessage]
+    ) -> None:
+        """Runs a function; then completes its messages, or abandons them if it raises."""
+        arguments = [_argument(message) for message in messages]
+        settle, step = receiver.complete_message, "return"
+        try:
+            self._run(function.name, arguments if function.takes_batches else arguments[0])
+        except Exception:
+            logger.exception("%s raises", function.name)
+            settle, step = receiver.abandon_message, "raise"
+        self._points.pass_by(_HOST, step, "before")
+        for number, message in enumerate(messages, start=1):
+            settle(message)
+            if number == 1 < len(messages):
+                self._points.pass_by(_HOST, step, "amid")
+        self._points.pass_by(_HOST, step, "after")
+
+    def _receiver(self, queue: str) -> ServiceBusReceiver:
+        if queue not in self._receivers:
+            name, dead, _ = queue.partition(_DEAD_LETTERS)
+            sub_queue = ServiceBusSubQueue.DEAD_LETTER if dead else None
+            self._receivers[queue] = self._client.get_queue_receiver(name, sub_queue=sub_queue)
+        return self._receivers[queue]
+
+
+def _receive(receiver: ServiceBusReceiver, most: int) -> list[ServiceBusReceivedMessage]:
+    while True:
+        try:
+            return receiver.receive_messages(most, _WAIT_SECONDS)
+        except OperationTimeoutError:
+            logger.info("a link is slow to open")  # as on a machine that has much else to do
+
+
+def _build(settings: Settings, controller: type[JobController[Any]], points: Points) -> App:
+    assert settings.service_bus_connection is not None
+    database = PostgresDatabase(ConnectionPool(settings.database_url, settings.database_pool_size))
+    queue = service_bus.by_connection_string(settings.service_bus_connection, ())
+    backends = Backends(FatalDatabase(database, points), FatalQueue(queue, points), list, lambda: None)
+    return bootstrap.wire(settings, Registry([controller]), backends)
+
+
+def _deploy(app: App) -> None:
+    """Makes it the application that the routes and triggers of this process find."""
+    for module in _ENTRANCES:
+        vars(module)["app"] = lambda: app
+
+
+def _argument(message: ServiceBusReceivedMessage) -> ServiceBusMessage:
+    properties = {_text(name): _text(value) for name, value in (message.application_properties or {}).items()}
+    return ServiceBusMessage(
+        body=b"".join(message.body),
+        message_id=message.message_id or "",
+        delivery_count=(message.delivery_count or 0) + 1,  # the header counts the failed ones
+        application_properties=properties,
+        user_properties={},
+    )
+
+
+def _text(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else value

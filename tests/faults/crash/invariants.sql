@@ -1,0 +1,73 @@
+-- What must hold when everything is at rest. Each query gives the rows that break its rule.
+
+-- name: every_task_has_ended
+SELECT task_id, status FROM tasks WHERE status NOT IN ('completed', 'failed', 'cancelled') ORDER BY task_id
+
+-- name: a_task_is_completed_once
+SELECT id, count(*) AS completions FROM audit WHERE machine = 'task' AND new = 'completed'
+GROUP BY id HAVING count(*) > 1 ORDER BY id
+
+-- name: the_rows_say_what_the_audit_says
+SELECT machine, id, status, last.new AS audited
+FROM (
+    SELECT 'task' AS machine, task_id AS id, status::text AS status FROM tasks
+    UNION ALL SELECT 'batch', batch_id, status::text FROM batches
+    UNION ALL SELECT 'stage', stage::text, status::text FROM stages
+    UNION ALL SELECT 'job', job_id, status::text FROM jobs
+) AS rows_now
+FULL JOIN (
+    SELECT DISTINCT ON (machine, id) machine, id, new FROM audit
+    WHERE machine <> 'advance' ORDER BY machine, id, audit_id DESC
+) AS last USING (machine, id)
+WHERE status IS DISTINCT FROM last.new
+ORDER BY machine, id
+
+-- name: every_transition_begins_where_the_last_one_ended
+SELECT machine, id, before AS expected, old AS found
+FROM (
+    SELECT machine, id, old, lag(new) OVER (PARTITION BY machine, id ORDER BY audit_id) AS before
+    FROM audit WHERE machine <> 'advance'
+) AS steps
+WHERE old IS DISTINCT FROM before
+ORDER BY machine, id
+
+-- name: a_stage_advances_once
+SELECT old, new, count(*) AS times FROM audit WHERE machine = 'advance'
+GROUP BY old, new HAVING count(*) <> 1 OR new::integer <> old::integer + 1 ORDER BY old, new
+
+-- name: batch_counters_equal_counts_of_tasks
+SELECT b.batch_id, b.status, b.task_count, b.open_tasks, b.failed_tasks, b.cancelled_tasks, c.tasks, c.failed, c.cancelled
+FROM batches AS b
+CROSS JOIN LATERAL (
+    SELECT
+        count(*) AS tasks, count(*) FILTER (WHERE status = 'failed') AS failed,
+        count(*) FILTER (WHERE status = 'cancelled') AS cancelled
+    FROM tasks WHERE batch_id = b.batch_id
+) AS c
+WHERE (b.task_count, b.open_tasks, b.failed_tasks, b.cancelled_tasks) <> (c.tasks, 0, c.failed, c.cancelled)
+    OR b.status NOT IN ('finished', 'cancelled')
+ORDER BY b.batch_id
+
+-- name: stage_counters_equal_counts_of_tasks
+SELECT s.stage, s.status, s.total_batches, s.finished_batches, b.batches, s.total_tasks, c.*
+FROM stages AS s
+CROSS JOIN LATERAL (
+    SELECT count(*) AS batches FROM batches WHERE job_id = s.job_id AND stage = s.stage
+) AS b
+CROSS JOIN LATERAL (
+    SELECT
+        count(*) AS tasks, count(*) FILTER (WHERE status = 'completed') AS completed,
+        count(*) FILTER (WHERE status = 'failed') AS failed, count(*) FILTER (WHERE status = 'cancelled') AS cancelled
+    FROM tasks WHERE parent_job_id = s.job_id AND stage = s.stage
+) AS c
+WHERE (s.completed_tasks, s.failed_tasks, s.cancelled_tasks, s.finished_batches)
+        <> (c.completed, c.failed, c.cancelled, b.batches)
+    OR (s.total_tasks, s.total_batches) <> (c.tasks, b.batches)
+    OR s.status NOT IN ('finished', 'failed', 'cancelled')
+ORDER BY s.stage
+
+-- name: a_batch_holds_at_most_a_hundred_tasks_and_only_the_last_fewer
+SELECT batch_id, task_count FROM batches AS b
+WHERE task_count <> 100
+    AND EXISTS (SELECT FROM batches WHERE job_id = b.job_id AND stage = b.stage AND batch_index > b.batch_index)
+ORDER BY batch_id

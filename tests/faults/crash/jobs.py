@@ -1,0 +1,142 @@
+"""The job types of the scenarios: N short tasks in the first stage, one long task in the second."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from controllers.base import DispatchProtocol, JobController, StageSpec, TaskType
+from controllers.context import Handler, JobContext, JobParameters, JsonValue, StageContext, TaskContext
+from core.definitions import TaskDefinition
+from core.errors import PermanentTaskError
+from core.lanes import Lane
+from core.models import TaskResult
+from core.retry import Backoff, TaskPolicy
+from core.statuses import TaskStatus
+from tests.faults.crash.shared import SHARED
+
+_SHORT = "crash.short"
+_LONG = "crash.long"
+LEASE_SECONDS = 3
+"""Of the scenario in which leases are renewed, which a third of it takes."""
+BACKOFF_SECONDS = 10
+_BACKOFF = Backoff(base_seconds=BACKOFF_SECONDS)
+
+CLIENT: dict[str, Callable[[], None]] = {}
+"""What is asked for while a handler runs; the host fills it."""
+
+Before = Callable[[StageContext], None]
+
+
+class CrashParameters(JobParameters):
+    n: int = Field(ge=1)
+
+
+def work(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+    return parameters["index"]
+
+
+def fail_now_and_then(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+    """Every third task fails in its first attempt, every seventh for good."""
+    if parameters["index"] % 7 == 6:
+        raise PermanentTaskError("it never works")
+    if parameters["index"] % 3 == 0 and context.attempt == 1:
+        raise OSError("it works the next time")
+    return work(context, parameters)
+
+
+def failures_now_and_then(size: int) -> int:
+    """How many of so many tasks fail for good."""
+    return size // 7
+
+
+def fail(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+    raise PermanentTaskError("it never works")
+
+
+def fail_until_repaired(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+    """Every third task fails for good, until what it uses is repaired."""
+    if parameters["index"] % 3 == 0 and not SHARED.is_set("repaired"):
+        raise PermanentTaskError("it is broken")
+    return work(context, parameters)
+
+
+def cancel_amid_the_run(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+    """The job is cancelled while its first tasks run."""
+    if SHARED.first("handler cancelled"):
+        CLIENT["cancel"]()
+    return work(context, parameters)
+
+
+def end_amid_the_run(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+    """The process is told to end while its first tasks run; they see it, and stop."""
+    if SHARED.first("handler ended"):
+        CLIENT["end"]()
+        while not context.is_cancelled():
+            time.sleep(0.01)
+    return work(context, parameters)
+
+
+def work_slowly(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+    """The first task takes longer than its lease is renewed."""
+    _pause_once("handler paused")
+    return work(context, parameters)
+
+
+def pause(stage: StageContext) -> None:
+    """The first dispatch takes longer than its lease is renewed."""
+    _pause_once("controller paused")
+
+
+def raise_once(stage: StageContext) -> None:
+    """The controller's code fails for once."""
+    if SHARED.first("controller raised"):
+        raise RuntimeError("it works the next time")
+
+
+def _pause_once(flag: str) -> None:
+    if SHARED.first(flag):
+        time.sleep(LEASE_SECONDS / 2)
+
+
+def _nothing(stage: StageContext) -> None:
+    pass
+
+
+def job_type(
+    handler: Handler = work,
+    *,
+    tolerated: float = 0.0,
+    protocol: DispatchProtocol = DispatchProtocol.TWO_PHASE,
+    before_tasks: Before = _nothing,
+    before_results: Before = _nothing,
+) -> type[JobController[Any]]:
+    """A job type whose short tasks run this handler; the two callables run as code of the controller."""
+
+    class Crash(JobController[CrashParameters]):
+        job_type = "crash"
+        Parameters = CrashParameters
+        stages = (StageSpec("many", max_failed_fraction=tolerated), StageSpec("one", max_failed_fraction=tolerated))
+        task_types: ClassVar[Mapping[str, TaskType]] = {
+            _SHORT: TaskType(handler, TaskPolicy(max_attempts=3, backoff=_BACKOFF)),
+            _LONG: TaskType(work, TaskPolicy(backoff=_BACKOFF, lane=Lane.LONG)),
+        }
+        dispatch_protocol = protocol
+
+        def create_stage_tasks(self, job: JobContext[CrashParameters], stage: StageContext) -> Iterator[TaskDefinition]:
+            before_tasks(stage)
+            if stage.number == 1:
+                for index in range(job.parameters.n):
+                    yield TaskDefinition(_SHORT, {"index": index}, index)
+            else:
+                completed = sum(result.status == TaskStatus.COMPLETED for result in stage.previous_results())
+                yield TaskDefinition(_LONG, {"index": completed}, 0)
+
+        def aggregate_stage_results(
+            self, job: JobContext[CrashParameters], stage: StageContext, results: Iterator[TaskResult]
+        ) -> JsonValue:
+            before_results(stage)
+            return sum(result.status == TaskStatus.COMPLETED for result in results)
+
+    return Crash

@@ -1,0 +1,107 @@
+"""The matrix: every point, in a scenario that passes it, for every size, once and twice; worlds side by side."""
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
+
+from tests.faults.crash.points import Passing, Point
+from tests.faults.crash.scenarios import SCENARIOS
+from tests.faults.crash.trials import Outcome, Trial
+from tests.faults.crash.world import World
+
+SIZES = (1, 99, 100, 101, 1_000)
+_WORLDS = 12
+"""A trial waits far more than it works: the client opens its links in steps of 50 ms."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What a scenario passes when it is left alone, in order, and how long it takes."""
+
+    scenario: str
+    passings: Sequence[Passing]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is done to a scenario.
+
+    Attributes:
+        scenario: its name.
+        points: where the process is killed, and then its successor.
+        passing: which passing of the first point is the first kill's.
+        covers: other points at the same instant.
+        seconds: how long the scenario takes when it is left alone.
+    """
+
+    scenario: str
+    points: tuple[Point, ...]
+    passing: int
+    covers: tuple[Point, ...]
+    seconds: float
+
+
+class Matrix:
+    """Runs cases in worlds of its own."""
+
+    def __init__(self, pool: ProcessPoolExecutor) -> None:
+        self._pool = pool
+        self._recordings: dict[int, list[Recording]] = {}
+
+    @classmethod
+    @contextmanager
+    def open(cls, server_url: str) -> Iterator["Matrix"]:
+        """A matrix on a PostgreSQL server, `postgresql://...` without a database."""
+        # A world forks its processes, so it must have no threads, which this process may have: it is forked in turn
+        # from a server that has done nothing but import.
+        context = get_context("forkserver")
+        context.set_forkserver_preload([__name__])
+        with ProcessPoolExecutor(_WORLDS, context, _open_world, (server_url, context.Lock())) as pool:
+            yield cls(pool)
+
+    def recordings(self, size: int) -> list[Recording]:
+        """All scenarios, recorded once."""
+        if size not in self._recordings:
+            futures = [self._pool.submit(record, each.name, size) for each in SCENARIOS]
+            self._recordings[size] = [future.result() for future in futures]
+        return self._recordings[size]
+
+    def run(self, cases: Iterable[Case], size: int) -> dict[Case, Outcome]:
+        """Runs cases, the longest first."""
+        longest_first = sorted(cases, key=lambda case: -case.seconds)
+        futures = {case: self._pool.submit(kill, case, size) for case in longest_first}
+        return {case: future.result() for case, future in futures.items()}
+
+
+def record(scenario: str, size: int) -> Recording:
+    """Records a scenario, in this process's world."""
+    began = time.monotonic()
+    passings = _trial(scenario, size).record()
+    return Recording(scenario, passings, time.monotonic() - began)
+
+
+def kill(case: Case, size: int) -> Outcome:
+    """Runs one case, in this process's world; what goes wrong with the trial itself is a violation too."""
+    try:
+        return _trial(case.scenario, size).kill(case.points, case.passing)
+    except Exception as exc:  # noqa: BLE001 - the other cases shall run
+        return Outcome(0, (f"{type(exc).__name__}: {exc}",), 0.0, 0)
+
+
+def _trial(name: str, size: int) -> Trial:
+    [scenario] = [each for each in SCENARIOS if each.name == name]
+    return Trial(_worlds[0], scenario, size)
+
+
+_worlds: list[World] = []
+
+
+def _open_world(server_url: str, turn: AbstractContextManager[Any]) -> None:
+    with turn:  # one emulator after the other: together they would be slower to start than they may
+        _worlds.append(World(server_url, f"crash_{os.getpid()}"))

@@ -1,0 +1,35 @@
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import engine
+
+_OPENERS = {"transaction", "transact", "send", "send_job_message", "batch_send_messages"}
+_HELPERS = {"transactions.py", "sending.py"}
+_READERS = {"status.py"}
+"""What answers `GET`: it writes and sends nothing, and no message waits for it."""
+
+
+def places() -> set[str]:
+    """The functions of the engine that open a transaction or send, read from its source."""
+    found: set[str] = set()
+    for path in Path(engine.__path__[0]).glob("*.py"):
+        if path.name not in _HELPERS | _READERS:
+            found.update(_places(ast.parse(path.read_text()), ""))
+    return found
+
+
+def _places(node: ast.AST, outer: str) -> Iterator[str]:
+    """Functions by qualified name; what is nested in one belongs to it."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.ClassDef):
+            yield from _places(child, f"{outer}{child.name}.")
+        elif isinstance(child, ast.FunctionDef) and any(_opens(each) for each in ast.walk(child)):
+            yield f"{outer}{child.name}"
+
+
+def _opens(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    return name in _OPENERS

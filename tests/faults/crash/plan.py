@@ -1,0 +1,55 @@
+"""Which kills it takes: every point that a recording passes, killed once, and every commit, send and return twice."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tests.faults.crash.matrix import Case, Recording
+from tests.faults.crash.points import Passing, Point
+
+
+def once(recordings: Sequence[Recording]) -> list[Case]:
+    """A case for every point: the first passing of all between whose moments something is written.
+
+    Between the end of one step and the beginning of the next there is nothing to be lost, unless that is a transaction,
+    which writes before it ends: there the two points are one, and the case of the first covers the second.
+    """
+    cases: dict[Point, Case] = {}
+    before: dict[Point, tuple[Point, int]] = {}
+    for recording in recordings:
+        counts: dict[Point, int] = {}
+        last: dict[str, Point] = {}
+        for passing in recording.passings:
+            point = passing.point
+            counts[point] = counts.get(point, 0) + 1
+            if not passing.writes:
+                continue
+            earlier = last.get(passing.actor)
+            if point not in cases:
+                cases[point] = Case(recording.scenario, (point,), counts[point], (), recording.seconds)
+                if earlier is not None and _is_same_instant(earlier, passing):
+                    before[point] = earlier, counts[earlier]
+            last[passing.actor] = point
+    for point, (earlier, count) in before.items():
+        case = cases[earlier]
+        if (case.scenario, case.passing) == (cases[point].scenario, count):
+            cases[earlier] = replace(case, covers=(*case.covers, point))
+            del cases[point]
+    return list(cases.values())
+
+
+def twice(recordings: Sequence[Recording]) -> list[Case]:
+    """A case for every commit, send and return: a process dies before it, its successor after it."""
+    found: dict[Point, Case] = {}
+    for recording in recordings:
+        counts: dict[Point, int] = {}
+        for passing in recording.passings:
+            point = passing.point
+            counts[point] = counts.get(point, 0) + 1
+            if point.moment == "before" and passing.writes and point not in found:
+                kills = (point, replace(point, moment="after"))
+                found[point] = Case(recording.scenario, kills, counts[point], (), recording.seconds)
+    return list(found.values())
+
+
+def _is_same_instant(earlier: Point, passing: Passing) -> bool:
+    return passing.point.moment == "before" and not passing.in_transaction and earlier.moment != "before"

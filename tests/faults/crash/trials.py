@@ -1,0 +1,138 @@
+"""One trial: a scenario, a size, and a point at which its process is killed."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from tempfile import TemporaryFile
+
+from tests.faults.crash.invariants import violations
+from tests.faults.crash.points import Passing, Point, Watch
+from tests.faults.crash.story import LOCK_SECONDS, SILENCE_SECONDS, Life, Scenario
+from tests.faults.crash.world import Subject, World
+
+_MOST_LIVES = 60
+_ENDED = "('completed', 'completed_with_errors', 'failed', 'cancelled')"
+_AT_REST = f"""
+    SELECT (SELECT count(*) FROM jobs WHERE status IN {_ENDED}) = 1
+        AND NOT EXISTS (SELECT FROM batches WHERE status IN ('pending_queue', 'queued'))
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a trial.
+
+    Attributes:
+        kills: how often the process was killed.
+        violations: what did not hold.
+        passed_seconds: how much time passed until all was at rest, by the clock of the rows.
+        lives: how many processes it took.
+    """
+
+    kills: int
+    violations: tuple[str, ...]
+    passed_seconds: float
+    lives: int
+
+
+class TrialError(Exception):
+    """A story cannot be told to its end."""
+
+
+class Trial:
+    """Plays a scenario in a world.
+
+    Args:
+        world: where; whatever was there is gone.
+        scenario: the story.
+        size: how many tasks the job has.
+    """
+
+    def __init__(self, world: World, scenario: Scenario, size: int) -> None:
+        world.reset()
+        self._world = world
+        self._scenario = scenario
+        self._size = size
+        self._subject = Subject(scenario.controller, size, scenario.environment)
+        self._fatal: list[Point] = []
+        self._watch: Watch | None = None
+        self._kills = 0
+        self._lives = 0
+
+    def record(self) -> list[Passing]:
+        """Plays it undisturbed; returns the points that it passes."""
+        with TemporaryFile() as trace:
+
+            def watch(passing: Passing) -> None:
+                os.write(trace.fileno(), f"{json.dumps(asdict(passing))}\n".encode())
+
+            self._watch = watch
+            outcome = self._play()
+            assert not outcome.violations, outcome
+            trace.seek(0)
+            lines = [json.loads(line) for line in trace]
+        return [Passing(**{**line, "point": Point(**line["point"])}) for line in lines]
+
+    def kill(self, points: Sequence[Point], passing: int) -> Outcome:
+        """Plays it, and kills the process at the first point, and its successors at the others.
+
+        Args:
+            points: where; a successor that does not come there any more lives on.
+            passing: the first process dies when it passes there for the n-th time, the others at the first.
+        """
+        self._fatal = list(points)
+        self._world.shared.arm(passing)
+        return self._play()
+
+    def _play(self) -> Outcome:
+        self._tell()
+        while not self._is_over():
+            if not self._live(Life()) and not self._is_over():
+                self._world.let_pass(LOCK_SECONDS if self._has_messages() else SILENCE_SECONDS)
+        broken = tuple(violations(self._world, self._scenario, self._size))
+        return Outcome(self._kills, broken, self._world.passed_seconds, self._lives)
+
+    def _tell(self) -> None:
+        """Plays the story, until the process is killed."""
+        for life in self._scenario.lives:
+            if life.before:
+                life.before(self._world)
+            if self._live(life):
+                return
+            if life.after:
+                life.after(self._world)
+            self._world.let_pass(life.pass_seconds)
+
+    def _live(self, life: Life) -> bool:
+        """Lets a process live; whether it was killed."""
+        self._lives += 1
+        if self._lives > _MOST_LIVES:
+            raise TrialError(f"it does not come to rest:\n{self._world.log()}")
+        fatal = self._fatal[0] if self._fatal else None
+        died = self._world.live(self._subject, life.act, fatal, life.dies_at, self._watch)
+        if died and fatal is not None and self._world.shared.passings_left <= 0:
+            self._count_kill()
+            return True
+        if not died and life.dies_at is not None:
+            raise TrialError(
+                f"{self._scenario.name}, {self._size} tasks, life {self._lives} does not pass {life.dies_at}:\n"
+                f"{self._world.log()}"
+            )
+        return False
+
+    def _count_kill(self) -> None:
+        """The next process comes up at once if it is to die as well; the last one when locks and leases have ended."""
+        self._kills += 1
+        self._fatal.pop(0)
+        self._world.shared.arm(1)
+        if not self._fatal:
+            self._world.let_pass(LOCK_SECONDS)
+
+    def _is_over(self) -> bool:
+        [(at_rest,)] = self._world.execute(_AT_REST)
+        return at_rest and not self._world.shared.unanswered() and not self._has_messages()
+
+    def _has_messages(self) -> bool:
+        queues = self._world.emulator.queues()
+        return any(each.active + each.locked + each.scheduled + each.dead_letter for each in queues)

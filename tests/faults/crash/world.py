@@ -1,0 +1,201 @@
+"""What a process lives in: a database and a broker of its own, a clock for both, and a parent that sees it die."""
+
+import logging
+import os
+import select
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import connection
+
+from controllers.base import JobController
+from local.child import ChildProcess
+from local.service_bus.control.client import ControlClient
+from local.service_bus.process import EmulatorProcess
+from repositories import migrations
+from repositories.pool import ConnectionPool
+from repositories.postgres import PostgresDatabase
+from settings import Settings
+from tests.faults.crash.host import Host
+from tests.faults.crash.points import Point, Points, Watch
+from tests.faults.crash.shared import SHARED
+
+_LIFE_SECONDS = 300
+_START_SECONDS = 300
+"""Many worlds begin at once."""
+_LOG_BYTES = 6_000
+_AUDIT = Path(__file__).with_name("audit.sql").read_text()
+_EMPTY = "TRUNCATE jobs, stages, batches, tasks, dead_letters, ingested_rows, audit RESTART IDENTITY"
+# A clock that can be moved on: the functions of this schema are found before those of pg_catalog. A session reads how
+# far ahead it is when it begins, so time passes between two lives and never during one.
+_CLOCK = """
+    CREATE SCHEMA world;
+    CREATE FUNCTION world.now() RETURNS timestamptz LANGUAGE sql STABLE AS
+        $$ SELECT pg_catalog.now() + current_setting('world.ahead')::interval $$;
+    CREATE FUNCTION world.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
+        $$ SELECT pg_catalog.clock_timestamp() + current_setting('world.ahead')::interval $$
+"""
+
+
+class LifeError(Exception):
+    """A process ended as it should not have; the message holds its log."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the processes of a world are.
+
+    Attributes:
+        controller: their job type.
+        size: how many tasks its job has.
+        environment: settings besides the addresses.
+    """
+
+    controller: type[JobController[Any]]
+    size: int
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class World:
+    """A place where processes live and die, one at a time.
+
+    Args:
+        server_url: the PostgreSQL server, `postgresql://...` without a database.
+        name: of its database, which is made.
+    """
+
+    def __init__(self, server_url: str, name: str) -> None:
+        self.shared = SHARED
+        child = ChildProcess.start("local.service_bus", ("--port", "0", "--http-port", "0"), _START_SECONDS)
+        self.emulator = EmulatorProcess(child)
+        # For the processes, which open it each for themselves: to make one takes longer than to fork.
+        self._unopened = ControlClient(self.emulator.http_port)
+        self.database_url = f"{server_url}/{name}"
+        self._environment = {
+            "DATABASE_URL": self.database_url,
+            "ServiceBusConnection": self.emulator.connection_string,
+            "DISPATCH_PARALLEL": "2",
+        }
+        self.passed_seconds = 0.0
+        self._log: IO[bytes] = TemporaryFile()  # noqa: SIM115 - open as long as the world
+        self._administrator = _connect(f"{server_url}/postgres")
+        self._name = sql.Identifier(name)
+        self._ahead_seconds = 0.0
+        self.rows = self._create_database()
+
+    def reset(self) -> None:
+        """Forgets everything; the clock goes on."""
+        self.execute(_EMPTY)
+        self.emulator.control.clear_faults()
+        self.emulator.control.restart(lose_messages=True)
+        self.shared.reset()
+        self.passed_seconds = 0.0
+        self._log.seek(0)
+        self._log.truncate()
+
+    def execute(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Runs a statement; returns its rows, if it gives any."""
+        with self.rows.cursor() as cursor:
+            cursor.execute(statement, values)
+            return cursor.fetchall() if cursor.description else []
+
+    def let_pass(self, seconds: float) -> None:
+        """Lets so much time pass, for PostgreSQL and for the broker, while no process lives."""
+        self._set_clock(self._ahead_seconds + seconds)
+        self.passed_seconds += seconds
+        self.emulator.control.let_pass(seconds)
+
+    def live(
+        self,
+        subject: Subject,
+        act: Callable[[Host], None],
+        fatal: Point | None = None,
+        dies_at: Point | None = None,
+        watch: Watch | None = None,
+    ) -> bool:
+        """Lets a process live until its act is over; whether it was killed before, at either of the two points.
+
+        Raises:
+            LifeError: it ended otherwise, or did not end.
+        """
+        pid = os.fork()
+        if pid == 0:
+            self._be(subject, act, Points(self.shared, fatal, dies_at, watch))
+        status = _wait(pid)
+        if status is not None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+            return True
+        if status != 0:
+            raise LifeError(f"a process ended with {status}:\n{self.log()}")
+        return False
+
+    def log(self) -> str:
+        """The end of what the processes have logged."""
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace")[-_LOG_BYTES:]
+
+    def _be(self, subject: Subject, act: Callable[[Host], None], points: Points) -> None:
+        """The child's whole life; it leaves as a process does that is not asked to tidy up."""
+        try:
+            os.dup2(self._log.fileno(), 2)
+            logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(threadName)s %(name)s: %(message)s")
+            for name in ("azure", "httpx"):
+                logging.getLogger(name).setLevel(logging.ERROR)
+            os.environ.update(self._environment, **subject.environment)
+            settings = Settings.from_environment()
+            act(Host(settings, subject.controller, self._unopened, points, self.shared, subject.size))
+        except BaseException:  # noqa: BLE001 - the parent gets it from the log
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)
+        os._exit(0)
+
+    def _create_database(self) -> connection:
+        with self._administrator.cursor() as cursor:
+            cursor.execute(sql.SQL("CREATE DATABASE {}").format(self._name))
+            statement = sql.SQL("ALTER DATABASE {} SET search_path = world, pg_catalog, public")
+            cursor.execute(statement.format(self._name))
+        self._set_clock(0)
+        rows = _connect(self.database_url)
+        with rows.cursor() as cursor:
+            cursor.execute(_CLOCK)
+        database = PostgresDatabase(ConnectionPool(self.database_url, size=2))
+        migrations.apply(database, self.database_url)
+        database.close()
+        with rows.cursor() as cursor:
+            cursor.execute(_AUDIT)
+        return rows
+
+    def _set_clock(self, ahead_seconds: float) -> None:
+        self._ahead_seconds = ahead_seconds
+        with self._administrator.cursor() as cursor:
+            statement = sql.SQL("ALTER DATABASE {} SET world.ahead = {}")
+            cursor.execute(statement.format(self._name, sql.Literal(f"{ahead_seconds:f} s")))
+
+
+def _connect(url: str) -> connection:
+    conn = psycopg2.connect(url)
+    conn.autocommit = True
+    return conn
+
+
+def _wait(pid: int) -> int | None:
+    """The status with which a child ended; None when it had to be ended."""
+    ends = select.poll()
+    handle = os.pidfd_open(pid)
+    ends.register(handle, select.POLLIN)
+    try:
+        in_time = bool(ends.poll(_LIFE_SECONDS * 1000))
+        if not in_time:
+            os.kill(pid, signal.SIGABRT)
+        _, status = os.waitpid(pid, 0)
+    finally:
+        os.close(handle)
+    return status if in_time else None
