@@ -1,5 +1,5 @@
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -96,6 +96,6 @@ class FakeBatchRepository:
 
 
 def _batch(row: BatchRow) -> Batch:
-    columns = asdict(row)
+    columns = {**vars(row)}
     del columns["opening"]
     return Batch(**columns)

@@ -53,7 +53,7 @@ class FakeDatabase:
     def transaction(self) -> Iterator["FakeUnitOfWork"]:
         """Opens a transaction: committed at the end of the block, rolled back when it raises."""
         self._answer()
-        transaction = Transaction(self._store, self.clock.now())
+        transaction = self.begin()
         try:
             yield FakeUnitOfWork(transaction, self.clock)
             self._answer()
@@ -68,6 +68,10 @@ class FakeDatabase:
     def _answer(self) -> None:
         if self.clock.now() < self._back_at:
             raise DatabaseUnavailableError("away")
+
+    def begin(self) -> Transaction:
+        """A transaction that nobody ends."""
+        return Transaction(self._store, self.clock.now())
 
 
 class FakeUnitOfWork:

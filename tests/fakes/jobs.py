@@ -1,5 +1,5 @@
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -23,7 +23,7 @@ class FakeJobRepository:
         row = self._jobs.get(job_id)
         if row is None:
             return None
-        columns = asdict(row)
+        columns = {**vars(row)}
         del columns["queued_at"]
         decoded = {name: from_json(columns[name]) for name in ("parameters", "result", "error")}
         return Job(**{**columns, **decoded})

@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -163,7 +163,7 @@ class FakeStageRepository:
 
 
 def _stage(row: StageRow) -> Stage:
-    columns = asdict(row)
+    columns = {**vars(row)}
     del columns["dispatch_lease_id"], columns["dispatch_lease_expires_at"], columns["attended_at"]
     del columns["silent_since"], columns["reopens_failed"]
     return Stage(**{**columns, "result": from_json(row.result)})

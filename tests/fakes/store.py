@@ -26,19 +26,25 @@ class Store:
         self.waiting = 0
         """How many transactions wait for a row."""
 
+    def wait_for(self, owner: "Transaction") -> None:
+        """Waits, holding `changed`, until `owner` may have ended."""
+        assert owner.thread != threading.get_ident(), "a thread waits for a row that it holds in another transaction"
+        self.changed.wait()
+
 
 class Transaction:
     """The changes and locks of one transaction.
 
     Attributes:
         started_at: what `now()` gives in SQL, the same during the whole transaction.
+        thread: the thread that began it.
     """
 
     def __init__(self, store: Store, started_at: datetime) -> None:
         self.started_at = started_at
+        self.thread = threading.get_ident()
         self._store = store
         self._changes: dict[str, dict[Any, Any]] = {}
-        self._thread = threading.get_ident()
         self._waits_for: Transaction | None = None
         self._failed = False
 
@@ -106,11 +112,10 @@ class Transaction:
             if waiting is self:
                 raise self.fail(TransactionConflictError("deadlock detected"))
             waiting = waiting._waits_for
-        assert owner._thread != threading.get_ident(), "a thread waits for a row that it holds in another transaction"
         self._waits_for = owner
         self._store.waiting += 1
         try:
-            self._store.changed.wait()
+            self._store.wait_for(owner)
         finally:
             self._store.waiting -= 1
             self._waits_for = None
@@ -168,9 +173,9 @@ class Table(Generic[Key, Row]):
         Raises:
             ConstraintViolationError: the new one breaks a CHECK; PostgreSQL tries them in the order of names.
         """
-        for name, holds in sorted(self._checks.items()):
-            if not holds(row):
-                raise self.violation(name)
+        broken = [name for name, holds in self._checks.items() if not holds(row)]
+        if broken:
+            raise self.violation(min(broken))
         self._transaction.write(self._name, key, row)
 
     def delete(self, key: Key) -> None:

@@ -1,5 +1,5 @@
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from core.definitions import AlignedBatch
@@ -225,7 +225,7 @@ def _claimed(row: TaskRow) -> ClaimedTask:
 
 
 def _task(row: TaskRow) -> Task:
-    columns = asdict(row)
+    columns = {**vars(row)}
     del columns["lease_id"], columns["dead_letters"]
     decoded = {name: from_json(columns[name]) for name in ("parameters", "result", "error")}
     return Task(**{**columns, **decoded})
