@@ -1,0 +1,154 @@
+"""A database that watches every write and every commit: what must hold at all times, holds."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from core.statuses import StageStatus, TaskStatus
+from tests.fakes.clock import FakeClock
+from tests.fakes.database import FakeDatabase
+from tests.fakes.rows import BATCH_ENDED, TASK_ENDED, BatchRow, JobRow, StageRow, TaskRow
+from tests.fakes.store import Store, Transaction
+from tests.faults.model import writes
+from tests.faults.model.invocation import Invocation, running
+
+_WRITES: Mapping[str, Callable[[Any, Any, datetime], Iterable[str]]] = {
+    "tasks": writes.of_task,
+    "batches": writes.of_batch,
+    "stages": writes.of_stage,
+    "jobs": writes.of_job,
+}
+
+StageId = tuple[str, int]
+
+
+class Audit:
+    """What was found, and what has happened.
+
+    Attributes:
+        violations: what should not have happened; kept, because the engine would catch an exception.
+        advances: how often each job left each of its stages.
+        runs: how often handlers were called.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.violations: list[str] = []
+        self.advances: Counter[StageId] = Counter()
+        self.runs = 0
+        self._store = store
+        self._tasks_of: dict[str, list[str]] = defaultdict(list)
+        self._batches_of: dict[StageId, list[str]] = defaultdict(list)
+
+    def ran(self, task_id: str) -> None:
+        """Called when a handler starts."""
+        self.runs += 1
+        if task_id not in self.rows("tasks"):
+            self.violations.append(f"task {task_id} runs and has no row")
+
+    def rows(self, table: str) -> dict[Any, Any]:
+        """What is committed."""
+        return self._store.committed.setdefault(table, {})
+
+    def wrote(self, table: str, old: Any, new: Any, now: datetime) -> None:
+        """Called for every write of a row, before its commit."""
+        check = _WRITES.get(table)
+        if check is not None and new is not None:
+            self.violations.extend(f"{table}: {each}: {old} -> {new}" for each in check(old, new, now))
+
+    def committed(self, before: Mapping[str, Mapping[Any, Any]], changes: Mapping[str, Mapping[Any, Any]]) -> None:
+        """Called after every commit with the rows that it has changed, as they were and as they are."""
+        batches: dict[str, None] = {}
+        stages: dict[StageId, None] = {}
+        for task_id, task in changes.get("tasks", {}).items():
+            if task_id not in before.get("tasks", {}):
+                self._tasks_of[task.batch_id].append(task_id)
+            batches[task.batch_id] = None
+        for batch_id, batch in changes.get("batches", {}).items():
+            if batch_id not in before.get("batches", {}):
+                self._batches_of[batch.job_id, batch.stage].append(batch_id)
+            batches[batch_id] = None
+            stages[batch.job_id, batch.stage] = None
+        stages.update(dict.fromkeys(changes.get("stages", {})))
+        for batch_id in batches:
+            self._check_batch(self.rows("batches")[batch_id])
+        for key in stages:
+            self._check_stage(self.rows("stages")[key])
+        for job_id, job in changes.get("jobs", {}).items():
+            self._check_job(before["jobs"].get(job_id), job)
+
+    def _check_batch(self, batch: BatchRow) -> None:
+        rows = self.rows("tasks")
+        tasks: list[TaskRow] = [rows[task_id] for task_id in self._tasks_of[batch.batch_id]]
+        ended = Counter(task.status for task in tasks if task.status in TASK_ENDED)
+        counted = (len(tasks), len(tasks) - ended.total(), ended[TaskStatus.FAILED], ended[TaskStatus.CANCELLED])
+        if counted != (batch.task_count, batch.open_tasks, batch.failed_tasks, batch.cancelled_tasks):
+            self.violations.append(f"tasks, open, failed, cancelled are {counted}: {batch}")
+
+    def _check_stage(self, stage: StageRow) -> None:
+        rows = self.rows("batches")
+        batches: list[BatchRow] = [rows[batch_id] for batch_id in self._batches_of[stage.job_id, stage.stage]]
+        ended = [batch for batch in batches if batch.status in BATCH_ENDED]
+        failed = sum(batch.failed_tasks for batch in ended)
+        cancelled = sum(batch.cancelled_tasks for batch in ended)
+        completed = sum(batch.task_count for batch in ended) - failed - cancelled
+        counted = (len(ended), completed, failed, cancelled)
+        if counted != (stage.finished_batches, stage.completed_tasks, stage.failed_tasks, stage.cancelled_tasks):
+            self.violations.append(f"finished batches, completed, failed, cancelled are {counted}: {stage}")
+
+    def _check_job(self, old: JobRow | None, new: JobRow) -> None:
+        if old is None or not 0 < old.stage < new.stage:
+            return
+        self.advances[new.job_id, old.stage] += 1
+        left: StageRow = self.rows("stages")[new.job_id, old.stage]
+        if left.status != StageStatus.FINISHED:
+            self.violations.append(f"job {new.job_id} leaves a stage that is not finished: {left}")
+
+
+class AuditedDatabase(FakeDatabase):
+    """The port `Database`, watched.
+
+    Attributes:
+        audit: what it has found.
+    """
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock)
+        self._store = _Store()
+        self.audit = Audit(self._store)
+
+    def begin(self) -> Transaction:
+        return _Transaction(self._store, self.clock.now(), self.audit)
+
+
+class _Store(Store):
+    def wait_for(self, owner: Transaction) -> None:
+        """Lets the invocation that has stopped in the middle of a transaction come to its end."""
+        assert isinstance(owner, _Transaction)
+        self.changed.release()
+        try:
+            owner.invocation.go_on()
+        finally:
+            self.changed.acquire()
+
+
+class _Transaction(Transaction):
+    def __init__(self, store: Store, started_at: datetime, audit: Audit) -> None:
+        super().__init__(store, started_at)
+        self.invocation: Invocation = running()
+        self._audit = audit
+
+    def write(self, table: str, key: Any, row: Any) -> None:
+        old = self.read(table, key)
+        super().write(table, key, row)
+        self._audit.wrote(table, old, row, self.started_at)
+
+    def commit(self) -> None:
+        changes = {} if self._failed else self._changes
+        before = {table: _some(self._audit.rows(table), rows) for table, rows in changes.items()}
+        super().commit()
+        self._audit.committed(before, changes)
+
+
+def _some(rows: Mapping[Any, Any], keys: Iterable[Any]) -> dict[Any, Any]:
+    return {key: rows[key] for key in keys if key in rows}

@@ -1,0 +1,137 @@
+"""One call into a process, which may die, fail or stop at what it asks of its database or its queue."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+
+class ProcessDied(BaseException):
+    """Ends whatever a process was about to do."""
+
+
+class Strike(Enum):
+    """What happens at an operation: a commit, or a send."""
+
+    DIE_BEFORE = "the process dies before it has an effect"
+    DIE_AFTER = "the process dies after it had its effect"
+    FAIL_BEFORE = "it fails and has no effect"
+    FAIL_AFTER = "it has its effect and is not acknowledged"
+    CONFLICT = "a commit loses a conflict"
+    STOP = "the process is stopped after it, and goes on when it is told to"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What strikes at the operation with this number, from 1."""
+
+    strike: Strike
+    at: int
+
+
+class Mortal(Protocol):
+    """A process, as its invocations see it."""
+
+    dead: bool
+
+    @property
+    def ran(self) -> Callable[[str], None]:
+        """To be called with the id of each task whose handler starts."""
+        ...
+
+
+class Invocation:
+    """A call, on its own thread if it is to be stopped: of all these threads one runs at a time.
+
+    Attributes:
+        process: where it runs.
+        error: what it raised.
+        ended: whether it has returned or raised.
+
+    Args:
+        process: where it runs.
+        call: what it does.
+        fault: what strikes it.
+    """
+
+    def __init__(self, process: Mortal, call: Callable[[], object], fault: Fault | None = None) -> None:
+        self.process = process
+        self.error: BaseException | None = None
+        self.ended = False
+        self._call = call
+        self._fault = fault
+        self._operations = 0
+        self._go = threading.Semaphore(0)
+        self._idle = threading.Semaphore(0)
+
+    def start(self) -> None:
+        """Runs it to its end, or to where it stops."""
+        if self._fault is None or self._fault.strike is not Strike.STOP:
+            self._run()
+            return
+        threading.Thread(target=self._run_apart, name="invocation", daemon=True).start()
+        self._idle.acquire()
+
+    def go_on(self, fault: Fault | None = None) -> None:
+        """Runs what has stopped on to its end, or to where it stops again; a dead process's ends at once."""
+        self._fault, self._operations = fault, 0
+        self._go.release()
+        self._idle.acquire()
+
+    def must_live(self) -> None:
+        """Raises `ProcessDied` when its process is dead."""
+        if self.process.dead:
+            raise ProcessDied
+
+    def before(self) -> Strike | None:
+        """Called before each operation; returns what is to happen there."""
+        self.must_live()
+        self._operations += 1
+        if self._fault is None or self._fault.at != self._operations:
+            return None
+        if self._fault.strike is Strike.DIE_BEFORE:
+            self._die()
+        return self._fault.strike
+
+    def after(self, strike: Strike | None) -> None:
+        """Called after each operation that had its effect, with what `before` returned."""
+        if strike is Strike.DIE_AFTER:
+            self._die()
+        if strike is Strike.STOP:
+            self._idle.release()
+            self._go.acquire()
+            self.must_live()
+
+    def _die(self) -> None:
+        self.process.dead = True
+        raise ProcessDied
+
+    def _run_apart(self) -> None:
+        try:
+            self._run()
+        finally:
+            self._idle.release()
+
+    def _run(self) -> None:
+        _local.running = self
+        try:
+            self._call()
+        except BaseException as exc:  # noqa: BLE001 - handed to whoever started it
+            self.error = exc
+        finally:
+            self.ended = True
+            _local.running = None
+
+
+class _Local(threading.local):
+    running: Invocation | None = None
+
+
+_local = _Local()
+
+
+def running() -> Invocation:
+    """The invocation that is running on this thread."""
+    assert _local.running is not None, "only invocations use a process"
+    return _local.running

@@ -1,0 +1,116 @@
+"""Job types whose tasks and stages end as a submission says."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, ClassVar
+
+from controllers.base import DispatchProtocol, JobController, StageSpec, TaskType
+from controllers.context import JobContext, JobParameters, JsonValue, StageContext, TaskContext
+from controllers.registry import Registry
+from core.batching import BATCH_SIZE
+from core.definitions import TaskDefinition
+from core.errors import JobFailure, PermanentTaskError
+from core.lanes import Lane
+from core.models import TaskResult
+from core.retry import Backoff, TaskPolicy
+from core.statuses import TaskStatus
+from tests.faults.model.invocation import running
+
+TOLERANCES = (0.0, 0.5, 1.0)
+BEHAVIOURS = ("works", "works", "works", "fails once", "fails twice", "always fails", "fails for good", "exits")
+FAILING = {"always fails", "fails for good", "exits"}
+BREAKS = ("", "", "", "", "", "", "tasks", "aggregate", "refuses")
+MAX_ATTEMPTS = 3
+_LONG_EACH = 25
+_DIFFERENT = 6
+_MOST_SINGLE = 9
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A job type."""
+
+    stages: int
+    protocol: DispatchProtocol
+    tolerance: float
+
+    @property
+    def job_type(self) -> str:
+        return f"{self.stages} {self.protocol} {self.tolerance}"
+
+
+class Plan(JobParameters):
+    """How a job goes: stage by stage so many tasks; behaviours in turn; what breaks, if anything does."""
+
+    sizes: tuple[int, ...]
+    behaviours: tuple[str, ...] = ("works",)
+    lane: str = "fast"
+    breaks: str = ""
+
+    def size(self, stage: int) -> int:
+        """The tasks of a stage (from 1); single ones are many messages, so there are few of them."""
+        size = self.sizes[stage - 1]
+        return size if self.use_service_bus else min(size, _MOST_SINGLE)
+
+    def behaviour(self, task_index: int) -> str:
+        """How a task goes; the first of each batch are enough to be different."""
+        return self.behaviours[task_index % len(self.behaviours)] if task_index % BATCH_SIZE < _DIFFERENT else "works"
+
+
+KINDS = [Kind(*each) for each in product((1, 2, 3), DispatchProtocol, TOLERANCES)]
+
+
+def _lane(plan: Plan, index: int, size: int) -> Lane:
+    """Long tasks are delivered one by one, so there are few of them."""
+    return Lane.LONG if plan.lane == "long" and (size <= _LONG_EACH or index % _LONG_EACH == 0) else Lane.FAST
+
+
+def work(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+    """Every task's handler: its result and its errors name the attempt."""
+    running().process.ran(context.task_id)
+    behaviour = parameters["behaviour"]
+    fails = {"fails once": 1, "fails twice": 2, "always fails": MAX_ATTEMPTS}.get(behaviour, 0)
+    if behaviour == "fails for good":
+        raise PermanentTaskError(f"attempt {context.attempt}")
+    if behaviour == "exits":
+        raise SystemExit(f"attempt {context.attempt}")
+    if context.attempt <= fails or behaviour == "always fails":
+        raise ValueError(f"attempt {context.attempt}")
+    return {"attempt": context.attempt}
+
+
+def _job_type(kind: Kind) -> type[JobController[Plan]]:
+    backoff = Backoff(base_seconds=10, cap_seconds=100)
+
+    class Modelled(JobController[Plan]):
+        job_type = kind.job_type
+        Parameters = Plan
+        stages = tuple(StageSpec(f"stage {number}", kind.tolerance) for number in range(1, kind.stages + 1))
+        task_types: ClassVar[Mapping[str, TaskType]] = {
+            f"{kind.job_type} {lane}": TaskType(work, TaskPolicy(MAX_ATTEMPTS, backoff, lane)) for lane in Lane
+        }
+        dispatch_protocol = kind.protocol
+
+        def create_stage_tasks(self, job: JobContext[Plan], stage: StageContext) -> Iterable[TaskDefinition]:
+            plan = job.parameters
+            size = plan.size(stage.number)
+            for index in range(size):
+                task_type = f"{kind.job_type} {_lane(plan, index, size)}"
+                yield TaskDefinition(task_type, {"behaviour": plan.behaviour(index)}, index)
+            if plan.breaks == "tasks":
+                raise RuntimeError("a bug of the job type")
+            if plan.breaks == "refuses":
+                raise JobFailure("a source is not there")
+
+        def aggregate_stage_results(
+            self, job: JobContext[Plan], stage: StageContext, results: Iterator[TaskResult]
+        ) -> JsonValue:
+            if job.parameters.breaks == "aggregate":
+                raise RuntimeError("a bug of the job type")
+            return sum(result.status == TaskStatus.COMPLETED for result in results)
+
+    return Modelled
+
+
+REGISTRY = Registry(_job_type(kind) for kind in KINDS)

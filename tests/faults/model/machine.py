@@ -1,0 +1,152 @@
+"""The state machine: what may happen to the engine, in any order."""
+
+from collections import Counter
+from typing import ClassVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from controllers.base import DispatchProtocol
+from core.errors import QueueUnavailableError
+from core.lanes import JOBS_QUEUE, TASKS_QUEUE
+from tests.faults.model.broker import MAX_DELIVERIES
+from tests.faults.model.invocation import Fault, Strike
+from tests.faults.model.jobs import BEHAVIOURS, BREAKS, TOLERANCES, Kind, Plan
+from tests.faults.model.rest import bring_to_rest, deliver_everything
+from tests.faults.model.world import DEAD_QUEUES, QUEUES, World, job_of
+
+_SIZES = (1, 2, 3, 1, 2, 3, 0, 99, 100, 101, 250)
+_MOST_JOBS = 4
+_STRIKES = [Fault(strike, at) for at in (1, 2, 3, 4, 5, 6) for strike in (*Strike, Strike.STOP)]
+
+processes = st.sampled_from([0, 1])
+faults = st.sampled_from([None] * len(_STRIKES) + _STRIKES)
+numbers = st.integers(0, 1_000)
+plans = st.builds(
+    Plan,
+    use_service_bus=st.sampled_from([True, True, True, False]),
+    sizes=st.lists(st.sampled_from(_SIZES), min_size=1, max_size=3).map(tuple),
+    behaviours=st.lists(st.sampled_from(BEHAVIOURS), min_size=1, max_size=3).map(tuple),
+    lane=st.sampled_from(["fast", "fast", "long"]),
+    breaks=st.sampled_from(BREAKS),
+)
+
+
+class EngineMachine(RuleBasedStateMachine):
+    """One run: so many steps, after each of which nothing may be violated, and then the way to rest.
+
+    Class attributes:
+        tally: what has happened in all runs.
+    """
+
+    tally: ClassVar[Counter[str]] = Counter()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(EngineMachine.tally)
+
+    # --- clients and the timer ---------------------------------------------------------------
+
+    @precondition(lambda self: len(self.world.submitted) < _MOST_JOBS)
+    @rule(
+        plan=plans,
+        protocol=st.sampled_from(DispatchProtocol),
+        tolerance=st.sampled_from(TOLERANCES),
+        process=processes,
+        fault=faults,
+    )
+    def submit(
+        self, plan: Plan, protocol: DispatchProtocol, tolerance: float, process: int, fault: Fault | None
+    ) -> None:
+        job = job_of(len(self.world.submitted), Kind(len(plan.sizes), protocol, tolerance), plan)
+        self.world.submit(process, job, fault)
+
+    @precondition(lambda self: self.world.submitted)
+    @rule(number=numbers, process=processes, fault=faults)
+    def submit_again(self, number: int, process: int, fault: Fault | None) -> None:
+        submitted = list(self.world.submitted.values())
+        self.world.submit(process, submitted[number % len(submitted)], fault)
+
+    @precondition(lambda self: self.world.submitted)
+    @rule(process=processes, fault=faults)
+    def sweep(self, process: int, fault: Fault | None) -> None:
+        self.world.sweep(process, fault)
+
+    # --- the broker --------------------------------------------------------------------------
+
+    @precondition(lambda self: self.world.submitted)
+    @rule(process=processes, fault=faults)
+    def deliver_a_job_message(self, process: int, fault: Fault | None) -> None:
+        self.world.deliver(process, JOBS_QUEUE, 1, 0, fault)
+
+    @precondition(lambda self: self.world.audit.rows("tasks"))
+    @rule(process=processes, most=st.sampled_from([100, 10, 1]), seed=numbers, fault=faults)
+    def deliver_task_messages(self, process: int, most: int, seed: int, fault: Fault | None) -> None:
+        self.world.deliver(process, TASKS_QUEUE, most, seed, fault)
+
+    @precondition(lambda self: self.ready())
+    @rule(process=processes, queue=numbers, seed=numbers, fault=faults)
+    def deliver_of_any_queue(self, process: int, queue: int, seed: int, fault: Fault | None) -> None:
+        self.world.deliver(process, self.pick(queue), 10, seed, fault)
+
+    @precondition(lambda self: self.ready())
+    @rule()
+    def deliver_everything(self) -> None:
+        deliver_everything(self.world)
+
+    @precondition(lambda self: self.ready())
+    @rule(queue=numbers, seed=numbers, copies=st.integers(1, 4))
+    def duplicate(self, queue: int, seed: int, copies: int) -> None:
+        self.world.broker.duplicate(self.pick(queue), seed, copies)
+
+    @precondition(lambda self: self.ready())
+    @rule(queue=numbers, seed=numbers)
+    def lose_messages(self, queue: int, seed: int) -> None:
+        self.world.broker.lose(self.pick(queue), seed)
+
+    @rule(times=st.integers(1, 3))
+    def refuse_sends(self, times: int) -> None:
+        self.world.queue.failures.extend([QueueUnavailableError("away")] * times)
+
+    # --- everything else ---------------------------------------------------------------------
+
+    @precondition(lambda self: self.ready())
+    @rule(process=processes, queue=numbers)
+    def postgres_is_away_until_messages_die(self, process: int, queue: int) -> None:
+        name = self.pick(queue)
+        for _ in range(MAX_DELIVERIES):
+            self.world.deliver(process, name, 100, 0, Fault(Strike.FAIL_BEFORE, 1))
+
+    @rule(seconds=st.sampled_from([1, 10, 51, 61, 301, 1_000]))
+    def pass_time(self, seconds: float) -> None:
+        self.world.pass_time(seconds)
+
+    @rule(process=processes)
+    def kill(self, process: int) -> None:
+        self.world.kill(process)
+
+    @precondition(lambda self: self.world.stopped)
+    @rule(number=numbers, fault=faults)
+    def go_on(self, number: int, fault: Fault | None) -> None:
+        self.world.go_on(number % len(self.world.stopped), fault)
+
+    # --- what must hold ----------------------------------------------------------------------
+
+    @invariant()
+    def nothing_is_violated(self) -> None:
+        assert not self.world.audit.violations
+
+    def teardown(self) -> None:
+        try:
+            bring_to_rest(self.world)
+        finally:
+            self.world.end()
+
+    def ready(self) -> list[str]:
+        """The queues with messages that can be delivered."""
+        return [name for name in (*QUEUES, *DEAD_QUEUES) if self.world.broker.ready(name)]
+
+    def pick(self, number: int) -> str:
+        """One of these."""
+        ready = self.ready()
+        return ready[number % len(ready)]

@@ -1,0 +1,88 @@
+"""How a job, and each of its tasks, must have ended."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from controllers.base import DispatchProtocol
+from core.lanes import JOBS_QUEUE
+from core.messages import TaskMessage
+from core.statuses import JobStatus, StageStatus, TaskStatus
+from engine.dead_letters import MAX_RESENDS
+from engine.handlers import MAX_INTERRUPTIONS
+from engine.unclaimed import ORPHAN
+from repositories.ports import KeptLetter
+from tests.fakes.rows import STAGE_ENDED, JobRow, StageRow, TaskRow, from_json
+from tests.faults.model.jobs import FAILING, Plan
+from tests.faults.model.world import GIVEN_UP, World
+
+_BROKEN = {"": "", "tasks": "RuntimeError", "aggregate": "RuntimeError", "refuses": "JobFailure"}
+
+
+def check_job(world: World, job: JobRow) -> None:
+    """Holds an ended job against what was submitted."""
+    plan = world.submitted[job.job_id].plan
+    stages = [row for key, row in sorted(world.audit.rows("stages").items()) if key[0] == job.job_id]
+    tasks = [row for row in world.audit.rows("tasks").values() if row.parent_job_id == job.job_id]
+    assert [stage.stage for stage in stages] == list(range(1, job.stage + 1)), "one row for each stage that it came to"
+    assert [world.audit.advances[job.job_id, stage.stage] for stage in stages[:-1]] == [1] * len(stages[:-1])
+    for stage in stages:
+        assert stage.status in STAGE_ENDED
+    for task in tasks:
+        _check_task(world, plan, task)
+    counts = [Counter(task.status for task in tasks if task.stage == stage.stage) for stage in stages]
+    if job.status == JobStatus.FAILED:
+        _check_failure(world, plan, job, stages)
+    else:
+        _check_completion(plan, job, stages, counts)
+
+
+def _check_completion(
+    plan: Plan, job: JobRow, stages: Sequence[StageRow], counts: Sequence[Counter[TaskStatus]]
+) -> None:
+    assert not plan.breaks, "a job that cannot complete has completed"
+    sizes = [plan.size(stage) for stage in range(1, job.total_stages + 1)]
+    assert sizes == [count.total() for count in counts] == [stage.total_tasks for stage in stages]
+    completed = [count[TaskStatus.COMPLETED] for count in counts]
+    failed = [count[TaskStatus.FAILED] for count in counts]
+    assert completed == from_json(job.result) == [from_json(stage.result) for stage in stages]
+    for stage, failures in zip(stages, failed, strict=True):
+        assert stage.status == StageStatus.FINISHED
+        assert failures <= stage.max_failed_fraction * (stage.total_tasks or 0)
+    assert job.status == (JobStatus.COMPLETED_WITH_ERRORS if sum(failed) else JobStatus.COMPLETED)
+
+
+def _check_failure(world: World, plan: Plan, job: JobRow, stages: Sequence[StageRow]) -> None:
+    kind = from_json(job.error)["type"]
+    if kind == "DeadLetteredError":
+        assert world.broker.given_up[JOBS_QUEUE] > MAX_RESENDS
+        return
+    assert stages[-1].status in {StageStatus.FAILED, StageStatus.FINISHED}
+    if kind == "StageFailedError":
+        assert stages[-1].failed_tasks > stages[-1].max_failed_fraction * (stages[-1].total_tasks or 0)
+    else:
+        assert kind == _BROKEN[plan.breaks]
+
+
+def _check_task(world: World, plan: Plan, task: TaskRow) -> None:
+    if task.status == TaskStatus.COMPLETED:
+        assert plan.behaviour(task.task_index) not in FAILING
+    if task.status == TaskStatus.FAILED:
+        kind = from_json(task.error)["type"]
+        if kind == "TaskInterruptedError":
+            assert task.attempt - 1 - (task.failures - 1) > MAX_INTERRUPTIONS
+        elif kind == "DeadLetteredError":
+            assert world.broker.given_up.total() > MAX_RESENDS
+        else:
+            assert plan.behaviour(task.task_index) in FAILING
+
+
+def check_letters(world: World) -> None:
+    """Only messages that the broker gave up on, and those of an atomic dispatch that was rolled back, are kept."""
+    letters: list[KeptLetter] = list(world.audit.rows("dead_letters").values())
+    for letter in (kept.letter for kept in letters):
+        if letter.reason == GIVEN_UP:
+            assert world.broker.given_up[letter.queue] > MAX_RESENDS
+            continue
+        assert letter.reason == ORPHAN
+        job_id = TaskMessage.decode(letter.body).address.job_id
+        assert world.submitted[job_id].kind.protocol == DispatchProtocol.ATOMIC

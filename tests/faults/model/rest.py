@@ -1,0 +1,61 @@
+"""Faults stop and time goes on: every job comes to its end, and then nothing is left to be done."""
+
+from engine.sweeper import SweepReport
+from tests.fakes.rows import JOB_ENDED
+from tests.faults.model.outcomes import check_job, check_letters
+from tests.faults.model.world import DEAD_QUEUES, QUEUES, World
+
+_MANY_ROUNDS = 300
+_MINUTE = 60.0
+_LONGER_THAN_ANY_WAIT = 1_000 * _MINUTE
+_STEP = 20.0
+"""Retries that are due within so many seconds are delivered together, which is a matter of speed alone."""
+
+
+def bring_to_rest(world: World) -> None:
+    """Has every job end, first while what has stopped stays so, and then lets that go on, too late.
+
+    Raises:
+        AssertionError: something is not as it should be in the end.
+    """
+    world.queue.failures.clear()
+    _settle(world)
+    while world.stopped:
+        world.go_on(0)
+        _settle(world)
+    world.pass_time(_LONGER_THAN_ANY_WAIT)
+    assert world.sweep(0) == SweepReport(), "something is left to be repaired"
+    _check(world)
+
+
+def _settle(world: World) -> None:
+    """Delivers everything, and sweeps as time goes on, until every job has ended and the queues are empty."""
+    for _ in range(_MANY_ROUNDS):
+        deliver_everything(world)
+        due = [message.enqueue_at for name in QUEUES for message in world.queue.scheduled(name)[:1]]
+        due.append(world.broker.next_expiry())
+        waits = [(at - world.clock.now()).total_seconds() for at in due if at is not None]
+        if not waits and all(job.status in JOB_ENDED for job in world.audit.rows("jobs").values()):
+            return
+        world.pass_time(max(_STEP, min([*waits, 5 * _MINUTE])))
+        world.sweep(0)
+    raise AssertionError(f"no rest: {world.audit.rows('jobs')} {world.audit.rows('stages')}")
+
+
+def deliver_everything(world: World) -> None:
+    """Delivers what can be delivered now, and what that leads to."""
+    for _ in range(_MANY_ROUNDS):
+        delivered = [world.deliver(0, name, 100) for name in (*QUEUES, *DEAD_QUEUES)]
+        if not any(delivered):
+            return
+    raise AssertionError("the queues do not come to rest")
+
+
+def _check(world: World) -> None:
+    jobs = world.audit.rows("jobs")
+    assert not world.audit.violations
+    assert world.accepted <= jobs.keys(), "a job that was accepted is gone"
+    assert all(world.queue.size(name) + len(world.broker.ready(name)) == 0 for name in (*QUEUES, *DEAD_QUEUES))
+    for job in jobs.values():
+        check_job(world, job)
+    check_letters(world)

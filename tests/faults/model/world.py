@@ -1,0 +1,178 @@
+"""Two processes on one database and one broker, and everything that can happen to them."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from core import ids
+from core.errors import LockstepError
+from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
+from core.messages import JobMessage
+from engine.dead_letters import DeadMessage
+from engine.inbox import ReceivedMessage
+from engine.sweeper import SweepReport
+from tests.fakes.clock import FakeClock
+from tests.fakes.queue import FakeQueue
+from tests.faults.model.audit import AuditedDatabase
+from tests.faults.model.broker import DEAD, MAX_DELIVERIES, Broker, Hand
+from tests.faults.model.invocation import Fault, Invocation, ProcessDied
+from tests.faults.model.jobs import REGISTRY, Kind, Plan
+from tests.faults.model.process import Process
+
+QUEUES = (JOBS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE)
+DEAD_QUEUES = tuple(queue + DEAD for queue in QUEUES)
+_MOST_PER_INVOCATION = 100
+GIVEN_UP = "MaxDeliveryCountExceeded"
+_AN_HOUR = 3_600.0
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A job as it was submitted."""
+
+    job_id: str
+    key: str
+    kind: Kind
+    plan: Plan
+
+
+@dataclass
+class World:
+    """The state of a run.
+
+    Attributes:
+        tally: counts what happens.
+        submitted: the jobs by id.
+        accepted: the ids of those that were answered with a 202.
+        stopped: the invocations that have stopped, and the messages that they hold.
+    """
+
+    tally: Counter[str]
+    clock: FakeClock = field(default_factory=FakeClock)
+    submitted: dict[str, Submitted] = field(default_factory=dict)
+    accepted: set[str] = field(default_factory=set)
+    stopped: list[tuple[Invocation, Hand | None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.tally["runs"] += 1
+        self.queue = FakeQueue(self.clock)
+        self.broker = Broker(self.queue)
+        self.database = AuditedDatabase(self.clock)
+        self.audit = self.database.audit
+        self.processes = [self._process(0), self._process(1)]
+
+    # --- calls -------------------------------------------------------------------------------
+
+    def submit(self, process: int, job: Submitted, fault: Fault | None = None) -> None:
+        """A client submits a job, for the first time or again."""
+        self.submitted[job.job_id] = job
+        parameters = job.plan.model_dump(mode="json")
+
+        def call(at: Process) -> None:
+            at.app.submitter.submit(job.kind.job_type, parameters, job.key)
+            self.accepted.add(job.job_id)
+
+        self._invoke(process, call, fault)
+
+    def sweep(self, process: int, fault: Fault | None = None) -> SweepReport | None:
+        """The timer comes; what was repaired, unless that failed or has stopped."""
+        reports: list[SweepReport] = []
+        self._invoke(process, lambda at: reports.append(at.app.sweeper.sweep()), fault)
+        return reports[0] if reports else None
+
+    def deliver(self, process: int, queue: str, most: int, seed: int = 0, fault: Fault | None = None) -> bool:
+        """The broker delivers a message, or some of sb-tasks; whether there were any."""
+        hand = self.broker.take(queue, min(most, _MOST_PER_INVOCATION) if queue == TASKS_QUEUE else 1, seed)
+        if not hand.copies:
+            self.broker.complete(hand)
+            return False
+        self._invoke(process, partial(_handle, hand), fault, hand)
+        return True
+
+    def go_on(self, index: int, fault: Fault | None = None) -> None:
+        """What has stopped goes on."""
+        self.stopped[index][0].go_on(fault)
+        self._settle_stopped()
+
+    # --- what happens ------------------------------------------------------------------------
+
+    def pass_time(self, seconds: float) -> None:
+        """The clock of the database and the broker moves on."""
+        self.clock.advance(seconds)
+        self.broker.expire()
+
+    def kill(self, process: int) -> None:
+        """A process dies, with all that has stopped in it, and another takes its place."""
+        self.processes[process].dead = True
+        self._bury()
+
+    def end(self) -> None:
+        """Ends the threads of what has stopped."""
+        self.tally.update(
+            jobs=len(self.audit.rows("jobs")), tasks=len(self.audit.rows("tasks")), starts=self.audit.runs
+        )
+        for process in self.processes:
+            process.dead = True
+        for invocation, _ in self.stopped:
+            if not invocation.ended:
+                invocation.go_on()
+
+    # --- inside ------------------------------------------------------------------------------
+
+    def _process(self, number: int) -> Process:
+        # The clock of the second is an hour ahead, and so fast that leases and slices of time end while it works.
+        return Process(self.database, self.queue, REGISTRY, seconds=number * _AN_HOUR, pace=number * 20.0)
+
+    def _invoke(
+        self, process: int, call: Callable[[Process], object], fault: Fault | None, hand: Hand | None = None
+    ) -> Invocation:
+        at = self.processes[process]
+        invocation = Invocation(at, partial(call, at), fault)
+        self.tally["invocations"] += 1
+        self.tally["faults"] += fault is not None
+        invocation.start()
+        self.stopped.append((invocation, hand))
+        self._settle_stopped()
+        self._bury()
+        return invocation
+
+    def _settle_stopped(self) -> None:
+        """Returning completes messages, raising or dying gives them back."""
+        for invocation, hand in [each for each in self.stopped if each[0].ended]:
+            self.stopped.remove((invocation, hand))
+            if not isinstance(invocation.error, LockstepError | ProcessDied | None):
+                raise invocation.error
+            if hand is not None and invocation.error is None:
+                self.broker.complete(hand)
+            elif hand is not None:
+                self.broker.abandon(hand)
+
+    def _bury(self) -> None:
+        for number, process in enumerate(self.processes):
+            if process.dead:
+                self.processes[number] = self._process(number)
+        for invocation, _ in self.stopped:
+            if invocation.process.dead:
+                invocation.go_on()
+        self._settle_stopped()
+
+
+def job_of(number: int, kind: Kind, plan: Plan) -> Submitted:
+    """The submission with this number."""
+    key = f"job {number}"
+    return Submitted(ids.job_id_for_key(key), key, kind, plan)
+
+
+def _handle(hand: Hand, at: Process) -> None:
+    received = [ReceivedMessage(copy.message.body, copy.message.message_id, copy.deliveries) for copy in hand.copies]
+    if hand.queue == JOBS_QUEUE:
+        at.app.stages.handle(JobMessage.decode(received[0].body))
+    elif not hand.queue.endswith(DEAD):
+        at.app.worker.run(hand.queue, received)
+    else:
+        dead = DeadMessage(received[0], GIVEN_UP, f"delivered {MAX_DELIVERIES} times")
+        if hand.queue == JOBS_QUEUE + DEAD:
+            at.app.dead_letters.job(dead)
+        else:
+            at.app.dead_letters.task(hand.queue.removesuffix(DEAD), dead)

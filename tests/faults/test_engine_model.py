@@ -1,0 +1,65 @@
+"""Whatever happens to the engine, in whatever order: every job ends, once, and as it should.
+
+Hypothesis draws runs of up to 40 steps: jobs are submitted; messages are delivered in any order, several times, or
+lost; processes die, fail or stop at any commit and any send; PostgreSQL and the broker go away; time passes. Each run
+ends in `tests/faults/model/rest.py`. The engine is the real one, over the fakes, which pass the same contract suite as
+PostgreSQL and Service Bus.
+
+A run follows from its seed alone. `make test` always takes the same seeds; `make chaos` draws new ones, for twenty
+times as many runs. A failure is made as small as can be and names the `LOCKSTEP_SEED` that replays it:
+
+    LOCKSTEP_SEED=17 python -m pytest tests/faults/test_engine_model.py -k first
+"""
+
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.faults.figures import record
+from tests.faults.model.machine import EngineMachine
+from tests.faults.model.process import InlineExecutor, OwnTime
+from tests.faults.sizes import LONG, size
+
+RUNS_PER_TEST = 125
+STEPS = 40
+FIRST_SEED = int(os.environ.get("LOCKSTEP_SEED") or (secrets.randbelow(2**32) if LONG else 1))
+SETTINGS = settings(
+    max_examples=RUNS_PER_TEST,
+    stateful_step_count=STEPS,
+    phases=[Phase.generate, Phase.shrink],
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.fixture
+def _one_thread_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Runs what the engine runs on threads at once, gives each process its own clock, and logs nothing."""
+    monkeypatch.setattr("bootstrap.ThreadPoolExecutor", InlineExecutor)
+    monkeypatch.setattr("engine.dispatch.ThreadPoolExecutor", InlineExecutor)
+    monkeypatch.setattr("engine.dispatch.time", OwnTime)
+    monkeypatch.setattr("engine.worker.time", OwnTime)
+    monkeypatch.setattr("engine.worker._TURN_SECONDS", 0.0)
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.usefixtures("_one_thread_at_a_time")
+@pytest.mark.timeout(1_200)  # a failure is made as small as possible, which takes its time
+@pytest.mark.parametrize("number", range(size(8, 160)), ids=lambda number: f"{number}" if number else "first")
+def test_whatever_happens_every_job_ends_as_it_should(number: int) -> None:
+    chosen = FIRST_SEED + number
+    before = EngineMachine.tally.copy()
+    try:
+        run_state_machine_as_test(seed(chosen)(EngineMachine), settings=SETTINGS)
+    except BaseException as exc:
+        exc.add_note(f"LOCKSTEP_SEED={chosen} python -m pytest tests/faults/test_engine_model.py -k first")
+        raise
+    record("engine model", seed=chosen, **(EngineMachine.tally - before))
