@@ -43,8 +43,8 @@ def _one_thread_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Runs what the engine runs on threads at once, gives each process its own clock, and logs nothing."""
     monkeypatch.setattr("bootstrap.ThreadPoolExecutor", InlineExecutor)
     monkeypatch.setattr("engine.dispatch.ThreadPoolExecutor", InlineExecutor)
-    monkeypatch.setattr("engine.dispatch.time", OwnTime)
-    monkeypatch.setattr("engine.worker.time", OwnTime)
+    for module in ("dispatch", "stopping", "worker"):
+        monkeypatch.setattr(f"engine.{module}.time", OwnTime)
     monkeypatch.setattr("engine.worker._TURN_SECONDS", 0.0)
     logging.disable()
     yield

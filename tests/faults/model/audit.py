@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from core.statuses import StageStatus, TaskStatus
+from core.statuses import BATCH_ENDS, STAGE_ENDS, TASK_ENDS, StageStatus, TaskStatus
 from tests.fakes.clock import FakeClock
 from tests.fakes.database import FakeDatabase
-from tests.fakes.rows import BATCH_ENDED, TASK_ENDED, BatchRow, JobRow, StageRow, TaskRow
+from tests.fakes.rows import BatchRow, JobRow, StageRow, TaskRow
 from tests.fakes.store import Store, Transaction
 from tests.faults.model import writes
 from tests.faults.model.invocation import Invocation, running
@@ -56,6 +56,11 @@ class Audit:
         if check is not None and new is not None:
             self.violations.extend(f"{table}: {each}: {old} -> {new}" for each in check(old, new, now))
 
+    def claimed(self, task: TaskRow, stage: StageRow) -> None:
+        """Called for every claim."""
+        if stage.status in STAGE_ENDS:
+            self.violations.append(f"a task of a stage that has ended is claimed: {task} {stage}")
+
     def committed(self, before: Mapping[str, Mapping[Any, Any]], changes: Mapping[str, Mapping[Any, Any]]) -> None:
         """Called after every commit with the rows that it has changed, as they were and as they are."""
         batches: dict[str, None] = {}
@@ -80,7 +85,7 @@ class Audit:
     def _check_batch(self, batch: BatchRow) -> None:
         rows = self.rows("tasks")
         tasks: list[TaskRow] = [rows[task_id] for task_id in self._tasks_of[batch.batch_id]]
-        ended = Counter(task.status for task in tasks if task.status in TASK_ENDED)
+        ended = Counter(task.status for task in tasks if task.status in TASK_ENDS)
         counted = (len(tasks), len(tasks) - ended.total(), ended[TaskStatus.FAILED], ended[TaskStatus.CANCELLED])
         if counted != (batch.task_count, batch.open_tasks, batch.failed_tasks, batch.cancelled_tasks):
             self.violations.append(f"tasks, open, failed, cancelled are {counted}: {batch}")
@@ -88,7 +93,7 @@ class Audit:
     def _check_stage(self, stage: StageRow) -> None:
         rows = self.rows("batches")
         batches: list[BatchRow] = [rows[batch_id] for batch_id in self._batches_of[stage.job_id, stage.stage]]
-        ended = [batch for batch in batches if batch.status in BATCH_ENDED]
+        ended = [batch for batch in batches if batch.status in BATCH_ENDS]
         failed = sum(batch.failed_tasks for batch in ended)
         cancelled = sum(batch.cancelled_tasks for batch in ended)
         completed = sum(batch.task_count for batch in ended) - failed - cancelled
@@ -142,6 +147,8 @@ class _Transaction(Transaction):
         old = self.read(table, key)
         super().write(table, key, row)
         self._audit.wrote(table, old, row, self.started_at)
+        if table == "tasks" and row.status == TaskStatus.PROCESSING and old.lease_id != row.lease_id:
+            self._audit.claimed(row, self.read("stages", (row.parent_job_id, row.stage)))
 
     def commit(self) -> None:
         changes = {} if self._failed else self._changes

@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from controllers.base import DispatchProtocol
 from core.errors import QueueUnavailableError
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
+from core.statuses import JobStatus
 from tests.faults.model.broker import MAX_DELIVERIES
 from tests.faults.model.invocation import Fault, Strike
 from tests.faults.model.jobs import BEHAVIOURS, BREAKS, TOLERANCES, Kind, Plan
@@ -64,8 +65,24 @@ class EngineMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.world.submitted)
     @rule(number=numbers, process=processes, fault=faults)
     def submit_again(self, number: int, process: int, fault: Fault | None) -> None:
-        submitted = list(self.world.submitted.values())
-        self.world.submit(process, submitted[number % len(submitted)], fault)
+        self.world.submit(process, self.world.submitted[self.job(number)], fault)
+
+    @precondition(lambda self: self.world.submitted)
+    @rule(number=numbers, process=processes, fault=faults)
+    def cancel(self, number: int, process: int, fault: Fault | None) -> None:
+        self.world.cancel(process, self.job(number), fault)
+
+    @precondition(lambda self: self.ended(JobStatus.FAILED, JobStatus.COMPLETED_WITH_ERRORS))
+    @rule(number=numbers, process=processes, fault=faults)
+    def retry(self, number: int, process: int, fault: Fault | None) -> None:
+        ended = self.ended(JobStatus.FAILED, JobStatus.COMPLETED_WITH_ERRORS)
+        self.world.retry(process, ended[number % len(ended)], fault)
+
+    @precondition(lambda self: self.ended(JobStatus.CANCELLED))
+    @rule(number=numbers, process=processes, fault=faults)
+    def resume(self, number: int, process: int, fault: Fault | None) -> None:
+        ended = self.ended(JobStatus.CANCELLED)
+        self.world.resume(process, ended[number % len(ended)], fault)
 
     @precondition(lambda self: self.world.submitted)
     @rule(process=processes, fault=faults)
@@ -145,6 +162,14 @@ class EngineMachine(RuleBasedStateMachine):
     def ready(self) -> list[str]:
         """The queues with messages that can be delivered."""
         return [name for name in (*QUEUES, *DEAD_QUEUES) if self.world.broker.ready(name)]
+
+    def ended(self, *statuses: JobStatus) -> list[str]:
+        """The jobs that have ended so."""
+        return [job_id for job_id, job in self.world.audit.rows("jobs").items() if job.status in statuses]
+
+    def job(self, number: int) -> str:
+        """A job that was submitted."""
+        return list(self.world.submitted)[number % len(self.world.submitted)]
 
     def pick(self, number: int) -> str:
         """One of these."""

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from controllers.base import DispatchProtocol
 from core.lanes import JOBS_QUEUE
 from core.messages import TaskMessage
-from core.statuses import JobStatus, StageStatus, TaskStatus
+from core.statuses import STAGE_ENDS, STAGE_STOPS, TASK_ENDS, JobStatus, StageStatus, TaskStatus
 from engine.dead_letters import MAX_RESENDS
 from engine.handlers import MAX_INTERRUPTIONS
 from engine.unclaimed import ORPHAN
 from repositories.ports import KeptLetter
-from tests.fakes.rows import STAGE_ENDED, JobRow, StageRow, TaskRow, from_json
+from tests.fakes.rows import JobRow, StageRow, TaskRow, from_json
 from tests.faults.model.jobs import FAILING, Plan
 from tests.faults.model.world import GIVEN_UP, World
 
@@ -25,13 +25,17 @@ def check_job(world: World, job: JobRow) -> None:
     tasks = [row for row in world.audit.rows("tasks").values() if row.parent_job_id == job.job_id]
     assert [stage.stage for stage in stages] == list(range(1, job.stage + 1)), "one row for each stage that it came to"
     assert [world.audit.advances[job.job_id, stage.stage] for stage in stages[:-1]] == [1] * len(stages[:-1])
-    for stage in stages:
-        assert stage.status in STAGE_ENDED
+    assert {stage.status for stage in stages[:-1]} <= {StageStatus.FINISHED}
+    assert {stage.status for stage in stages[-1:]} <= STAGE_ENDS
     for task in tasks:
         _check_task(world, plan, task)
+        stopped = stages[task.stage - 1].status in STAGE_STOPS
+        assert task.status in TASK_ENDS - (set() if stopped else {TaskStatus.CANCELLED})
     counts = [Counter(task.status for task in tasks if task.stage == stage.stage) for stage in stages]
     if job.status == JobStatus.FAILED:
         _check_failure(world, plan, job, stages)
+    elif job.status == JobStatus.CANCELLED:
+        assert job.job_id in world.cancelled, "a job is cancelled and nobody asked for it"
     else:
         _check_completion(plan, job, stages, counts)
 

@@ -1,7 +1,7 @@
 """Faults stop and time goes on: every job comes to its end, and then nothing is left to be done."""
 
+from core.statuses import BATCH_ENDS, JOB_ENDS
 from engine.sweeper import SweepReport
-from tests.fakes.rows import JOB_ENDED
 from tests.faults.model.outcomes import check_job, check_letters
 from tests.faults.model.world import DEAD_QUEUES, QUEUES, World
 
@@ -35,11 +35,16 @@ def _settle(world: World) -> None:
         due = [message.enqueue_at for name in QUEUES for message in world.queue.scheduled(name)[:1]]
         due.append(world.broker.next_expiry())
         waits = [(at - world.clock.now()).total_seconds() for at in due if at is not None]
-        if not waits and all(job.status in JOB_ENDED for job in world.audit.rows("jobs").values()):
+        if not waits and _all_ended(world):
             return
         world.pass_time(max(_STEP, min([*waits, 5 * _MINUTE])))
         world.sweep(0)
     raise AssertionError(f"no rest: {world.audit.rows('jobs')} {world.audit.rows('stages')}")
+
+
+def _all_ended(world: World) -> bool:
+    jobs, batches = world.audit.rows("jobs").values(), world.audit.rows("batches").values()
+    return all(job.status in JOB_ENDS for job in jobs) and all(batch.status in BATCH_ENDS for batch in batches)
 
 
 def deliver_everything(world: World) -> None:

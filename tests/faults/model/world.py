@@ -45,6 +45,7 @@ class World:
         tally: counts what happens.
         submitted: the jobs by id.
         accepted: the ids of those that were answered with a 202.
+        cancelled: the ids of those that somebody wanted to cancel.
         stopped: the invocations that have stopped, and the messages that they hold.
     """
 
@@ -52,6 +53,7 @@ class World:
     clock: FakeClock = field(default_factory=FakeClock)
     submitted: dict[str, Submitted] = field(default_factory=dict)
     accepted: set[str] = field(default_factory=set)
+    cancelled: set[str] = field(default_factory=set)
     stopped: list[tuple[Invocation, Hand | None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -74,6 +76,19 @@ class World:
             self.accepted.add(job.job_id)
 
         self._invoke(process, call, fault)
+
+    def cancel(self, process: int, job_id: str, fault: Fault | None = None) -> None:
+        """A client cancels a job."""
+        self.cancelled.add(job_id)
+        self._invoke(process, lambda at: at.app.stopper.cancel(job_id), fault)
+
+    def retry(self, process: int, job_id: str, fault: Fault | None = None) -> None:
+        """A client has a failed job tried again."""
+        self._invoke(process, lambda at: at.app.reopener.retry(job_id), fault)
+
+    def resume(self, process: int, job_id: str, fault: Fault | None = None) -> None:
+        """A client goes on with a cancelled job."""
+        self._invoke(process, lambda at: at.app.reopener.resume(job_id), fault)
 
     def sweep(self, process: int, fault: Fault | None = None) -> SweepReport | None:
         """The timer comes; what was repaired, unless that failed or has stopped."""

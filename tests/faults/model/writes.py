@@ -5,18 +5,18 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from core.statuses import BATCH_TRANSITIONS, JOB_TRANSITIONS, STAGE_TRANSITIONS, TASK_TRANSITIONS, TaskStatus
-from tests.fakes.rows import (
-    BATCH_ENDED,
-    JOB_ENDED,
-    STAGE_ENDED,
-    TASK_ENDED,
-    BatchRow,
-    JobRow,
-    StageRow,
-    TaskRow,
-    from_json,
+from core.statuses import (
+    BATCH_ENDS,
+    BATCH_TRANSITIONS,
+    JOB_ENDS,
+    JOB_TRANSITIONS,
+    STAGE_ENDS,
+    STAGE_TRANSITIONS,
+    TASK_ENDS,
+    TASK_TRANSITIONS,
+    TaskStatus,
 )
+from tests.fakes.rows import BatchRow, JobRow, StageRow, TaskRow, from_json
 
 _FROM_OUTSIDE = ("TaskInterruptedError", "DeadLetteredError")
 """Errors of tasks that their handler did not raise."""
@@ -29,14 +29,14 @@ def of_task(old: TaskRow | None, new: TaskRow, now: datetime) -> Iterator[str]:
             yield "created with a past"
         return
     yield from _transition(TASK_TRANSITIONS, old.status, new.status)
-    if old.status in TASK_ENDED and new.status == old.status:
+    if old.status in TASK_ENDS and new.status == old.status:
         if replace(old, sends=new.sends, dead_letters=new.dead_letters) != new:
             yield "changed after its end"
     elif new.status == TaskStatus.PROCESSING and new.lease_id != old.lease_id:
         yield from _claim(old, new, now)
     elif new.attempt != old.attempt:
         yield from _uncounted(old, new)
-    if new.status in {TaskStatus.COMPLETED, TaskStatus.FAILED} and old.status not in TASK_ENDED:
+    if new.status in {TaskStatus.COMPLETED, TaskStatus.FAILED} and old.status not in TASK_ENDS:
         yield from _outcome(old, new)
 
 
@@ -47,7 +47,7 @@ def of_batch(old: BatchRow | None, new: BatchRow, now: datetime) -> Iterator[str
             yield "created with a past"
         return
     yield from _transition(BATCH_TRANSITIONS, old.status, new.status)
-    if old.status in BATCH_ENDED and new.status == old.status and old != new:
+    if old.status in BATCH_ENDS and new.status == old.status and old != new:
         yield "changed after its end"
     if new.open_tasks > old.open_tasks and new.status == old.status:
         yield "opens tasks that had ended"
@@ -58,7 +58,7 @@ def of_stage(old: StageRow | None, new: StageRow, now: datetime) -> Iterator[str
     if old is None:
         return
     yield from _transition(STAGE_TRANSITIONS, old.status, new.status)
-    if old.status == new.status and old.status in STAGE_ENDED and new.finished_at != old.finished_at:
+    if old.status == new.status and old.status in STAGE_ENDS and new.finished_at != old.finished_at:
         yield "ended twice"
 
 
@@ -71,7 +71,7 @@ def of_job(old: JobRow | None, new: JobRow, now: datetime) -> Iterator[str]:
     yield from _transition(JOB_TRANSITIONS, old.status, new.status)
     if old == new:
         yield "written without a change"
-    if old.status in JOB_ENDED and new.status == old.status:
+    if old.status in JOB_ENDS and new.status == old.status:
         yield "changed after its end"
     if new.stage not in {old.stage, old.stage + 1}:
         yield f"goes from stage {old.stage} to {new.stage}"
@@ -93,7 +93,8 @@ def _claim(old: TaskRow, new: TaskRow, now: datetime) -> Iterator[str]:
 
 def _uncounted(old: TaskRow, new: TaskRow) -> Iterator[str]:
     released = (old.status, new.status) == (TaskStatus.PROCESSING, TaskStatus.RETRYING)
-    if not (released and new.attempt == old.attempt - 1):
+    reopened = old.status in TASK_ENDS and new.status == TaskStatus.PENDING_QUEUE
+    if not (released and new.attempt == old.attempt - 1) and not (reopened and new.attempt == 0):
         yield f"attempt changes from {old.attempt} to {new.attempt} without a claim"
 
 
