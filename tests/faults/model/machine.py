@@ -4,13 +4,14 @@ from collections import Counter
 from typing import ClassVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from controllers.base import DispatchProtocol
 from core.errors import QueueUnavailableError
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.statuses import JobStatus
-from tests.faults.model.broker import MAX_DELIVERIES
+from engine.dead_letters import MAX_RESENDS
+from tests.faults.model.broker import DEAD, MAX_DELIVERIES
 from tests.faults.model.invocation import Fault, Strike
 from tests.faults.model.jobs import BEHAVIOURS, BREAKS, TOLERANCES, Kind, Plan
 from tests.faults.model.rest import bring_to_rest, deliver_everything
@@ -18,7 +19,8 @@ from tests.faults.model.world import DEAD_QUEUES, QUEUES, World, job_of
 
 _SIZES = (1, 2, 3, 1, 2, 3, 0, 99, 100, 101, 250)
 _MOST_JOBS = 4
-_STRIKES = [Fault(strike, at) for at in (1, 2, 3, 4, 5, 6) for strike in (*Strike, Strike.STOP)]
+LONGEST_RESEND_SECONDS = 160
+_STRIKES = [Fault(strike, at) for at in (1, 1, 2, 2, 3, 4, 5, 6, 8) for strike in (*Strike, Strike.STOP)]
 
 processes = st.sampled_from([0, 1])
 faults = st.sampled_from([None] * len(_STRIKES) + _STRIKES)
@@ -46,6 +48,11 @@ class EngineMachine(RuleBasedStateMachine):
         super().__init__()
         self.world = World(EngineMachine.tally)
 
+    @initialize(plan=plans, protocol=st.sampled_from(DispatchProtocol), tolerance=st.sampled_from(TOLERANCES))
+    def begin_with_a_job(self, plan: Plan, protocol: DispatchProtocol, tolerance: float) -> None:
+        self.submit(plan, protocol, tolerance, 0, None)
+        self.world.deliver(0, JOBS_QUEUE, 1)
+
     # --- clients and the timer ---------------------------------------------------------------
 
     @precondition(lambda self: len(self.world.submitted) < _MOST_JOBS)
@@ -62,12 +69,10 @@ class EngineMachine(RuleBasedStateMachine):
         job = job_of(len(self.world.submitted), Kind(len(plan.sizes), protocol, tolerance), plan)
         self.world.submit(process, job, fault)
 
-    @precondition(lambda self: self.world.submitted)
     @rule(number=numbers, process=processes, fault=faults)
     def submit_again(self, number: int, process: int, fault: Fault | None) -> None:
         self.world.submit(process, self.world.submitted[self.job(number)], fault)
 
-    @precondition(lambda self: self.world.submitted)
     @rule(number=numbers, process=processes, fault=faults)
     def cancel(self, number: int, process: int, fault: Fault | None) -> None:
         self.world.cancel(process, self.job(number), fault)
@@ -84,19 +89,18 @@ class EngineMachine(RuleBasedStateMachine):
         ended = self.ended(JobStatus.CANCELLED)
         self.world.resume(process, ended[number % len(ended)], fault)
 
-    @precondition(lambda self: self.world.submitted)
     @rule(process=processes, fault=faults)
     def sweep(self, process: int, fault: Fault | None) -> None:
         self.world.sweep(process, fault)
 
     # --- the broker --------------------------------------------------------------------------
 
-    @precondition(lambda self: self.world.submitted)
+    @precondition(lambda self: self.world.broker.ready(JOBS_QUEUE))
     @rule(process=processes, fault=faults)
     def deliver_a_job_message(self, process: int, fault: Fault | None) -> None:
         self.world.deliver(process, JOBS_QUEUE, 1, 0, fault)
 
-    @precondition(lambda self: self.world.audit.rows("tasks"))
+    @precondition(lambda self: self.world.broker.ready(TASKS_QUEUE))
     @rule(process=processes, most=st.sampled_from([100, 10, 1]), seed=numbers, fault=faults)
     def deliver_task_messages(self, process: int, most: int, seed: int, fault: Fault | None) -> None:
         self.world.deliver(process, TASKS_QUEUE, most, seed, fault)
@@ -128,11 +132,15 @@ class EngineMachine(RuleBasedStateMachine):
     # --- everything else ---------------------------------------------------------------------
 
     @precondition(lambda self: self.ready())
-    @rule(process=processes, queue=numbers)
-    def postgres_is_away_until_messages_die(self, process: int, queue: int) -> None:
-        name = self.pick(queue)
-        for _ in range(MAX_DELIVERIES):
-            self.world.deliver(process, name, 100, 0, Fault(Strike.FAIL_BEFORE, 1))
+    @rule(process=processes, queue=numbers, times=st.sampled_from([1, 1, MAX_RESENDS + 1]))
+    def postgres_is_away_until_messages_die(self, process: int, queue: int, times: int) -> None:
+        name = self.pick(queue).removesuffix(DEAD)
+        for _ in range(times):
+            for _ in range(MAX_DELIVERIES):
+                self.world.deliver(process, name, 100, 0, Fault(Strike.FAIL_BEFORE, 1))
+            while self.world.broker.ready(name + DEAD):
+                self.world.deliver(process, name + DEAD, 1)
+            self.world.pass_time(LONGEST_RESEND_SECONDS)
 
     @rule(seconds=st.sampled_from([1, 10, 51, 61, 301, 1_000]))
     def pass_time(self, seconds: float) -> None:
