@@ -69,7 +69,7 @@ class PostgresBatchRepository:
             },
         )
         ran = [delta.batch_id for delta in deltas if delta.completed or delta.failed]
-        self._rows.execute(_QUERIES["arrived"], {"batch_ids": ran})
+        self._rows.execute(_QUERIES["arrived"], {"batch_ids": batch_ids, "ran": ran})
         return [row["batch_id"] for row in self._rows.all(_QUERIES["finish_empty"], {"batch_ids": batch_ids})]
 
 

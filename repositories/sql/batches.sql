@@ -66,12 +66,16 @@ WHERE b.batch_id = d.batch_id
 -- name: arrived
 -- A message of the batch has come, so all of it was sent: the broker takes a batch whole or not at all. Not so when the
 -- stage was opened again: the message may be one of before, and others of its batch may have been used up. Then the last
--- one tells.
+-- one tells, or the end of the batch, when some of it ran and the rest was cancelled.
 UPDATE batches SET status = 'queued', queued_at = now(), last_error = NULL
-WHERE batch_id = ANY(%(batch_ids)s::text[]) AND status = 'pending_queue' AND (opening = 0 OR open_tasks = 0)
+WHERE batch_id = ANY(%(batch_ids)s::text[]) AND status = 'pending_queue'
+    AND (
+        (opening = 0 AND batch_id = ANY(%(ran)s::text[]))
+        OR (open_tasks = 0 AND cancelled_tasks < task_count)
+    )
 
 -- name: finish_empty
--- A batch that still is pending_queue has had no outcome: all of it was cancelled.
+-- A batch that still is pending_queue has never had an outcome: all of it was cancelled.
 UPDATE batches
 SET
     status = CASE WHEN cancelled_tasks = task_count THEN 'cancelled'::batch_status ELSE 'finished'::batch_status END,

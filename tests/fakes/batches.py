@@ -70,11 +70,12 @@ class FakeBatchRepository:
                 failed_tasks=row.failed_tasks + delta.failed,
                 cancelled_tasks=row.cancelled_tasks + delta.cancelled,
             )
-            ran_some = delta.completed + delta.failed > 0
-            if row.status == BatchStatus.PENDING_QUEUE and ran_some and (row.opening == 0 or row.open_tasks == 0):
+            arrived = row.opening == 0 and delta.completed + delta.failed > 0
+            ran = row.open_tasks == 0 and row.cancelled_tasks < row.task_count
+            if row.status == BatchStatus.PENDING_QUEUE and (arrived or ran):
                 row = replace(row, status=BatchStatus.QUEUED, queued_at=self._now, last_error=None)
+                self._batches.update(row.batch_id, row)
             if row.open_tasks == 0 and row.status not in BATCH_ENDS:
-                ran = row.cancelled_tasks < row.task_count
                 status = BatchStatus.FINISHED if ran else BatchStatus.CANCELLED
                 row = replace(row, status=status, finished_at=self._now)
                 finished.append(row.batch_id)

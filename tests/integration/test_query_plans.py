@@ -65,6 +65,7 @@ _VALUES: dict[str, Any] = {
     "stages": [1],
     "batch_id": _BATCHES[1],
     "batch_ids": _BATCHES,
+    "ran": _BATCHES,
     "batch_index": 1,
     "after_stage": 1,
     "after_index": 50,

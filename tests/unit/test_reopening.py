@@ -85,6 +85,24 @@ def test_what_fails_again_fails_the_job_again() -> None:
         assert it.job(job_id).status == JobStatus.COMPLETED
 
 
+def test_a_job_that_is_cancelled_again_before_its_tasks_are_sent_is_resumed_again() -> None:
+    with stand(sample_job(counted(5))) as it:
+        job_id = it.submit("sample")
+        it.deliver_job_messages()
+        it.app.worker.run(TASKS_QUEUE, received(it.queue.receive(TASKS_QUEUE)[:2]))
+        it.app.stopper.cancel(job_id)
+        it.pump()
+        it.app.reopener.resume(job_id)
+        it.queue.failures.append(QueueUnavailableError("away"))
+        it.deliver_job_messages()
+        it.app.stopper.cancel(job_id)
+        it.pump()
+        assert_settled(it, job_id)
+        it.app.reopener.resume(job_id)
+        it.pump_through_time()
+        assert (it.job(job_id).status, it.job(job_id).result) == (JobStatus.COMPLETED, [5])
+
+
 def test_a_cancelled_job_is_resumed_where_it_was_stopped() -> None:
     handler = Broken(5)
     with stand(sample_job(counted(250), handler, stages=TOLERANT), dispatch_parallel=1) as it:

@@ -252,6 +252,18 @@ def test_an_outcome_does_not_show_that_a_batch_that_was_put_back_is_sent_but_the
     assert (batch(database, 1).status, batch(database, 1).open_tasks) == (BatchStatus.FINISHED, 0)
 
 
+def test_a_batch_that_was_put_back_and_stopped_before_it_was_sent_finishes_with_what_had_run(
+    database: Database,
+) -> None:
+    some_ended(database)
+    reopen(database, failed_too=False)
+    stop(database)
+    assert cancel_all(database) == {f"{JOB}-s1-b1": 2}
+    row = batch(database, 1)
+    assert (row.status, row.open_tasks, row.failed_tasks, row.cancelled_tasks) == (BatchStatus.FINISHED, 0, 1, 2)
+    assert counters(stage(database)) == (3, 3, 4, 2)
+
+
 def test_each_batch_is_put_back_once_an_opening(database: Database) -> None:
     some_ended(database)
     assert reopen(database, failed_too=True, limit=1) == 1
