@@ -18,6 +18,7 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.internal.conjecture.providers import HypothesisProvider
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.faults.figures import record
@@ -46,9 +47,15 @@ def _one_thread_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for module in ("dispatch", "stopping", "worker"):
         monkeypatch.setattr(f"engine.{module}.time", OwnTime)
     monkeypatch.setattr("engine.worker._TURN_SECONDS", 0.0)
+    # Or hypothesis would also draw numbers that it finds in the modules that happen to be imported.
+    monkeypatch.setattr(f"{HypothesisProvider.__module__}.HypothesisProvider._maybe_draw_constant", _none)
     logging.disable()
     yield
     logging.disable(logging.NOTSET)
+
+
+def _none(*_: object, **__: object) -> None:
+    return None
 
 
 @pytest.mark.usefixtures("_one_thread_at_a_time")
