@@ -11,7 +11,7 @@ from core.errors import QueueUnavailableError
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.statuses import JobStatus
 from engine.dead_letters import MAX_RESENDS
-from tests.faults.model.broker import DEAD, MAX_DELIVERIES
+from tests.faults.model.broker import DEAD, LOCK_SECONDS, MAX_DELIVERIES
 from tests.faults.model.invocation import Fault, Strike
 from tests.faults.model.jobs import BEHAVIOURS, BREAKS, TOLERANCES, Kind, Plan
 from tests.faults.model.rest import bring_to_rest, deliver_everything
@@ -25,6 +25,7 @@ _STRIKES = [Fault(strike, at) for at in (1, 1, 2, 2, 3, 4, 5, 6, 8) for strike i
 processes = st.sampled_from([0, 1])
 faults = st.sampled_from([None] * len(_STRIKES) + _STRIKES)
 numbers = st.integers(0, 1_000)
+places = st.sampled_from([1, 1, 2, 3, 4, 5, 6])
 plans = st.builds(
     Plan,
     use_service_bus=st.sampled_from([True, True, True, False]),
@@ -104,6 +105,17 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(process=processes, most=st.sampled_from([100, 10, 1]), seed=numbers, fault=faults)
     def deliver_task_messages(self, process: int, most: int, seed: int, fault: Fault | None) -> None:
         self.world.deliver(process, TASKS_QUEUE, most, seed, fault)
+
+    @precondition(lambda self: self.ready())
+    @rule(queue=numbers, first=places, second=places)
+    def a_second_process_takes_over_and_the_first_goes_on(self, queue: int, first: int, second: int) -> None:
+        """Both stop in the middle of the same work; the second comes when locks and leases of the first are over."""
+        name, stopped = self.pick(queue), len(self.world.stopped)
+        self.world.deliver(0, name, 100, 0, Fault(Strike.STOP, first))
+        self.world.pass_time(LOCK_SECONDS)
+        self.world.deliver(1, name, 100, 0, Fault(Strike.STOP, second))
+        if len(self.world.stopped) > stopped:
+            self.world.go_on(stopped)
 
     @precondition(lambda self: self.ready())
     @rule(process=processes, queue=numbers, seed=numbers, fault=faults)

@@ -6,6 +6,9 @@ from tests.faults.model.outcomes import check_job, check_letters
 from tests.faults.model.world import DEAD_QUEUES, QUEUES, World
 
 _MANY_ROUNDS = 300
+_MANY_DELIVERIES = 5_000
+"""Every dead letter of a task whose stage has ended repeats the stage's message: that is hundreds of them."""
+
 _MINUTE = 60.0
 _LONGER_THAN_ANY_WAIT = 1_000 * _MINUTE
 _STEP = 20.0
@@ -49,7 +52,7 @@ def _all_ended(world: World) -> bool:
 
 def deliver_everything(world: World) -> None:
     """Delivers what can be delivered now, and what that leads to."""
-    for _ in range(_MANY_ROUNDS):
+    for _ in range(_MANY_DELIVERIES):
         delivered = [world.deliver(0, name, 100) for name in (*QUEUES, *DEAD_QUEUES)]
         if not any(delivered):
             return
