@@ -93,7 +93,9 @@ SCENARIOS = (
         jobs.job_type(),
         (
             Life(before=refusing("sb-jobs"), pass_seconds=LOCK_SECONDS),
-            Life(before=refusing("sb-tasks")),
+            # Its continuation is due before the sweeper is.
+            Life(running("run_job_message", most=1), before=refusing("sb-tasks"), pass_seconds=2),
+            Life(lambda host: host.consume("run_job_message")),
         ),
     ),
     Scenario(

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,10 @@ from local.postgres import EmbeddedPostgres
 from tests.faults.crash import plan
 from tests.faults.crash.matrix import SIZES, Case, Matrix
 from tests.faults.crash.places import places
+from tests.faults.crash.table import table
 from tests.faults.crash.trials import Outcome
+
+_PAGE = Path(__file__).parents[3] / "docs" / "reliability.md"
 
 pytestmark = pytest.mark.timeout(1_200)
 
@@ -44,3 +48,7 @@ def test_nothing_is_lost_when_the_process_that_follows_is_killed_at_the_same_ste
 def test_the_scenarios_pass_every_place_in_the_engine_that_commits_or_sends(matrix: Matrix) -> None:
     passings = (passing for recording in matrix.recordings(SIZES[0]) for passing in recording.passings)
     assert places() - {passing.point.place for passing in passings} == set()
+
+
+def test_the_page_on_reliability_lists_every_step(matrix: Matrix) -> None:
+    assert table({size: matrix.recordings(size) for size in SIZES}) in _PAGE.read_text()
