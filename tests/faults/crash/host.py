@@ -18,7 +18,7 @@ from azure.servicebus import (
     ServiceBusSubQueue,
 )
 from azure.servicebus import ServiceBusMessage as Sent
-from azure.servicebus.exceptions import OperationTimeoutError
+from azure.servicebus.exceptions import OperationTimeoutError, ServiceBusError
 
 import bootstrap
 import function_app
@@ -197,7 +197,10 @@ class Host:
             settle, step = receiver.abandon_message, "raise"
         self._points.pass_by(_HOST, step, "before")
         for number, message in enumerate(messages, start=1):
-            settle(message)
+            try:
+                settle(message)
+            except ServiceBusError:
+                logger.info("a message that cannot be settled comes again", exc_info=True)
             if number == 1 < len(messages):
                 self._points.pass_by(_HOST, step, "amid")
         self._points.pass_by(_HOST, step, "after")

