@@ -18,6 +18,7 @@ class Strike(Enum):
     DIE_AFTER = "the process dies after it had its effect"
     FAIL_BEFORE = "it fails and has no effect"
     FAIL_AFTER = "it has its effect and is not acknowledged"
+    AWAY = "from it on, everything fails and has no effect"
     CONFLICT = "a commit loses a conflict"
     STOP = "the process is stopped after it, and goes on when it is told to"
 
@@ -88,7 +89,11 @@ class Invocation:
         """Called before each operation; returns what is to happen there."""
         self.must_live()
         self._operations += 1
-        if self._fault is None or self._fault.at != self._operations:
+        if self._fault is None:
+            return None
+        if self._fault.strike is Strike.AWAY:
+            return Strike.FAIL_BEFORE if self._operations >= self._fault.at else None
+        if self._fault.at != self._operations:
             return None
         if self._fault.strike is Strike.DIE_BEFORE:
             self._die()

@@ -9,6 +9,8 @@ import bootstrap
 from controllers.registry import Registry
 from core.errors import DatabaseUnavailableError, QueueUnavailableError, TransactionConflictError
 from core.messages import OutgoingMessage
+from engine.outages import Patience
+from engine.shutdown import Shutdown
 from repositories.ports import Database, MessageQueue, SendResult, UnitOfWork
 from tests.drive import SETTINGS
 from tests.faults.model.audit import AuditedDatabase
@@ -41,13 +43,21 @@ class Process:
         self.ran = database.audit.ran
         self._seconds = seconds
         self._pace = pace
-        backends = bootstrap.Backends(ProcessDatabase(database), ProcessQueue(queue), list, lambda: None)
+        self._database_clock = database.clock
+        patience = Patience(self._wait, self.monotonic)
+        ports = ProcessDatabase(database), ProcessQueue(queue)
+        backends = bootstrap.Backends(*ports, list, lambda: None, patience, Shutdown())
         self.app = bootstrap.wire(SETTINGS, registry, backends)
 
     def monotonic(self) -> float:
         """Its own clock."""
         self._seconds += self._pace
         return self._seconds
+
+    def _wait(self, seconds: float) -> bool:
+        self._database_clock.advance(seconds)
+        self._seconds += seconds
+        return False
 
 
 class ProcessDatabase:
