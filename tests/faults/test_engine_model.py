@@ -1,6 +1,6 @@
 """Whatever happens to the engine, in whatever order: every job ends, once, and as it should.
 
-Hypothesis draws runs of 60 steps: jobs are submitted; messages are delivered in any order, several times, or
+Hypothesis draws runs of 50 steps: jobs are submitted; messages are delivered in any order, several times, or
 lost; processes die, fail or stop at any commit and any send; PostgreSQL and the broker go away; time passes. Each run
 ends in `tests/faults/model/rest.py`. The engine is the real one, over the fakes, which pass the same contract suite as
 PostgreSQL and Service Bus.
@@ -27,7 +27,7 @@ from tests.faults.model.process import InlineExecutor, OwnTime
 from tests.faults.sizes import LONG, size
 
 RUNS_PER_TEST = 125
-STEPS = 60
+STEPS = 50
 FIRST_SEED = int(os.environ.get("LOCKSTEP_SEED") or (secrets.randbelow(2**32) if LONG else 1))
 SETTINGS = settings(
     max_examples=RUNS_PER_TEST,

@@ -85,15 +85,18 @@ class Invocation:
         if self.process.dead:
             raise ProcessDied
 
+    def is_away(self) -> bool:
+        """Whether the database and the queue are out of reach by now."""
+        fault = self._fault
+        return fault is not None and fault.strike is Strike.AWAY and self._operations >= fault.at
+
     def before(self) -> Strike | None:
         """Called before each operation; returns what is to happen there."""
         self.must_live()
         self._operations += 1
-        if self._fault is None:
-            return None
-        if self._fault.strike is Strike.AWAY:
-            return Strike.FAIL_BEFORE if self._operations >= self._fault.at else None
-        if self._fault.at != self._operations:
+        if self.is_away():
+            return Strike.FAIL_BEFORE
+        if self._fault is None or self._fault.at != self._operations:
             return None
         if self._fault.strike is Strike.DIE_BEFORE:
             self._die()

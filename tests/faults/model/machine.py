@@ -149,7 +149,7 @@ class EngineMachine(RuleBasedStateMachine):
         name = self.pick(queue).removesuffix(DEAD)
         for _ in range(times):
             for _ in range(MAX_DELIVERIES):
-                self.world.deliver(process, name, 100, 0, Fault(Strike.AWAY, 1))
+                self.world.deliver(process, name, 100, 0, Fault(Strike.AWAY, 0))
             while self.world.broker.ready(name + DEAD):
                 self.world.deliver(process, name + DEAD, 1)
             self.world.pass_time(LONGEST_RESEND_SECONDS)

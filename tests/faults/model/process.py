@@ -70,6 +70,8 @@ class ProcessDatabase:
     def transaction(self) -> Iterator[UnitOfWork]:
         invocation = running()
         invocation.must_live()
+        if invocation.is_away():
+            raise DatabaseUnavailableError("away")
         with self._database.transaction() as work:
             yield work
             strike = invocation.before()
