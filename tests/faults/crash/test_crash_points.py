@@ -23,7 +23,8 @@ _ELSEWHERE = {
     "Pruner._job",
 }
 
-pytestmark = pytest.mark.timeout(1_200)
+# One worker for all: they share the matrix, whose worlds keep both cores busy.
+pytestmark = [pytest.mark.timeout(1_200), pytest.mark.xdist_group("crash_points")]
 
 every_size = pytest.mark.parametrize("size", SIZES)
 
