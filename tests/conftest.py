@@ -4,10 +4,13 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 import psycopg2
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from local.postgres import EmbeddedPostgres
 from local.service_bus.process import EmulatorProcess
@@ -15,6 +18,10 @@ from repositories import migrations
 from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
 
+_ROOT = Path(__file__).parents[1]
+# They take the usual ports where these are free, so only one runs at a time.
+_ON_USUAL_PORTS = {"tests/e2e/test_local_commands.py"}
+_ONE_BY_ONE = {"tests/faults/test_postgres.py"}  # a test takes a minute, the server that they share a second
 _EMPTY_ALL = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid();
@@ -22,22 +29,30 @@ _EMPTY_ALL = """
 """
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Arranges the tests for workers that run side by side.
-
-    Those with a time limit of their own, the longest, begin first: none of them is left over when the others have
-    ended. Of the others, those that share a fixture of their module go to one worker, which sets it up once.
-    """
-    for item in items:
-        if isinstance(item, pytest.Function) and not _time_limit(item) and _shares_with_its_module(item):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    """Lets those with a time limit of their own, the longest, begin first: none is left over in the end."""
     items.sort(key=_time_limit, reverse=True)
 
 
-def _shares_with_its_module(item: pytest.Function) -> bool:
-    fixtures = item._fixtureinfo.name2fixturedefs.values()
-    return any(definitions[-1].scope == "module" for definitions in fixtures)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Arranges the tests for workers that run side by side."""
+    return _Scheduling(config, log)
+
+
+class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # the library has no types
+    """Sends tests that share a fixture of their module, or a port, to one worker; the others one by one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.split("::", 1)[0]
+        return path if _shares(path) else nodeid
+
+
+@cache
+def _shares(path: str) -> bool:
+    if path in _ONE_BY_ONE:
+        return False
+    return path in _ON_USUAL_PORTS or 'scope="module"' in (_ROOT / path).read_text()
 
 
 def _time_limit(item: pytest.Item) -> float:

@@ -23,9 +23,6 @@ from local.ports import is_free
 from local.stack import ROOT
 from tests.ports import lasting_port
 
-# They take the usual ports where these are free, so only one runs at a time.
-pytestmark = pytest.mark.xdist_group("usual ports")
-
 TIMEOUT_SECONDS = 120
 _EMBEDDED = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "ServiceBusConnection")}
 
