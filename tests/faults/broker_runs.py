@@ -15,7 +15,7 @@ N = size(300, 10_000)
 """Tasks of each of the two stages."""
 TASKS = 2 * N
 WORKERS = 2
-WAIT_SECONDS = size(120, 3_000)
+WAIT_SECONDS = size(600, 3_000)
 TEST_SECONDS = 2 * WAIT_SECONDS
 
 

@@ -28,6 +28,7 @@ _KINDS = {
     "plain": _COMMON,
     "short-lock": {**_COMMON, "LockDuration": "PT1S"},
     "brief-lock": {**_COMMON, "LockDuration": "PT3S"},
+    "steady-lock": {**_COMMON, "LockDuration": "PT10S"},
     "no-duplicates": {
         **_COMMON,
         "RequiresDuplicateDetection": True,

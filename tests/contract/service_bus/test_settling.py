@@ -108,16 +108,16 @@ def test_renewing_keeps_a_lock_beyond_its_duration(endpoints: Endpoints, new_que
 def test_the_auto_lock_renewer_keeps_several_locks(
     sdk: Sdk, endpoints: Endpoints, new_queue: NewQueue, counts: Counts
 ) -> None:
-    queue = new_queue("brief-lock")
+    queue = new_queue("steady-lock")
     sender = endpoints.sender(queue)
     receiver = endpoints.receiver(queue)
     sender.send_messages([ServiceBusMessage(f"{number}") for number in range(4)])
     messages = receiver.receive_messages(4, max_wait_time=30)
     with sdk.new_renewer() as renewer:
         for message in messages:
-            renewer.register(receiver, message, max_lock_renewal_duration=30)
+            renewer.register(receiver, message, max_lock_renewal_duration=60)
         # Longer than a lock lasts: whatever is not renewed would arrive here.
-        assert endpoints.receiver(queue).receive_messages(1, max_wait_time=4) == []
+        assert endpoints.receiver(queue).receive_messages(1, max_wait_time=12) == []
     for message in messages:
         receiver.complete_message(message)
     assert (counts(queue).active, counts(queue).locked) == (0, 0)

@@ -15,7 +15,7 @@ from tests.faults.crash.trials import Outcome, Trial
 from tests.faults.crash.world import World
 
 SIZES = (1, 99, 100, 101, 1_000)
-_WORLDS = 12
+_WORLDS = 8
 """A trial waits far more than it works: the client opens its links in steps of 50 ms."""
 
 
