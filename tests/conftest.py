@@ -17,15 +17,16 @@ from local.service_bus.process import EmulatorProcess
 from repositories import migrations
 from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
+from tests.emptying import emptying
 
 _ROOT = Path(__file__).parents[1]
 # They take the usual ports where these are free, so only one runs at a time.
 _ON_USUAL_PORTS = {"tests/e2e/test_local_commands.py"}
 _ONE_BY_ONE = {"tests/faults/test_postgres.py"}  # a test takes a minute, the server that they share a second
-_EMPTY_ALL = """
+_EMPTY_ALL = f"""
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid();
-    TRUNCATE jobs, stages, batches, tasks, dead_letters, ingested_rows RESTART IDENTITY
+    {emptying()}
 """
 
 

@@ -17,7 +17,7 @@ from tests.faults.stand import Stand, standing
 from tests.faults.trials import Trial
 
 RESTARTS = size(2, 10)
-WORK_MS = size(20, 5)
+WORK_MS = size(60, 5)  # so that two workers leave some of the short form in the queue for a while
 SUBMISSIONS = size(2, 20)
 TASKS_OF_A_SUBMISSION = size(50, 500)
 _AT_ONCE = 2

@@ -5,7 +5,7 @@ lost; processes die, fail or stop at any commit and any send; PostgreSQL and the
 ends in `tests/faults/model/rest.py`. The engine is the real one, over the fakes, which pass the same contract suite as
 PostgreSQL and Service Bus.
 
-A run follows from its seed alone. `make test` always takes the same seeds; `make chaos` draws new ones, for twenty
+A run follows from its seed alone. `make test` always takes the same seeds; `make chaos` draws new ones, for ten
 times as many runs. A failure is made as small as can be and names the `LOCKSTEP_SEED` that replays it:
 
     LOCKSTEP_SEED=17 python -m pytest tests/faults/test_engine_model.py -k first
@@ -60,7 +60,7 @@ def _none(*_: object, **__: object) -> None:
 
 @pytest.mark.usefixtures("_one_thread_at_a_time")
 @pytest.mark.timeout(1_200)  # a failure is made as small as possible, which takes its time
-@pytest.mark.parametrize("number", range(size(8, 160)), ids=lambda number: f"{number}" if number else "first")
+@pytest.mark.parametrize("number", range(size(8, 80)), ids=lambda number: f"{number}" if number else "first")
 def test_whatever_happens_every_job_ends_as_it_should(number: int) -> None:
     chosen = FIRST_SEED + number
     before = EngineMachine.tally.copy()

@@ -97,9 +97,7 @@ def test_what_a_server_in_need_refuses_may_be_asked_again(conn: connection, cond
 
 def test_a_transaction_that_the_server_gives_up_on_is_retryable(conn: connection) -> None:
     with conn.cursor() as cursor:
-        cursor.execute("SET idle_in_transaction_session_timeout = 1")
-        cursor.connection.commit()
-        cursor.execute("SELECT 1")
+        cursor.execute("SET idle_in_transaction_session_timeout = 1")  # of this very transaction
     select([conn], [], [], 30)  # the server says why it goes
     error = error_of(conn, "SELECT 1")
     assert isinstance(error, DatabaseUnavailableError)

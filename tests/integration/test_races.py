@@ -33,6 +33,16 @@ def _sql(database_url: str, statement: str, *values: Any) -> None:
         conn.close()
 
 
+def _advance(app: App, mailbox: Mailbox, job_id: str) -> None:
+    """Whoever meets the ended tasks again repeats the stage's message; the job advances once all the same."""
+    for raw in mailbox.take("sb-jobs"):
+        message = JobMessage.decode(raw.body)
+        assert message == JobMessage(job_id, 1, JobAction.ADVANCE)
+        app.stages.handle(message)
+    job = app.status.job(job_id).job
+    assert (job.status, job.stage, job.result) == ("completed", 1, "done")
+
+
 def test_workers_that_race_for_the_same_tasks_run_each_task_once(build_app: BuildApp, mailbox: Mailbox) -> None:
     runs: Counter[str] = Counter()
     lock = threading.Lock()
@@ -59,13 +69,7 @@ def test_workers_that_race_for_the_same_tasks_run_each_task_once(build_app: Buil
     assert len(runs) == 200
     stage = apps[0].status.job(job_id).stages[0].stage
     assert (stage.status, stage.completed_tasks, stage.finished_batches) == ("finished", 200, 2)
-    # Whoever meets the ended tasks again repeats the stage's message; the job advances once all the same.
-    for raw in mailbox.take("sb-jobs"):
-        message = JobMessage.decode(raw.body)
-        assert message == JobMessage(job_id, 1, JobAction.ADVANCE)
-        apps[1].stages.handle(message)
-    job = apps[0].status.job(job_id).job
-    assert (job.status, job.stage, job.result) == ("completed", 1, "done")
+    _advance(apps[1], mailbox, job_id)
 
 
 def test_a_zombie_whose_lease_was_taken_over_changes_nothing(
@@ -93,7 +97,7 @@ def test_a_zombie_whose_lease_was_taken_over_changes_nothing(
     assert (task.status, task.result, task.attempt) == ("completed", "successor", 2)
     stage = successor.status.job(job_id).stages[0].stage
     assert (stage.status, stage.completed_tasks, stage.failed_tasks) == ("finished", 1, 0)
-    mailbox.take("sb-jobs", 1)
+    _advance(successor, mailbox, job_id)
 
 
 def test_a_running_task_keeps_its_lease_by_renewing_it(

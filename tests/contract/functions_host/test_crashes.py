@@ -97,9 +97,10 @@ def refuses(host: HostProcess) -> bool:
 
 
 def test_a_stop_ends_what_outlasts_the_grace(
-    emulator: EmulatorProcess, events: Events, send: Send, start_process: StartProcess
+    emulator: EmulatorProcess, events: Events, send: Send, start_process: StartProcess, make_app: MakeApp
 ) -> None:
-    process = start_process("--grace", "0.1")
+    # An idle receiver, which notices a stop a second later, would take the message again.
+    process = start_process("--grace", "0.1", "--app-dir", str(make_app(maxConcurrentCalls=1)))
     send("one", [orders(gate="never")])
     wait_until(lambda: events.starts("one"), "the function runs")
     process.terminate()

@@ -1,4 +1,7 @@
-"""A long run: 200,000 messages through one queue, held against what went in and against the memory before."""
+"""A long run: many messages through one queue, held against what went in and against the memory before.
+
+The long form of `make chaos` sends 200,000.
+"""
 
 import json
 import multiprocessing
@@ -17,16 +20,18 @@ from azure.servicebus.exceptions import MessageLockLostError
 from local.service_bus.broker.counts import QueueCounts
 from local.service_bus.process import EmulatorProcess
 from tests.contract.service_bus.conftest import write_config
+from tests.faults.figures import record
+from tests.faults.sizes import size
 
 QUEUE = "soak"
 LOCK_SECONDS = 5
-MESSAGES, WARM_UP, FORGOTTEN = 200_000, 20_000, 500
+MESSAGES, WARM_UP, FORGOTTEN = size(40_000, 200_000), size(10_000, 20_000), 500
 CLIENTS = 2
 PADDING = "x" * 200
 
 # 200,000 messages take 117 MiB. Some 8 to 13 of them do not go back to the system although nothing holds them: arenas
 # that Python has fragmented, and the top of the C library's heap. A second run adds one or two.
-KEPT_MIB = 24
+KEPT_MIB = size(12, 24)
 
 
 class Delivery(NamedTuple):
@@ -92,8 +97,8 @@ def pass_through(emulator: EmulatorProcess, pool: ProcessPoolExecutor, messages:
     return deliveries
 
 
-@pytest.mark.timeout(900)  # it takes two to three minutes on two cores
-def test_none_of_200_000_messages_is_lost_or_doubled_and_their_memory_comes_back(tmp_path: Path) -> None:
+@pytest.mark.timeout(900)  # the long form takes two to three minutes on two cores
+def test_no_message_is_lost_or_doubled_and_their_memory_comes_back(tmp_path: Path) -> None:
     properties = {"LockDuration": f"PT{LOCK_SECONDS}S", "MaxDeliveryCount": 10}
     config = write_config(tmp_path / "Config.json", {QUEUE: properties})
     spawn = multiprocessing.get_context("spawn")
@@ -110,3 +115,4 @@ def test_none_of_200_000_messages_is_lost_or_doubled_and_their_memory_comes_back
         assert len({(each.number, each.delivery_count) for each in deliveries}) == len(deliveries)
         assert emulator.queues() == [QueueCounts(QUEUE, active=0, locked=0, scheduled=0, dead_letter=0)]
         assert kept_mib < KEPT_MIB
+        record("soak", messages=MESSAGES, deliveries=len(deliveries), kept_mib=round(kept_mib, 1))

@@ -15,7 +15,7 @@ def once(recordings: Sequence[Recording]) -> list[Case]:
     """
     cases: dict[Point, Case] = {}
     before: dict[Point, tuple[Point, int]] = {}
-    for recording in recordings:
+    for recording in _shortest_first(recordings):
         counts: dict[Point, int] = {}
         last: dict[str, Point] = {}
         for passing in recording.passings:
@@ -40,7 +40,7 @@ def once(recordings: Sequence[Recording]) -> list[Case]:
 def twice(recordings: Sequence[Recording]) -> list[Case]:
     """A case for every commit, send and return: a process dies before it, its successor after it."""
     found: dict[Point, Case] = {}
-    for recording in recordings:
+    for recording in _shortest_first(recordings):
         counts: dict[Point, int] = {}
         for passing in recording.passings:
             point = passing.point
@@ -49,6 +49,11 @@ def twice(recordings: Sequence[Recording]) -> list[Case]:
                 kills = (point, replace(point, moment="after"))
                 found[point] = Case(recording.scenario, kills, counts[point], (), recording.seconds)
     return list(found.values())
+
+
+def _shortest_first(recordings: Sequence[Recording]) -> list[Recording]:
+    """A point is passed in the scenario that takes the fewest processes, if it is one that surely comes there."""
+    return sorted(recordings, key=lambda recording: (recording.depends_on_threads, recording.lives))
 
 
 def _is_same_instant(earlier: Point, passing: Passing) -> bool:

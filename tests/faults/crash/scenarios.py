@@ -38,6 +38,7 @@ _STRANGE_TASKS = (b"no task", TaskMessage(task_id(_NO_JOB, 1, 0), batch_id(_NO_J
 _STRANGE_JOBS = (b"no job", JobMessage(_NO_JOB, 1, JobAction.DISPATCH).outgoing().body)
 _CANCELLED = {"submit_job": JobStatus.COMPLETED, "cancel_job": JobStatus.CANCELLED}
 _RESUMED = {**_CANCELLED, "resume_job": JobStatus.COMPLETED}
+_SIDE_BY_SIDE = {"DISPATCH_PARALLEL": "2"}
 _SHORT_SLICES = {"DISPATCH_SLICE_SECONDS": "0.001"}
 
 
@@ -84,8 +85,8 @@ def _spend_all_resends(world: World) -> None:
 
 
 SCENARIOS = (
-    Scenario("plain", jobs.job_type()),
-    Scenario("atomic", jobs.job_type(protocol=DispatchProtocol.ATOMIC)),
+    Scenario("plain", jobs.job_type(), environment=_SIDE_BY_SIDE),
+    Scenario("atomic", jobs.job_type(protocol=DispatchProtocol.ATOMIC), environment=_SIDE_BY_SIDE),
     Scenario("retries", jobs.job_type(jobs.fail_now_and_then, tolerated=0.5), failed=jobs.failures_now_and_then),
     Scenario("failing", jobs.job_type(jobs.fail), ends={"submit_job": JobStatus.FAILED}),
     Scenario(
@@ -191,8 +192,7 @@ SCENARIOS = (
             Life(asking("resume_job")),
         ),
         ends=_RESUMED,
-        # A batch at a time: what the others would have come to when the process dies is left to chance.
-        environment={"DISPATCH_PARALLEL": "1", **_SHORT_SLICES},
+        environment=_SHORT_SLICES,
     ),
     Scenario(
         "cancelled while it runs, resumed",
@@ -215,7 +215,7 @@ SCENARIOS = (
         ),
         ends=_CANCELLED,
     ),
-    Scenario("told to end", jobs.job_type(jobs.end_amid_the_run)),
+    Scenario("told to end", jobs.job_type(jobs.end_amid_the_run), depends_on_threads=True),
     Scenario(
         "failed, retried",
         jobs.job_type(jobs.fail_until_repaired),

@@ -56,6 +56,7 @@ class Scenario:
         failed: how many tasks of a job of so many fail.
         letters: how many different messages are then kept as dead letters.
         depends_on_its_story: whether a story that is broken off may end better than that.
+        depends_on_threads: whether the threads that come first decide what it passes.
         environment: settings.
     """
 
@@ -66,6 +67,7 @@ class Scenario:
     failed: Callable[[int], int] = _none
     letters: Callable[[int], int] = _none
     depends_on_its_story: bool = False
+    depends_on_threads: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
 
 

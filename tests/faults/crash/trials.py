@@ -47,18 +47,22 @@ class Trial:
         world: where; whatever was there is gone.
         scenario: the story.
         size: how many tasks the job has.
+
+    Attributes:
+        scenario: the story.
+        lives: how many processes it has taken.
     """
 
     def __init__(self, world: World, scenario: Scenario, size: int) -> None:
         world.reset()
         self._world = world
-        self._scenario = scenario
+        self.scenario = scenario
         self._size = size
         self._subject = Subject(scenario.controller, size, scenario.environment)
         self._fatal: list[Point] = []
         self._watch: Watch | None = None
         self._kills = 0
-        self._lives = 0
+        self.lives = 0
 
     def record(self) -> list[Passing]:
         """Plays it undisturbed; returns the points that it passes."""
@@ -90,12 +94,12 @@ class Trial:
         while not self._is_over():
             if not self._live(Life()) and not self._is_over():
                 self._world.let_pass(LOCK_SECONDS if self._has_messages() else SILENCE_SECONDS)
-        broken = tuple(violations(self._world, self._scenario, self._size))
-        return Outcome(self._kills, broken, self._world.passed_seconds, self._lives)
+        broken = tuple(violations(self._world, self.scenario, self._size))
+        return Outcome(self._kills, broken, self._world.passed_seconds, self.lives)
 
     def _tell(self) -> None:
         """Plays the story, until the process is killed."""
-        for life in self._scenario.lives:
+        for life in self.scenario.lives:
             if life.before:
                 life.before(self._world)
             if self._live(life):
@@ -106,8 +110,8 @@ class Trial:
 
     def _live(self, life: Life) -> bool:
         """Lets a process live; whether it was killed."""
-        self._lives += 1
-        if self._lives > _MOST_LIVES:
+        self.lives += 1
+        if self.lives > _MOST_LIVES:
             raise TrialError(f"it does not come to rest:\n{self._world.log()}")
         fatal = self._fatal[0] if self._fatal else None
         died = self._world.live(self._subject, life.act, fatal, life.dies_at, self._watch)
@@ -116,7 +120,7 @@ class Trial:
             return True
         if not died and life.dies_at is not None:
             raise TrialError(
-                f"{self._scenario.name}, {self._size} tasks, life {self._lives} does not pass {life.dies_at}:\n"
+                f"{self.scenario.name}, {self._size} tasks, life {self.lives} does not pass {life.dies_at}:\n"
                 f"{self._world.log()}"
             )
         return False

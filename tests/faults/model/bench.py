@@ -8,6 +8,7 @@ from psycopg2.extensions import connection
 
 from repositories.ports import Database
 from repositories.postgres import PostgresDatabase
+from tests.emptying import emptying
 from tests.fakes.database import FakeDatabase
 from tests.fakes.rows import StageRow, TaskRow
 
@@ -64,7 +65,7 @@ class PostgresBench:
         self._conn = conn
 
     def clear(self) -> None:
-        self._execute("TRUNCATE jobs, stages, batches, tasks")
+        self._execute(emptying())
 
     def tick(self) -> None:
         pass

@@ -1,0 +1,22 @@
+"""Forgets the rows of a database between two tests."""
+
+_CHILDREN_FIRST = ("ingested_rows", "dead_letters", "tasks", "batches", "stages", "jobs")
+_FEW_BYTES = 1_000_000
+
+
+def emptying(*others: str) -> str:
+    """A statement that empties all tables, and these as well.
+
+    Of a few rows a TRUNCATE takes 40 ms, which is as long as many a test, and a DELETE one; but what is deleted
+    stays in the way until it is vacuumed, so tables that have grown are truncated.
+    """
+    tables = (*others, *_CHILDREN_FIRST)
+    size = " + ".join(f"pg_relation_size('{table}')" for table in tables)
+    deletes = " ".join(f"DELETE FROM {table};" for table in tables)
+    return f"""
+        DO $$ BEGIN
+            IF {size} < {_FEW_BYTES} THEN {deletes}
+            ELSE TRUNCATE {", ".join(tables)};
+            END IF;
+        END $$
+    """
