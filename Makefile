@@ -1,7 +1,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Of tests, side by side: most of their time is waiting, for locks to end and processes to start, so they outnumber the cores.
-WORKERS := 4
+WORKERS := 5
+CHAOS_WORKERS := 4
 
 .PHONY: run local services test chaos check format clean
 
@@ -18,7 +19,7 @@ test: .venv/installed ## every test, with the real PostgreSQL and the real AMQP 
 	$(BIN)/python -m pytest --numprocesses $(WORKERS)
 
 chaos: .venv/installed ## the long forms of the fault tests; figures in .local/chaos.jsonl
-	LOCKSTEP_CHAOS=1 $(BIN)/python -m pytest tests/faults
+	LOCKSTEP_CHAOS=1 $(BIN)/python -m pytest --numprocesses $(CHAOS_WORKERS) tests/faults tests/contract/service_bus/test_soak.py
 
 check: .venv/installed ## style, types, layers
 	$(BIN)/ruff check .

@@ -18,7 +18,7 @@ _POLL_SECONDS = "2"
 @blueprint.route(route="jobs/{job_type}", methods=["POST"])
 @answers_problems
 def submit_job(req: func.HttpRequest) -> func.HttpResponse:
-    """Accepts a job: 202 once its row is durable and its message is sent."""
+    """Accepts a job: 202 once its row is durable; a broker that is away gets its message later."""
     parameters = requests.json_object(req, app().settings.max_request_bytes)
     submission = app().submitter.submit(
         req.route_params.get("job_type", ""), parameters, req.headers.get("Idempotency-Key")

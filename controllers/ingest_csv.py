@@ -82,11 +82,14 @@ def load(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
 def verify(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
     """Compares the rows in the table with those that the load reported.
 
+    What lies behind them was left by a job with the same id that was deleted since, and goes.
+
     Raises:
         PermanentTaskError: they differ.
     """
     expected: int = parameters["expected_rows"]
     with context.services.database.transaction() as work:
+        work.ingest.clear_from(context.job_id, parameters["chunks"])
         found = work.ingest.count(context.job_id)
     if found != expected:
         raise PermanentTaskError(f"the table holds {found:,} rows of this job, but its tasks loaded {expected:,}")
@@ -110,7 +113,9 @@ class IngestCsv(JobController[IngestCsvParameters]):
         if stage.number == 1:
             yield from _load_tasks(job)
         else:
-            yield TaskDefinition("ingest_csv.verify", {"expected_rows": stage.previous_result["rows_loaded"]}, 0)
+            loaded = stage.previous_result
+            expected = {"expected_rows": loaded["rows_loaded"], "chunks": loaded["chunks"]}
+            yield TaskDefinition("ingest_csv.verify", expected, 0)
 
     def aggregate_stage_results(
         self, job: JobContext[IngestCsvParameters], stage: StageContext, results: Iterator[TaskResult]

@@ -249,7 +249,7 @@ class DispatchLeaseLostError(LockstepError):
 
 
 class StageReopenedError(LockstepError):
-    """A stage that was stopped goes on: nothing of it shall be cancelled any more."""
+    """A stage was opened again: what was to be done about its end, or its stop, shall not be done any more."""
 
 
 class ProcessEndsError(LockstepError):

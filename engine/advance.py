@@ -5,12 +5,12 @@ from typing import Any
 
 from controllers.base import JobController
 from core import json_text
-from core.errors import AggregateError, InvalidInputError, StageFailedError
+from core.errors import AggregateError, InvalidInputError, StageFailedError, StageReopenedError
 from core.messages import JobAction, JobMessage
 from core.models import Job, Stage
 from core.statuses import StageStatus
 from engine.contexts import Contexts
-from engine.endings import JobEndings
+from engine.endings import JobEndings, require_unopened
 from engine.limits import Limits
 from engine.sending import send_job_message
 from repositories.ports import Database, MessageQueue
@@ -41,10 +41,19 @@ class Advancer:
     def advance(self, job: Job, stage: Stage, controller: JobController[Any]) -> None:
         """Aggregates the ended stage that the job stands at, and moves on.
 
+        Aggregating takes its time: others may handle the same message meanwhile, and a client open the stage again.
+        Then nothing is written.
+
         Raises:
             JobFailure: the stage failed, or its result cannot be stored.
             LockstepError: infrastructure failed; the message shall be delivered again.
         """
+        try:
+            self._advance(job, stage, controller)
+        except StageReopenedError as exc:
+            logger.warning("%s; what was aggregated is void", exc)
+
+    def _advance(self, job: Job, stage: Stage, controller: JobController[Any]) -> None:
         if stage.status == StageStatus.FAILED:
             of_them = "" if stage.total_tasks is None else f" of {stage.total_tasks:,}"
             raise StageFailedError(
@@ -62,13 +71,14 @@ class Advancer:
         with self._database.transaction() as work:
             earlier = [each.result for each in work.stages.of_job(job.job_id) if each.stage < stage.stage]
         job_result = controller.aggregate_job_results(job_context, [*earlier, stage_result])
-        self._endings.complete(job.job_id, stage.stage, encoded, self._encode(job_result, "the job's result"))
+        self._endings.complete(stage, encoded, self._encode(job_result, "the job's result"))
 
     def _start_next(self, job: Job, stage: Stage, controller: JobController[Any], stage_result: str) -> None:
         following = stage.stage + 1
         spec = controller.stages[following - 1]
         with self._database.transaction() as work:
             if work.jobs.advance(job.job_id, from_stage=stage.stage):
+                require_unopened(work, stage)
                 work.stages.record_result(job.job_id, stage.stage, stage_result)
                 work.stages.create(job.job_id, following, spec.name, spec.max_failed_fraction)
         logger.info("job %s goes on to stage %d (%s)", job.job_id, following, spec.name)

@@ -59,8 +59,8 @@ class StageQueue:
         self._stage = stage
         self._lease_id = lease_id
         self._earlier = _EarlierBatches(database, stage)
-        # A slice is counted from its first new batch: the replay before it is not its work, and a slice that
-        # did nothing but replay would be followed by another one like it.
+        # A slice is counted from its first new batch, or the first that it puts back: the replay before it is not its
+        # work, and a slice that did nothing but replay would be followed by another one like it.
         self._slice_ends: float | None = None
         self._renew_at = time.monotonic() + limits.lease_seconds / 3
         self._executor: ThreadPoolExecutor | None = None
@@ -96,6 +96,7 @@ class StageQueue:
     def put_back(self) -> None:
         """Puts back the batches that a stage which was opened again shall run, and sends them."""
         while self._reopen_some():
+            self._begin_slice()
             self._keep_time()
         after_index = -1
         while page := self._pending(after_index):
@@ -141,10 +142,13 @@ class StageQueue:
 
     def _start(self, action: Callable[[], bool]) -> None:
         assert self._executor is not None, "put outside open()"
-        if self._slice_ends is None:
-            self._slice_ends = time.monotonic() + self._limits.dispatch_slice_seconds
+        self._begin_slice()
         self._in_flight.append(self._executor.submit(action))
         self._drain(down_to=2 * self._limits.dispatch_parallel)
+
+    def _begin_slice(self) -> None:
+        if self._slice_ends is None:
+            self._slice_ends = time.monotonic() + self._limits.dispatch_slice_seconds
 
     def _drain(self, down_to: int) -> None:
         while len(self._in_flight) > down_to:
@@ -158,7 +162,7 @@ class StageQueue:
         if now >= self._renew_at:
             self._renew_at = now + self._limits.lease_seconds / 3
             with self._database.transaction() as work:
-                if not work.stages.acquire_dispatch_lease(
+                if not work.stages.renew_dispatch_lease(
                     self._stage.job_id, self._stage.stage, self._lease_id, self._limits.lease_seconds
                 ):
                     raise DispatchLeaseLostError(

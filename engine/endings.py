@@ -5,14 +5,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from core import json_text
-from core.errors import JobFailure
-from core.models import StageKey
+from core.errors import JobFailure, StageReopenedError
+from core.models import Stage, StageKey
 from core.statuses import JobStatus, StageStatus
 from engine.failures import describe, describe_plainly
 from engine.stopping import announce
-from repositories.ports import Database, MessageQueue
+from repositories.ports import Database, MessageQueue, UnitOfWork
 
 logger = logging.getLogger(__name__)
+
+
+def require_unopened(work: UnitOfWork, stage: Stage) -> None:
+    """Checks that a stage has not been opened again since it was read.
+
+    Whoever has changed the job's row in this transaction is sure of it until the commit: opening begins with that row.
+
+    Raises:
+        StageReopenedError: it has.
+    """
+    now = work.stages.get(stage.job_id, stage.stage)
+    if now is None or now.openings != stage.openings:
+        raise StageReopenedError(f"stage {stage.stage} of job {stage.job_id} was opened again while it was aggregated")
 
 
 class JobEndings:
@@ -27,15 +40,26 @@ class JobEndings:
         self._database = database
         self._queue = queue
 
-    def complete(self, job_id: str, last_stage: int, stage_result: str, job_result: str) -> None:
-        """Ends a job whose last stage has finished; with errors, if any of its tasks failed."""
+    def complete(self, last: Stage, stage_result: str, job_result: str) -> None:
+        """Ends a job whose last stage has finished; with errors, if any of its tasks failed.
+
+        Args:
+            last: the stage as it was when its results were read.
+            stage_result: what they came to, as JSON.
+            job_result: what the job came to, as JSON.
+
+        Raises:
+            StageReopenedError: it was opened again meanwhile.
+        """
         with self._database.transaction() as work:
-            failed_tasks = sum(stage.failed_tasks for stage in work.stages.of_job(job_id))
+            failed_tasks = sum(stage.failed_tasks for stage in work.stages.of_job(last.job_id))
             status = JobStatus.COMPLETED_WITH_ERRORS if failed_tasks else JobStatus.COMPLETED
-            ended = work.jobs.finish(job_id, status, job_result, None)
-            work.stages.record_result(job_id, last_stage, stage_result)
+            ended = work.jobs.finish(last.job_id, status, job_result, None)
+            if ended:
+                require_unopened(work, last)
+                work.stages.record_result(last.job_id, last.stage, stage_result)
         if ended:
-            logger.info("job %s %s", job_id, status)
+            logger.info("job %s %s", last.job_id, status)
 
     def fail(self, job_id: str, stage: int, exc: BaseException) -> None:
         """Ends a job that cannot go on from this stage; an unexpected exception keeps its traceback.

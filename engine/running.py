@@ -115,7 +115,7 @@ class TaskRunner:
         outcome. That of one that did not ask is. One that was told that its job was stopped, and raises then, has not
         failed.
         """
-        if self._starts_nothing(claimed):
+        if self._shall_not_start(claimed, task, wanted):
             return None
         told_of_end = told_of_stop = False
 
@@ -135,7 +135,7 @@ class TaskRunner:
         renew_at = time.monotonic() + self._lease_seconds / 3
         while running:
             wait(running, timeout=max(min(_TICK_SECONDS, renew_at - time.monotonic()), 0))
-            self._take_out(claimed, running, ran)
+            self._take_out(claimed, running, wanted, ran)
             held.difference_update(task.task_id for task in ran.unfinished)
             self._hand_back(claimed, ran)
             if running and time.monotonic() >= renew_at:
@@ -143,12 +143,12 @@ class TaskRunner:
                 renew_at = time.monotonic() + self._renew(held, wanted, claimed.lease_id)
         return ran
 
-    def _take_out(self, claimed: Claimed, running: _Running, ran: Ran) -> None:
+    def _take_out(self, claimed: Claimed, running: _Running, wanted: set[str], ran: Ran) -> None:
         """Takes out what has ended, and what shall not be waited for any more."""
         for future, task in list(running.items()):
             if future.done():
                 outcome = future.result()
-            elif self._shutdown.grace_is_over or (self._starts_nothing(claimed) and future.cancel()):
+            elif self._shutdown.grace_is_over or (self._shall_not_start(claimed, task, wanted) and future.cancel()):
                 outcome = None
             else:
                 continue
@@ -158,8 +158,8 @@ class TaskRunner:
             else:
                 ran.outcomes.append(outcome)
 
-    def _starts_nothing(self, claimed: Claimed) -> bool:
-        return self._shutdown.requested or time.monotonic() >= claimed.start_until
+    def _shall_not_start(self, claimed: Claimed, task: ClaimedTask, wanted: set[str]) -> bool:
+        return self._shutdown.requested or time.monotonic() >= claimed.start_until or task.task_id not in wanted
 
     def _hand_back(self, claimed: Claimed, ran: Ran) -> None:
         """Tries to; what cannot be handed back now is tried again, in the end by the caller."""

@@ -40,11 +40,9 @@ class Shutdown:
             ProcessEndsError: the end was requested before. It comes when the others are done: a broker repeats what
                 fails at once, and perhaps here.
         """
-        if self.requested:
+        if not self._begin():
             self._drained.wait()
             raise ProcessEndsError("this process begins nothing more")
-        with self._idle:
-            self._at_work += 1
         try:
             yield
         finally:
@@ -62,9 +60,17 @@ class Shutdown:
         Returns:
             Whether all have come to their end.
         """
-        self._grace_ends_at = time.monotonic() + grace_seconds
-        self._requested.set()
         with self._idle:
+            self._grace_ends_at = time.monotonic() + grace_seconds
+            self._requested.set()
             idle = self._idle.wait_for(lambda: not self._at_work, grace_seconds + give_back_seconds)
         self._drained.set()
         return idle
+
+    def _begin(self) -> bool:
+        """Counts somebody who begins to work, unless the end is requested: `drain` waits for all that have begun."""
+        with self._idle:
+            if self.requested:
+                return False
+            self._at_work += 1
+            return True

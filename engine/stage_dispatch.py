@@ -65,7 +65,7 @@ class StageDispatcher:
         except DispatchLeaseLostError as exc:
             logger.warning("%s; this dispatcher stops", exc)
         except JobFailure as exc:
-            if self._take_lease(key, lease_id):
+            if self._renew_lease(key, lease_id):
                 raise
             logger.warning("stage %d of job %s was taken over; void: %s", key.stage, key.job_id, exc)
         except BaseException:
@@ -95,6 +95,10 @@ class StageDispatcher:
     def _take_lease(self, key: StageKey, lease_id: str) -> bool:
         with self._database.transaction() as work:
             return work.stages.acquire_dispatch_lease(key.job_id, key.stage, lease_id, self._limits.lease_seconds)
+
+    def _renew_lease(self, key: StageKey, lease_id: str) -> bool:
+        with self._database.transaction() as work:
+            return work.stages.renew_dispatch_lease(key.job_id, key.stage, lease_id, self._limits.lease_seconds)
 
     def _release(self, key: StageKey, lease_id: str) -> None:
         with self._database.transaction() as work:

@@ -40,7 +40,8 @@ class Stopper:
     def cancel(self, job_id: str) -> JobStatus:
         """Cancels a job that has not ended; cancelling it again is cancelling it once.
 
-        From here on no task of it starts; those that run learn of it by `context.is_cancelled()`.
+        From here on no task of it is claimed. Workers learn of it when they renew their leases: then they start none
+        that they have claimed, and handlers that run see it by `context.is_cancelled()`.
 
         Returns:
             Its status, cancelled.

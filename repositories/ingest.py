@@ -23,6 +23,10 @@ class PostgresIngestRepository:
         self._rows.copy(_QUERIES["copy_rows"], StringIO("".join(lines)))
         return len(rows)
 
+    def clear_from(self, job_id: str, chunk_index: int) -> int:
+        """Deletes the rows of this chunk and of all after it; returns how many."""
+        return self._rows.execute(_QUERIES["clear_from"], {"job_id": job_id, "chunk_index": chunk_index})
+
     def count(self, job_id: str) -> int:
         """The rows that a job has loaded."""
         return int(self._rows.one(_QUERIES["count"], {"job_id": job_id})["rows"])

@@ -99,7 +99,11 @@ class StageRepository(Protocol):
         ...
 
     def acquire_dispatch_lease(self, job_id: str, stage: int, lease_id: str, lease_seconds: float) -> bool:
-        """Takes or renews the right to dispatch a dispatching stage; False when another holds it."""
+        """Takes the right to dispatch a dispatching stage; False when another holds it."""
+        ...
+
+    def renew_dispatch_lease(self, job_id: str, stage: int, lease_id: str, lease_seconds: float) -> bool:
+        """Keeps that right; False when it was taken over, or taken away with the stage's stop."""
         ...
 
     def dispatch_lease_expires_at(self, job_id: str, stage: int) -> datetime | None:
@@ -282,6 +286,10 @@ class IngestRepository(Protocol):
 
     def replace_chunk(self, job_id: str, chunk_index: int, rows: Sequence[tuple[int, str]]) -> int:
         """Replaces a chunk's rows by (row_number in the chunk, JSON text of the row); returns how many."""
+        ...
+
+    def clear_from(self, job_id: str, chunk_index: int) -> int:
+        """Deletes the rows of this chunk and of all after it; returns how many."""
         ...
 
     def count(self, job_id: str) -> int:

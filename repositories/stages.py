@@ -35,8 +35,12 @@ class PostgresStageRepository:
         return StageCounts(**{name: int(count) for name, count in row.items()})
 
     def acquire_dispatch_lease(self, job_id: str, stage: int, lease_id: str, lease_seconds: float) -> bool:
-        """Takes or renews the right to dispatch."""
+        """Takes the right to dispatch."""
         return self._changed("acquire_dispatch_lease", job_id, stage, lease_id=lease_id, lease_seconds=lease_seconds)
+
+    def renew_dispatch_lease(self, job_id: str, stage: int, lease_id: str, lease_seconds: float) -> bool:
+        """Keeps the right to dispatch."""
+        return self._changed("renew_dispatch_lease", job_id, stage, lease_id=lease_id, lease_seconds=lease_seconds)
 
     def dispatch_lease_expires_at(self, job_id: str, stage: int) -> datetime | None:
         """When the dispatch lease ends; None when nobody holds one."""

@@ -134,6 +134,12 @@ class FakeIngestRepository:
                 raise self._rows.violation("ingested_rows_pkey")
         return len(rows)
 
+    def clear_from(self, job_id: str, chunk_index: int) -> int:
+        cleared = [key for key in self.keys_of(job_id) if key[1] >= chunk_index]
+        for key in cleared:
+            self._rows.delete(key)
+        return len(cleared)
+
     def count(self, job_id: str) -> int:
         return len(self.keys_of(job_id))
 

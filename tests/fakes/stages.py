@@ -71,6 +71,13 @@ class FakeStageRepository:
         self._update(row, dispatch_lease_id=lease_id, dispatch_lease_expires_at=until)
         return True
 
+    def renew_dispatch_lease(self, job_id: str, stage: int, lease_id: str, lease_seconds: float) -> bool:
+        row = self._stages.lock((job_id, stage))
+        if row is None or row.status != StageStatus.DISPATCHING or row.dispatch_lease_id != lease_id:
+            return False
+        self._update(row, dispatch_lease_expires_at=self._now + timedelta(seconds=lease_seconds))
+        return True
+
     def dispatch_lease_expires_at(self, job_id: str, stage: int) -> datetime | None:
         row = self._stages.get((job_id, stage))
         dispatching = row is not None and row.status == StageStatus.DISPATCHING

@@ -20,6 +20,8 @@ _COPIED = (
     *("api", "controllers", "core", "engine", "local", "repositories", "tests", "triggers"),
     *("bootstrap.py", "function_app.py", "settings.py", "host.json", "pyproject.toml"),
 )
+_PLUGINS = ("-p", "xdist.plugin", "-p", "pytest_timeout")
+"""Those that the configuration names; to load all that are installed takes half of a run."""
 _FAILED = re.compile(r"^FAILED (\S+)", re.MULTILINE)
 _TIMEOUT_SECONDS = 240.0
 
@@ -84,10 +86,10 @@ class Copy:
         run = subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", "-p", lent_postgres.__name__, "-p", "no:cacheprovider"),
-                *("-q", "--tb=short", *tests),
+                *(*_PLUGINS, "-q", "--tb=short", *tests),
             ],
             cwd=self._directory,
-            env={**environment, lent_postgres.URL: database_url},
+            env={**environment, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", lent_postgres.URL: database_url},
             capture_output=True,
             text=True,
             check=False,

@@ -1,6 +1,6 @@
 """What a stage hands on, and how a job ends."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -9,8 +9,10 @@ from controllers.base import StageSpec
 from controllers.context import JobContext, StageContext, TaskContext
 from core.definitions import TaskDefinition
 from core.errors import JobFailure, PermanentTaskError
+from core.messages import JobAction, JobMessage
 from core.models import TaskResult
-from core.statuses import JobStatus, StageStatus
+from core.statuses import JobStatus, StageStatus, TaskStatus
+from engine.endings import JobEndings
 from tests.drive import stand
 from tests.sample_jobs import TASK_TYPE, SampleParameters, counted, sample_job
 
@@ -138,3 +140,55 @@ def test_an_aggregation_may_fail_its_job() -> None:
         job_id = it.submit("sample")
         it.pump()
         assert it.job(job_id).error == {"type": "JobFailure", "message": "the sums differ", "stage": 1}
+
+
+class Overtaken:
+    """An aggregation during which the same message is handled elsewhere, and the job is retried by its client."""
+
+    def __init__(self, elsewhere: Callable[[StageContext], None]) -> None:
+        self.mended = False
+        self._elsewhere = elsewhere
+        self._calls = 0
+
+    def handler(self, context: TaskContext, parameters: Mapping[str, Any]) -> int:
+        if context.task_index == 7 and not self.mended:
+            raise PermanentTaskError("broken")
+        return context.task_index
+
+    def aggregate(self, stage: StageContext, results: Iterator[TaskResult]) -> int:
+        completed = sum(each.status == TaskStatus.COMPLETED for each in results)
+        self._calls += 1
+        if self._calls == 1:
+            self._elsewhere(stage)
+            self.mended = True
+        return completed
+
+
+def test_a_late_handler_does_not_end_a_job_that_was_ended_and_retried_meanwhile() -> None:
+    def elsewhere(_: StageContext) -> None:
+        it.app.stages.handle(JobMessage(job_id, 1, JobAction.ADVANCE))
+        assert it.job(job_id).status == JobStatus.COMPLETED_WITH_ERRORS
+        it.app.reopener.retry(job_id)
+
+    job = Overtaken(elsewhere)
+    stages = (StageSpec("only", max_failed_fraction=0.5),)
+    with stand(sample_job(counted(250), job.handler, stages=stages, aggregate=job.aggregate)) as it:
+        job_id = it.submit("sample")
+        it.pump()
+        ended = it.job(job_id)
+        assert (ended.status, ended.result) == (JobStatus.COMPLETED, [250])
+        assert (it.stage(job_id).completed_tasks, it.stage(job_id).failed_tasks) == (250, 0)
+
+
+def test_a_late_handler_does_not_go_on_to_the_next_stage_of_a_job_that_was_retried_meanwhile() -> None:
+    def elsewhere(_: StageContext) -> None:
+        JobEndings(it.app.database, it.app.queue).fail(job_id, 1, JobFailure("its aggregation failed elsewhere"))
+        it.app.reopener.retry(job_id)
+
+    job = Overtaken(elsewhere)
+    stages = (StageSpec("one", max_failed_fraction=0.5), StageSpec("two"))
+    with stand(sample_job(counted(250, 1), job.handler, stages=stages, aggregate=job.aggregate)) as it:
+        job_id = it.submit("sample")
+        it.pump()
+        ended = it.job(job_id)
+        assert (ended.status, ended.result) == (JobStatus.COMPLETED, [250, 1])

@@ -1,6 +1,8 @@
 """Jobs that are opened again: only what failed or was cancelled runs, and the job goes on from there."""
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from controllers.context import Handler, JobContext, JsonValue, StageContext, Ta
 from core.definitions import TaskDefinition
 from core.errors import JobFailure, JobNotFoundError, JobStateError, PermanentTaskError, QueueUnavailableError
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
+from core.messages import JobAction, JobMessage
 from core.models import StageKey, TaskResult
 from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
 from engine.sweeper import SweepReport
@@ -322,3 +325,42 @@ def test_the_controller_is_not_asked_again_for_the_tasks_of_a_stage_that_was_dis
         it.pump()
         assert it.job(job_id).status == JobStatus.COMPLETED
         assert asked == [1]
+
+
+def test_a_dispatcher_of_before_the_stop_does_not_go_on_with_the_stage_that_was_opened_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ticks = count(step=1_000)  # so that it renews its lease before each batch
+    monkeypatch.setattr("engine.dispatch.time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    there: list[Stand] = []
+
+    def tasks(job: JobContext[SampleParameters], stage: StageContext) -> Iterator[TaskDefinition]:
+        for definition in counted(250)(job, stage):
+            if definition.index == 150 and there:
+                it = there.pop()
+                it.app.stopper.cancel(job.job_id)
+                it.app.stages.handle(JobMessage(job.job_id, 1, JobAction.CANCEL))
+                it.app.reopener.resume(job.job_id)
+            yield definition
+
+    with stand(sample_job(tasks), dispatch_slice_seconds=1e9, dispatch_parallel=1) as it:
+        there.append(it)
+        job_id = it.submit("sample")
+        it.pump()
+        job = it.job(job_id)
+        assert (job.status, job.result) == (JobStatus.COMPLETED, [250])
+        assert_settled(it, job_id)
+
+
+def test_a_large_stage_is_put_back_in_slices() -> None:
+    handler = Broken(*range(2_100))
+    with stand(sample_job(counted(2_100), handler, stages=TOLERANT), dispatch_slice_seconds=1e-9) as it:
+        job_id = it.submit("sample")
+        it.pump()
+        handler.mend()
+        it.app.reopener.retry(job_id)
+        it.deliver_job_messages()
+        assert [batch.status for batch in it.batches(job_id)].count(BatchStatus.PENDING_QUEUE) == 10
+        it.pump()
+        assert it.job(job_id).status == JobStatus.COMPLETED
+        assert_settled(it, job_id)

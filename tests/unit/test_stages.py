@@ -148,7 +148,7 @@ def test_a_job_ends_once() -> None:
         ended = it.job(job_id)
         endings = JobEndings(it.database, it.queue)
         endings.fail(job_id, 1, JobFailure("too late"))
-        endings.complete(job_id, 1, "2", "2")
+        endings.complete(it.stage(job_id), "2", "2")
         assert it.job(job_id) == ended
 
 

@@ -302,3 +302,20 @@ def test_what_waits_in_a_job_that_cannot_go_on_is_cancelled() -> None:
         it.pump()
         assert it.job(job_id).status == JobStatus.FAILED
         assert_settled(it, job_id)
+
+
+def test_what_was_claimed_and_has_not_started_does_not_start_once_its_worker_knows_of_the_stop() -> None:
+    started: list[int] = []
+    with stand(lease_seconds=1.5) as shell:
+
+        def handler(context: TaskContext, parameters: Mapping[str, Any]) -> None:
+            started.append(context.task_index)
+            it.app.stopper.cancel(context.job_id)
+            wait_until(context.is_cancelled)
+
+        with second_process(shell, sample_job(counted(10), handler)) as it:
+            job_id = it.submit("sample")
+            it.pump()
+            assert len(started) == shell.app.settings.worker_threads
+            assert it.job(job_id).status == JobStatus.CANCELLED
+            assert_settled(it, job_id)

@@ -27,6 +27,35 @@ def test_a_lease_is_renewed_by_its_holder(harness: Harness) -> None:
     assert not acquire(harness.database, "b")
 
 
+def renew(database: Database, lease_id: str) -> bool:
+    with database.transaction() as work:
+        return work.stages.renew_dispatch_lease(JOB, 1, lease_id, LEASE_SECONDS)
+
+
+def test_a_lease_that_has_expired_is_renewed_unless_it_was_taken_over(harness: Harness) -> None:
+    start_stage(harness.database)
+    acquire(harness.database, "a")
+    harness.pass_time(LEASE_SECONDS + 1)
+    assert renew(harness.database, "a")
+    assert not acquire(harness.database, "b")
+    harness.pass_time(LEASE_SECONDS + 1)
+    assert acquire(harness.database, "b")
+    assert not renew(harness.database, "a")
+
+
+def test_a_lease_that_was_taken_away_is_not_renewed(database: Database) -> None:
+    """As when the stage was stopped and opened again: it is another dispatch's."""
+    start_stage(database)
+    acquire(database, "a")
+    with database.transaction() as work:
+        work.stages.stop(JOB, 1, StageStatus.CANCELLED)
+    assert not renew(database, "a")
+    with database.transaction() as work:
+        assert work.stages.reopen(JOB, 1, failed_too=False)
+    assert not renew(database, "a")
+    assert acquire(database, "b")
+
+
 def test_an_expired_lease_is_taken_over(harness: Harness) -> None:
     start_stage(harness.database)
     acquire(harness.database, "a")

@@ -63,6 +63,17 @@ def test_loading_a_chunk_again_replaces_it(harness: Harness) -> None:
     assert harness.ingested(JOB) == ["a3", "b3", "b4", "c"]
 
 
+def test_chunks_from_a_number_on_are_cleared(harness: Harness) -> None:
+    with harness.database.transaction() as work:
+        for chunk in range(4):
+            work.ingest.replace_chunk(JOB, chunk, [(0, f'"{chunk}"'), (1, '"too"')])
+        work.ingest.replace_chunk(OTHER_JOB, 3, [(0, '"other"')])
+        assert work.ingest.clear_from(JOB, 2) == 4
+        assert work.ingest.clear_from(JOB, 2) == 0
+    assert harness.ingested(JOB) == ["0", "too", "1", "too"]
+    assert harness.ingested(OTHER_JOB) == ["other"]
+
+
 def test_an_empty_chunk_empties_it(database: Database) -> None:
     with database.transaction() as work:
         work.ingest.replace_chunk(JOB, 0, [(0, "{}")])

@@ -1,5 +1,5 @@
 import pytest
-from azure.servicebus import ServiceBusClient, ServiceBusMessage
+from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceivedMessage
 from azure.servicebus.amqp import AmqpAnnotatedMessage, AmqpMessageBodyType
 from azure.servicebus.exceptions import (
     MessageSizeExceededError,
@@ -86,7 +86,9 @@ def test_a_batch_of_100_arrives_in_order(endpoints: Endpoints, queue: str) -> No
     for number in range(100):
         batch.add_message(ServiceBusMessage(f"{number}", message_id=f"m-{number}"))
     sender.send_messages(batch)
-    received = receiver.receive_messages(100, max_wait_time=30)
+    received: list[ServiceBusReceivedMessage] = []
+    while len(received) < 100 and (page := receiver.receive_messages(100 - len(received), max_wait_time=30)):
+        received += page  # on a busy machine the client returns what has come by then
     assert [message.message_id for message in received] == [f"m-{number}" for number in range(100)]
     assert [body(message) for message in received] == [f"{number}".encode() for number in range(100)]
     first = received[0].sequence_number

@@ -14,6 +14,7 @@ from tests.faults.crash.matrix import SIZES, Case, Matrix
 from tests.faults.crash.places import places
 from tests.faults.crash.table import table
 from tests.faults.crash.trials import Outcome
+from tests.faults.figures import record
 from tests.faults.sizes import LONG
 
 _PAGE = Path(__file__).parents[3] / "docs" / "reliability.md"
@@ -35,22 +36,25 @@ def matrix(postgres: EmbeddedPostgres) -> Iterator[Matrix]:
         yield matrix
 
 
-def assert_held(outcomes: dict[Case, Outcome]) -> None:
+def assert_held(outcomes: dict[Case, Outcome], size: int, times: str) -> None:
     assert {str(case): outcome.violations for case, outcome in outcomes.items() if outcome.violations} == {}
     assert {str(case) for case, outcome in outcomes.items() if outcome.kills == 0} == set()
+    kills, lives = (sum(getattr(outcome, count) for outcome in outcomes.values()) for count in ("kills", "lives"))
+    record(f"crash points, {times}", tasks=size, trials=len(outcomes), kills=kills, processes=lives)
 
 
 @every_size
 def test_nothing_is_lost_wherever_a_process_is_killed(matrix: Matrix, size: int) -> None:
     cases = plan.once(matrix.recordings(size))
     # The first kill of the other test's cases is before each step: only the long form does that by itself as well.
-    assert_held(matrix.run([case for case in cases if LONG or case.points[0].moment == "after"], size))
+    chosen = [case for case in cases if LONG or case.points[0].moment == "after"]
+    assert_held(matrix.run(chosen, size), size, "once")
 
 
 @every_size
 def test_nothing_is_lost_when_the_process_that_follows_is_killed_at_the_same_step(matrix: Matrix, size: int) -> None:
     outcomes = matrix.run(plan.twice(matrix.recordings(size)), size)
-    assert_held(outcomes)
+    assert_held(outcomes, size, "twice")
     assert any(outcome.kills == 2 for outcome in outcomes.values())
 
 

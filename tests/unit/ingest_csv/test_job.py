@@ -105,11 +105,18 @@ def test_a_file_without_a_header_gets_numbered_columns(ingestion: Ingestion) -> 
 
 def test_a_missing_row_fails_the_verification_for_good(ingestion: Ingestion) -> None:
     job = ingestion.job(ingestion.write(b"a\n1\n"))
-    stage = StageContext(2, "verify", previous_result={"rows_loaded": 2})
+    stage = StageContext(2, "verify", previous_result={"rows_loaded": 2, "chunks": 1})
     ingestion.run(job.parameters.source)
     (task,) = IngestCsv().create_stage_tasks(job, stage)
     with pytest.raises(PermanentTaskError, match="holds 1 rows of this job, but its tasks loaded 2"):
         ingestion.run_task(task, stage=2)
+
+
+def test_a_shorter_file_under_the_same_job_id_replaces_all_rows_of_the_longer_one(ingestion: Ingestion) -> None:
+    """A job that was deleted leaves its rows; submitted again, it has the same id, and the file may be another."""
+    ingestion.run(ingestion.write(b"a\n" + b"1\n" * 2_000), chunk_bytes=512)
+    ingestion.run(ingestion.write(b"a\n2\n3\n"), chunk_bytes=512)
+    assert ingestion.rows == [{"a": "2"}, {"a": "3"}]
 
 
 @pytest.mark.parametrize(("chunk_bytes", "lane"), [(64 * 1024, Lane.FAST), (8 * 1024 * 1024, Lane.LONG)])
