@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Of tests, side by side: most of their time is waiting, for locks to end and processes to start, so they outnumber the cores.
-WORKERS := 5
+WORKERS := 4
 CHAOS_WORKERS := 4
 
 .PHONY: run local services test chaos check format clean

@@ -68,8 +68,11 @@ def events(tmp_path: Path) -> Events:
 
 @pytest.fixture
 def make_app(tmp_path: Path) -> Callable[..., Path]:
-    """Copies the sample app with the given options of the Service Bus extension."""
-    return lambda **options: copy_app(tmp_path / "app", options)
+    """Copies the sample app with the given options of the Service Bus extension, and two calls at a time.
+
+    The sixteen of Azure would be a hundred connections.
+    """
+    return lambda **options: copy_app(tmp_path / "app", {"maxConcurrentCalls": 2, **options})
 
 
 @pytest.fixture

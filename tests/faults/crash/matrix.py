@@ -17,7 +17,7 @@ from tests.faults.crash.world import World
 
 SIZES = (1, 99, 100, 101, 1_000)
 _TRIES = 8
-_WORLDS = 6
+_WORLDS = 4
 """More than cores: processes come up, end, and answer each other."""
 
 
