@@ -11,7 +11,7 @@ _QUERIES = queries.load("batches")
 
 
 class PostgresBatchRepository:
-    """The table `batches`; see `BatchRepository` in `repositories/ports.py`."""
+    """The table `batches`; see `BatchRepository` in `repositories/ports/`."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows

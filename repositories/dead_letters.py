@@ -8,7 +8,7 @@ _QUERIES = queries.load("dead_letters")
 
 
 class PostgresDeadLetterRepository:
-    """The table `dead_letters`; see `DeadLetterRepository` in `repositories/ports.py`."""
+    """The table `dead_letters`; see `DeadLetterRepository` in `repositories/ports/`."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows

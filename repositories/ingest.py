@@ -11,7 +11,7 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 class PostgresIngestRepository:
-    """The table `ingested_rows`; see `IngestRepository` in `repositories/ports.py`."""
+    """The table `ingested_rows`; see `IngestRepository` in `repositories/ports/`."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows

@@ -10,7 +10,7 @@ _QUERIES = queries.load("jobs")
 
 
 class PostgresJobRepository:
-    """The table `jobs`; see `JobRepository` in `repositories/ports.py`."""
+    """The table `jobs`; see `JobRepository` in `repositories/ports/`."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows

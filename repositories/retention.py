@@ -6,7 +6,7 @@ _QUERIES = queries.load("retention")
 
 
 class PostgresRetentionRepository:
-    """Deleting jobs that ended long ago, over all tables; see `RetentionRepository` in `repositories/ports.py`."""
+    """Deleting jobs that ended long ago, over all tables; see `RetentionRepository` in `repositories/ports/`."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows

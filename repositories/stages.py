@@ -11,7 +11,7 @@ _QUERIES = queries.load("stages")
 
 
 class PostgresStageRepository:
-    """The table `stages`; see `StageRepository` in `repositories/ports.py`."""
+    """The table `stages`; see `StageRepository` in `repositories/ports/`."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows

@@ -12,7 +12,7 @@ _LOCK_BATCHES = queries.load("batches")["lock"]
 
 
 class PostgresStopRepository:
-    """Stopping stages and opening them again, over all tables; see `StopRepository` in `repositories/ports.py`."""
+    """Stopping stages and opening them again, over all tables; see `StopRepository` in `repositories/ports/`."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows

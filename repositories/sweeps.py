@@ -10,7 +10,7 @@ _QUERIES = queries.load("sweeps")
 
 
 class PostgresSweepRepository:
-    """What was left behind, over all tables; see `SweepRepository` in `repositories/ports.py`."""
+    """What was left behind, over all tables; see `SweepRepository` in `repositories/ports/`."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows

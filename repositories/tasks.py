@@ -12,7 +12,7 @@ _QUERIES = queries.load("tasks")
 
 
 class PostgresTaskRepository:
-    """The table `tasks`; see `TaskRepository` in `repositories/ports.py`."""
+    """The table `tasks`; see `TaskRepository` in `repositories/ports/`."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows

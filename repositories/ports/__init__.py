@@ -1,0 +1,36 @@
+"""What the engine needs of a database and of a broker.
+
+PostgreSQL and Service Bus implement these, and so do the fakes of the test suite; one contract suite
+runs against both. Every method of a repository runs inside its unit of work's transaction and may
+raise `DatabaseError` or a subclass.
+"""
+
+from repositories.ports.batches import BatchRepository
+from repositories.ports.database import Database, UnitOfWork
+from repositories.ports.dead_letters import DeadLetter, DeadLetterRepository, KeptLetter
+from repositories.ports.ingest import IngestRepository
+from repositories.ports.jobs import JobRepository
+from repositories.ports.queue import MessageQueue, SendResult
+from repositories.ports.retention import RetentionRepository
+from repositories.ports.stages import StageRepository
+from repositories.ports.stops import StopRepository
+from repositories.ports.sweeps import SweepRepository
+from repositories.ports.tasks import TaskRepository
+
+__all__ = [
+    "BatchRepository",
+    "Database",
+    "DeadLetter",
+    "DeadLetterRepository",
+    "IngestRepository",
+    "JobRepository",
+    "KeptLetter",
+    "MessageQueue",
+    "RetentionRepository",
+    "SendResult",
+    "StageRepository",
+    "StopRepository",
+    "SweepRepository",
+    "TaskRepository",
+    "UnitOfWork",
+]

@@ -1,0 +1,45 @@
+"""The table batches."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from core.models import Batch, BatchDelta, PendingBatch, Resend, StageKey
+
+
+class BatchRepository(Protocol):
+    """The table `batches`, the outbox."""
+
+    def get(self, batch_id: str) -> Batch | None:
+        """The batch, or None."""
+        ...
+
+    def page(self, job_id: str, stage: int, after_index: int, limit: int) -> list[Batch]:
+        """Up to `limit` batches of a stage with an index above `after_index`, in index order."""
+        ...
+
+    def page_of_job(self, job_id: str, after: tuple[int, int], limit: int) -> list[Batch]:
+        """Up to `limit` batches of a job after (stage, batch_index), in that order."""
+        ...
+
+    def pending_of_stage(self, key: StageKey, after_index: int, limit: int) -> list[PendingBatch]:
+        """Up to `limit` pending_queue batches of a stage with an index above `after_index`, in index order."""
+        ...
+
+    def mark_queued(self, batch_id: str, send_attempt: int) -> bool:
+        """Moves pending_queue -> queued for the batch and its pending tasks.
+
+        False, and nothing changes, when it was further already, or this was not its last send.
+        """
+        ...
+
+    def begin_resend(self, batch_id: str) -> Resend | None:
+        """Counts another send of a pending batch, and of its tasks that are pending; None when it is not pending."""
+        ...
+
+    def record_send_error(self, batch_id: str, error: str) -> None:
+        """Notes why the last send failed."""
+        ...
+
+    def apply_outcomes(self, deltas: Sequence[BatchDelta]) -> list[str]:
+        """Takes ended tasks off their batches, in id order; returns the batches that finished by it."""
+        ...

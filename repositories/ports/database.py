@@ -1,0 +1,54 @@
+"""A database as the engine knows it."""
+
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Protocol
+
+from repositories.ports.batches import BatchRepository
+from repositories.ports.dead_letters import DeadLetterRepository
+from repositories.ports.ingest import IngestRepository
+from repositories.ports.jobs import JobRepository
+from repositories.ports.retention import RetentionRepository
+from repositories.ports.stages import StageRepository
+from repositories.ports.stops import StopRepository
+from repositories.ports.sweeps import SweepRepository
+from repositories.ports.tasks import TaskRepository
+
+
+class UnitOfWork(Protocol):
+    """The repositories of one transaction."""
+
+    @property
+    def jobs(self) -> JobRepository: ...  # noqa: D102
+    @property
+    def stages(self) -> StageRepository: ...  # noqa: D102
+    @property
+    def batches(self) -> BatchRepository: ...  # noqa: D102
+    @property
+    def tasks(self) -> TaskRepository: ...  # noqa: D102
+    @property
+    def dead_letters(self) -> DeadLetterRepository: ...  # noqa: D102
+    @property
+    def ingest(self) -> IngestRepository: ...  # noqa: D102
+    @property
+    def sweeps(self) -> SweepRepository: ...  # noqa: D102
+    @property
+    def stops(self) -> StopRepository: ...  # noqa: D102
+    @property
+    def retention(self) -> RetentionRepository: ...  # noqa: D102
+
+    def now(self) -> datetime:
+        """The database's clock (aware): the only clock that rows and scheduled messages go by."""
+        ...
+
+
+class Database(Protocol):
+    """Where the rows are."""
+
+    def transaction(self) -> AbstractContextManager[UnitOfWork]:
+        """Opens a transaction: committed at the end of the block, rolled back when it raises.
+
+        Raises:
+            DatabaseUnavailableError: PostgreSQL is away, or no connection became free in time.
+        """
+        ...
