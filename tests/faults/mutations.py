@@ -171,17 +171,47 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         ],
         _both("test_dispatch_lease.py::test_one_dispatcher_at_a_time"),
     ),
+    "the holder of a dispatch lease that is renewed": (
+        [
+            Edit(
+                _STAGES,
+                " AND dispatch_lease_id = %(lease_id)s\n\n-- name: dispatch_lease_expires_at",
+                "\n\n-- name: dispatch_lease_expires_at",
+            ),
+            Edit(
+                _FAKE_STAGES,
+                " or row.dispatch_lease_id != lease_id:\n            return False\n"
+                "        self._update(row, dispatch_lease_expires_at",
+                ":\n            return False\n        self._update(row, dispatch_lease_expires_at",
+            ),
+        ],
+        [
+            *_both("test_dispatch_lease.py::test_a_lease_that_has_expired_is_renewed_unless_it_was_taken_over"),
+            *_both("test_dispatch_lease.py::test_a_lease_that_was_taken_away_is_not_renewed"),
+        ],
+    ),
+    "the opening of a stage that was aggregated": (
+        [Edit("engine/endings.py", "if now is None or now.openings != stage.openings:", "if now is None:")],
+        [
+            f"tests/unit/test_advance.py::test_a_late_handler_does_not_{what}_meanwhile"
+            for what in (
+                "end_a_job_that_was_ended_and_retried",
+                "go_on_to_the_next_stage_of_a_job_that_was_retried",
+            )
+        ],
+    ),
     "the lease check at the end of a dispatch": (
         [
             Edit(
                 _STAGES,
-                "AND status = 'dispatching' AND dispatch_lease_id = %(lease_id)s",
-                "AND status = 'dispatching'",
+                " AND dispatch_lease_id = %(lease_id)s\n\n-- name: add_finished_batches",
+                "\n\n-- name: add_finished_batches",
             ),
             Edit(
                 _FAKE_STAGES,
-                "row.status != StageStatus.DISPATCHING or row.dispatch_lease_id != lease_id:",
-                "row.status != StageStatus.DISPATCHING:",
+                " or row.dispatch_lease_id != lease_id:\n            return False\n"
+                "        self._update(row, status=StageStatus.RUNNING",
+                ":\n            return False\n        self._update(row, status=StageStatus.RUNNING",
             ),
         ],
         _both("test_dispatch_lease.py::test_only_the_holder_ends_the_dispatch"),
