@@ -9,7 +9,7 @@ from pydantic import Field
 from controllers.base import DispatchProtocol, JobController, StageSpec, TaskType
 from controllers.context import Handler, JobContext, JobParameters, JsonValue, StageContext, TaskContext
 from core.definitions import TaskDefinition
-from core.errors import PermanentTaskError
+from core.errors import JobFailure, PermanentTaskError
 from core.lanes import Lane
 from core.models import TaskResult
 from core.retry import Backoff, TaskPolicy
@@ -87,6 +87,11 @@ def work_slowly(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValu
 def pause(stage: StageContext) -> None:
     """The first dispatch takes longer than its lease is renewed."""
     _pause_once("controller paused")
+
+
+def refuse(stage: StageContext) -> None:
+    """There is nothing that the stage could be made of."""
+    raise JobFailure("the file is gone")
 
 
 def raise_once(stage: StageContext) -> None:

@@ -89,6 +89,7 @@ SCENARIOS = (
     Scenario("atomic", jobs.job_type(protocol=DispatchProtocol.ATOMIC), environment=_SIDE_BY_SIDE),
     Scenario("retries", jobs.job_type(jobs.fail_now_and_then, tolerated=0.5), failed=jobs.failures_now_and_then),
     Scenario("failing", jobs.job_type(jobs.fail), ends={"submit_job": JobStatus.FAILED}),
+    Scenario("cannot be dispatched", jobs.job_type(before_tasks=jobs.refuse), ends={"submit_job": JobStatus.FAILED}),
     Scenario(
         "refused by the broker",
         jobs.job_type(),
