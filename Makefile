@@ -1,8 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
-# Of tests, side by side: most of their time is waiting, for locks to end and processes to start, so they outnumber the cores.
+# Of tests, side by side: they wait for locks to end and processes to start, so they outnumber the cores.
 WORKERS := 4
-CHAOS_WORKERS := 4
 
 .PHONY: run local services test chaos check format clean
 
@@ -19,7 +18,7 @@ test: .venv/installed ## every test, with the real PostgreSQL and the real AMQP 
 	$(BIN)/python -m pytest --numprocesses $(WORKERS)
 
 chaos: .venv/installed ## the long forms of the fault tests; figures in .local/chaos.jsonl
-	LOCKSTEP_CHAOS=1 $(BIN)/python -m pytest --numprocesses $(CHAOS_WORKERS) tests/faults tests/contract/service_bus/test_soak.py
+	LOCKSTEP_CHAOS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) tests/faults tests/contract/service_bus/test_soak.py
 
 check: .venv/installed ## style, types, layers
 	$(BIN)/ruff check .

@@ -42,15 +42,13 @@ FROM batches
 WHERE job_id = %(job_id)s AND stage = %(stage)s
 
 -- name: acquire_dispatch_lease
--- Taken when free or expired; ours already when a commit was not acknowledged.
+-- Taken when free or expired.
 UPDATE stages
 SET
     dispatch_lease_id = %(lease_id)s,
     dispatch_lease_expires_at = now() + make_interval(secs => %(lease_seconds)s)
 WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'dispatching'
-    AND (
-        dispatch_lease_id IS NULL OR dispatch_lease_id = %(lease_id)s OR dispatch_lease_expires_at <= now()
-    )
+    AND (dispatch_lease_id IS NULL OR dispatch_lease_expires_at <= now())
 
 -- name: renew_dispatch_lease
 -- An expired lease that nobody took is renewed. One that went with the stage's stop is not: who opens the stage again

@@ -65,7 +65,7 @@ class FakeStageRepository:
         if row is None or row.status != StageStatus.DISPATCHING:
             return False
         expires_at = row.dispatch_lease_expires_at
-        if expires_at is not None and expires_at > self._now and row.dispatch_lease_id != lease_id:
+        if expires_at is not None and expires_at > self._now:
             return False
         until = self._now + timedelta(seconds=lease_seconds)
         self._update(row, dispatch_lease_id=lease_id, dispatch_lease_expires_at=until)

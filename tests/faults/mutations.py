@@ -160,13 +160,12 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         [
             Edit(
                 _STAGES,
-                "    AND (\n        dispatch_lease_id IS NULL OR dispatch_lease_id = %(lease_id)s"
-                " OR dispatch_lease_expires_at <= now()\n    )\n",
+                "    AND (dispatch_lease_id IS NULL OR dispatch_lease_expires_at <= now())\n",
             ),
             Edit(
                 _FAKE_STAGES,
-                "if expires_at is not None and expires_at > self._now and row.dispatch_lease_id != lease_id:",
-                "if row.dispatch_lease_id == expires_at == 0:",
+                "if expires_at is not None and expires_at > self._now:",
+                "if expires_at == 0:",
             ),
         ],
         _both("test_dispatch_lease.py::test_one_dispatcher_at_a_time"),

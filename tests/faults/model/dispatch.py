@@ -162,7 +162,7 @@ class Dispatch:
         return Action("finish_dispatch", (number,)), with_sender(state._replace(rows=rows), number, after)
 
     def _renew(self, state: State, number: int) -> Iterator[Step]:
-        rows = self._transactions.acquire_lease(state.rows, number)
+        rows = self._transactions.renew_lease(state.rows, number)
         if rows is None:
             yield Action("stop", (number,)), with_sender(state, number, Sender("complete"))
         elif rows != state.rows:

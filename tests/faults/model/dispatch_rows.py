@@ -9,10 +9,17 @@ class DispatchTransactions(Transactions):
     def acquire_lease(self, rows: Rows, dispatcher: int) -> Rows | None:
         """stages.sql `acquire_dispatch_lease`; None when it is not to be had."""
         stage = rows.stage
-        is_free = stage.dispatcher in (NOBODY, dispatcher) or stage.is_lease_over
+        is_free = stage.dispatcher == NOBODY or stage.is_lease_over
         if stage.status != "dispatching" or not self.holds("holder of a dispatch lease", condition=is_free):
             return None
         return rows._replace(stage=stage._replace(dispatcher=dispatcher, is_lease_over=False))
+
+    def renew_lease(self, rows: Rows, dispatcher: int) -> Rows | None:
+        """stages.sql `renew_dispatch_lease`; None when it is lost."""
+        stage = rows.stage
+        if stage.status != "dispatching" or stage.dispatcher != dispatcher:
+            return None
+        return rows._replace(stage=stage._replace(is_lease_over=False))
 
     def release_lease(self, rows: Rows, dispatcher: int) -> Rows:
         """stages.sql `release_dispatch_lease`."""

@@ -89,7 +89,7 @@ class Replay:
 
     def _do_renew(self, action: Action, before: Rows, after: Rows) -> None:
         if len(action.who) == 1:
-            self._acquire(*action.who, expected=True)
+            self._renew_dispatch(*action.who, expected=True)
             return
         number, held = action.who
         with self._database.transaction() as work:
@@ -150,15 +150,18 @@ class Replay:
         self._dispatch_leases[number] = uuid.uuid4().hex
         is_asked = before.stage.status == "dispatching" and before.job.status == "processing"
         if is_asked:
-            self._acquire(number, expected=before != after)
+            with self._database.transaction() as work:
+                lease_id = self._dispatch_leases[number]
+                taken = work.stages.acquire_dispatch_lease(JOB, 1, lease_id, _LEASE_SECONDS)
+            assert taken == (before != after)
 
-    def _acquire(self, number: int, *, expected: bool) -> None:
+    def _renew_dispatch(self, number: int, *, expected: bool) -> None:
         with self._database.transaction() as work:
             lease_id = self._dispatch_leases[number]
-            assert work.stages.acquire_dispatch_lease(JOB, 1, lease_id, _LEASE_SECONDS) == expected
+            assert work.stages.renew_dispatch_lease(JOB, 1, lease_id, _LEASE_SECONDS) == expected
 
     def _do_stop(self, action: Action, before: Rows, after: Rows) -> None:
-        self._acquire(*action.who, expected=False)
+        self._renew_dispatch(*action.who, expected=False)
 
     def _do_create(self, action: Action, before: Rows, after: Rows) -> None:
         _, number = action.who
