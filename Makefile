@@ -2,6 +2,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Of tests, side by side: they wait for locks to end and processes to start, so they outnumber the cores.
 WORKERS := 4
+# The tests start hundreds of processes; no need that each compiles the project for itself.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run local services test chaos check format clean
 

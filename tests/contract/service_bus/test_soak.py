@@ -25,7 +25,7 @@ from tests.faults.sizes import size
 
 QUEUE = "soak"
 LOCK_SECONDS = 5
-MESSAGES, WARM_UP, FORGOTTEN = size(40_000, 200_000), size(10_000, 20_000), 500
+MESSAGES, WARM_UP, FORGOTTEN = size(20_000, 200_000), size(5_000, 20_000), 500
 CLIENTS = 2
 PADDING = "x" * 200
 

@@ -19,6 +19,9 @@ SILENCE_SECONDS = 301.0
 LOCK_SECONDS = 61.0
 """Just over a message lock, a lease, and the time after which the sweeper sends what is pending."""
 
+SHORT_SLICES = {"DISPATCH_SLICE_SECONDS": "0.001"}
+"""A dispatch that goes on in another invocation after each batch."""
+
 
 @dataclass(frozen=True)
 class Life:
@@ -82,6 +85,18 @@ def running(*functions: str, most: int | None = None) -> Act:
     return act
 
 
+def in_turn(*functions: str) -> Act:
+    """A life in which functions run one after the other, each until its queue is empty."""
+
+    def act(host: Host) -> None:
+        host.submit()
+        host.sweep()
+        for function in functions:
+            host.consume(function)
+
+    return act
+
+
 def asking(request: str, after: Act = Host.submit) -> Act:
     """A life that begins with a request of the client, before which something else is done."""
 
@@ -94,11 +109,12 @@ def asking(request: str, after: Act = Host.submit) -> Act:
 
 
 def burying(queue: str, most: int, after: Act = Host.submit) -> Act:
-    """A life in which, after something else, messages are moved to a dead-letter queue."""
+    """A life in which, after something else, messages are moved to a dead-letter queue, and all goes on."""
 
     def act(host: Host) -> None:
         after(host)
         host.bury(queue, most)
+        host.everything()
 
     return act
 

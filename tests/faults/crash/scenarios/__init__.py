@@ -1,0 +1,16 @@
+"""The scenarios: between them they pass every place where the engine commits or sends.
+
+A trial plays all that comes before its point, so the stories are short: one for each thing that can befall a job.
+"""
+
+from tests.faults.crash.scenarios import dead_letters, deaths, losses, requests, runs, strange_messages
+from tests.faults.crash.story import Scenario
+
+SCENARIOS: tuple[Scenario, ...] = (
+    *runs.SCENARIOS,
+    *losses.SCENARIOS,
+    *deaths.SCENARIOS,
+    *dead_letters.SCENARIOS,
+    *strange_messages.SCENARIOS,
+    *requests.SCENARIOS,
+)

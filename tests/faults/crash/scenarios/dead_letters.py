@@ -1,0 +1,89 @@
+"""The broker gives messages up: they are sent again, or what they stand for is given up too."""
+
+from core.ids import batch_id, task_id
+from core.messages import JobAction, JobMessage, TaskMessage
+from core.statuses import JobStatus
+from engine.dead_letters import MAX_RESENDS
+from tests.faults.crash import jobs
+from tests.faults.crash.host import JOB_ID, Host
+from tests.faults.crash.scenarios.places import CLAIMED
+from tests.faults.crash.story import Life, Scenario, burying, end_locks, in_turn, lose_messages, running
+from tests.faults.crash.world import World
+
+_BURIED = 3
+
+
+def _bury_a_message_of_an_ended_task(host: Host) -> None:
+    host.send("sb-tasks", TaskMessage(task_id(JOB_ID, 1, 0), batch_id(JOB_ID, 1, 0)).outgoing().body)
+    host.bury("sb-tasks", 1)
+    host.consume("dead_task")
+
+
+def _bury_the_last_dispatch(host: Host) -> None:
+    host.send("sb-jobs", JobMessage(JOB_ID, 2, JobAction.DISPATCH, deaths=MAX_RESENDS).outgoing().body)
+    host.bury("sb-jobs", 1)
+    host.consume("dead_job_message")
+
+
+def _spend_all_resends(world: World) -> None:
+    world.execute("UPDATE tasks SET dead_letters = %s", MAX_RESENDS)
+
+
+def _end_locks_and_spend_all_resends(world: World) -> None:
+    end_locks(world)
+    _spend_all_resends(world)
+
+
+_TO_THE_LONG_TASK = in_turn("run_job_message", "run_tasks", "run_job_message")
+
+SCENARIOS = (
+    Scenario("the first message dies", jobs.job_type(), (Life(burying("sb-jobs", 1)),)),
+    Scenario(
+        "messages of tasks die",
+        jobs.job_type(),
+        (Life(burying("sb-tasks", _BURIED, after=running("run_job_message"))),),
+    ),
+    Scenario(
+        "the message of a long task dies",
+        jobs.job_type(),
+        (Life(burying("sb-tasks-long", 1, after=_TO_THE_LONG_TASK)),),
+    ),
+    Scenario(
+        "messages of leased tasks die",
+        jobs.job_type(),
+        # They may not be sent again any more, and in other hands they cannot be given up.
+        (Life(dies_at=CLAIMED, after=_end_locks_and_spend_all_resends), Life(burying("sb-tasks", _BURIED))),
+    ),
+    Scenario(
+        "the message of an ended task dies",
+        jobs.job_type(),
+        (
+            Life(in_turn("run_job_message", "run_tasks"), after=lose_messages),
+            Life(_bury_a_message_of_an_ended_task),
+        ),
+    ),
+    Scenario(
+        "tasks given up",
+        jobs.job_type(tolerated=1.0),
+        (Life(running("run_job_message"), after=_spend_all_resends), Life(burying("sb-tasks", _BURIED))),
+        failed=lambda size: min(size, _BURIED),
+        letters=lambda size: min(size, _BURIED),
+        depends_on_its_story=True,
+    ),
+    Scenario(
+        "a long task given up",
+        jobs.job_type(tolerated=1.0),
+        (Life(_TO_THE_LONG_TASK, after=_spend_all_resends), Life(burying("sb-tasks-long", 1))),
+        failed=lambda _: 1,
+        letters=lambda _: 1,
+        depends_on_its_story=True,
+    ),
+    Scenario(
+        "a stage given up",
+        jobs.job_type(),
+        (Life(_TO_THE_LONG_TASK, after=lose_messages), Life(_bury_the_last_dispatch)),
+        ends={"submit_job": JobStatus.FAILED},
+        letters=lambda _: 1,
+        depends_on_its_story=True,
+    ),
+)

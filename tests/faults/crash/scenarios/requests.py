@@ -1,0 +1,56 @@
+"""A client cancels the job, resumes it, or has it try again what failed."""
+
+from core.statuses import JobStatus
+from tests.faults.crash import jobs
+from tests.faults.crash.host import Host
+from tests.faults.crash.scenarios.places import CLAIMED, DISPATCHED
+from tests.faults.crash.story import LOCK_SECONDS, SHORT_SLICES, Life, Scenario, asking, lose_messages, running
+
+_CANCELLED = {"submit_job": JobStatus.COMPLETED, "cancel_job": JobStatus.CANCELLED}
+_RESUMED = {**_CANCELLED, "resume_job": JobStatus.COMPLETED}
+
+
+def _repair(host: Host) -> None:
+    host.shared.set("repaired")
+
+
+SCENARIOS = (
+    Scenario(
+        "cancelled while it is dispatched, resumed",
+        jobs.job_type(),
+        (
+            Life(running("run_job_message"), dies_at=DISPATCHED),
+            Life(asking("cancel_job"), pass_seconds=LOCK_SECONDS),
+            Life(asking("resume_job")),
+        ),
+        ends=_RESUMED,
+        environment=SHORT_SLICES,
+    ),
+    Scenario(
+        "cancelled while it runs, resumed",
+        jobs.job_type(jobs.cancel_amid_the_run),
+        (Life(), Life(asking("resume_job"))),
+        ends=_RESUMED,
+    ),
+    Scenario(
+        "cancelled before it begins, resumed",
+        jobs.job_type(),
+        (Life(asking("cancel_job")), Life(asking("resume_job"))),
+        ends=_RESUMED,
+    ),
+    Scenario(
+        "cancelled, and its workers die",
+        jobs.job_type(),
+        (
+            Life(running("run_job_message", "run_tasks"), dies_at=CLAIMED),
+            Life(asking("cancel_job"), after=lose_messages, pass_seconds=LOCK_SECONDS),
+        ),
+        ends=_CANCELLED,
+    ),
+    Scenario(
+        "failed, retried",
+        jobs.job_type(jobs.fail_until_repaired),
+        (Life(), Life(asking("retry_job", after=_repair))),
+        ends={"submit_job": JobStatus.FAILED, "retry_job": JobStatus.COMPLETED},
+    ),
+)

@@ -1,0 +1,38 @@
+"""Jobs that run as they may, or meet what their own code or a broker that refuses does to them."""
+
+from controllers.base import DispatchProtocol
+from core.statuses import JobStatus
+from tests.faults.crash import jobs
+from tests.faults.crash.story import LOCK_SECONDS, SHORT_SLICES, Life, Scenario, refusing, running
+
+_SIDE_BY_SIDE = {"DISPATCH_PARALLEL": "2"}
+
+SCENARIOS = (
+    Scenario("plain", jobs.job_type(), environment=_SIDE_BY_SIDE),
+    Scenario("atomic", jobs.job_type(protocol=DispatchProtocol.ATOMIC), environment=_SIDE_BY_SIDE),
+    Scenario("retries", jobs.job_type(jobs.fail_now_and_then, tolerated=0.5), failed=jobs.failures_now_and_then),
+    Scenario("failing", jobs.job_type(jobs.fail), ends={"submit_job": JobStatus.FAILED}),
+    Scenario("cannot be dispatched", jobs.job_type(before_tasks=jobs.refuse), ends={"submit_job": JobStatus.FAILED}),
+    Scenario("an exception in the job's code", jobs.job_type(before_results=jobs.raise_once)),
+    Scenario("told to end", jobs.job_type(jobs.end_amid_the_run), depends_on_threads=True),
+    Scenario(
+        "slow",
+        jobs.job_type(jobs.work_slowly, before_tasks=jobs.pause),
+        environment={"LEASE_SECONDS": str(jobs.LEASE_SECONDS), **SHORT_SLICES},
+    ),
+    Scenario(
+        "refused by the broker",
+        jobs.job_type(),
+        (
+            Life(before=refusing("sb-jobs"), pass_seconds=LOCK_SECONDS),
+            # Its continuation is due before the sweeper is.
+            Life(running("run_job_message", most=1), before=refusing("sb-tasks"), pass_seconds=2),
+            Life(lambda host: host.consume("run_job_message")),
+        ),
+    ),
+    Scenario(
+        "refused by the broker, atomic",
+        jobs.job_type(protocol=DispatchProtocol.ATOMIC),
+        (Life(before=refusing("sb-tasks")),),
+    ),
+)
