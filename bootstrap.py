@@ -48,7 +48,7 @@ _GIVE_BACK_SECONDS = 5.0
 shutdown = Shutdown()
 """Of this process."""
 
-patience = Patience(shutdown.wait)
+patience = Patience(shutdown.wait, last_wait=shutdown.wait_to_the_last)
 """Of this process, which waits no longer when it shall end."""
 
 
@@ -136,12 +136,13 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
     endings = JobEndings(database, queue)
     stopper = Stopper(database, queue, limits)
     dispatcher = StageDispatcher(database, queue, contexts, limits, backends.shutdown)
-    recorder = Recorder(database, queue, limits, backends.patience)
+    to_the_last = backends.patience.to_the_last()
+    recorder = Recorder(database, queue, limits, to_the_last)
     advancer = Advancer(database, queue, contexts, endings, limits)
     handlers = HandlerRunner(registry.task_type, services, limits.max_result_bytes)
     handing_back = HandingBack(database, queue)
     runner = TaskRunner(database, handlers, executor, handing_back, limits, backends.shutdown)
-    settling = Settling(recorder, handing_back, limits, backends.patience)
+    settling = Settling(recorder, handing_back, limits, to_the_last)
     return App(
         settings=settings,
         registry=registry,

@@ -23,11 +23,22 @@ class Patience:
     Args:
         wait: waits so many seconds; returns True, at once, when the process shall end.
         clock: seconds that only grow.
+        last_wait: likewise, and goes on while the process ends, as long as it may; `wait` if there is no other.
     """
 
-    def __init__(self, wait: Callable[[float], bool], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        wait: Callable[[float], bool],
+        clock: Callable[[], float] = time.monotonic,
+        last_wait: Callable[[float], bool] | None = None,
+    ) -> None:
         self._wait = wait
         self._clock = clock
+        self._last_wait = last_wait or wait
+
+    def to_the_last(self) -> "Patience":
+        """One that waits while the process ends: for what has been done and is not written down."""
+        return Patience(self._last_wait, self._clock)
 
     def deadline(self, seconds: float) -> float:
         """The time, by this object's clock, so many seconds from now."""

@@ -15,6 +15,7 @@ class Shutdown:
         self._requested = threading.Event()
         self._drained = threading.Event()
         self._grace_ends_at = float("inf")
+        self._last_ends_at = float("inf")
         self._idle = threading.Condition()
         self._at_work = 0
 
@@ -31,6 +32,13 @@ class Shutdown:
     def wait(self, seconds: float) -> bool:
         """Waits so long, or until the end is requested; returns whether it is."""
         return self._requested.wait(seconds)
+
+    def wait_to_the_last(self, seconds: float) -> bool:
+        """Waits so long, though the end is requested, or until `drain` waits no longer; returns whether it does not."""
+        until = time.monotonic() + seconds
+        if self._requested.wait(seconds):
+            self._drained.wait(max(min(until, self._last_ends_at) - time.monotonic(), 0))
+        return time.monotonic() >= self._last_ends_at
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -62,6 +70,7 @@ class Shutdown:
         """
         with self._idle:
             self._grace_ends_at = time.monotonic() + grace_seconds
+            self._last_ends_at = self._grace_ends_at + give_back_seconds
             self._requested.set()
             idle = self._idle.wait_for(lambda: not self._at_work, grace_seconds + give_back_seconds)
         self._drained.set()

@@ -142,17 +142,23 @@ def stand(*controllers: type[JobController[Any]], **changes: Any) -> Iterator[St
 
 
 @contextmanager
-def second_process(first: Stand, *controllers: type[JobController[Any]]) -> Iterator[Stand]:
+def second_process(
+    first: Stand, *controllers: type[JobController[Any]], patience: Patience | None = None
+) -> Iterator[Stand]:
     """Another application on the same rows and queues, with its own version of the job types."""
-    with _stand(first.database, first.queue, controllers, first.app.settings) as it:
+    with _stand(first.database, first.queue, controllers, first.app.settings, patience) as it:
         yield it
 
 
 @contextmanager
 def _stand(
-    database: FakeDatabase, queue: FakeQueue, controllers: Iterable[type[JobController[Any]]], settings: Settings
+    database: FakeDatabase,
+    queue: FakeQueue,
+    controllers: Iterable[type[JobController[Any]]],
+    settings: Settings,
+    patience: Patience | None = None,
 ) -> Iterator[Stand]:
-    patience = patience_by(database.clock)
+    patience = patience or patience_by(database.clock)
     shutdown = Shutdown()
     backends = bootstrap.Backends(
         database, queue, pending_migrations=list, close=lambda: None, patience=patience, shutdown=shutdown

@@ -17,6 +17,7 @@ from core.statuses import JobStatus, StageStatus, TaskStatus
 from engine.outages import Patience
 from engine.shutdown import Shutdown
 from tests.drive import Stand, job_messages, received, second_process, stand, task_messages
+from tests.fakes.clock import FakeClock
 from tests.sample_jobs import SampleParameters, counted, sample_job
 from tests.waiting import wait_until
 
@@ -178,6 +179,61 @@ def test_a_process_that_ends_does_not_wait_for_what_is_away() -> None:
         wait_until(lambda: bool(tries))
         with draining(shutdown, grace_seconds=600):
             assert isinstance(waiting.exception(60), DatabaseUnavailableError)
+
+
+def ending_patience(clock: FakeClock) -> Patience:
+    """Of a process whose end is requested and whose grace lasts."""
+
+    def wait_to_the_last(seconds: float) -> bool:
+        clock.advance(seconds)
+        return False
+
+    return Patience(lambda _: True, lambda: clock.now().timestamp(), wait_to_the_last)
+
+
+def test_outcomes_wait_for_the_database_while_the_process_ends() -> None:
+    with stand() as shell:
+
+        def work(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+            shell.database.go_away(3)
+            return "done"
+
+        patience = ending_patience(shell.clock)
+        with second_process(shell, sample_job(counted(1), work), patience=patience) as it:
+            job_id = it.submit("sample")
+            it.deliver_job_messages()
+            it.deliver_task_messages()
+            assert [(task.status, task.result) for task in it.tasks(job_id)] == [(TaskStatus.COMPLETED, "done")]
+
+
+def test_what_is_handed_back_waits_for_the_broker_while_the_process_ends() -> None:
+    with stand() as shell, second_process(shell, sample_job(counted(3)), patience=ending_patience(shell.clock)) as it:
+        job_id = it.submit("sample")
+        it.deliver_job_messages()
+        messages = received(it.queue.receive(TASKS_QUEUE))
+        it.shutdown.drain(grace_seconds=0, give_back_seconds=0)
+        it.queue.go_away(3)
+        it.app.worker.run(TASKS_QUEUE, messages)
+        assert [(task.status, task.attempt) for task in it.tasks(job_id)] == [(TaskStatus.RETRYING, 0)] * 3
+        assert it.queue.size(TASKS_QUEUE) == 3
+
+
+def test_a_wait_to_the_last_is_as_long_as_any_other_while_nothing_ends() -> None:
+    assert not Shutdown().wait_to_the_last(0.001)
+
+
+def test_a_wait_to_the_last_goes_on_when_the_end_is_requested_until_there_is_no_more_time() -> None:
+    shutdown = Shutdown()
+    with shutdown.at_work():
+        shutdown.drain(grace_seconds=0, give_back_seconds=0.01)
+    assert shutdown.wait_to_the_last(600)
+    shutdown = Shutdown()
+    with ThreadPoolExecutor(1) as thread:
+        with shutdown.at_work():
+            drained = thread.submit(shutdown.drain, 600, 0)
+            wait_until(lambda: shutdown.requested)
+            assert not shutdown.wait_to_the_last(0.001)
+        assert drained.result(60)
 
 
 def test_draining_says_when_somebody_is_still_at_work_in_the_end() -> None:

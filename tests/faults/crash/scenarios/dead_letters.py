@@ -7,7 +7,7 @@ from engine.dead_letters import MAX_RESENDS
 from tests.faults.crash import jobs
 from tests.faults.crash.host import JOB_ID, Host
 from tests.faults.crash.scenarios.places import CLAIMED
-from tests.faults.crash.story import Life, Scenario, burying, end_locks, in_turn, lose_messages, running
+from tests.faults.crash.story import LOCK_SECONDS, Life, Scenario, burying, end_locks, in_turn, lose_messages, running
 from tests.faults.crash.world import World
 
 _BURIED = 3
@@ -50,9 +50,16 @@ SCENARIOS = (
     ),
     Scenario(
         "messages of leased tasks die",
-        jobs.job_type(),
-        # They may not be sent again any more, and in other hands they cannot be given up.
-        (Life(dies_at=CLAIMED, after=_end_locks_and_spend_all_resends), Life(burying("sb-tasks", _BURIED))),
+        jobs.job_type(tolerated=1.0),
+        (
+            Life(dies_at=CLAIMED, after=_end_locks_and_spend_all_resends),
+            # In other hands they cannot be given up yet.
+            Life(burying("sb-tasks", _BURIED), pass_seconds=LOCK_SECONDS),
+            Life(burying("sb-tasks", _BURIED)),
+        ),
+        failed=lambda size: min(size, _BURIED),
+        letters=lambda size: min(size, _BURIED),
+        depends_on_its_story=True,
     ),
     Scenario(
         "the message of an ended task dies",
