@@ -22,6 +22,13 @@ from tests.emptying import emptying
 _ROOT = Path(__file__).parents[1]
 # They take the usual ports where these are free, so only one runs at a time.
 _ON_USUAL_PORTS = {"tests/e2e/test_local_commands.py"}
+# They do nothing but compute, and come last: those that wait leave the cores to the crash points meanwhile.
+_COMPUTE = (
+    "tests/faults/test_mutations.py",
+    "tests/faults/test_engine_model.py",
+    "tests/faults/test_dispatch_model.py",
+    "tests/faults/test_work_model.py",
+)
 _ONE_BY_ONE = {"tests/faults/test_postgres.py"}  # a test takes a minute, the server that they share a second
 _EMPTY_ALL = f"""
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -31,8 +38,8 @@ _EMPTY_ALL = f"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Lets those with a time limit of their own, the longest, begin first: none is left over in the end."""
-    items.sort(key=_time_limit, reverse=True)
+    """Arranges them so that the cores have work all the time, and no long test is left over in the end."""
+    items.sort(key=_turn)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -56,10 +63,13 @@ def _shares(path: str) -> bool:
     return path in _ON_USUAL_PORTS or 'scope="module"' in (_ROOT / path).read_text()
 
 
-def _time_limit(item: pytest.Item) -> float:
-    """In seconds, 0 where a test has none of its own."""
+def _turn(item: pytest.Item) -> tuple[int, float]:
+    """Those with a time limit of their own, the longest, begin first."""
+    path = item.nodeid.split("::", 1)[0]
+    if path in _COMPUTE:
+        return 1 + _COMPUTE.index(path), 0
     marker = item.get_closest_marker("timeout")
-    return float(marker.args[0]) if marker else 0
+    return 0, -float(marker.args[0]) if marker else 0
 
 
 @pytest.fixture(scope="session")
