@@ -12,7 +12,7 @@ from datetime import timedelta
 from core import json_text
 from core.errors import JobFailure, MessageFormatError
 from core.lanes import JOBS_QUEUE
-from core.messages import JobMessage, TaskMessage
+from core.messages import JobAction, JobMessage, TaskMessage
 from core.models import TaskOutcome
 from core.statuses import JOB_ENDS, TASK_ENDS, StageStatus, TaskStatus
 from engine.endings import JobEndings
@@ -120,7 +120,8 @@ class DeadLetters:
             send(self._queue, JOBS_QUEUE, [again.outgoing(now + _delay(again.deaths))])
         else:
             self._keep(JOBS_QUEUE, dead, dead.reason, dead.description)
-            self._endings.fail(message.job_id, message.stage, DeadLetteredError(_text(dead)))
+            if message.action != JobAction.CANCEL:  # the sweeper goes on with what there is left to cancel
+                self._endings.fail(message.job_id, message.stage, DeadLetteredError(_text(dead)))
 
     def _send_again(self, queue_name: str, message: TaskMessage, dead: DeadMessage) -> bool:
         # Together: what the broker does not take must not count, or a broker that is away would spend all resends.

@@ -1,6 +1,7 @@
 """Messages that the broker gave up on."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -197,6 +198,19 @@ def test_a_task_that_cannot_be_sent_again_now_spends_nothing() -> None:
             with pytest.raises(QueueUnavailableError):
                 it.app.dead_letters.task(TASKS_QUEUE, dead(message))
         it.app.dead_letters.task(TASKS_QUEUE, dead(message))
+        it.pump_through_time()
+        assert it.job(job_id).status == JobStatus.COMPLETED
+
+
+def test_a_dead_cancellation_of_a_job_that_was_resumed_does_not_fail_it() -> None:
+    with stand(sample_job(counted(1))) as it:
+        job_id, _ = dispatched(it)
+        it.app.stopper.cancel(job_id)
+        (cancellation,) = job_messages(it.queue.receive(JOBS_QUEUE))
+        it.app.stages.handle(cancellation)
+        it.app.reopener.resume(job_id)
+        it.app.dead_letters.job(dead(replace(cancellation, deaths=MAX_RESENDS).outgoing()))
+        assert [letter.reason for letter in it.dead_letters()] == [REASON]
         it.pump_through_time()
         assert it.job(job_id).status == JobStatus.COMPLETED
 
