@@ -18,6 +18,7 @@ from azure.servicebus import (
     ServiceBusSubQueue,
 )
 from azure.servicebus import ServiceBusMessage as Sent
+from azure.servicebus._pyamqp.error import AMQPException
 from azure.servicebus.exceptions import OperationTimeoutError, ServiceBusError
 
 import bootstrap
@@ -190,20 +191,17 @@ class Host:
     ) -> None:
         """Runs a function; then completes its messages, or abandons them if it raises."""
         arguments = [_argument(message) for message in messages]
-        settle, step = receiver.complete_message, "return"
+        step = "return"
         try:
             self._run(function.name, arguments if function.takes_batches else arguments[0])
         except Exception:
             logger.exception("%s raises", function.name)
-            settle, step = receiver.abandon_message, "raise"
+            step = "raise"
         self._points.pass_by(_HOST, step, "before")
-        for number, message in enumerate(messages, start=1):
-            try:
-                settle(message)
-            except ServiceBusError:
-                logger.info("a message that cannot be settled comes again", exc_info=True)
-            if number == 1 < len(messages):
-                self._points.pass_by(_HOST, step, "amid")
+        _settle(receiver, messages[:1], step)
+        if len(messages) > 1:
+            self._points.pass_by(_HOST, step, "amid")
+            _settle(receiver, messages[1:], step)
         self._points.pass_by(_HOST, step, "after")
 
     def _receiver(self, queue: str) -> ServiceBusReceiver:
@@ -227,6 +225,18 @@ def _receive(receiver: ServiceBusReceiver, most: int) -> list[ServiceBusReceived
             break
         received += page
     return received
+
+
+def _settle(receiver: ServiceBusReceiver, messages: Sequence[ServiceBusReceivedMessage], step: str) -> None:
+    """Completes messages whose function returned; abandons those whose function raised."""
+    try:
+        if step == "return":
+            links.complete_together(receiver, messages)
+        else:
+            for message in messages:
+                receiver.abandon_message(message)
+    except (AMQPException, ServiceBusError):
+        logger.info("messages that cannot be settled come again", exc_info=True)
 
 
 def _build(settings: Settings, controller: type[JobController[Any]], points: Points) -> App:
