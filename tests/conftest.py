@@ -22,7 +22,7 @@ from tests.emptying import emptying
 _ROOT = Path(__file__).parents[1]
 # They take the usual ports where these are free, so only one runs at a time.
 _ON_USUAL_PORTS = {"tests/e2e/test_local_commands.py"}
-# They do nothing but compute, and come last: those that wait leave the cores to the crash points meanwhile.
+# They do nothing but compute, while others wait for locks to end and processes to start.
 _COMPUTE = (
     "tests/faults/test_mutations.py",
     "tests/faults/test_engine_model.py",
@@ -38,8 +38,18 @@ _EMPTY_ALL = f"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Arranges them so that the cores have work all the time, and no long test is left over in the end."""
-    items.sort(key=_turn)
+    """Arranges them so that the cores have work all the time, and no long test is left over in the end.
+
+    Those with a time limit of their own, the longest, begin first. Those that compute follow between those that wait,
+    which are the first half of the others.
+    """
+    computing = [item for item in items if _path(item) in _COMPUTE]
+    others = sorted((item for item in items if _path(item) not in _COMPUTE), key=_time_limit, reverse=True)
+    limited = sum(_time_limit(item) > 0 for item in others)
+    distance = 1 + (len(others) - limited) // (2 * len(computing) + 1)
+    for number, item in enumerate(computing):
+        others.insert(limited + number * (distance + 1), item)
+    items[:] = others
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -63,13 +73,14 @@ def _shares(path: str) -> bool:
     return path in _ON_USUAL_PORTS or 'scope="module"' in (_ROOT / path).read_text()
 
 
-def _turn(item: pytest.Item) -> tuple[int, float]:
-    """Those with a time limit of their own, the longest, begin first."""
-    path = item.nodeid.split("::", 1)[0]
-    if path in _COMPUTE:
-        return 1 + _COMPUTE.index(path), 0
+def _path(item: pytest.Item) -> str:
+    return item.nodeid.split("::", 1)[0]
+
+
+def _time_limit(item: pytest.Item) -> float:
+    """In seconds, 0 where a test has none of its own."""
     marker = item.get_closest_marker("timeout")
-    return 0, -float(marker.args[0]) if marker else 0
+    return float(marker.args[0]) if marker else 0
 
 
 @pytest.fixture(scope="session")
