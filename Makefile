@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Of tests, side by side: they wait for locks to end and processes to start, so they outnumber the cores.
-WORKERS := 4
+WORKERS := 5
 # The tests start hundreds of processes; no need that each compiles the project for itself.
 unexport PYTHONDONTWRITEBYTECODE
 

@@ -22,13 +22,14 @@ from tests.emptying import emptying
 _ROOT = Path(__file__).parents[1]
 # They take the usual ports where these are free, so only one runs at a time.
 _ON_USUAL_PORTS = {"tests/e2e/test_local_commands.py"}
-# They do nothing but compute, while others wait for locks to end and processes to start.
+# They do nothing but compute; these do little but wait for locks to end.
 _COMPUTE = (
     "tests/faults/test_mutations.py",
     "tests/faults/test_engine_model.py",
     "tests/faults/test_dispatch_model.py",
     "tests/faults/test_work_model.py",
 )
+_WAIT = "tests/contract/service_bus/"
 _ONE_BY_ONE = {"tests/faults/test_postgres.py"}  # a test takes a minute, the server that they share a second
 _EMPTY_ALL = f"""
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -40,15 +41,13 @@ _EMPTY_ALL = f"""
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Arranges them so that the cores have work all the time, and no long test is left over in the end.
 
-    Those with a time limit of their own, the longest, begin first. Those that compute follow between those that wait,
-    which are the first half of the others.
+    Those with a time limit of their own, the longest, begin first. Those that compute come between those that wait.
     """
     computing = [item for item in items if _path(item) in _COMPUTE]
     others = sorted((item for item in items if _path(item) not in _COMPUTE), key=_time_limit, reverse=True)
-    limited = sum(_time_limit(item) > 0 for item in others)
-    distance = 1 + (len(others) - limited) // (2 * len(computing) + 1)
-    for number, item in enumerate(computing):
-        others.insert(limited + number * (distance + 1), item)
+    waiting = [number for number, item in enumerate(others) if item.nodeid.startswith(_WAIT)] or [len(others)]
+    for number, item in reversed(list(enumerate(computing))):
+        others.insert(waiting[number * len(waiting) // len(computing)], item)
     items[:] = others
 
 
