@@ -19,6 +19,7 @@ services: .venv/installed ## PostgreSQL and Service Bus alone, on fixed ports, f
 test: .venv/installed ## every test, with the real PostgreSQL and the real AMQP socket
 	$(BIN)/python -m pytest --numprocesses $(WORKERS)
 
+chaos: WORKERS := 4
 chaos: .venv/installed ## the long forms of the fault tests; figures in .local/chaos.jsonl
 	LOCKSTEP_CHAOS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) tests/faults tests/contract/service_bus/test_soak.py
 
