@@ -101,7 +101,9 @@ def _submit(controller: JobController[Any], body: Json, schemas: Json) -> Json:
                     for name in ("get_job", "cancel_job", "list_batches", "list_tasks")
                 },
             },
-            "400": operations.problem_answer("The parameters are not valid: `errors` names the fields."),
+            "400": operations.problem_answer(
+                "The parameters are not valid: `errors` names the fields; or a string holds a NUL character."
+            ),
             "404": operations.problem_answer(
                 "The instance that answered does not know the job type: a deployment is under way."
             ),

@@ -2,6 +2,7 @@
 
 import tempfile
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from functools import cache
@@ -11,6 +12,7 @@ import psycopg2
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 from local.postgres import EmbeddedPostgres
 from local.service_bus.process import EmulatorProcess
@@ -59,6 +61,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # the library has no types
     """Sends tests that share a fixture of their module, or a port, to one worker; the others one by one."""
+
+    def add_node_collection(self, node: WorkerController, collection: list[str]) -> None:
+        alike = [nodeid for nodeid, times in Counter(collection).items() if times > 1]
+        if alike:  # one of each would run, and nobody would miss the others
+            raise pytest.UsageError(f"every test needs an id of its own; there are several of {', '.join(alike)}")
+        super().add_node_collection(node, collection)
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.split("::", 1)[0]

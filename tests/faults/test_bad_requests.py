@@ -106,17 +106,23 @@ run = settings(
 
 
 @SCHEMA.parametrize()
+@pytest.mark.parametrize(
+    "headers", [HEADERS], ids=["with_a_key"]
+)  # without it, all operations are one id to pytest 9.2
 @run
-def test_every_answer_is_as_the_document_says(case: Case[Any], base_url: str, answers: Counter[str]) -> None:
-    response = case.call(base_url=base_url, headers=HEADERS)
-    case.validate_response(response, headers=HEADERS, excluded_checks=_unfit_checks(case, response))
+def test_every_answer_is_as_the_document_says(
+    case: Case[Any], headers: dict[str, str], base_url: str, answers: Counter[str]
+) -> None:
+    response = case.call(base_url=base_url, headers=headers)
+    case.validate_response(response, headers=headers, excluded_checks=_unfit_checks(case, response))
     answers[f"{case.operation.label} {response.status_code}"] += 1
 
 
 def _unfit_checks(case: Case[Any], response: Response) -> list[CheckFunction]:
     excluded: list[CheckFunction] = [unsupported_method]  # a method is a part of the route in Azure: 404, not 405
-    if case.operation.path == "/jobs/ingest_csv":
-        excluded.append(positive_data_acceptance)  # what a source may be is more than a schema can say
+    # What a source may be is more than a schema can say; of each string, that it holds no NUL, would be too much of it.
+    if case.operation.path == "/jobs/ingest_csv" or "\\u0000" in json.dumps(case.body, default=str):
+        excluded.append(positive_data_acceptance)
     if "" in dict(parse_qsl(urlsplit(str(response.request.url)).query, keep_blank_values=True)).values():
         excluded.append(negative_data_rejection)  # an empty value never reaches a function in Azure
     return excluded
