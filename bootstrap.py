@@ -13,27 +13,27 @@ from controllers.base import JobController
 from controllers.registry import CONTROLLERS, Registry
 from controllers.services import Services
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
-from engine.advance import Advancer
-from engine.contexts import Contexts
-from engine.dead_letters import DeadLetters
-from engine.endings import JobEndings
-from engine.handing_back import HandingBack
-from engine.handlers import HandlerRunner
-from engine.limits import Limits
-from engine.outages import Patience
-from engine.recording import Recorder
-from engine.reopening import Reopener
-from engine.retention import Pruner
-from engine.running import TaskRunner
-from engine.settling import Settling
-from engine.shutdown import Shutdown
-from engine.stage_dispatch import StageDispatcher
-from engine.stages import StageEngine, StageSteps
-from engine.status import StatusReader
-from engine.stopping import Stopper
-from engine.submit import Submitter
-from engine.sweeper import Sweeper
-from engine.worker import Worker
+from engine.jobs.canceller import Canceller
+from engine.jobs.reopener import Reopener
+from engine.jobs.status_reader import StatusReader
+from engine.jobs.submitter import Submitter
+from engine.process.limits import Limits
+from engine.process.outage_waiter import OutageWaiter
+from engine.process.shutdown import Shutdown
+from engine.repair.dead_letters import DeadLetters
+from engine.repair.pruner import Pruner
+from engine.repair.sweeper import Sweeper
+from engine.stages.advancer import Advancer
+from engine.stages.contexts import Contexts
+from engine.stages.job_endings import JobEndings
+from engine.stages.stage_dispatcher import StageDispatcher
+from engine.stages.stage_engine import StageEngine, StageSteps
+from engine.tasks.handler_runner import HandlerRunner
+from engine.tasks.recorder import Recorder
+from engine.tasks.releaser import Releaser
+from engine.tasks.settler import Settler
+from engine.tasks.task_runner import TaskRunner
+from engine.tasks.worker import Worker
 from repositories import migrations, service_bus
 from repositories.pool import ConnectionPool
 from repositories.ports import Database, MessageQueue
@@ -48,7 +48,7 @@ _GIVE_BACK_SECONDS = 5.0
 shutdown = Shutdown()
 """Of this process."""
 
-patience = Patience(shutdown.wait, last_wait=shutdown.wait_to_the_last)
+outages = OutageWaiter(shutdown.wait, shutdown_wait=shutdown.wait_through_shutdown)
 """Of this process, which waits no longer when it shall end."""
 
 
@@ -61,7 +61,7 @@ class App:
     database: Database
     queue: MessageQueue
     submitter: Submitter
-    stopper: Stopper
+    canceller: Canceller
     reopener: Reopener
     stages: StageEngine
     worker: Worker
@@ -82,7 +82,7 @@ class Backends:
         queue: where the messages go.
         pending_migrations: the migrations that the database lacks.
         close: gives everything back.
-        patience: waits for what is away.
+        outages: waits for what is away.
         shutdown: says when the process ends.
     """
 
@@ -90,7 +90,7 @@ class Backends:
     queue: MessageQueue
     pending_migrations: Callable[[], list[str]]
     close: Callable[[], None]
-    patience: Patience = patience
+    outages: OutageWaiter = outages
     shutdown: Shutdown = shutdown
 
 
@@ -134,25 +134,25 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
     services = Services(settings.data_dir, settings.allowed_source_hosts, database)
     contexts = Contexts(database, services)
     endings = JobEndings(database, queue)
-    stopper = Stopper(database, queue, limits)
+    canceller = Canceller(database, queue, limits)
     dispatcher = StageDispatcher(database, queue, contexts, limits, backends.shutdown)
-    to_the_last = backends.patience.to_the_last()
-    recorder = Recorder(database, queue, limits, to_the_last)
+    through_shutdown = backends.outages.through_shutdown()
+    recorder = Recorder(database, queue, limits, through_shutdown)
     advancer = Advancer(database, queue, contexts, endings, limits)
     handlers = HandlerRunner(registry.task_type, services, limits.max_result_bytes)
-    handing_back = HandingBack(database, queue)
-    runner = TaskRunner(database, handlers, executor, handing_back, limits, backends.shutdown)
-    settling = Settling(recorder, handing_back, limits, to_the_last)
+    releaser = Releaser(database, queue)
+    runner = TaskRunner(database, handlers, executor, releaser, limits, backends.shutdown)
+    settler = Settler(recorder, releaser, limits, through_shutdown)
     return App(
         settings=settings,
         registry=registry,
         database=database,
         queue=queue,
         submitter=Submitter(database, queue, registry),
-        stopper=stopper,
+        canceller=canceller,
         reopener=Reopener(database, queue),
-        stages=StageEngine(database, queue, registry, StageSteps(dispatcher, advancer, stopper), endings),
-        worker=Worker(database, queue, runner, settling, limits, backends.patience),
+        stages=StageEngine(database, queue, registry, StageSteps(dispatcher, advancer, canceller), endings),
+        worker=Worker(database, queue, runner, settler, limits, backends.outages),
         dead_letters=DeadLetters(database, queue, recorder, endings, limits),
         sweeper=Sweeper(database, queue, limits),
         pruner=Pruner(database, limits),
@@ -204,7 +204,7 @@ app = _Once().get
 """The application of this process; built by the first caller, who gets the error if that fails."""
 
 
-def patiently(action: Callable[[], None]) -> None:
+def wait_out_outages(action: Callable[[], None]) -> None:
     """Does what a message asks for; while PostgreSQL or the broker is away it waits, for nearly a message lock.
 
     A message that is given back at once comes back at once, and has soon used up its deliveries.
@@ -216,7 +216,7 @@ def patiently(action: Callable[[], None]) -> None:
         LockstepError: it did not come back in time; the message shall be delivered again.
     """
     with shutdown.at_work():
-        patience.see_through(action, patience.deadline(Settings.from_environment().lease_seconds))
+        outages.run(action, outages.deadline(Settings.from_environment().lease_seconds))
 
 
 def drain() -> None:

@@ -41,7 +41,7 @@ def get_job(req: func.HttpRequest) -> func.HttpResponse:
 @answers_problems
 def cancel_job(req: func.HttpRequest) -> func.HttpResponse:
     """Cancels a job: no task of it starts any more, and those that run are told."""
-    return _accepted(req, app().stopper.cancel)
+    return _accepted(req, app().canceller.cancel)
 
 
 @blueprint.function_name("retry_job")

@@ -4,7 +4,7 @@ from typing import Any
 
 from api import requests
 from core.statuses import JobStatus, TaskStatus
-from engine.submit import MAX_KEY_LENGTH
+from engine.jobs.submitter import MAX_KEY_LENGTH
 
 Json = dict[str, Any]
 

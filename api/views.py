@@ -10,7 +10,7 @@ import azure.functions as func
 
 from api import answers
 from core.models import Batch
-from engine.status import JobView, StageView
+from engine.jobs.status_reader import JobView, StageView
 from repositories.ports import KeptLetter
 
 

@@ -19,10 +19,10 @@ from core.definitions import AlignedBatch, TaskDefinition
 from core.lanes import TASKS_QUEUE, Lane
 from core.models import StageKey
 from core.statuses import BatchStatus
-from engine.dispatch import StageQueue
-from engine.limits import Limits
-from engine.lockstep import Lockstep
-from engine.shutdown import Shutdown
+from engine.process.limits import Limits
+from engine.process.shutdown import Shutdown
+from engine.stages.batch_sender import BatchSender
+from engine.stages.dispatch_window import DispatchWindow
 from repositories import migrations, service_bus
 from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
@@ -108,15 +108,15 @@ def lockstep(protocol: DispatchProtocol, parallel: int, bench: Bench, job_id: st
     with bench.database.transaction() as work:
         work.stages.acquire_dispatch_lease(job_id, 1, lease_id, 600)
     limits = Limits(dispatch_parallel=parallel)
-    stage_queue = StageQueue(
-        bench.database, Lockstep(bench.database, bench.queue), limits, Shutdown(), StageKey(job_id, 1), lease_id
+    window = DispatchWindow(
+        bench.database, BatchSender(bench.database, bench.queue), limits, Shutdown(), StageKey(job_id, 1), lease_id
     )
-    put = stage_queue.put_atomic if protocol == DispatchProtocol.ATOMIC else stage_queue.put_two_phase
-    with stage_queue.open():
+    put = window.put_atomic if protocol == DispatchProtocol.ATOMIC else window.put_two_phase
+    with window.open():
         for batch in batches(job_id, tasks):
             put(batch)
-    assert stage_queue.total_tasks == tasks
-    assert stage_queue.unsent_batches == 0
+    assert window.total_tasks == tasks
+    assert window.unsent_batches == 0
 
 
 def _create_stage(bench: Bench, job_id: str) -> None:

@@ -54,7 +54,7 @@ class TaskType:
     policy: TaskPolicy = _DEFAULT_POLICY
 
 
-class BatchQueue(Protocol):
+class BatchWindow(Protocol):
     """Takes the batches of one stage on their way into database and broker."""
 
     def put_two_phase(self, batch: AlignedBatch) -> None:
@@ -115,7 +115,7 @@ class JobController(ABC, Generic[P]):
         """Makes the job's result of its stage results, in order; the list of them unless overridden."""
         return stage_results
 
-    def queue_stage_tasks(self, job: JobContext[P], stage: StageContext, queue: BatchQueue) -> None:
+    def queue_stage_tasks(self, job: JobContext[P], stage: StageContext, queue: BatchWindow) -> None:
         """Queues the tasks of a stage: in aligned batches, or one at a time when the job asks for it."""
         definitions = iter(self.create_stage_tasks(job, stage))
         first = list(islice(definitions, self.aligned_threshold))
@@ -131,21 +131,21 @@ class JobController(ABC, Generic[P]):
         """Cuts a stage's definitions into aligned batches, lazily."""
         return aligned_batches(job.job_id, stage.number, definitions, self._lane_of, batch_size)
 
-    def process_batch_atomic(self, batch: AlignedBatch, queue: BatchQueue) -> None:
+    def process_batch_atomic(self, batch: AlignedBatch, queue: BatchWindow) -> None:
         """Queues one batch with its rows and messages inside one database transaction."""
         queue.put_atomic(batch)
 
-    def process_batch_two_phase(self, batch: AlignedBatch, queue: BatchQueue) -> None:
+    def process_batch_two_phase(self, batch: AlignedBatch, queue: BatchWindow) -> None:
         """Queues one batch: rows as pending, then messages, then rows as queued."""
         queue.put_two_phase(batch)
 
     def _queue_tasks_in_batches(
-        self, job: JobContext[P], stage: StageContext, definitions: Iterable[TaskDefinition], queue: BatchQueue
+        self, job: JobContext[P], stage: StageContext, definitions: Iterable[TaskDefinition], queue: BatchWindow
     ) -> None:
         self._queue(job, stage, definitions, queue, BATCH_SIZE)
 
     def _queue_tasks_individually(
-        self, job: JobContext[P], stage: StageContext, definitions: Iterable[TaskDefinition], queue: BatchQueue
+        self, job: JobContext[P], stage: StageContext, definitions: Iterable[TaskDefinition], queue: BatchWindow
     ) -> None:
         self._queue(job, stage, definitions, queue, batch_size=1)
 
@@ -154,7 +154,7 @@ class JobController(ABC, Generic[P]):
         job: JobContext[P],
         stage: StageContext,
         definitions: Iterable[TaskDefinition],
-        queue: BatchQueue,
+        queue: BatchWindow,
         batch_size: int,
     ) -> None:
         protocol = self.stages[stage.number - 1].dispatch_protocol or self.dispatch_protocol

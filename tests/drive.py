@@ -12,9 +12,9 @@ from controllers.registry import Registry
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
 from core.messages import JobMessage, OutgoingMessage, TaskMessage
 from core.models import Batch, Job, Stage, Task
-from engine.inbox import ReceivedMessage
-from engine.outages import Patience
-from engine.shutdown import Shutdown
+from engine.process.outage_waiter import OutageWaiter
+from engine.process.shutdown import Shutdown
+from engine.tasks.inbox import ReceivedMessage
 from repositories.ports import DeadLetter
 from settings import Settings
 from tests.fakes.clock import FakeClock
@@ -38,7 +38,7 @@ class Stand:
     database: FakeDatabase
     queue: FakeQueue
     clock: FakeClock
-    patience: Patience
+    outages: OutageWaiter
     shutdown: Shutdown
 
     def submit(self, job_type: str, **parameters: Any) -> str:
@@ -110,14 +110,14 @@ class Stand:
 _QUEUES = (JOBS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE)
 
 
-def patience_by(clock: FakeClock) -> Patience:
+def patience_by(clock: FakeClock) -> OutageWaiter:
     """Waits by moving the clock on."""
 
     def wait(seconds: float) -> bool:
         clock.advance(seconds)
         return False
 
-    return Patience(wait, lambda: clock.now().timestamp())
+    return OutageWaiter(wait, lambda: clock.now().timestamp())
 
 
 def received(messages: list[OutgoingMessage]) -> list[ReceivedMessage]:
@@ -143,10 +143,10 @@ def stand(*controllers: type[JobController[Any]], **changes: Any) -> Iterator[St
 
 @contextmanager
 def second_process(
-    first: Stand, *controllers: type[JobController[Any]], patience: Patience | None = None
+    first: Stand, *controllers: type[JobController[Any]], outages: OutageWaiter | None = None
 ) -> Iterator[Stand]:
     """Another application on the same rows and queues, with its own version of the job types."""
-    with _stand(first.database, first.queue, controllers, first.app.settings, patience) as it:
+    with _stand(first.database, first.queue, controllers, first.app.settings, outages) as it:
         yield it
 
 
@@ -156,15 +156,15 @@ def _stand(
     queue: FakeQueue,
     controllers: Iterable[type[JobController[Any]]],
     settings: Settings,
-    patience: Patience | None = None,
+    outages: OutageWaiter | None = None,
 ) -> Iterator[Stand]:
-    patience = patience or patience_by(database.clock)
+    outages = outages or patience_by(database.clock)
     shutdown = Shutdown()
     backends = bootstrap.Backends(
-        database, queue, pending_migrations=list, close=lambda: None, patience=patience, shutdown=shutdown
+        database, queue, pending_migrations=list, close=lambda: None, outages=outages, shutdown=shutdown
     )
     app = bootstrap.wire(settings, Registry(controllers), backends)
     try:
-        yield Stand(app, database, queue, database.clock, patience, shutdown)
+        yield Stand(app, database, queue, database.clock, outages, shutdown)
     finally:
         app.close()

@@ -2,9 +2,9 @@
 
 import azure.functions as func
 
-from bootstrap import app, patiently
+from bootstrap import app, wait_out_outages
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
-from engine.dead_letters import DeadMessage
+from engine.repair.dead_letters import DeadMessage
 from triggers.messages import received
 
 blueprint = func.Blueprint()
@@ -19,7 +19,7 @@ _DEAD_LETTER_QUEUE = "/$deadletterqueue"
 def dead_task(message: func.ServiceBusMessage) -> None:
     """Sends a short task again, or fails it."""
     dead = _dead(message)
-    patiently(lambda: app().dead_letters.task(TASKS_QUEUE, dead))
+    wait_out_outages(lambda: app().dead_letters.task(TASKS_QUEUE, dead))
 
 
 @blueprint.function_name("dead_long_task")
@@ -29,7 +29,7 @@ def dead_task(message: func.ServiceBusMessage) -> None:
 def dead_long_task(message: func.ServiceBusMessage) -> None:
     """Sends a long task again, or fails it."""
     dead = _dead(message)
-    patiently(lambda: app().dead_letters.task(LONG_TASKS_QUEUE, dead))
+    wait_out_outages(lambda: app().dead_letters.task(LONG_TASKS_QUEUE, dead))
 
 
 @blueprint.function_name("dead_job_message")
@@ -39,7 +39,7 @@ def dead_long_task(message: func.ServiceBusMessage) -> None:
 def dead_job_message(message: func.ServiceBusMessage) -> None:
     """Sends a stage's message again, or fails the job."""
     dead = _dead(message)
-    patiently(lambda: app().dead_letters.job(dead))
+    wait_out_outages(lambda: app().dead_letters.job(dead))
 
 
 def _dead(message: func.ServiceBusMessage) -> DeadMessage:

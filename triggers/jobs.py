@@ -2,12 +2,12 @@
 
 import azure.functions as func
 
-from bootstrap import app, patiently
+from bootstrap import app, wait_out_outages
 from core.errors import JobNotFoundError, MessageFormatError
 from core.lanes import JOBS_QUEUE
 from core.messages import JobMessage
-from engine.inbox import UNREADABLE, ReceivedMessage, keep
-from engine.unclaimed import ORPHAN
+from engine.tasks.inbox import UNREADABLE, ReceivedMessage, keep
+from engine.tasks.unclaimed_messages import ORPHAN
 from triggers.messages import received
 
 blueprint = func.Blueprint()
@@ -18,7 +18,7 @@ blueprint = func.Blueprint()
 def run_job_message(message: func.ServiceBusMessage) -> None:
     """Dispatches a stage or advances past it; raising makes the broker deliver the message again."""
     raw = received(message)
-    patiently(lambda: _handle(raw))
+    wait_out_outages(lambda: _handle(raw))
 
 
 def _handle(raw: ReceivedMessage) -> None:

@@ -1,6 +1,6 @@
 import azure.functions as func
 
-from engine.inbox import ReceivedMessage
+from engine.tasks.inbox import ReceivedMessage
 
 
 def received(message: func.ServiceBusMessage) -> ReceivedMessage:

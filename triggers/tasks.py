@@ -4,7 +4,7 @@ from typing import List  # noqa: UP035 - azure-functions accepts this spelling o
 
 import azure.functions as func
 
-from bootstrap import app, patiently
+from bootstrap import app, wait_out_outages
 from core.lanes import LONG_TASKS_QUEUE, TASKS_QUEUE
 from triggers.messages import received
 
@@ -21,7 +21,7 @@ blueprint = func.Blueprint()
 def run_tasks(messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP006
     """Runs up to 100 short tasks; raising makes the broker deliver all of them again."""
     batch = [received(message) for message in messages]
-    patiently(lambda: app().worker.run(TASKS_QUEUE, batch))
+    wait_out_outages(lambda: app().worker.run(TASKS_QUEUE, batch))
 
 
 @blueprint.function_name("run_long_task")
@@ -29,4 +29,4 @@ def run_tasks(messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP006
 def run_long_task(message: func.ServiceBusMessage) -> None:
     """Runs one long task while the Functions host renews its lock."""
     one = [received(message)]
-    patiently(lambda: app().worker.run(LONG_TASKS_QUEUE, one))
+    wait_out_outages(lambda: app().worker.run(LONG_TASKS_QUEUE, one))

@@ -115,8 +115,8 @@ class FakeSweepRepository:
         return SilentBatches(len(found), tasks)
 
     def _is_due(self, row: BatchRow, age_seconds: float) -> bool:
-        patience = age_seconds * 2 ** min(row.send_attempts - 1, 8)
-        return row.status == BatchStatus.QUEUED and self._is_old(patience, row.queued_at)
+        outages = age_seconds * 2 ** min(row.send_attempts - 1, 8)
+        return row.status == BatchStatus.QUEUED and self._is_old(outages, row.queued_at)
 
     def _is_silent(self, stage: StageRow, age_seconds: float) -> bool:
         if stage.silent_since is not None:

@@ -23,7 +23,7 @@ TEST_SECONDS = 2 * WAIT_SECONDS
 def two_workers(
     database_url: str, directory: Path, queue_properties: Mapping[str, Any] | None = None, *broker_arguments: str
 ) -> Iterator[Stand]:
-    """A stand with an audited database, two workers, and little patience with locks, leases and silence."""
+    """A stand with an audited database, two workers, and little outages with locks, leases and silence."""
     with (
         audited(database_url),
         standing(

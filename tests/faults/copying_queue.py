@@ -10,7 +10,7 @@ from controllers.base import JobController
 from controllers.registry import Registry
 from core.lanes import JOBS_QUEUE
 from core.messages import OutgoingMessage, TaskMessage
-from engine.sending import send
+from engine.process.sending import send
 from repositories import migrations, service_bus
 from repositories.pool import ConnectionPool
 from repositories.ports import MessageQueue, SendResult

@@ -15,7 +15,7 @@ _FAKE_BATCHES = "tests/fakes/batches.py"
 _FAKE_STAGES = "tests/fakes/stages.py"
 _FAKE_JOBS = "tests/fakes/jobs.py"
 _FAKE_SWEEPS = "tests/fakes/sweeps.py"
-_SWEEPER = "engine/sweeper.py"
+_SWEEPER = "engine/repair/sweeper.py"
 
 
 def _both(test: str) -> list[str]:
@@ -190,7 +190,7 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         ],
     ),
     "the opening of a stage that was aggregated": (
-        [Edit("engine/endings.py", "if now is None or now.openings != stage.openings:", "if now is None:")],
+        [Edit("engine/stages/job_endings.py", "if now is None or now.openings != stage.openings:", "if now is None:")],
         [
             f"tests/unit/test_advance.py::test_a_late_handler_does_not_{what}_meanwhile"
             for what in (

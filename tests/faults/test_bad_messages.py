@@ -13,8 +13,8 @@ import bootstrap
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
 from core.messages import JobAction, JobMessage, TaskMessage
 from core.statuses import JobStatus, TaskStatus
-from engine.inbox import UNREADABLE
-from engine.unclaimed import ORPHAN
+from engine.tasks.inbox import UNREADABLE
+from engine.tasks.unclaimed_messages import ORPHAN
 from tests.deliveries import Delivery, deliveries
 from tests.drive import Stand, stand
 from tests.faults.bad_messages import ROWLESS_JOBS, ROWLESS_TASKS, RUBBISH, SPOILT_JOBS, SPOILT_TASKS
@@ -68,7 +68,7 @@ def app_behind_the_triggers() -> Iterator[Stand]:
     with stand(sample_job(counted(3))) as it, pytest.MonkeyPatch.context() as patch:
         for module in (jobs, tasks, dead_letters):
             patch.setattr(module, "app", lambda: it.app)
-        patch.setattr(bootstrap, "patience", it.patience)
+        patch.setattr(bootstrap, "outages", it.outages)
         patch.setenv("DATABASE_URL", it.app.settings.database_url)
         patch.setenv("ServiceBusConnection", "none")
         yield it

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(2 * WAIT_SECONDS)
 
 @contextmanager
 def three_workers(database_url: str, directory: Path, **environment: str) -> Iterator[Stand]:
-    """A stand with an audited database and three workers, which has little patience with locks and leases."""
+    """A stand with an audited database and three workers, which has little outages with locks and leases."""
     lock = {"LockDuration": "PT2S"}
     with (
         audited(database_url),

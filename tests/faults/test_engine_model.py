@@ -43,10 +43,10 @@ SETTINGS = settings(
 def _one_thread_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Runs what the engine runs on threads at once, gives each process its own clock, and logs nothing."""
     monkeypatch.setattr("bootstrap.ThreadPoolExecutor", InlineExecutor)
-    monkeypatch.setattr("engine.dispatch.ThreadPoolExecutor", InlineExecutor)
+    monkeypatch.setattr("engine.stages.dispatch_window.ThreadPoolExecutor", InlineExecutor)
     for module in ("dispatch", "running", "stopping", "worker"):
         monkeypatch.setattr(f"engine.{module}.time", OwnTime)
-    monkeypatch.setattr("engine.worker._TURN_SECONDS", 0.0)
+    monkeypatch.setattr("engine.tasks.worker._TURN_SECONDS", 0.0)
     # Or hypothesis would also draw numbers that it finds in the modules that happen to be imported.
     monkeypatch.setattr(f"{HypothesisProvider.__module__}.HypothesisProvider._maybe_draw_constant", _none)
     logging.disable()

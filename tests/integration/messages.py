@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from azure.servicebus import ServiceBusClient, ServiceBusReceiveMode, ServiceBusReceiver
 
 from core.messages import JobMessage
-from engine.inbox import ReceivedMessage
+from engine.tasks.inbox import ReceivedMessage
 from local.service_bus.process import EmulatorProcess
 
 _WAIT_SECONDS = 30.0

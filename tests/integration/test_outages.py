@@ -97,6 +97,6 @@ def test_a_database_that_stays_away_is_given_up_after_a_lease(
         server.go_away(6)
         with pytest.raises(DatabaseUnavailableError):
             app.worker.run("sb-tasks", messages)
-        bootstrap.patience.see_through(lambda: app.worker.run("sb-tasks", messages), bootstrap.patience.deadline(60))
+        bootstrap.outages.run(lambda: app.worker.run("sb-tasks", messages), bootstrap.outages.deadline(60))
         work_off(app, job_id, mailbox)
         assert_ran_once(app, job_id)

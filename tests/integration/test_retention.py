@@ -14,10 +14,10 @@ from controllers.hello_world import HelloWorld
 from controllers.registry import Registry
 from core.errors import JobNotFoundError, JobStateError
 from core.statuses import JobStatus
-from engine.limits import Limits
-from engine.reopening import Reopener
-from engine.retention import Pruner, PruneReport
-from engine.submit import Submitter
+from engine.jobs.reopener import Reopener
+from engine.jobs.submitter import Submitter
+from engine.process.limits import Limits
+from engine.repair.pruner import Pruner, PruneReport
 from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
 from tests.contract.repositories.building import (

@@ -11,7 +11,7 @@ import bootstrap
 from bootstrap import App
 from core.messages import JobMessage
 from core.statuses import JobStatus
-from engine.sweeper import SweepReport
+from engine.repair.sweeper import SweepReport
 from local.service_bus.process import EmulatorProcess
 from settings import Settings
 from tests.integration.conftest import BuildApp

@@ -12,7 +12,7 @@ from core.errors import JobFailure, PermanentTaskError
 from core.messages import JobAction, JobMessage
 from core.models import TaskResult
 from core.statuses import JobStatus, StageStatus, TaskStatus
-from engine.endings import JobEndings
+from engine.stages.job_endings import JobEndings
 from tests.drive import stand
 from tests.sample_jobs import TASK_TYPE, SampleParameters, counted, sample_job
 

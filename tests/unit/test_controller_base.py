@@ -19,7 +19,7 @@ STAGE = StageContext(1, "only")
 
 
 class BatchList:
-    """A `BatchQueue` that notes what it gets."""
+    """A `BatchWindow` that notes what it gets."""
 
     def __init__(self) -> None:
         self.two_phase: list[AlignedBatch] = []

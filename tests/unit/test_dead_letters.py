@@ -11,9 +11,9 @@ from core.errors import QueueUnavailableError
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
 from core.messages import JobAction, JobMessage, OutgoingMessage, TaskMessage
 from core.statuses import JobStatus, TaskStatus
-from engine.dead_letters import MAX_RESENDS, DeadMessage
-from engine.inbox import UNREADABLE, ReceivedMessage
-from engine.unclaimed import ORPHAN
+from engine.repair.dead_letters import MAX_RESENDS, DeadMessage
+from engine.tasks.inbox import UNREADABLE, ReceivedMessage
+from engine.tasks.unclaimed_messages import ORPHAN
 from tests.drive import Stand, job_messages, received, stand, task_messages
 from tests.sample_jobs import counted, sample_job
 
@@ -205,7 +205,7 @@ def test_a_task_that_cannot_be_sent_again_now_spends_nothing() -> None:
 def test_a_dead_cancellation_of_a_job_that_was_resumed_does_not_fail_it() -> None:
     with stand(sample_job(counted(1))) as it:
         job_id, _ = dispatched(it)
-        it.app.stopper.cancel(job_id)
+        it.app.canceller.cancel(job_id)
         (cancellation,) = job_messages(it.queue.receive(JOBS_QUEUE))
         it.app.stages.handle(cancellation)
         it.app.reopener.resume(job_id)

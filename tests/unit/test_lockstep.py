@@ -9,7 +9,7 @@ from core.lanes import LONG_TASKS_QUEUE, TASKS_QUEUE, Lane
 from core.messages import OutgoingMessage
 from core.models import Batch
 from core.statuses import BatchStatus, TaskStatus
-from engine.lockstep import Lockstep
+from engine.stages.batch_sender import BatchSender
 from repositories.ports import SendResult, UnitOfWork
 from tests.drive import task_messages
 from tests.fakes.database import FakeDatabase
@@ -41,11 +41,11 @@ def task_statuses(database: FakeDatabase) -> set[TaskStatus]:
 @pytest.mark.parametrize("atomic", [True, False])
 def test_both_protocols_leave_the_same_rows_and_messages(database: FakeDatabase, *, atomic: bool) -> None:
     queue = FakeQueue()
-    lockstep = Lockstep(database, queue)
+    sender = BatchSender(database, queue)
     if atomic:
-        lockstep.atomic(BATCH)
+        sender.atomic(BATCH)
     else:
-        assert lockstep.two_phase(BATCH)
+        assert sender.two_phase(BATCH)
 
     batch = row(database)
     assert batch is not None
@@ -57,7 +57,7 @@ def test_both_protocols_leave_the_same_rows_and_messages(database: FakeDatabase,
 def test_two_phase_leaves_a_batch_that_is_not_taken_pending_with_the_reason(database: FakeDatabase) -> None:
     queue = FakeQueue()
     queue.failures.append(QueueUnavailableError("the broker is busy"))
-    assert not Lockstep(database, queue).two_phase(BATCH)
+    assert not BatchSender(database, queue).two_phase(BATCH)
 
     batch = row(database)
     assert batch is not None
@@ -73,10 +73,10 @@ def test_two_phase_leaves_a_batch_that_is_not_taken_pending_with_the_reason(data
 def test_a_resend_finishes_what_two_phase_left(database: FakeDatabase) -> None:
     queue = FakeQueue()
     queue.failures.extend([QueueUnavailableError("once"), QueueUnavailableError("twice")])
-    lockstep = Lockstep(database, queue)
-    assert not lockstep.two_phase(BATCH)
-    assert not lockstep.resend(BATCH.batch_id, BATCH.lane)
-    assert lockstep.resend(BATCH.batch_id, BATCH.lane)
+    sender = BatchSender(database, queue)
+    assert not sender.two_phase(BATCH)
+    assert not sender.resend(BATCH.batch_id, BATCH.lane)
+    assert sender.resend(BATCH.batch_id, BATCH.lane)
 
     batch = row(database)
     assert batch is not None
@@ -98,8 +98,8 @@ class OvertakenQueue(FakeQueue):
 
 
 def test_a_batch_that_another_sender_is_at_does_not_count_as_sent(database: FakeDatabase) -> None:
-    lockstep = Lockstep(database, OvertakenQueue(database))
-    assert not lockstep.two_phase(BATCH)
+    sender = BatchSender(database, OvertakenQueue(database))
+    assert not sender.two_phase(BATCH)
     batch = row(database)
     assert batch is not None
     assert (batch.status, batch.send_attempts) == (BatchStatus.PENDING_QUEUE, 2)
@@ -109,7 +109,7 @@ def test_atomic_rolls_a_batch_that_is_not_taken_back(database: FakeDatabase) -> 
     queue = FakeQueue()
     queue.failures.append(QueueUnavailableError("the broker is busy"))
     with pytest.raises(DispatchInterruptedError, match="was rolled back: the broker is busy"):
-        Lockstep(database, queue).atomic(BATCH)
+        BatchSender(database, queue).atomic(BATCH)
 
     assert row(database) is None
     assert task_statuses(database) == set()
@@ -118,15 +118,15 @@ def test_atomic_rolls_a_batch_that_is_not_taken_back(database: FakeDatabase) -> 
 
 def test_atomic_sends_nothing_for_a_batch_that_is_there_already(database: FakeDatabase) -> None:
     queue = FakeQueue()
-    lockstep = Lockstep(database, queue)
-    lockstep.atomic(BATCH)
-    lockstep.atomic(BATCH)
+    sender = BatchSender(database, queue)
+    sender.atomic(BATCH)
+    sender.atomic(BATCH)
     assert queue.size(TASKS_QUEUE) == 37
 
 
 def test_the_messages_of_the_long_lane_go_to_its_own_queue(database: FakeDatabase) -> None:
     queue = FakeQueue()
-    Lockstep(database, queue).two_phase(AlignedBatch(JOB, 1, 0, Lane.LONG, BATCH.definitions))
+    BatchSender(database, queue).two_phase(AlignedBatch(JOB, 1, 0, Lane.LONG, BATCH.definitions))
     assert (queue.size(TASKS_QUEUE), queue.size(LONG_TASKS_QUEUE)) == (0, 37)
 
 
@@ -148,12 +148,12 @@ class FailingCommit:
 
 def test_an_atomic_batch_whose_commit_fails_after_the_send_can_be_queued_again(database: FakeDatabase) -> None:
     queue = FakeQueue()
-    lockstep = Lockstep(FailingCommit(database), queue)
+    sender = BatchSender(FailingCommit(database), queue)
     with pytest.raises(DatabaseUnavailableError):
-        lockstep.atomic(BATCH)
+        sender.atomic(BATCH)
     assert row(database) is None
     assert queue.size(TASKS_QUEUE) == 37  # the messages without rows
 
-    lockstep.atomic(BATCH)
+    sender.atomic(BATCH)
     assert task_statuses(database) == {TaskStatus.QUEUED}
     assert queue.size(TASKS_QUEUE) == 74

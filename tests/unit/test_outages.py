@@ -12,8 +12,8 @@ from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.messages import JobAction, JobMessage, OutgoingMessage
 from core.models import Task, TaskOutcome
 from core.statuses import JobStatus, TaskStatus
-from engine import recording
-from engine.handlers import MAX_INTERRUPTIONS
+from engine.tasks import recorder
+from engine.tasks.handler_runner import MAX_INTERRUPTIONS
 from repositories.ports import UnitOfWork
 from tests.drive import Stand, job_messages, received, second_process, stand, task_messages
 from tests.sample_jobs import counted, echo, sample_job
@@ -125,8 +125,8 @@ def test_a_broker_that_is_away_when_a_stage_ends_costs_the_message_and_not_the_o
 
         with second_process(shell, sample_job(counted(1), run)) as it:
             job_id, messages = dispatched(it)
-            patience = it.patience
-            patience.see_through(lambda: it.app.worker.run(TASKS_QUEUE, received(messages)), patience.deadline(50))
+            outages = it.outages
+            outages.run(lambda: it.app.worker.run(TASKS_QUEUE, received(messages)), outages.deadline(50))
             task = only_task(it, job_id)
             assert (task.status, task.attempt) == (TaskStatus.COMPLETED, 1)
             it.pump()
@@ -139,7 +139,7 @@ def refuse_outcomes(it: Stand, monkeypatch: pytest.MonkeyPatch, seconds: float) 
     Returns:
         How many of the tasks another worker could claim, at each try to record.
     """
-    write, back_at = recording._write, it.clock.now() + timedelta(seconds=seconds)
+    write, back_at = recorder._write, it.clock.now() + timedelta(seconds=seconds)
     claimed_by_others: list[int] = []
 
     def refused(work: UnitOfWork, lease_id: str, outcomes: Sequence[TaskOutcome]) -> Any:
@@ -150,7 +150,7 @@ def refuse_outcomes(it: Stand, monkeypatch: pytest.MonkeyPatch, seconds: float) 
         claimed_by_others.append(len(claimed))
         raise DatabaseUnavailableError("could not extend file: No space left on device")
 
-    monkeypatch.setattr(recording, "_write", refused)
+    monkeypatch.setattr(recorder, "_write", refused)
     return claimed_by_others
 
 

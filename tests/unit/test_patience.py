@@ -3,7 +3,7 @@
 import pytest
 
 from core.errors import ConstraintViolationError, DatabaseUnavailableError, LockstepError, QueueUnavailableError
-from engine.outages import Patience
+from engine.process.outage_waiter import OutageWaiter
 from tests.drive import patience_by
 from tests.fakes.clock import FakeClock
 
@@ -28,37 +28,37 @@ class Away:
 @pytest.mark.parametrize("error", [DatabaseUnavailableError("away"), QueueUnavailableError("away")])
 def test_what_comes_back_in_time_is_done(error: LockstepError) -> None:
     clock = FakeClock()
-    patience = patience_by(clock)
+    outages = patience_by(clock)
     away = Away(clock, 30, error)
-    assert patience.see_through(away, patience.deadline(50)) == "done"
+    assert outages.run(away, outages.deadline(50)) == "done"
     assert 30 <= away.tries[-1] <= 35
 
 
 def test_the_pauses_grow_to_a_limit() -> None:
     clock = FakeClock()
-    patience = patience_by(clock)
+    outages = patience_by(clock)
     away = Away(clock, 12, DatabaseUnavailableError("away"))
-    patience.see_through(away, patience.deadline(50), longest_pause_seconds=2)
+    outages.run(away, outages.deadline(50), longest_pause_seconds=2)
     pauses = [later - earlier for earlier, later in zip(away.tries, away.tries[1:], strict=False)]
     assert pauses == [0.25, 0.5, 1, 2, 2, 2, 2, 2, 2]
 
 
 def test_what_stays_away_is_given_up_at_the_deadline_and_not_before() -> None:
     clock = FakeClock()
-    patience = patience_by(clock)
+    outages = patience_by(clock)
     away = Away(clock, 1_000, DatabaseUnavailableError("away"))
     with pytest.raises(DatabaseUnavailableError):
-        patience.see_through(away, patience.deadline(50))
+        outages.run(away, outages.deadline(50))
     assert away.tries[-1] == 50
     assert len(away.tries) < 20
 
 
 def test_what_does_not_pass_is_raised_at_once() -> None:
     clock = FakeClock()
-    patience = patience_by(clock)
+    outages = patience_by(clock)
     away = Away(clock, 1_000, ConstraintViolationError("no", "pk"))
     with pytest.raises(ConstraintViolationError):
-        patience.see_through(away, patience.deadline(50))
+        outages.run(away, outages.deadline(50))
     assert away.tries == [0]
 
 
@@ -70,7 +70,7 @@ def test_a_process_that_shall_end_waits_no_longer() -> None:
         asked.append(seconds)
         return True
 
-    patience = Patience(ending, lambda: clock.now().timestamp())
+    outages = OutageWaiter(ending, lambda: clock.now().timestamp())
     with pytest.raises(DatabaseUnavailableError):
-        patience.see_through(Away(clock, 1_000, DatabaseUnavailableError("away")), patience.deadline(50))
+        outages.run(Away(clock, 1_000, DatabaseUnavailableError("away")), outages.deadline(50))
     assert asked == [0.25]

@@ -15,7 +15,7 @@ from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.messages import JobAction, JobMessage
 from core.models import StageKey, TaskResult
 from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
-from engine.sweeper import SweepReport
+from engine.repair.sweeper import SweepReport
 from tests.drive import Stand, received, stand, task_messages
 from tests.sample_jobs import SampleParameters, Tasks, counted, sample_job
 from tests.unit.test_stopping import assert_settled, statuses
@@ -93,12 +93,12 @@ def test_a_job_that_is_cancelled_again_before_its_tasks_are_sent_is_resumed_agai
         job_id = it.submit("sample")
         it.deliver_job_messages()
         it.app.worker.run(TASKS_QUEUE, received(it.queue.receive(TASKS_QUEUE)[:2]))
-        it.app.stopper.cancel(job_id)
+        it.app.canceller.cancel(job_id)
         it.pump()
         it.app.reopener.resume(job_id)
         it.queue.failures.append(QueueUnavailableError("away"))
         it.deliver_job_messages()
-        it.app.stopper.cancel(job_id)
+        it.app.canceller.cancel(job_id)
         it.pump()
         assert_settled(it, job_id)
         it.app.reopener.resume(job_id)
@@ -112,7 +112,7 @@ def test_a_cancelled_job_is_resumed_where_it_was_stopped() -> None:
         job_id = it.submit("sample")
         it.deliver_job_messages()
         it.app.worker.run(TASKS_QUEUE, received(it.queue.receive(TASKS_QUEUE)[:100]))
-        it.app.stopper.cancel(job_id)
+        it.app.canceller.cancel(job_id)
         it.pump()
         handler.mend()
         assert it.app.reopener.resume(job_id) == JobStatus.PROCESSING
@@ -130,7 +130,7 @@ def test_a_dispatch_that_was_stopped_is_resumed_to_its_end() -> None:
         def tasks(job: JobContext[SampleParameters], stage: StageContext) -> Iterator[TaskDefinition]:
             for definition in counted(count)(job, stage):
                 if definition.index == index and there:
-                    there.pop().app.stopper.cancel(job.job_id)
+                    there.pop().app.canceller.cancel(job.job_id)
                 yield definition
 
         return tasks
@@ -149,7 +149,7 @@ def test_a_dispatch_that_was_stopped_is_resumed_to_its_end() -> None:
 def test_a_job_that_had_not_begun_begins() -> None:
     with stand(sample_job(counted(3))) as it:
         job_id = it.submit("sample")
-        it.app.stopper.cancel(job_id)
+        it.app.canceller.cancel(job_id)
         it.pump()
         assert it.app.reopener.resume(job_id) == JobStatus.PENDING_QUEUE
         it.pump()
@@ -177,7 +177,7 @@ def test_a_job_whose_aggregation_failed_aggregates_again() -> None:
 def cancel_running(it: Stand, job_id: str) -> None:
     with it.database.transaction() as work:
         work.tasks.claim([it.tasks(job_id)[0].task_id], "a worker", 1_000)
-    it.app.stopper.cancel(job_id)
+    it.app.canceller.cancel(job_id)
     it.pump()
 
 
@@ -187,8 +187,12 @@ def cancel_running(it: Stand, job_id: str) -> None:
         (lambda it, job_id: None, "retry", "is processing: only a job that failed or completed with errors"),
         (lambda it, job_id: None, "resume", "is processing: only a cancelled job can be resumed"),
         (lambda it, job_id: it.pump(), "retry", "is completed: only a job that failed or completed with errors"),
-        (lambda it, job_id: it.app.stopper.cancel(job_id), "retry", "is cancelled: only a job that failed"),
-        (lambda it, job_id: it.app.stopper.cancel(job_id), "resume", "is cancelled: 3 of its tasks have not ended yet"),
+        (lambda it, job_id: it.app.canceller.cancel(job_id), "retry", "is cancelled: only a job that failed"),
+        (
+            lambda it, job_id: it.app.canceller.cancel(job_id),
+            "resume",
+            "is cancelled: 3 of its tasks have not ended yet",
+        ),
         (cancel_running, "resume", "is cancelled: 1 of its tasks have not ended yet"),
     ],
 )
@@ -284,7 +288,7 @@ def test_a_message_of_before_does_not_stand_for_those_that_were_used_up_while_th
         job_id = it.submit("sample")
         it.deliver_job_messages()
         messages = received(it.queue.receive(TASKS_QUEUE))
-        it.app.stopper.cancel(job_id)
+        it.app.canceller.cancel(job_id)
         it.app.worker.run(TASKS_QUEUE, messages[:1])
         it.deliver_job_messages()
         it.app.reopener.resume(job_id)
@@ -331,14 +335,14 @@ def test_a_dispatcher_of_before_the_stop_does_not_go_on_with_the_stage_that_was_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ticks = count(step=1_000)  # so that it renews its lease before each batch
-    monkeypatch.setattr("engine.dispatch.time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    monkeypatch.setattr("engine.stages.dispatch_window.time", SimpleNamespace(monotonic=lambda: next(ticks)))
     there: list[Stand] = []
 
     def tasks(job: JobContext[SampleParameters], stage: StageContext) -> Iterator[TaskDefinition]:
         for definition in counted(250)(job, stage):
             if definition.index == 150 and there:
                 it = there.pop()
-                it.app.stopper.cancel(job.job_id)
+                it.app.canceller.cancel(job.job_id)
                 it.app.stages.handle(JobMessage(job.job_id, 1, JobAction.CANCEL))
                 it.app.reopener.resume(job.job_id)
             yield definition

@@ -9,8 +9,8 @@ import pytest
 from core.errors import JobStateError
 from core.lanes import TASKS_QUEUE
 from core.statuses import JobStatus
-from engine.limits import Limits
-from engine.retention import Pruner, PruneReport
+from engine.process.limits import Limits
+from engine.repair.pruner import Pruner, PruneReport
 from tests.drive import Stand, received, stand
 from tests.fakes.jobs import FakeJobRepository
 from tests.sample_jobs import counted, sample_job
@@ -38,7 +38,7 @@ def test_an_old_job_goes_with_all_its_rows_and_a_younger_one_stays(caplog: pytes
         young = completed(it, "b")
         assert it.app.pruner.prune() == PruneReport()
         it.clock.advance(2 * DAY_SECONDS)
-        with caplog.at_level(logging.INFO, "engine.retention"):
+        with caplog.at_level(logging.INFO, "engine.repair.pruner"):
             assert it.app.pruner.prune() == PruneReport(jobs=1, batches=24, tasks=N)
         assert "1 jobs that ended more than 30 days ago are deleted: 24 batches, 2350 tasks" in caplog.text
         assert not exists(it, old)
@@ -80,7 +80,7 @@ def test_a_job_whose_task_still_runs_is_kept_until_that_has_ended() -> None:
         it.deliver_job_messages()
         with it.database.transaction() as work:
             assert work.tasks.claim([f"{job_id}-s01-t0000000"], "somebody", 100 * DAY_SECONDS)
-        it.app.stopper.cancel(job_id)
+        it.app.canceller.cancel(job_id)
         it.pump()
         it.clock.advance(50 * DAY_SECONDS)
         assert it.app.pruner.prune() == PruneReport()
@@ -94,7 +94,7 @@ def test_a_job_whose_task_still_runs_is_kept_until_that_has_ended() -> None:
 def test_a_job_that_is_being_deleted_is_neither_opened_nor_submitted_again() -> None:
     with stand(sample_job(counted(3))) as it:
         job_id = it.submit("sample")
-        it.app.stopper.cancel(job_id)
+        it.app.canceller.cancel(job_id)
         it.pump()
         it.clock.advance(31 * DAY_SECONDS)
         with it.database.transaction() as work:

@@ -14,8 +14,8 @@ from core.errors import DatabaseUnavailableError, ProcessEndsError
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.messages import JobAction, JobMessage
 from core.statuses import JobStatus, StageStatus, TaskStatus
-from engine.outages import Patience
-from engine.shutdown import Shutdown
+from engine.process.outage_waiter import OutageWaiter
+from engine.process.shutdown import Shutdown
 from tests.drive import Stand, job_messages, received, second_process, stand, task_messages
 from tests.fakes.clock import FakeClock
 from tests.sample_jobs import SampleParameters, counted, sample_job
@@ -32,7 +32,7 @@ def draining(shutdown: Shutdown, grace_seconds: float) -> Iterator[None]:
 
 
 def run(it: Stand) -> None:
-    """An invocation, as `bootstrap.patiently` makes it."""
+    """An invocation, as `bootstrap.wait_out_outages` makes it."""
     with it.shutdown.at_work():
         it.app.worker.run(TASKS_QUEUE, received(it.queue.receive(TASKS_QUEUE)))
 
@@ -163,7 +163,7 @@ def test_a_dispatch_stops_at_a_batch_and_another_process_goes_on_with_it() -> No
 
 def test_a_process_that_ends_does_not_wait_for_what_is_away() -> None:
     shutdown = Shutdown()
-    patience = Patience(shutdown.wait)
+    outages = OutageWaiter(shutdown.wait)
     tries: list[int] = []
 
     def fail() -> None:
@@ -172,7 +172,7 @@ def test_a_process_that_ends_does_not_wait_for_what_is_away() -> None:
 
     def wait_for_the_database() -> None:
         with shutdown.at_work():
-            patience.see_through(fail, patience.deadline(600))
+            outages.run(fail, outages.deadline(600))
 
     with ThreadPoolExecutor(1) as thread:
         waiting = thread.submit(wait_for_the_database)
@@ -181,14 +181,14 @@ def test_a_process_that_ends_does_not_wait_for_what_is_away() -> None:
             assert isinstance(waiting.exception(60), DatabaseUnavailableError)
 
 
-def ending_patience(clock: FakeClock) -> Patience:
+def ending_patience(clock: FakeClock) -> OutageWaiter:
     """Of a process whose end is requested and whose grace lasts."""
 
-    def wait_to_the_last(seconds: float) -> bool:
+    def wait_through_shutdown(seconds: float) -> bool:
         clock.advance(seconds)
         return False
 
-    return Patience(lambda _: True, lambda: clock.now().timestamp(), wait_to_the_last)
+    return OutageWaiter(lambda _: True, lambda: clock.now().timestamp(), wait_through_shutdown)
 
 
 def test_outcomes_wait_for_the_database_while_the_process_ends() -> None:
@@ -198,8 +198,8 @@ def test_outcomes_wait_for_the_database_while_the_process_ends() -> None:
             shell.database.go_away(3)
             return "done"
 
-        patience = ending_patience(shell.clock)
-        with second_process(shell, sample_job(counted(1), work), patience=patience) as it:
+        outages = ending_patience(shell.clock)
+        with second_process(shell, sample_job(counted(1), work), outages=outages) as it:
             job_id = it.submit("sample")
             it.deliver_job_messages()
             it.deliver_task_messages()
@@ -207,7 +207,7 @@ def test_outcomes_wait_for_the_database_while_the_process_ends() -> None:
 
 
 def test_what_is_handed_back_waits_for_the_broker_while_the_process_ends() -> None:
-    with stand() as shell, second_process(shell, sample_job(counted(3)), patience=ending_patience(shell.clock)) as it:
+    with stand() as shell, second_process(shell, sample_job(counted(3)), outages=ending_patience(shell.clock)) as it:
         job_id = it.submit("sample")
         it.deliver_job_messages()
         messages = received(it.queue.receive(TASKS_QUEUE))
@@ -219,20 +219,20 @@ def test_what_is_handed_back_waits_for_the_broker_while_the_process_ends() -> No
 
 
 def test_a_wait_to_the_last_is_as_long_as_any_other_while_nothing_ends() -> None:
-    assert not Shutdown().wait_to_the_last(0.001)
+    assert not Shutdown().wait_through_shutdown(0.001)
 
 
 def test_a_wait_to_the_last_goes_on_when_the_end_is_requested_until_there_is_no_more_time() -> None:
     shutdown = Shutdown()
     with shutdown.at_work():
         shutdown.drain(grace_seconds=0, give_back_seconds=0.01)
-    assert shutdown.wait_to_the_last(600)
+    assert shutdown.wait_through_shutdown(600)
     shutdown = Shutdown()
     with ThreadPoolExecutor(1) as thread:
         with shutdown.at_work():
             drained = thread.submit(shutdown.drain, 600, 0)
             wait_until(lambda: shutdown.requested)
-            assert not shutdown.wait_to_the_last(0.001)
+            assert not shutdown.wait_through_shutdown(0.001)
         assert drained.result(60)
 
 

@@ -11,7 +11,7 @@ from core.errors import JobFailure, JobNotFoundError, QueueUnavailableError
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.messages import JobAction, JobMessage
 from core.statuses import JobStatus, StageStatus
-from engine.endings import JobEndings
+from engine.stages.job_endings import JobEndings
 from tests.drive import Stand, job_messages, second_process, stand
 from tests.sample_jobs import SampleParameters, Tasks, counted, sample_job
 

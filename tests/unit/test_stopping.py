@@ -14,7 +14,7 @@ from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.messages import JobAction, JobMessage
 from core.models import StageKey
 from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
-from engine.sweeper import SweepReport
+from engine.repair.sweeper import SweepReport
 from tests.drive import Stand, job_messages, received, second_process, stand
 from tests.sample_jobs import SampleParameters, Tasks, counted, sample_job
 from tests.unit.test_leases import SHORT_SECONDS
@@ -55,7 +55,7 @@ def test_a_cancelled_job_runs_no_more_tasks() -> None:
         messages = it.queue.receive(TASKS_QUEUE)
         it.app.worker.run(TASKS_QUEUE, received(messages[:100]))
 
-        assert it.app.stopper.cancel(job_id) == JobStatus.CANCELLED
+        assert it.app.canceller.cancel(job_id) == JobStatus.CANCELLED
         it.app.worker.run(TASKS_QUEUE, received(messages[100:]))
         assert statuses(it, job_id) == {TaskStatus.COMPLETED: 100, TaskStatus.QUEUED: 150}
         it.pump()
@@ -69,7 +69,7 @@ def test_a_cancelled_job_runs_no_more_tasks() -> None:
 def test_a_job_can_be_cancelled_before_it_begins() -> None:
     with stand(sample_job(counted(3))) as it:
         job_id = it.submit("sample")
-        it.app.stopper.cancel(job_id)
+        it.app.canceller.cancel(job_id)
         it.pump()
         assert (it.job(job_id).status, it.stage_or_none(job_id)) == (JobStatus.CANCELLED, None)
 
@@ -78,10 +78,10 @@ def test_cancelling_twice_is_cancelling_once() -> None:
     with stand(sample_job(counted(3))) as it:
         job_id = it.submit("sample")
         it.deliver_job_messages()
-        it.app.stopper.cancel(job_id)
+        it.app.canceller.cancel(job_id)
         finished_at = it.job(job_id).finished_at
         it.clock.advance(5)
-        assert it.app.stopper.cancel(job_id) == JobStatus.CANCELLED
+        assert it.app.canceller.cancel(job_id) == JobStatus.CANCELLED
         it.pump()
         assert it.job(job_id).finished_at == finished_at
         assert_settled(it, job_id)
@@ -92,9 +92,9 @@ def test_a_job_that_has_ended_is_not_cancelled() -> None:
         job_id = it.submit("sample")
         it.pump()
         with pytest.raises(JobStateError, match="is completed: only a job that has not ended can be cancelled"):
-            it.app.stopper.cancel(job_id)
+            it.app.canceller.cancel(job_id)
         with pytest.raises(JobNotFoundError):
-            it.app.stopper.cancel("0" * 32)
+            it.app.canceller.cancel("0" * 32)
 
 
 @pytest.mark.parametrize("protocol", list(DispatchProtocol))
@@ -105,7 +105,7 @@ def test_a_dispatch_stops_when_its_job_is_cancelled(protocol: DispatchProtocol) 
         def tasks(job: JobContext[SampleParameters], stage: StageContext) -> Iterator[TaskDefinition]:
             for definition in counted(1_000_000)(job, stage):
                 if definition.index == index:
-                    there[0].app.stopper.cancel(job.job_id)
+                    there[0].app.canceller.cancel(job.job_id)
                 yield definition
 
         return tasks
@@ -123,7 +123,7 @@ def test_a_running_task_learns_that_its_job_is_cancelled_and_its_outcome_is_reco
     with stand(lease_seconds=SHORT_SECONDS) as shell:
 
         def handler(context: TaskContext, parameters: Mapping[str, Any]) -> str:
-            shell.app.stopper.cancel(context.job_id)
+            shell.app.canceller.cancel(context.job_id)
             wait_until(context.is_cancelled)
             return "stopped in the middle"
 
@@ -142,7 +142,7 @@ def test_a_task_that_raises_because_its_job_is_cancelled_has_not_failed(error: E
 
         def handler(context: TaskContext, parameters: Mapping[str, Any]) -> str:
             if shell.job(context.job_id).status == JobStatus.PROCESSING and context.attempt == 1 and not cancelled:
-                cancelled.append(shell.app.stopper.cancel(context.job_id))
+                cancelled.append(shell.app.canceller.cancel(context.job_id))
                 wait_until(context.is_cancelled)
                 raise error
             return "done"
@@ -163,8 +163,8 @@ def test_what_begins_to_wait_after_the_cancellation_is_cancelled_by_the_sweeper(
     with stand() as shell:
 
         def handler(context: TaskContext, parameters: Mapping[str, Any]) -> str:
-            shell.app.stopper.cancel(context.job_id)
-            shell.app.stopper.cancel_waiting(key)
+            shell.app.canceller.cancel(context.job_id)
+            shell.app.canceller.cancel_waiting(key)
             raise ValueError("no")
 
         with second_process(shell, sample_job(counted(2), handler)) as it:
@@ -188,7 +188,7 @@ def test_the_sweeper_cancels_what_a_worker_that_died_had_leased() -> None:
         it.deliver_job_messages()
         with it.database.transaction() as work:
             work.tasks.claim([it.tasks(job_id)[0].task_id], "a worker that dies", 50)
-        it.app.stopper.cancel(job_id)
+        it.app.canceller.cancel(job_id)
         it.pump()
         assert statuses(it, job_id) == {TaskStatus.CANCELLED: 2, TaskStatus.PROCESSING: 1}
         it.clock.advance(100)
@@ -202,7 +202,7 @@ def test_a_cancellation_that_the_broker_does_not_take_goes_on_by_the_sweeper() -
         job_id = it.submit("sample")
         it.deliver_job_messages()
         it.queue.failures.append(QueueUnavailableError("away"))
-        it.app.stopper.cancel(job_id)
+        it.app.canceller.cancel(job_id)
         it.pump()
         assert statuses(it, job_id) == {TaskStatus.QUEUED: 3}
         it.clock.advance(100)
@@ -217,7 +217,7 @@ def test_a_cancellation_that_the_broker_will_never_take_is_an_error() -> None:
         it.deliver_job_messages()
         it.queue.failures.append(QueueNotFoundError("gone"))
         with pytest.raises(QueueNotFoundError):
-            it.app.stopper.cancel(job_id)
+            it.app.canceller.cancel(job_id)
         assert it.job(job_id).status == JobStatus.CANCELLED
 
 
@@ -226,7 +226,7 @@ def test_a_long_cancellation_goes_on_in_another_slice() -> None:
         job_id = it.submit("sample")
         while it.stage_or_none(job_id) is None or it.stage(job_id).status == StageStatus.DISPATCHING:
             it.deliver_job_messages()
-        it.app.stopper.cancel(job_id)
+        it.app.canceller.cancel(job_id)
         it.deliver_job_messages()
         assert it.stage(job_id).cancelled_tasks == 1_000
         (again,) = job_messages(it.queue.receive(JOBS_QUEUE))
@@ -241,7 +241,7 @@ def test_nothing_of_a_stage_that_was_opened_again_is_cancelled() -> None:
     with stand(sample_job(counted(3))) as it:
         job_id = it.submit("sample")
         it.deliver_job_messages()
-        it.app.stopper.cancel(job_id)
+        it.app.canceller.cancel(job_id)
         late = job_messages(it.queue.receive(JOBS_QUEUE))
         it.app.stages.handle(late[0])
         it.app.reopener.resume(job_id)
@@ -310,7 +310,7 @@ def test_what_was_claimed_and_has_not_started_does_not_start_once_its_worker_kno
 
         def handler(context: TaskContext, parameters: Mapping[str, Any]) -> None:
             started.append(context.task_index)
-            it.app.stopper.cancel(context.job_id)
+            it.app.canceller.cancel(context.job_id)
             wait_until(context.is_cancelled)
 
         with second_process(shell, sample_job(counted(10), handler)) as it:

@@ -7,7 +7,7 @@ from controllers.context import JsonValue, TaskContext
 from core.errors import QueueUnavailableError
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.statuses import JobStatus
-from engine.sweeper import SweepReport
+from engine.repair.sweeper import SweepReport
 from tests.drive import Stand, received, stand
 from tests.sample_jobs import counted, sample_job
 

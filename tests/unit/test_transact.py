@@ -1,7 +1,7 @@
 import pytest
 
 from core.errors import DatabaseUnavailableError, LockstepError, TransactionConflictError
-from engine.transactions import transact
+from engine.process.transactions import transact
 from repositories.ports import UnitOfWork
 from tests.fakes.database import FakeDatabase
 

@@ -11,8 +11,8 @@ from core.errors import DatabaseUnavailableError
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
 from core.messages import JobAction, JobMessage, TaskMessage
 from core.statuses import JobStatus, TaskStatus
-from engine.inbox import UNREADABLE
-from engine.unclaimed import ORPHAN
+from engine.tasks.inbox import UNREADABLE
+from engine.tasks.unclaimed_messages import ORPHAN
 from tests.deliveries import Delivery, deliveries
 from tests.drive import Stand, stand
 from triggers import dead_letters, jobs, retention, sweeper, tasks
@@ -33,7 +33,7 @@ def it(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand]:
     with stand(HelloWorld) as it:
         for module in (jobs, tasks, dead_letters, sweeper, retention):
             monkeypatch.setattr(module, "app", lambda: it.app)
-        monkeypatch.setattr(bootstrap, "patience", it.patience)
+        monkeypatch.setattr(bootstrap, "outages", it.outages)
         monkeypatch.setenv("DATABASE_URL", it.app.settings.database_url)
         monkeypatch.setenv("ServiceBusConnection", "none")
         yield it

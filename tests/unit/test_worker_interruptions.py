@@ -9,7 +9,7 @@ from controllers.context import JsonValue, TaskContext
 from core.lanes import TASKS_QUEUE
 from core.messages import OutgoingMessage
 from core.statuses import JobStatus, TaskStatus
-from engine import worker
+from engine.tasks import worker
 from tests.drive import Stand, received, stand
 from tests.sample_jobs import counted, sample_job
 
@@ -80,14 +80,14 @@ def test_a_task_that_kills_its_worker_fails_alone() -> None:
     with stand(sample_job(counted(5), run)) as it:
         job_id, messages = dispatched(it)
         poison = it.tasks(job_id)[2].task_id
-        record = it.app.worker._settling._recorder.record
+        record = it.app.worker._settler._recorder.record
 
         def die(queue_name: str, lease_id: str, outcomes: Any) -> set[str]:
             if any(outcome.task_id == poison and outcome.status == TaskStatus.COMPLETED for outcome in outcomes):
                 raise ProcessDied
             return record(queue_name, lease_id, outcomes)
 
-        it.app.worker._settling._recorder.record = die  # type: ignore[method-assign]
+        it.app.worker._settler._recorder.record = die  # type: ignore[method-assign]
         for _ in range(6):
             with pytest.raises(ProcessDied):
                 it.app.worker.run(TASKS_QUEUE, received(messages))

@@ -196,8 +196,8 @@ def test_a_batch_that_was_sent_again_is_given_twice_as_long(
     harness: Harness, database: Database, stage: StageKey
 ) -> None:
     run_dispatch(database, 3, 1)
-    for patience in (AGE, 2 * AGE, 4 * AGE):
-        harness.pass_time(patience - 5)
+    for outages in (AGE, 2 * AGE, 4 * AGE):
+        harness.pass_time(outages - 5)
         with database.transaction() as work:
             assert work.sweeps.silent_stages(AGE, 10) == []
         harness.pass_time(5)

@@ -6,14 +6,14 @@ import engine
 
 _OPENERS = {"transaction", "transact", "send", "send_job_message", "batch_send_messages"}
 _HELPERS = {"transactions.py", "sending.py"}
-_READERS = {"status.py"}
+_READERS = {"status_reader.py"}
 """What answers `GET`: it writes and sends nothing, and no message waits for it."""
 
 
 def places() -> set[str]:
     """The functions of the engine that open a transaction or send, read from its source."""
     found: set[str] = set()
-    for path in Path(engine.__path__[0]).glob("*.py"):
+    for path in Path(engine.__path__[0]).rglob("*.py"):
         if path.name not in _HELPERS | _READERS:
             found.update(_places(ast.parse(path.read_text()), ""))
     return found

@@ -10,7 +10,7 @@ SWEEPER = -1
 
 
 class Sender(NamedTuple):
-    """A dispatcher (`engine/stage_dispatch.py`, `engine/dispatch.py`, `engine/lockstep.py`), or the sweeper.
+    """A dispatcher (`stage_dispatcher.py`, `dispatch_window.py`, `batch_sender.py` in `engine/stages`), or the sweeper.
 
     Attributes:
         at: what it does next.

@@ -10,7 +10,7 @@ from controllers.base import DispatchProtocol
 from core.errors import QueueUnavailableError
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.statuses import JobStatus
-from engine.dead_letters import MAX_RESENDS
+from engine.repair.dead_letters import MAX_RESENDS
 from tests.faults.model.broker import DEAD, LOCK_SECONDS, MAX_DELIVERIES
 from tests.faults.model.invocation import Fault, Strike
 from tests.faults.model.jobs import BEHAVIOURS, BREAKS, TOLERANCES, Kind, Plan

@@ -9,8 +9,8 @@ import bootstrap
 from controllers.registry import Registry
 from core.errors import DatabaseUnavailableError, QueueUnavailableError, TransactionConflictError
 from core.messages import OutgoingMessage
-from engine.outages import Patience
-from engine.shutdown import Shutdown
+from engine.process.outage_waiter import OutageWaiter
+from engine.process.shutdown import Shutdown
 from repositories.ports import Database, MessageQueue, SendResult, UnitOfWork
 from tests.drive import SETTINGS
 from tests.faults.model.audit import AuditedDatabase
@@ -44,9 +44,9 @@ class Process:
         self._seconds = seconds
         self._pace = pace
         self._database_clock = database.clock
-        patience = Patience(self._wait, self.monotonic)
+        outages = OutageWaiter(self._wait, self.monotonic)
         ports = ProcessDatabase(database), ProcessQueue(queue)
-        backends = bootstrap.Backends(*ports, list, lambda: None, patience, Shutdown())
+        backends = bootstrap.Backends(*ports, list, lambda: None, outages, Shutdown())
         self.app = bootstrap.wire(SETTINGS, registry, backends)
 
     def monotonic(self) -> float:

@@ -9,10 +9,10 @@ from core.errors import DispatchLeaseLostError, JobStateError, StageFailedError
 from core.ids import batch_id, task_id
 from core.models import StageKey, TaskOutcome
 from core.statuses import BatchStatus, TaskStatus
-from engine.endings import JobEndings
-from engine.limits import Limits
-from engine.recording import _write
-from engine.stopping import Stopper, _cancel_some
+from engine.jobs.canceller import Canceller, _cancel_some
+from engine.process.limits import Limits
+from engine.stages.job_endings import JobEndings
+from engine.tasks.recorder import _write
 from repositories.ports import UnitOfWork
 from tests.contract.repositories.building import JOB, batch_of, completed, failed, retrying, start_job
 from tests.fakes.queue import FakeQueue
@@ -121,7 +121,7 @@ class Replay:
 
     def _do_cancel_job(self, action: Action, before: Rows, after: Rows) -> None:
         with suppress(JobStateError):
-            Stopper(self._database, FakeQueue(), Limits()).cancel(JOB)
+            Canceller(self._database, FakeQueue(), Limits()).cancel(JOB)
 
     def _do_cancel_some(self, action: Action, before: Rows, after: Rows) -> None:
         with self._database.transaction() as work:

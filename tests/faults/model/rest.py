@@ -1,7 +1,7 @@
 """Faults stop and time goes on: every job comes to its end, and then nothing is left to be done."""
 
 from core.statuses import BATCH_ENDS, JOB_ENDS
-from engine.sweeper import SweepReport
+from engine.repair.sweeper import SweepReport
 from tests.faults.model.outcomes import check_job, check_letters
 from tests.faults.model.world import DEAD_QUEUES, QUEUES, World
 

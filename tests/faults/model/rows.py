@@ -212,14 +212,14 @@ class Transactions:
         return self.stop(rows, "failed") if rows.stage.status in STAGE_LIVE else rows
 
     def cancel_job(self, rows: Rows) -> Rows:
-        """`Stopper.cancel`: jobs.sql `finish`, stages.sql `stop`."""
+        """`Canceller.cancel`: jobs.sql `finish`, stages.sql `stop`."""
         if rows.job.status != "processing":
             return rows
         cancelled = rows._replace(job=rows.job._replace(status="cancelled"))
         return self.stop(cancelled, "cancelled") if rows.stage.status in STAGE_LIVE else cancelled
 
     def cancel_some(self, rows: Rows) -> Rows | None:
-        """`Stopper.cancel_waiting`, one transaction with one batch: stops.sql `waiting_batches`, `cancel_tasks`,
+        """`Canceller.cancel_waiting`, one transaction with one batch: stops.sql `waiting_batches`, `cancel_tasks`,
         `lock_stage`; None when nothing waits or the stage goes on.
         """
         if rows.stage.status not in STAGE_STOPPED:

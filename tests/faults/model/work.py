@@ -233,7 +233,7 @@ class Work:
                 yield Action(name, (index,), is_fault=True), state._replace(rows=rows, faults=fewer)
 
     def _sweeps(self, state: State) -> Iterator[Step]:
-        """`engine/sweeper.py`: whatever is found is sent again. It may die before the send."""
+        """`engine/repair/sweeper.py`: whatever is found is sent again. It may die before the send."""
         for name, find in (
             ("sweep_lease", self._transactions.sweep_lease),
             ("sweep_retry", self._transactions.sweep_retry),

@@ -7,7 +7,7 @@ from tests.faults.model.states import MOST_COPIES, one_more, replaced
 
 
 class Worker(NamedTuple):
-    """One invocation (`engine/worker.py`).
+    """One invocation (`engine/tasks/worker.py`).
 
     Attributes:
         at: what it does next.

@@ -9,9 +9,9 @@ from core import ids
 from core.errors import LockstepError
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
 from core.messages import JobMessage
-from engine.dead_letters import DeadMessage
-from engine.inbox import ReceivedMessage
-from engine.sweeper import SweepReport
+from engine.repair.dead_letters import DeadMessage
+from engine.repair.sweeper import SweepReport
+from engine.tasks.inbox import ReceivedMessage
 from tests.fakes.clock import FakeClock
 from tests.fakes.queue import FakeQueue
 from tests.faults.model.audit import AuditedDatabase
@@ -80,7 +80,7 @@ class World:
     def cancel(self, process: int, job_id: str, fault: Fault | None = None) -> None:
         """A client cancels a job."""
         self.cancelled.add(job_id)
-        self._invoke(process, lambda at: at.app.stopper.cancel(job_id), fault)
+        self._invoke(process, lambda at: at.app.canceller.cancel(job_id), fault)
 
     def retry(self, process: int, job_id: str, fault: Fault | None = None) -> None:
         """A client has a failed job tried again."""

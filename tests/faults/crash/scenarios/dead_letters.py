@@ -3,7 +3,7 @@
 from core.ids import batch_id, task_id
 from core.messages import JobAction, JobMessage, TaskMessage
 from core.statuses import JobStatus
-from engine.dead_letters import MAX_RESENDS
+from engine.repair.dead_letters import MAX_RESENDS
 from tests.faults.crash import jobs
 from tests.faults.crash.host import JOB_ID, Host
 from tests.faults.crash.scenarios.places import CLAIMED

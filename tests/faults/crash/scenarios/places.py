@@ -2,7 +2,7 @@
 
 from tests.faults.crash.points import Point
 
-DISPATCHED = Point("run_job_message", "Lockstep.two_phase", "commit of batch_create_tasks", "after")
+DISPATCHED = Point("run_job_message", "BatchSender.two_phase", "commit of batch_create_tasks", "after")
 CLOSED = Point("run_job_message", "StageDispatcher._close", "commit of finish_dispatch, finish_if_complete", "after")
 CLAIMED = Point("run_tasks", "Worker._claim", "commit of claim", "after")
 ENDED = Point(

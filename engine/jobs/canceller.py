@@ -12,9 +12,9 @@ from core.errors import JobNotFoundError, JobStateError, QueueError, StageReopen
 from core.messages import JobAction, JobMessage
 from core.models import BatchDelta, Job, StageKey
 from core.statuses import JobStatus, StageStatus
-from engine.limits import Limits
-from engine.sending import send_job_message
-from engine.transactions import transact
+from engine.process.limits import Limits
+from engine.process.sending import send_job_message
+from engine.process.transactions import transact
 from repositories.ports import Database, MessageQueue, UnitOfWork
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ _BATCHES_PER_STEP = 10
 """A thousand tasks a transaction: a fraction of a second, so that nobody waits long for its locks."""
 
 
-class Stopper:
+class Canceller:
     """Cancels jobs, and the tasks of stages that were stopped.
 
     Args:

@@ -16,11 +16,11 @@ from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage
 from core.models import Job, Stage, StageKey
 from core.statuses import JOB_ENDS, STAGE_STOPS, JobStatus, StageStatus
-from engine.advance import Advancer
-from engine.endings import JobEndings
-from engine.sending import send, send_job_message
-from engine.stage_dispatch import StageDispatcher
-from engine.stopping import Stopper
+from engine.jobs.canceller import Canceller
+from engine.process.sending import send, send_job_message
+from engine.stages.advancer import Advancer
+from engine.stages.job_endings import JobEndings
+from engine.stages.stage_dispatcher import StageDispatcher
 from repositories.ports import Database, MessageQueue
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class StageSteps:
 
     dispatcher: StageDispatcher
     advancer: Advancer
-    stopper: Stopper
+    canceller: Canceller
 
 
 class StageEngine:
@@ -82,7 +82,7 @@ class StageEngine:
             raise JobNotFoundError(message.job_id)
         if message.action == JobAction.CANCEL:
             if stage is not None and stage.status in STAGE_STOPS:
-                self._steps.stopper.cancel_waiting(StageKey(message.job_id, message.stage))
+                self._steps.canceller.cancel_waiting(StageKey(message.job_id, message.stage))
             return
         if job.status in JOB_ENDS:
             logger.info("job %s has ended (%s); %s ignored", job.job_id, job.status, message.action)

@@ -9,10 +9,10 @@ from core.errors import AggregateError, InvalidInputError, StageFailedError, Sta
 from core.messages import JobAction, JobMessage
 from core.models import Job, Stage
 from core.statuses import StageStatus
-from engine.contexts import Contexts
-from engine.endings import JobEndings, require_unopened
-from engine.limits import Limits
-from engine.sending import send_job_message
+from engine.process.limits import Limits
+from engine.process.sending import send_job_message
+from engine.stages.contexts import Contexts
+from engine.stages.job_endings import JobEndings, require_unopened
 from repositories.ports import Database, MessageQueue
 
 logger = logging.getLogger(__name__)

@@ -8,6 +8,7 @@ from controllers.base import TaskType
 from controllers.context import TaskContext
 from controllers.services import Services
 from core import json_text
+from core.error_records import describe, describe_plainly
 from core.errors import (
     InvalidInputError,
     PermanentTaskError,
@@ -18,7 +19,6 @@ from core.errors import (
 from core.models import ClaimedTask, TaskOutcome
 from core.retry import Backoff, TaskPolicy
 from core.statuses import TaskStatus
-from engine.failures import describe, describe_plainly
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ _UNKNOWN = TaskPolicy(max_attempts=8, backoff=Backoff(base_seconds=4, cap_second
 MAX_INTERRUPTIONS = 5
 """Runs of one task that may be interrupted before it counts as what ends its workers; fewer than the 10 deliveries
 after which the broker gives its message up. From its second run on, a task shares its process with no other that was
-interrupted (`engine/worker.py`), so what such a one does again is not held against it."""
+interrupted (`engine/tasks/worker.py`), so what such a one does again is not held against it."""
 
 
 class HandlerRunner:

@@ -14,13 +14,13 @@ from typing import TypeVar
 
 from core.errors import DatabaseUnavailableError
 from core.models import ClaimedTask
-from engine.inbox import Inbox, ReceivedMessage
-from engine.limits import Limits
-from engine.outages import Patience
-from engine.running import Claimed, TaskRunner
-from engine.settling import Settling
-from engine.transactions import transact
-from engine.unclaimed import UnclaimedMessages
+from engine.process.limits import Limits
+from engine.process.outage_waiter import OutageWaiter
+from engine.process.transactions import transact
+from engine.tasks.inbox import Inbox, ReceivedMessage
+from engine.tasks.settler import Settler
+from engine.tasks.task_runner import Claimed, TaskRunner
+from engine.tasks.unclaimed_messages import UnclaimedMessages
 from repositories.ports import Database, MessageQueue, UnitOfWork
 
 logger = logging.getLogger(__name__)
@@ -38,9 +38,9 @@ class Worker:
         database: the rows.
         queue: where messages go that shall come back.
         runner: runs what was claimed.
-        settling: writes down what came of it.
+        settler: writes down what came of it.
         limits: the length of a lease.
-        patience: waits for the database.
+        outages: waits for the database.
     """
 
     def __init__(
@@ -48,15 +48,15 @@ class Worker:
         database: Database,
         queue: MessageQueue,
         runner: TaskRunner,
-        settling: Settling,
+        settler: Settler,
         limits: Limits,
-        patience: Patience,
+        outages: OutageWaiter,
     ) -> None:
         self._database = database
         self._runner = runner
-        self._settling = settling
+        self._settler = settler
         self._lease_seconds = limits.lease_seconds
-        self._patience = patience
+        self._outages = outages
         self._alone = threading.Lock()
         self._inbox = Inbox(database)
         self._unclaimed = UnclaimedMessages(database, queue)
@@ -95,7 +95,7 @@ class Worker:
         suspects = sorted((task for task in claimed if task.interruptions), key=lambda task: task.interruptions)
         if suspects:
             ids = [task.task_id for task in suspects]
-            self._see_through(lambda: transact(self._database, lambda work: work.tasks.release(ids, lease_id)))
+            self._wait_out(lambda: transact(self._database, lambda work: work.tasks.release(ids, lease_id)))
             claimed = [task for task in claimed if not task.interruptions]
         settled: set[str] = set()
         if claimed:
@@ -125,7 +125,7 @@ class Worker:
         return time.monotonic() + self._lease_seconds / 2
 
     def _run_and_settle(self, claimed: Claimed) -> set[str]:
-        return self._settling.settle(claimed, self._runner.run(claimed))
+        return self._settler.settle(claimed, self._runner.run(claimed))
 
     def _claim(self, task_ids: Sequence[str], lease_id: str) -> list[ClaimedTask]:
         def claim(work: UnitOfWork) -> list[ClaimedTask]:
@@ -140,8 +140,8 @@ class Worker:
             return transact(self._database, claim)
         except DatabaseUnavailableError as exc:
             logger.warning("a claim of %d tasks is tried again: %s", len(task_ids), exc)
-            return self._see_through(lambda: transact(self._database, claim_again))
+            return self._wait_out(lambda: transact(self._database, claim_again))
 
-    def _see_through(self, action: Callable[[], T]) -> T:
+    def _wait_out(self, action: Callable[[], T]) -> T:
         """Runs an action, and again while what it needs is away, for at most a lease's time."""
-        return self._patience.see_through(action, self._patience.deadline(self._lease_seconds))
+        return self._outages.run(action, self._outages.deadline(self._lease_seconds))

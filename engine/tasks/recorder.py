@@ -7,10 +7,10 @@ from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage, TaskMessage
 from core.models import BatchDelta, RecordedTask, StageKey, TaskOutcome
 from core.statuses import TaskStatus
-from engine.limits import Limits
-from engine.outages import Patience
-from engine.sending import send
-from engine.transactions import transact
+from engine.process.limits import Limits
+from engine.process.outage_waiter import OutageWaiter
+from engine.process.sending import send
+from engine.process.transactions import transact
 from repositories.ports import Database, MessageQueue, UnitOfWork
 
 logger = logging.getLogger(__name__)
@@ -26,15 +26,15 @@ class Recorder:
         database: the rows.
         queue: where retries and stage messages go.
         limits: how long nobody takes a task for lost, and the length of a lease.
-        patience: waits for the database.
+        outages: waits for the database.
     """
 
-    def __init__(self, database: Database, queue: MessageQueue, limits: Limits, patience: Patience) -> None:
+    def __init__(self, database: Database, queue: MessageQueue, limits: Limits, outages: OutageWaiter) -> None:
         self._database = database
         self._queue = queue
         self._silence_seconds = limits.silence_seconds
         self._lease_seconds = limits.lease_seconds
-        self._patience = patience
+        self._outages = outages
 
     def record(self, queue_name: str, lease_id: str, outcomes: Sequence[TaskOutcome]) -> set[str]:
         """Writes the outcomes of those tasks whose lease is still held, in one transaction.
@@ -58,9 +58,9 @@ class Recorder:
         """
         task_ids = sorted(outcome.task_id for outcome in outcomes)
         try:
-            recorded, ended_stages = self._patience.see_through(
+            recorded, ended_stages = self._outages.run(
                 lambda: self._write_or_keep_lease(lease_id, outcomes, task_ids),
-                self._patience.deadline(self._silence_seconds),
+                self._outages.deadline(self._silence_seconds),
                 _LONGEST_PAUSE_SECONDS,
             )
         except DatabaseUnavailableError:

@@ -1,25 +1,25 @@
-from engine.handing_back import HandingBack
-from engine.limits import Limits
-from engine.outages import Patience
-from engine.recording import Recorder
-from engine.running import Claimed, Ran
+from engine.process.limits import Limits
+from engine.process.outage_waiter import OutageWaiter
+from engine.tasks.recorder import Recorder
+from engine.tasks.releaser import Releaser
+from engine.tasks.task_runner import Claimed, Ran
 
 
-class Settling:
+class Settler:
     """Writes down what came of a run.
 
     Args:
         recorder: writes the outcomes.
-        handing_back: takes what was not run to its end.
+        releaser: takes what was not run to its end.
         limits: how long that is tried.
-        patience: waits for what is away.
+        outages: waits for what is away.
     """
 
-    def __init__(self, recorder: Recorder, handing_back: HandingBack, limits: Limits, patience: Patience) -> None:
+    def __init__(self, recorder: Recorder, releaser: Releaser, limits: Limits, outages: OutageWaiter) -> None:
         self._recorder = recorder
-        self._handing_back = handing_back
+        self._releaser = releaser
         self._lease_seconds = limits.lease_seconds
-        self._patience = patience
+        self._outages = outages
 
     def settle(self, claimed: Claimed, ran: Ran) -> set[str]:
         """Records the outcomes, and hands back what the run could not.
@@ -34,9 +34,9 @@ class Settling:
         if ran.outcomes:
             settled |= self._recorder.record(claimed.queue_name, claimed.lease_id, ran.outcomes)
         if ran.unfinished:
-            self._patience.see_through(
-                lambda: self._handing_back.hand_back(claimed.queue_name, ran.unfinished, claimed.lease_id),
-                self._patience.deadline(self._lease_seconds),
+            self._outages.run(
+                lambda: self._releaser.hand_back(claimed.queue_name, ran.unfinished, claimed.lease_id),
+                self._outages.deadline(self._lease_seconds),
             )
             settled |= {task.task_id for task in ran.unfinished}
         return settled

@@ -12,10 +12,10 @@ from core.definitions import AlignedBatch
 from core.errors import DispatchLeaseLostError, NonDeterministicStageError, SliceEnded
 from core.models import Batch, PendingBatch, StageKey
 from core.statuses import BatchStatus
-from engine.limits import Limits
-from engine.lockstep import Lockstep
-from engine.shutdown import Shutdown
-from engine.transactions import transact
+from engine.process.limits import Limits
+from engine.process.shutdown import Shutdown
+from engine.process.transactions import transact
+from engine.stages.batch_sender import BatchSender
 from repositories.ports import Database
 
 logger = logging.getLogger(__name__)
@@ -24,8 +24,8 @@ _PAGE = 500
 _REOPENED_AT_ONCE = 10
 
 
-class StageQueue:
-    """Takes the batches of one stage; implements `controllers.base.BatchQueue`.
+class DispatchWindow:
+    """Takes the batches of one stage; implements `controllers.base.BatchWindow`.
 
     Batches that an earlier dispatch queued are skipped, those it left pending are sent again. Up to
     `dispatch_parallel` batches are worked on at once and as many more wait: memory is bounded by that,
@@ -33,7 +33,7 @@ class StageQueue:
 
     Args:
         database: where the rows of an earlier dispatch are found.
-        lockstep: the protocols.
+        sender: the protocols.
         limits: parallelism and times.
         shutdown: says when the process ends; then the slice does as well.
         stage: the stage.
@@ -43,7 +43,7 @@ class StageQueue:
     def __init__(
         self,
         database: Database,
-        lockstep: Lockstep,
+        sender: BatchSender,
         limits: Limits,
         shutdown: Shutdown,
         stage: StageKey,
@@ -53,7 +53,7 @@ class StageQueue:
         self.total_batches = 0
         self.unsent_batches = 0
         self._database = database
-        self._lockstep = lockstep
+        self._sender = sender
         self._limits = limits
         self._shutdown = shutdown
         self._stage = stage
@@ -67,7 +67,7 @@ class StageQueue:
         self._in_flight: deque[Future[bool]] = deque()
 
     @contextmanager
-    def open(self) -> Iterator["StageQueue"]:
+    def open(self) -> Iterator["DispatchWindow"]:
         """Runs the threads for the length of a block and waits for all batches at its end.
 
         Raises:
@@ -102,7 +102,7 @@ class StageQueue:
         while page := self._pending(after_index):
             for batch in page:
                 self._keep_time()
-                self._start(partial(self._lockstep.resend, batch.batch_id, batch.lane))
+                self._start(partial(self._sender.resend, batch.batch_id, batch.lane))
             after_index = page[-1].batch_index
         self._drain(down_to=0)
 
@@ -115,14 +115,14 @@ class StageQueue:
 
     def put_two_phase(self, batch: AlignedBatch) -> None:
         """Queues a batch by the two-phase protocol, or skips it."""
-        self._put(batch, self._lockstep.two_phase)
+        self._put(batch, self._sender.two_phase)
 
     def put_atomic(self, batch: AlignedBatch) -> None:
         """Queues a batch by the atomic protocol, or skips it."""
         self._put(batch, self._atomic)
 
     def _atomic(self, batch: AlignedBatch) -> bool:
-        self._lockstep.atomic(batch)
+        self._sender.atomic(batch)
         return True
 
     def _put(self, batch: AlignedBatch, protocol: Callable[[AlignedBatch], bool]) -> None:
@@ -136,7 +136,7 @@ class StageQueue:
                 "it must yield the same tasks whenever it is called for the same job and stage"
             )
         elif earlier.status == BatchStatus.PENDING_QUEUE:
-            self._start(partial(self._lockstep.resend, batch.batch_id, batch.lane))
+            self._start(partial(self._sender.resend, batch.batch_id, batch.lane))
         self.total_tasks += batch.task_count
         self.total_batches += 1
 

@@ -13,7 +13,7 @@ from repositories.ports import Database, MessageQueue, SendResult
 logger = logging.getLogger(__name__)
 
 
-class Lockstep:
+class BatchSender:
     """Queues single batches; safe to use from several threads.
 
     Args:

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage, OutgoingMessage, TaskMessage
 from core.models import StageKey
-from engine.inbox import ReceivedMessage, keep
-from engine.sending import send
+from engine.process.sending import send
+from engine.tasks.inbox import ReceivedMessage, keep
 from repositories.ports import Database, MessageQueue
 
 logger = logging.getLogger(__name__)

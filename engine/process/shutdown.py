@@ -33,7 +33,7 @@ class Shutdown:
         """Waits so long, or until the end is requested; returns whether it is."""
         return self._requested.wait(seconds)
 
-    def wait_to_the_last(self, seconds: float) -> bool:
+    def wait_through_shutdown(self, seconds: float) -> bool:
         """Waits so long, though the end is requested, or until `drain` waits no longer; returns whether it does not."""
         until = time.monotonic() + seconds
         if self._requested.wait(seconds):

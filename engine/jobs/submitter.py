@@ -13,8 +13,8 @@ from core.errors import FieldError, IdempotencyConflictError, InvalidInputError,
 from core.messages import JobAction, JobMessage
 from core.models import Job
 from core.statuses import JobStatus
-from engine.retention import BEING_DELETED
-from engine.sending import send_job_message
+from engine.process.sending import send_job_message
+from engine.repair.pruner import BEING_DELETED
 from repositories.ports import Database, MessageQueue
 
 logger = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from engine.limits import Limits
-from engine.transactions import transact
+from engine.process.limits import Limits
+from engine.process.transactions import transact
 from repositories.ports import Database
 
 logger = logging.getLogger(__name__)

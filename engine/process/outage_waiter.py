@@ -17,36 +17,34 @@ _LONGEST_PAUSE_SECONDS = 5.0
 T = TypeVar("T")
 
 
-class Patience:
+class OutageWaiter:
     """Waits; safe to use from several threads.
 
     Args:
         wait: waits so many seconds; returns True, at once, when the process shall end.
         clock: seconds that only grow.
-        last_wait: likewise, and goes on while the process ends, as long as it may; `wait` if there is no other.
+        shutdown_wait: likewise, and goes on while the process ends, as long as it may; `wait` if there is no other.
     """
 
     def __init__(
         self,
         wait: Callable[[float], bool],
         clock: Callable[[], float] = time.monotonic,
-        last_wait: Callable[[float], bool] | None = None,
+        shutdown_wait: Callable[[float], bool] | None = None,
     ) -> None:
         self._wait = wait
         self._clock = clock
-        self._last_wait = last_wait or wait
+        self._shutdown_wait = shutdown_wait or wait
 
-    def to_the_last(self) -> "Patience":
+    def through_shutdown(self) -> "OutageWaiter":
         """One that waits while the process ends: for what has been done and is not written down."""
-        return Patience(self._last_wait, self._clock)
+        return OutageWaiter(self._shutdown_wait, self._clock)
 
     def deadline(self, seconds: float) -> float:
         """The time, by this object's clock, so many seconds from now."""
         return self._clock() + seconds
 
-    def see_through(
-        self, action: Callable[[], T], until: float, longest_pause_seconds: float = _LONGEST_PAUSE_SECONDS
-    ) -> T:
+    def run(self, action: Callable[[], T], until: float, longest_pause_seconds: float = _LONGEST_PAUSE_SECONDS) -> T:
         """Runs an action, and again whenever it fails for a reason that passes, as long as there is time.
 
         Args:

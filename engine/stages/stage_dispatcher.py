@@ -10,12 +10,12 @@ from core.errors import DispatchLeaseLostError, JobFailure, SliceEnded
 from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage
 from core.models import Job, StageKey
-from engine.contexts import Contexts
-from engine.dispatch import StageQueue
-from engine.limits import Limits
-from engine.lockstep import Lockstep
-from engine.sending import send, send_job_message
-from engine.shutdown import Shutdown
+from engine.process.limits import Limits
+from engine.process.sending import send, send_job_message
+from engine.process.shutdown import Shutdown
+from engine.stages.batch_sender import BatchSender
+from engine.stages.contexts import Contexts
+from engine.stages.dispatch_window import DispatchWindow
 from repositories.ports import Database, MessageQueue
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class StageDispatcher:
         self._contexts = contexts
         self._limits = limits
         self._shutdown = shutdown
-        self._lockstep = Lockstep(database, queue)
+        self._sender = BatchSender(database, queue)
 
     def dispatch(self, job: Job, controller: JobController[Any], message: JobMessage) -> None:
         """Dispatches a stage that is dispatching, or goes on where an earlier dispatch stopped.
@@ -56,9 +56,9 @@ class StageDispatcher:
         if not self._take_lease(key, lease_id):
             self._come_back(message)
             return
-        stage_queue = StageQueue(self._database, self._lockstep, self._limits, self._shutdown, key, lease_id)
+        window = DispatchWindow(self._database, self._sender, self._limits, self._shutdown, key, lease_id)
         try:
-            totals = self._queue_tasks(job, controller, key, stage_queue)
+            totals = self._queue_tasks(job, controller, key, window)
         except SliceEnded:
             self._release(key, lease_id)
             send_job_message(self._queue, JobMessage(job.job_id, message.stage, JobAction.DISPATCH))
@@ -72,25 +72,25 @@ class StageDispatcher:
             self._release(key, lease_id)
             raise
         else:
-            self._close(key, lease_id, stage_queue, totals, message.resumes)
+            self._close(key, lease_id, window, totals, message.resumes)
 
     def _queue_tasks(
-        self, job: Job, controller: JobController[Any], key: StageKey, stage_queue: StageQueue
+        self, job: Job, controller: JobController[Any], key: StageKey, window: DispatchWindow
     ) -> tuple[int, int]:
         """Queues what is not queued yet; returns the totals of tasks and batches."""
         with self._database.transaction() as work:
             stage = work.stages.get(key.job_id, key.stage)
         assert stage is not None, "its lease was taken"
-        with stage_queue.open():
+        with window.open():
             if stage.openings:
-                stage_queue.put_back()
+                window.put_back()
             if stage.total_tasks is not None and stage.total_batches is not None:
                 return stage.total_tasks, stage.total_batches  # it was dispatched to its end before
             controller.queue_stage_tasks(
-                self._contexts.job(job, controller), self._contexts.stage(job, controller, key.stage), stage_queue
+                self._contexts.job(job, controller), self._contexts.stage(job, controller, key.stage), window
             )
-        stage_queue.expect_no_more()
-        return stage_queue.total_tasks, stage_queue.total_batches
+        window.expect_no_more()
+        return window.total_tasks, window.total_batches
 
     def _take_lease(self, key: StageKey, lease_id: str) -> bool:
         with self._database.transaction() as work:
@@ -114,10 +114,10 @@ class StageDispatcher:
         send(self._queue, JOBS_QUEUE, [message.outgoing(expires_at)])
 
     def _close(
-        self, key: StageKey, lease_id: str, stage_queue: StageQueue, totals: tuple[int, int], resumes: int
+        self, key: StageKey, lease_id: str, window: DispatchWindow, totals: tuple[int, int], resumes: int
     ) -> None:
-        if stage_queue.unsent_batches:
-            self._resume_later(key, lease_id, stage_queue.unsent_batches, resumes)
+        if window.unsent_batches:
+            self._resume_later(key, lease_id, window.unsent_batches, resumes)
             return
         with self._database.transaction() as work:
             closed = work.stages.finish_dispatch(key.job_id, key.stage, lease_id, *totals)

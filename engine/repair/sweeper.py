@@ -15,10 +15,10 @@ from core.lanes import JOBS_QUEUE, Lane
 from core.messages import JobAction, JobMessage, TaskMessage
 from core.models import LostTask, StageKey
 from core.statuses import JobStatus
-from engine.limits import Limits
-from engine.lockstep import Lockstep
-from engine.sending import send
-from engine.transactions import transact
+from engine.process.limits import Limits
+from engine.process.sending import send
+from engine.process.transactions import transact
+from engine.stages.batch_sender import BatchSender
 from repositories.ports import Database, MessageQueue, UnitOfWork
 
 logger = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class Sweeper:
         self._age = limits.sweep_age_seconds
         self._silence = limits.silence_seconds
         self._clock = clock
-        self._lockstep = Lockstep(database, queue)
+        self._sender = BatchSender(database, queue)
 
     def sweep(self) -> SweepReport:
         """Runs once over everything that can be left behind, for at most some 40 s.
@@ -170,7 +170,7 @@ class Sweeper:
         for batch_id, lane in found:
             if lane in refused or self._clock() >= ends_at:
                 continue
-            if self._lockstep.resend(batch_id, lane):
+            if self._sender.resend(batch_id, lane):
                 logger.info("batch %s was pending and is sent again", batch_id)
                 sent += 1
             else:

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from core import json_text
+from core.error_records import describe, describe_plainly
 from core.errors import JobFailure, StageReopenedError
 from core.models import Stage, StageKey
 from core.statuses import JobStatus, StageStatus
-from engine.failures import describe, describe_plainly
-from engine.stopping import announce
+from engine.jobs.canceller import announce
 from repositories.ports import Database, MessageQueue, UnitOfWork
 
 logger = logging.getLogger(__name__)

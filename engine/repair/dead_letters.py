@@ -15,13 +15,13 @@ from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage, TaskMessage
 from core.models import TaskOutcome
 from core.statuses import JOB_ENDS, TASK_ENDS, StageStatus, TaskStatus
-from engine.endings import JobEndings
-from engine.inbox import UNREADABLE, ReceivedMessage, keep
-from engine.limits import Limits
-from engine.recording import Recorder
-from engine.sending import send
-from engine.transactions import transact
-from engine.unclaimed import ORPHAN, UnclaimedMessages
+from engine.process.limits import Limits
+from engine.process.sending import send
+from engine.process.transactions import transact
+from engine.stages.job_endings import JobEndings
+from engine.tasks.inbox import UNREADABLE, ReceivedMessage, keep
+from engine.tasks.recorder import Recorder
+from engine.tasks.unclaimed_messages import ORPHAN, UnclaimedMessages
 from repositories.ports import Database, MessageQueue
 
 logger = logging.getLogger(__name__)

@@ -7,9 +7,9 @@ from core.errors import JobNotFoundError, JobStateError, QueueError
 from core.messages import JobAction, JobMessage
 from core.models import Job, StageKey
 from core.statuses import JobStatus, StageStatus
-from engine.retention import BEING_DELETED
-from engine.sending import send_job_message
-from engine.transactions import transact
+from engine.process.sending import send_job_message
+from engine.process.transactions import transact
+from engine.repair.pruner import BEING_DELETED
 from repositories.ports import Database, MessageQueue, UnitOfWork
 
 logger = logging.getLogger(__name__)

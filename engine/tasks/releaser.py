@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 from core.messages import TaskMessage
 from core.models import ClaimedTask
-from engine.sending import send
-from engine.transactions import transact
+from engine.process.sending import send
+from engine.process.transactions import transact
 from repositories.ports import Database, MessageQueue, UnitOfWork
 
 logger = logging.getLogger(__name__)
 
 
-class HandingBack:
+class Releaser:
     """Releases tasks and sends their messages anew, for whoever is free.
 
     Args:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from core.errors import DatabaseUnavailableError, LockstepError
 from core.models import ClaimedTask, TaskOutcome
 from core.statuses import TaskStatus
-from engine.handing_back import HandingBack
-from engine.handlers import HandlerRunner
-from engine.limits import Limits
-from engine.shutdown import Shutdown
-from engine.transactions import transact
+from engine.process.limits import Limits
+from engine.process.shutdown import Shutdown
+from engine.process.transactions import transact
+from engine.tasks.handler_runner import HandlerRunner
+from engine.tasks.releaser import Releaser
 from repositories.ports import Database, UnitOfWork
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class TaskRunner:
         database: the rows.
         handlers: runs one task.
         executor: the threads that handlers run on.
-        handing_back: takes what shall not run here any more.
+        releaser: takes what shall not run here any more.
         limits: the length of a lease.
         shutdown: says when the process ends.
     """
@@ -76,14 +76,14 @@ class TaskRunner:
         database: Database,
         handlers: HandlerRunner,
         executor: Executor,
-        handing_back: HandingBack,
+        releaser: Releaser,
         limits: Limits,
         shutdown: Shutdown,
     ) -> None:
         self._database = database
         self._handlers = handlers
         self._executor = executor
-        self._handing_back = handing_back
+        self._releaser = releaser
         self._lease_seconds = limits.lease_seconds
         self._shutdown = shutdown
 
@@ -166,7 +166,7 @@ class TaskRunner:
         if not ran.unfinished:
             return
         try:
-            self._handing_back.hand_back(claimed.queue_name, ran.unfinished, claimed.lease_id)
+            self._releaser.hand_back(claimed.queue_name, ran.unfinished, claimed.lease_id)
         except LockstepError as exc:
             logger.warning("%d tasks cannot be handed back yet: %s", len(ran.unfinished), exc)
             return
