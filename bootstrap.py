@@ -26,6 +26,7 @@ from engine.repair.sweeper import Sweeper
 from engine.stages.advancer import Advancer
 from engine.stages.contexts import Contexts
 from engine.stages.job_endings import JobEndings
+from engine.stages.stage_canceller import StageCanceller
 from engine.stages.stage_dispatcher import StageDispatcher
 from engine.stages.stage_engine import StageEngine, StageSteps
 from engine.tasks.handler_runner import HandlerRunner
@@ -134,7 +135,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
     services = Services(settings.data_dir, settings.allowed_source_hosts, database)
     contexts = Contexts(database, services)
     endings = JobEndings(database, queue)
-    canceller = Canceller(database, queue, limits)
+    stage_canceller = StageCanceller(database, queue, limits)
     dispatcher = StageDispatcher(database, queue, contexts, limits, backends.shutdown)
     through_shutdown = backends.outages.through_shutdown()
     recorder = Recorder(database, queue, limits, through_shutdown)
@@ -149,9 +150,9 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         database=database,
         queue=queue,
         submitter=Submitter(database, queue, registry),
-        canceller=canceller,
+        canceller=Canceller(database, queue),
         reopener=Reopener(database, queue),
-        stages=StageEngine(database, queue, registry, StageSteps(dispatcher, advancer, canceller), endings),
+        stages=StageEngine(database, queue, registry, StageSteps(dispatcher, advancer, stage_canceller), endings),
         worker=Worker(database, queue, runner, settler, limits, backends.outages),
         dead_letters=DeadLetters(database, queue, recorder, endings, limits),
         sweeper=Sweeper(database, queue, limits),

@@ -117,6 +117,15 @@ class JobStateError(LockstepError):
         self.status = status
 
 
+class JobBeingPrunedError(JobStateError):
+    """The job ended more than `RETENTION_DAYS` ago and is being deleted: it cannot be opened again or submitted."""
+
+    def __init__(self, job_id: str, status: JobStatus) -> None:
+        super().__init__(
+            job_id, status, "it is being deleted, because it ended long ago; submit it again when it is gone"
+        )
+
+
 # --- what a job type's author may raise, and what is wrong with his job -------------------------
 
 

@@ -36,6 +36,15 @@ class OutgoingMessage:
 
 
 @dataclass(frozen=True)
+class ReceivedMessage:
+    """A message as the broker delivered it; `delivery_count` is 1 at the first delivery."""
+
+    body: bytes
+    message_id: str | None = None
+    delivery_count: int | None = None
+
+
+@dataclass(frozen=True)
 class TaskMessage:
     """A request to run a task, in sb-tasks or sb-tasks-long.
 

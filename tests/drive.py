@@ -10,11 +10,10 @@ from bootstrap import App
 from controllers.base import JobController
 from controllers.registry import Registry
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
-from core.messages import JobMessage, OutgoingMessage, TaskMessage
+from core.messages import JobMessage, OutgoingMessage, ReceivedMessage, TaskMessage
 from core.models import Batch, Job, Stage, Task
 from engine.process.outage_waiter import OutageWaiter
 from engine.process.shutdown import Shutdown
-from engine.tasks.inbox import ReceivedMessage
 from repositories.ports import DeadLetter
 from settings import Settings
 from tests.fakes.clock import FakeClock

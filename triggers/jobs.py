@@ -5,9 +5,8 @@ import azure.functions as func
 from bootstrap import app, wait_out_outages
 from core.errors import JobNotFoundError, MessageFormatError
 from core.lanes import JOBS_QUEUE
-from core.messages import JobMessage
-from engine.tasks.inbox import UNREADABLE, ReceivedMessage, keep
-from engine.tasks.unclaimed_messages import ORPHAN
+from core.messages import JobMessage, ReceivedMessage
+from engine.process.keeping import ORPHAN, UNREADABLE, keep
 from triggers.messages import received
 
 blueprint = func.Blueprint()

@@ -1,6 +1,6 @@
 import azure.functions as func
 
-from engine.tasks.inbox import ReceivedMessage
+from core.messages import ReceivedMessage
 
 
 def received(message: func.ServiceBusMessage) -> ReceivedMessage:

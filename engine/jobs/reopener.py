@@ -3,13 +3,12 @@
 import logging
 from collections.abc import Set as AbstractSet
 
-from core.errors import JobNotFoundError, JobStateError, QueueError
+from core.errors import JobBeingPrunedError, JobNotFoundError, JobStateError, QueueError
 from core.messages import JobAction, JobMessage
 from core.models import Job, StageKey
 from core.statuses import JobStatus, StageStatus
 from engine.process.sending import send_job_message
 from engine.process.transactions import transact
-from engine.repair.pruner import BEING_DELETED
 from repositories.ports import Database, MessageQueue, UnitOfWork
 
 logger = logging.getLogger(__name__)
@@ -75,7 +74,9 @@ def _open(work: UnitOfWork, job_id: str, expected: AbstractSet[JobStatus], refus
     if before is None:
         raise JobNotFoundError(job_id)
     if not work.jobs.reopen(job_id, expected):
-        raise JobStateError(job_id, before.status, refusal if before.pruned_at is None else BEING_DELETED)
+        if before.pruned_at is not None:
+            raise JobBeingPrunedError(job_id, before.status)
+        raise JobStateError(job_id, before.status, refusal)
     job = work.jobs.get(job_id)  # after the update, which holds it at its stage
     assert job is not None, "the row was updated"
     if job.stage == 0:

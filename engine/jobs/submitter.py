@@ -9,12 +9,11 @@ from pydantic import ValidationError
 
 from controllers.registry import Registry
 from core import ids, json_text
-from core.errors import FieldError, IdempotencyConflictError, InvalidInputError, JobStateError, QueueError
+from core.errors import FieldError, IdempotencyConflictError, InvalidInputError, JobBeingPrunedError, QueueError
 from core.messages import JobAction, JobMessage
 from core.models import Job
 from core.statuses import JobStatus
 from engine.process.sending import send_job_message
-from engine.repair.pruner import BEING_DELETED
 from repositories.ports import Database, MessageQueue
 
 logger = logging.getLogger(__name__)
@@ -54,7 +53,7 @@ class Submitter:
             UnknownJobTypeError: no such job type.
             InvalidInputError: the parameters do not fit its model, or the key is too long.
             IdempotencyConflictError: the key belongs to another job.
-            JobStateError: the job ended long ago and is being deleted; it can be submitted anew when that is done.
+            JobBeingPrunedError: the job ended long ago and is being deleted; it can be submitted again afterwards.
             DatabaseError: nothing was accepted.
             QueueError: the row is durable, but the broker will never take its message, as when a queue is missing.
         """
@@ -87,7 +86,7 @@ class Submitter:
             if not same:
                 raise IdempotencyConflictError(job_id)
             if job.pruned_at is not None:
-                raise JobStateError(job_id, job.status, f"{BEING_DELETED}; submit it again when it is gone")
+                raise JobBeingPrunedError(job_id, job.status)
             return job, created
 
     def _queue_job(self, job_id: str) -> bool:

@@ -12,16 +12,16 @@ from datetime import timedelta
 from core import json_text
 from core.errors import JobFailure, MessageFormatError
 from core.lanes import JOBS_QUEUE
-from core.messages import JobAction, JobMessage, TaskMessage
+from core.messages import JobAction, JobMessage, ReceivedMessage, TaskMessage
 from core.models import TaskOutcome
 from core.statuses import JOB_ENDS, TASK_ENDS, StageStatus, TaskStatus
+from engine.process.keeping import ORPHAN, UNREADABLE, keep
 from engine.process.limits import Limits
 from engine.process.sending import send
 from engine.process.transactions import transact
 from engine.stages.job_endings import JobEndings
-from engine.tasks.inbox import UNREADABLE, ReceivedMessage, keep
 from engine.tasks.recorder import Recorder
-from engine.tasks.unclaimed_messages import ORPHAN, UnclaimedMessages
+from engine.tasks.unclaimed_messages import UnclaimedMessages
 from repositories.ports import Database, MessageQueue
 
 logger = logging.getLogger(__name__)

@@ -15,9 +15,6 @@ from repositories.ports import Database
 
 logger = logging.getLogger(__name__)
 
-BEING_DELETED = "it is being deleted, because it ended long ago"
-"""Why nothing can be done with a job that is marked."""
-
 _JOBS = 100
 """Jobs that are marked in one transaction."""
 

@@ -9,7 +9,7 @@ from core.error_records import describe, describe_plainly
 from core.errors import JobFailure, StageReopenedError
 from core.models import Stage, StageKey
 from core.statuses import JobStatus, StageStatus
-from engine.jobs.canceller import announce
+from engine.jobs.canceller import request_cancellation
 from repositories.ports import Database, MessageQueue, UnitOfWork
 
 logger = logging.getLogger(__name__)
@@ -77,4 +77,4 @@ class JobEndings:
         if ended:
             logger.error("job %s failed in stage %d: %s: %s", job_id, stage, error["type"], error["message"])
         if ended and left.batches:
-            announce(self._queue, StageKey(job_id, stage))
+            request_cancellation(self._queue, StageKey(job_id, stage))

@@ -16,10 +16,10 @@ from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage
 from core.models import Job, Stage, StageKey
 from core.statuses import JOB_ENDS, STAGE_STOPS, JobStatus, StageStatus
-from engine.jobs.canceller import Canceller
 from engine.process.sending import send, send_job_message
 from engine.stages.advancer import Advancer
 from engine.stages.job_endings import JobEndings
+from engine.stages.stage_canceller import StageCanceller
 from engine.stages.stage_dispatcher import StageDispatcher
 from repositories.ports import Database, MessageQueue
 
@@ -37,7 +37,7 @@ class StageSteps:
 
     dispatcher: StageDispatcher
     advancer: Advancer
-    canceller: Canceller
+    canceller: StageCanceller
 
 
 class StageEngine:

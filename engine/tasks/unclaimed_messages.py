@@ -6,16 +6,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from core.lanes import JOBS_QUEUE
-from core.messages import JobAction, JobMessage, OutgoingMessage, TaskMessage
+from core.messages import JobAction, JobMessage, OutgoingMessage, ReceivedMessage, TaskMessage
 from core.models import StageKey
+from engine.process.keeping import ORPHAN, keep
 from engine.process.sending import send
-from engine.tasks.inbox import ReceivedMessage, keep
 from repositories.ports import Database, MessageQueue
 
 logger = logging.getLogger(__name__)
-
-ORPHAN = "orphan"
-"""The reason on the dead letter of a message that never found its row."""
 
 MAX_MISSES = 5
 """How often a message without a row is looked at again: after 1, 2, 4, 8 and 16 s, half a minute in all,

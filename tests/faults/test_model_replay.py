@@ -10,7 +10,7 @@ from typing import TypeVar
 import psycopg2
 import pytest
 
-import engine.jobs.canceller
+import engine.stages.stage_canceller
 from tests.faults import figures
 from tests.faults.model.bench import Bench, FakeBench, PostgresBench
 from tests.faults.model.checker import Model
@@ -44,7 +44,7 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
 @pytest.fixture(autouse=True)
 def _one_batch_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """A model cancels the tasks of one batch at a time."""
-    monkeypatch.setattr(engine.jobs.canceller, "_BATCHES_PER_STEP", 1)
+    monkeypatch.setattr(engine.stages.stage_canceller, "_BATCHES_PER_STEP", 1)
 
 
 def _walk(models: Sequence[Model[State]], bench: Bench, walks: int, max_failed_fraction: float = 0.0) -> Counter[str]:

@@ -5,8 +5,7 @@ from contextlib import contextmanager
 
 from azure.servicebus import ServiceBusClient, ServiceBusReceiveMode, ServiceBusReceiver
 
-from core.messages import JobMessage
-from engine.tasks.inbox import ReceivedMessage
+from core.messages import JobMessage, ReceivedMessage
 from local.service_bus.process import EmulatorProcess
 
 _WAIT_SECONDS = 30.0

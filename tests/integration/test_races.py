@@ -11,8 +11,7 @@ import pytest
 
 from bootstrap import App
 from controllers.context import TaskContext
-from core.messages import JobAction, JobMessage
-from engine.tasks.inbox import ReceivedMessage
+from core.messages import JobAction, JobMessage, ReceivedMessage
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job, returning
 from tests.integration.messages import Mailbox

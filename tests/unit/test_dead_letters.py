@@ -9,11 +9,10 @@ import pytest
 from controllers.context import JsonValue, TaskContext
 from core.errors import QueueUnavailableError
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
-from core.messages import JobAction, JobMessage, OutgoingMessage, TaskMessage
+from core.messages import JobAction, JobMessage, OutgoingMessage, ReceivedMessage, TaskMessage
 from core.statuses import JobStatus, TaskStatus
+from engine.process.keeping import ORPHAN, UNREADABLE
 from engine.repair.dead_letters import MAX_RESENDS, DeadMessage
-from engine.tasks.inbox import UNREADABLE, ReceivedMessage
-from engine.tasks.unclaimed_messages import ORPHAN
 from tests.drive import Stand, job_messages, received, stand, task_messages
 from tests.sample_jobs import counted, sample_job
 

@@ -11,8 +11,7 @@ from core.errors import DatabaseUnavailableError
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
 from core.messages import JobAction, JobMessage, TaskMessage
 from core.statuses import JobStatus, TaskStatus
-from engine.tasks.inbox import UNREADABLE
-from engine.tasks.unclaimed_messages import ORPHAN
+from engine.process.keeping import ORPHAN, UNREADABLE
 from tests.deliveries import Delivery, deliveries
 from tests.drive import Stand, stand
 from triggers import dead_letters, jobs, retention, sweeper, tasks

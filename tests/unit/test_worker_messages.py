@@ -2,10 +2,9 @@
 
 from core.ids import batch_id, task_id
 from core.lanes import TASKS_QUEUE
-from core.messages import OutgoingMessage, TaskMessage
+from core.messages import OutgoingMessage, ReceivedMessage, TaskMessage
 from core.statuses import JobStatus
-from engine.tasks.inbox import UNREADABLE, ReceivedMessage
-from engine.tasks.unclaimed_messages import ORPHAN
+from engine.process.keeping import ORPHAN, UNREADABLE
 from repositories.ports import DeadLetter
 from tests.drive import Stand, received, stand, task_messages
 from tests.sample_jobs import counted, sample_job

@@ -7,9 +7,9 @@ from controllers.base import DispatchProtocol
 from core.lanes import JOBS_QUEUE
 from core.messages import TaskMessage
 from core.statuses import STAGE_ENDS, STAGE_STOPS, TASK_ENDS, JobStatus, StageStatus, TaskStatus
+from engine.process.keeping import ORPHAN
 from engine.repair.dead_letters import MAX_RESENDS
 from engine.tasks.handler_runner import MAX_INTERRUPTIONS
-from engine.tasks.unclaimed_messages import ORPHAN
 from repositories.ports import KeptLetter
 from tests.fakes.rows import JobRow, StageRow, TaskRow, from_json
 from tests.faults.model.jobs import FAILING, Plan

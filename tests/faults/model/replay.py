@@ -9,9 +9,9 @@ from core.errors import DispatchLeaseLostError, JobStateError, StageFailedError
 from core.ids import batch_id, task_id
 from core.models import StageKey, TaskOutcome
 from core.statuses import BatchStatus, TaskStatus
-from engine.jobs.canceller import Canceller, _cancel_some
-from engine.process.limits import Limits
+from engine.jobs.canceller import Canceller
 from engine.stages.job_endings import JobEndings
+from engine.stages.stage_canceller import _cancel_some
 from engine.tasks.recorder import _write
 from repositories.ports import UnitOfWork
 from tests.contract.repositories.building import JOB, batch_of, completed, failed, retrying, start_job
@@ -121,7 +121,7 @@ class Replay:
 
     def _do_cancel_job(self, action: Action, before: Rows, after: Rows) -> None:
         with suppress(JobStateError):
-            Canceller(self._database, FakeQueue(), Limits()).cancel(JOB)
+            Canceller(self._database, FakeQueue()).cancel(JOB)
 
     def _do_cancel_some(self, action: Action, before: Rows, after: Rows) -> None:
         with self._database.transaction() as work:

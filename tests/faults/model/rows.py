@@ -219,7 +219,7 @@ class Transactions:
         return self.stop(cancelled, "cancelled") if rows.stage.status in STAGE_LIVE else cancelled
 
     def cancel_some(self, rows: Rows) -> Rows | None:
-        """`Canceller.cancel_waiting`, one transaction with one batch: stops.sql `waiting_batches`, `cancel_tasks`,
+        """`StageCanceller.cancel_waiting`, one transaction with one batch: stops.sql `waiting_batches`, `cancel_tasks`,
         `lock_stage`; None when nothing waits or the stage goes on.
         """
         if rows.stage.status not in STAGE_STOPPED:

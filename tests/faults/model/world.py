@@ -8,10 +8,9 @@ from functools import partial
 from core import ids
 from core.errors import LockstepError
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
-from core.messages import JobMessage
+from core.messages import JobMessage, ReceivedMessage
 from engine.repair.dead_letters import DeadMessage
 from engine.repair.sweeper import SweepReport
-from engine.tasks.inbox import ReceivedMessage
 from tests.fakes.clock import FakeClock
 from tests.fakes.queue import FakeQueue
 from tests.faults.model.audit import AuditedDatabase

@@ -1,0 +1,26 @@
+"""Keeps messages that cannot be used: as rows of `dead_letters`, where people find them."""
+
+import logging
+
+from core.messages import ReceivedMessage
+from repositories.ports import Database, DeadLetter
+
+logger = logging.getLogger(__name__)
+
+UNREADABLE = "unreadable"
+"""The reason on the dead letter of a message that cannot be decoded."""
+
+ORPHAN = "orphan"
+"""The reason on the dead letter of a message that never found its row."""
+
+
+def keep(database: Database, queue_name: str, raw: ReceivedMessage, reason: str, description: str) -> None:
+    """Keeps a message as a dead letter.
+
+    Raises:
+        DatabaseError: it could not be kept; the message must not be completed.
+    """
+    logger.error("message %s of %s is kept as a dead letter (%s): %s", raw.message_id, queue_name, reason, description)
+    letter = DeadLetter(queue_name, reason, description, raw.body, raw.message_id, raw.delivery_count)
+    with database.transaction() as work:
+        work.dead_letters.add(letter)

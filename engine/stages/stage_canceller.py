@@ -1,0 +1,63 @@
+import logging
+import time
+
+from core.errors import StageReopenedError
+from core.messages import JobAction, JobMessage
+from core.models import BatchDelta, StageKey
+from engine.process.limits import Limits
+from engine.process.sending import send_job_message
+from engine.process.transactions import transact
+from repositories.ports import Database, MessageQueue, UnitOfWork
+
+logger = logging.getLogger(__name__)
+
+_BATCHES_PER_STEP = 10
+"""A thousand tasks a transaction: a fraction of a second, so that nobody waits long for its locks."""
+
+
+class StageCanceller:
+    """Cancels the waiting tasks of stopped stages: stages that failed, or whose job was cancelled.
+
+    Such a stage hands out no more tasks. Tasks that run end as they would have, and their outcomes are recorded. Tasks
+    that begin to wait later, after a handler's error say, are found by the sweeper.
+    """
+
+    def __init__(self, database: Database, queue: MessageQueue, limits: Limits) -> None:
+        self._database = database
+        self._queue = queue
+        self._slice_seconds = limits.dispatch_slice_seconds
+
+    def cancel_waiting(self, key: StageKey) -> None:
+        """Cancels the waiting tasks of a stopped stage, for a slice of time; another message asks for the rest.
+
+        Raises:
+            LockstepError: infrastructure failed; tasks that were cancelled stay so.
+        """
+        slice_ends = time.monotonic() + self._slice_seconds
+        total = 0
+        try:
+            while cancelled := transact(self._database, lambda work: _cancel_some(work, key)):
+                total += cancelled
+                if time.monotonic() >= slice_ends:
+                    send_job_message(self._queue, JobMessage(key.job_id, key.stage, JobAction.CANCEL))
+                    break
+        except StageReopenedError as exc:
+            logger.info("%s", exc)
+        logger.info("%d waiting tasks of stage %d of job %s are cancelled", total, key.stage, key.job_id)
+
+
+def _cancel_some(work: UnitOfWork, key: StageKey) -> int:
+    """Cancels the waiting tasks of some batches; returns how many.
+
+    Raises:
+        StageReopenedError: the stage was opened again; nothing is cancelled.
+    """
+    batch_ids = work.stops.waiting_batches(key, _BATCHES_PER_STEP)
+    cancelled = work.stops.cancel_tasks(batch_ids)
+    deltas = [BatchDelta(batch_id, cancelled=count) for batch_id, count in sorted(cancelled.items())]
+    finished = work.batches.apply_outcomes(deltas) if deltas else []
+    if finished:
+        work.stages.add_finished_batches(finished)
+    if not work.stops.lock_stopped(key):
+        raise StageReopenedError(f"stage {key.stage} of job {key.job_id} was opened again; nothing of it is cancelled")
+    return sum(cancelled.values())
