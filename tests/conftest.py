@@ -19,7 +19,7 @@ from local.service_bus.process import EmulatorProcess
 from repositories import migrations
 from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
-from tests.emptying import emptying
+from tests.support.emptying import emptying
 
 _ROOT = Path(__file__).parents[1]
 # They take the usual ports where these are free, so only one runs at a time.

@@ -14,7 +14,7 @@ from local.jobs_client import JobsClient
 from local.postgres import EmbeddedPostgres
 from local.service_bus.process import EmulatorProcess
 from local.stack import ROOT
-from tests.ports import lasting_port
+from tests.support.ports import lasting_port
 
 _WAIT_SECONDS = 280
 LOCK = "PT5S"

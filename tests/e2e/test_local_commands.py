@@ -21,7 +21,7 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
 from local.ports import is_free
 from local.stack import ROOT
-from tests.ports import lasting_port
+from tests.support.ports import lasting_port
 
 TIMEOUT_SECONDS = 120
 _EMBEDDED = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "ServiceBusConnection")}

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.checks import assert_all_completed
 from tests.e2e.conftest import RunningApp, running, wait_for
-from tests.stoppable import StoppablePostgres
+from tests.support.stoppable import StoppablePostgres
 
 N = 3_000
 TIMEOUT_SECONDS = 280

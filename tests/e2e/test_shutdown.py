@@ -12,7 +12,7 @@ from local.functions_host.process import HostProcess
 from local.jobs_client import JobsClient
 from local.service_bus.process import EmulatorProcess
 from local.stack import ROOT
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 APP_DIR = Path(__file__).parent / "slow_app"
 TIMEOUT_SECONDS = 120

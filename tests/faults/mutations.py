@@ -24,7 +24,7 @@ def _both(test: str) -> list[str]:
 
 
 def _sweep(line: str, test: str) -> tuple[Sequence[Edit], list[str]]:
-    return [Edit(_SWEEPER, line)], [f"tests/unit/test_sweeper.py::{test}"]
+    return [Edit(_SWEEPER, line)], [f"tests/unit/engine/repair/test_sweeper.py::{test}"]
 
 
 MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
@@ -112,7 +112,9 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
             Edit(_TASKS, " AND dead_letters < %(most)s"),
             Edit(_FAKE_TASKS, "if row is None or row.dead_letters >= most:", "if row is None:"),
         ],
-        ["tests/unit/test_dead_letters.py::test_a_task_that_dies_again_and_again_fails_with_the_brokers_reason"],
+        [
+            "tests/unit/engine/repair/test_dead_letters.py::test_a_task_that_dies_again_and_again_fails_with_the_brokers_reason"
+        ],
     ),
     "the status of a task that is marked queued": (
         [
@@ -192,7 +194,7 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     "the opening of a stage that was aggregated": (
         [Edit("engine/stages/job_endings.py", "if now is None or now.openings != stage.openings:", "if now is None:")],
         [
-            f"tests/unit/test_advance.py::test_a_late_handler_does_not_{what}_meanwhile"
+            f"tests/unit/engine/stages/test_advancer.py::test_a_late_handler_does_not_{what}_meanwhile"
             for what in (
                 "end_a_job_that_was_ended_and_retried",
                 "go_on_to_the_next_stage_of_a_job_that_was_retried",
@@ -280,7 +282,7 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     ),
     "the sweep of stopped stages": (
         [Edit(_SWEEPER, '            "stopped": lambda: self._all(ends_at, self._stopped),\n')],
-        ["tests/unit/test_stopping.py::test_the_sweeper_cancels_what_a_worker_that_died_had_leased"],
+        ["tests/unit/engine/jobs/test_canceller.py::test_the_sweeper_cancels_what_a_worker_that_died_had_leased"],
     ),
     "the sweep of interrupted dispatches": _sweep(
         '            "dispatches": lambda: self._all(ends_at, self._dispatches),\n',

@@ -14,12 +14,12 @@ from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
 from core.messages import JobAction, JobMessage, TaskMessage
 from core.statuses import JobStatus, TaskStatus
 from engine.process.keeping import ORPHAN, UNREADABLE
-from tests.deliveries import Delivery, deliveries
-from tests.drive import Stand, stand
 from tests.faults.bad_messages import ROWLESS_JOBS, ROWLESS_TASKS, RUBBISH, SPOILT_JOBS, SPOILT_TASKS
 from tests.faults.figures import record
 from tests.faults.sizes import size
-from tests.sample_jobs import counted, sample_job
+from tests.support.deliveries import Delivery, deliveries
+from tests.support.drive import Stand, stand
+from tests.support.sample_jobs import counted, sample_job
 from triggers import dead_letters, jobs, tasks
 
 # The decorated names are builders of the Functions model; this is what the host calls.

@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 
 from local.postgres import EmbeddedPostgres, EmbeddedPostgresError
-from tests.ports import lasting_port
+from tests.support.ports import lasting_port
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from local.service_bus.process import EmulatorProcess
 from settings import Settings
 from tests.integration.job_types import counting_job, returning
 from tests.integration.messages import Mailbox
-from tests.stoppable import StoppablePostgres
+from tests.support.stoppable import StoppablePostgres
 
 N = 150
 

@@ -17,7 +17,7 @@ from settings import Settings
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job, returning
 from tests.integration.messages import Mailbox
-from tests.ports import lasting_port
+from tests.support.ports import lasting_port
 
 # The client leaves the sockets of a broker that went away to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")

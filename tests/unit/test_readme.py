@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from controllers.registry import CONTROLLERS
-from tests.drive import stand
+from tests.support.drive import stand
 
 _README = Path(__file__).parents[2] / "README.md"
 

@@ -17,7 +17,7 @@ from local.service_bus.process import EmulatorProcess
 from tests.contract.functions_host.conftest import Send, sender
 from tests.contract.functions_host.support import SAMPLE_APP, Events, wait_until
 from tests.contract.functions_host.test_messages import StartHost, left_in, orders
-from tests.ports import lasting_port
+from tests.support.ports import lasting_port
 
 MakeApp = Callable[..., Path]
 StartProcess = Callable[..., subprocess.Popen[bytes]]

@@ -24,10 +24,10 @@ from repositories import migrations
 from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
 from settings import Settings
-from tests.emptying import emptying
 from tests.faults.crash.host import Host
 from tests.faults.crash.points import Point, Points, Watch
 from tests.faults.crash.shared import SHARED
+from tests.support.emptying import emptying
 
 _LIFE_SECONDS = 300
 _START_SECONDS = 300

@@ -8,9 +8,9 @@ from psycopg2.extensions import connection
 
 from repositories.ports import Database
 from repositories.postgres import PostgresDatabase
-from tests.emptying import emptying
 from tests.fakes.database import FakeDatabase
 from tests.fakes.rows import StageRow, TaskRow
+from tests.support.emptying import emptying
 
 
 class Bench(Protocol):

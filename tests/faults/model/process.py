@@ -12,9 +12,9 @@ from core.messages import OutgoingMessage
 from engine.process.outage_waiter import OutageWaiter
 from engine.process.shutdown import Shutdown
 from repositories.ports import Database, MessageQueue, SendResult, UnitOfWork
-from tests.drive import SETTINGS
 from tests.faults.model.audit import AuditedDatabase
 from tests.faults.model.invocation import Strike, running
+from tests.support.drive import SETTINGS
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -5,7 +5,7 @@ import pytest
 
 from api import dead_letters, health, jobs
 from controllers.hello_world import HelloWorld
-from tests.drive import Stand, stand
+from tests.support.drive import Stand, stand
 
 
 @pytest.fixture

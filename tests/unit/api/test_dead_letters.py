@@ -5,7 +5,7 @@ import pytest
 
 from api import dead_letters
 from repositories.ports import DeadLetter
-from tests.drive import Stand
+from tests.support.drive import Stand
 from tests.unit.api.support import BASE, body, problem
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from api import health
 from core.errors import DatabaseUnavailableError, QueueUnavailableError
-from tests.drive import Stand
+from tests.support.drive import Stand
 from tests.unit.api.support import body, get
 
 check: Callable[[func.HttpRequest], func.HttpResponse] = health.health._function.get_user_function()

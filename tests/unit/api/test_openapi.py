@@ -21,8 +21,8 @@ from controllers.hello_world import HelloWorldParameters
 from controllers.registry import CONTROLLERS, Registry
 from core.errors import MessageFormatError
 from core.ids import parse_task_id
-from tests.drive import Stand
-from tests.sample_jobs import counted, sample_job
+from tests.support.drive import Stand
+from tests.support.sample_jobs import counted, sample_job
 from tests.unit.api.support import BASE, body
 
 ROOT = Path(__file__).parents[3]

@@ -5,7 +5,7 @@ import pytest
 
 from api import jobs
 from core.statuses import JobStatus
-from tests.drive import Stand
+from tests.support.drive import Stand
 from tests.unit.api.support import BASE, body, problem
 
 HttpFunction = Callable[[func.HttpRequest], func.HttpResponse]

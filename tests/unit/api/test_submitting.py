@@ -8,7 +8,7 @@ import pytest
 
 from api import jobs
 from core.errors import DatabaseUnavailableError, QueueNotFoundError, QueueUnavailableError
-from tests.drive import Stand
+from tests.support.drive import Stand
 from tests.unit.api.support import BASE, body, post, problem
 
 # The decorated names are builders of the Functions model; this is what the host calls.

@@ -5,7 +5,7 @@ import azure.functions as func
 import pytest
 
 from api import jobs
-from tests.drive import Stand
+from tests.support.drive import Stand
 from tests.unit.api.support import body, get, problem
 
 HttpFunction = Callable[[func.HttpRequest], func.HttpResponse]

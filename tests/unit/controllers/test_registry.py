@@ -1,0 +1,45 @@
+import pytest
+
+from controllers.base import StageSpec
+from controllers.hello_world import HelloWorld
+from controllers.registry import Registry
+from core.errors import ConfigurationError, UnknownJobTypeError
+from tests.support.sample_jobs import TASK_TYPE, counted, sample_job
+
+
+def test_every_shipped_job_type_is_registered() -> None:
+    assert "hello_world" in Registry().job_types
+
+
+def test_an_unknown_job_type_is_answered_with_the_known_ones() -> None:
+    registry = Registry([sample_job(counted(1)), HelloWorld])
+    with pytest.raises(UnknownJobTypeError) as caught:
+        registry.controller("nope")
+    assert caught.value.known == ("hello_world", "sample")
+
+
+def test_a_task_type_is_found_by_name() -> None:
+    registry = Registry([sample_job(counted(1))])
+    declared = registry.task_type(TASK_TYPE)
+    assert declared is not None
+    assert declared.policy.max_attempts == 3
+    assert registry.task_type("nope") is None
+
+
+def test_two_job_types_of_one_name_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="job type 'hello_world' is registered twice"):
+        Registry([HelloWorld, HelloWorld])
+
+
+def test_two_task_types_of_one_name_are_refused() -> None:
+    class Other(HelloWorld):
+        job_type = "other"
+
+    with pytest.raises(ConfigurationError, match=r"task type 'hello_world\.greet' is registered twice"):
+        Registry([HelloWorld, Other])
+
+
+@pytest.mark.parametrize("count", [0, 100])
+def test_a_job_type_has_1_to_99_stages(count: int) -> None:
+    with pytest.raises(ConfigurationError, match="1 to 99 stages"):
+        Registry([sample_job(counted(1), stages=(StageSpec("one of many"),) * count)])

@@ -1,0 +1,207 @@
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from controllers.context import JsonValue, TaskContext
+from core.errors import QueueUnavailableError
+from core.lanes import JOBS_QUEUE, TASKS_QUEUE
+from core.statuses import JobStatus
+from engine.repair.sweeper import SweepReport
+from tests.support.drive import Stand, received, stand
+from tests.support.sample_jobs import counted, sample_job
+
+NOTHING = SweepReport()
+LONG = 1_000.0  # longer than whatever the sweeper waits for
+
+
+def complete(it: Stand, job_id: str) -> None:
+    """The job ends well from here, and the counters of its stage agree with its tasks."""
+    it.pump_through_time()
+    assert it.job(job_id).status == JobStatus.COMPLETED
+    stage = it.stage(job_id)
+    assert stage.total_tasks == stage.completed_tasks == len(it.tasks(job_id))
+
+
+def lose(it: Stand, queue: str) -> int:
+    """Takes the visible messages of a queue away; returns how many there were."""
+    return len(it.queue.receive(queue))
+
+
+def test_a_job_that_goes_on_is_left_alone() -> None:
+    with stand(sample_job(counted(250))) as it:
+        job_id = it.submit("sample")
+        assert it.app.sweeper.sweep() == NOTHING
+        it.deliver_job_messages()
+        assert it.app.sweeper.sweep() == NOTHING
+        complete(it, job_id)
+        it.clock.advance(LONG)
+        assert it.app.sweeper.sweep() == NOTHING
+
+
+def test_a_job_that_the_broker_did_not_take_is_sent() -> None:
+    with stand(sample_job(counted(3))) as it:
+        it.queue.failures.append(QueueUnavailableError("away"))
+        job_id = it.submit("sample")
+        assert it.app.sweeper.sweep() == NOTHING
+        it.clock.advance(60)
+        assert it.app.sweeper.sweep() == SweepReport(jobs=1)
+        assert it.job(job_id).status == JobStatus.QUEUED
+        complete(it, job_id)
+
+
+def test_a_job_whose_first_message_was_lost_is_sent_again() -> None:
+    with stand(sample_job(counted(3))) as it:
+        job_id = it.submit("sample")
+        assert lose(it, JOBS_QUEUE) == 1
+        it.clock.advance(LONG)
+        assert it.app.sweeper.sweep() == SweepReport(jobs=1)
+        complete(it, job_id)
+
+
+def test_batches_that_the_broker_did_not_take_are_sent_without_their_dispatcher() -> None:
+    with stand(sample_job(counted(250)), dispatch_parallel=1) as it:
+        it.submit("sample")
+        it.queue.failures.extend([QueueUnavailableError("busy")] * 2)
+        it.deliver_job_messages()
+        it.clock.advance(60)
+        assert it.app.sweeper.sweep() == SweepReport(batches=2)
+        assert len(it.queue.receive(TASKS_QUEUE)) == 250
+
+
+def test_a_broker_that_is_still_away_is_asked_once_and_later_again() -> None:
+    with stand(sample_job(counted(250)), dispatch_parallel=1) as it:
+        job_id = it.submit("sample")
+        it.queue.failures.extend([QueueUnavailableError("busy")] * 3)
+        it.deliver_job_messages()
+        it.clock.advance(60)
+        it.queue.failures.append(QueueUnavailableError("still away"))
+        assert it.app.sweeper.sweep() == NOTHING
+        assert {batch.last_error for batch in it.batches(job_id)} == {"busy", "still away"}
+        assert it.app.sweeper.sweep() == SweepReport(batches=3)
+        complete(it, job_id)
+
+
+def test_a_dispatch_whose_message_was_lost_goes_on() -> None:
+    with stand(sample_job(counted(250)), dispatch_parallel=1) as it:
+        job_id = it.submit("sample")
+        it.queue.failures.append(QueueUnavailableError("busy"))
+        it.deliver_job_messages()
+        it.clock.advance(10)
+        assert lose(it, JOBS_QUEUE) == 1
+        it.clock.advance(LONG)
+        report = it.app.sweeper.sweep()
+        assert (report.dispatches, report.batches) == (1, 1)
+        complete(it, job_id)
+
+
+def fails_once(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+    if context.attempt == 1:
+        raise ValueError("the first time")
+    return None
+
+
+def test_a_retry_whose_message_was_lost_is_sent_again() -> None:
+    with stand(sample_job(counted(3), fails_once)) as it:
+        job_id = it.submit("sample")
+        it.pump()
+        it.clock.advance(100)
+        assert lose(it, TASKS_QUEUE) == 3
+        it.clock.advance(300)
+        assert it.app.sweeper.sweep() == SweepReport(retries=3)
+        complete(it, job_id)
+
+
+def test_a_task_whose_worker_and_message_are_gone_is_sent_again() -> None:
+    with stand(sample_job(counted(3))) as it:
+        job_id = it.submit("sample")
+        it.deliver_job_messages()
+        messages = it.queue.receive(TASKS_QUEUE)
+        with it.database.transaction() as work:
+            work.tasks.claim([task.task_id for task in it.tasks(job_id)], "a worker that died", 50)
+        it.clock.advance(50)
+        assert it.app.sweeper.sweep() == NOTHING
+        it.clock.advance(300)
+        assert it.app.sweeper.sweep() == SweepReport(leases=3)
+        complete(it, job_id)
+        it.app.worker.run(TASKS_QUEUE, received(messages))  # had they come back after all
+        assert it.stage(job_id).completed_tasks == 3
+
+
+def test_a_stage_that_ended_without_advancing_advances() -> None:
+    with stand(sample_job(counted(3))) as it:
+        job_id = it.submit("sample")
+        it.deliver_job_messages()
+        it.deliver_task_messages()
+        assert lose(it, JOBS_QUEUE) == 1
+        it.clock.advance(299)
+        assert it.app.sweeper.sweep() == NOTHING
+        it.clock.advance(1)
+        assert it.app.sweeper.sweep() == SweepReport(advances=1)
+        complete(it, job_id)
+
+
+@pytest.mark.parametrize("n", [1, 100, 101, 1_000])
+def test_a_broker_that_lost_every_message_of_a_stage_is_filled_again(n: int) -> None:
+    with stand(sample_job(counted(n))) as it:
+        job_id = it.submit("sample")
+        it.deliver_job_messages()
+        assert lose(it, TASKS_QUEUE) == n
+        it.clock.advance(299)
+        assert it.app.sweeper.sweep() == NOTHING
+        it.clock.advance(1)
+        assert it.app.sweeper.sweep() == SweepReport(silent_tasks=n)
+        assert it.app.sweeper.sweep() == NOTHING
+        complete(it, job_id)
+
+
+def test_what_a_run_has_no_time_for_is_left_to_the_next() -> None:
+    with stand(sample_job(counted(3))) as it:
+        job_id = it.submit("sample")
+        lose(it, JOBS_QUEUE)
+        it.clock.advance(LONG)
+        times = iter([0.0, *[100.0] * 50])
+        it.app.sweeper._clock = lambda: next(times)
+        assert it.app.sweeper.sweep() == NOTHING
+        times = iter([0.0] * 50)
+        assert it.app.sweeper.sweep() == SweepReport(jobs=1)
+        complete(it, job_id)
+
+
+def test_a_stage_that_waits_behind_others_is_sent_again_ever_more_rarely() -> None:
+    with stand(sample_job(counted(250))) as it:
+        it.submit("sample")
+        it.deliver_job_messages()
+        copies = 0
+        for _ in range(180):  # three hours, a sweep a minute, in which no worker comes to it
+            it.clock.advance(60)
+            copies += it.app.sweeper.sweep().silent_tasks
+        assert copies == 250 * 5
+
+
+def test_a_dispatch_that_was_left_just_now_is_not_called_interrupted() -> None:
+    with stand(sample_job(counted(250)), dispatch_parallel=1) as it:
+        it.submit("sample")
+        it.queue.failures.append(QueueUnavailableError("busy"))
+        it.clock.advance(400)
+        it.deliver_job_messages()  # long after the job began, a dispatcher lets go of the stage
+        it.clock.advance(10)
+        assert it.app.sweeper.sweep().dispatches == 0
+
+
+def test_what_cannot_be_repaired_does_not_keep_the_rest_from_it() -> None:
+    with stand(sample_job(counted(3))) as it:
+        job_id = it.submit("sample")
+        it.deliver_job_messages()
+        assert lose(it, TASKS_QUEUE) == 3
+        it.queue.failures.append(QueueUnavailableError("away"))
+        waiting = it.submit("sample", label="b")
+        it.clock.advance(LONG)
+        it.queue.failures.append(QueueUnavailableError("still away"))
+        with pytest.raises(QueueUnavailableError, match="still away"):
+            it.app.sweeper.sweep()
+        assert it.queue.size(TASKS_QUEUE) == 3
+        it.clock.advance(LONG)
+        assert it.app.sweeper.sweep().jobs == 1
+        complete(it, job_id)
+        complete(it, waiting)

@@ -1,0 +1,194 @@
+"""What a stage hands on, and how a job ends."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from controllers.base import StageSpec
+from controllers.context import JobContext, StageContext, TaskContext
+from core.definitions import TaskDefinition
+from core.errors import JobFailure, PermanentTaskError
+from core.messages import JobAction, JobMessage
+from core.models import TaskResult
+from core.statuses import JobStatus, StageStatus, TaskStatus
+from engine.stages.job_endings import JobEndings
+from tests.support.drive import stand
+from tests.support.sample_jobs import TASK_TYPE, SampleParameters, counted, sample_job
+
+TWO = (StageSpec("first"), StageSpec("second"))
+
+
+def fails_first(count: int) -> Any:
+    """A handler that fails the first `count` tasks of a stage."""
+
+    def handler(context: TaskContext, parameters: Mapping[str, Any]) -> int:
+        if context.task_index < count:
+            raise PermanentTaskError("no")
+        return context.task_index
+
+    return handler
+
+
+def results_in_order(stage: StageContext, results: Iterator[TaskResult]) -> list[Any]:
+    return [(each.task_index, each.status, each.result) for each in results]
+
+
+def test_results_are_aggregated_in_index_order() -> None:
+    with stand(sample_job(counted(1_205), lambda context, parameters: context.task_index, aggregate=_indexes)) as it:
+        job_id = it.submit("sample")
+        it.pump()
+        assert it.job(job_id).result == [list(range(1_205))]
+
+
+def _indexes(stage: StageContext, results: Iterator[TaskResult]) -> list[int]:
+    return [each.result for each in results]
+
+
+def test_a_stage_gets_the_result_and_the_task_results_of_the_stage_before() -> None:
+    def tasks(job: JobContext[SampleParameters], stage: StageContext) -> Iterator[TaskDefinition]:
+        if stage.number == 1:
+            assert (stage.previous_result, list(stage.previous_results())) == (None, [])
+            yield from counted(3)(job, stage)
+            return
+        handed_on = [stage.previous_result, [each.result["n"] for each in stage.previous_results()]]
+        yield TaskDefinition(TASK_TYPE, {"handed_on": handed_on, "name": stage.name}, 0)
+
+    with stand(sample_job(tasks, stages=TWO)) as it:
+        job_id = it.submit("sample")
+        it.pump()
+        assert it.tasks(job_id)[-1].parameters == {"handed_on": [3, [0, 1, 2]], "name": "second"}
+        assert it.stage(job_id, 1).result == 3
+        assert it.job(job_id).result == [3, 1]
+
+
+def test_a_job_completes_with_errors_when_its_stages_tolerate_the_failures() -> None:
+    stages = (StageSpec("first", max_failed_fraction=0.5),)
+    with stand(sample_job(counted(4), fails_first(2), stages=stages, aggregate=results_in_order)) as it:
+        job_id = it.submit("sample")
+        it.pump()
+        job = it.job(job_id)
+        assert (job.status, job.error) == (JobStatus.COMPLETED_WITH_ERRORS, None)
+        assert job.result == [[[0, "failed", None], [1, "failed", None], [2, "completed", 2], [3, "completed", 3]]]
+        stage = it.stage(job_id)
+        assert (stage.status, stage.completed_tasks, stage.failed_tasks) == (StageStatus.FINISHED, 2, 2)
+
+
+def test_a_job_fails_when_more_tasks_fail_than_its_stage_tolerates() -> None:
+    stages = (StageSpec("first", max_failed_fraction=0.5), StageSpec("second"))
+    with stand(sample_job(counted(4, 1), fails_first(3), stages=stages)) as it:
+        job_id = it.submit("sample")
+        it.pump()
+        job = it.job(job_id)
+        assert (job.status, job.stage, job.result) == (JobStatus.FAILED, 1, None)
+        assert job.error == {
+            "type": "StageFailedError",
+            "message": "3 of 4 tasks of stage 1 (first) failed; it tolerates a fraction of 0.5",
+            "stage": 1,
+        }
+        assert it.stage(job_id).status == StageStatus.FAILED
+        assert it.stage_or_none(job_id, 2) is None
+
+
+def test_no_failure_is_tolerated_unless_declared() -> None:
+    with stand(sample_job(counted(1_000), fails_first(1))) as it:
+        job_id = it.submit("sample")
+        it.pump()
+        assert it.job(job_id).status == JobStatus.FAILED
+        assert it.job(job_id).error == {
+            "type": "StageFailedError",
+            "message": "1 of 1,000 tasks of stage 1 (only) failed; it tolerates a fraction of 0",
+            "stage": 1,
+        }
+
+
+@pytest.mark.parametrize(
+    ("result", "complaint"),
+    [
+        ("x" * 1_048_576, "the result of stage 1 has 1,048,578 bytes; at most 1,048,576 are accepted"),
+        (object(), "the result of stage 1 cannot be written as JSON"),
+        ("\x00", "the result of stage 1 holds a NUL character"),
+    ],
+    ids=["too large", "no JSON", "NUL"],
+)
+def test_a_stage_result_that_cannot_be_stored_fails_the_job_clearly(result: Any, complaint: str) -> None:
+    with stand(sample_job(counted(1), aggregate=lambda stage, results: result)) as it:
+        job_id = it.submit("sample")
+        it.pump()
+        job = it.job(job_id)
+        assert job.status == JobStatus.FAILED
+        assert job.error is not None
+        assert job.error["type"] == "AggregateError"
+        assert complaint in job.error["message"]
+
+
+def test_the_jobs_own_result_has_a_limit_too() -> None:
+    half = "x" * 600_000
+    with stand(sample_job(counted(1, 1), stages=TWO, aggregate=lambda stage, results: half)) as it:
+        job_id = it.submit("sample")
+        it.pump()
+        error = it.job(job_id).error
+        assert error is not None
+        assert "the job's result has 1,200,007 bytes" in error["message"]
+
+
+def test_an_aggregation_may_fail_its_job() -> None:
+    def aggregate(stage: StageContext, results: Iterator[TaskResult]) -> None:
+        raise JobFailure("the sums differ")
+
+    with stand(sample_job(counted(1), aggregate=aggregate)) as it:
+        job_id = it.submit("sample")
+        it.pump()
+        assert it.job(job_id).error == {"type": "JobFailure", "message": "the sums differ", "stage": 1}
+
+
+class Overtaken:
+    """An aggregation during which the same message is handled elsewhere, and the job is retried by its client."""
+
+    def __init__(self, elsewhere: Callable[[StageContext], None]) -> None:
+        self.mended = False
+        self._elsewhere = elsewhere
+        self._calls = 0
+
+    def handler(self, context: TaskContext, parameters: Mapping[str, Any]) -> int:
+        if context.task_index == 7 and not self.mended:
+            raise PermanentTaskError("broken")
+        return context.task_index
+
+    def aggregate(self, stage: StageContext, results: Iterator[TaskResult]) -> int:
+        completed = sum(each.status == TaskStatus.COMPLETED for each in results)
+        self._calls += 1
+        if self._calls == 1:
+            self._elsewhere(stage)
+            self.mended = True
+        return completed
+
+
+def test_a_late_handler_does_not_end_a_job_that_was_ended_and_retried_meanwhile() -> None:
+    def elsewhere(_: StageContext) -> None:
+        it.app.stages.handle(JobMessage(job_id, 1, JobAction.ADVANCE))
+        assert it.job(job_id).status == JobStatus.COMPLETED_WITH_ERRORS
+        it.app.reopener.retry(job_id)
+
+    job = Overtaken(elsewhere)
+    stages = (StageSpec("only", max_failed_fraction=0.5),)
+    with stand(sample_job(counted(250), job.handler, stages=stages, aggregate=job.aggregate)) as it:
+        job_id = it.submit("sample")
+        it.pump()
+        ended = it.job(job_id)
+        assert (ended.status, ended.result) == (JobStatus.COMPLETED, [250])
+        assert (it.stage(job_id).completed_tasks, it.stage(job_id).failed_tasks) == (250, 0)
+
+
+def test_a_late_handler_does_not_go_on_to_the_next_stage_of_a_job_that_was_retried_meanwhile() -> None:
+    def elsewhere(_: StageContext) -> None:
+        JobEndings(it.app.database, it.app.queue).fail(job_id, 1, JobFailure("its aggregation failed elsewhere"))
+        it.app.reopener.retry(job_id)
+
+    job = Overtaken(elsewhere)
+    stages = (StageSpec("one", max_failed_fraction=0.5), StageSpec("two"))
+    with stand(sample_job(counted(250, 1), job.handler, stages=stages, aggregate=job.aggregate)) as it:
+        job_id = it.submit("sample")
+        it.pump()
+        ended = it.job(job_id)
+        assert (ended.status, ended.result) == (JobStatus.COMPLETED, [250, 1])

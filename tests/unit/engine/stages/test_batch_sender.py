@@ -1,0 +1,159 @@
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+
+from core.definitions import AlignedBatch, TaskDefinition
+from core.errors import DatabaseUnavailableError, DispatchInterruptedError, QueueUnavailableError
+from core.lanes import LONG_TASKS_QUEUE, TASKS_QUEUE, Lane
+from core.messages import OutgoingMessage
+from core.models import Batch
+from core.statuses import BatchStatus, TaskStatus
+from engine.stages.batch_sender import BatchSender
+from repositories.ports import SendResult, UnitOfWork
+from tests.fakes.database import FakeDatabase
+from tests.fakes.queue import FakeQueue
+from tests.support.drive import task_messages
+
+JOB = "0123456789abcdef" * 2
+BATCH = AlignedBatch(JOB, 1, 0, Lane.FAST, tuple(TaskDefinition("greet", {"n": n}, n) for n in range(37)))
+
+
+@pytest.fixture
+def database() -> FakeDatabase:
+    database = FakeDatabase()
+    with database.transaction() as work:
+        work.jobs.create(JOB, "hello_world", "{}", 1)
+        work.stages.create(JOB, 1, "only", 0.0)
+    return database
+
+
+def row(database: FakeDatabase) -> Batch | None:
+    with database.transaction() as work:
+        return work.batches.get(BATCH.batch_id)
+
+
+def task_statuses(database: FakeDatabase) -> set[TaskStatus]:
+    with database.transaction() as work:
+        return {task.status for task in work.tasks.page(JOB, None, "", 100)}
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_both_protocols_leave_the_same_rows_and_messages(database: FakeDatabase, *, atomic: bool) -> None:
+    queue = FakeQueue()
+    sender = BatchSender(database, queue)
+    if atomic:
+        sender.atomic(BATCH)
+    else:
+        assert sender.two_phase(BATCH)
+
+    batch = row(database)
+    assert batch is not None
+    assert (batch.status, batch.task_count, batch.open_tasks) == (BatchStatus.QUEUED, 37, 37)
+    assert task_statuses(database) == {TaskStatus.QUEUED}
+    assert task_messages(queue.receive(TASKS_QUEUE)) == BATCH.messages()
+
+
+def test_two_phase_leaves_a_batch_that_is_not_taken_pending_with_the_reason(database: FakeDatabase) -> None:
+    queue = FakeQueue()
+    queue.failures.append(QueueUnavailableError("the broker is busy"))
+    assert not BatchSender(database, queue).two_phase(BATCH)
+
+    batch = row(database)
+    assert batch is not None
+    assert (batch.status, batch.last_error, batch.send_attempts) == (
+        BatchStatus.PENDING_QUEUE,
+        "the broker is busy",
+        1,
+    )
+    assert task_statuses(database) == {TaskStatus.PENDING_QUEUE}
+    assert queue.size(TASKS_QUEUE) == 0
+
+
+def test_a_resend_finishes_what_two_phase_left(database: FakeDatabase) -> None:
+    queue = FakeQueue()
+    queue.failures.extend([QueueUnavailableError("once"), QueueUnavailableError("twice")])
+    sender = BatchSender(database, queue)
+    assert not sender.two_phase(BATCH)
+    assert not sender.resend(BATCH.batch_id, BATCH.lane)
+    assert sender.resend(BATCH.batch_id, BATCH.lane)
+
+    batch = row(database)
+    assert batch is not None
+    assert (batch.status, batch.last_error, batch.send_attempts) == (BatchStatus.QUEUED, None, 3)
+    assert {message.send for message in task_messages(queue.receive(TASKS_QUEUE))} == {3}
+
+
+class OvertakenQueue(FakeQueue):
+    """While it takes a batch, another sender begins to send it again."""
+
+    def __init__(self, database: FakeDatabase) -> None:
+        super().__init__()
+        self._database = database
+
+    def batch_send_messages(self, queue: str, messages: Sequence[OutgoingMessage]) -> SendResult:
+        with self._database.transaction() as work:
+            work.batches.begin_resend(BATCH.batch_id)
+        return super().batch_send_messages(queue, messages)
+
+
+def test_a_batch_that_another_sender_is_at_does_not_count_as_sent(database: FakeDatabase) -> None:
+    sender = BatchSender(database, OvertakenQueue(database))
+    assert not sender.two_phase(BATCH)
+    batch = row(database)
+    assert batch is not None
+    assert (batch.status, batch.send_attempts) == (BatchStatus.PENDING_QUEUE, 2)
+
+
+def test_atomic_rolls_a_batch_that_is_not_taken_back(database: FakeDatabase) -> None:
+    queue = FakeQueue()
+    queue.failures.append(QueueUnavailableError("the broker is busy"))
+    with pytest.raises(DispatchInterruptedError, match="was rolled back: the broker is busy"):
+        BatchSender(database, queue).atomic(BATCH)
+
+    assert row(database) is None
+    assert task_statuses(database) == set()
+    assert queue.size(TASKS_QUEUE) == 0
+
+
+def test_atomic_sends_nothing_for_a_batch_that_is_there_already(database: FakeDatabase) -> None:
+    queue = FakeQueue()
+    sender = BatchSender(database, queue)
+    sender.atomic(BATCH)
+    sender.atomic(BATCH)
+    assert queue.size(TASKS_QUEUE) == 37
+
+
+def test_the_messages_of_the_long_lane_go_to_its_own_queue(database: FakeDatabase) -> None:
+    queue = FakeQueue()
+    BatchSender(database, queue).two_phase(AlignedBatch(JOB, 1, 0, Lane.LONG, BATCH.definitions))
+    assert (queue.size(TASKS_QUEUE), queue.size(LONG_TASKS_QUEUE)) == (0, 37)
+
+
+class FailingCommit:
+    """A `Database` that loses the connection at the first commit."""
+
+    def __init__(self, database: FakeDatabase) -> None:
+        self._database = database
+        self._lost = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[UnitOfWork]:
+        with self._database.transaction() as work:
+            yield work
+            if not self._lost:
+                self._lost = True
+                raise DatabaseUnavailableError("lost at the commit")
+
+
+def test_an_atomic_batch_whose_commit_fails_after_the_send_can_be_queued_again(database: FakeDatabase) -> None:
+    queue = FakeQueue()
+    sender = BatchSender(FailingCommit(database), queue)
+    with pytest.raises(DatabaseUnavailableError):
+        sender.atomic(BATCH)
+    assert row(database) is None
+    assert queue.size(TASKS_QUEUE) == 37  # the messages without rows
+
+    sender.atomic(BATCH)
+    assert task_statuses(database) == {TaskStatus.QUEUED}
+    assert queue.size(TASKS_QUEUE) == 74

@@ -1,0 +1,102 @@
+"""A run starts nothing more when half a lease is over, and hands back what it has not started."""
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from controllers.context import JsonValue, TaskContext
+from core.lanes import TASKS_QUEUE
+from core.statuses import JobStatus, TaskStatus
+from tests.support.drive import Stand, received, second_process, stand, task_messages
+from tests.support.sample_jobs import counted, sample_job
+from tests.support.waiting import wait_until
+
+SHORT_SECONDS = 1.0
+"""A lease, by the real clock; it expires by the fake one alone."""
+
+
+def statuses(it: Stand, job_id: str) -> list[TaskStatus]:
+    return [task.status for task in it.tasks(job_id)]
+
+
+def test_what_has_not_started_in_time_is_handed_back_while_the_rest_still_runs() -> None:
+    with stand(lease_seconds=SHORT_SECONDS, worker_threads=1) as shell:
+        seen: list[tuple[list[int], list[int]]] = []
+
+        def run(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+            if context.task_index == 0 and context.attempt == 1:
+                wait_until(lambda: shell.queue.size(TASKS_QUEUE) == 4)
+                rows = shell.tasks(context.job_id)
+                seen.append(([row.attempt for row in rows], [row.failures for row in rows]))
+            return context.attempt
+
+        with second_process(shell, sample_job(counted(5), run)) as it:
+            job_id = it.submit("sample")
+            it.deliver_job_messages()
+            it.app.worker.run(TASKS_QUEUE, received(it.queue.receive(TASKS_QUEUE)))
+            assert seen == [([1, 0, 0, 0, 0], [0] * 5)]
+            assert statuses(it, job_id) == [TaskStatus.COMPLETED] + [TaskStatus.RETRYING] * 4
+            assert [message.send for message in task_messages(it.queue.receive(TASKS_QUEUE))] == [2] * 4
+
+
+def test_what_was_handed_back_runs_later_as_if_it_had_never_been_claimed() -> None:
+    with stand(lease_seconds=SHORT_SECONDS, worker_threads=1) as shell:
+
+        def run(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+            if context.task_index == 0:
+                wait_until(lambda: shell.queue.size(TASKS_QUEUE) == 2)
+            return context.attempt
+
+        with second_process(shell, sample_job(counted(3), run)) as it:
+            job_id = it.submit("sample")
+            it.pump()
+            assert [task.result for task in it.tasks(job_id)] == [1, 1, 1]
+            assert it.job(job_id).status == JobStatus.COMPLETED
+
+
+def test_a_broker_that_is_away_holds_the_handing_back_up_and_loses_nothing() -> None:
+    with stand(lease_seconds=SHORT_SECONDS, worker_threads=1) as shell:
+
+        def run(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+            if context.task_index == 0:
+                shell.queue.go_away(SHORT_SECONDS / 2)
+                wait_until(lambda: statuses(shell, context.job_id)[1:] == [TaskStatus.RETRYING] * 2)
+            return context.attempt
+
+        with second_process(shell, sample_job(counted(3), run)) as it:
+            job_id = it.submit("sample")
+            it.deliver_job_messages()
+            it.app.worker.run(TASKS_QUEUE, received(it.queue.receive(TASKS_QUEUE)))
+            assert statuses(it, job_id) == [TaskStatus.COMPLETED] + [TaskStatus.RETRYING] * 2
+            it.pump()
+            assert [task.result for task in it.tasks(job_id)] == [1, 1, 1]
+
+
+def test_a_suspect_gets_its_turn_though_the_others_took_all_the_time() -> None:
+    with stand(lease_seconds=SHORT_SECONDS) as shell:
+
+        def run(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+            threading.Event().wait(SHORT_SECONDS)
+            return None
+
+        with second_process(shell, sample_job(counted(3), run)) as it:
+            job_id = it.submit("sample")
+            it.deliver_job_messages()
+            with it.database.transaction() as work:
+                suspects = [task.task_id for task in it.tasks(job_id)[1:]]
+                assert len(work.tasks.claim(suspects, "a worker that dies", 1)) == 2
+            it.clock.advance(1)
+            it.app.worker.run(TASKS_QUEUE, received(it.queue.receive(TASKS_QUEUE)))
+            assert sorted(statuses(it, job_id)) == [TaskStatus.COMPLETED, TaskStatus.COMPLETED, TaskStatus.RETRYING]
+
+
+@pytest.mark.parametrize("n", [1, 100])
+def test_a_run_that_is_done_in_time_hands_nothing_back(n: int) -> None:
+    with stand(sample_job(counted(n))) as it:
+        job_id = it.submit("sample")
+        it.deliver_job_messages()
+        it.app.worker.run(TASKS_QUEUE, received(it.queue.receive(TASKS_QUEUE)))
+        assert statuses(it, job_id) == [TaskStatus.COMPLETED] * n
+        assert it.queue.size(TASKS_QUEUE) == 0

@@ -1,8 +1,0 @@
-import pytest
-
-from tests.unit.service_bus.support import Clock
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()

@@ -1,0 +1,151 @@
+"""The triggers, called as the Functions host calls them."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import bootstrap
+from controllers.hello_world import HelloWorld
+from core.errors import DatabaseUnavailableError
+from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
+from core.messages import JobAction, JobMessage, TaskMessage
+from core.statuses import JobStatus, TaskStatus
+from engine.process.keeping import ORPHAN, UNREADABLE
+from tests.support.deliveries import Delivery, deliveries
+from tests.support.drive import Stand, stand
+from triggers import dead_letters, jobs, retention, sweeper, tasks
+
+# The decorated names are builders of the Functions model; this is what the host calls.
+run_job_message: Callable[[Any], None] = jobs.run_job_message._function.get_user_function()
+run_tasks: Callable[[Any], None] = tasks.run_tasks._function.get_user_function()
+run_long_task: Callable[[Any], None] = tasks.run_long_task._function.get_user_function()
+dead_task: Callable[[Any], None] = dead_letters.dead_task._function.get_user_function()
+dead_long_task: Callable[[Any], None] = dead_letters.dead_long_task._function.get_user_function()
+dead_job_message: Callable[[Any], None] = dead_letters.dead_job_message._function.get_user_function()
+prune: Callable[[Any], None] = retention.prune._function.get_user_function()
+sweep: Callable[[Any], None] = sweeper.sweep._function.get_user_function()
+
+
+@pytest.fixture
+def it(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand]:
+    with stand(HelloWorld) as it:
+        for module in (jobs, tasks, dead_letters, sweeper, retention):
+            monkeypatch.setattr(module, "app", lambda: it.app)
+        monkeypatch.setattr(bootstrap, "outages", it.outages)
+        monkeypatch.setenv("DATABASE_URL", it.app.settings.database_url)
+        monkeypatch.setenv("ServiceBusConnection", "none")
+        yield it
+
+
+def test_the_triggers_carry_a_job_from_its_message_to_its_tasks(it: Stand) -> None:
+    job_id = it.submit("hello_world", n=3)
+    (message,) = deliveries(it.queue.receive(JOBS_QUEUE))
+    run_job_message(message)
+    run_tasks(deliveries(it.queue.receive(TASKS_QUEUE)))
+    assert {task.status for task in it.tasks(job_id)} == {TaskStatus.COMPLETED}
+    assert it.queue.size(JOBS_QUEUE) == 1
+
+
+def test_a_long_task_runs_alone(it: Stand) -> None:
+    job_id = it.submit("hello_world", n=1)
+    it.deliver_job_messages()
+    (message,) = deliveries(it.queue.receive(TASKS_QUEUE))
+    run_long_task(message)
+    assert it.tasks(job_id)[0].status == TaskStatus.COMPLETED
+
+
+def test_a_job_message_that_cannot_be_read_is_kept(it: Stand) -> None:
+    run_job_message(Delivery(b"{rubbish", "m-1", 4))
+    (letter,) = it.dead_letters()
+    assert (letter.queue, letter.reason, letter.body) == (JOBS_QUEUE, UNREADABLE, b"{rubbish")
+    assert (letter.message_id, letter.delivery_count) == ("m-1", 4)
+
+
+def test_a_job_message_without_a_job_is_kept(it: Stand) -> None:
+    message = JobMessage("f" * 32, 1, JobAction.DISPATCH).outgoing()
+    run_job_message(Delivery(message.body))
+    (letter,) = it.dead_letters()
+    assert (letter.queue, letter.reason, letter.body) == (JOBS_QUEUE, ORPHAN, message.body)
+
+
+def test_a_task_message_that_cannot_be_read_is_kept_with_its_queue(it: Stand) -> None:
+    run_tasks([Delivery(b"1")])
+    run_long_task(Delivery(b"2"))
+    assert [letter.queue for letter in it.dead_letters()] == [LONG_TASKS_QUEUE, TASKS_QUEUE]
+
+
+def test_a_host_that_gives_no_delivery_count_is_taken_to_deliver_for_the_first_time(it: Stand) -> None:
+    job_id = it.submit("hello_world", n=1)
+    (message,) = it.queue.receive(JOBS_QUEUE)
+    run_job_message(Delivery(message.body, delivery_count=None))
+    assert it.job(job_id).status == JobStatus.PROCESSING
+
+
+def test_dead_messages_are_handled_with_the_brokers_reason(it: Stand) -> None:
+    why = {"DeadLetterReason": "TTLExpiredException", "DeadLetterErrorDescription": "too late"}
+    job_id = it.submit("hello_world", n=1)
+    (message,) = it.queue.receive(JOBS_QUEUE)
+    for _ in range(6):
+        body = message.body
+        dead_job_message(Delivery(body, application_properties=why))
+        scheduled = it.queue.scheduled(JOBS_QUEUE)
+        it.clock.advance(1_000)
+        it.queue.receive(JOBS_QUEUE)
+        message = scheduled[0] if scheduled else message
+    error = it.job(job_id).error
+    assert error is not None
+    assert "TTLExpiredException: too late" in error["message"]
+
+
+def test_dead_tasks_go_back_to_the_queue_of_their_lane(it: Stand) -> None:
+    it.submit("hello_world", n=2)
+    it.deliver_job_messages()
+    short, long = deliveries(it.queue.receive(TASKS_QUEUE))
+    dead_task(short)
+    dead_long_task(long)
+    assert (it.queue.size(TASKS_QUEUE), it.queue.size(LONG_TASKS_QUEUE)) == (1, 1)
+
+
+@pytest.mark.parametrize("seconds", [45, 1_000])
+def test_the_triggers_wait_for_the_database_nearly_as_long_as_a_message_lock(it: Stand, seconds: float) -> None:
+    job_id = it.submit("hello_world", n=1)
+    message = Delivery(it.queue.receive(JOBS_QUEUE)[0].body)
+    it.deliver_job_messages()
+    task = Delivery(TaskMessage(f"{job_id}-s01-t0000000", f"{job_id}-s1-b0").outgoing().body)
+    calls: list[Callable[[], None]] = [
+        lambda: run_job_message(message),
+        lambda: run_tasks([task]),
+        lambda: run_long_task(task),
+        lambda: dead_task(task),
+        lambda: dead_long_task(task),
+        lambda: dead_job_message(message),
+    ]
+    for call in calls:
+        before = it.clock.now()
+        it.database.go_away(seconds)
+        if seconds > it.app.settings.lease_seconds:
+            with pytest.raises(DatabaseUnavailableError):
+                call()
+            assert (it.clock.now() - before).total_seconds() == it.app.settings.lease_seconds
+            it.clock.advance(seconds)
+        else:
+            call()
+
+
+def test_the_timer_sweeps(it: Stand) -> None:
+    job_id = it.submit("hello_world", n=1)
+    it.queue.receive(JOBS_QUEUE)
+    it.clock.advance(1_000)
+    sweep(None)
+    it.pump()
+    assert it.job(job_id).status == JobStatus.COMPLETED
+
+
+def test_the_timer_of_retention_prunes(it: Stand) -> None:
+    job_id = it.submit("hello_world", n=1)
+    it.pump()
+    it.clock.advance(31 * 24 * 60 * 60)
+    prune(None)
+    with it.database.transaction() as work:
+        assert work.jobs.get(job_id) is None

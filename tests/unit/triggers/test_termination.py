@@ -1,0 +1,76 @@
+"""What SIGTERM does to a process that has imported the app."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+READY = "import logging, threading, function_app; logging.basicConfig(level=20); print('ready', flush=True); "
+IDLE = READY + "threading.Event().wait()"
+AT_WORK = READY + "import bootstrap; bootstrap.shutdown.at_work().__enter__(); threading.Event().wait()"
+SETTINGS = {"DATABASE_URL": "postgresql://nowhere", "ServiceBusConnection": "none", "SHUTDOWN_GRACE_SECONDS": "600"}
+
+
+class Process:
+    def __init__(self, code: str, settings: dict[str, str]) -> None:
+        environment = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME"}}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env={**environment, **settings},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.wait_for("ready")
+
+    @property
+    def output(self) -> IO[str]:
+        assert self.process.stdout
+        return self.process.stdout
+
+    def wait_for(self, text: str) -> None:
+        for line in self.output:
+            if text in line:
+                return
+        raise AssertionError(f"it ended without {text!r}")
+
+    def ended_by(self) -> int:
+        return -self.process.wait(60)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.output.close()
+
+
+@pytest.fixture
+def started() -> Iterator[list[Process]]:
+    processes: list[Process] = []
+    yield processes
+    for process in processes:
+        process.close()
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, {}], ids=["with settings", "without settings"])
+def test_a_process_with_nothing_to_do_ends_by_it(started: list[Process], settings: dict[str, str]) -> None:
+    process = Process(IDLE, settings)
+    started.append(process)
+    process.process.terminate()
+    assert process.ended_by() == signal.SIGTERM
+
+
+def test_the_second_one_ends_a_process_that_is_at_work(started: list[Process]) -> None:
+    process = Process(AT_WORK, SETTINGS)
+    started.append(process)
+    process.process.terminate()
+    process.wait_for("what runs has 600 s to end")
+    assert process.process.poll() is None
+    process.process.terminate()
+    assert process.ended_by() == signal.SIGTERM
