@@ -43,7 +43,7 @@ from settings import Settings
 
 logger = logging.getLogger(__name__)
 
-_GIVE_BACK_SECONDS = 5.0
+_RELEASE_SECONDS = 5.0
 """The most that giving back takes at the end of the grace time, when the database and the broker answer."""
 
 shutdown = Shutdown()
@@ -228,5 +228,5 @@ def drain() -> None:
     """
     grace_seconds = Settings.from_environment().shutdown_grace_seconds
     logger.info("ending: what runs has %g s to end, and is given back then", grace_seconds)
-    if not shutdown.drain(grace_seconds, _GIVE_BACK_SECONDS):
+    if not shutdown.drain(grace_seconds, _RELEASE_SECONDS):
         logger.warning("ending with work that could not be given back; others take it over when its leases end")

@@ -261,7 +261,7 @@ class StageReopenedError(LockstepError):
     """A stage was opened again: what was to be done about its end, or its stop, shall not be done any more."""
 
 
-class ProcessEndsError(LockstepError):
-    """This process has been told to end and begins nothing more; another one will do it."""
+class ShutdownError(LockstepError):
+    """This process shuts down and begins nothing new; another one does it."""
 
     retryable = True

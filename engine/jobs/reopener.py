@@ -1,5 +1,3 @@
-"""Opening a job again after its end: what failed, or was cancelled, runs."""
-
 import logging
 from collections.abc import Set as AbstractSet
 
@@ -18,40 +16,35 @@ _RESUMED = frozenset({JobStatus.CANCELLED})
 
 
 class Reopener:
-    """Opens the stage again at which a job has ended. Its dispatcher puts the tasks back and sends them.
-
-    Args:
-        database: the rows.
-        queue: where the stage's message goes.
-    """
+    """Opens the stage at which a job ended again; the stage's dispatcher reopens its batches and sends them."""
 
     def __init__(self, database: Database, queue: MessageQueue) -> None:
         self._database = database
         self._queue = queue
 
     def retry(self, job_id: str) -> JobStatus:
-        """Runs the failed tasks of a job's last stage again, and those that were cancelled when it failed.
+        """Runs the failed tasks of a job's last stage again, and the tasks that were cancelled when it failed.
 
         Returns:
-            The status that the job has now.
+            The job's new status.
 
         Raises:
             JobNotFoundError: there is no such job.
-            JobStateError: it did not fail, or its tasks have not all ended, or nothing can be run again.
+            JobStateError: it did not fail, or some of its tasks have not ended, or none can run again.
             DatabaseError: nothing has changed.
             QueueError: the job goes on, but the broker will never take its message.
         """
         return self._reopen(job_id, _RETRIED, "only a job that failed or completed with errors can be retried")
 
     def resume(self, job_id: str) -> JobStatus:
-        """Goes on with a cancelled job where it was stopped; tasks that had failed stay so.
+        """Continues a cancelled job where it was cancelled; failed tasks stay failed.
 
         Returns:
-            The status that the job has now.
+            The job's new status.
 
         Raises:
             JobNotFoundError: there is no such job.
-            JobStateError: it was not cancelled, or its tasks have not all ended.
+            JobStateError: it was not cancelled, or some of its tasks have not ended.
             DatabaseError: nothing has changed.
             QueueError: the job goes on, but the broker will never take its message.
         """
@@ -65,7 +58,7 @@ class Reopener:
         except QueueError as exc:
             if not exc.retryable:
                 raise
-            logger.warning("job %s goes on when the broker takes its message: %s", job_id, exc)
+            logger.warning("job %s goes on when the sweeper has sent its message: %s", job_id, exc)
         return job.status
 
 
@@ -77,7 +70,7 @@ def _open(work: UnitOfWork, job_id: str, expected: AbstractSet[JobStatus], refus
         if before.pruned_at is not None:
             raise JobBeingPrunedError(job_id, before.status)
         raise JobStateError(job_id, before.status, refusal)
-    job = work.jobs.get(job_id)  # after the update, which holds it at its stage
+    job = work.jobs.get(job_id)  # after the update: it locks the row, so the stage stays the same until the commit
     assert job is not None, "the row was updated"
     if job.stage == 0:
         return job, JobMessage(job_id, 1, JobAction.DISPATCH)
@@ -101,6 +94,6 @@ def _open_stage(work: UnitOfWork, key: StageKey, job_was: JobStatus) -> JobActio
                 "the tasks that failed are in earlier stages, whose results the later ones have used; "
                 "submit the job again with another Idempotency-Key",
             )
-        return JobAction.ADVANCE  # what failed, or was cancelled, is what comes after the stage
+        return JobAction.ADVANCE  # the job failed or was cancelled after this stage had finished
     work.stages.reopen(key.job_id, key.stage, failed_too=retries)
     return JobAction.DISPATCH

@@ -1,4 +1,4 @@
-"""Where a job stands, for whoever asks."""
+"""The views that the API shows: rows, and the numbers that are computed from them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,8 +16,9 @@ class StageView:
     Attributes:
         stage: the row.
         counts: its tasks by status.
-        tasks_per_second: ended tasks over the time since the stage began, or that it took.
-        eta_seconds: what is left at that rate; None before totals and rate are known, and after the end.
+        tasks_per_second: ended tasks divided by the time since the stage began, or by its whole time.
+        eta_seconds: the time that the other tasks take at that rate; None before totals and rate are known, and after
+            the end.
     """
 
     stage: Stage
@@ -28,9 +29,13 @@ class StageView:
 
 @dataclass(frozen=True)
 class JobView:
-    """A job with its stages; `progress` runs from 0 to 1, each stage weighing the same.
+    """A job with its stages.
 
-    While a stage is being dispatched its total is not known, and the tasks created so far stand for it.
+    Attributes:
+        job: the row.
+        stages: those that have begun, in order.
+        progress: from 0 to 1; every stage counts the same. While a stage is being dispatched, the tasks created so far
+            stand for its total.
     """
 
     job: Job
@@ -39,17 +44,13 @@ class JobView:
 
 
 class StatusReader:
-    """Answers questions about jobs.
-
-    Args:
-        database: the rows.
-    """
+    """Reads where jobs stand, in one transaction an answer."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def job(self, job_id: str) -> JobView:
-        """A job with the counts of each stage that has begun.
+        """Returns a job with the counts of each stage that has begun.
 
         Raises:
             JobNotFoundError: there is no such job.
@@ -65,7 +66,7 @@ class StatusReader:
         return JobView(job, views, _progress(job, views))
 
     def batches(self, job_id: str, after: tuple[int, int], limit: int) -> list[Batch]:
-        """Up to `limit` batches of a job after (stage, batch_index).
+        """Returns up to `limit` batches of a job after (stage, batch_index).
 
         Raises:
             JobNotFoundError: there is no such job.
@@ -76,7 +77,7 @@ class StatusReader:
             return work.batches.page_of_job(job_id, after, limit)
 
     def tasks(self, job_id: str, status: TaskStatus | None, after: str, limit: int) -> list[Task]:
-        """Up to `limit` tasks of a job with an id above `after`, of one status or any.
+        """Returns up to `limit` tasks of a job with an id above `after`, of one status or any.
 
         Raises:
             JobNotFoundError: there is no such job.
@@ -87,13 +88,13 @@ class StatusReader:
             return work.tasks.page(job_id, status, after, limit)
 
     def dead_letters(self, before_id: int | None, limit: int) -> list[KeptLetter]:
-        """Dead letters with an id below `before_id`, the newest first."""
+        """Returns dead letters with an id below `before_id`, the newest first."""
         with self._database.transaction() as work:
             return work.dead_letters.newest(limit, before_id)
 
 
 def _final(stage: Stage) -> StageCounts | None:
-    """The counts of a finished stage, which its row has; no other stage needs to be counted again and again."""
+    """Returns the counts of a finished stage from its row: they are final, so its batches are not counted again."""
     if stage.status != StageStatus.FINISHED or stage.total_batches is None or stage.total_tasks is None:
         return None
     return StageCounts(

@@ -1,5 +1,3 @@
-"""A submission becomes a durable row, and then a message."""
-
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +12,8 @@ from core.messages import JobAction, JobMessage
 from core.models import Job
 from core.statuses import JobStatus
 from engine.process.sending import send_job_message
-from repositories.ports import Database, MessageQueue
+from engine.process.transactions import transact
+from repositories.ports import Database, MessageQueue, UnitOfWork
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +22,7 @@ MAX_KEY_LENGTH = 255
 
 @dataclass(frozen=True)
 class Submission:
-    """What a submission led to; `created` is False when the same job was there already."""
+    """The job of a submission; `created` is False when the same job existed already."""
 
     job_id: str
     status: JobStatus
@@ -31,13 +30,7 @@ class Submission:
 
 
 class Submitter:
-    """Accepts jobs.
-
-    Args:
-        database: where the row goes.
-        queue: where the message goes.
-        registry: the job types.
-    """
+    """Accepts jobs: a submission becomes a durable row first, and then a message."""
 
     def __init__(self, database: Database, queue: MessageQueue, registry: Registry) -> None:
         self._database = database
@@ -45,13 +38,13 @@ class Submitter:
         self._registry = registry
 
     def submit(self, job_type: str, parameters: Mapping[str, Any], idempotency_key: str | None = None) -> Submission:
-        """Accepts a job; submitting the same again is submitting once.
+        """Accepts a job; to submit the same job again changes nothing.
 
-        The id comes from the key, or else from type and parameters (defaults filled in).
+        The job id comes from the key, or else from type and parameters (defaults filled in).
 
         Raises:
-            UnknownJobTypeError: no such job type.
-            InvalidInputError: the parameters do not fit its model, or the key is too long.
+            UnknownJobTypeError: no job type has this name.
+            InvalidInputError: the parameters do not fit the job type's model, or the key is too long.
             IdempotencyConflictError: the key belongs to another job.
             JobBeingPrunedError: the job ended long ago and is being deleted; it can be submitted again afterwards.
             DatabaseError: nothing was accepted.
@@ -60,8 +53,8 @@ class Submitter:
         controller = self._registry.controller(job_type)
         text = json_text.encode(parameters, what="the parameters")
         try:
-            # Strict, so that what the API's schema forbids ("3" for a number) is refused; as JSON, so that strict still
-            # reads a date, say, from its text.
+            # Strict refuses what the API's schema forbids ("3" for a number). From JSON, strict still reads a date from
+            # its text.
             model = controller.Parameters.model_validate_json(text, strict=True)
         except ValidationError as exc:
             raise InvalidInputError(f"the parameters of {job_type} are not valid", _field_errors(exc)) from exc
@@ -75,14 +68,16 @@ class Submitter:
         return Submission(job_id, status, created)
 
     def _create_or_find(self, job_id: str, job_type: str, canonical: str, total_stages: int) -> tuple[Job, bool]:
-        """The job, and whether it is new."""
+        """Returns the job, and whether it is new."""
+
+        def create(work: UnitOfWork) -> tuple[bool, bool | None, Job | None]:
+            created = work.jobs.create(job_id, job_type, canonical, total_stages)
+            return created, work.jobs.same_submission(job_id, job_type, canonical), work.jobs.get(job_id)
+
         while True:
-            with self._database.transaction() as work:
-                created = work.jobs.create(job_id, job_type, canonical, total_stages)
-                same = work.jobs.same_submission(job_id, job_type, canonical)
-                job = work.jobs.get(job_id)
+            created, same, job = transact(self._database, create)
             if same is None or job is None:
-                continue  # an old job was there, and was deleted before the second statement
+                continue  # a job with this id existed, and the pruner deleted it before the second statement
             if not same:
                 raise IdempotencyConflictError(job_id)
             if job.pruned_at is not None:
@@ -95,11 +90,10 @@ class Submitter:
         except QueueError as exc:
             if not exc.retryable:
                 raise
-            # The row is durable, and that is what was promised: the sweeper sends the message.
-            logger.warning("job %s is pending until the broker takes its message: %s", job_id, exc)
+            # A durable row is what 202 promises: the sweeper sends the message.
+            logger.warning("job %s stays pending until the broker takes its message: %s", job_id, exc)
             return False
-        with self._database.transaction() as work:
-            work.jobs.mark_queued(job_id)
+        transact(self._database, lambda work: work.jobs.mark_queued(job_id))
         return True
 
 

@@ -1,4 +1,4 @@
-"""Sees outages of PostgreSQL and of the broker through: what failed is tried again, slower and slower."""
+"""Repeats actions while PostgreSQL or the broker is unavailable."""
 
 import logging
 import time
@@ -12,18 +12,18 @@ logger = logging.getLogger(__name__)
 _FIRST_PAUSE_SECONDS = 0.25
 
 _LONGEST_PAUSE_SECONDS = 5.0
-"""Between two tries: hundreds of workers that wait cost a server that starts a few connections a second each."""
+"""Between two tries: then hundreds of waiting workers cost a server that starts a few connections a second each."""
 
 T = TypeVar("T")
 
 
 class OutageWaiter:
-    """Waits; safe to use from several threads.
+    """Repeats what fails for a reason that passes, with growing pauses; safe to use from several threads.
 
     Args:
-        wait: waits so many seconds; returns True, at once, when the process shall end.
-        clock: seconds that only grow.
-        shutdown_wait: likewise, and goes on while the process ends, as long as it may; `wait` if there is no other.
+        wait: waits so many seconds; returns True, at once, when the process shuts down.
+        clock: seconds, monotonic.
+        shutdown_wait: like `wait`, but goes on waiting during a shutdown, until the grace time is over; default `wait`.
     """
 
     def __init__(
@@ -37,23 +37,23 @@ class OutageWaiter:
         self._shutdown_wait = shutdown_wait or wait
 
     def through_shutdown(self) -> "OutageWaiter":
-        """One that waits while the process ends: for what has been done and is not written down."""
+        """Returns a waiter that goes on during a shutdown: for outcomes that exist in memory alone."""
         return OutageWaiter(self._shutdown_wait, self._clock)
 
     def deadline(self, seconds: float) -> float:
-        """The time, by this object's clock, so many seconds from now."""
+        """Returns the time, by this object's clock, so many seconds from now."""
         return self._clock() + seconds
 
     def run(self, action: Callable[[], T], until: float, longest_pause_seconds: float = _LONGEST_PAUSE_SECONDS) -> T:
-        """Runs an action, and again whenever it fails for a reason that passes, as long as there is time.
+        """Runs an action, and repeats it while it fails for a reason that passes and there is time.
 
         Args:
-            action: may be done twice: when it failed, nobody knows how far it came.
-            until: when to give up, as `deadline` gives it; the last try is made then.
-            longest_pause_seconds: what the pauses grow to.
+            action: must be safe to repeat: after a failure nobody knows how far it came.
+            until: the time of the last try, as `deadline` gives it.
+            longest_pause_seconds: the limit of the growing pauses.
 
         Raises:
-            LockstepError: of the last try; or at once, if it is not retryable or the process shall end.
+            LockstepError: of the last try; at once, if it is not retryable or the process shuts down.
         """
         pause_seconds = _FIRST_PAUSE_SECONDS
         failures = 0
@@ -65,11 +65,11 @@ class OutageWaiter:
                 if not exc.retryable or left_seconds <= 0:
                     raise
                 failures += 1
-                logger.log(logging.DEBUG if failures > 1 else logging.WARNING, "waiting for what is away: %s", exc)
+                logger.log(logging.DEBUG if failures > 1 else logging.WARNING, "waiting for an outage to end: %s", exc)
                 if self._wait(min(pause_seconds, left_seconds)):
                     raise
                 pause_seconds = min(2 * pause_seconds, longest_pause_seconds)
             else:
                 if failures:
-                    logger.info("what was away is back; it took %d tries", failures + 1)
+                    logger.info("the outage has ended; it took %d tries", failures + 1)
                 return done

@@ -12,18 +12,18 @@ def send(queue: MessageQueue, name: str, messages: Sequence[OutgoingMessage]) ->
     """Sends messages in batches of up to 100.
 
     Raises:
-        QueueError: a batch was not taken; those before it were.
+        QueueError: the broker refused a batch; it took those before it.
     """
     for start in range(0, len(messages), _MOST_PER_BATCH):
         result = queue.batch_send_messages(name, messages[start : start + _MOST_PER_BATCH])
         if not result.success:
-            raise result.error or QueueUnavailableError(f"{name} did not take a batch")
+            raise result.error or QueueUnavailableError(f"{name} refused a batch")
 
 
 def send_job_message(queue: MessageQueue, message: JobMessage) -> None:
     """Sends one message to sb-jobs.
 
     Raises:
-        QueueError: it was not taken.
+        QueueError: the broker refused it.
     """
     send(queue, JOBS_QUEUE, [message.outgoing()])

@@ -1,3 +1,10 @@
+"""The two ways into a transaction.
+
+`transact` is for what writes: it takes locks, may lose a deadlock, and is then repeated. `database.transaction()` is
+for what only reads, and for the two transactions that send a message inside: these are not repeated, because a send
+cannot be rolled back. `tests/unit/test_layers.py` holds the rule.
+"""
+
 import logging
 from collections.abc import Callable
 from typing import TypeVar
@@ -15,12 +22,12 @@ T = TypeVar("T")
 def transact(database: Database, action: Callable[[UnitOfWork], T]) -> T:
     """Runs an action in a transaction, and again when it loses a deadlock.
 
-    Locks are taken in order, so a lost deadlock is rare; but it rolls back everything, so that doing it
-    again is right, and cheaper than having the broker deliver a hundred messages again.
+    Locks are taken in order, so a lost deadlock is rare. To repeat it here is cheaper than to have the broker deliver a
+    hundred messages again.
 
     Args:
-        database: where.
-        action: has no effect outside the transaction.
+        database: where the transaction is opened.
+        action: must have no effect outside the transaction.
 
     Raises:
         TransactionConflictError: it lost five times in a row.
@@ -33,5 +40,5 @@ def transact(database: Database, action: Callable[[UnitOfWork], T]) -> T:
         except TransactionConflictError as exc:
             if attempt == _ATTEMPTS:
                 raise
-            logger.warning("a transaction lost a conflict and is tried again: %s", exc)
+            logger.warning("a transaction lost a conflict and is repeated: %s", exc)
     raise AssertionError("unreachable")

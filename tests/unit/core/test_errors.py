@@ -11,7 +11,7 @@ RETRYABLE = {
     "TransactionConflictError",
     "QueueUnavailableError",
     "DispatchInterruptedError",
-    "ProcessEndsError",
+    "ShutdownError",
 }
 
 CLASSES = [each for _, each in inspect.getmembers(errors, inspect.isclass) if issubclass(each, Exception)]

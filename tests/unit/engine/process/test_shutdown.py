@@ -10,7 +10,7 @@ import pytest
 
 from controllers.context import JobContext, JsonValue, StageContext, TaskContext
 from core.definitions import TaskDefinition
-from core.errors import DatabaseUnavailableError, ProcessEndsError
+from core.errors import DatabaseUnavailableError, ShutdownError
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.messages import JobAction, JobMessage
 from core.statuses import JobStatus, StageStatus, TaskStatus
@@ -116,7 +116,7 @@ def test_what_was_claimed_while_the_end_was_requested_goes_back_unbegun() -> Non
     with stand(sample_job(counted(3))) as it:
         job_id = it.submit("sample")
         it.deliver_job_messages()
-        it.shutdown.drain(grace_seconds=60, give_back_seconds=0)
+        it.shutdown.drain(grace_seconds=60, release_seconds=0)
         it.app.worker.run(TASKS_QUEUE, received(it.queue.receive(TASKS_QUEUE)))
         assert [(task.status, task.attempt) for task in it.tasks(job_id)] == [(TaskStatus.RETRYING, 0)] * 3
         assert it.queue.size(TASKS_QUEUE) == 3
@@ -133,7 +133,7 @@ def test_what_is_delivered_to_a_process_that_ends_is_refused_once_it_has_drained
             assert not drained.done()
             assert not late.done()
         assert drained.result(60)
-        assert isinstance(late.exception(60), ProcessEndsError)
+        assert isinstance(late.exception(60), ShutdownError)
         assert it.queue.size(TASKS_QUEUE) == 3
 
 
@@ -143,7 +143,7 @@ def test_a_dispatch_stops_at_a_batch_and_another_process_goes_on_with_it() -> No
     def tasks(job: JobContext[SampleParameters], stage: StageContext) -> Iterator[TaskDefinition]:
         for definition in counted(1_000)(job, stage):
             if definition.index == 250 and ending:
-                ending.pop().drain(grace_seconds=0, give_back_seconds=0)
+                ending.pop().drain(grace_seconds=0, release_seconds=0)
             yield definition
 
     with stand(sample_job(tasks)) as it:
@@ -211,7 +211,7 @@ def test_what_is_handed_back_waits_for_the_broker_while_the_process_ends() -> No
         job_id = it.submit("sample")
         it.deliver_job_messages()
         messages = received(it.queue.receive(TASKS_QUEUE))
-        it.shutdown.drain(grace_seconds=0, give_back_seconds=0)
+        it.shutdown.drain(grace_seconds=0, release_seconds=0)
         it.queue.go_away(3)
         it.app.worker.run(TASKS_QUEUE, messages)
         assert [(task.status, task.attempt) for task in it.tasks(job_id)] == [(TaskStatus.RETRYING, 0)] * 3
@@ -225,7 +225,7 @@ def test_a_wait_to_the_last_is_as_long_as_any_other_while_nothing_ends() -> None
 def test_a_wait_to_the_last_goes_on_when_the_end_is_requested_until_there_is_no_more_time() -> None:
     shutdown = Shutdown()
     with shutdown.at_work():
-        shutdown.drain(grace_seconds=0, give_back_seconds=0.01)
+        shutdown.drain(grace_seconds=0, release_seconds=0.01)
     assert shutdown.wait_through_shutdown(600)
     shutdown = Shutdown()
     with ThreadPoolExecutor(1) as thread:
@@ -239,5 +239,5 @@ def test_a_wait_to_the_last_goes_on_when_the_end_is_requested_until_there_is_no_
 def test_draining_says_when_somebody_is_still_at_work_in_the_end() -> None:
     shutdown = Shutdown()
     with shutdown.at_work():
-        assert not shutdown.drain(grace_seconds=0, give_back_seconds=0)
-    assert shutdown.drain(grace_seconds=0, give_back_seconds=0)
+        assert not shutdown.drain(grace_seconds=0, release_seconds=0)
+    assert shutdown.drain(grace_seconds=0, release_seconds=0)
