@@ -3,6 +3,7 @@
 import logging
 
 from core.messages import ReceivedMessage
+from engine.process.transactions import transact
 from repositories.ports import Database, DeadLetter
 
 logger = logging.getLogger(__name__)
@@ -22,5 +23,4 @@ def keep(database: Database, queue_name: str, raw: ReceivedMessage, reason: str,
     """
     logger.error("message %s of %s is kept as a dead letter (%s): %s", raw.message_id, queue_name, reason, description)
     letter = DeadLetter(queue_name, reason, description, raw.body, raw.message_id, raw.delivery_count)
-    with database.transaction() as work:
-        work.dead_letters.add(letter)
+    transact(database, lambda work: work.dead_letters.add(letter))

@@ -1,5 +1,3 @@
-"""Runs one claimed task's handler and turns whatever happens into an outcome."""
-
 import logging
 import random
 from collections.abc import Callable
@@ -24,22 +22,22 @@ logger = logging.getLogger(__name__)
 
 
 _UNKNOWN = TaskPolicy(max_attempts=8, backoff=Backoff(base_seconds=4, cap_seconds=60))
-"""For task types without a handler here: while a deployment goes on, another host may have it."""
+"""For task types without a handler here: during a deployment another host may have it."""
 
 
 MAX_INTERRUPTIONS = 5
-"""Runs of one task that may be interrupted before it counts as what ends its workers; fewer than the 10 deliveries
-after which the broker gives its message up. From its second run on, a task shares its process with no other that was
-interrupted (`engine/tasks/worker.py`), so what such a one does again is not held against it."""
+"""Interrupted runs of a task that are tolerated; after one more it counts as their cause and fails. Fewer than the 10
+deliveries after which the broker gives up on its message. Once interrupted, a task runs with no other interrupted task
+beside it (`engine/tasks/worker.py`), so it is not blamed for what another one does."""
 
 
 class HandlerRunner:
-    """Runs handlers; safe to use from several threads.
+    """Runs the handler of one task and turns whatever happens into an outcome; safe to use from several threads.
 
     Args:
-        task_type: looks a task type up by name.
+        task_type: looks a task type up by its name.
         services: lent to handlers.
-        max_result_bytes: the most that a result may have as JSON.
+        max_result_bytes: the largest result, as JSON.
     """
 
     def __init__(self, task_type: Callable[[str], TaskType | None], services: Services, max_result_bytes: int) -> None:
@@ -50,7 +48,7 @@ class HandlerRunner:
     def run(self, task: ClaimedTask, is_cancelled: Callable[[], bool]) -> TaskOutcome:
         """Runs a task once; its own failure is an outcome, never an exception.
 
-        A task during which too many workers have died is not run again: it fails.
+        A task during which too many workers died does not run again: it fails.
         """
         if task.interruptions > MAX_INTERRUPTIONS:
             logger.error("task %s fails: %d runs were interrupted", task.task_id, task.interruptions)
@@ -71,8 +69,8 @@ class HandlerRunner:
         )
         try:
             result = self._encode(declared.handler(context, task.parameters))
-        # sys.exit() included: whatever a handler raises is its task's, and must not cost the others their outcome.
-        except BaseException as exc:  # noqa: BLE001
+        # sys.exit() included: whatever a handler raises is the failure of its task, and of no other.
+        except BaseException as exc:  # noqa: BLE001 - see above
             return _failed(task, declared.policy, exc)
         return TaskOutcome(task.task_id, TaskStatus.COMPLETED, result=result)
 

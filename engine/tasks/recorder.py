@@ -16,18 +16,11 @@ from repositories.ports import Database, MessageQueue, UnitOfWork
 logger = logging.getLogger(__name__)
 
 _LONGEST_PAUSE_SECONDS = 1.0
-"""While the database is away: shorter than the pauses of those who wait to claim the same tasks anew."""
+"""During an outage: shorter than the pauses of workers that wait to claim the same tasks anew."""
 
 
 class Recorder:
-    """Writes outcomes of tasks, and sends what follows from them.
-
-    Args:
-        database: the rows.
-        queue: where retries and stage messages go.
-        limits: how long nobody takes a task for lost, and the length of a lease.
-        outages: waits for the database.
-    """
+    """Records the outcomes of tasks, and sends the messages that follow: retries, and ADVANCE of an ended stage."""
 
     def __init__(self, database: Database, queue: MessageQueue, limits: Limits, outages: OutageWaiter) -> None:
         self._database = database
@@ -37,21 +30,21 @@ class Recorder:
         self._outages = outages
 
     def record(self, queue_name: str, lease_id: str, outcomes: Sequence[TaskOutcome]) -> set[str]:
-        """Writes the outcomes of those tasks whose lease is still held, in one transaction.
+        """Records the outcomes of the tasks whose lease is still held, in one transaction.
 
-        While the database is away it waits, for as long as the sweeper leaves a lease alone that has ended: what was
-        done is worth more than the message's lock. A database whose disk is full may refuse outcomes and still let
-        tasks be claimed; so that no run after run is thrown away, and held against its task, the lease is kept
-        meanwhile, and given back in the end.
+        While PostgreSQL is unavailable it waits, up to the time after which the sweeper takes the task for lost: work
+        that is done is worth more than the message's lock. A database whose disk is full may refuse outcomes and still
+        allow claims. Then run after run would be thrown away and held against its task, so the lease is renewed
+        meanwhile, and released in the end.
 
         Args:
-            queue_name: where their retries are sent.
+            queue_name: the queue that retries are sent to.
             lease_id: the lease.
-            outcomes: of tasks that were claimed with it.
+            outcomes: of tasks that were claimed with this lease.
 
         Returns:
-            The tasks whose outcome was written. The others were taken over; or they were written by a transaction whose
-            commit was not acknowledged, and what follows from them was not sent.
+            The ids of the tasks whose outcome was recorded. The others were taken over; or they were recorded by a
+            transaction whose commit was not acknowledged, and the messages that follow were not sent.
 
         Raises:
             LockstepError: infrastructure failed; what was committed stays, and its messages are repeated later.
@@ -67,7 +60,7 @@ class Recorder:
             self._try_to(lambda work: work.tasks.release(task_ids, lease_id))
             raise
         if len(recorded) < len(outcomes):
-            logger.warning("%d outcomes found their lease gone", len(outcomes) - len(recorded))
+            logger.warning("%d outcomes are not recorded: their leases are lost", len(outcomes) - len(recorded))
         retries = [
             TaskMessage(task.task_id, task.batch_id, task.send).outgoing(task.not_before)
             for task in recorded
@@ -91,13 +84,13 @@ class Recorder:
         try:
             transact(self._database, action)
         except DatabaseError as exc:
-            logger.debug("the leases of what could not be recorded are left as they are: %s", exc)
+            logger.debug("the leases of unrecorded tasks are left as they are: %s", exc)
 
 
 def _write(
     work: UnitOfWork, lease_id: str, outcomes: Sequence[TaskOutcome]
 ) -> tuple[list[RecordedTask], list[StageKey]]:
-    """Writes outcomes to tasks, then batches, then stages; returns what was written and the stages it ended."""
+    """Writes outcomes to tasks, then batches, then stages; returns the recorded tasks and the stages that ended."""
     recorded = work.tasks.record(lease_id, outcomes)
     deltas = _deltas(recorded)
     finished = work.batches.apply_outcomes(deltas) if deltas else []
@@ -106,7 +99,7 @@ def _write(
 
 
 def _deltas(recorded: Sequence[RecordedTask]) -> list[BatchDelta]:
-    """The ended tasks of each batch, in batch id order: the order in which every invocation locks."""
+    """Counts the ended tasks of each batch, in batch id order: the order in which every invocation locks."""
     completed = Counter(task.batch_id for task in recorded if task.status == TaskStatus.COMPLETED)
     failed = Counter(task.batch_id for task in recorded if task.status == TaskStatus.FAILED)
     return [BatchDelta(batch_id, completed[batch_id], failed[batch_id]) for batch_id in sorted({*completed, *failed})]

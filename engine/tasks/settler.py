@@ -6,14 +6,7 @@ from engine.tasks.task_runner import Claimed, Ran
 
 
 class Settler:
-    """Writes down what came of a run.
-
-    Args:
-        recorder: writes the outcomes.
-        releaser: takes what was not run to its end.
-        limits: how long that is tried.
-        outages: waits for what is away.
-    """
+    """Records the outcomes of a run, and releases its other tasks."""
 
     def __init__(self, recorder: Recorder, releaser: Releaser, limits: Limits, outages: OutageWaiter) -> None:
         self._recorder = recorder
@@ -22,20 +15,20 @@ class Settler:
         self._outages = outages
 
     def settle(self, claimed: Claimed, ran: Ran) -> set[str]:
-        """Records the outcomes, and hands back what the run could not.
+        """Records the outcomes of a run, and releases the tasks that the run itself could not release.
 
         Returns:
-            The tasks that were recorded or handed back.
+            The ids of the tasks that were recorded or released.
 
         Raises:
-            LockstepError: infrastructure failed for longer than it is waited for.
+            LockstepError: an outage outlasted the lease.
         """
-        settled = set(ran.handed_back)
+        settled = set(ran.released)
         if ran.outcomes:
             settled |= self._recorder.record(claimed.queue_name, claimed.lease_id, ran.outcomes)
         if ran.unfinished:
             self._outages.run(
-                lambda: self._releaser.hand_back(claimed.queue_name, ran.unfinished, claimed.lease_id),
+                lambda: self._releaser.release(claimed.queue_name, ran.unfinished, claimed.lease_id),
                 self._outages.deadline(self._lease_seconds),
             )
             settled |= {task.task_id for task in ran.unfinished}

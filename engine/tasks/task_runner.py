@@ -1,5 +1,3 @@
-"""Runs the handlers of claimed tasks on threads, and keeps their leases meanwhile."""
-
 import logging
 import time
 from collections.abc import Sequence
@@ -21,10 +19,10 @@ logger = logging.getLogger(__name__)
 _Running = dict[Future[TaskOutcome | None], ClaimedTask]
 
 _TICK_SECONDS = 0.5
-"""How often a run looks whether the process shall end."""
+"""How often a run looks whether the process shuts down."""
 
 _RENEWAL_RETRY_SECONDS = 1.0
-"""After a renewal that failed: once the database is back, the lease shall be renewed before others may take it over."""
+"""After a renewal that failed: after an outage the lease must be renewed before another worker takes it over."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +30,10 @@ class Claimed:
     """Tasks that were claimed together.
 
     Attributes:
-        queue_name: where their messages came from.
+        queue_name: the queue that their messages came from.
         lease_id: the lease.
-        tasks: one at least.
-        start_until: when the run starts nothing more, by `time.monotonic`.
+        tasks: at least one.
+        start_until: no task starts later, by `time.monotonic`.
     """
 
     queue_name: str
@@ -46,29 +44,29 @@ class Claimed:
 
 @dataclass
 class Ran:
-    """What has come of a run; each task ends in one of the three.
+    """The result of a run; each of its tasks is in one of the three.
 
     Attributes:
-        outcomes: to be recorded.
-        handed_back: the tasks that are handed back.
-        unfinished: tasks that shall be handed back, and could not be so far.
+        outcomes: of the tasks that ended.
+        released: the ids of the tasks that were released.
+        unfinished: tasks that must be released, and could not be so far.
     """
 
     outcomes: list[TaskOutcome] = field(default_factory=list)
-    handed_back: set[str] = field(default_factory=set)
+    released: set[str] = field(default_factory=set)
     unfinished: list[ClaimedTask] = field(default_factory=list)
 
 
 class TaskRunner:
-    """Runs claimed tasks; safe to use from several threads.
+    """Runs claimed tasks on threads, and renews their leases meanwhile; safe to use from several threads.
 
     Args:
-        database: the rows.
+        database: holds the leases.
         handlers: runs one task.
         executor: the threads that handlers run on.
-        releaser: takes what shall not run here any more.
-        limits: the length of a lease.
-        shutdown: says when the process ends.
+        releaser: takes the tasks that do not run here any more.
+        limits: gives the length of a lease.
+        shutdown: tells whether the process shuts down.
     """
 
     def __init__(
@@ -88,10 +86,10 @@ class TaskRunner:
         self._shutdown = shutdown
 
     def run(self, claimed: Claimed) -> Ran:
-        """Runs tasks to their ends; their leases are renewed every third of their length.
+        """Runs tasks to their ends; renews their leases every third of their length.
 
-        What has not started when its time is up, or when the process shall end, is handed back at once; what still runs
-        when the process has no more time is handed back as well, and its outcome will not count.
+        A task that has not started when its time is up, or when the process shuts down, is released at once. A task
+        that still runs when the grace time is over is released as well, and its outcome does not count.
 
         Raises:
             LockstepError: a renewal was refused; nothing of this run may be recorded.
@@ -101,54 +99,55 @@ class TaskRunner:
         wanted = {task.task_id for task in claimed.tasks}
         futures = {self._executor.submit(self._run_one, claimed, task, wanted): task for task in claimed.tasks}
         try:
-            return self._see_to_the_end(claimed, dict(futures), wanted)
+            return self._follow(claimed, dict(futures), wanted)
         except BaseException:
-            wanted.clear()  # nothing of this run will be recorded: tell what runs, and start nothing more
+            wanted.clear()  # nothing of this run is recorded: tell running handlers, and start no other
             for future in futures:
                 future.cancel()
             raise
 
     def _run_one(self, claimed: Claimed, task: ClaimedTask, wanted: set[str]) -> TaskOutcome | None:
-        """Runs one task; None when it shall be handed back.
+        """Runs one task; returns None when the task must be released.
 
-        A handler that was told that its process ends may have done half of its work, so what it returns is not its
-        outcome. That of one that did not ask is. One that was told that its job was stopped, and raises then, has not
+        A handler that asked and was told of the shutdown may have done half of its work, so its result does not count;
+        that of a handler that did not ask does. A handler that was told that its job is cancelled, and raises, has not
         failed.
         """
-        if self._shall_not_start(claimed, task, wanted):
+        if self._must_not_start(claimed, task, wanted):
             return None
-        told_of_end = told_of_stop = False
+        told_of_shutdown = told_of_stop = False
 
         def is_cancelled() -> bool:
-            nonlocal told_of_end, told_of_stop
-            told_of_end = told_of_end or self._shutdown.requested
+            nonlocal told_of_shutdown, told_of_stop
+            told_of_shutdown = told_of_shutdown or self._shutdown.requested
             told_of_stop = told_of_stop or task.task_id not in wanted
-            return told_of_end or told_of_stop
+            return told_of_shutdown or told_of_stop
 
         outcome = self._handlers.run(task, is_cancelled)
-        gave_up = told_of_end or (told_of_stop and outcome.status != TaskStatus.COMPLETED)
+        gave_up = told_of_shutdown or (told_of_stop and outcome.status != TaskStatus.COMPLETED)
         return None if gave_up else outcome
 
-    def _see_to_the_end(self, claimed: Claimed, running: _Running, wanted: set[str]) -> Ran:
+    def _follow(self, claimed: Claimed, running: _Running, wanted: set[str]) -> Ran:
+        """Waits for running tasks, collects what came of them, renews their leases."""
         ran = Ran()
         held = set(wanted)
         renew_at = time.monotonic() + self._lease_seconds / 3
         while running:
             wait(running, timeout=max(min(_TICK_SECONDS, renew_at - time.monotonic()), 0))
-            self._take_out(claimed, running, wanted, ran)
+            self._collect(claimed, running, wanted, ran)
             held.difference_update(task.task_id for task in ran.unfinished)
-            self._hand_back(claimed, ran)
+            self._release(claimed, ran)
             if running and time.monotonic() >= renew_at:
-                # Those that have ended as well: their outcomes are not recorded before the last one ends.
+                # The leases of ended tasks as well: their outcomes are recorded when the last one has ended.
                 renew_at = time.monotonic() + self._renew(held, wanted, claimed.lease_id)
         return ran
 
-    def _take_out(self, claimed: Claimed, running: _Running, wanted: set[str], ran: Ran) -> None:
-        """Takes out what has ended, and what shall not be waited for any more."""
+    def _collect(self, claimed: Claimed, running: _Running, wanted: set[str], ran: Ran) -> None:
+        """Moves ended tasks, and tasks that need not be waited for any more, from `running` to `ran`."""
         for future, task in list(running.items()):
             if future.done():
                 outcome = future.result()
-            elif self._shutdown.grace_is_over or (self._shall_not_start(claimed, task, wanted) and future.cancel()):
+            elif self._shutdown.grace_is_over or (self._must_not_start(claimed, task, wanted) and future.cancel()):
                 outcome = None
             else:
                 continue
@@ -158,25 +157,25 @@ class TaskRunner:
             else:
                 ran.outcomes.append(outcome)
 
-    def _shall_not_start(self, claimed: Claimed, task: ClaimedTask, wanted: set[str]) -> bool:
+    def _must_not_start(self, claimed: Claimed, task: ClaimedTask, wanted: set[str]) -> bool:
         return self._shutdown.requested or time.monotonic() >= claimed.start_until or task.task_id not in wanted
 
-    def _hand_back(self, claimed: Claimed, ran: Ran) -> None:
-        """Tries to; what cannot be handed back now is tried again, in the end by the caller."""
+    def _release(self, claimed: Claimed, ran: Ran) -> None:
+        """Releases unfinished tasks; when that fails, it is repeated later, in the end by the caller."""
         if not ran.unfinished:
             return
         try:
-            self._releaser.hand_back(claimed.queue_name, ran.unfinished, claimed.lease_id)
+            self._releaser.release(claimed.queue_name, ran.unfinished, claimed.lease_id)
         except LockstepError as exc:
-            logger.warning("%d tasks cannot be handed back yet: %s", len(ran.unfinished), exc)
+            logger.warning("%d tasks cannot be released yet: %s", len(ran.unfinished), exc)
             return
-        ran.handed_back.update(task.task_id for task in ran.unfinished)
+        ran.released.update(task.task_id for task in ran.unfinished)
         ran.unfinished.clear()
 
     def _renew(self, held: set[str], wanted: set[str], lease_id: str) -> float:
-        """Extends the leases of running tasks; takes out whose lease is lost, or whose stage was stopped.
+        """Renews leases; removes lost leases from `held`, and tasks of lost leases or stopped stages from `wanted`.
 
-        A database that is away does not end the run: nobody can take the tasks over meanwhile.
+        An outage of PostgreSQL does not end the run: nobody can take the tasks over meanwhile.
 
         Returns:
             The seconds to the next renewal.
@@ -193,7 +192,7 @@ class TaskRunner:
             return min(_RENEWAL_RETRY_SECONDS, self._lease_seconds / 3)
         for task_id in task_ids:
             if task_id not in renewed:
-                logger.warning("the lease of task %s was lost; this run's outcome will not count", task_id)
+                logger.warning("the lease of task %s was lost; the outcome of this run does not count", task_id)
         held &= renewed
         wanted &= renewed - stopped
         return self._lease_seconds / 3

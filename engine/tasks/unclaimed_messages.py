@@ -10,22 +10,18 @@ from core.messages import JobAction, JobMessage, OutgoingMessage, ReceivedMessag
 from core.models import StageKey
 from engine.process.keeping import ORPHAN, keep
 from engine.process.sending import send
+from engine.process.transactions import transact
 from repositories.ports import Database, MessageQueue
 
 logger = logging.getLogger(__name__)
 
 MAX_MISSES = 5
-"""How often a message without a row is looked at again: after 1, 2, 4, 8 and 16 s, half a minute in all,
-longer than the commit of an atomic dispatch can take."""
+"""How often a message without a row is rescheduled: after 1, 2, 4, 8 and 16 s, half a minute in all, longer than the
+commit of an atomic dispatch can take."""
 
 
 class UnclaimedMessages:
-    """Sees to it that no task is lost because its message came at the wrong time.
-
-    Args:
-        database: the rows.
-        queue: where messages go that shall come back.
-    """
+    """Handles messages that came too early, too late, or before their row: no task is lost by it."""
 
     def __init__(self, database: Database, queue: MessageQueue) -> None:
         self._database = database
@@ -35,7 +31,7 @@ class UnclaimedMessages:
         """Handles messages whose tasks the claim did not return.
 
         Raises:
-            LockstepError: infrastructure failed; the messages shall be delivered again.
+            LockstepError: infrastructure failed; the broker must deliver the messages again.
         """
         with self._database.transaction() as work:
             states = {state.task_id: state for state in work.tasks.unclaimed([each.task_id for each in messages])}
@@ -50,19 +46,19 @@ class UnclaimedMessages:
             elif state.due_at is None:
                 ended.append(message)
             else:
-                # Never at once: a broker whose clock is ahead would bring it back in a loop.
+                # Never at once: a broker whose clock is ahead would deliver it again in a loop.
                 not_due.append((message, max(state.due_at, now + timedelta(seconds=1))))
-        self._come_back(queue_name, not_due)
+        self._reschedule(queue_name, not_due)
         self._await_rows(queue_name, rowless, now)
         self._repeat_advance(ended)
 
-    def _come_back(self, queue_name: str, not_due: Sequence[tuple[TaskMessage, datetime]]) -> None:
-        """Re-schedules messages of tasks that are leased or wait, without spending an attempt."""
+    def _reschedule(self, queue_name: str, not_due: Sequence[tuple[TaskMessage, datetime]]) -> None:
+        """Reschedules the messages of tasks that are leased or not due, without spending an attempt."""
         if not not_due:
             return
-        with self._database.transaction() as work:
-            sends = work.tasks.count_sends(sorted(message.task_id for message, _ in not_due))
-        logger.info("%d tasks are not due yet; their messages come back", len(not_due))
+        task_ids = sorted(message.task_id for message, _ in not_due)
+        sends = transact(self._database, lambda work: work.tasks.count_sends(task_ids))
+        logger.info("%d tasks are not due yet; their messages are rescheduled", len(not_due))
         later = [
             replace(message, send=sends[message.task_id], misses=0).outgoing(due_at)
             for message, due_at in not_due
@@ -71,7 +67,7 @@ class UnclaimedMessages:
         send(self._queue, queue_name, later)
 
     def _await_rows(self, queue_name: str, messages: Sequence[TaskMessage], now: datetime) -> None:
-        """Waits for rows that an atomic dispatch may still commit; at last keeps the message."""
+        """Waits for rows that an atomic dispatch may still commit; keeps the message in the end as a dead letter."""
         later: list[OutgoingMessage] = []
         for message in messages:
             if message.misses >= MAX_MISSES:

@@ -1,8 +1,8 @@
 """One invocation of a worker: claim the tasks of up to 100 messages, run them, record them together.
 
-What went wrong with a task is recorded and never raised, because a raise would make the broker deliver
-the whole batch again. Only failing infrastructure raises, after it was waited for where a claim or an outcome is at
-stake; then the claim, not the broker, sees to it that nothing is done twice.
+A task's own failure is recorded and never raised, because a raise has the broker deliver the whole batch again. Only
+failing infrastructure raises, after the worker has waited for the outage to end; then the claim, not the broker,
+prevents that a task runs twice.
 """
 
 import logging
@@ -29,20 +29,11 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _TURN_SECONDS = 5.0
-"""How long an invocation waits for its turn to run a suspect; then its messages come back later."""
+"""How long an invocation waits for its turn to run a suspect; then it reschedules the suspect's message."""
 
 
 class Worker:
-    """Runs tasks.
-
-    Args:
-        database: the rows.
-        queue: where messages go that shall come back.
-        runner: runs what was claimed.
-        settler: writes down what came of it.
-        limits: the length of a lease.
-        outages: waits for the database.
-    """
+    """Runs tasks: claims them by their messages, runs the claimed ones, settles the outcomes."""
 
     def __init__(
         self,
@@ -63,32 +54,32 @@ class Worker:
         self._unclaimed = UnclaimedMessages(database, queue)
 
     def run(self, queue_name: str, received: Sequence[ReceivedMessage]) -> None:
-        """Runs the tasks of one invocation's messages; returning completes the messages.
+        """Runs the tasks of one invocation's messages; to return completes the messages.
 
         Args:
-            queue_name: the queue they came from; further messages of these tasks go there.
+            queue_name: the queue that they came from; further messages of these tasks go there.
             received: 1 to 100 messages.
 
         Raises:
-            LockstepError: infrastructure failed; the messages shall be delivered again.
+            LockstepError: infrastructure failed; the broker must deliver the messages again.
         """
         messages = self._inbox.read(queue_name, received)
         if not messages:
             return
         settled = self._run_claimed(queue_name, list(messages))
-        # Last, because it may raise: what is claimed has spent an attempt, and shall not have spent it in vain.
+        # Last, because it may raise: by now the claimed tasks are settled, and their attempts not spent in vain.
         rest = messages.keys() - settled
         if rest:
             self._unclaimed.handle(queue_name, [messages[task_id] for task_id in sorted(rest)])
 
     def _run_claimed(self, queue_name: str, task_ids: Sequence[str]) -> set[str]:
-        """Claims and runs tasks: together, but for those that were interrupted before.
+        """Claims and runs tasks together, except for suspects: tasks whose earlier run was interrupted.
 
-        One of these may have ended the process of its worker. Each runs alone and is claimed only then, so that the one
-        that does it again is the only one against which that is held.
+        A suspect may have ended the process of its worker. Each one runs alone and is claimed only then, so that only
+        the guilty one is blamed when it happens again.
 
         Returns:
-            The tasks whose outcomes were recorded, and those that were handed back.
+            The ids of the tasks that were recorded or released.
         """
         start_until = self._start_until()
         lease_id = uuid.uuid4().hex
@@ -104,9 +95,9 @@ class Worker:
         return settled | self._run_alone(queue_name, suspects, start_until)
 
     def _run_alone(self, queue_name: str, suspects: Sequence[ClaimedTask], start_until: float) -> set[str]:
-        """Claims and runs tasks one at a time, with no other suspect of this process beside; returns what it settled.
+        """Claims and runs suspects one at a time in this process; returns the ids of those that were settled.
 
-        One gets its turn in any case. What it does not come to in time is left for later.
+        The first one runs in any case. Those for which the time is too short are left for later.
         """
         settled: set[str] = set()
         for number, suspect in enumerate(suspects):
@@ -122,7 +113,7 @@ class Worker:
         return settled
 
     def _start_until(self) -> float:
-        """A task that starts half a lease after its message came has as much again, and more, before the lock ends."""
+        """Until when tasks may start: half a lease leaves as much again, and more, before the message lock ends."""
         return time.monotonic() + self._lease_seconds / 2
 
     def _run_and_settle(self, claimed: Claimed) -> set[str]:
@@ -140,9 +131,9 @@ class Worker:
         try:
             return transact(self._database, claim)
         except DatabaseUnavailableError as exc:
-            logger.warning("a claim of %d tasks is tried again: %s", len(task_ids), exc)
+            logger.warning("the claim of %d tasks is repeated: %s", len(task_ids), exc)
             return self._wait_out(lambda: transact(self._database, claim_again))
 
     def _wait_out(self, action: Callable[[], T]) -> T:
-        """Runs an action, and again while what it needs is away, for at most a lease's time."""
+        """Runs an action, and repeats it during an outage, for at most the length of a lease."""
         return self._outages.run(action, self._outages.deadline(self._lease_seconds))
