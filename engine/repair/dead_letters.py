@@ -1,7 +1,7 @@
-"""Messages that the broker gave up on: nothing hangs because a message died.
+"""Dead letters: no job hangs because the broker gave up on a message.
 
-What they ask for is done if it still has to be: the message is sent again, later each time and so many times; then
-what it stood for fails, with the broker's reason.
+If the message still has work to do, it is sent again, up to `MAX_RESENDS` times and later each time. Then its task, or
+its job, fails with the broker's reason.
 """
 
 import logging
@@ -27,8 +27,8 @@ from repositories.ports import Database, MessageQueue
 logger = logging.getLogger(__name__)
 
 MAX_RESENDS = 5
-"""How often what a dead message asked for is sent again: after 10, 20, 40, 80 and 160 s. Each of them is delivered ten
-times before it is dead as well, so it takes a fault of many minutes to make a task fail by this."""
+"""How often a dead letter is sent again: after 10, 20, 40, 80 and 160 s. Each resend is delivered ten times before the
+broker gives up again, so only a fault of many minutes makes a task fail this way."""
 
 _FIRST_DELAY_SECONDS = 10
 
@@ -47,15 +47,7 @@ class DeadMessage:
 
 
 class DeadLetters:
-    """Handles the messages of dead-letter queues.
-
-    Args:
-        database: the rows.
-        queue: where what is sent again goes.
-        recorder: records the tasks that fail.
-        endings: ends the jobs that fail.
-        limits: the length of a lease.
-    """
+    """Handles the messages of dead-letter queues."""
 
     def __init__(
         self, database: Database, queue: MessageQueue, recorder: Recorder, endings: JobEndings, limits: Limits
@@ -68,10 +60,10 @@ class DeadLetters:
         self._unclaimed = UnclaimedMessages(database, queue)
 
     def task(self, queue_name: str, dead: DeadMessage) -> None:
-        """Handles a task message; returning completes it.
+        """Handles a task message; to return completes it.
 
         Args:
-            queue_name: the queue in whose dead-letter queue it lies.
+            queue_name: the queue that the dead-letter queue belongs to.
             dead: the message.
 
         Raises:
@@ -87,14 +79,14 @@ class DeadLetters:
         if task is None:
             self._keep(queue_name, dead, ORPHAN, f"there is no row for task {message.task_id}")
         elif task.status in TASK_ENDS:
-            self._unclaimed.handle(queue_name, [message])  # did its stage go on?
+            self._unclaimed.handle(queue_name, [message])  # its stage may still have to advance
         elif message.send < task.sends:
-            logger.info("task %s was sent again since; its dead message %d is dropped", task.task_id, message.send)
+            logger.info("task %s was resent since; its dead letter (send %d) is dropped", task.task_id, message.send)
         elif not self._send_again(queue_name, message, dead):
             self._fail(queue_name, message, dead)
 
     def job(self, dead: DeadMessage) -> None:
-        """Handles a message of sb-jobs; returning completes it.
+        """Handles a message of sb-jobs; to return completes it.
 
         Raises:
             LockstepError: infrastructure failed; the message stays.
@@ -111,20 +103,22 @@ class DeadLetters:
         if job is None:
             self._keep(JOBS_QUEUE, dead, ORPHAN, f"there is no job {message.job_id}")
         elif job.status in JOB_ENDS:
-            logger.info("job %s has ended; its dead %s is dropped", message.job_id, message.action)
+            logger.info("job %s has ended; its dead letter (%s) is dropped", message.job_id, message.action)
         elif job.stage > message.stage or (stage is not None and stage.status == StageStatus.RUNNING):
-            logger.info("stage %d of job %s went on; its dead %s is dropped", message.stage, job.job_id, message.action)
+            logger.info(
+                "stage %d of job %s went on; its dead letter (%s) is dropped", message.stage, job.job_id, message.action
+            )
         elif message.deaths < MAX_RESENDS:
             logger.warning("%s of job %s is sent again: %s", message.action, message.job_id, dead.reason)
             again = replace(message, deaths=message.deaths + 1)
             send(self._queue, JOBS_QUEUE, [again.outgoing(now + _delay(again.deaths))])
         else:
             self._keep(JOBS_QUEUE, dead, dead.reason, dead.description)
-            if message.action != JobAction.CANCEL:  # the sweeper goes on with what there is left to cancel
+            if message.action != JobAction.CANCEL:  # the sweeper asks again for waiting tasks to be cancelled
                 self._endings.fail(message.job_id, message.stage, DeadLetteredError(_text(dead)))
 
     def _send_again(self, queue_name: str, message: TaskMessage, dead: DeadMessage) -> bool:
-        # Together: what the broker does not take must not count, or a broker that is away would spend all resends.
+        # The send is inside: a resend that the broker refuses must not count, or an outage would spend all resends.
         with self._database.transaction() as work:
             counted = work.tasks.count_dead_letter(message.task_id, most=MAX_RESENDS)
             if counted is None:
@@ -133,7 +127,7 @@ class DeadLetters:
             # A commit that fails after the send would count the same number again.
             again = replace(again, message_id=f"{again.message_id}-{uuid.uuid4().hex[:8]}")
             send(self._queue, queue_name, [again])
-        logger.warning("task %s is sent again (%d): %s", message.task_id, counted.dead_letters, dead.reason)
+        logger.warning("task %s is resent (dead letter %d): %s", message.task_id, counted.dead_letters, dead.reason)
         return True
 
     def _fail(self, queue_name: str, message: TaskMessage, dead: DeadMessage) -> None:
@@ -141,7 +135,7 @@ class DeadLetters:
         claimed = transact(
             self._database, lambda work: work.tasks.claim([message.task_id], lease_id, self._lease_seconds)
         )
-        if not claimed:  # somebody is at it, or it waits for its time: this message says nothing against that
+        if not claimed:  # another worker has it, or it is not due: the dead letter does not matter
             self._unclaimed.handle(queue_name, [message])
             return
         self._keep(queue_name, dead, dead.reason, dead.description)

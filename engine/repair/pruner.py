@@ -1,7 +1,7 @@
-"""Deletes jobs that ended long ago, some batches a transaction, so that no live job notices.
+"""Deletes jobs that ended long ago, some batches a transaction, so that no live job has to wait for it.
 
-A job is marked first: from then on it cannot be opened again. What a run does not come to, or another transaction
-holds, is left for the next one. Several hosts may do this at once.
+A job is marked first: from then on it cannot be opened again. Rows that another transaction holds, and jobs for which
+the time of a run is too short, are left for the next run. Several hosts may prune at once.
 """
 
 import logging
@@ -16,10 +16,10 @@ from repositories.ports import Database
 logger = logging.getLogger(__name__)
 
 _JOBS = 100
-"""Jobs that are marked in one transaction."""
+"""Jobs that one transaction marks."""
 
 _BATCHES = 10
-"""Batches that are deleted in one transaction, with up to a thousand tasks."""
+"""Batches that one transaction deletes, with up to a thousand tasks."""
 
 _RUN_SECONDS = 240.0
 """After this long a run begins nothing more: inside the shortest function timeout of a plan, 5 minutes."""
@@ -27,7 +27,7 @@ _RUN_SECONDS = 240.0
 
 @dataclass(frozen=True)
 class PruneReport:
-    """What one run has deleted."""
+    """How much one run has deleted."""
 
     jobs: int = 0
     batches: int = 0
@@ -35,12 +35,14 @@ class PruneReport:
 
 
 class Pruner:
-    """Deletes jobs that ended long ago, with their stages, batches and tasks; rows that they loaded stay.
+    """Deletes jobs that ended more than `RETENTION_DAYS` ago, with their stages, batches and tasks.
+
+    Rows that a job type loaded into its own tables stay.
 
     Args:
-        database: the rows.
+        database: holds the rows.
         limits: how long a job is kept after its end.
-        clock: seconds that only grow; bounds a run.
+        clock: seconds, monotonic; bounds a run.
     """
 
     def __init__(self, database: Database, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
@@ -49,10 +51,10 @@ class Pruner:
         self._clock = clock
 
     def prune(self) -> PruneReport:
-        """Runs once over everything that is old enough, for at most some four minutes.
+        """Prunes all jobs that are old enough, for some four minutes at most.
 
         Raises:
-            DatabaseError: PostgreSQL is away; what was deleted stays deleted.
+            DatabaseError: PostgreSQL is unavailable; deleted rows stay deleted.
         """
         report = PruneReport()
         if not self._retention_days:
@@ -64,7 +66,7 @@ class Pruner:
                 for job_id in transact(self._database, lambda work: work.retention.begin(self._retention_days, _JOBS)):
                     report = self._job(job_id, report, ends_at)
                 if report.jobs == before.jobs:
-                    break  # nothing is left, or others hold what is
+                    break  # no job is left, or other transactions hold the rest
         finally:
             if report != PruneReport():
                 logger.info(
@@ -74,7 +76,7 @@ class Pruner:
         return report
 
     def _job(self, job_id: str, report: PruneReport, ends_at: float) -> PruneReport:
-        """Deletes what it can of a job; returns the report with that."""
+        """Deletes a job batch by batch while there is time; returns the report with what it deleted."""
         while self._clock() < ends_at:
             deleted = transact(self._database, lambda work: work.retention.delete_batches(job_id, _BATCHES))
             report = replace(report, batches=report.batches + deleted.batches, tasks=report.tasks + deleted.tasks)

@@ -1,6 +1,6 @@
-"""Finds what a crash, or a broker that lost messages, has left behind, and sends it again.
+"""Finds jobs, batches, tasks and stages whose message a crash or the broker has lost, and sends it again.
 
-Everything it does is safe to do twice, and on several hosts at once: a message more does no harm, because the claim
+Every repair is safe to repeat, and to run on several hosts at once: one more message does no harm, because the claim
 and the compare-and-sets decide what it means.
 """
 
@@ -24,25 +24,25 @@ from repositories.ports import Database, MessageQueue, UnitOfWork
 logger = logging.getLogger(__name__)
 
 _PAGE = 100
-"""Rows of a kind that one transaction takes: a Service Bus batch, or ten thousand tasks of silent batches."""
+"""Rows that one transaction takes: a Service Bus batch of messages, or ten thousand tasks of silent batches."""
 
 _RUN_SECONDS = 40.0
-"""After this long a run begins nothing more: the next one, a minute later, goes on."""
+"""After this long a run begins nothing more; the next run, a minute later, continues."""
 
 
 @dataclass(frozen=True)
 class SweepReport:
-    """What one run has sent again.
+    """How many rows of each kind one run has repaired.
 
     Attributes:
-        jobs: whose first message was lost.
-        batches: that had rows and no messages.
-        retries: tasks whose scheduled message was lost.
-        leases: tasks whose worker was gone, and whose message did not come back.
+        jobs: jobs whose first message was lost.
+        batches: batches that had rows and no messages.
+        retries: retrying tasks whose scheduled message was lost.
+        leases: tasks whose worker died, and whose message was not delivered again.
         dispatches: stages whose dispatch was interrupted.
-        advances: stages that had ended and not advanced.
+        advances: stages that had ended, and whose job had not advanced.
         silent_tasks: waiting tasks of stages in which nothing happened any more.
-        stopped: stages that were stopped and have tasks that have not ended.
+        stopped: stopped stages with tasks that had not ended.
     """
 
     jobs: int = 0
@@ -56,13 +56,13 @@ class SweepReport:
 
 
 class Sweeper:
-    """Repairs.
+    """Sends lost messages again.
 
     Args:
-        database: the rows.
-        queue: the messages.
-        limits: how long something may be overdue.
-        clock: seconds that only grow; bounds a run.
+        database: tells which rows are overdue.
+        queue: takes the messages.
+        limits: how long a row may be overdue.
+        clock: seconds, monotonic; bounds a run.
     """
 
     def __init__(
@@ -76,17 +76,15 @@ class Sweeper:
         self._sender = BatchSender(database, queue)
 
     def sweep(self) -> SweepReport:
-        """Runs once over everything that can be left behind, for at most some 40 s.
-
-        What fails does not keep the rest from being repaired.
+        """Runs every repair once, for some 40 s at most. A repair that fails does not stop the others.
 
         Raises:
-            LockstepError: infrastructure failed, the first time that it did; what was not sent is found again after
-                its time.
+            LockstepError: the first failure of the infrastructure; rows that were not repaired are found again after
+                their time.
         """
         ends_at = self._clock() + _RUN_SECONDS
-        # What is known not to be sent is sent soon. A message that is overdue may wait behind others, in a busy queue,
-        # and takes longer to be called lost.
+        # A message that is known not to be sent is sent soon. A message that is overdue may wait behind others in a
+        # busy queue, so it takes longer to be called lost.
         kinds: dict[str, Callable[[], int]] = {
             "jobs": lambda: (
                 self._jobs(JobStatus.PENDING_QUEUE, self._age, ends_at)
@@ -111,13 +109,13 @@ class Sweeper:
         report = SweepReport(**counts)
         if report != SweepReport():
             found = ", ".join(f"{name} {count}" for name, count in asdict(report).items() if count)
-            logger.warning("sent again what was lost: %s", found)
+            logger.warning("lost messages are sent again: %s", found)
         if failures:
             raise failures[0]
         return report
 
     def _all(self, ends_at: float, repair: Callable[[], int]) -> int:
-        """Repairs page by page until nothing is left, or time is up; returns how many."""
+        """Repairs page by page until no row is left, or time is up; returns how many."""
         total = 0
         while self._clock() < ends_at:
             repaired = repair()
@@ -131,9 +129,7 @@ class Sweeper:
             job_ids = transact(self._database, lambda work: work.sweeps.unstarted_jobs(status, age_seconds, _PAGE))
             messages = [JobMessage(job_id, 1, JobAction.DISPATCH) for job_id in job_ids]
             self._send_job_messages(messages, "was not started")
-            with self._database.transaction() as work:
-                for job_id in job_ids:
-                    work.jobs.mark_queued(job_id)
+            transact(self._database, lambda work: [work.jobs.mark_queued(job_id) for job_id in job_ids])
             return len(job_ids)
 
         return self._all(ends_at, repair)
@@ -163,7 +159,7 @@ class Sweeper:
         return self._all(ends_at, lambda: self._send_tasks(transact(self._database, find)))
 
     def _batches(self, ends_at: float) -> int:
-        """Sends the outbox again, each batch once in a run: one that the broker refuses is found again at once."""
+        """Sends pending batches, each once in a run: a batch that the broker refuses would be found again at once."""
         found = transact(self._database, lambda work: work.sweeps.pending_batches(self._age, _PAGE))
         sent = 0
         refused: set[Lane] = set()
@@ -171,10 +167,10 @@ class Sweeper:
             if lane in refused or self._clock() >= ends_at:
                 continue
             if self._sender.resend(batch_id, lane):
-                logger.info("batch %s was pending and is sent again", batch_id)
+                logger.info("batch %s was pending and is sent", batch_id)
                 sent += 1
             else:
-                refused.add(lane)  # its queue takes nothing now: the rest can wait as well
+                refused.add(lane)  # the queue takes nothing now: its other batches wait for the next run
         return sent
 
     def _silent_tasks(self, ends_at: float) -> int:
@@ -189,7 +185,9 @@ class Sweeper:
                 break
             total += self._send_tasks(found.tasks)
         if total:
-            logger.warning("stage %d of job %s had fallen silent: %d tasks", key.stage, key.job_id, total)
+            logger.warning(
+                "stage %d of job %s was silent: the messages of %d tasks are sent again", key.stage, key.job_id, total
+            )
         return total
 
     def _send_job_messages(self, messages: Sequence[JobMessage], why: str) -> None:
@@ -200,7 +198,7 @@ class Sweeper:
     def _send_tasks(self, tasks: Sequence[LostTask]) -> int:
         by_queue: dict[str, list[LostTask]] = defaultdict(list)
         for task in tasks:
-            logger.debug("task %s is sent again, for the time %d", task.task_id, task.send)
+            logger.debug("task %s is resent (send %d)", task.task_id, task.send)
             by_queue[task.lane.queue].append(task)
         for queue_name, lost in by_queue.items():
             send(self._queue, queue_name, [TaskMessage(t.task_id, t.batch_id, t.send).outgoing() for t in lost])
