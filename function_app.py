@@ -8,7 +8,7 @@ from api import jobs as jobs_api
 from api import openapi as openapi_api
 from triggers import dead_letters as dead_letter_triggers
 from triggers import jobs as job_triggers
-from triggers import retention as retention_trigger
+from triggers import pruner as pruner_trigger
 from triggers import sweeper as sweeper_trigger
 from triggers import tasks as task_triggers
 from triggers.termination import drain_on_sigterm
@@ -23,6 +23,6 @@ app.register_functions(job_triggers.blueprint)
 app.register_functions(task_triggers.blueprint)
 app.register_functions(dead_letter_triggers.blueprint)
 app.register_functions(sweeper_trigger.blueprint)
-app.register_functions(retention_trigger.blueprint)
+app.register_functions(pruner_trigger.blueprint)
 
 drain_on_sigterm()

@@ -14,7 +14,7 @@ from repositories.dead_letters import PostgresDeadLetterRepository
 from repositories.ingest import PostgresIngestRepository
 from repositories.jobs import PostgresJobRepository
 from repositories.pool import ConnectionPool
-from repositories.retention import PostgresRetentionRepository
+from repositories.pruning import PostgresPruneRepository
 from repositories.rows import Rows
 from repositories.sql_errors import translated
 from repositories.stages import PostgresStageRepository
@@ -71,7 +71,7 @@ class PostgresUnitOfWork:
         self.ingest = PostgresIngestRepository(rows)
         self.sweeps = PostgresSweepRepository(rows)
         self.stops = PostgresStopRepository(rows)
-        self.retention = PostgresRetentionRepository(rows)
+        self.pruning = PostgresPruneRepository(rows)
 
     def now(self) -> datetime:
         """The database's clock (aware)."""

@@ -63,7 +63,7 @@ class Pruner:
         try:
             while self._clock() < ends_at:
                 before = report
-                for job_id in transact(self._database, lambda work: work.retention.begin(self._retention_days, _JOBS)):
+                for job_id in transact(self._database, lambda work: work.pruning.begin(self._retention_days, _JOBS)):
                     report = self._job(job_id, report, ends_at)
                 if report.jobs == before.jobs:
                     break  # no job is left, or other transactions hold the rest
@@ -78,11 +78,11 @@ class Pruner:
     def _job(self, job_id: str, report: PruneReport, ends_at: float) -> PruneReport:
         """Deletes a job batch by batch while there is time; returns the report with what it deleted."""
         while self._clock() < ends_at:
-            deleted = transact(self._database, lambda work: work.retention.delete_batches(job_id, _BATCHES))
+            deleted = transact(self._database, lambda work: work.pruning.delete_batches(job_id, _BATCHES))
             report = replace(report, batches=report.batches + deleted.batches, tasks=report.tasks + deleted.tasks)
             if deleted.batches:
                 continue
-            if transact(self._database, lambda work: work.retention.delete_job(job_id)):
+            if transact(self._database, lambda work: work.pruning.delete_job(job_id)):
                 logger.info("job %s is deleted", job_id)
                 report = replace(report, jobs=report.jobs + 1)
             break

@@ -10,8 +10,8 @@ from repositories.ports.database import Database, UnitOfWork
 from repositories.ports.dead_letters import DeadLetter, DeadLetterRepository, KeptLetter
 from repositories.ports.ingest import IngestRepository
 from repositories.ports.jobs import JobRepository
+from repositories.ports.pruning import PruneRepository
 from repositories.ports.queue import MessageQueue, SendResult
-from repositories.ports.retention import RetentionRepository
 from repositories.ports.stages import StageRepository
 from repositories.ports.stops import StopRepository
 from repositories.ports.sweeps import SweepRepository
@@ -26,7 +26,7 @@ __all__ = [
     "JobRepository",
     "KeptLetter",
     "MessageQueue",
-    "RetentionRepository",
+    "PruneRepository",
     "SendResult",
     "StageRepository",
     "StopRepository",

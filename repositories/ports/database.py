@@ -8,7 +8,7 @@ from repositories.ports.batches import BatchRepository
 from repositories.ports.dead_letters import DeadLetterRepository
 from repositories.ports.ingest import IngestRepository
 from repositories.ports.jobs import JobRepository
-from repositories.ports.retention import RetentionRepository
+from repositories.ports.pruning import PruneRepository
 from repositories.ports.stages import StageRepository
 from repositories.ports.stops import StopRepository
 from repositories.ports.sweeps import SweepRepository
@@ -35,7 +35,7 @@ class UnitOfWork(Protocol):
     @property
     def stops(self) -> StopRepository: ...  # noqa: D102
     @property
-    def retention(self) -> RetentionRepository: ...  # noqa: D102
+    def pruning(self) -> PruneRepository: ...  # noqa: D102
 
     def now(self) -> datetime:
         """The database's clock (aware): the only clock that rows and scheduled messages go by."""

@@ -9,7 +9,7 @@ from repositories.ports import DeadLetter, KeptLetter
 from tests.fakes.batches import FakeBatchRepository
 from tests.fakes.clock import FakeClock
 from tests.fakes.jobs import FakeJobRepository
-from tests.fakes.retention import FakeRetentionRepository
+from tests.fakes.pruning import FakePruneRepository
 from tests.fakes.rows import (
     BATCH_CHECKS,
     JOB_CHECKS,
@@ -91,7 +91,7 @@ class FakeUnitOfWork:
         self.dead_letters = FakeDeadLetterRepository(Table(transaction, "dead_letters", {}), now)
         self.sweeps = FakeSweepRepository(jobs, stages, batches, tasks, now)
         self.stops = FakeStopRepository(stages, batches, tasks, now)
-        self.retention = FakeRetentionRepository(jobs, stages, batches, tasks, now)
+        self.pruning = FakePruneRepository(jobs, stages, batches, tasks, now)
         self.ingest = FakeIngestRepository(Table(transaction, "ingested_rows", {}))
 
     def now(self) -> datetime:

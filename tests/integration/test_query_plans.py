@@ -14,7 +14,7 @@ from repositories import migrations, queries
 from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
 
-_FILES = ("stages", "batches", "tasks", "sweeps", "stops", "retention")
+_FILES = ("stages", "batches", "tasks", "sweeps", "stops", "pruning")
 _BIG_TABLES = {"tasks", "batches", "jobs"}
 _JOB = f"{3:032x}"
 # 200 jobs of 100 batches, five of them with their 10,000 tasks; of each hundred tasks one runs and one
@@ -138,7 +138,7 @@ def _scanned(plan: dict[str, Any]) -> set[str]:
     ("file", "name"),
     [
         (file, name)
-        for file in ("stages", "batches", "tasks", "sweeps", "stops", "retention")
+        for file in ("stages", "batches", "tasks", "sweeps", "stops", "pruning")
         for name in queries.load(file)
     ],
 )
@@ -155,7 +155,7 @@ def test_a_first_page_is_found_by_an_index_whatever_the_status(conn: connection,
 
 
 def test_old_jobs_are_found_by_the_time_of_their_end(conn: connection) -> None:
-    plan = plan_of(conn, queries.load("retention")["jobs_to_prune"], _VALUES)
+    plan = plan_of(conn, queries.load("pruning")["jobs_to_prune"], _VALUES)
     assert "jobs_ended" in _indexes(plan)
 
 

@@ -14,7 +14,7 @@ from core.statuses import JobStatus, TaskStatus
 from engine.process.keeping import ORPHAN, UNREADABLE
 from tests.support.deliveries import Delivery, deliveries
 from tests.support.drive import Stand, stand
-from triggers import dead_letters, jobs, retention, sweeper, tasks
+from triggers import dead_letters, jobs, pruner, sweeper, tasks
 
 # The decorated names are builders of the Functions model; this is what the host calls.
 run_job_message: Callable[[Any], None] = jobs.run_job_message._function.get_user_function()
@@ -23,14 +23,14 @@ run_long_task: Callable[[Any], None] = tasks.run_long_task._function.get_user_fu
 dead_task: Callable[[Any], None] = dead_letters.dead_task._function.get_user_function()
 dead_long_task: Callable[[Any], None] = dead_letters.dead_long_task._function.get_user_function()
 dead_job_message: Callable[[Any], None] = dead_letters.dead_job_message._function.get_user_function()
-prune: Callable[[Any], None] = retention.prune._function.get_user_function()
+prune: Callable[[Any], None] = pruner.prune._function.get_user_function()
 sweep: Callable[[Any], None] = sweeper.sweep._function.get_user_function()
 
 
 @pytest.fixture
 def it(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand]:
     with stand(HelloWorld) as it:
-        for module in (jobs, tasks, dead_letters, sweeper, retention):
+        for module in (jobs, tasks, dead_letters, sweeper, pruner):
             monkeypatch.setattr(module, "app", lambda: it.app)
         monkeypatch.setattr(bootstrap, "outages", it.outages)
         monkeypatch.setenv("DATABASE_URL", it.app.settings.database_url)
@@ -142,7 +142,7 @@ def test_the_timer_sweeps(it: Stand) -> None:
     assert it.job(job_id).status == JobStatus.COMPLETED
 
 
-def test_the_timer_of_retention_prunes(it: Stand) -> None:
+def test_the_timer_prunes(it: Stand) -> None:
     job_id = it.submit("hello_world", n=1)
     it.pump()
     it.clock.advance(31 * 24 * 60 * 60)

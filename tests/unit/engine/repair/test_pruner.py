@@ -98,7 +98,7 @@ def test_a_job_that_is_being_deleted_is_neither_opened_nor_submitted_again() -> 
         it.pump()
         it.clock.advance(31 * DAY_SECONDS)
         with it.database.transaction() as work:
-            assert work.retention.begin(30, 10) == [job_id]
+            assert work.pruning.begin(30, 10) == [job_id]
         with pytest.raises(JobStateError, match="being deleted"):
             it.app.reopener.resume(job_id)
         with pytest.raises(JobStateError, match="being deleted"):

@@ -113,9 +113,9 @@ def test_nobody_waits_for_it_on_a_live_job(
     old_job(postgres_database, conn, JOB)
     live_job(postgres_database, OTHER_JOB)
     with postgres_database.transaction() as work:
-        assert work.retention.begin(30, 100) == [JOB]
-        assert work.retention.delete_batches(JOB, 100).batches == BATCHES
-        assert work.retention.delete_job(JOB)
+        assert work.pruning.begin(30, 100) == [JOB]
+        assert work.pruning.delete_batches(JOB, 100).batches == BATCHES
+        assert work.pruning.delete_job(JOB)
         with held(database_url, _live_rows(OTHER_JOB).replace("FOR UPDATE", "FOR UPDATE NOWAIT")):
             pass
         with postgres_database.transaction() as beside:
@@ -209,8 +209,8 @@ def test_a_submission_during_the_last_step_of_a_deletion_is_a_new_job(
         cursor.execute("UPDATE jobs SET status = 'cancelled', finished_at = now() - interval '31 days'")
     with ThreadPoolExecutor(1) as threads:
         with postgres_database.transaction() as work:
-            assert work.retention.begin(30, 10) == [job_id]
-            assert work.retention.delete_job(job_id)
+            assert work.pruning.begin(30, 10) == [job_id]
+            assert work.pruning.delete_job(job_id)
             submitting = threads.submit(submitter.submit, "hello_world", {"n": 3})
             _wait_for_a_lock(conn)
         again = submitting.result(60)
@@ -222,15 +222,15 @@ def test_a_job_that_a_submission_has_found_is_there_until_that_is_answered(
 ) -> None:
     old_job(postgres_database, conn, JOB)
     with postgres_database.transaction() as work:
-        assert work.retention.begin(30, 10) == [JOB]
-        assert work.retention.delete_batches(JOB, BATCHES).batches == BATCHES
+        assert work.pruning.begin(30, 10) == [JOB]
+        assert work.pruning.delete_batches(JOB, BATCHES).batches == BATCHES
     with postgres_database.transaction() as submitting:
         assert submitting.jobs.same_submission(JOB, "hello_world", "{}") is not None
         with postgres_database.transaction() as work:
-            assert not work.retention.delete_job(JOB)
+            assert not work.pruning.delete_job(JOB)
         assert submitting.jobs.get(JOB) is not None
     with postgres_database.transaction() as work:
-        assert work.retention.delete_job(JOB)
+        assert work.pruning.delete_job(JOB)
 
 
 def _wait_for_a_lock(conn: connection) -> None:

@@ -2,11 +2,11 @@ from core.models import PrunedBatches
 from repositories import queries
 from repositories.rows import Rows
 
-_QUERIES = queries.load("retention")
+_QUERIES = queries.load("pruning")
 
 
-class PostgresRetentionRepository:
-    """Deleting jobs that ended long ago, over all tables; see `RetentionRepository` in `repositories/ports/`."""
+class PostgresPruneRepository:
+    """Deletes jobs that ended long ago; see `PruneRepository` in `repositories/ports/`."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows

@@ -7,8 +7,8 @@ from tests.fakes.rows import BatchRow, JobRow, StageRow, TaskRow
 from tests.fakes.store import Table
 
 
-class FakeRetentionRepository:
-    """`RetentionRepository` in memory; it waits for rows that others hold, where PostgreSQL passes over."""
+class FakePruneRepository:
+    """`PruneRepository` in memory; it waits for rows that others hold, where PostgreSQL skips them."""
 
     def __init__(
         self,

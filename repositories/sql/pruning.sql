@@ -1,9 +1,9 @@
--- Deleting jobs that ended long ago, some batches at a time. What another transaction holds is passed over, and found
--- again by the next run, so that nobody waits for a deletion and none waits for anybody. Locks go in the order that
--- everybody keeps: tasks, batches, stages, job; each is a statement of its own: see tasks.sql.
+-- Deletes jobs that ended long ago, some batches at a time. Rows that another transaction holds are skipped and left to
+-- the next run, so pruning waits for nobody and nobody waits for it. Locks are taken in the order that all queries keep:
+-- tasks, batches, stages, job. Each lock is a statement of its own: see tasks.sql.
 
 -- name: jobs_to_prune
--- One with a live batch is left alone: a task of it may still run.
+-- A job with a live batch is left alone: one of its tasks may still run.
 SELECT j.job_id FROM jobs AS j
 WHERE j.finished_at <= now() - make_interval(days => %(retention_days)s)
     AND (

@@ -35,17 +35,17 @@ def ended_job(database: Database, job_id: str = JOB, status: JobStatus = JobStat
 
 def begin(database: Database, limit: int = MANY) -> list[str]:
     with database.transaction() as work:
-        return work.retention.begin(DAYS, limit)
+        return work.pruning.begin(DAYS, limit)
 
 
 def delete_batches(database: Database, limit: int = MANY, job_id: str = JOB) -> PrunedBatches:
     with database.transaction() as work:
-        return work.retention.delete_batches(job_id, limit)
+        return work.pruning.delete_batches(job_id, limit)
 
 
 def delete_job(database: Database, job_id: str = JOB) -> bool:
     with database.transaction() as work:
-        return work.retention.delete_job(job_id)
+        return work.pruning.delete_job(job_id)
 
 
 @pytest.mark.parametrize(
