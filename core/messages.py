@@ -1,7 +1,6 @@
 """The messages in the queues: small, versioned, ids only.
 
-A message never carries parameters: the row holds them, so a hundred messages always fit one batch
-(256 KB on Standard).
+Parameters stay in the row, so a hundred messages always fit one batch (256 KB on Standard).
 """
 
 import json
@@ -13,21 +12,21 @@ from enum import StrEnum
 from typing import Any
 
 from core.errors import MessageFormatError
-from core.ids import TaskAddress, is_batch_of_stage, parse_task_id
+from core.ids import MAX_STAGES, TaskAddress, is_batch_of_stage, parse_task_id
 
 VERSION = 1
 _MAX_COUNT = 1_000_000
-_MAX_STAGE = 99
+_JOB_ID_LENGTH = 32
 
 
 @dataclass(frozen=True)
 class OutgoingMessage:
-    """A message on its way to a queue.
+    """A message to be sent.
 
     Attributes:
         body: UTF-8 JSON.
         message_id: unique per send, so that duplicate detection never swallows a resend.
-        enqueue_at: when the broker shall make it visible (aware, by the database's clock); None for now.
+        enqueue_at: when the broker makes it visible (aware, by the database's clock); None for at once.
     """
 
     body: bytes
@@ -49,10 +48,10 @@ class TaskMessage:
     """A request to run a task, in sb-tasks or sb-tasks-long.
 
     Attributes:
-        task_id: the task; its job, stage and index can be read from it.
-        batch_id: the aligned batch that it came with.
-        send: counts the sends of this task, from 1.
-        misses: how often a worker has found no row for it.
+        task_id: the task; it contains the job, the stage and the index.
+        batch_id: the aligned batch of the task.
+        send: the number of this send of the task, from 1.
+        misses: how often a worker found no row for it.
     """
 
     task_id: str
@@ -67,12 +66,12 @@ class TaskMessage:
 
     def outgoing(self, enqueue_at: datetime | None = None) -> OutgoingMessage:
         """The message as it is sent."""
-        # Spelled by hand: ids need no escaping, and this line runs once for every task of a job.
+        # Built by hand for speed: it runs once for every task of a job, and ids need no escaping.
         body = (
             f'{{"v":{VERSION},"task_id":"{self.task_id}","batch_id":"{self.batch_id}",'
             f'"send":{self.send},"misses":{self.misses}}}'
         )
-        # A message that waits for its row cannot count its sends on it; its misses tell the copies apart.
+        # Without a row there is nowhere to count sends; the misses keep the ids of such messages apart.
         tail = f"m{self.misses}" if self.misses else ""
         return OutgoingMessage(body.encode(), f"{self.task_id}:{self.send}{tail}", enqueue_at)
 
@@ -95,35 +94,35 @@ class TaskMessage:
 class JobAction(StrEnum):
     """What a job message asks for."""
 
-    DISPATCH = "dispatch"  # write and send the tasks of a stage, or go on doing so
+    DISPATCH = "dispatch"  # write and send the tasks of a stage, or the rest of them
     ADVANCE = "advance"  # a stage has ended: aggregate it, start the next one or end the job
-    CANCEL = "cancel"  # a stage was stopped: cancel its tasks that wait
+    CANCEL = "cancel"  # a stage was stopped: cancel its waiting tasks
 
 
 @dataclass(frozen=True)
 class JobMessage:
-    """A request to do something with a stage of a job, in sb-jobs.
+    """A request to work on a stage of a job, in sb-jobs.
 
     Attributes:
         job_id: 32 hex digits.
         stage: from 1.
         action: what to do.
-        resumes: how often this dispatch has ended with batches that the broker did not take.
-        failures: how often the job's code has failed with it for an unforeseen reason.
-        deaths: how often the broker has given up on it.
+        redispatches: how often this stage was dispatched again because the broker did not take some of its batches.
+        failures: how often the job's code raised an unforeseen error on it.
+        deaths: how often the broker gave up on it.
     """
 
     job_id: str
     stage: int
     action: JobAction
-    resumes: int = 0
+    redispatches: int = 0
     failures: int = 0
     deaths: int = 0
 
     def outgoing(self, enqueue_at: datetime | None = None) -> OutgoingMessage:
         """The message as it is sent."""
         body = json.dumps({"v": VERSION, **asdict(self)})
-        # Sends of job messages are not counted anywhere; a random tail keeps each of them apart.
+        # Sends of job messages are counted nowhere; a random tail makes each id unique.
         message_id = f"{self.job_id}-s{self.stage}-{self.action}:{uuid.uuid4().hex}"
         return OutgoingMessage(body.encode(), message_id, enqueue_at)
 
@@ -137,14 +136,20 @@ class JobMessage:
         fields = _fields(body)
         job_id = _text(fields, "job_id")
         stage = _count(fields, "stage", 1)
-        if stage > _MAX_STAGE or len(job_id) != 32 or not set(job_id) <= set("0123456789abcdef"):  # noqa: PLR2004
+        if stage > MAX_STAGES or len(job_id) != _JOB_ID_LENGTH or not set(job_id) <= set("0123456789abcdef"):
             raise MessageFormatError(f"job_id {job_id[:100]!r}, stage {stage} name no stage of a job")
         try:
             action = JobAction(_text(fields, "action"))
         except ValueError as exc:
             raise MessageFormatError(f"unknown action {reprlib.repr(fields['action'])}") from exc
-        counts = {name: _count(fields, name, 0) for name in ("resumes", "failures", "deaths")}
-        return cls(job_id, stage, action, **counts)
+        # Messages that an earlier version sent, and that are still in the queue, call the count "resumes".
+        count = "redispatches" if "redispatches" in fields else "resumes"
+        return cls(
+            *(job_id, stage, action),
+            redispatches=_count(fields, count, 0),
+            failures=_count(fields, "failures", 0),
+            deaths=_count(fields, "deaths", 0),
+        )
 
 
 def _fields(body: bytes) -> dict[str, Any]:
@@ -155,7 +160,7 @@ def _fields(body: bytes) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise MessageFormatError(f"the body is a JSON {type(fields).__name__}, not an object")
     version = fields.get("v")
-    if type(version) is not int or version != VERSION:  # true and 1.0 are equal to 1
+    if type(version) is not int or version != VERSION:  # True == 1 and 1.0 == 1
         raise MessageFormatError(f"message version {reprlib.repr(version)} is not known; this is version {VERSION}")
     return fields
 

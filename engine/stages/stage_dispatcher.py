@@ -72,7 +72,7 @@ class StageDispatcher:
             self._release(key, lease_id)
             raise
         else:
-            self._close(key, lease_id, window, totals, message.resumes)
+            self._close(key, lease_id, window, totals, message.redispatches)
 
     def _queue_tasks(
         self, job: Job, controller: JobController[Any], key: StageKey, window: DispatchWindow
@@ -114,10 +114,10 @@ class StageDispatcher:
         send(self._queue, JOBS_QUEUE, [message.outgoing(expires_at)])
 
     def _close(
-        self, key: StageKey, lease_id: str, window: DispatchWindow, totals: tuple[int, int], resumes: int
+        self, key: StageKey, lease_id: str, window: DispatchWindow, totals: tuple[int, int], redispatches: int
     ) -> None:
         if window.unsent_batches:
-            self._resume_later(key, lease_id, window.unsent_batches, resumes)
+            self._resume_later(key, lease_id, window.unsent_batches, redispatches)
             return
         with self._database.transaction() as work:
             closed = work.stages.finish_dispatch(key.job_id, key.stage, lease_id, *totals)
@@ -132,14 +132,14 @@ class StageDispatcher:
         if complete:  # the workers were faster than the dispatcher, or there was nothing to do
             send_job_message(self._queue, JobMessage(key.job_id, key.stage, JobAction.ADVANCE))
 
-    def _resume_later(self, key: StageKey, lease_id: str, unsent_batches: int, resumes: int) -> None:
+    def _resume_later(self, key: StageKey, lease_id: str, unsent_batches: int, redispatches: int) -> None:
         self._release(key, lease_id)
-        delay_seconds = min(2**resumes, _MAX_RESUME_DELAY_SECONDS)
+        delay_seconds = min(2**redispatches, _MAX_RESUME_DELAY_SECONDS)
         logger.warning(
             "%d batches of stage %d of job %s are pending; trying again in %d s",
             *(unsent_batches, key.stage, key.job_id, delay_seconds),
         )
-        message = JobMessage(key.job_id, key.stage, JobAction.DISPATCH, min(resumes + 1, 6))
+        message = JobMessage(key.job_id, key.stage, JobAction.DISPATCH, min(redispatches + 1, 6))
         send(self._queue, JOBS_QUEUE, [message.outgoing(self._in_seconds(delay_seconds))])
 
     def _in_seconds(self, seconds: float) -> datetime:

@@ -75,7 +75,7 @@ SPOILT_JOBS = _spoilt(
         "job_id": _NO_TEXT | st.sampled_from([text for text in ODD_TEXTS if text != "0" * 32]) | st.text(max_size=31),
         "stage": _NO_COUNT | st.sampled_from([0, 100]),
         "action": _NO_TEXT | st.sampled_from(ODD_TEXTS) | st.text(max_size=5),  # shorter than an action
-        "resumes": _NO_COUNT,
+        "redispatches": _NO_COUNT,
         "failures": _NO_COUNT,
         "deaths": _NO_COUNT,
     },

@@ -65,7 +65,7 @@ def test_a_task_message_with_any_value_in_a_field_can_be_sent_again_or_is_refuse
     assert TaskMessage.decode(decoded.outgoing().body) == decoded
 
 
-@given(job_messages, st.sampled_from(["v", "job_id", "stage", "action", "resumes"]), values)
+@given(job_messages, st.sampled_from(["v", "job_id", "stage", "action", "redispatches", "resumes"]), values)
 def test_a_job_message_with_any_value_in_a_field_can_be_sent_again_or_is_refused(
     message: JobMessage, name: str, value: Any
 ) -> None:

@@ -11,7 +11,7 @@ from core.messages import JobAction, JobMessage, TaskMessage
 
 JOB = "0123456789abcdef" * 2
 TASK = {"v": 1, "task_id": task_id(JOB, 1, 7), "batch_id": batch_id(JOB, 1, 0), "send": 2, "misses": 1}
-STAGE = {"v": 1, "job_id": JOB, "stage": 3, "action": "advance", "resumes": 2, "failures": 1, "deaths": 3}
+STAGE = {"v": 1, "job_id": JOB, "stage": 3, "action": "advance", "redispatches": 2, "failures": 1, "deaths": 3}
 WHEN = datetime(2030, 1, 1, tzinfo=UTC)
 
 NOT_AN_OBJECT = [b"", b"\xff\xfe", b"{", b"null", b"[]", b'"text"', b"1", b"[" * 100_000]
@@ -74,7 +74,8 @@ def test_a_task_message_with_a_nonsensical_field_is_refused(change: dict[str, An
         {"stage": "1"},
         {"action": None},
         {"action": "explode"},
-        {"resumes": -1},
+        {"redispatches": -1},
+        {"redispatches": None, "resumes": 1},
     ],
     ids=repr,
 )
@@ -92,8 +93,21 @@ def test_a_task_message_is_read_as_it_was_sent() -> None:
 
 def test_a_job_message_is_read_as_it_was_sent() -> None:
     message = JobMessage.decode(_body(STAGE))
-    assert message == JobMessage(JOB, 3, JobAction.ADVANCE, resumes=2, failures=1, deaths=3)
+    assert message == JobMessage(JOB, 3, JobAction.ADVANCE, redispatches=2, failures=1, deaths=3)
     assert json.loads(message.outgoing().body) == STAGE
+
+
+def test_a_job_message_of_an_earlier_version_is_read_by_the_old_name_of_its_count() -> None:
+    old = {name: value for name, value in STAGE.items() if name != "redispatches"}
+    message = JobMessage.decode(_body({**old, "resumes": 5}))
+    assert message == JobMessage(JOB, 3, JobAction.ADVANCE, redispatches=5, failures=1, deaths=3)
+    assert json.loads(message.outgoing().body) == {**old, "redispatches": 5}
+    with pytest.raises(MessageFormatError, match="resumes"):
+        JobMessage.decode(_body({**old, "resumes": -1}))
+
+
+def test_the_new_name_of_the_count_wins_over_the_old_one() -> None:
+    assert JobMessage.decode(_body({**STAGE, "resumes": 5})).redispatches == 2
 
 
 def test_counts_that_are_left_out_are_those_of_a_first_send() -> None:

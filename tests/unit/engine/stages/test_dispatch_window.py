@@ -109,18 +109,18 @@ def test_a_stage_with_unsent_batches_stays_dispatching_and_is_continued_later() 
         assert it.stage(job_id).status == StageStatus.DISPATCHING
         assert it.batches(job_id)[0].last_error == "away"
         scheduled = it.queue.scheduled(JOBS_QUEUE)
-        assert job_messages(scheduled) == [JobMessage(job_id, 1, JobAction.DISPATCH, resumes=1)]
+        assert job_messages(scheduled) == [JobMessage(job_id, 1, JobAction.DISPATCH, redispatches=1)]
         it.pump_through_time()
         assert it.job(job_id).status == JobStatus.COMPLETED
 
 
-@pytest.mark.parametrize(("resumes", "delay_seconds"), [(0, 1), (1, 2), (5, 32), (6, 60), (1_000, 60)])
-def test_a_dispatch_that_gets_no_further_comes_back_later_and_later(resumes: int, delay_seconds: int) -> None:
+@pytest.mark.parametrize(("redispatches", "delay_seconds"), [(0, 1), (1, 2), (5, 32), (6, 60), (1_000, 60)])
+def test_a_dispatch_that_gets_no_further_comes_back_later_and_later(redispatches: int, delay_seconds: int) -> None:
     with stand(sample_job(counted(1))) as it:
         job_id = it.submit("sample")
         it.queue.receive(JOBS_QUEUE)
         it.queue.failures.append(AWAY)
-        dispatch(it, job_id, resumes=resumes)
+        dispatch(it, job_id, redispatches=redispatches)
 
         due = it.queue.scheduled(JOBS_QUEUE)[0].enqueue_at
         assert due is not None
@@ -149,9 +149,9 @@ def test_a_stage_that_another_dispatcher_holds_is_looked_at_again_when_its_lease
             assert work.stages.acquire_dispatch_lease(job_id, 1, "another", 50)
 
         before = it.batches(job_id)
-        dispatch(it, job_id, resumes=3)
+        dispatch(it, job_id, redispatches=3)
         again = it.queue.scheduled(JOBS_QUEUE)
-        assert job_messages(again) == [JobMessage(job_id, 1, JobAction.DISPATCH, resumes=3)]
+        assert job_messages(again) == [JobMessage(job_id, 1, JobAction.DISPATCH, redispatches=3)]
         assert again[0].enqueue_at is not None
         assert (again[0].enqueue_at - it.clock.now()).total_seconds() == 50
         assert it.batches(job_id) == before
