@@ -1,4 +1,4 @@
-"""Cutting a stream of definitions into aligned batches, lazily."""
+"""Cuts a stream of definitions into aligned batches, lazily."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -21,15 +21,15 @@ def aligned_batches(
     lane_of: Callable[[str], Lane],
     batch_size: int = BATCH_SIZE,
 ) -> Iterator[AlignedBatch]:
-    """Cuts a stage's definitions into batches of one lane each, holding at most one open batch a lane.
+    """Cuts a stage's definitions into batches of one lane each; holds at most one incomplete batch per lane.
 
-    The cut depends on the definitions alone, so a replay cuts at the same places.
+    The cuts depend on the definitions alone, so a replay cuts at the same places.
 
     Args:
         job_id: 32 hex digits.
         stage: from 1.
-        definitions: consumed lazily, once.
-        lane_of: the lane of a task type.
+        definitions: read lazily, once.
+        lane_of: returns the lane of a task type.
         batch_size: tasks in a full batch; 1 queues tasks one by one.
 
     Raises:
@@ -40,7 +40,7 @@ def aligned_batches(
     for expected_index, definition in enumerate(definitions):
         if definition.index != expected_index or expected_index >= MAX_STAGE_TASKS:
             raise StageDefinitionError(
-                f"stage {stage} yields task index {definition.index} where {expected_index} is due; "
+                f"stage {stage} yields task index {definition.index} where {expected_index} is expected; "
                 f"indexes count 0, 1, 2, ... up to {MAX_STAGE_TASKS - 1:,}"
             )
         lane = lane_of(definition.task_type)

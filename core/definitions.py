@@ -1,4 +1,4 @@
-"""What a controller yields, and the aligned batches that are made of it."""
+"""The task definitions that a controller yields, and the aligned batches that are cut from them."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from core.messages import TaskMessage
 
 @dataclass(frozen=True)
 class TaskRow:
-    """The row of a task that is about to be written; `parameters` is JSON text."""
+    """A task row to be inserted; `parameters` is JSON text."""
 
     task_id: str
     task_type: str
@@ -27,8 +27,8 @@ class TaskDefinition:
 
     Attributes:
         task_type: names the handler.
-        parameters: JSON-able; the handler gets a copy of them.
-        index: the place in the stage: 0, 1, 2, ... in the order of yielding.
+        parameters: anything that JSON can express; the handler gets a copy.
+        index: 0, 1, 2, ... in the order in which the stage yields its tasks.
     """
 
     task_type: str
@@ -37,7 +37,7 @@ class TaskDefinition:
 
     @cached_property
     def encoded_parameters(self) -> str:
-        """The parameters in canonical JSON; encoded once, for the row and for the digest.
+        """The parameters in canonical JSON, encoded once for both the row and the digest.
 
         Raises:
             UnencodableValueError: they are not JSON.
@@ -49,19 +49,19 @@ class TaskDefinition:
         return TaskRow(ids.task_id(job_id, stage, self.index), self.task_type, self.index, self.encoded_parameters)
 
     def to_queue_message(self, job_id: str, stage: int, batch_id: str, send: int = 1) -> TaskMessage:
-        """The task's message for its n-th send."""
+        """The task's message, as its send number `send`."""
         return TaskMessage(ids.task_id(job_id, stage, self.index), batch_id, send)
 
 
 @dataclass(frozen=True)
 class AlignedBatch:
-    """Up to `BATCH_SIZE` tasks that are written together and sent together.
+    """Up to `BATCH_SIZE` tasks whose rows are written together and whose messages are sent together.
 
     Attributes:
         job_id: 32 hex digits.
         stage: from 1.
         batch_index: from 0, in the order of creation.
-        lane: the one lane of all its tasks.
+        lane: the lane of all its tasks.
         definitions: its tasks, at least one.
     """
 
@@ -78,7 +78,7 @@ class AlignedBatch:
 
     @property
     def task_count(self) -> int:
-        """The exact number of its tasks."""
+        """How many tasks the batch has."""
         return len(self.definitions)
 
     @cached_property
@@ -88,13 +88,13 @@ class AlignedBatch:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) over its definitions: a replay that gives another digest is not deterministic."""
+        """SHA-256 (hex) of its definitions; a replay that yields another digest is not deterministic."""
         digest = hashlib.sha256()
         for row in self.rows:
             digest.update(f"{row.task_index}\n{row.task_type}\n{row.parameters}\n".encode())
         return digest.hexdigest()
 
     def messages(self) -> list[TaskMessage]:
-        """Its messages in index order, each the first of its task."""
+        """The first message of each task, in index order."""
         batch_id = self.batch_id
         return [TaskMessage(row.task_id, batch_id) for row in self.rows]

@@ -1,4 +1,4 @@
-"""How an exception is written into a row."""
+"""Describes an exception as JSON for a row."""
 
 import traceback
 from typing import Any
@@ -8,11 +8,11 @@ _MAX_TRACEBACK = 4_000
 
 
 def describe(exc: BaseException) -> dict[str, Any]:
-    """An exception as JSON: type, message, and the end of its traceback, each trimmed.
+    """An exception as JSON: type, message and the end of the traceback, each cut to a limit.
 
-    NUL characters and halves of surrogate pairs, which jsonb refuses, are replaced.
+    jsonb refuses NUL characters and half surrogate pairs; they are replaced.
     """
-    # The last frames say where it broke; the first ones are always the same.
+    # The last frames say where it failed; the first ones are always the same.
     trace = "".join(traceback.format_exception(exc))
     return {
         "type": type(exc).__name__,
@@ -22,14 +22,14 @@ def describe(exc: BaseException) -> dict[str, Any]:
 
 
 def describe_plainly(exc: BaseException) -> dict[str, Any]:
-    """An exception whose message says it all, as JSON: type and message."""
+    """An exception whose message is enough, as JSON: type and message, no traceback."""
     return {"type": type(exc).__name__, "message": _message(exc)}
 
 
 def _message(exc: BaseException) -> str:
     try:
         text = str(exc)
-    except Exception:  # noqa: BLE001 - the text of a handler's exception is the handler's code
+    except Exception:  # noqa: BLE001 - an author's __str__ may raise anything
         text = "<the exception has no text: its __str__ fails>"
     return _clean(text)[:_MAX_MESSAGE]
 

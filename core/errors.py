@@ -1,7 +1,7 @@
 """The one error tree.
 
-Every error that Lockstep raises on purpose derives from `LockstepError`; the docstring of a class is
-its meaning, `retryable` says whether the same call may succeed later, and the data is in attributes.
+Every error that Lockstep raises on purpose derives from `LockstepError`. The docstring of a class says what
+the error means, `retryable` says whether the same call may succeed later, and attributes carry the data.
 """
 
 from collections.abc import Sequence
@@ -12,31 +12,31 @@ from core.statuses import JobStatus
 
 
 class LockstepError(Exception):
-    """Something that Lockstep foresaw went wrong."""
+    """An error that Lockstep foresees."""
 
     retryable: ClassVar[bool] = False
 
 
 class ConfigurationError(LockstepError):
-    """A setting is missing or makes no sense."""
+    """A setting is missing or wrong."""
 
 
-# --- what a caller of the API did -------------------------------------------------------------
+# Errors of a caller of the API.
 
 
 @dataclass(frozen=True)
 class FieldError:
-    """One thing that is wrong with the input: where (a dotted path) and what."""
+    """One error of the input: the field (a dotted path) and what is wrong with it."""
 
     field: str
     message: str
 
 
 class InvalidInputError(LockstepError):
-    """The input cannot be accepted as it is.
+    """The input is not valid.
 
     Attributes:
-        errors: what is wrong, field by field; may be empty when the message says it all.
+        errors: what is wrong, field by field; empty when the message is enough.
     """
 
     def __init__(self, message: str, errors: Sequence[FieldError] = ()) -> None:
@@ -45,15 +45,15 @@ class InvalidInputError(LockstepError):
 
 
 class UnencodableValueError(InvalidInputError):
-    """A value has no form that both JSON and PostgreSQL's jsonb accept."""
+    """A value cannot be written as JSON, or PostgreSQL's jsonb cannot store it."""
 
 
 class PayloadTooLargeError(InvalidInputError):
     """A payload is larger than its limit.
 
     Attributes:
-        size_bytes: its size.
-        limit_bytes: the most that is accepted.
+        size_bytes: the size of the payload.
+        limit_bytes: the limit.
     """
 
     def __init__(self, what: str, size_bytes: int, limit_bytes: int) -> None:
@@ -104,7 +104,7 @@ class IdempotencyConflictError(LockstepError):
 
 
 class JobStateError(LockstepError):
-    """The job is in a status in which it cannot do what is asked for; the text says why.
+    """The job's status does not allow the request; the message says why.
 
     Attributes:
         job_id: the job.
@@ -118,27 +118,25 @@ class JobStateError(LockstepError):
 
 
 class JobBeingPrunedError(JobStateError):
-    """The job ended more than `RETENTION_DAYS` ago and is being deleted: it cannot be opened again or submitted."""
+    """The job ended more than `RETENTION_DAYS` ago and is being pruned: it cannot be reopened or submitted."""
 
     def __init__(self, job_id: str, status: JobStatus) -> None:
-        super().__init__(
-            job_id, status, "it is being deleted, because it ended long ago; submit it again when it is gone"
-        )
+        super().__init__(job_id, status, "it ended long ago and is being deleted; submit it again when it is gone")
 
 
-# --- what a job type's author may raise, and what is wrong with his job -------------------------
+# Errors of a job type's code.
 
 
-class JobFailure(LockstepError):  # noqa: N818 - an outcome that an author declares, not a malfunction
-    """Raised by a controller: the job cannot succeed and fails with this message."""
+class JobFailure(LockstepError):  # noqa: N818 - authors declare an outcome with it
+    """A controller raises it: the job cannot succeed, and fails with this message."""
 
 
 class StageDefinitionError(JobFailure):
-    """A controller yields task definitions that cannot be queued (order, type or size)."""
+    """A controller yields task definitions that cannot be queued: wrong order, type or size."""
 
 
 class NonDeterministicStageError(JobFailure):
-    """A replayed dispatch yields other tasks than those that are already queued."""
+    """A replayed dispatch yields other tasks than the first dispatch has queued."""
 
 
 class StageFailedError(JobFailure):
@@ -150,11 +148,11 @@ class AggregateError(JobFailure):
 
 
 class PermanentTaskError(LockstepError):
-    """Raised by a task handler: trying again is useless, so the task fails at once."""
+    """A task handler raises it: a retry is useless, so the task fails at once."""
 
 
 class UnknownTaskTypeError(LockstepError):
-    """No handler is registered for the task type; another version of the app may have one.
+    """No handler is registered for the task type; another version of the app may have it.
 
     Attributes:
         task_type: the unknown type.
@@ -170,17 +168,17 @@ class TaskResultError(PermanentTaskError):
 
 
 class TaskInterruptedError(PermanentTaskError):
-    """Too many workers died, or lost their lease, while they ran the task."""
+    """Too many workers died or lost their lease while they ran the task."""
 
     def __init__(self, interruptions: int) -> None:
         super().__init__(
-            f"{interruptions} runs of this task were interrupted; it seems to end the process that runs it, "
+            f"{interruptions} runs of this task were interrupted; it seems to kill its worker process, "
             "or to outlast its lease"
         )
         self.interruptions = interruptions
 
 
-# --- the database -----------------------------------------------------------------------------
+# Errors of the database.
 
 
 class DatabaseError(LockstepError):
@@ -188,7 +186,7 @@ class DatabaseError(LockstepError):
 
 
 class ConstraintViolationError(DatabaseError):
-    """A row broke a constraint of the schema.
+    """A row violates a constraint of the schema.
 
     Attributes:
         constraint: the constraint's name, empty when PostgreSQL did not say.
@@ -200,22 +198,22 @@ class ConstraintViolationError(DatabaseError):
 
 
 class DatabaseUnavailableError(DatabaseError):
-    """PostgreSQL cannot be reached, or it ended the connection."""
+    """PostgreSQL cannot be reached, or has closed the connection."""
 
     retryable = True
 
 
 class PoolTimeoutError(DatabaseUnavailableError):
-    """No connection of the pool became free in time."""
+    """No connection of the pool was free in time."""
 
 
 class TransactionConflictError(DatabaseError):
-    """PostgreSQL broke a deadlock or a serialization conflict at this transaction's cost."""
+    """PostgreSQL aborted this transaction to resolve a deadlock or a serialization conflict."""
 
     retryable = True
 
 
-# --- the broker -------------------------------------------------------------------------------
+# Errors of the broker.
 
 
 class QueueError(LockstepError):
@@ -227,41 +225,41 @@ class QueueNotFoundError(QueueError):
 
 
 class MessageTooLargeError(QueueError):
-    """A message, or a batch of them, is over the tier's size limit."""
+    """A message or a batch of messages is over the tier's size limit."""
 
 
 class QueueUnavailableError(QueueError):
-    """Service Bus cannot be reached, is busy, or did not acknowledge in time."""
+    """Service Bus cannot be reached, is busy, or does not acknowledge in time."""
 
     retryable = True
 
 
 class MessageFormatError(LockstepError):
-    """A queue message cannot be understood."""
+    """A message in a queue cannot be decoded."""
 
 
-# --- the engine -------------------------------------------------------------------------------
+# Signals inside the engine.
 
 
 class DispatchInterruptedError(LockstepError):
-    """A stage's dispatch stopped before its end; a replay goes on where it stopped."""
+    """A dispatch stopped before its end; a replay continues it."""
 
     retryable = True
 
 
-class SliceEnded(LockstepError):  # noqa: N818 - a signal, not a malfunction
-    """A dispatch has used up its slice of time; a continuation message goes on."""
+class SliceEnded(LockstepError):  # noqa: N818 - a signal, not an error
+    """A dispatch has used up its time slice; another message continues it."""
 
 
 class DispatchLeaseLostError(LockstepError):
-    """Another dispatcher has taken the stage over, or the stage has ended."""
+    """The dispatcher has lost the stage's dispatch lease to another one, or the stage has ended."""
 
 
 class StageReopenedError(LockstepError):
-    """A stage was opened again: what was to be done about its end, or its stop, shall not be done any more."""
+    """The stage was reopened meanwhile, so its earlier end has no more consequences."""
 
 
 class ShutdownError(LockstepError):
-    """This process shuts down and begins nothing new; another one does it."""
+    """This process is shutting down and starts nothing more; another process does the work."""
 
     retryable = True

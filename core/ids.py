@@ -1,6 +1,6 @@
-"""Ids are derived, never drawn: the same job, stage and index always give the same id.
+"""Ids are derived, never random: the same job, stage and index always give the same id.
 
-That makes a replayed dispatch and a second submission meet the rows of the first.
+So a replayed dispatch and a repeated submission find the rows of the first one.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ _BATCH_ID = re.compile(r"(?P<job>[0-9a-f]{32})-s(?P<stage>[1-9][0-9]?)-b[0-9]{1,
 
 MAX_STAGES = 99
 MAX_STAGE_TASKS = 10_000_000
-"""Both follow from the fixed widths in a task id, which make task ids sort as their indexes do."""
+"""Both limits follow from the fixed width of the numbers in a task id; with it, ids sort like their numbers."""
 
 
 def job_id_for_parameters(job_type: str, canonical_parameters: str) -> str:
@@ -39,7 +39,7 @@ def task_id(job_id: str, stage: int, task_index: int) -> str:
 
 @dataclass(frozen=True)
 class TaskAddress:
-    """What a task id says: the job, the stage (from 1) and the index in the stage (from 0)."""
+    """The parts of a task id: the job, the stage (from 1) and the index in the stage (from 0)."""
 
     job_id: str
     stage: int
@@ -47,14 +47,14 @@ class TaskAddress:
 
 
 def parse_task_id(value: str) -> TaskAddress:
-    """Reads a task id back.
+    """Splits a task id into its parts.
 
     Raises:
-        MessageFormatError: the text is no task id.
+        MessageFormatError: the text is not a task id.
     """
     match = _TASK_ID.fullmatch(value)
     if match is None:
-        raise MessageFormatError(f"{value[:100]!r} is no task id; one looks like <32 hex digits>-s01-t0000042")
+        raise MessageFormatError(f"{value[:100]!r} is not a task id; one looks like <32 hex digits>-s01-t0000042")
     return TaskAddress(match["job"], int(match["stage"]), int(match["index"]))
 
 

@@ -1,4 +1,4 @@
-"""JSON in one canonical spelling that PostgreSQL's jsonb takes as it is."""
+"""Canonical JSON that PostgreSQL's jsonb can store."""
 
 import json
 import re
@@ -6,28 +6,28 @@ from typing import Any
 
 from core.errors import PayloadTooLargeError, UnencodableValueError
 
-# An escaped NUL that is not itself the tail of an escaped backslash: jsonb has no way to store one.
+# An escaped NUL whose backslash is not itself escaped; jsonb cannot store NUL.
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 MAX_DEPTH = 100
-"""Levels of arrays and objects; far below the interpreter's limit, which reading back must not meet either."""
+"""Levels of arrays and objects: far below the recursion limit of the interpreter, also when the JSON is decoded."""
 
 _encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def encode(value: Any, *, what: str = "the value", max_bytes: int | None = None) -> str:
-    """Spells a value in canonical JSON: sorted keys, no spaces, UTF-8.
+    """Encodes a value in canonical JSON: sorted keys, no spaces, UTF-8.
 
     Args:
-        value: anything that JSON can say.
-        what: how error messages call the value.
-        max_bytes: the most bytes its UTF-8 form may have; None for no limit.
+        value: anything that JSON can express.
+        what: names the value in error messages.
+        max_bytes: the limit of its size in UTF-8; None for no limit.
 
     Raises:
-        UnencodableValueError: the value holds something that JSON or jsonb cannot say: another
-            type, NaN or an infinity, a NUL character, half a surrogate pair, a cycle, more than
+        UnencodableValueError: the value contains something that JSON or jsonb cannot express: another
+            type, NaN or an infinity, a NUL character, half a surrogate pair, a cycle, or more than
             `MAX_DEPTH` levels.
-        PayloadTooLargeError: the text is over `max_bytes`.
+        PayloadTooLargeError: the JSON has more than `max_bytes`.
     """
     try:
         text = _encoder.encode(value)
@@ -38,7 +38,7 @@ def encode(value: Any, *, what: str = "the value", max_bytes: int | None = None)
     if too_deep:
         raise UnencodableValueError(f"{what} is nested deeper than {MAX_DEPTH} levels")
     if "\\u0000" in text and _NUL.search(text):
-        raise UnencodableValueError(f"{what} holds a NUL character, which PostgreSQL cannot store in JSON")
+        raise UnencodableValueError(f"{what} contains a NUL character, which PostgreSQL cannot store in JSON")
     if max_bytes is not None and size_bytes > max_bytes:
         raise PayloadTooLargeError(what, size_bytes, max_bytes)
     return text

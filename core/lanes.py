@@ -1,4 +1,4 @@
-"""Queues, and the lanes that lead to them."""
+"""The broker's queues, and which lane uses which."""
 
 from enum import StrEnum
 
@@ -8,10 +8,10 @@ LONG_TASKS_QUEUE = "sb-tasks-long"
 
 
 class Lane(StrEnum):
-    """How a task type is consumed."""
+    """How the tasks of a type are consumed."""
 
-    FAST = "fast"  # up to 100 messages an invocation; Functions does not renew their locks
-    LONG = "long"  # one message an invocation, its lock renewed
+    FAST = "fast"  # up to 100 messages per invocation; Functions does not renew their locks
+    LONG = "long"  # one message per invocation; Functions renews its lock
 
     @property
     def queue(self) -> str:

@@ -80,14 +80,14 @@ class TaskMessage:
         """Reads a message body.
 
         Raises:
-            MessageFormatError: it is no task message of a known version.
+            MessageFormatError: it is not a task message of a known version.
         """
         fields = _fields(body)
         task_id = _text(fields, "task_id")
         address = parse_task_id(task_id)
         batch_id = _text(fields, "batch_id")
         if not is_batch_of_stage(batch_id, address):
-            raise MessageFormatError(f"batch_id {batch_id[:100]!r} is no batch of the stage of task {task_id}")
+            raise MessageFormatError(f"batch_id {batch_id[:100]!r} is not a batch of the stage of task {task_id}")
         return cls(task_id, batch_id, _count(fields, "send", 1), _count(fields, "misses", 0))
 
 
@@ -131,13 +131,13 @@ class JobMessage:
         """Reads a message body.
 
         Raises:
-            MessageFormatError: it is no job message of a known version.
+            MessageFormatError: it is not a job message of a known version.
         """
         fields = _fields(body)
         job_id = _text(fields, "job_id")
         stage = _count(fields, "stage", 1)
         if stage > MAX_STAGES or len(job_id) != _JOB_ID_LENGTH or not set(job_id) <= set("0123456789abcdef"):
-            raise MessageFormatError(f"job_id {job_id[:100]!r}, stage {stage} name no stage of a job")
+            raise MessageFormatError(f"job_id {job_id[:100]!r}, stage {stage} do not name a stage of a job")
         try:
             action = JobAction(_text(fields, "action"))
         except ValueError as exc:

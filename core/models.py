@@ -1,4 +1,4 @@
-"""What the repositories return: frozen snapshots of rows."""
+"""What the repositories take and return: frozen snapshots of rows, counts and outcomes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
 
 @dataclass(frozen=True)
 class Job:
-    """A row of `jobs`. `stage` is 0 until the first stage starts; `pruned_at` is set when its deletion begins."""
+    """A row of `jobs`. `stage` is 0 until the first stage starts; `pruned_at` is set when pruning begins."""
 
     job_id: str
     job_type: str
@@ -29,10 +29,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Stage:
-    """A row of `stages`. The totals are None until dispatch has ended.
+    """A row of `stages`. The totals are None until the dispatch has ended.
 
-    The task counts by outcome grow when a batch finishes, so they run up to one batch behind the tasks. `openings`
-    counts how often the stage was opened again after its end.
+    The counts of tasks by outcome grow when a batch ends, so they may be one batch behind. `openings` counts how often
+    the stage was reopened.
     """
 
     job_id: str
@@ -54,7 +54,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class StageCounts:
-    """A stage's tasks counted from its batches, and from the few tasks that are live right now."""
+    """A stage's tasks by status, counted from its batches and from the few tasks that are processing or retrying."""
 
     batches: int
     batches_queued: int  # queued or further
@@ -68,12 +68,12 @@ class StageCounts:
 
     @property
     def ended(self) -> int:
-        """Tasks that are done with, whatever came out."""
+        """Tasks in a final status."""
         return self.completed + self.failed + self.cancelled
 
     @property
     def queued(self) -> int:
-        """Tasks whose message waits in the queue."""
+        """Tasks whose message is in the queue."""
         return max(0, self.tasks - self.pending_queue - self.processing - self.retrying - self.ended)
 
 
@@ -101,7 +101,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Task:
-    """A row of `tasks`; `failures` are the attempts that ended in the handler's own error, `sends` its messages."""
+    """A row of `tasks`; `failures` counts attempts that ended in the handler's own error, `sends` its messages."""
 
     task_id: str
     parent_job_id: str
@@ -125,7 +125,7 @@ class Task:
 
 @dataclass(frozen=True)
 class ClaimedTask:
-    """A task that this worker now holds the lease of.
+    """A task that this worker has leased.
 
     `attempt` counts this run, `failures` the runs before it that ended in the handler's own error.
     """
@@ -142,7 +142,7 @@ class ClaimedTask:
 
     @property
     def interruptions(self) -> int:
-        """The runs before this one that never came to an end: their worker died or lost its lease."""
+        """The earlier runs that were cut off: their worker died or lost its lease."""
         return self.attempt - 1 - self.failures
 
 
@@ -153,8 +153,8 @@ class UnclaimedTask:
     Attributes:
         task_id: the task.
         status: its status.
-        due_at: when to come back: the end of another worker's lease, or the end of the wait before a
-            retry; None for a task that has ended.
+        due_at: when to try again: the end of another worker's lease, or the time of the next attempt; None when
+            the task has ended or its stage was stopped.
     """
 
     task_id: str
@@ -164,13 +164,13 @@ class UnclaimedTask:
 
 @dataclass(frozen=True)
 class TaskOutcome:
-    """What came of one attempt.
+    """The outcome of one attempt.
 
     Attributes:
         task_id: the task.
         status: completed, failed or retrying.
-        result: JSON text of the handler's result; None unless completed.
-        error: JSON text {type, message, traceback}; None when completed.
+        result: the handler's result as JSON text; None unless completed.
+        error: {type, message, traceback} as JSON text; None when completed.
         retry_delay_seconds: the wait before the next attempt; 0 unless retrying.
     """
 
@@ -183,12 +183,12 @@ class TaskOutcome:
 
 @dataclass(frozen=True)
 class RecordedTask:
-    """An outcome that was written, because the lease still held.
+    """An outcome that was written, because the worker still held the lease.
 
     Attributes:
         task_id: the task.
         batch_id: its batch.
-        status: what was written.
+        status: the status that was written.
         send: the number of its next send; meaningful when retrying.
         not_before: when its next attempt is due, by the database's clock; None unless retrying.
     """
@@ -202,7 +202,7 @@ class RecordedTask:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """How a task of a finished stage ended, as an aggregation sees it."""
+    """How a task of a finished stage ended; what an aggregation reads."""
 
     task_index: int
     task_type: str
@@ -223,7 +223,7 @@ class BatchDelta:
 
 @dataclass(frozen=True)
 class LiveBatches:
-    """How many batches of a stage have not ended, and how many of their tasks."""
+    """How many batches of a stage have not ended, and how many of their tasks have not."""
 
     batches: int
     open_tasks: int
@@ -239,7 +239,7 @@ class PrunedBatches:
 
 @dataclass(frozen=True)
 class PendingBatch:
-    """A batch whose rows are written, and whose messages may not be sent."""
+    """A batch whose rows are written and whose messages may be missing."""
 
     batch_id: str
     lane: Lane
@@ -251,8 +251,8 @@ class Resend:
     """A batch that is sent again.
 
     Attributes:
-        send_attempt: its number among the batch's sends, 1 for the first.
-        sends: the send number of each task that is still pending, by task id.
+        send_attempt: the number of this send of the batch; the first is 1.
+        sends: the send number of each task that is still pending_queue, by task id.
     """
 
     send_attempt: int
@@ -269,7 +269,7 @@ class StageKey:
 
 @dataclass(frozen=True)
 class DeadLetterCount:
-    """How often the broker gave up on a message of a task, this time included, and the number of its next send."""
+    """How often the broker gave up on a message of a task, including this time, and the number of its next send."""
 
     dead_letters: int
     send: int
@@ -277,7 +277,7 @@ class DeadLetterCount:
 
 @dataclass(frozen=True)
 class LostTask:
-    """A task whose message seems to be gone; `send` is the number of its next send."""
+    """A task whose message seems to be lost; `send` is the number of its next send."""
 
     task_id: str
     batch_id: str
@@ -287,7 +287,7 @@ class LostTask:
 
 @dataclass(frozen=True)
 class SilentBatches:
-    """How many batches of a silent stage were found, and those of their tasks that wait."""
+    """How many batches of a silent stage were found, and their waiting tasks."""
 
     batches: int
     tasks: list[LostTask]

@@ -1,4 +1,4 @@
-"""How a task type is retried."""
+"""When and how often a task is retried."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,9 @@ from core.lanes import Lane
 class Backoff:
     """Exponential backoff with full jitter.
 
-    The wait before attempt n + 1 is drawn evenly from 0 to `base_seconds * factor ** (n - 1)`, capped
-    at `cap_seconds`. Full jitter keeps retries of a fan-out apart; see M. Brooker, "Exponential Backoff
-    And Jitter", AWS Architecture Blog, 2015.
+    The wait before attempt n + 1 is uniformly random between 0 and `base_seconds * factor ** (n - 1)`, capped
+    at `cap_seconds`. Full jitter spreads the retries of many tasks that fail at once; see M. Brooker,
+    "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
     """
 
     base_seconds: float = 2.0
@@ -23,22 +23,21 @@ class Backoff:
 
         Args:
             attempt: the attempt that failed, from 1.
-            fraction: where in the range to be, 0 to 1; random in use, fixed in tests.
+            fraction: the place in the range, 0 to 1; random in use, fixed in tests.
         """
-        # 2.0 ** 1024 overflows; any exponent past 60 is over every sensible cap anyway.
+        # 2.0 ** 1024 overflows; an exponent of 60 is already over every sensible cap.
         ceiling = self.base_seconds * self.factor ** min(attempt - 1, 60)
         return min(ceiling, self.cap_seconds) * fraction
 
 
 @dataclass(frozen=True)
 class TaskPolicy:
-    """What a task type declares about its runs.
+    """How the tasks of a type run.
 
     Attributes:
-        max_attempts: how often a task's handler may fail before the task fails for good. A run that was interrupted
-            does not count.
+        max_attempts: how often the handler may fail before the task fails. Interrupted runs do not count.
         backoff: the waits between attempts.
-        lane: how it is consumed; `Lane.LONG` for what may outlast a message lock (60 s).
+        lane: `Lane.LONG` for tasks that may outlast a message lock (60 s).
     """
 
     max_attempts: int = 3

@@ -1,7 +1,7 @@
 """The four state machines: one enum and one table of allowed transitions each.
 
-`docs/state_machines.md` draws them; a test holds these tables against that page and against the
-enums in PostgreSQL.
+`docs/state_machines.md` draws them; a test compares these tables with that page and with the enums in
+PostgreSQL.
 """
 
 from collections.abc import Mapping
@@ -9,43 +9,43 @@ from enum import StrEnum
 
 
 class JobStatus(StrEnum):
-    """Where a job stands."""
+    """The status of a job."""
 
-    PENDING_QUEUE = "pending_queue"  # the row is durable, its message may not be sent yet
+    PENDING_QUEUE = "pending_queue"  # the row is durable, its message may not have been sent
     QUEUED = "queued"  # the message that starts stage 1 is in sb-jobs
-    PROCESSING = "processing"  # a stage is being dispatched or run
+    PROCESSING = "processing"  # one of its stages is dispatched or runs
     COMPLETED = "completed"
-    COMPLETED_WITH_ERRORS = "completed_with_errors"  # some tasks failed, within what the stages tolerate
+    COMPLETED_WITH_ERRORS = "completed_with_errors"  # some tasks failed, no more than the stages tolerate
     FAILED = "failed"
     CANCELLED = "cancelled"
 
 
 class StageStatus(StrEnum):
-    """Where a stage stands."""
+    """The status of a stage."""
 
-    DISPATCHING = "dispatching"  # its batches are being written and sent; totals are not known yet
-    RUNNING = "running"  # every batch is queued, totals are final
+    DISPATCHING = "dispatching"  # its batches are written and sent; the totals are not known yet
+    RUNNING = "running"  # every batch is queued; the totals are final
     FINISHED = "finished"
     FAILED = "failed"
     CANCELLED = "cancelled"
 
 
 class BatchStatus(StrEnum):
-    """Where an aligned batch stands."""
+    """The status of an aligned batch."""
 
-    PENDING_QUEUE = "pending_queue"  # rows are written, messages may not be sent: the outbox
-    QUEUED = "queued"  # rows and messages both exist
+    PENDING_QUEUE = "pending_queue"  # the outbox: rows are written, messages may not have been sent
+    QUEUED = "queued"  # rows are written and messages sent
     FINISHED = "finished"
-    CANCELLED = "cancelled"  # none of its tasks was run
+    CANCELLED = "cancelled"  # none of its tasks ran
 
 
 class TaskStatus(StrEnum):
-    """Where a task stands."""
+    """The status of a task."""
 
     PENDING_QUEUE = "pending_queue"
     QUEUED = "queued"
     PROCESSING = "processing"  # leased to a worker
-    RETRYING = "retrying"  # waits for its scheduled message
+    RETRYING = "retrying"  # waits for its next attempt
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -58,7 +58,7 @@ JOB_TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
         {JobStatus.COMPLETED, JobStatus.COMPLETED_WITH_ERRORS, JobStatus.FAILED, JobStatus.CANCELLED}
     ),
     JobStatus.COMPLETED: frozenset(),
-    # What has ended goes on only when somebody asks for it: retry or resume. A job that had not begun starts anew.
+    # Only a client moves an ended job, by retry or resume. A job that had not begun starts anew.
     JobStatus.COMPLETED_WITH_ERRORS: frozenset({JobStatus.PROCESSING}),
     JobStatus.FAILED: frozenset({JobStatus.PENDING_QUEUE, JobStatus.PROCESSING}),
     JobStatus.CANCELLED: frozenset({JobStatus.PENDING_QUEUE, JobStatus.PROCESSING}),
@@ -82,7 +82,7 @@ BATCH_TRANSITIONS: Mapping[BatchStatus, frozenset[BatchStatus]] = {
 TASK_TRANSITIONS: Mapping[TaskStatus, frozenset[TaskStatus]] = {
     TaskStatus.PENDING_QUEUE: frozenset({TaskStatus.QUEUED, TaskStatus.PROCESSING, TaskStatus.CANCELLED}),
     TaskStatus.QUEUED: frozenset({TaskStatus.PROCESSING, TaskStatus.CANCELLED}),
-    # processing -> processing is a takeover: the lease had expired.
+    # processing -> processing: another worker takes over an expired lease.
     TaskStatus.PROCESSING: frozenset(
         {TaskStatus.PROCESSING, TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.RETRYING}
     ),
@@ -98,4 +98,4 @@ BATCH_ENDS = frozenset({BatchStatus.FINISHED, BatchStatus.CANCELLED})
 TASK_ENDS = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED})
 
 STAGE_STOPS = frozenset({StageStatus.FAILED, StageStatus.CANCELLED})
-"""Ends of a stage that may leave tasks behind that have not ended."""
+"""The statuses of a stopped stage: it hands out no more tasks, and some of its tasks may not have ended."""

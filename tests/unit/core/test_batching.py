@@ -58,5 +58,7 @@ def test_a_batch_holds_tasks_of_one_lane_alone() -> None:
 @pytest.mark.parametrize("indexes", [[1], [0, 2], [0, 0], [0, 1, 1], [-1]])
 def test_an_index_out_of_order_is_refused(indexes: list[int]) -> None:
     yielded = [TaskDefinition("quick", {}, index) for index in indexes]
-    with pytest.raises(StageDefinitionError, match=f"yields task index {indexes[-1]} where {len(indexes) - 1} is due"):
+    with pytest.raises(
+        StageDefinitionError, match=f"yields task index {indexes[-1]} where {len(indexes) - 1} is expected"
+    ):
         list(aligned_batches(JOB, 1, yielded, lane_of))

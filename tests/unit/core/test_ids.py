@@ -45,7 +45,7 @@ def test_a_task_id_can_be_read_back() -> None:
     ],
 )
 def test_what_is_no_task_id_is_refused(nonsense: str) -> None:
-    with pytest.raises(MessageFormatError, match="is no task id"):
+    with pytest.raises(MessageFormatError, match="is not a task id"):
         ids.parse_task_id(nonsense)
 
 

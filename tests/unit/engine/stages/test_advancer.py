@@ -107,7 +107,7 @@ def test_no_failure_is_tolerated_unless_declared() -> None:
     [
         ("x" * 1_048_576, "the result of stage 1 has 1,048,578 bytes; at most 1,048,576 are accepted"),
         (object(), "the result of stage 1 cannot be written as JSON"),
-        ("\x00", "the result of stage 1 holds a NUL character"),
+        ("\x00", "the result of stage 1 contains a NUL character"),
     ],
     ids=["too large", "no JSON", "NUL"],
 )
