@@ -23,6 +23,8 @@ from local.ports import is_free
 from local.stack import ROOT
 from tests.support.ports import lasting_port
 
+# They take the usual ports where these are free.
+pytestmark = pytest.mark.one_worker
 TIMEOUT_SECONDS = 120
 _EMBEDDED = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "ServiceBusConnection")}
 

@@ -26,6 +26,8 @@ from tests.faults.model.machine import EngineMachine
 from tests.faults.model.process import InlineExecutor, OwnTime
 from tests.faults.sizes import LONG, size
 
+pytestmark = pytest.mark.computes
+
 RUNS_PER_TEST = 125
 STEPS = 50
 FIRST_SEED = int(os.environ.get("LOCKSTEP_SEED") or (secrets.randbelow(2**32) if LONG else 1))

@@ -8,6 +8,7 @@ from local.postgres import EmbeddedPostgres
 from tests.faults.mutants import ALL_PASSED, SOME_FAILED, Copy
 from tests.faults.mutations import MUTATIONS
 
+pytestmark = pytest.mark.computes
 _numbers = itertools.count(1)
 
 

@@ -21,7 +21,8 @@ WORK_MS = 30
 _LONG_WORK_MS = 100
 WAIT_SECONDS = size(200, 3_000)
 
-pytestmark = pytest.mark.timeout(WAIT_SECONDS * 2)
+# A test takes a minute, the server that they share a second.
+pytestmark = [pytest.mark.spread, pytest.mark.timeout(WAIT_SECONDS * 2)]
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,8 @@ from tests.faults.model.work import Work
 from tests.faults.model.work_state import Faults, Size
 from tests.faults.sizes import size
 
+pytestmark = pytest.mark.computes
+
 _ANY: tuple[Outcome, ...] = ("completed", "failed", "retrying")
 
 _SIZES = {

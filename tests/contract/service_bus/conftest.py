@@ -66,6 +66,11 @@ def write_config(path: Path, queues: dict[str, dict[str, object]], topics: int =
     return path
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """The tests of this folder wait for locks and time limits of the broker."""
+    item.add_marker("waits")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _client_sockets() -> Iterator[None]:
     """Closes at the end the sockets that the client has opened: it forgets those whose connection or link is lost."""
