@@ -46,7 +46,7 @@ def _one_thread_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Runs what the engine runs on threads at once, gives each process its own clock, and logs nothing."""
     monkeypatch.setattr("bootstrap.ThreadPoolExecutor", InlineExecutor)
     monkeypatch.setattr("engine.stages.dispatch_window.ThreadPoolExecutor", InlineExecutor)
-    for module in ("dispatch", "running", "stopping", "worker"):
+    for module in ("stages.dispatch_window", "stages.stage_canceller", "tasks.task_runner", "tasks.worker"):
         monkeypatch.setattr(f"engine.{module}.time", OwnTime)
     monkeypatch.setattr("engine.tasks.worker._TURN_SECONDS", 0.0)
     # Or hypothesis would also draw numbers that it finds in the modules that happen to be imported.
