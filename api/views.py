@@ -23,7 +23,7 @@ def json_response(body: object, status: int = 200, headers: Mapping[str, str] | 
 def job(view: JobView) -> answers.Job:
     """A job with its stages; rate and ETA are those of the stage that runs now."""
     row = view.job
-    current = next((each for each in view.stages if each.stage.stage == row.stage), None)
+    current = next((each for each in view.stages if each.stage.number == row.stage), None)
     return answers.Job(
         job_id=row.job_id,
         job_type=row.job_type,
@@ -73,7 +73,7 @@ def dead_letter(kept: KeptLetter) -> answers.DeadLetter:
 def _stage(view: StageView) -> answers.Stage:
     stage, counts = view.stage, view.counts
     return answers.Stage(
-        stage=stage.stage,
+        stage=stage.number,
         name=stage.name,
         status=stage.status,
         total_tasks=stage.total_tasks,

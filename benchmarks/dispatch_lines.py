@@ -106,7 +106,7 @@ def lockstep(protocol: DispatchProtocol, parallel: int, bench: Bench, job_id: st
     lease_id = uuid.uuid4().hex
     _create_stage(bench, job_id)
     with bench.database.transaction() as work:
-        work.stages.acquire_dispatch_lease(job_id, 1, lease_id, 600)
+        work.stages.acquire_dispatch_lease(StageKey(job_id, 1), lease_id, 600)
     limits = Limits(dispatch_parallel=parallel)
     window = DispatchWindow(
         bench.database, BatchSender(bench.database, bench.queue), limits, Shutdown(), StageKey(job_id, 1), lease_id
@@ -122,7 +122,7 @@ def lockstep(protocol: DispatchProtocol, parallel: int, bench: Bench, job_id: st
 def _create_stage(bench: Bench, job_id: str) -> None:
     with bench.database.transaction() as work:
         work.jobs.create(job_id, "hello_world", "{}", 1)
-        work.stages.create(job_id, 1, "greetings", 0.0)
+        work.stages.create(StageKey(job_id, 1), "greetings", 0.0)
 
 
 LINES: Mapping[str, Callable[[Bench, str, int], None]] = {

@@ -14,6 +14,7 @@ from psycopg2.extras import execute_batch, execute_values
 from benchmarks.dispatch_lines import batches
 from benchmarks.measure import Measured, Row, rows
 from core.definitions import AlignedBatch
+from core.models import StageKey
 from core.statuses import BatchStatus
 from local.postgres import EmbeddedPostgres
 from repositories import migrations
@@ -52,7 +53,7 @@ def run(tasks: int, rounds: int) -> list[Row]:
                     migrations.apply(database, url)
                     with database.transaction() as work:
                         work.jobs.create("1" * 32, "hello_world", "{}", 1)
-                        work.stages.create("1" * 32, 1, "greetings", 0.0)
+                        work.stages.create(StageKey("1" * 32, 1), "greetings", 0.0)
                 with closing(psycopg2.connect(url)) as conn:
                     start = time.perf_counter()
                     for batch in batches("1" * 32, tasks):

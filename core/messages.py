@@ -13,6 +13,7 @@ from typing import Any
 
 from core.errors import MessageFormatError
 from core.ids import MAX_STAGES, TaskAddress, is_batch_of_stage, parse_task_id
+from core.models import StageKey
 
 VERSION = 1
 _MAX_COUNT = 1_000_000
@@ -118,6 +119,11 @@ class JobMessage:
     redispatches: int = 0
     failures: int = 0
     deaths: int = 0
+
+    @property
+    def key(self) -> StageKey:
+        """The key of the stage."""
+        return StageKey(self.job_id, self.stage)
 
     def outgoing(self, enqueue_at: datetime | None = None) -> OutgoingMessage:
         """The message as it is sent."""

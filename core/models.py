@@ -27,6 +27,14 @@ class Job:
     pruned_at: datetime | None
 
 
+@dataclass(frozen=True, order=True)
+class StageKey:
+    """Names a stage. Keys sort as (job_id, number): rows of several stages are locked in this order."""
+
+    job_id: str
+    number: int
+
+
 @dataclass(frozen=True)
 class Stage:
     """A row of `stages`. The totals are None until the dispatch has ended.
@@ -36,7 +44,7 @@ class Stage:
     """
 
     job_id: str
-    stage: int
+    number: int
     name: str
     status: StageStatus
     total_tasks: int | None
@@ -50,6 +58,11 @@ class Stage:
     result: Any
     created_at: datetime
     finished_at: datetime | None
+
+    @property
+    def key(self) -> StageKey:
+        """The key that names this stage."""
+        return StageKey(self.job_id, self.number)
 
 
 @dataclass(frozen=True)
@@ -257,14 +270,6 @@ class Resend:
 
     send_attempt: int
     sends: Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class StageKey:
-    """Names a stage."""
-
-    job_id: str
-    stage: int
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from core.models import Batch, BatchDelta, PendingBatch, Resend, StageKey
 from core.statuses import BatchStatus, TaskStatus
 from repositories import queries
 from repositories.rows import Row, Rows
+from repositories.stage_keys import columns
 from repositories.tasks import PostgresTaskRepository
 
 _QUERIES = queries.load("batches")
@@ -21,9 +22,9 @@ class PostgresBatchRepository:
         row = self._rows.first(_QUERIES["get"], {"batch_id": batch_id})
         return None if row is None else _batch(row)
 
-    def page(self, job_id: str, stage: int, after_index: int, limit: int) -> list[Batch]:
+    def page(self, key: StageKey, after_index: int, limit: int) -> list[Batch]:
         """Batches of a stage with an index above `after_index`."""
-        values = {"job_id": job_id, "stage": stage, "after_index": after_index, "limit": limit}
+        values = {**columns(key), "after_index": after_index, "limit": limit}
         return [_batch(row) for row in self._rows.all(_QUERIES["page"], values)]
 
     def page_of_job(self, job_id: str, after: tuple[int, int], limit: int) -> list[Batch]:
@@ -33,7 +34,7 @@ class PostgresBatchRepository:
 
     def pending_of_stage(self, key: StageKey, after_index: int, limit: int) -> list[PendingBatch]:
         """Batches of a stage that may have no messages, with an index above `after_index`."""
-        values = {"job_id": key.job_id, "stage": key.stage, "after_index": after_index, "limit": limit}
+        values = {**columns(key), "after_index": after_index, "limit": limit}
         rows = self._rows.all(_QUERIES["pending_of_stage"], values)
         return [PendingBatch(**{**row, "lane": Lane(row["lane"])}) for row in rows]
 

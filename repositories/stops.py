@@ -6,6 +6,7 @@ from core.models import LiveBatches, StageKey
 from core.statuses import STAGE_STOPS, StageStatus
 from repositories import queries
 from repositories.rows import Rows
+from repositories.stage_keys import columns
 
 _QUERIES = queries.load("stops")
 _LOCK_BATCHES = queries.load("batches")["lock"]
@@ -19,13 +20,13 @@ class PostgresStopRepository:
 
     def live_batches(self, key: StageKey) -> LiveBatches:
         """The batches of a stage that have not ended."""
-        row = self._rows.one(_QUERIES["live_batches"], _values(key))
+        row = self._rows.one(_QUERIES["live_batches"], columns(key))
         return LiveBatches(int(row["live"]), int(row["open_tasks"]))
 
     def waiting_batches(self, key: StageKey, limit: int) -> list[str]:
         """Batches of a stage with tasks that nobody runs."""
         return [
-            row["batch_id"] for row in self._rows.all(_QUERIES["waiting_batches"], {**_values(key), "limit": limit})
+            row["batch_id"] for row in self._rows.all(_QUERIES["waiting_batches"], {**columns(key), "limit": limit})
         ]
 
     def cancel_tasks(self, batch_ids: Sequence[str]) -> dict[str, int]:
@@ -35,7 +36,7 @@ class PostgresStopRepository:
 
     def lock_stopped(self, key: StageKey) -> bool:
         """Holds the stage until the end of the transaction; whether it is stopped."""
-        row = self._rows.first(_QUERIES["lock_stage"], _values(key))
+        row = self._rows.first(_QUERIES["lock_stage"], columns(key))
         return row is not None and StageStatus(row["status"]) in STAGE_STOPS
 
     def reopen_batches(self, key: StageKey, limit: int) -> int:
@@ -44,17 +45,13 @@ class PostgresStopRepository:
         Raises:
             DispatchLeaseLostError: the stage is not being dispatched.
         """
-        found = self._rows.all(_QUERIES["batches_to_reopen"], {**_values(key), "limit": limit})
-        values = {**_values(key), "batch_ids": [row["batch_id"] for row in found]}
+        found = self._rows.all(_QUERIES["batches_to_reopen"], {**columns(key), "limit": limit})
+        values = {**columns(key), "batch_ids": [row["batch_id"] for row in found]}
         self._rows.execute(_QUERIES["reopen_tasks"], values)
         self._rows.execute(_LOCK_BATCHES, values)
         stage = self._rows.one(_QUERIES["lock_stage"], values)
         if StageStatus(stage["status"]) != StageStatus.DISPATCHING:
-            raise DispatchLeaseLostError(f"stage {key.stage} of job {key.job_id} is not being dispatched")
+            raise DispatchLeaseLostError(f"stage {key.number} of job {key.job_id} is not being dispatched")
         self._rows.execute(_QUERIES["take_back"], values)
         self._rows.execute(_QUERIES["reopen_batches"], values)
         return len(found)
-
-
-def _values(key: StageKey) -> dict[str, str | int]:
-    return {"job_id": key.job_id, "stage": key.stage}

@@ -5,6 +5,7 @@ from core.models import LostTask, SilentBatches, StageKey
 from core.statuses import JobStatus
 from repositories import queries
 from repositories.rows import Row, Rows
+from repositories.stage_keys import arrays, columns, key_of
 
 _QUERIES = queries.load("sweeps")
 
@@ -52,14 +53,14 @@ class PostgresSweepRepository:
 
     def silent_batches(self, key: StageKey, age_seconds: float, limit: int) -> SilentBatches:
         """The waiting tasks of a silent stage's batches that are still to be sent again; none ends the silence."""
-        values = {"job_id": key.job_id, "stage": key.stage, "age_seconds": age_seconds, "limit": limit}
+        values = {**columns(key), "age_seconds": age_seconds, "limit": limit}
         batch_ids = [row["batch_id"] for row in self._rows.all(_QUERIES["silent_batches"], values)]
         self._rows.execute(_QUERIES["touch_batches"], {"batch_ids": batch_ids})
         waiting = self._rows.all(_QUERIES["waiting_tasks"], {"batch_ids": batch_ids})
         task_ids = [row["task_id"] for row in waiting]
         lost = [_lost(row) for row in self._rows.all(_QUERIES["count_sends"], {"task_ids": task_ids})]
         if not batch_ids:
-            self._rows.execute(_QUERIES["end_silence"], {"job_id": key.job_id, "stage": key.stage})
+            self._rows.execute(_QUERIES["end_silence"], columns(key))
         return SilentBatches(len(batch_ids), lost)
 
     def _find(self, query: str, column: str, age_seconds: float, limit: int, **values: str) -> list[str]:
@@ -72,9 +73,8 @@ class PostgresSweepRepository:
 
     def _stages(self, query: str, touch: str, age_seconds: float, limit: int) -> list[StageKey]:
         rows = self._rows.all(_QUERIES[query], {"age_seconds": age_seconds, "limit": limit})
-        keys = [StageKey(**row) for row in rows]
-        values = {"job_ids": [key.job_id for key in keys], "stages": [key.stage for key in keys]}
-        self._rows.execute(_QUERIES[touch], values)
+        keys = [key_of(row) for row in rows]
+        self._rows.execute(_QUERIES[touch], arrays(keys))
         return keys
 
 

@@ -3,7 +3,16 @@ from collections.abc import Sequence
 from core.definitions import AlignedBatch
 from core.errors import DispatchLeaseLostError
 from core.ids import MAX_STAGE_TASKS, task_id
-from core.models import ClaimedTask, DeadLetterCount, RecordedTask, Task, TaskOutcome, TaskResult, UnclaimedTask
+from core.models import (
+    ClaimedTask,
+    DeadLetterCount,
+    RecordedTask,
+    StageKey,
+    Task,
+    TaskOutcome,
+    TaskResult,
+    UnclaimedTask,
+)
 from core.statuses import BatchStatus, TaskStatus
 from repositories import queries
 from repositories.rows import Row, Rows
@@ -109,11 +118,12 @@ class PostgresTaskRepository:
         values = {"job_id": job_id, "status": status, "after": after, "limit": limit}
         return [_task(row) for row in self._rows.all(_QUERIES["page"], values)]
 
-    def results_page(self, job_id: str, stage: int, after_index: int, limit: int) -> list[TaskResult]:
+    def results_page(self, key: StageKey, after_index: int, limit: int) -> list[TaskResult]:
         """Ended tasks of a stage with an index above `after_index`, in index order."""
         # "-" sorts before every digit, so the first page begins below index 0.
-        after = task_id(job_id, stage, after_index) if after_index >= 0 else f"{job_id}-s{stage:02d}-t-"
-        before = task_id(job_id, stage, MAX_STAGE_TASKS - 1) + "~"
+        stage = (key.job_id, key.number)
+        after = task_id(*stage, after_index) if after_index >= 0 else f"{key.job_id}-s{key.number:02d}-t-"
+        before = task_id(*stage, MAX_STAGE_TASKS - 1) + "~"
         values = {"after": after, "before": before, "limit": limit}
         rows = self._rows.all(_QUERIES["results_page"], values)
         return [TaskResult(**{**row, "status": TaskStatus(row["status"])}) for row in rows]

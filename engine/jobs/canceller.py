@@ -49,11 +49,11 @@ def request_cancellation(queue: MessageQueue, key: StageKey) -> None:
         QueueError: the broker will never take the message, as when the queue is missing.
     """
     try:
-        send_job_message(queue, JobMessage(key.job_id, key.stage, JobAction.CANCEL))
+        send_job_message(queue, JobMessage(key.job_id, key.number, JobAction.CANCEL))
     except QueueError as exc:
         if not exc.retryable:
             raise
-        logger.warning("the tasks of stage %d of job %s are cancelled later: %s", key.stage, key.job_id, exc)
+        logger.warning("the tasks of stage %d of job %s are cancelled later: %s", key.number, key.job_id, exc)
 
 
 def _cancel(work: UnitOfWork, job_id: str) -> Job:
@@ -64,5 +64,5 @@ def _cancel(work: UnitOfWork, job_id: str) -> Job:
     if job.status != JobStatus.CANCELLED:
         raise JobStateError(job_id, job.status, "only a job that has not ended can be cancelled")
     if ended:
-        work.stages.stop(job_id, job.stage, StageStatus.CANCELLED)
+        work.stages.stop(StageKey(job_id, job.stage), StageStatus.CANCELLED)
     return job

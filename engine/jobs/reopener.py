@@ -83,7 +83,7 @@ def _open_stage(work: UnitOfWork, key: StageKey, job_was: JobStatus) -> JobActio
         raise JobStateError(
             key.job_id, job_was, f"{live.open_tasks:,} of its tasks have not ended yet; try again when they have"
         )
-    stage = work.stages.get(key.job_id, key.stage)
+    stage = work.stages.get(key)
     assert stage is not None, "a job that has begun has a stage"
     retries = job_was != JobStatus.CANCELLED
     if stage.status == StageStatus.FINISHED and not (retries and stage.failed_tasks):
@@ -95,5 +95,5 @@ def _open_stage(work: UnitOfWork, key: StageKey, job_was: JobStatus) -> JobActio
                 "submit the job again with another Idempotency-Key",
             )
         return JobAction.ADVANCE  # the job failed or was cancelled after this stage had finished
-    work.stages.reopen(key.job_id, key.stage, failed_too=retries)
+    work.stages.reopen(key, failed_too=retries)
     return JobAction.DISPATCH

@@ -60,7 +60,7 @@ class StatusReader:
             if job is None:
                 raise JobNotFoundError(job_id)
             stages = work.stages.of_job(job_id)
-            counts = [_final(stage) or work.stages.counts(job_id, stage.stage) for stage in stages]
+            counts = [_final(stage) or work.stages.counts(stage.key) for stage in stages]
             now = work.now()
         views = [_stage_view(stage, count, now) for stage, count in zip(stages, counts, strict=True)]
         return JobView(job, views, _progress(job, views))

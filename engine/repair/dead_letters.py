@@ -98,7 +98,7 @@ class DeadLetters:
             return
         with self._database.transaction() as work:
             job = work.jobs.get(message.job_id)
-            stage = work.stages.get(message.job_id, message.stage)
+            stage = work.stages.get(message.key)
             now = work.now()
         if job is None:
             self._keep(JOBS_QUEUE, dead, ORPHAN, f"there is no job {message.job_id}")

@@ -137,21 +137,21 @@ class Sweeper:
     def _advances(self) -> int:
         keys = transact(self._database, lambda work: work.sweeps.unadvanced_stages(self._silence, _PAGE))
         self._send_job_messages(
-            [JobMessage(key.job_id, key.stage, JobAction.ADVANCE) for key in keys], "had ended and did not advance"
+            [JobMessage(key.job_id, key.number, JobAction.ADVANCE) for key in keys], "had ended and did not advance"
         )
         return len(keys)
 
     def _dispatches(self) -> int:
         keys = transact(self._database, lambda work: work.sweeps.interrupted_dispatches(self._silence, _PAGE))
         self._send_job_messages(
-            [JobMessage(key.job_id, key.stage, JobAction.DISPATCH) for key in keys], "was not dispatched to the end"
+            [JobMessage(key.job_id, key.number, JobAction.DISPATCH) for key in keys], "was not dispatched to the end"
         )
         return len(keys)
 
     def _stopped(self) -> int:
         keys = transact(self._database, lambda work: work.sweeps.stopped_stages(self._age, _PAGE))
         self._send_job_messages(
-            [JobMessage(key.job_id, key.stage, JobAction.CANCEL) for key in keys], "was stopped and has tasks left"
+            [JobMessage(key.job_id, key.number, JobAction.CANCEL) for key in keys], "was stopped and has tasks left"
         )
         return len(keys)
 
@@ -186,7 +186,7 @@ class Sweeper:
             total += self._send_tasks(found.tasks)
         if total:
             logger.warning(
-                "stage %d of job %s was silent: the messages of %d tasks are sent again", key.stage, key.job_id, total
+                "stage %d of job %s was silent: the messages of %d tasks are sent again", key.number, key.job_id, total
             )
         return total
 

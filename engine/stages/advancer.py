@@ -7,7 +7,7 @@ from controllers.base import JobController
 from core import json_text
 from core.errors import AggregateError, InvalidInputError, StageFailedError, StageReopenedError
 from core.messages import JobAction, JobMessage
-from core.models import Job, Stage
+from core.models import Job, Stage, StageKey
 from core.statuses import StageStatus
 from engine.process.limits import Limits
 from engine.process.sending import send_job_message
@@ -57,30 +57,30 @@ class Advancer:
         if stage.status == StageStatus.FAILED:
             of_them = "" if stage.total_tasks is None else f" of {stage.total_tasks:,}"
             raise StageFailedError(
-                f"{stage.failed_tasks:,}{of_them} tasks of stage {stage.stage} ({stage.name}) failed; "
+                f"{stage.failed_tasks:,}{of_them} tasks of stage {stage.number} ({stage.name}) failed; "
                 f"it tolerates a fraction of {stage.max_failed_fraction:g}"
             )
         job_context = self._contexts.job(job, controller)
-        stage_context = self._contexts.stage(job, controller, stage.stage)
-        results = self._contexts.results(job.job_id, stage.stage)
+        stage_context = self._contexts.stage(job, controller, stage.number)
+        results = self._contexts.results(job.job_id, stage.number)
         stage_result = controller.aggregate_stage_results(job_context, stage_context, results)
-        encoded = self._encode(stage_result, f"the result of stage {stage.stage}")
-        if stage.stage < job.total_stages:
+        encoded = self._encode(stage_result, f"the result of stage {stage.number}")
+        if stage.number < job.total_stages:
             self._start_next(job, stage, controller, encoded)
             return
         with self._database.transaction() as work:
-            earlier = [each.result for each in work.stages.of_job(job.job_id) if each.stage < stage.stage]
+            earlier = [each.result for each in work.stages.of_job(job.job_id) if each.number < stage.number]
         job_result = controller.aggregate_job_results(job_context, [*earlier, stage_result])
         self._endings.complete(stage, encoded, self._encode(job_result, "the job's result"))
 
     def _start_next(self, job: Job, stage: Stage, controller: JobController[Any], stage_result: str) -> None:
-        following = stage.stage + 1
+        following = stage.number + 1
         spec = controller.stages[following - 1]
         with self._database.transaction() as work:
-            if work.jobs.advance(job.job_id, from_stage=stage.stage):
+            if work.jobs.advance(job.job_id, from_stage=stage.number):
                 require_unopened(work, stage)
-                work.stages.record_result(job.job_id, stage.stage, stage_result)
-                work.stages.create(job.job_id, following, spec.name, spec.max_failed_fraction)
+                work.stages.record_result(stage.key, stage_result)
+                work.stages.create(StageKey(job.job_id, following), spec.name, spec.max_failed_fraction)
         logger.info("job %s goes on to stage %d (%s)", job.job_id, following, spec.name)
         send_job_message(self._queue, JobMessage(job.job_id, following, JobAction.DISPATCH))
 

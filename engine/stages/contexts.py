@@ -6,7 +6,7 @@ from typing import Any
 from controllers.base import JobController
 from controllers.context import JobContext, StageContext
 from controllers.services import Services
-from core.models import Job, TaskResult
+from core.models import Job, StageKey, TaskResult
 from repositories.ports import Database
 
 _PAGE = 200
@@ -35,7 +35,7 @@ class Contexts:
         if stage == 1:
             return StageContext(stage, name)
         with self._database.transaction() as work:
-            previous = work.stages.get(job.job_id, stage - 1)
+            previous = work.stages.get(StageKey(job.job_id, stage - 1))
         return StageContext(
             stage,
             name,
@@ -48,7 +48,7 @@ class Contexts:
         after_index = -1
         while True:
             with self._database.transaction() as work:
-                page = work.tasks.results_page(job_id, stage, after_index, _PAGE)
+                page = work.tasks.results_page(StageKey(job_id, stage), after_index, _PAGE)
             yield from page
             if len(page) < _PAGE:
                 return

@@ -158,15 +158,13 @@ class DispatchWindow:
     def _keep_time(self) -> None:
         now = time.monotonic()
         if self._shutdown.requested or (self._slice_ends is not None and now >= self._slice_ends):
-            raise SliceEnded(f"stage {self._stage.stage} of job {self._stage.job_id} goes on in another slice")
+            raise SliceEnded(f"stage {self._stage.number} of job {self._stage.job_id} goes on in another slice")
         if now >= self._renew_at:
             self._renew_at = now + self._limits.lease_seconds / 3
             with self._database.transaction() as work:
-                if not work.stages.renew_dispatch_lease(
-                    self._stage.job_id, self._stage.stage, self._lease_id, self._limits.lease_seconds
-                ):
+                if not work.stages.renew_dispatch_lease(self._stage, self._lease_id, self._limits.lease_seconds):
                     raise DispatchLeaseLostError(
-                        f"stage {self._stage.stage} of job {self._stage.job_id} was taken over"
+                        f"stage {self._stage.number} of job {self._stage.job_id} was taken over"
                     )
 
 
@@ -207,7 +205,7 @@ class _EarlierBatches:
 
     def _fetch(self) -> None:
         with self._database.transaction() as work:
-            page = work.batches.page(self._stage.job_id, self._stage.stage, self._last_index, _PAGE)
+            page = work.batches.page(self._stage, self._last_index, _PAGE)
         self._page.extend(page)
         self._exhausted = len(page) < _PAGE
         if page:

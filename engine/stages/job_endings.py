@@ -23,9 +23,9 @@ def require_unopened(work: UnitOfWork, stage: Stage) -> None:
     Raises:
         StageReopenedError: it has.
     """
-    now = work.stages.get(stage.job_id, stage.stage)
+    now = work.stages.get(stage.key)
     if now is None or now.openings != stage.openings:
-        raise StageReopenedError(f"stage {stage.stage} of job {stage.job_id} was opened again while it was aggregated")
+        raise StageReopenedError(f"stage {stage.number} of job {stage.job_id} was opened again while it was aggregated")
 
 
 class JobEndings:
@@ -57,7 +57,7 @@ class JobEndings:
             ended = work.jobs.finish(last.job_id, status, job_result, None)
             if ended:
                 require_unopened(work, last)
-                work.stages.record_result(last.job_id, last.stage, stage_result)
+                work.stages.record_result(last.key, stage_result)
         if ended:
             logger.info("job %s %s", last.job_id, status)
 
@@ -72,7 +72,7 @@ class JobEndings:
             if job is None or max(job.stage, 1) != stage:
                 return  # a latecomer: others have taken the job past this stage; or nobody's message
             ended = work.jobs.finish(job_id, JobStatus.FAILED, None, json_text.encode({**error, "stage": stage}))
-            work.stages.stop(job_id, stage, StageStatus.FAILED)
+            work.stages.stop(StageKey(job_id, stage), StageStatus.FAILED)
             left = work.stops.live_batches(StageKey(job_id, stage))
         if ended:
             logger.error("job %s failed in stage %d: %s: %s", job_id, stage, error["type"], error["message"])

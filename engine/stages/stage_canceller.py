@@ -39,11 +39,11 @@ class StageCanceller:
             while cancelled := transact(self._database, lambda work: _cancel_some(work, key)):
                 total += cancelled
                 if time.monotonic() >= slice_ends:
-                    send_job_message(self._queue, JobMessage(key.job_id, key.stage, JobAction.CANCEL))
+                    send_job_message(self._queue, JobMessage(key.job_id, key.number, JobAction.CANCEL))
                     break
         except StageReopenedError as exc:
             logger.info("%s", exc)
-        logger.info("%d waiting tasks of stage %d of job %s are cancelled", total, key.stage, key.job_id)
+        logger.info("%d waiting tasks of stage %d of job %s are cancelled", total, key.number, key.job_id)
 
 
 def _cancel_some(work: UnitOfWork, key: StageKey) -> int:
@@ -59,5 +59,5 @@ def _cancel_some(work: UnitOfWork, key: StageKey) -> int:
     if finished:
         work.stages.add_finished_batches(finished)
     if not work.stops.lock_stopped(key):
-        raise StageReopenedError(f"stage {key.stage} of job {key.job_id} was opened again; nothing of it is cancelled")
+        raise StageReopenedError(f"stage {key.number} of job {key.job_id} was opened again; nothing of it is cancelled")
     return sum(cancelled.values())

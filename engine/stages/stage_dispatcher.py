@@ -51,7 +51,7 @@ class StageDispatcher:
             JobFailure: the stage cannot be dispatched, now or ever.
             LockstepError: infrastructure failed; the message shall be delivered again.
         """
-        key = StageKey(job.job_id, message.stage)
+        key = message.key
         lease_id = uuid.uuid4().hex
         if not self._take_lease(key, lease_id):
             self._come_back(message)
@@ -67,7 +67,7 @@ class StageDispatcher:
         except JobFailure as exc:
             if self._renew_lease(key, lease_id):
                 raise
-            logger.warning("stage %d of job %s was taken over; void: %s", key.stage, key.job_id, exc)
+            logger.warning("stage %d of job %s was taken over; void: %s", key.number, key.job_id, exc)
         except BaseException:
             self._release(key, lease_id)
             raise
@@ -79,7 +79,7 @@ class StageDispatcher:
     ) -> tuple[int, int]:
         """Queues what is not queued yet; returns the totals of tasks and batches."""
         with self._database.transaction() as work:
-            stage = work.stages.get(key.job_id, key.stage)
+            stage = work.stages.get(key)
         assert stage is not None, "its lease was taken"
         with window.open():
             if stage.openings:
@@ -87,27 +87,27 @@ class StageDispatcher:
             if stage.total_tasks is not None and stage.total_batches is not None:
                 return stage.total_tasks, stage.total_batches  # it was dispatched to its end before
             controller.queue_stage_tasks(
-                self._contexts.job(job, controller), self._contexts.stage(job, controller, key.stage), window
+                self._contexts.job(job, controller), self._contexts.stage(job, controller, key.number), window
             )
         window.expect_no_more()
         return window.total_tasks, window.total_batches
 
     def _take_lease(self, key: StageKey, lease_id: str) -> bool:
         with self._database.transaction() as work:
-            return work.stages.acquire_dispatch_lease(key.job_id, key.stage, lease_id, self._limits.lease_seconds)
+            return work.stages.acquire_dispatch_lease(key, lease_id, self._limits.lease_seconds)
 
     def _renew_lease(self, key: StageKey, lease_id: str) -> bool:
         with self._database.transaction() as work:
-            return work.stages.renew_dispatch_lease(key.job_id, key.stage, lease_id, self._limits.lease_seconds)
+            return work.stages.renew_dispatch_lease(key, lease_id, self._limits.lease_seconds)
 
     def _release(self, key: StageKey, lease_id: str) -> None:
         with self._database.transaction() as work:
-            work.stages.release_dispatch_lease(key.job_id, key.stage, lease_id)
+            work.stages.release_dispatch_lease(key, lease_id)
 
     def _come_back(self, message: JobMessage) -> None:
         """Looks again when the other dispatcher's lease is over; it may have died."""
         with self._database.transaction() as work:
-            expires_at = work.stages.dispatch_lease_expires_at(message.job_id, message.stage)
+            expires_at = work.stages.dispatch_lease_expires_at(message.key)
         if expires_at is None:
             expires_at = self._in_seconds(1)
         logger.info("stage %d of job %s is being dispatched until %s", message.stage, message.job_id, expires_at)
@@ -120,26 +120,26 @@ class StageDispatcher:
             self._resume_later(key, lease_id, window.unsent_batches, redispatches)
             return
         with self._database.transaction() as work:
-            closed = work.stages.finish_dispatch(key.job_id, key.stage, lease_id, *totals)
-            complete = closed and work.stages.finish_if_complete(key.job_id, key.stage)
+            closed = work.stages.finish_dispatch(key, lease_id, *totals)
+            complete = closed and work.stages.finish_if_complete(key)
         if not closed:
-            logger.warning("stage %d of job %s was taken over; this dispatcher stops", key.stage, key.job_id)
+            logger.warning("stage %d of job %s was taken over; this dispatcher stops", key.number, key.job_id)
             return
         logger.info(
             "stage %d of job %s dispatched: %d tasks in %d batches",
-            *(key.stage, key.job_id, *totals),
+            *(key.number, key.job_id, *totals),
         )
         if complete:  # the workers were faster than the dispatcher, or there was nothing to do
-            send_job_message(self._queue, JobMessage(key.job_id, key.stage, JobAction.ADVANCE))
+            send_job_message(self._queue, JobMessage(key.job_id, key.number, JobAction.ADVANCE))
 
     def _resume_later(self, key: StageKey, lease_id: str, unsent_batches: int, redispatches: int) -> None:
         self._release(key, lease_id)
         delay_seconds = min(2**redispatches, _MAX_RESUME_DELAY_SECONDS)
         logger.warning(
             "%d batches of stage %d of job %s are pending; trying again in %d s",
-            *(unsent_batches, key.stage, key.job_id, delay_seconds),
+            *(unsent_batches, key.number, key.job_id, delay_seconds),
         )
-        message = JobMessage(key.job_id, key.stage, JobAction.DISPATCH, min(redispatches + 1, 6))
+        message = JobMessage(key.job_id, key.number, JobAction.DISPATCH, min(redispatches + 1, 6))
         send(self._queue, JOBS_QUEUE, [message.outgoing(self._in_seconds(delay_seconds))])
 
     def _in_seconds(self, seconds: float) -> datetime:

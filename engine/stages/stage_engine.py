@@ -77,12 +77,12 @@ class StageEngine:
         """
         with self._database.transaction() as work:
             job = work.jobs.get(message.job_id)
-            stage = work.stages.get(message.job_id, message.stage)
+            stage = work.stages.get(message.key)
         if job is None:
             raise JobNotFoundError(message.job_id)
         if message.action == JobAction.CANCEL:
             if stage is not None and stage.status in STAGE_STOPS:
-                self._steps.canceller.cancel_waiting(StageKey(message.job_id, message.stage))
+                self._steps.canceller.cancel_waiting(message.key)
             return
         if job.status in JOB_ENDS:
             logger.info("job %s has ended (%s); %s ignored", job.job_id, job.status, message.action)
@@ -121,9 +121,9 @@ class StageEngine:
         with self._database.transaction() as work:
             work.jobs.mark_queued(job.job_id)
             if work.jobs.start(job.job_id):
-                work.stages.create(job.job_id, 1, spec.name, spec.max_failed_fraction)
+                work.stages.create(StageKey(job.job_id, 1), spec.name, spec.max_failed_fraction)
             started = work.jobs.get(job.job_id)
-            stage = work.stages.get(job.job_id, 1)
+            stage = work.stages.get(StageKey(job.job_id, 1))
         assert started is not None, "a job row never disappears under its message"
         return started, stage
 
@@ -133,7 +133,7 @@ class StageEngine:
         elif stage.status == StageStatus.DISPATCHING:
             self._steps.dispatcher.dispatch(job, controller, message)
         elif stage.status in (StageStatus.FINISHED, StageStatus.FAILED):
-            send_job_message(self._queue, JobMessage(job.job_id, stage.stage, JobAction.ADVANCE))
+            send_job_message(self._queue, JobMessage(job.job_id, stage.number, JobAction.ADVANCE))
 
     def _advance(self, message: JobMessage, job: Job, stage: Stage | None, controller: JobController[Any]) -> None:
         if stage is None or job.stage not in (message.stage, message.stage + 1):

@@ -67,7 +67,7 @@ class Recorder:
             if task.status == TaskStatus.RETRYING
         ]
         send(self._queue, queue_name, retries)
-        advances = [JobMessage(key.job_id, key.stage, JobAction.ADVANCE).outgoing() for key in ended_stages]
+        advances = [JobMessage(key.job_id, key.number, JobAction.ADVANCE).outgoing() for key in ended_stages]
         send(self._queue, JOBS_QUEUE, advances)
         return {task.task_id for task in recorded}
 
@@ -95,7 +95,7 @@ def _write(
     deltas = _deltas(recorded)
     finished = work.batches.apply_outcomes(deltas) if deltas else []
     keys = work.stages.add_finished_batches(finished) if finished else []
-    return recorded, [key for key in keys if work.stages.finish_if_complete(key.job_id, key.stage)]
+    return recorded, [key for key in keys if work.stages.finish_if_complete(key)]
 
 
 def _deltas(recorded: Sequence[RecordedTask]) -> list[BatchDelta]:

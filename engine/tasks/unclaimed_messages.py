@@ -81,11 +81,10 @@ class UnclaimedMessages:
 
     def _repeat_advance(self, messages: Sequence[TaskMessage]) -> None:
         """Repeats the stage message when the worker that ended the stage died before it sent it."""
-        addresses = {StageKey(message.address.job_id, message.address.stage) for message in messages}
-        if not addresses:
+        keys = {StageKey(message.address.job_id, message.address.stage) for message in messages}
+        if not keys:
             return
-        keys = sorted(addresses, key=lambda key: (key.job_id, key.stage))
         with self._database.transaction() as work:
-            waiting = work.stages.ended_but_not_advanced(keys)
-        advances = [JobMessage(key.job_id, key.stage, JobAction.ADVANCE).outgoing() for key in waiting]
+            waiting = work.stages.ended_but_not_advanced(sorted(keys))
+        advances = [JobMessage(key.job_id, key.number, JobAction.ADVANCE).outgoing() for key in waiting]
         send(self._queue, JOBS_QUEUE, advances)

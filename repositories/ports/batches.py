@@ -13,7 +13,7 @@ class BatchRepository(Protocol):
         """The batch, or None."""
         ...
 
-    def page(self, job_id: str, stage: int, after_index: int, limit: int) -> list[Batch]:
+    def page(self, key: StageKey, after_index: int, limit: int) -> list[Batch]:
         """Up to `limit` batches of a stage with an index above `after_index`, in index order."""
         ...
 

@@ -11,11 +11,11 @@ from core.statuses import StageStatus
 class StageRepository(Protocol):
     """The table `stages`."""
 
-    def create(self, job_id: str, stage: int, name: str, max_failed_fraction: float) -> bool:
+    def create(self, key: StageKey, name: str, max_failed_fraction: float) -> bool:
         """Inserts a dispatching stage; False when it exists already."""
         ...
 
-    def get(self, job_id: str, stage: int) -> Stage | None:
+    def get(self, key: StageKey) -> Stage | None:
         """The stage, or None."""
         ...
 
@@ -23,27 +23,27 @@ class StageRepository(Protocol):
         """The job's stages in order."""
         ...
 
-    def counts(self, job_id: str, stage: int) -> StageCounts:
+    def counts(self, key: StageKey) -> StageCounts:
         """The stage's tasks by status, counted from its batches."""
         ...
 
-    def acquire_dispatch_lease(self, job_id: str, stage: int, lease_id: str, lease_seconds: float) -> bool:
+    def acquire_dispatch_lease(self, key: StageKey, lease_id: str, lease_seconds: float) -> bool:
         """Takes the right to dispatch a dispatching stage; False when another holds it."""
         ...
 
-    def renew_dispatch_lease(self, job_id: str, stage: int, lease_id: str, lease_seconds: float) -> bool:
+    def renew_dispatch_lease(self, key: StageKey, lease_id: str, lease_seconds: float) -> bool:
         """Keeps that right; False when it was taken over, or taken away with the stage's stop."""
         ...
 
-    def dispatch_lease_expires_at(self, job_id: str, stage: int) -> datetime | None:
+    def dispatch_lease_expires_at(self, key: StageKey) -> datetime | None:
         """When the dispatch lease of a dispatching stage ends; None when nobody holds one."""
         ...
 
-    def release_dispatch_lease(self, job_id: str, stage: int, lease_id: str) -> None:
+    def release_dispatch_lease(self, key: StageKey, lease_id: str) -> None:
         """Gives the right to dispatch back, if it is still held."""
         ...
 
-    def finish_dispatch(self, job_id: str, stage: int, lease_id: str, total_tasks: int, total_batches: int) -> bool:
+    def finish_dispatch(self, key: StageKey, lease_id: str, total_tasks: int, total_batches: int) -> bool:
         """Moves dispatching -> running with final totals; False when the lease is lost."""
         ...
 
@@ -51,22 +51,22 @@ class StageRepository(Protocol):
         """Adds the counts of batches that have just finished; returns the stages they belong to."""
         ...
 
-    def finish_if_complete(self, job_id: str, stage: int) -> bool:
+    def finish_if_complete(self, key: StageKey) -> bool:
         """Moves running -> finished, or failed past `max_failed_fraction`, when every batch has finished.
 
         Moves dispatching or running -> failed before that, as soon as it is certain that too many tasks failed.
         """
         ...
 
-    def record_result(self, job_id: str, stage: int, result: str) -> None:
+    def record_result(self, key: StageKey, result: str) -> None:
         """Stores the stage's aggregated result, JSON text."""
         ...
 
-    def stop(self, job_id: str, stage: int, status: StageStatus) -> bool:
+    def stop(self, key: StageKey, status: StageStatus) -> bool:
         """Moves dispatching or running -> failed or cancelled; False when it had ended."""
         ...
 
-    def reopen(self, job_id: str, stage: int, *, failed_too: bool) -> bool:
+    def reopen(self, key: StageKey, *, failed_too: bool) -> bool:
         """Moves a stage that has ended -> dispatching; its batches follow by `StopRepository.reopen_batches`."""
         ...
 

@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from core.definitions import AlignedBatch
-from core.models import ClaimedTask, DeadLetterCount, RecordedTask, Task, TaskOutcome, TaskResult, UnclaimedTask
+from core.models import (
+    ClaimedTask,
+    DeadLetterCount,
+    RecordedTask,
+    StageKey,
+    Task,
+    TaskOutcome,
+    TaskResult,
+    UnclaimedTask,
+)
 from core.statuses import BatchStatus, TaskStatus
 
 
@@ -66,6 +75,6 @@ class TaskRepository(Protocol):
         """Up to `limit` tasks of a job with an id above `after`, in id order, of one status or any."""
         ...
 
-    def results_page(self, job_id: str, stage: int, after_index: int, limit: int) -> list[TaskResult]:
+    def results_page(self, key: StageKey, after_index: int, limit: int) -> list[TaskResult]:
         """Up to `limit` ended tasks of a stage with an index above `after_index`, in index order."""
         ...

@@ -22,10 +22,8 @@ class FakeBatchRepository:
         row = self._batches.get(batch_id)
         return None if row is None else _batch(row)
 
-    def page(self, job_id: str, stage: int, after_index: int, limit: int) -> list[Batch]:
-        return self._select(
-            lambda row: (row.job_id, row.stage) == (job_id, stage) and row.batch_index > after_index, limit
-        )
+    def page(self, key: StageKey, after_index: int, limit: int) -> list[Batch]:
+        return self._select(lambda row: row.stage_key == key and row.batch_index > after_index, limit)
 
     def page_of_job(self, job_id: str, after: tuple[int, int], limit: int) -> list[Batch]:
         return self._select(lambda row: row.job_id == job_id and (row.stage, row.batch_index) > after, limit)
@@ -34,9 +32,7 @@ class FakeBatchRepository:
         found = [
             row
             for row in self._batches.rows()
-            if (row.job_id, row.stage) == (key.job_id, key.stage)
-            and row.status == BatchStatus.PENDING_QUEUE
-            and row.batch_index > after_index
+            if row.stage_key == key and row.status == BatchStatus.PENDING_QUEUE and row.batch_index > after_index
         ]
         found.sort(key=lambda row: row.batch_index)
         return [PendingBatch(row.batch_id, row.lane, row.batch_index) for row in found[:limit]]

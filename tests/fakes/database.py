@@ -4,6 +4,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from core.errors import DatabaseUnavailableError
+from core.models import StageKey
 from repositories.dead_letters import storable
 from repositories.ports import DeadLetter, KeptLetter
 from tests.fakes.batches import FakeBatchRepository
@@ -80,7 +81,7 @@ class FakeUnitOfWork:
     def __init__(self, transaction: Transaction, clock: FakeClock) -> None:
         now = transaction.started_at
         jobs: Table[str, JobRow] = Table(transaction, "jobs", JOB_CHECKS)
-        stages: Table[tuple[str, int], StageRow] = Table(transaction, "stages", STAGE_CHECKS)
+        stages: Table[StageKey, StageRow] = Table(transaction, "stages", STAGE_CHECKS)
         batches: Table[str, BatchRow] = Table(transaction, "batches", BATCH_CHECKS)
         tasks: Table[str, TaskRow] = Table(transaction, "tasks", TASK_CHECKS)
         self._clock = clock

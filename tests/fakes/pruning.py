@@ -1,7 +1,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from core.models import PrunedBatches
+from core.models import PrunedBatches, StageKey
 from core.statuses import BATCH_ENDS
 from tests.fakes.rows import BatchRow, JobRow, StageRow, TaskRow
 from tests.fakes.store import Table
@@ -13,7 +13,7 @@ class FakePruneRepository:
     def __init__(
         self,
         jobs: Table[str, JobRow],
-        stages: Table[tuple[str, int], StageRow],
+        stages: Table[StageKey, StageRow],
         batches: Table[str, BatchRow],
         tasks: Table[str, TaskRow],
         now: datetime,
@@ -51,7 +51,7 @@ class FakePruneRepository:
     def delete_job(self, job_id: str) -> bool:
         if not self._is_marked(job_id) or any(row.job_id == job_id for row in self._batches.rows()):
             return False
-        for key in [key for key in self._stages.all_keys() if key[0] == job_id]:
+        for key in [key for key in self._stages.all_keys() if key.job_id == job_id]:
             self._stages.delete(key)
         self._jobs.delete(job_id)
         return True

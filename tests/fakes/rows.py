@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from core.lanes import Lane
+from core.models import StageKey
 from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
 
 JOB_ENDED = (JobStatus.COMPLETED, JobStatus.COMPLETED_WITH_ERRORS, JobStatus.FAILED, JobStatus.CANCELLED)
@@ -40,7 +41,7 @@ class JobRow:
 @dataclass(frozen=True)
 class StageRow:
     job_id: str
-    stage: int
+    number: int
     name: str
     max_failed_fraction: float
     created_at: datetime
@@ -59,6 +60,10 @@ class StageRow:
     reopens_failed: bool = False
     result: str | None = None
     finished_at: datetime | None = None
+
+    @property
+    def key(self) -> StageKey:
+        return StageKey(self.job_id, self.number)
 
     @property
     def ended_tasks(self) -> int:
@@ -85,6 +90,10 @@ class BatchRow:
     opening: int = 0
     finished_at: datetime | None = None
 
+    @property
+    def stage_key(self) -> StageKey:
+        return StageKey(self.job_id, self.stage)
+
 
 @dataclass(frozen=True)
 class TaskRow:
@@ -109,6 +118,10 @@ class TaskRow:
     started_at: datetime | None = None
     finished_at: datetime | None = None
 
+    @property
+    def stage_key(self) -> StageKey:
+        return StageKey(self.parent_job_id, self.stage)
+
 
 JOB_CHECKS: Mapping[str, Callable[[JobRow], bool]] = {
     "jobs_job_id_check": lambda row: re.fullmatch(r"[0-9a-f]{32}", row.job_id) is not None,
@@ -123,7 +136,7 @@ JOB_CHECKS: Mapping[str, Callable[[JobRow], bool]] = {
 }
 
 STAGE_CHECKS: Mapping[str, Callable[[StageRow], bool]] = {
-    "stages_stage_check": lambda row: 1 <= row.stage <= 99,
+    "stages_stage_check": lambda row: 1 <= row.number <= 99,
     "stages_name_check": lambda row: row.name != "",
     "stages_total_tasks_check": lambda row: row.total_tasks is None or row.total_tasks >= 0,
     "stages_total_batches_check": lambda row: row.total_batches is None or row.total_batches >= 0,

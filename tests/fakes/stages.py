@@ -18,7 +18,7 @@ class FakeStageRepository:
     def __init__(
         self,
         jobs: Table[str, JobRow],
-        stages: Table[tuple[str, int], StageRow],
+        stages: Table[StageKey, StageRow],
         batches: Table[str, BatchRow],
         tasks: Table[str, TaskRow],
         now: datetime,
@@ -29,22 +29,22 @@ class FakeStageRepository:
         self._tasks = tasks
         self._now = now
 
-    def create(self, job_id: str, stage: int, name: str, max_failed_fraction: float) -> bool:
-        created = self._stages.insert((job_id, stage), StageRow(job_id, stage, name, max_failed_fraction, self._now))
-        if created and self._jobs.get(job_id) is None:
+    def create(self, key: StageKey, name: str, max_failed_fraction: float) -> bool:
+        created = self._stages.insert(key, StageRow(key.job_id, key.number, name, max_failed_fraction, self._now))
+        if created and self._jobs.get(key.job_id) is None:
             raise self._stages.violation("stages_job_id_fkey")
         return created
 
-    def get(self, job_id: str, stage: int) -> Stage | None:
-        row = self._stages.get((job_id, stage))
+    def get(self, key: StageKey) -> Stage | None:
+        row = self._stages.get(key)
         return None if row is None else _stage(row)
 
     def of_job(self, job_id: str) -> list[Stage]:
         return [_stage(row) for row in self._stages.rows() if row.job_id == job_id]
 
-    def counts(self, job_id: str, stage: int) -> StageCounts:
-        batches = [row for row in self._batches.rows() if (row.job_id, row.stage) == (job_id, stage)]
-        statuses = [row.status for row in self._tasks.rows() if (row.parent_job_id, row.stage) == (job_id, stage)]
+    def counts(self, key: StageKey) -> StageCounts:
+        batches = [row for row in self._batches.rows() if row.stage_key == key]
+        statuses = [row.status for row in self._tasks.rows() if row.stage_key == key]
         ended = sum(row.task_count - row.open_tasks for row in batches)
         failed = sum(row.failed_tasks for row in batches)
         cancelled = sum(row.cancelled_tasks for row in batches)
@@ -60,8 +60,8 @@ class FakeStageRepository:
             cancelled=cancelled,
         )
 
-    def acquire_dispatch_lease(self, job_id: str, stage: int, lease_id: str, lease_seconds: float) -> bool:
-        row = self._stages.lock((job_id, stage))
+    def acquire_dispatch_lease(self, key: StageKey, lease_id: str, lease_seconds: float) -> bool:
+        row = self._stages.lock(key)
         if row is None or row.status != StageStatus.DISPATCHING:
             return False
         expires_at = row.dispatch_lease_expires_at
@@ -71,25 +71,25 @@ class FakeStageRepository:
         self._update(row, dispatch_lease_id=lease_id, dispatch_lease_expires_at=until)
         return True
 
-    def renew_dispatch_lease(self, job_id: str, stage: int, lease_id: str, lease_seconds: float) -> bool:
-        row = self._stages.lock((job_id, stage))
+    def renew_dispatch_lease(self, key: StageKey, lease_id: str, lease_seconds: float) -> bool:
+        row = self._stages.lock(key)
         if row is None or row.status != StageStatus.DISPATCHING or row.dispatch_lease_id != lease_id:
             return False
         self._update(row, dispatch_lease_expires_at=self._now + timedelta(seconds=lease_seconds))
         return True
 
-    def dispatch_lease_expires_at(self, job_id: str, stage: int) -> datetime | None:
-        row = self._stages.get((job_id, stage))
+    def dispatch_lease_expires_at(self, key: StageKey) -> datetime | None:
+        row = self._stages.get(key)
         dispatching = row is not None and row.status == StageStatus.DISPATCHING
         return row.dispatch_lease_expires_at if row and dispatching else None
 
-    def release_dispatch_lease(self, job_id: str, stage: int, lease_id: str) -> None:
-        row = self._stages.lock((job_id, stage))
+    def release_dispatch_lease(self, key: StageKey, lease_id: str) -> None:
+        row = self._stages.lock(key)
         if row is not None and row.dispatch_lease_id == lease_id:
             self._update(row, **_NO_LEASE, attended_at=self._now)
 
-    def finish_dispatch(self, job_id: str, stage: int, lease_id: str, total_tasks: int, total_batches: int) -> bool:
-        row = self._stages.lock((job_id, stage))
+    def finish_dispatch(self, key: StageKey, lease_id: str, total_tasks: int, total_batches: int) -> bool:
+        row = self._stages.lock(key)
         if row is None or row.status != StageStatus.DISPATCHING or row.dispatch_lease_id != lease_id:
             return False
         self._update(row, status=StageStatus.RUNNING, total_tasks=total_tasks, total_batches=total_batches, **_NO_LEASE)
@@ -98,11 +98,11 @@ class FakeStageRepository:
     def add_finished_batches(self, batch_ids: Sequence[str]) -> list[StageKey]:
         found = [self._batches.get(batch_id) for batch_id in sorted(set(batch_ids))]
         batches = [batch for batch in found if batch is not None]
-        keys = sorted({(batch.job_id, batch.stage) for batch in batches})
+        keys = sorted({batch.stage_key for batch in batches})
         for key in keys:
             row = self._stages.lock(key)
             assert row is not None, "a foreign key keeps the stage of a batch"
-            done = [batch for batch in batches if (batch.job_id, batch.stage) == key]
+            done = [batch for batch in batches if batch.stage_key == key]
             unsuccessful = sum(batch.failed_tasks + batch.cancelled_tasks for batch in done)
             self._update(
                 row,
@@ -111,10 +111,10 @@ class FakeStageRepository:
                 failed_tasks=row.failed_tasks + sum(batch.failed_tasks for batch in done),
                 cancelled_tasks=row.cancelled_tasks + sum(batch.cancelled_tasks for batch in done),
             )
-        return [StageKey(*key) for key in keys]
+        return keys
 
-    def finish_if_complete(self, job_id: str, stage: int) -> bool:
-        row = self._stages.lock((job_id, stage))
+    def finish_if_complete(self, key: StageKey) -> bool:
+        row = self._stages.lock(key)
         if row is None or row.status not in _LIVE:
             return False
         too_many = row.failed_tasks / max(row.total_tasks or 0, 1) > row.max_failed_fraction
@@ -127,20 +127,20 @@ class FakeStageRepository:
         self._update(row, status=status, finished_at=self._now, **_NO_LEASE)
         return True
 
-    def record_result(self, job_id: str, stage: int, result: str) -> None:
-        row = self._stages.lock((job_id, stage))
+    def record_result(self, key: StageKey, result: str) -> None:
+        row = self._stages.lock(key)
         if row is not None and row.status == StageStatus.FINISHED:
             self._update(row, result=result)
 
-    def stop(self, job_id: str, stage: int, status: StageStatus) -> bool:
-        row = self._stages.lock((job_id, stage))
+    def stop(self, key: StageKey, status: StageStatus) -> bool:
+        row = self._stages.lock(key)
         if row is None or row.status not in _LIVE:
             return False
         self._update(row, status=status, finished_at=self._now, **_NO_LEASE)
         return True
 
-    def reopen(self, job_id: str, stage: int, *, failed_too: bool) -> bool:
-        row = self._stages.lock((job_id, stage))
+    def reopen(self, key: StageKey, *, failed_too: bool) -> bool:
+        row = self._stages.lock(key)
         if row is None or row.status not in STAGE_ENDS:
             return False
         self._update(
@@ -158,15 +158,15 @@ class FakeStageRepository:
         return [key for key in keys if self._has_ended(key) and self._stands_at(key)]
 
     def _has_ended(self, key: StageKey) -> bool:
-        row = self._stages.get((key.job_id, key.stage))
+        row = self._stages.get(key)
         return row is not None and row.status in {StageStatus.FINISHED, StageStatus.FAILED}
 
     def _stands_at(self, key: StageKey) -> bool:
         job = self._jobs.get(key.job_id)
-        return job is not None and job.status == JobStatus.PROCESSING and job.stage == key.stage
+        return job is not None and job.status == JobStatus.PROCESSING and job.stage == key.number
 
     def _update(self, row: StageRow, **changes: Any) -> None:
-        self._stages.update((row.job_id, row.stage), replace(row, **changes))
+        self._stages.update(row.key, replace(row, **changes))
 
 
 def _stage(row: StageRow) -> Stage:

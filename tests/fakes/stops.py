@@ -17,7 +17,7 @@ class FakeStopRepository:
 
     def __init__(
         self,
-        stages: Table[tuple[str, int], StageRow],
+        stages: Table[StageKey, StageRow],
         batches: Table[str, BatchRow],
         tasks: Table[str, TaskRow],
         now: datetime,
@@ -51,18 +51,18 @@ class FakeStopRepository:
         return dict(cancelled)
 
     def lock_stopped(self, key: StageKey) -> bool:
-        row = self._stages.lock((key.job_id, key.stage))
+        row = self._stages.lock(key)
         return row is not None and row.status in STAGE_STOPS
 
     def reopen_batches(self, key: StageKey, limit: int) -> int:
-        stage = self._stages.get((key.job_id, key.stage))
+        stage = self._stages.get(key)
         assert stage is not None
         found = [row.batch_id for row in self._batches_of(key) if _reopens(row, stage)][:limit]
         self._reopen_tasks(found, stage)
         batches = [row for batch_id in found if (row := self._batches.lock(batch_id)) is not None]
-        stage = self._stages.lock((key.job_id, key.stage))
+        stage = self._stages.lock(key)
         if stage is None or stage.status != StageStatus.DISPATCHING:
-            raise DispatchLeaseLostError(f"stage {key.stage} of job {key.job_id} is not being dispatched")
+            raise DispatchLeaseLostError(f"stage {key.number} of job {key.job_id} is not being dispatched")
         for row in batches:
             if not _reopens(row, stage):
                 continue
@@ -75,7 +75,7 @@ class FakeStopRepository:
                 cancelled_tasks=stage.cancelled_tasks - row.cancelled_tasks,
             )
             self._batches.update(row.batch_id, _reopened(row, stage))
-        self._stages.update((key.job_id, key.stage), stage)
+        self._stages.update(key, stage)
         return len(found)
 
     def _reopen_tasks(self, batch_ids: Sequence[str], stage: StageRow) -> None:
@@ -104,7 +104,7 @@ class FakeStopRepository:
         return row.status in _WAITING or (row.status == TaskStatus.PROCESSING and expired)
 
     def _batches_of(self, key: StageKey) -> list[BatchRow]:
-        return [row for row in self._batches.rows() if (row.job_id, row.stage) == (key.job_id, key.stage)]
+        return [row for row in self._batches.rows() if row.stage_key == key]
 
 
 def _reopens(batch: BatchRow, stage: StageRow) -> bool:

@@ -18,7 +18,7 @@ class FakeSweepRepository:
     def __init__(
         self,
         jobs: Table[str, JobRow],
-        stages: Table[tuple[str, int], StageRow],
+        stages: Table[StageKey, StageRow],
         batches: Table[str, BatchRow],
         tasks: Table[str, TaskRow],
         now: datetime,
@@ -77,12 +77,12 @@ class FakeSweepRepository:
         )
 
     def stopped_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
-        live = {(row.job_id, row.stage) for row in self._batches.rows() if row.status not in BATCH_ENDS}
+        live = {row.stage_key for row in self._batches.rows() if row.status not in BATCH_ENDS}
         found = [
             row
             for row in self._stages.rows()
             if row.status in STAGE_STOPS
-            and (row.job_id, row.stage) in live
+            and row.key in live
             and self._is_old(age_seconds, row.finished_at, row.attended_at)
         ][:limit]
         return self._touch(found, lambda row: replace(row, attended_at=self._now))
@@ -95,17 +95,17 @@ class FakeSweepRepository:
         )
 
     def silent_batches(self, key: StageKey, age_seconds: float, limit: int) -> SilentBatches:
-        stage = self._stages.lock((key.job_id, key.stage))
+        stage = self._stages.lock(key)
         assert stage is not None
         due = [
             (row.queued_at, row.batch_index, row)
-            for row in self._batches_of(key.job_id, key.stage)
+            for row in self._batches_of(key)
             if row.queued_at is not None and self._is_due(row, age_seconds)
         ]
         found = [row for at, _, row in sorted(due, key=lambda each: each[:2]) if _is_before(at, stage.silent_since)]
         found = found[:limit]
         if not found:
-            self._stages.update((key.job_id, key.stage), replace(stage, silent_since=None))
+            self._stages.update(key, replace(stage, silent_since=None))
         for row in found:
             self._batches.lock(row.batch_id)
             self._batches.update(row.batch_id, replace(row, queued_at=self._now, send_attempts=row.send_attempts + 1))
@@ -121,14 +121,13 @@ class FakeSweepRepository:
     def _is_silent(self, stage: StageRow, age_seconds: float) -> bool:
         if stage.silent_since is not None:
             return True
-        batches = self._batches_of(stage.job_id, stage.stage)
+        batches = self._batches_of(stage.key)
         if not any(self._is_due(row, age_seconds) for row in batches):
             return False
         active = (TaskStatus.PROCESSING, TaskStatus.RETRYING)
         sent = [row for row in batches if row.queued_at is not None]
         return all(self._is_old(age_seconds, row.queued_at, row.finished_at) for row in sent) and not any(
-            (row.parent_job_id, row.stage) == (stage.job_id, stage.stage) and row.status in active
-            for row in self._tasks.rows()
+            row.stage_key == stage.key and row.status in active for row in self._tasks.rows()
         )
 
     def _touch_tasks(self, wanted: Callable[[TaskRow], bool], limit: int) -> list[LostTask]:
@@ -162,23 +161,23 @@ class FakeSweepRepository:
 
     def _touch(self, found: Sequence[StageRow], touch: Callable[[StageRow], StageRow]) -> list[StageKey]:
         for row in found:
-            self._stages.lock((row.job_id, row.stage))
-            self._stages.update((row.job_id, row.stage), touch(row))
-        return [StageKey(row.job_id, row.stage) for row in found]
+            self._stages.lock(row.key)
+            self._stages.update(row.key, touch(row))
+        return [row.key for row in found]
 
-    def _batches_of(self, job_id: str, stage: int) -> Sequence[BatchRow]:
-        return [row for row in self._batches.rows() if (row.job_id, row.stage) == (job_id, stage)]
+    def _batches_of(self, key: StageKey) -> Sequence[BatchRow]:
+        return [row for row in self._batches.rows() if row.stage_key == key]
 
     def _is_at(self, stage: StageRow) -> bool:
         job = self._jobs.get(stage.job_id)
-        return job is not None and (job.status, job.stage) == (JobStatus.PROCESSING, stage.stage)
+        return job is not None and (job.status, job.stage) == (JobStatus.PROCESSING, stage.number)
 
     def _is_processing(self, job_id: str) -> bool:
         job = self._jobs.get(job_id)
         return job is not None and job.status == JobStatus.PROCESSING
 
     def _is_being_dispatched(self, batch: BatchRow) -> bool:
-        stage = self._stages.get((batch.job_id, batch.stage))
+        stage = self._stages.get(batch.stage_key)
         assert stage is not None
         expires_at = stage.dispatch_lease_expires_at
         return expires_at is not None and expires_at > self._now

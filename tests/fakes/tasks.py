@@ -4,7 +4,16 @@ from datetime import datetime, timedelta
 
 from core.definitions import AlignedBatch
 from core.errors import DispatchLeaseLostError
-from core.models import ClaimedTask, DeadLetterCount, RecordedTask, Task, TaskOutcome, TaskResult, UnclaimedTask
+from core.models import (
+    ClaimedTask,
+    DeadLetterCount,
+    RecordedTask,
+    StageKey,
+    Task,
+    TaskOutcome,
+    TaskResult,
+    UnclaimedTask,
+)
 from core.statuses import BatchStatus, StageStatus, TaskStatus
 from tests.fakes.rows import TASK_ENDED, BatchRow, StageRow, TaskRow, from_json
 from tests.fakes.store import Table
@@ -17,7 +26,7 @@ class FakeTaskRepository:
 
     def __init__(
         self,
-        stages: Table[tuple[str, int], StageRow],
+        stages: Table[StageKey, StageRow],
         batches: Table[str, BatchRow],
         tasks: Table[str, TaskRow],
         now: datetime,
@@ -28,7 +37,7 @@ class FakeTaskRepository:
         self._now = now
 
     def batch_create_tasks(self, batch: AlignedBatch, status: BatchStatus) -> bool:
-        stage = self._stages.get((batch.job_id, batch.stage))
+        stage = self._stages.get(StageKey(batch.job_id, batch.stage))
         if stage is None or stage.status != StageStatus.DISPATCHING:
             if self._batches.get(batch.batch_id) is not None:
                 return False
@@ -141,13 +150,11 @@ class FakeTaskRepository:
         ]
         return [_task(row) for row in rows[:limit]]
 
-    def results_page(self, job_id: str, stage: int, after_index: int, limit: int) -> list[TaskResult]:
+    def results_page(self, key: StageKey, after_index: int, limit: int) -> list[TaskResult]:
         rows = [
             TaskResult(row.task_index, row.task_type, row.status, from_json(row.result), from_json(row.error))
             for row in self._tasks.rows()
-            if (row.parent_job_id, row.stage) == (job_id, stage)
-            and row.task_index > after_index
-            and row.status in TASK_ENDED
+            if row.stage_key == key and row.task_index > after_index and row.status in TASK_ENDED
         ]
         return rows[:limit]
 
@@ -173,7 +180,7 @@ class FakeTaskRepository:
         return due_at is not None and due_at <= self._now
 
     def _is_live(self, row: TaskRow) -> bool:
-        stage = self._stages.get((row.parent_job_id, row.stage))
+        stage = self._stages.get(row.stage_key)
         return stage is not None and stage.status in {StageStatus.DISPATCHING, StageStatus.RUNNING}
 
     def _due_at(self, row: TaskRow) -> datetime | None:

@@ -11,7 +11,7 @@ from controllers.base import JobController
 from controllers.registry import Registry
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
 from core.messages import JobMessage, OutgoingMessage, ReceivedMessage, TaskMessage
-from core.models import Batch, Job, Stage, Task
+from core.models import Batch, Job, Stage, StageKey, Task
 from engine.process.outage_waiter import OutageWaiter
 from engine.process.shutdown import Shutdown
 from repositories.ports import DeadLetter
@@ -86,7 +86,7 @@ class Stand:
 
     def stage_or_none(self, job_id: str, stage: int = 1) -> Stage | None:
         with self.database.transaction() as work:
-            return work.stages.get(job_id, stage)
+            return work.stages.get(StageKey(job_id, stage))
 
     def stage(self, job_id: str, stage: int = 1) -> Stage:
         row = self.stage_or_none(job_id, stage)

@@ -3,11 +3,12 @@
 from core.definitions import AlignedBatch, TaskDefinition
 from core.ids import task_id
 from core.lanes import Lane
-from core.models import BatchDelta, TaskOutcome
+from core.models import BatchDelta, StageKey, TaskOutcome
 from core.statuses import BatchStatus, TaskStatus
 from repositories.ports import Database
 
 JOB = "0123456789abcdef" * 2
+KEY = StageKey(JOB, 1)
 OTHER_JOB = "f" * 32
 LEASE_SECONDS = 60.0
 ERROR = '{"type":"ValueError","message":"no","traceback":""}'
@@ -40,7 +41,7 @@ def start_stage(database: Database, stage: int = 1, *, job_id: str = JOB, max_fa
     """A dispatching stage of a job that is created when it is missing."""
     with database.transaction() as work:
         work.jobs.create(job_id, "hello_world", "{}", 3)
-        assert work.stages.create(job_id, stage, f"stage {stage}", max_failed_fraction)
+        assert work.stages.create(StageKey(job_id, stage), f"stage {stage}", max_failed_fraction)
 
 
 def create_batch(database: Database, batch: AlignedBatch, status: BatchStatus = BatchStatus.QUEUED) -> None:
@@ -59,8 +60,8 @@ def queue_batch(database: Database, count: int = 3) -> AlignedBatch:
 def run_dispatch(database: Database, total_tasks: int, total_batches: int, stage: int = 1) -> None:
     """Ends a stage's dispatch."""
     with database.transaction() as work:
-        assert work.stages.acquire_dispatch_lease(JOB, stage, "dispatcher", LEASE_SECONDS)
-        assert work.stages.finish_dispatch(JOB, stage, "dispatcher", total_tasks, total_batches)
+        assert work.stages.acquire_dispatch_lease(StageKey(JOB, stage), "dispatcher", LEASE_SECONDS)
+        assert work.stages.finish_dispatch(StageKey(JOB, stage), "dispatcher", total_tasks, total_batches)
 
 
 def end_batch(database: Database, batch_id: str, completed: int, failed: int = 0) -> None:

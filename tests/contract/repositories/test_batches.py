@@ -7,6 +7,7 @@ from core.statuses import BatchStatus, TaskStatus
 from repositories.ports import Database
 from tests.contract.repositories.building import (
     JOB,
+    KEY,
     OTHER_JOB,
     batch_of,
     claim,
@@ -52,7 +53,7 @@ def test_pages_follow_the_index(database: Database) -> None:
         create_batch(database, batch_of(1, index))
     create_batch(database, batch_of(1, 0, stage=2))
     with database.transaction() as work:
-        pages = [work.batches.page(JOB, 1, after, 4) for after in (-1, 3, 7, 10)]
+        pages = [work.batches.page(KEY, after, 4) for after in (-1, 3, 7, 10)]
     assert [[batch.batch_index for batch in page] for page in pages] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10], []]
 
 

@@ -6,6 +6,7 @@ from core.statuses import TaskStatus
 from repositories.ports import Database
 from tests.contract.repositories.building import (
     JOB,
+    KEY,
     LEASE_SECONDS,
     batch_of,
     claim,
@@ -147,7 +148,7 @@ def test_results_come_in_index_order_and_only_of_ended_tasks(database: Database)
     record(database, completed(ids(0, stage=2)[0]))
     record(database, *(completed(task_id) for task_id in ids(11, 2, 10)), failed(ids(3)[0]), retrying(ids(4)[0]))
     with database.transaction() as work:
-        pages = [work.tasks.results_page(JOB, 1, after, 3) for after in (-1, 0, 10, 11)]
+        pages = [work.tasks.results_page(KEY, after, 3) for after in (-1, 0, 10, 11)]
     assert [[result.task_index for result in page] for page in pages] == [[2, 3, 10], [2, 3, 10], [11], []]
     good, bad = pages[0][:2]
     assert (good.task_type, good.status, good.result, good.error) == ("greet", TaskStatus.COMPLETED, "done", None)
@@ -160,4 +161,4 @@ def test_the_first_page_of_results_begins_at_index_0(database: Database) -> None
     claim(database, ids(0))
     record(database, completed(ids(0)[0]))
     with database.transaction() as work:
-        assert [result.task_index for result in work.tasks.results_page(JOB, 1, -1, 10)] == [0]
+        assert [result.task_index for result in work.tasks.results_page(KEY, -1, 10)] == [0]

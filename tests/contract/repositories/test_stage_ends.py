@@ -7,6 +7,7 @@ from repositories.ports import Database
 from tests.contract.repositories.building import (
     ERROR,
     JOB,
+    KEY,
     OTHER_JOB,
     batch_of,
     create_batch,
@@ -31,8 +32,8 @@ def stage_of(database: Database, batches: int, size: int = 10, *, max_failed_fra
 def finish(database: Database) -> StageStatus | None:
     """Tries to end stage 1; returns its status when that ended it."""
     with database.transaction() as work:
-        ended = work.stages.finish_if_complete(JOB, 1)
-        stage = work.stages.get(JOB, 1)
+        ended = work.stages.finish_if_complete(KEY)
+        stage = work.stages.get(KEY)
     assert stage is not None
     return stage.status if ended else None
 
@@ -46,8 +47,8 @@ def test_finished_batches_are_added_to_each_of_their_stages(database: Database) 
     with database.transaction() as work:
         deltas = [BatchDelta(batch_id, 7, 3) for batch_id in batch_ids]
         assert sorted(work.batches.apply_outcomes(deltas)) == batch_ids
-        assert work.stages.add_finished_batches(batch_ids) == [StageKey(JOB, 1), StageKey(OTHER_JOB, 1)]
-        stages = [work.stages.get(job_id, 1) for job_id in (JOB, OTHER_JOB)]
+        assert work.stages.add_finished_batches(batch_ids) == [KEY, StageKey(OTHER_JOB, 1)]
+        stages = [work.stages.get(StageKey(job_id, 1)) for job_id in (JOB, OTHER_JOB)]
     counts = [(s.finished_batches, s.completed_tasks, s.failed_tasks) for s in stages if s is not None]
     assert counts == [(2, 14, 6), (1, 7, 3)]
 
@@ -125,12 +126,12 @@ def test_a_stage_is_stopped_while_it_dispatches_or_runs_and_once(database: Datab
         start_stage(database, stage)
     run_dispatch(database, 0, 0, stage=2)
     with database.transaction() as work:
-        assert work.stages.acquire_dispatch_lease(JOB, 1, "a", 60)
+        assert work.stages.acquire_dispatch_lease(KEY, "a", 60)
         for stage in (1, 2):
-            assert work.stages.stop(JOB, stage, status)
-            assert not work.stages.stop(JOB, stage, status)
-        assert not work.stages.stop(JOB, 3, status)
-        assert work.stages.dispatch_lease_expires_at(JOB, 1) is None
+            assert work.stages.stop(StageKey(JOB, stage), status)
+            assert not work.stages.stop(StageKey(JOB, stage), status)
+        assert not work.stages.stop(StageKey(JOB, 3), status)
+        assert work.stages.dispatch_lease_expires_at(KEY) is None
         assert {stage.status for stage in work.stages.of_job(JOB)} == {status}
 
 
@@ -139,8 +140,8 @@ def test_only_a_finished_stage_keeps_a_result(database: Database) -> None:
     results = []
     for _ in range(2):
         with database.transaction() as work:
-            work.stages.record_result(JOB, 1, '{"sum":[1,2]}')
-            stage = work.stages.get(JOB, 1)
+            work.stages.record_result(KEY, '{"sum":[1,2]}')
+            stage = work.stages.get(KEY)
             results.append(stage.result if stage else None)
         finish(database)
     assert results == [None, {"sum": [1, 2]}]
@@ -149,22 +150,22 @@ def test_only_a_finished_stage_keeps_a_result(database: Database) -> None:
 def test_an_ended_stage_is_reported_until_its_job_moves_on(database: Database) -> None:
     stage_of(database, 0)
     start_stage(database, job_id=OTHER_JOB)
-    asked = [StageKey(JOB, 1), StageKey(JOB, 2), StageKey(OTHER_JOB, 1)]
+    asked = [KEY, StageKey(JOB, 2), StageKey(OTHER_JOB, 1)]
     reports = []
     with database.transaction() as work:
         reports.append(work.stages.ended_but_not_advanced(asked))
-        work.stages.finish_if_complete(JOB, 1)
+        work.stages.finish_if_complete(KEY)
         reports.append(work.stages.ended_but_not_advanced(asked))
         work.jobs.advance(JOB, 1)
         reports.append(work.stages.ended_but_not_advanced(asked))
-    assert reports == [[], [StageKey(JOB, 1)], []]
+    assert reports == [[], [KEY], []]
 
 
 def test_the_failed_stage_of_a_failed_job_is_not_reported(database: Database) -> None:
     stage_of(database, 1)
     with database.transaction() as work:
-        work.stages.stop(JOB, 1, StageStatus.FAILED)
-        assert work.stages.ended_but_not_advanced([StageKey(JOB, 1)]) == [StageKey(JOB, 1)]
+        work.stages.stop(KEY, StageStatus.FAILED)
+        assert work.stages.ended_but_not_advanced([KEY]) == [KEY]
         work.jobs.finish(JOB, JobStatus.FAILED, None, ERROR)
-        assert work.stages.ended_but_not_advanced([StageKey(JOB, 1)]) == []
+        assert work.stages.ended_but_not_advanced([KEY]) == []
         assert work.stages.ended_but_not_advanced([]) == []

@@ -1,11 +1,12 @@
 import pytest
 
 from core.errors import ConstraintViolationError
-from core.models import BatchDelta, StageCounts
+from core.models import BatchDelta, StageCounts, StageKey
 from core.statuses import BatchStatus, StageStatus
 from repositories.ports import Database
 from tests.contract.repositories.building import (
     JOB,
+    KEY,
     OTHER_JOB,
     batch_of,
     claim,
@@ -22,7 +23,7 @@ from tests.contract.repositories.building import (
 def test_a_new_stage_is_dispatching_and_knows_no_totals(database: Database) -> None:
     start_stage(database, max_failed_fraction=0.25)
     with database.transaction() as work:
-        stage = work.stages.get(JOB, 1)
+        stage = work.stages.get(KEY)
     assert stage is not None
     assert (stage.name, stage.status, stage.max_failed_fraction) == ("stage 1", StageStatus.DISPATCHING, 0.25)
     assert (stage.total_tasks, stage.total_batches, stage.result, stage.finished_at) == (None, None, None, None)
@@ -32,8 +33,8 @@ def test_a_new_stage_is_dispatching_and_knows_no_totals(database: Database) -> N
 def test_creating_a_stage_twice_keeps_the_first(database: Database) -> None:
     start_stage(database)
     with database.transaction() as work:
-        assert not work.stages.create(JOB, 1, "again", 1.0)
-        stage = work.stages.get(JOB, 1)
+        assert not work.stages.create(KEY, "again", 1.0)
+        stage = work.stages.get(KEY)
     assert stage is not None
     assert stage.name == "stage 1"
 
@@ -43,8 +44,8 @@ def test_a_job_has_its_own_stages_in_order(database: Database) -> None:
         start_stage(database, stage)
     start_stage(database, job_id=OTHER_JOB)
     with database.transaction() as work:
-        assert [(stage.job_id, stage.stage) for stage in work.stages.of_job(JOB)] == [(JOB, 1), (JOB, 2)]
-        assert work.stages.get(JOB, 3) is None
+        assert [stage.key for stage in work.stages.of_job(JOB)] == [KEY, StageKey(JOB, 2)]
+        assert work.stages.get(StageKey(JOB, 3)) is None
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_a_stage_without_sense_is_refused(
 ) -> None:
     start_stage(database)
     with pytest.raises(ConstraintViolationError) as caught, database.transaction() as work:
-        work.stages.create(job_id, stage, name, fraction)
+        work.stages.create(StageKey(job_id, stage), name, fraction)
     assert caught.value.constraint == constraint
 
 
@@ -76,8 +77,8 @@ def test_counts_sum_batches_and_live_tasks(database: Database) -> None:
         work.batches.apply_outcomes([BatchDelta(f"{JOB}-s1-b0", 0, 1)])
     end_batch(database, f"{JOB}-s1-b1", completed=8, failed=2)
     with database.transaction() as work:
-        counts = work.stages.counts(JOB, 1)
-        nothing = work.stages.counts(JOB, 2)
+        counts = work.stages.counts(KEY)
+        nothing = work.stages.counts(StageKey(JOB, 2))
     assert counts == StageCounts(3, 2, 30, 10, processing=2, retrying=1, completed=8, failed=3, cancelled=0)
     assert (counts.ended, counts.queued) == (11, 6)
     assert nothing == StageCounts(0, 0, 0, 0, 0, 0, 0, 0, 0)

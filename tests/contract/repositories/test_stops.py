@@ -10,6 +10,7 @@ from repositories.ports import Database
 from tests.contract.repositories.building import (
     ERROR,
     JOB,
+    KEY,
     LEASE_SECONDS,
     batch_of,
     claim,
@@ -27,7 +28,6 @@ from tests.contract.repositories.building import (
 )
 from tests.contract.repositories.harness import Harness
 
-KEY = StageKey(JOB, 1)
 MANY = 100
 
 
@@ -45,12 +45,12 @@ def end(database: Database, *deltas: BatchDelta) -> None:
         finished = work.batches.apply_outcomes(deltas)
         if finished:
             work.stages.add_finished_batches(finished)
-        work.stages.finish_if_complete(JOB, 1)
+        work.stages.finish_if_complete(KEY)
 
 
 def stop(database: Database, status: StageStatus = StageStatus.CANCELLED) -> None:
     with database.transaction() as work:
-        assert work.stages.stop(JOB, 1, status)
+        assert work.stages.stop(KEY, status)
 
 
 def cancel_all(database: Database) -> dict[str, int]:
@@ -63,7 +63,7 @@ def cancel_all(database: Database) -> dict[str, int]:
 
 def reopen(database: Database, *, failed_too: bool, limit: int = MANY) -> int:
     with database.transaction() as work:
-        assert work.stages.reopen(JOB, 1, failed_too=failed_too)
+        assert work.stages.reopen(KEY, failed_too=failed_too)
         return work.stops.reopen_batches(KEY, limit)
 
 
@@ -76,7 +76,7 @@ def batch(database: Database, index: int) -> Batch:
 
 def stage(database: Database) -> Stage:
     with database.transaction() as work:
-        row = work.stages.get(JOB, 1)
+        row = work.stages.get(KEY)
     assert row is not None
     return row
 
@@ -155,7 +155,7 @@ def test_a_batch_of_which_nothing_ran_is_cancelled_and_another_finished(database
     assert [batch(database, index).status for index in (0, 1)] == [BatchStatus.FINISHED, BatchStatus.CANCELLED]
     assert counters(stage(database)) == (2, 1, 0, 5)
     with database.transaction() as work:
-        assert work.stages.stop(JOB, 2, StageStatus.CANCELLED)
+        assert work.stages.stop(StageKey(JOB, 2), StageStatus.CANCELLED)
         [pending] = work.stops.waiting_batches(StageKey(JOB, 2), MANY)
         assert work.stops.cancel_tasks([pending]) == {pending: 3}
         assert work.batches.apply_outcomes([BatchDelta(pending, cancelled=3)]) == [pending]
@@ -301,12 +301,12 @@ def test_nothing_is_put_back_in_a_stage_that_is_not_dispatching(database: Databa
 def test_only_a_stage_that_has_ended_opens(database: Database) -> None:
     start_stage(database)
     with database.transaction() as work:
-        assert not work.stages.reopen(JOB, 1, failed_too=True)
+        assert not work.stages.reopen(KEY, failed_too=True)
     run_dispatch(database, 0, 0)
     with database.transaction() as work:
-        assert not work.stages.reopen(JOB, 1, failed_too=True)
-        assert work.stages.finish_if_complete(JOB, 1)
-        assert work.stages.reopen(JOB, 1, failed_too=True)
+        assert not work.stages.reopen(KEY, failed_too=True)
+        assert work.stages.finish_if_complete(KEY)
+        assert work.stages.reopen(KEY, failed_too=True)
 
 
 def test_the_pending_batches_of_a_stage_come_in_order(database: Database) -> None:
@@ -383,7 +383,7 @@ def test_a_dispatching_stage_fails_when_none_of_its_tasks_may(
     start_stage(database, max_failed_fraction=tolerated)
     create_batch(database, batch_of(1))
     with database.transaction() as work:
-        assert work.stages.acquire_dispatch_lease(JOB, 1, "dispatcher", LEASE_SECONDS)
+        assert work.stages.acquire_dispatch_lease(KEY, "dispatcher", LEASE_SECONDS)
     end(database, BatchDelta(f"{JOB}-s1-b0", failed=1))
     assert stage(database).status == expected
 

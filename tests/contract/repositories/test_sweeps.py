@@ -7,6 +7,7 @@ from core.statuses import BatchStatus, JobStatus, TaskStatus
 from repositories.ports import Database
 from tests.contract.repositories.building import (
     JOB,
+    KEY,
     OTHER_JOB,
     batch_of,
     claim,
@@ -83,7 +84,7 @@ def test_a_pending_batch_is_found_unless_a_dispatcher_is_at_work(
     harness.pass_time(AGE)
     with database.transaction() as work:
         assert work.sweeps.pending_batches(AGE, 10) == [(batch_id(JOB, 1, 1), Lane.FAST)]
-        assert work.stages.acquire_dispatch_lease(JOB, stage.stage, "dispatcher", AGE)
+        assert work.stages.acquire_dispatch_lease(stage, "dispatcher", AGE)
     with database.transaction() as work:
         assert work.sweeps.pending_batches(AGE, 10) == []
     harness.pass_time(AGE)
@@ -138,7 +139,7 @@ def test_a_limit_bounds_what_is_found(harness: Harness, database: Database, stag
         assert len(work.sweeps.expired_leases(AGE, 2)) == 2
         assert len(work.sweeps.expired_leases(AGE, 2)) == 1
         assert work.sweeps.silent_stages(AGE, 0) == []
-    assert stage.stage == 1
+    assert stage.number == 1
 
 
 def test_a_dispatch_that_nobody_goes_on_with_is_found(harness: Harness, database: Database, stage: StageKey) -> None:
@@ -146,7 +147,7 @@ def test_a_dispatch_that_nobody_goes_on_with_is_found(harness: Harness, database
         assert work.sweeps.interrupted_dispatches(AGE, 10) == []
     harness.pass_time(AGE)
     with database.transaction() as work:
-        assert work.stages.acquire_dispatch_lease(JOB, 1, "dispatcher", 30.0)
+        assert work.stages.acquire_dispatch_lease(KEY, "dispatcher", 30.0)
     with database.transaction() as work:
         assert work.sweeps.interrupted_dispatches(AGE, 10) == []
     harness.pass_time(30.0 + AGE)
@@ -160,7 +161,7 @@ def test_a_stage_that_ended_and_did_not_advance_is_found(harness: Harness, datab
     run_dispatch(database, 3, 1)
     end_batch(database, batch_id(JOB, 1, 0), completed=3)
     with database.transaction() as work:
-        assert work.stages.finish_if_complete(JOB, 1)
+        assert work.stages.finish_if_complete(KEY)
     with database.transaction() as work:
         assert work.sweeps.unadvanced_stages(AGE, 10) == []
     harness.pass_time(AGE)
@@ -214,7 +215,7 @@ def test_a_stage_with_a_task_at_work_is_not_silent(harness: Harness, database: D
     harness.pass_time(AGE)
     with database.transaction() as work:
         assert work.sweeps.silent_stages(AGE, 10) == []
-    assert stage.stage == 1
+    assert stage.number == 1
 
 
 def test_a_stage_whose_sending_again_has_begun_goes_on_though_things_happen(

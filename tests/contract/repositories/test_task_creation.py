@@ -9,6 +9,7 @@ from core.statuses import BatchStatus, StageStatus, TaskStatus
 from repositories.ports import Database
 from tests.contract.repositories.building import (
     JOB,
+    KEY,
     OTHER_JOB,
     batch_of,
     claim,
@@ -92,7 +93,7 @@ def test_a_stopped_stage_takes_no_batch(database: Database, status: StageStatus)
     start_stage(database)
     create_batch(database, batch_of(3))
     with database.transaction() as work:
-        assert work.stages.stop(JOB, 1, status)
+        assert work.stages.stop(KEY, status)
     with pytest.raises(DispatchLeaseLostError, match="is not being dispatched"):
         create_batch(database, batch_of(3, 1))
     with database.transaction() as work:

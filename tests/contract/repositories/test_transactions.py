@@ -6,11 +6,12 @@ from threading import Barrier
 import pytest
 
 from core.errors import ConstraintViolationError, DatabaseError, TransactionConflictError
-from core.models import BatchDelta
+from core.models import BatchDelta, StageKey
 from core.statuses import BatchStatus, JobStatus
 from repositories.ports import Database, UnitOfWork
 from tests.contract.repositories.building import (
     JOB,
+    KEY,
     LEASE_SECONDS,
     OTHER_JOB,
     batch_of,
@@ -36,12 +37,12 @@ def statuses(work: UnitOfWork) -> list[JobStatus | None]:
 def test_an_exception_leaves_nothing_behind(database: Database) -> None:
     with suppress(OwnError), database.transaction() as work:
         work.jobs.create(JOB, "hello_world", "{}", 1)
-        work.stages.create(JOB, 1, "one", 0.0)
+        work.stages.create(KEY, "one", 0.0)
         work.tasks.batch_create_tasks(batch_of(3), BatchStatus.QUEUED)
         raise OwnError
     with database.transaction() as work:
         assert work.jobs.get(JOB) is None
-        assert work.stages.get(JOB, 1) is None
+        assert work.stages.get(KEY) is None
         assert work.tasks.page(JOB, None, "", 10) == []
 
 
@@ -59,7 +60,7 @@ def test_an_exception_brings_the_old_row_back(database: Database) -> None:
 def test_a_refused_statement_takes_the_whole_transaction_with_it(database: Database) -> None:
     with suppress(ConstraintViolationError), database.transaction() as work:
         work.jobs.create(JOB, "hello_world", "{}", 1)
-        work.stages.create(JOB, 0, "zero", 0.0)
+        work.stages.create(StageKey(JOB, 0), "zero", 0.0)
         raise AssertionError("stage 0 was accepted")
     with database.transaction() as work:
         assert work.jobs.get(JOB) is None
@@ -69,7 +70,7 @@ def test_a_refused_statement_is_an_error_where_it_stands_and_spoils_what_follows
     with database.transaction() as work:
         work.jobs.create(JOB, "hello_world", "{}", 1)
         with pytest.raises(ConstraintViolationError):
-            work.stages.create(JOB, 0, "zero", 0.0)
+            work.stages.create(StageKey(JOB, 0), "zero", 0.0)
         with pytest.raises(DatabaseError, match="aborted"):
             work.jobs.get(JOB)
     with database.transaction() as work:
@@ -140,7 +141,7 @@ def test_outcomes_at_once_are_all_counted(database: Database) -> None:
         finished = [batch_id for part in workers.map(end_two, range(8)) for batch_id in part]
     assert sorted(finished) == batch_ids
     with database.transaction() as work:
-        stage = work.stages.get(JOB, 1)
+        stage = work.stages.get(KEY)
     assert stage is not None
     assert (stage.finished_batches, stage.completed_tasks) == (2, 16)
 

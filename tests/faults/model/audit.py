@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from core.models import StageKey
 from core.statuses import BATCH_ENDS, STAGE_ENDS, TASK_ENDS, StageStatus, TaskStatus
 from tests.fakes.clock import FakeClock
 from tests.fakes.database import FakeDatabase
@@ -20,8 +21,6 @@ _WRITES: Mapping[str, Callable[[Any, Any, datetime], Iterable[str]]] = {
     "jobs": writes.of_job,
 }
 
-StageId = tuple[str, int]
-
 
 class Audit:
     """What was found, and what has happened.
@@ -34,11 +33,11 @@ class Audit:
 
     def __init__(self, store: Store) -> None:
         self.violations: list[str] = []
-        self.advances: Counter[StageId] = Counter()
+        self.advances: Counter[StageKey] = Counter()
         self.runs = 0
         self._store = store
         self._tasks_of: dict[str, list[str]] = defaultdict(list)
-        self._batches_of: dict[StageId, list[str]] = defaultdict(list)
+        self._batches_of: dict[StageKey, list[str]] = defaultdict(list)
 
     def ran(self, task_id: str) -> None:
         """Called when a handler starts."""
@@ -64,16 +63,16 @@ class Audit:
     def committed(self, before: Mapping[str, Mapping[Any, Any]], changes: Mapping[str, Mapping[Any, Any]]) -> None:
         """Called after every commit with the rows that it has changed, as they were and as they are."""
         batches: dict[str, None] = {}
-        stages: dict[StageId, None] = {}
+        stages: dict[StageKey, None] = {}
         for task_id, task in changes.get("tasks", {}).items():
             if task_id not in before.get("tasks", {}):
                 self._tasks_of[task.batch_id].append(task_id)
             batches[task.batch_id] = None
         for batch_id, batch in changes.get("batches", {}).items():
             if batch_id not in before.get("batches", {}):
-                self._batches_of[batch.job_id, batch.stage].append(batch_id)
+                self._batches_of[batch.stage_key].append(batch_id)
             batches[batch_id] = None
-            stages[batch.job_id, batch.stage] = None
+            stages[batch.stage_key] = None
         stages.update(dict.fromkeys(changes.get("stages", {})))
         for batch_id in batches:
             self._check_batch(self.rows("batches")[batch_id])
@@ -92,7 +91,7 @@ class Audit:
 
     def _check_stage(self, stage: StageRow) -> None:
         rows = self.rows("batches")
-        batches: list[BatchRow] = [rows[batch_id] for batch_id in self._batches_of[stage.job_id, stage.stage]]
+        batches: list[BatchRow] = [rows[batch_id] for batch_id in self._batches_of[stage.key]]
         ended = [batch for batch in batches if batch.status in BATCH_ENDS]
         failed = sum(batch.failed_tasks for batch in ended)
         cancelled = sum(batch.cancelled_tasks for batch in ended)
@@ -104,8 +103,9 @@ class Audit:
     def _check_job(self, old: JobRow | None, new: JobRow) -> None:
         if old is None or not 0 < old.stage < new.stage:
             return
-        self.advances[new.job_id, old.stage] += 1
-        left: StageRow = self.rows("stages")[new.job_id, old.stage]
+        key = StageKey(new.job_id, old.stage)
+        self.advances[key] += 1
+        left: StageRow = self.rows("stages")[key]
         if left.status != StageStatus.FINISHED:
             self.violations.append(f"job {new.job_id} leaves a stage that is not finished: {left}")
 
@@ -148,7 +148,7 @@ class _Transaction(Transaction):
         super().write(table, key, row)
         self._audit.wrote(table, old, row, self.started_at)
         if table == "tasks" and row.status == TaskStatus.PROCESSING and old.lease_id != row.lease_id:
-            self._audit.claimed(row, self.read("stages", (row.parent_job_id, row.stage)))
+            self._audit.claimed(row, self.read("stages", row.stage_key))
 
     def commit(self) -> None:
         changes = {} if self._failed else self._changes

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from psycopg2.extensions import connection
 
+from core.models import StageKey
 from repositories.ports import Database
 from repositories.postgres import PostgresDatabase
 from tests.fakes.database import FakeDatabase
@@ -50,7 +51,7 @@ class FakeBench:
         tasks[task_id] = replace(row, lease_expires_at=ended) if is_leased else replace(row, not_before=ended)
 
     def end_dispatch_lease(self) -> None:
-        stages: dict[tuple[str, int], StageRow] = self.database._store.committed["stages"]
+        stages: dict[StageKey, StageRow] = self.database._store.committed["stages"]
         ended = self.database.clock.now() - timedelta(hours=1)
         for key, row in stages.items():
             if row.dispatch_lease_id is not None:

@@ -21,17 +21,17 @@ _BROKEN = {"": "", "tasks": "RuntimeError", "aggregate": "RuntimeError", "refuse
 def check_job(world: World, job: JobRow) -> None:
     """Holds an ended job against what was submitted."""
     plan = world.submitted[job.job_id].plan
-    stages = [row for key, row in sorted(world.audit.rows("stages").items()) if key[0] == job.job_id]
+    stages = [row for key, row in sorted(world.audit.rows("stages").items()) if key.job_id == job.job_id]
     tasks = [row for row in world.audit.rows("tasks").values() if row.parent_job_id == job.job_id]
-    assert [stage.stage for stage in stages] == list(range(1, job.stage + 1)), "one row for each stage that it came to"
-    assert [world.audit.advances[job.job_id, stage.stage] for stage in stages[:-1]] == [1] * len(stages[:-1])
+    assert [stage.number for stage in stages] == list(range(1, job.stage + 1)), "one row for each stage that it came to"
+    assert [world.audit.advances[stage.key] for stage in stages[:-1]] == [1] * len(stages[:-1])
     assert {stage.status for stage in stages[:-1]} <= {StageStatus.FINISHED}
     assert {stage.status for stage in stages[-1:]} <= STAGE_ENDS
     for task in tasks:
         _check_task(world, plan, task)
         stopped = stages[task.stage - 1].status in STAGE_STOPS
         assert task.status in TASK_ENDS - (set() if stopped else {TaskStatus.CANCELLED})
-    counts = [Counter(task.status for task in tasks if task.stage == stage.stage) for stage in stages]
+    counts = [Counter(task.status for task in tasks if task.stage == stage.number) for stage in stages]
     if job.status == JobStatus.FAILED:
         _check_failure(world, plan, job, stages)
     elif job.status == JobStatus.CANCELLED:

@@ -56,13 +56,13 @@ class Replay:
         bench.clear()
         start_job(self._database)
         with self._database.transaction() as work:
-            work.stages.create(JOB, 1, "first", max_failed_fraction)
+            work.stages.create(_KEY, "first", max_failed_fraction)
             for number, batch in enumerate(rows.batches):
                 if batch.status == "queued":
                     work.tasks.batch_create_tasks(batch_of(len(batch.tasks), number), BatchStatus.QUEUED)
             if rows.stage.status == "running":
-                work.stages.acquire_dispatch_lease(JOB, 1, "first", _LEASE_SECONDS)
-                work.stages.finish_dispatch(JOB, 1, "first", len(rows.tasks), len(rows.batches))
+                work.stages.acquire_dispatch_lease(_KEY, "first", _LEASE_SECONDS)
+                work.stages.finish_dispatch(_KEY, "first", len(rows.tasks), len(rows.batches))
 
     def step(self, action: Action, before: Rows, after: Rows) -> None:
         """Does what a step of the model does, and compares what has come of it.
@@ -114,7 +114,7 @@ class Replay:
     def _do_advance(self, action: Action, before: Rows, after: Rows) -> None:
         with self._database.transaction() as work:
             if work.jobs.advance(JOB, 1):
-                work.stages.create(JOB, 2, "second", 0.0)
+                work.stages.create(StageKey(JOB, 2), "second", 0.0)
 
     def _do_fail_job(self, action: Action, before: Rows, after: Rows) -> None:
         JobEndings(self._database, FakeQueue()).fail(JOB, 1, StageFailedError("as the model wants it"))
@@ -152,13 +152,13 @@ class Replay:
         if is_asked:
             with self._database.transaction() as work:
                 lease_id = self._dispatch_leases[number]
-                taken = work.stages.acquire_dispatch_lease(JOB, 1, lease_id, _LEASE_SECONDS)
+                taken = work.stages.acquire_dispatch_lease(_KEY, lease_id, _LEASE_SECONDS)
             assert taken == (before != after)
 
     def _renew_dispatch(self, number: int, *, expected: bool) -> None:
         with self._database.transaction() as work:
             lease_id = self._dispatch_leases[number]
-            assert work.stages.renew_dispatch_lease(JOB, 1, lease_id, _LEASE_SECONDS) == expected
+            assert work.stages.renew_dispatch_lease(_KEY, lease_id, _LEASE_SECONDS) == expected
 
     def _do_stop(self, action: Action, before: Rows, after: Rows) -> None:
         self._renew_dispatch(*action.who, expected=False)
@@ -187,14 +187,14 @@ class Replay:
     def _do_resume_later(self, action: Action, before: Rows, after: Rows) -> None:
         (number,) = action.who
         with self._database.transaction() as work:
-            work.stages.release_dispatch_lease(JOB, 1, self._dispatch_leases[number])
+            work.stages.release_dispatch_lease(_KEY, self._dispatch_leases[number])
 
     def _do_finish_dispatch(self, action: Action, before: Rows, after: Rows) -> None:
         (number,) = action.who
         totals = len(before.tasks), len(before.batches)
         with self._database.transaction() as work:
-            if work.stages.finish_dispatch(JOB, 1, self._dispatch_leases[number], *totals):
-                work.stages.finish_if_complete(JOB, 1)
+            if work.stages.finish_dispatch(_KEY, self._dispatch_leases[number], *totals):
+                work.stages.finish_if_complete(_KEY)
 
     def _do_expire_dispatch(self, action: Action, before: Rows, after: Rows) -> None:
         self._bench.end_dispatch_lease()
@@ -203,9 +203,9 @@ class Replay:
         """What there is, in the model's words; whose a lease is shows in what its holder can do."""
         with self._database.transaction() as work:
             tasks = work.tasks.page(JOB, None, "", _MANY)
-            batches = work.batches.page(JOB, 1, -1, _MANY)
-            stage, job = work.stages.get(JOB, 1), work.jobs.get(JOB)
-            expires_at = work.stages.dispatch_lease_expires_at(JOB, 1)
+            batches = work.batches.page(_KEY, -1, _MANY)
+            stage, job = work.stages.get(_KEY), work.jobs.get(JOB)
+            expires_at = work.stages.dispatch_lease_expires_at(_KEY)
             now = work.now()
         assert stage is not None
         assert job is not None

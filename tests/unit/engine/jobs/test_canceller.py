@@ -164,7 +164,7 @@ def test_what_begins_to_wait_after_the_cancellation_is_cancelled_by_the_sweeper(
 
         def handler(context: TaskContext, parameters: Mapping[str, Any]) -> str:
             shell.app.canceller.cancel(context.job_id)
-            shell.app.stages.handle(JobMessage(key.job_id, key.stage, JobAction.CANCEL))
+            shell.app.stages.handle(JobMessage(key.job_id, key.number, JobAction.CANCEL))
             raise ValueError("no")
 
         with second_process(shell, sample_job(counted(2), handler)) as it:

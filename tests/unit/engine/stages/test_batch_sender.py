@@ -7,7 +7,7 @@ from core.definitions import AlignedBatch, TaskDefinition
 from core.errors import DatabaseUnavailableError, DispatchInterruptedError, QueueUnavailableError
 from core.lanes import LONG_TASKS_QUEUE, TASKS_QUEUE, Lane
 from core.messages import OutgoingMessage
-from core.models import Batch
+from core.models import Batch, StageKey
 from core.statuses import BatchStatus, TaskStatus
 from engine.stages.batch_sender import BatchSender
 from repositories.ports import SendResult, UnitOfWork
@@ -24,7 +24,7 @@ def database() -> FakeDatabase:
     database = FakeDatabase()
     with database.transaction() as work:
         work.jobs.create(JOB, "hello_world", "{}", 1)
-        work.stages.create(JOB, 1, "only", 0.0)
+        work.stages.create(StageKey(JOB, 1), "only", 0.0)
     return database
 
 

@@ -11,6 +11,7 @@ from core.definitions import TaskDefinition
 from core.errors import DispatchInterruptedError, QueueUnavailableError
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.messages import JobAction, JobMessage
+from core.models import StageKey
 from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
 from tests.support.drive import Stand, job_messages, second_process, stand, task_messages
 from tests.support.sample_jobs import TASK_TYPE, SampleParameters, Tasks, counted, sample_job
@@ -146,7 +147,7 @@ def test_a_stage_that_another_dispatcher_holds_is_looked_at_again_when_its_lease
         with pytest.raises(QueueUnavailableError):
             it.deliver_job_messages()
         with it.database.transaction() as work:
-            assert work.stages.acquire_dispatch_lease(job_id, 1, "another", 50)
+            assert work.stages.acquire_dispatch_lease(StageKey(job_id, 1), "another", 50)
 
         before = it.batches(job_id)
         dispatch(it, job_id, redispatches=3)

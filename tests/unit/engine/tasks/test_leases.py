@@ -11,6 +11,7 @@ from controllers.context import JobContext, StageContext, TaskContext
 from core.definitions import TaskDefinition
 from core.errors import DatabaseError, DatabaseUnavailableError
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
+from core.models import StageKey
 from core.statuses import StageStatus, TaskStatus
 from tests.fakes.tasks import FakeTaskRepository
 from tests.support.drive import Stand, second_process, stand
@@ -67,7 +68,7 @@ def taken_over_at(index: int, it: list[Stand], count: int) -> Tasks:
             if definition.index == index:
                 it[0].clock.advance(1_000)
                 with it[0].database.transaction() as work:
-                    assert work.stages.acquire_dispatch_lease(job.job_id, stage.number, "another", 50)
+                    assert work.stages.acquire_dispatch_lease(StageKey(job.job_id, stage.number), "another", 50)
             yield definition
 
     return tasks
