@@ -1,6 +1,5 @@
 """The lines of the dispatch benchmark: what others do, what the design note does, what Lockstep does."""
 
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from core.statuses import BatchStatus
 from engine.process.limits import Limits
 from engine.process.shutdown import Shutdown
 from engine.stages.batch_sender import BatchSender
+from engine.stages.dispatch_lease import DispatchLease
 from engine.stages.dispatch_window import DispatchWindow
 from repositories import migrations, service_bus
 from repositories.pool import ConnectionPool
@@ -103,14 +103,11 @@ def sequential_note(bench: Bench, job_id: str, tasks: int) -> None:
 
 def lockstep(protocol: DispatchProtocol, parallel: int, bench: Bench, job_id: str, tasks: int) -> None:
     """Lockstep's own dispatch, with `parallel` batches in flight."""
-    lease_id = uuid.uuid4().hex
     _create_stage(bench, job_id)
-    with bench.database.transaction() as work:
-        work.stages.acquire_dispatch_lease(StageKey(job_id, 1), lease_id, 600)
+    lease = DispatchLease(bench.database, StageKey(job_id, 1), 600)
+    assert lease.take()
     limits = Limits(dispatch_parallel=parallel)
-    window = DispatchWindow(
-        bench.database, BatchSender(bench.database, bench.queue), limits, Shutdown(), StageKey(job_id, 1), lease_id
-    )
+    window = DispatchWindow(bench.database, BatchSender(bench.database, bench.queue), limits, Shutdown(), lease)
     put = window.put_atomic if protocol == DispatchProtocol.ATOMIC else window.put_two_phase
     with window.open():
         for batch in batches(job_id, tasks):

@@ -115,7 +115,7 @@ class DeadLetters:
         else:
             self._keep(JOBS_QUEUE, dead, dead.reason, dead.description)
             if message.action != JobAction.CANCEL:  # the sweeper asks again for waiting tasks to be cancelled
-                self._endings.fail(message.job_id, message.stage, DeadLetteredError(_text(dead)))
+                self._endings.fail(message.key, DeadLetteredError(_text(dead)))
 
     def _send_again(self, queue_name: str, message: TaskMessage, dead: DeadMessage) -> bool:
         # The send is inside: a resend that the broker refuses must not count, or an outage would spend all resends.

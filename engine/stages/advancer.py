@@ -1,5 +1,3 @@
-"""One advance message: aggregate an ended stage, then start the next or end the job."""
-
 import logging
 from typing import Any
 
@@ -11,23 +9,16 @@ from core.models import Job, Stage, StageKey
 from core.statuses import StageStatus
 from engine.process.limits import Limits
 from engine.process.sending import send_job_message
+from engine.process.transactions import transact
 from engine.stages.contexts import Contexts
 from engine.stages.job_endings import JobEndings, require_unopened
-from repositories.ports import Database, MessageQueue
+from repositories.ports import Database, MessageQueue, UnitOfWork
 
 logger = logging.getLogger(__name__)
 
 
 class Advancer:
-    """Moves jobs past their ended stages.
-
-    Args:
-        database: the rows.
-        queue: where the next stage's message goes.
-        contexts: builds what controllers are told.
-        endings: ends jobs.
-        limits: the size limit of aggregated results.
-    """
+    """Moves jobs from stage to stage: starts the first, aggregates an ended one, starts the next or ends the job."""
 
     def __init__(
         self, database: Database, queue: MessageQueue, contexts: Contexts, endings: JobEndings, limits: Limits
@@ -38,32 +29,38 @@ class Advancer:
         self._endings = endings
         self._limits = limits
 
+    def start(self, job: Job, controller: JobController[Any]) -> None:
+        """Creates the first stage of a job that has not begun."""
+        spec = controller.stages[0]
+
+        def start(work: UnitOfWork) -> None:
+            work.jobs.mark_queued(job.job_id)
+            if work.jobs.start(job.job_id):
+                work.stages.create(StageKey(job.job_id, 1), spec.name, spec.max_failed_fraction)
+
+        transact(self._database, start)
+
     def advance(self, job: Job, stage: Stage, controller: JobController[Any]) -> None:
         """Aggregates the ended stage that the job stands at, and moves on.
 
-        Aggregating takes its time: others may handle the same message meanwhile, and a client open the stage again.
-        Then nothing is written.
+        An aggregation takes time: meanwhile another host may handle the same message, and a client may reopen the
+        stage. Then nothing is written.
 
         Raises:
             JobFailure: the stage failed, or its result cannot be stored.
-            LockstepError: infrastructure failed; the message shall be delivered again.
+            LockstepError: infrastructure failed; the broker must deliver the message again.
         """
         try:
             self._advance(job, stage, controller)
         except StageReopenedError as exc:
-            logger.warning("%s; what was aggregated is void", exc)
+            logger.warning("%s; its aggregated result is dropped", exc)
 
     def _advance(self, job: Job, stage: Stage, controller: JobController[Any]) -> None:
         if stage.status == StageStatus.FAILED:
-            of_them = "" if stage.total_tasks is None else f" of {stage.total_tasks:,}"
-            raise StageFailedError(
-                f"{stage.failed_tasks:,}{of_them} tasks of stage {stage.number} ({stage.name}) failed; "
-                f"it tolerates a fraction of {stage.max_failed_fraction:g}"
-            )
+            raise StageFailedError(_failure(stage))
         job_context = self._contexts.job(job, controller)
         stage_context = self._contexts.stage(job, controller, stage.number)
-        results = self._contexts.results(job.job_id, stage.number)
-        stage_result = controller.aggregate_stage_results(job_context, stage_context, results)
+        stage_result = controller.aggregate_stage_results(job_context, stage_context, self._contexts.results(stage.key))
         encoded = self._encode(stage_result, f"the result of stage {stage.number}")
         if stage.number < job.total_stages:
             self._start_next(job, stage, controller, encoded)
@@ -74,18 +71,29 @@ class Advancer:
         self._endings.complete(stage, encoded, self._encode(job_result, "the job's result"))
 
     def _start_next(self, job: Job, stage: Stage, controller: JobController[Any], stage_result: str) -> None:
-        following = stage.number + 1
-        spec = controller.stages[following - 1]
-        with self._database.transaction() as work:
+        following = StageKey(job.job_id, stage.number + 1)
+        spec = controller.stages[stage.number]
+
+        def start(work: UnitOfWork) -> None:
             if work.jobs.advance(job.job_id, from_stage=stage.number):
                 require_unopened(work, stage)
                 work.stages.record_result(stage.key, stage_result)
-                work.stages.create(StageKey(job.job_id, following), spec.name, spec.max_failed_fraction)
-        logger.info("job %s goes on to stage %d (%s)", job.job_id, following, spec.name)
-        send_job_message(self._queue, JobMessage(job.job_id, following, JobAction.DISPATCH))
+                work.stages.create(following, spec.name, spec.max_failed_fraction)
+
+        transact(self._database, start)
+        logger.info("job %s goes on to stage %d (%s)", job.job_id, following.number, spec.name)
+        send_job_message(self._queue, JobMessage(job.job_id, following.number, JobAction.DISPATCH))
 
     def _encode(self, value: Any, what: str) -> str:
         try:
             return json_text.encode(value, what=what, max_bytes=self._limits.max_aggregate_bytes)
         except InvalidInputError as exc:
             raise AggregateError(str(exc)) from exc
+
+
+def _failure(stage: Stage) -> str:
+    of_them = "" if stage.total_tasks is None else f" of {stage.total_tasks:,}"
+    return (
+        f"{stage.failed_tasks:,}{of_them} tasks of stage {stage.number} ({stage.name}) failed; "
+        f"it tolerates a fraction of {stage.max_failed_fraction:g}"
+    )

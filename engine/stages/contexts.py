@@ -1,4 +1,4 @@
-"""Builds what controllers are told, from rows."""
+"""Builds the contexts that controllers get, from rows."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +17,7 @@ class Contexts:
     """Builds contexts of jobs and stages.
 
     Args:
-        database: where results are read.
+        database: results are read from it.
         services: lent to controllers and handlers.
     """
 
@@ -26,29 +26,30 @@ class Contexts:
         self._services = services
 
     def job(self, job: Job, controller: JobController[Any]) -> JobContext[Any]:
-        """A job's context; its parameters were validated when it was submitted."""
+        """Builds a job's context; the parameters were validated at submission."""
         return JobContext(job.job_id, controller.Parameters.model_validate(job.parameters), self._services)
 
-    def stage(self, job: Job, controller: JobController[Any], stage: int) -> StageContext:
-        """The context of a stage (from 1) whose predecessor, if any, has ended."""
-        name = controller.stages[stage - 1].name
-        if stage == 1:
-            return StageContext(stage, name)
+    def stage(self, job: Job, controller: JobController[Any], number: int) -> StageContext:
+        """Builds the context of a stage (from 1) whose predecessor, if any, has ended."""
+        name = controller.stages[number - 1].name
+        if number == 1:
+            return StageContext(number, name)
+        before = StageKey(job.job_id, number - 1)
         with self._database.transaction() as work:
-            previous = work.stages.get(StageKey(job.job_id, stage - 1))
+            previous = work.stages.get(before)
         return StageContext(
-            stage,
+            number,
             name,
             previous_result=previous.result if previous else None,
-            previous_results=lambda: self.results(job.job_id, stage - 1),
+            previous_results=lambda: self.results(before),
         )
 
-    def results(self, job_id: str, stage: int) -> Iterator[TaskResult]:
-        """A finished stage's task results in index order; a page at a time, a transaction a page."""
+    def results(self, key: StageKey) -> Iterator[TaskResult]:
+        """Yields a finished stage's task results in index order; reads a page at a time, a transaction a page."""
         after_index = -1
         while True:
             with self._database.transaction() as work:
-                page = work.tasks.results_page(StageKey(job_id, stage), after_index, _PAGE)
+                page = work.tasks.results_page(key, after_index, _PAGE)
             yield from page
             if len(page) < _PAGE:
                 return

@@ -1,5 +1,3 @@
-"""Dispatches the tasks of a stage: N batches in flight, bounded memory, resumable at any point."""
-
 import logging
 import time
 from collections import deque
@@ -10,12 +8,14 @@ from functools import partial
 
 from core.definitions import AlignedBatch
 from core.errors import DispatchLeaseLostError, NonDeterministicStageError, SliceEnded
-from core.models import Batch, PendingBatch, StageKey
+from core.models import PendingBatch, StageKey
 from core.statuses import BatchStatus
 from engine.process.limits import Limits
 from engine.process.shutdown import Shutdown
 from engine.process.transactions import transact
 from engine.stages.batch_sender import BatchSender
+from engine.stages.dispatch_lease import DispatchLease
+from engine.stages.earlier_batches import EarlierBatches
 from repositories.ports import Database
 
 logger = logging.getLogger(__name__)
@@ -25,19 +25,16 @@ _REOPENED_AT_ONCE = 10
 
 
 class DispatchWindow:
-    """Takes the batches of one stage; implements `controllers.base.BatchWindow`.
+    """The batches of one stage that are in flight; implements `controllers.base.BatchWindow`.
 
-    Batches that an earlier dispatch queued are skipped, those it left pending are sent again. Up to
-    `dispatch_parallel` batches are worked on at once and as many more wait: memory is bounded by that,
-    not by the stage.
+    It skips batches that an earlier dispatch has queued, and resends those that are still pending. `dispatch_parallel`
+    batches are sent at once and as many more wait: memory is bounded by that, not by the size of the stage.
 
-    Args:
-        database: where the rows of an earlier dispatch are found.
-        sender: the protocols.
-        limits: parallelism and times.
-        shutdown: says when the process ends; then the slice does as well.
-        stage: the stage.
-        lease_id: this dispatcher's lease, held on entry.
+    Attributes:
+        key: the stage.
+        total_tasks: tasks put so far.
+        total_batches: batches put so far.
+        unsent_batches: batches that the broker did not take.
     """
 
     def __init__(
@@ -46,9 +43,9 @@ class DispatchWindow:
         sender: BatchSender,
         limits: Limits,
         shutdown: Shutdown,
-        stage: StageKey,
-        lease_id: str,
+        lease: DispatchLease,
     ) -> None:
+        self.key: StageKey = lease.key
         self.total_tasks = 0
         self.total_batches = 0
         self.unsent_batches = 0
@@ -56,19 +53,18 @@ class DispatchWindow:
         self._sender = sender
         self._limits = limits
         self._shutdown = shutdown
-        self._stage = stage
-        self._lease_id = lease_id
-        self._earlier = _EarlierBatches(database, stage)
-        # A slice is counted from its first new batch, or the first that it puts back: the replay before it is not its
-        # work, and a slice that did nothing but replay would be followed by another one like it.
+        self._lease = lease
+        self._earlier = EarlierBatches(database, lease.key)
+        # A slice begins with its first new or reopened batch. If it began with the replay, a long replay would fill it,
+        # and the next slice would do the same.
         self._slice_ends: float | None = None
-        self._renew_at = time.monotonic() + limits.lease_seconds / 3
+        self._renew_at = time.monotonic() + lease.seconds / 3
         self._executor: ThreadPoolExecutor | None = None
         self._in_flight: deque[Future[bool]] = deque()
 
     @contextmanager
     def open(self) -> Iterator["DispatchWindow"]:
-        """Runs the threads for the length of a block and waits for all batches at its end.
+        """Runs the threads for the length of a block, and waits for all batches at its end.
 
         Raises:
             LockstepError: of a batch in flight.
@@ -78,24 +74,29 @@ class DispatchWindow:
                 yield self
                 self._drain(down_to=0)
             except SliceEnded:
-                self._drain(down_to=0)  # what this slice has begun is its progress
+                self._drain(down_to=0)  # the batches in flight are the progress of this slice
                 raise
             except BaseException:
                 for future in self._in_flight:
                     future.cancel()
                 raise
 
-    def expect_no_more(self) -> None:
-        """Checks that the replay came as far as the dispatch that it replays.
+    def put_two_phase(self, batch: AlignedBatch) -> None:
+        """Queues a batch by the two-phase protocol, or skips it."""
+        self._put(batch, self._sender.two_phase)
+
+    def put_atomic(self, batch: AlignedBatch) -> None:
+        """Queues a batch by the atomic protocol, or skips it."""
+        self._put(batch, self._sender.atomic)
+
+    def reopen_batches(self) -> None:
+        """Makes the batches of a reopened stage pending again, and sends them.
 
         Raises:
-            NonDeterministicStageError: an earlier dispatch queued batches that this one did not yield.
+            SliceEnded: the time of this slice is over.
+            DispatchLeaseLostError: the stage is no longer dispatched here.
         """
-        self._earlier.expect_no_more()
-
-    def put_back(self) -> None:
-        """Puts back the batches that a stage which was opened again shall run, and sends them."""
-        while self._reopen_some():
+        while transact(self._database, lambda work: work.stops.reopen_batches(self.key, _REOPENED_AT_ONCE)):
             self._begin_slice()
             self._keep_time()
         after_index = -1
@@ -106,24 +107,17 @@ class DispatchWindow:
             after_index = page[-1].batch_index
         self._drain(down_to=0)
 
-    def _reopen_some(self) -> int:
-        return transact(self._database, lambda work: work.stops.reopen_batches(self._stage, _REOPENED_AT_ONCE))
+    def expect_no_more(self) -> None:
+        """Checks that the replay came as far as the dispatch that it replays.
+
+        Raises:
+            NonDeterministicStageError: an earlier dispatch wrote batches that this one did not yield.
+        """
+        self._earlier.expect_no_more()
 
     def _pending(self, after_index: int) -> list[PendingBatch]:
         with self._database.transaction() as work:
-            return work.batches.pending_of_stage(self._stage, after_index, _PAGE)
-
-    def put_two_phase(self, batch: AlignedBatch) -> None:
-        """Queues a batch by the two-phase protocol, or skips it."""
-        self._put(batch, self._sender.two_phase)
-
-    def put_atomic(self, batch: AlignedBatch) -> None:
-        """Queues a batch by the atomic protocol, or skips it."""
-        self._put(batch, self._atomic)
-
-    def _atomic(self, batch: AlignedBatch) -> bool:
-        self._sender.atomic(batch)
-        return True
+            return work.batches.pending_of_stage(self.key, after_index, _PAGE)
 
     def _put(self, batch: AlignedBatch, protocol: Callable[[AlignedBatch], bool]) -> None:
         self._keep_time()
@@ -146,67 +140,21 @@ class DispatchWindow:
         self._in_flight.append(self._executor.submit(action))
         self._drain(down_to=2 * self._limits.dispatch_parallel)
 
-    def _begin_slice(self) -> None:
-        if self._slice_ends is None:
-            self._slice_ends = time.monotonic() + self._limits.dispatch_slice_seconds
-
     def _drain(self, down_to: int) -> None:
         while len(self._in_flight) > down_to:
             if not self._in_flight.popleft().result():
                 self.unsent_batches += 1
 
+    def _begin_slice(self) -> None:
+        if self._slice_ends is None:
+            self._slice_ends = time.monotonic() + self._limits.dispatch_slice_seconds
+
     def _keep_time(self) -> None:
+        """Ends the slice when its time is over; renews the lease when a third of its length is over."""
         now = time.monotonic()
         if self._shutdown.requested or (self._slice_ends is not None and now >= self._slice_ends):
-            raise SliceEnded(f"stage {self._stage.number} of job {self._stage.job_id} goes on in another slice")
+            raise SliceEnded(f"stage {self.key.number} of job {self.key.job_id} goes on in another slice")
         if now >= self._renew_at:
-            self._renew_at = now + self._limits.lease_seconds / 3
-            with self._database.transaction() as work:
-                if not work.stages.renew_dispatch_lease(self._stage, self._lease_id, self._limits.lease_seconds):
-                    raise DispatchLeaseLostError(
-                        f"stage {self._stage.number} of job {self._stage.job_id} was taken over"
-                    )
-
-
-class _EarlierBatches:
-    """The batches that earlier dispatches of a stage have written, read page by page in index order."""
-
-    def __init__(self, database: Database, stage: StageKey) -> None:
-        self._database = database
-        self._stage = stage
-        self._page: deque[Batch] = deque()
-        self._last_index = -1
-        self._exhausted = False
-
-    def find(self, batch_index: int) -> Batch | None:
-        """The batch with this index, or None; to be called with rising indexes."""
-        while True:
-            if not self._page and not self._exhausted:
-                self._fetch()
-            if not self._page or self._page[0].batch_index > batch_index:
-                return None
-            batch = self._page.popleft()
-            if batch.batch_index == batch_index:
-                return batch
-
-    def expect_no_more(self) -> None:
-        """Checks that the replay came as far as the dispatch that it replays.
-
-        Raises:
-            NonDeterministicStageError: it did not.
-        """
-        if not self._page and not self._exhausted:
-            self._fetch()
-        if self._page:
-            raise NonDeterministicStageError(
-                f"batch {self._page[0].batch_id} was queued before, but create_stage_tasks yields no such batch now; "
-                "it must yield the same tasks whenever it is called for the same job and stage"
-            )
-
-    def _fetch(self) -> None:
-        with self._database.transaction() as work:
-            page = work.batches.page(self._stage, self._last_index, _PAGE)
-        self._page.extend(page)
-        self._exhausted = len(page) < _PAGE
-        if page:
-            self._last_index = page[-1].batch_index
+            self._renew_at = now + self._lease.seconds / 3
+            if not self._lease.renew():
+                raise DispatchLeaseLostError(f"stage {self.key.number} of job {self.key.job_id} was taken over")

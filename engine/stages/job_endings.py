@@ -1,5 +1,3 @@
-"""How a job ends."""
-
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -7,21 +5,23 @@ from typing import Any
 from core import json_text
 from core.error_records import describe, describe_plainly
 from core.errors import JobFailure, StageReopenedError
-from core.models import Stage, StageKey
+from core.models import LiveBatches, Stage, StageKey
 from core.statuses import JobStatus, StageStatus
 from engine.jobs.canceller import request_cancellation
+from engine.process.transactions import transact
 from repositories.ports import Database, MessageQueue, UnitOfWork
 
 logger = logging.getLogger(__name__)
 
 
 def require_unopened(work: UnitOfWork, stage: Stage) -> None:
-    """Checks that a stage has not been opened again since it was read.
+    """Checks that a stage has not been reopened since it was read.
 
-    Whoever has changed the job's row in this transaction is sure of it until the commit: opening begins with that row.
+    The caller has changed the job's row in this transaction. To reopen a stage begins with that row, so the check holds
+    until the commit.
 
     Raises:
-        StageReopenedError: it has.
+        StageReopenedError: it has been reopened.
     """
     now = work.stages.get(stage.key)
     if now is None or now.openings != stage.openings:
@@ -29,12 +29,7 @@ def require_unopened(work: UnitOfWork, stage: Stage) -> None:
 
 
 class JobEndings:
-    """Ends jobs; each job ends once, because of the statuses that the rows expect.
-
-    Args:
-        database: the rows.
-        queue: where the message goes that cancels what is left of a failed job.
-    """
+    """Ends jobs; each job ends once, because every update names the statuses that it expects."""
 
     def __init__(self, database: Database, queue: MessageQueue) -> None:
         self._database = database
@@ -45,36 +40,46 @@ class JobEndings:
 
         Args:
             last: the stage as it was when its results were read.
-            stage_result: what they came to, as JSON.
-            job_result: what the job came to, as JSON.
+            stage_result: the stage's aggregated result, JSON text.
+            job_result: the job's result, JSON text.
 
         Raises:
-            StageReopenedError: it was opened again meanwhile.
+            StageReopenedError: the stage was reopened meanwhile.
         """
-        with self._database.transaction() as work:
+
+        def complete(work: UnitOfWork) -> JobStatus | None:
             failed_tasks = sum(stage.failed_tasks for stage in work.stages.of_job(last.job_id))
             status = JobStatus.COMPLETED_WITH_ERRORS if failed_tasks else JobStatus.COMPLETED
-            ended = work.jobs.finish(last.job_id, status, job_result, None)
-            if ended:
-                require_unopened(work, last)
-                work.stages.record_result(last.key, stage_result)
-        if ended:
-            logger.info("job %s %s", last.job_id, status)
+            if not work.jobs.finish(last.job_id, status, job_result, None):
+                return None
+            require_unopened(work, last)
+            work.stages.record_result(last.key, stage_result)
+            return status
 
-    def fail(self, job_id: str, stage: int, exc: BaseException) -> None:
+        status = transact(self._database, complete)
+        if status is not None:
+            logger.info("job %s is %s", last.job_id, status)
+
+    def fail(self, key: StageKey, exc: BaseException) -> None:
         """Ends a job that cannot go on from this stage; an unexpected exception keeps its traceback.
 
-        Its unstarted tasks are cancelled, those that run end.
+        Its unstarted tasks are cancelled, its running tasks end.
         """
         error: Mapping[str, Any] = describe_plainly(exc) if isinstance(exc, JobFailure) else describe(exc)
-        with self._database.transaction() as work:
-            job = work.jobs.get(job_id)
-            if job is None or max(job.stage, 1) != stage:
-                return  # a latecomer: others have taken the job past this stage; or nobody's message
-            ended = work.jobs.finish(job_id, JobStatus.FAILED, None, json_text.encode({**error, "stage": stage}))
-            work.stages.stop(StageKey(job_id, stage), StageStatus.FAILED)
-            left = work.stops.live_batches(StageKey(job_id, stage))
-        if ended:
-            logger.error("job %s failed in stage %d: %s: %s", job_id, stage, error["type"], error["message"])
-        if ended and left.batches:
-            request_cancellation(self._queue, StageKey(job_id, stage))
+
+        def fail(work: UnitOfWork) -> LiveBatches | None:
+            job = work.jobs.get(key.job_id)
+            if job is None or max(job.stage, 1) != key.number:
+                return None  # the job has left this stage, or does not exist
+            record = json_text.encode({**error, "stage": key.number})
+            ended = work.jobs.finish(key.job_id, JobStatus.FAILED, None, record)
+            work.stages.stop(key, StageStatus.FAILED)
+            left = work.stops.live_batches(key)
+            return left if ended else None
+
+        left = transact(self._database, fail)
+        if left is None:
+            return
+        logger.error("job %s failed in stage %d: %s: %s", key.job_id, key.number, error["type"], error["message"])
+        if left.batches:
+            request_cancellation(self._queue, key)

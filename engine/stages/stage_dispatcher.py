@@ -1,7 +1,4 @@
-"""One dispatch message: take the stage's dispatch lease, queue what is not queued yet, close the stage."""
-
 import logging
-import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,30 +6,27 @@ from controllers.base import JobController
 from core.errors import DispatchLeaseLostError, JobFailure, SliceEnded
 from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage
-from core.models import Job, StageKey
+from core.models import Job
 from engine.process.limits import Limits
 from engine.process.sending import send, send_job_message
 from engine.process.shutdown import Shutdown
+from engine.process.transactions import transact
 from engine.stages.batch_sender import BatchSender
 from engine.stages.contexts import Contexts
+from engine.stages.dispatch_lease import DispatchLease
 from engine.stages.dispatch_window import DispatchWindow
-from repositories.ports import Database, MessageQueue
+from repositories.ports import Database, MessageQueue, UnitOfWork
 
 logger = logging.getLogger(__name__)
 
-_MAX_RESUME_DELAY_SECONDS = 60
+_MAX_REDISPATCHES = 6
+"""Counted in the message: the delay doubles from 1 s up to 64 s, of which `_MAX_DELAY_SECONDS` leaves a minute."""
+
+_MAX_DELAY_SECONDS = 60
 
 
 class StageDispatcher:
-    """Dispatches stages.
-
-    Args:
-        database: the rows.
-        queue: the messages.
-        contexts: builds what controllers are told.
-        limits: parallelism and times.
-        shutdown: says when the process ends.
-    """
+    """Handles a DISPATCH message: takes the stage's dispatch lease, queues its batches, closes the dispatch."""
 
     def __init__(
         self, database: Database, queue: MessageQueue, contexts: Contexts, limits: Limits, shutdown: Shutdown
@@ -45,67 +39,56 @@ class StageDispatcher:
         self._sender = BatchSender(database, queue)
 
     def dispatch(self, job: Job, controller: JobController[Any], message: JobMessage) -> None:
-        """Dispatches a stage that is dispatching, or goes on where an earlier dispatch stopped.
+        """Dispatches a stage, or goes on where an earlier dispatch stopped.
 
         Raises:
-            JobFailure: the stage cannot be dispatched, now or ever.
-            LockstepError: infrastructure failed; the message shall be delivered again.
+            JobFailure: the stage can never be dispatched.
+            LockstepError: infrastructure failed; the broker must deliver the message again.
         """
-        key = message.key
-        lease_id = uuid.uuid4().hex
-        if not self._take_lease(key, lease_id):
-            self._come_back(message)
+        lease = DispatchLease(self._database, message.key, self._limits.lease_seconds)
+        if not lease.take():
+            self._reschedule(message)
             return
-        window = DispatchWindow(self._database, self._sender, self._limits, self._shutdown, key, lease_id)
+        window = DispatchWindow(self._database, self._sender, self._limits, self._shutdown, lease)
         try:
-            totals = self._queue_tasks(job, controller, key, window)
+            totals = self._queue_batches(job, controller, window)
         except SliceEnded:
-            self._release(key, lease_id)
+            lease.release()
             send_job_message(self._queue, JobMessage(job.job_id, message.stage, JobAction.DISPATCH))
         except DispatchLeaseLostError as exc:
             logger.warning("%s; this dispatcher stops", exc)
         except JobFailure as exc:
-            if self._renew_lease(key, lease_id):
+            if lease.renew():
                 raise
-            logger.warning("stage %d of job %s was taken over; void: %s", key.number, key.job_id, exc)
+            logger.warning("stage %d of job %s was taken over; ignored: %s", message.stage, job.job_id, exc)
         except BaseException:
-            self._release(key, lease_id)
+            lease.release()
             raise
         else:
-            self._close(key, lease_id, window, totals, message.redispatches)
+            if window.unsent_batches:
+                self._redispatch_later(lease, message, window.unsent_batches)
+            else:
+                self._close(lease, *totals)
 
-    def _queue_tasks(
-        self, job: Job, controller: JobController[Any], key: StageKey, window: DispatchWindow
-    ) -> tuple[int, int]:
-        """Queues what is not queued yet; returns the totals of tasks and batches."""
+    def _queue_batches(self, job: Job, controller: JobController[Any], window: DispatchWindow) -> tuple[int, int]:
+        """Queues the batches that are not queued yet; returns the totals of tasks and batches."""
+        key = window.key
         with self._database.transaction() as work:
             stage = work.stages.get(key)
         assert stage is not None, "its lease was taken"
         with window.open():
             if stage.openings:
-                window.put_back()
+                window.reopen_batches()
             if stage.total_tasks is not None and stage.total_batches is not None:
-                return stage.total_tasks, stage.total_batches  # it was dispatched to its end before
+                return stage.total_tasks, stage.total_batches  # an earlier dispatch came to its end
             controller.queue_stage_tasks(
                 self._contexts.job(job, controller), self._contexts.stage(job, controller, key.number), window
             )
         window.expect_no_more()
         return window.total_tasks, window.total_batches
 
-    def _take_lease(self, key: StageKey, lease_id: str) -> bool:
-        with self._database.transaction() as work:
-            return work.stages.acquire_dispatch_lease(key, lease_id, self._limits.lease_seconds)
-
-    def _renew_lease(self, key: StageKey, lease_id: str) -> bool:
-        with self._database.transaction() as work:
-            return work.stages.renew_dispatch_lease(key, lease_id, self._limits.lease_seconds)
-
-    def _release(self, key: StageKey, lease_id: str) -> None:
-        with self._database.transaction() as work:
-            work.stages.release_dispatch_lease(key, lease_id)
-
-    def _come_back(self, message: JobMessage) -> None:
-        """Looks again when the other dispatcher's lease is over; it may have died."""
+    def _reschedule(self, message: JobMessage) -> None:
+        """Has the message delivered again when the other dispatcher's lease expires: that dispatcher may have died."""
         with self._database.transaction() as work:
             expires_at = work.stages.dispatch_lease_expires_at(message.key)
         if expires_at is None:
@@ -113,34 +96,34 @@ class StageDispatcher:
         logger.info("stage %d of job %s is being dispatched until %s", message.stage, message.job_id, expires_at)
         send(self._queue, JOBS_QUEUE, [message.outgoing(expires_at)])
 
-    def _close(
-        self, key: StageKey, lease_id: str, window: DispatchWindow, totals: tuple[int, int], redispatches: int
-    ) -> None:
-        if window.unsent_batches:
-            self._resume_later(key, lease_id, window.unsent_batches, redispatches)
-            return
-        with self._database.transaction() as work:
-            closed = work.stages.finish_dispatch(key, lease_id, *totals)
-            complete = closed and work.stages.finish_if_complete(key)
+    def _close(self, lease: DispatchLease, total_tasks: int, total_batches: int) -> None:
+        key = lease.key
+
+        def close(work: UnitOfWork) -> tuple[bool, bool]:
+            closed = work.stages.finish_dispatch(key, lease.lease_id, total_tasks, total_batches)
+            return closed, closed and work.stages.finish_if_complete(key)
+
+        closed, complete = transact(self._database, close)
         if not closed:
             logger.warning("stage %d of job %s was taken over; this dispatcher stops", key.number, key.job_id)
             return
         logger.info(
-            "stage %d of job %s dispatched: %d tasks in %d batches",
-            *(key.number, key.job_id, *totals),
+            "stage %d of job %s is dispatched: %d tasks in %d batches",
+            *(key.number, key.job_id, total_tasks, total_batches),
         )
-        if complete:  # the workers were faster than the dispatcher, or there was nothing to do
+        if complete:  # the workers were faster than the dispatcher, or the stage has no tasks
             send_job_message(self._queue, JobMessage(key.job_id, key.number, JobAction.ADVANCE))
 
-    def _resume_later(self, key: StageKey, lease_id: str, unsent_batches: int, redispatches: int) -> None:
-        self._release(key, lease_id)
-        delay_seconds = min(2**redispatches, _MAX_RESUME_DELAY_SECONDS)
+    def _redispatch_later(self, lease: DispatchLease, message: JobMessage, unsent_batches: int) -> None:
+        lease.release()
+        delay_seconds = min(2**message.redispatches, _MAX_DELAY_SECONDS)
         logger.warning(
-            "%d batches of stage %d of job %s are pending; trying again in %d s",
-            *(unsent_batches, key.number, key.job_id, delay_seconds),
+            "%d batches of stage %d of job %s are unsent; it is dispatched again in %d s",
+            *(unsent_batches, message.stage, message.job_id, delay_seconds),
         )
-        message = JobMessage(key.job_id, key.number, JobAction.DISPATCH, min(redispatches + 1, 6))
-        send(self._queue, JOBS_QUEUE, [message.outgoing(self._in_seconds(delay_seconds))])
+        redispatches = min(message.redispatches + 1, _MAX_REDISPATCHES)
+        again = JobMessage(message.job_id, message.stage, JobAction.DISPATCH, redispatches)
+        send(self._queue, JOBS_QUEUE, [again.outgoing(self._in_seconds(delay_seconds))])
 
     def _in_seconds(self, seconds: float) -> datetime:
         with self._database.transaction() as work:

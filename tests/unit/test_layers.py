@@ -121,3 +121,36 @@ def test_a_wall_clock_is_seen_however_it_is_read(tmp_path: Path, source: str, re
     breach = tmp_path / "breach.py"
     breach.write_text(source)
     assert wall_clocks(breach) == read
+
+
+_READS = {
+    *("counts", "dispatch_lease_expires_at", "ended_but_not_advanced", "get", "newest", "now", "of_job", "page"),
+    *("page_of_job", "pending_of_stage", "results_page", "unclaimed"),
+}
+_SENDS = {"send", "_send"}
+
+
+def unrepeated_writes(path: Path) -> set[str]:
+    """The writes inside `with ....transaction()` blocks that send nothing: they belong into `transact`."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.With) and ast.unparse(node.items[0].context_expr).endswith(".transaction()"):
+            calls = [ast.unparse(each.func) for each in ast.walk(node) if isinstance(each, ast.Call)]
+            if not _SENDS & {call.split(".")[-1] for call in calls}:
+                found |= {call for call in calls if call.startswith("work.") and call.split(".")[-1] not in _READS}
+    return found
+
+
+@every_file
+def test_transactions_that_write_are_repeated_when_they_lose_a_conflict(path: Path) -> None:
+    if path.is_relative_to(ROOT / "engine"):
+        assert not unrepeated_writes(path)
+
+
+def test_a_write_that_is_not_repeated_is_seen(tmp_path: Path) -> None:
+    breach = tmp_path / "breach.py"
+    block = "with self._database.transaction() as work:\n    work.stages.get(key)\n    work.stages.stop(key)\n"
+    breach.write_text(block)
+    assert unrepeated_writes(breach) == {"work.stages.stop"}
+    breach.write_text(f"{block}    send(queue, message)\n")
+    assert not unrepeated_writes(breach)

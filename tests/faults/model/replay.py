@@ -117,7 +117,7 @@ class Replay:
                 work.stages.create(StageKey(JOB, 2), "second", 0.0)
 
     def _do_fail_job(self, action: Action, before: Rows, after: Rows) -> None:
-        JobEndings(self._database, FakeQueue()).fail(JOB, 1, StageFailedError("as the model wants it"))
+        JobEndings(self._database, FakeQueue()).fail(_KEY, StageFailedError("as the model wants it"))
 
     def _do_cancel_job(self, action: Action, before: Rows, after: Rows) -> None:
         with suppress(JobStateError):

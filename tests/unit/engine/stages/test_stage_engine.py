@@ -10,6 +10,7 @@ from core.definitions import TaskDefinition
 from core.errors import JobFailure, JobNotFoundError, QueueUnavailableError
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.messages import JobAction, JobMessage
+from core.models import StageKey
 from core.statuses import JobStatus, StageStatus
 from engine.stages.job_endings import JobEndings
 from tests.support.drive import Stand, job_messages, second_process, stand
@@ -147,7 +148,7 @@ def test_a_job_ends_once() -> None:
         it.pump()
         ended = it.job(job_id)
         endings = JobEndings(it.database, it.queue)
-        endings.fail(job_id, 1, JobFailure("too late"))
+        endings.fail(StageKey(job_id, 1), JobFailure("too late"))
         endings.complete(it.stage(job_id), "2", "2")
         assert it.job(job_id) == ended
 
@@ -238,7 +239,7 @@ def test_a_failure_of_a_stage_at_which_the_job_does_not_stand_is_void() -> None:
         assert it.job(job_id).stage == 2
 
         for stage in (1, 50):
-            JobEndings(it.database, it.queue).fail(job_id, stage, JobFailure("too late"))
+            JobEndings(it.database, it.queue).fail(StageKey(job_id, stage), JobFailure("too late"))
 
         assert it.job(job_id).status == JobStatus.PROCESSING
 

@@ -1,0 +1,51 @@
+from collections import deque
+
+from core.errors import NonDeterministicStageError
+from core.models import Batch, StageKey
+from repositories.ports import Database
+
+_PAGE = 500
+
+
+class EarlierBatches:
+    """The batches that earlier dispatches of a stage have written, read page by page in index order."""
+
+    def __init__(self, database: Database, key: StageKey) -> None:
+        self._database = database
+        self._key = key
+        self._page: deque[Batch] = deque()
+        self._last_index = -1
+        self._exhausted = False
+
+    def find(self, batch_index: int) -> Batch | None:
+        """Returns the batch with this index, or None; must be called with rising indexes."""
+        while True:
+            if not self._page and not self._exhausted:
+                self._fetch()
+            if not self._page or self._page[0].batch_index > batch_index:
+                return None
+            batch = self._page.popleft()
+            if batch.batch_index == batch_index:
+                return batch
+
+    def expect_no_more(self) -> None:
+        """Checks that the replay came as far as the dispatch that it replays.
+
+        Raises:
+            NonDeterministicStageError: an earlier dispatch wrote batches that the replay did not yield.
+        """
+        if not self._page and not self._exhausted:
+            self._fetch()
+        if self._page:
+            raise NonDeterministicStageError(
+                f"batch {self._page[0].batch_id} was queued before, but create_stage_tasks yields no such batch now; "
+                "it must yield the same tasks whenever it is called for the same job and stage"
+            )
+
+    def _fetch(self) -> None:
+        with self._database.transaction() as work:
+            page = work.batches.page(self._key, self._last_index, _PAGE)
+        self._page.extend(page)
+        self._exhausted = len(page) < _PAGE
+        if page:
+            self._last_index = page[-1].batch_index

@@ -1,0 +1,58 @@
+"""What a message of sb-jobs still asks for, decided from the rows alone.
+
+A message may come late, or twice: the statuses and the job's stage tell what is left to do. If the step was taken
+before, the message that follows from it may be lost, so it is repeated; one more message does no harm.
+"""
+
+from enum import StrEnum
+
+from core.messages import JobAction, JobMessage
+from core.models import Job, Stage
+from core.statuses import JOB_ENDS, STAGE_STOPS, JobStatus, StageStatus
+
+_ENDED = frozenset({StageStatus.FINISHED, StageStatus.FAILED})
+
+
+class Step(StrEnum):
+    """One thing that the stage engine does."""
+
+    START = "start"  # create the first stage
+    DISPATCH = "dispatch"  # write and send the stage's batches
+    ADVANCE = "advance"  # aggregate the ended stage, start the next one or end the job
+    CANCEL = "cancel"  # cancel the waiting tasks of a stopped stage
+    REPEAT_DISPATCH = "repeat_dispatch"  # the next stage has started; its DISPATCH message may be lost
+    REPEAT_ADVANCE = "repeat_advance"  # the stage has ended; its ADVANCE message may be lost
+    NOTHING = "nothing"
+
+
+def next_step(message: JobMessage, job: Job, stage: Stage | None) -> Step:
+    """Returns the step to take.
+
+    Args:
+        message: names a stage and an action.
+        job: the message's job.
+        stage: the message's stage; None before it has started.
+    """
+    if message.action == JobAction.CANCEL:
+        return Step.CANCEL if stage is not None and stage.status in STAGE_STOPS else Step.NOTHING
+    if job.status in JOB_ENDS:
+        return Step.NOTHING
+    if job.stage == 0 and message.stage == 1:
+        return Step.START
+    if stage is None:
+        return Step.NOTHING
+    return _dispatch(job, stage) if message.action == JobAction.DISPATCH else _advance(job, stage)
+
+
+def _dispatch(job: Job, stage: Stage) -> Step:
+    if job.status != JobStatus.PROCESSING or job.stage != stage.number:
+        return Step.NOTHING
+    if stage.status == StageStatus.DISPATCHING:
+        return Step.DISPATCH
+    return Step.REPEAT_ADVANCE if stage.status in _ENDED else Step.NOTHING
+
+
+def _advance(job: Job, stage: Stage) -> Step:
+    if job.stage == stage.number + 1:
+        return Step.REPEAT_DISPATCH
+    return Step.ADVANCE if job.stage == stage.number and stage.status in _ENDED else Step.NOTHING
