@@ -1,4 +1,4 @@
-"""What the API answers; the OpenAPI document takes its schemas from here, so that the two cannot part."""
+"""The bodies of the API's answers. The OpenAPI document takes its schemas from them, so the two always agree."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from core.statuses import BatchStatus, JobStatus, StageStatus
 
 @dataclass(frozen=True)
 class Submission:
-    """An accepted job; `created` is false when the same job was there already."""
+    """An accepted job; `created` is false when the job existed already."""
 
     job_id: str
     status: JobStatus
@@ -22,7 +22,7 @@ class Submission:
 
 @dataclass(frozen=True)
 class Change:
-    """A job that was cancelled, or opened again; `status` is the one that it has now."""
+    """A job that was cancelled, retried or resumed, with its new status."""
 
     job_id: str
     status: JobStatus
@@ -31,7 +31,7 @@ class Change:
 
 @dataclass(frozen=True)
 class TaskCounts:
-    """The tasks of a stage by status; `created` is all of them."""
+    """The tasks of a stage by status; `created` is the number of all tasks."""
 
     created: int
     pending_queue: int
@@ -45,7 +45,7 @@ class TaskCounts:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage that has begun; its totals are null until all its batches are queued."""
+    """A stage that has begun; its totals are null until every batch is queued."""
 
     stage: int
     name: str
@@ -63,7 +63,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Job:
-    """A job; rate and ETA are those of the stage that runs now, progress runs from 0 to 1."""
+    """A job; rate and ETA are those of its current stage, progress is between 0 and 1."""
 
     job_id: str
     job_type: str
@@ -85,7 +85,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Batch:
-    """An aligned batch: up to 100 task rows and their messages."""
+    """An aligned batch: up to 100 tasks whose rows and messages are written and sent together."""
 
     batch_id: str
     stage: int
@@ -105,7 +105,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Batches:
-    """A page of batches; `next` is the `after` of the next page, null at the end."""
+    """A page of batches; `next` is the `after` of the next page, null on the last one."""
 
     batches: Sequence[Batch]
     next: str | None
@@ -113,7 +113,7 @@ class Batches:
 
 @dataclass(frozen=True)
 class Tasks:
-    """A page of tasks; `next` is the `after` of the next page, null at the end."""
+    """A page of tasks; `next` is the `after` of the next page, null on the last one."""
 
     tasks: Sequence[Task]
     next: str | None
@@ -121,7 +121,10 @@ class Tasks:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A message that could not be used; `body` is null where it is no text, and `body_base64` where it is."""
+    """A message that the broker gave up on, or that cannot be used.
+
+    A body that is not UTF-8 text is in `body_base64`, and `body` is null; otherwise `body_base64` is null.
+    """
 
     dead_letter_id: int
     received_at: datetime
@@ -136,7 +139,7 @@ class DeadLetter:
 
 @dataclass(frozen=True)
 class DeadLetters:
-    """A page of dead letters; `next` is the `before` of the next page, null at the end."""
+    """A page of dead letters; `next` is the `before` of the next page, null on the last one."""
 
     dead_letters: Sequence[DeadLetter]
     next: int | None
@@ -144,7 +147,7 @@ class DeadLetters:
 
 @dataclass(frozen=True)
 class Health:
-    """Whether each part can be used: `ok`, or what is wrong."""
+    """The state of each part: `ok`, or what is wrong with it."""
 
     healthy: bool
     checks: Mapping[str, str]

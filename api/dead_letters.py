@@ -1,4 +1,4 @@
-"""The HTTP route of dead letters: messages that could not be used."""
+"""HTTP route of dead letters: messages that the broker gave up on, or that cannot be used."""
 
 import azure.functions as func
 
@@ -13,7 +13,7 @@ blueprint = func.Blueprint()
 @blueprint.route(route="dead-letters", methods=["GET"])
 @answers_problems
 def list_dead_letters(req: func.HttpRequest) -> func.HttpResponse:
-    """Dead letters, newest first, page by page: `?before={next}&limit=`."""
+    """Lists dead letters, newest first, page by page: `?before={next}&limit=`."""
     limit = requests.limit(req)
     letters = app().status.dead_letters(requests.before_letter(req), limit)
     cursor = letters[-1].dead_letter_id if len(letters) == limit else None

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document: made of the registry's job types and of the types that the routes answer."""
+"""Builds the OpenAPI 3.1 document from the registered job types and the types of the answers."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -26,9 +26,9 @@ _ANSWERED = (
 
 
 def document(registry: Registry) -> Json:
-    """The document; its paths are relative to the server's `/api`.
+    """The document; its paths are relative to `/api`.
 
-    A job type has a path of its own, because the schema of a body cannot depend on a part of the path.
+    Each job type has its own path, because the schema of a body cannot depend on a path parameter.
     """
     controllers = [registry.controller(job_type) for job_type in registry.job_types]
     bodies, schemas = _schemas(controllers)
@@ -41,7 +41,7 @@ def document(registry: Registry) -> Json:
         "info": {
             "title": "Lockstep",
             "version": VERSION,
-            "description": "Jobs of many small tasks. Errors are problem documents (RFC 9457).",
+            "description": "Runs jobs of many small tasks. Errors are problem documents (RFC 9457).",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/api"}],
@@ -61,7 +61,7 @@ def document(registry: Registry) -> Json:
         "components": {
             "schemas": {**schemas, "Problem": operations.PROBLEM},
             "responses": operations.RESPONSES,
-            # Those of Azure Functions.
+            # How Azure Functions takes its access keys.
             "securitySchemes": {
                 "key_header": {"type": "apiKey", "in": "header", "name": "x-functions-key"},
                 "key_query": {"type": "apiKey", "in": "query", "name": "code"},
@@ -86,7 +86,7 @@ def _submit(controller: JobController[Any], body: Json, schemas: Json) -> Json:
     return {
         "operationId": f"submit_{controller.job_type}",
         "summary": f"Submit a {controller.job_type} job.",
-        "description": f"Its stages: {stages}. Submitting twice is submitting once.",
+        "description": f"Its stages: {stages}. The same submission again returns the same job.",
         "parameters": [operations.IDEMPOTENCY_KEY],
         "requestBody": {"required": needed, "content": {"application/json": {"schema": body}}},
         "responses": {
@@ -102,13 +102,11 @@ def _submit(controller: JobController[Any], body: Json, schemas: Json) -> Json:
                 },
             },
             "400": operations.problem_answer(
-                "The parameters are not valid: `errors` names the fields; or a string holds a NUL character."
+                "The parameters are not valid: `errors` names the fields; or a string contains a NUL character."
             ),
-            "404": operations.problem_answer(
-                "The instance that answered does not know the job type: a deployment is under way."
-            ),
+            "404": operations.problem_answer("This instance does not know the job type: a deployment is in progress."),
             "409": operations.problem_answer(
-                "The Idempotency-Key belongs to another job, or the job is being deleted, long after its end."
+                "The Idempotency-Key belongs to another job, or the job ended long ago and is being deleted."
             ),
             "413": operations.problem_answer("The body is larger than MAX_REQUEST_BYTES."),
             **operations.FAILURES,

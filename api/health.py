@@ -1,4 +1,4 @@
-"""Whether the app can do its work: database, migrations, broker."""
+"""HTTP route of the health check: database, migrations, broker."""
 
 import logging
 from collections.abc import Callable
@@ -16,8 +16,8 @@ blueprint = func.Blueprint()
 
 @blueprint.function_name("health")
 @blueprint.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger passes it
-    """200 when all parts answer, 503 with the part that does not."""
+def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the binding requires it
+    """Answers 200 when every part can be used, otherwise 503 with what is wrong."""
     checks = {"database": _check(_database), "migrations": _check(_migrations), "broker": _check(_broker)}
     healthy = all(outcome == "ok" for outcome in checks.values())
     return views.json_response(answers.Health(healthy, checks), 200 if healthy else 503)
@@ -28,7 +28,7 @@ def _check(probe: Callable[[], str]) -> str:
         return probe()
     except LockstepError as exc:
         logger.warning("health check failed: %s", exc)
-        # The class says which part is away; the text may hold host names.
+        # The class says enough; the message may contain host names.
         return type(exc).__name__
 
 

@@ -1,4 +1,4 @@
-"""HTTP routes of jobs: submit, watch, list, stop, and open again."""
+"""HTTP routes of jobs: submit, watch, list, cancel, retry and resume."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ _POLL_SECONDS = "2"
 @blueprint.route(route="jobs/{job_type}", methods=["POST"])
 @answers_problems
 def submit_job(req: func.HttpRequest) -> func.HttpResponse:
-    """Accepts a job: 202 once its row is durable; a broker that is away gets its message later."""
+    """Accepts a job: answers 202 once its row is durable. If the broker is unavailable, its message is sent later."""
     parameters = requests.json_object(req, app().settings.max_request_bytes)
     submission = app().submitter.submit(
         req.route_params.get("job_type", ""), parameters, req.headers.get("Idempotency-Key")
@@ -32,7 +32,7 @@ def submit_job(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="jobs/{job_id}", methods=["GET"])
 @answers_problems
 def get_job(req: func.HttpRequest) -> func.HttpResponse:
-    """Where a job stands: status, counts per stage, progress, rate, ETA, result or error."""
+    """Shows a job: status, counts per stage, progress, rate, ETA, result or error."""
     return views.json_response(views.job(app().status.job(requests.job_id(req))))
 
 
@@ -40,7 +40,7 @@ def get_job(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="jobs/{job_id}/cancel", methods=["POST"])
 @answers_problems
 def cancel_job(req: func.HttpRequest) -> func.HttpResponse:
-    """Cancels a job: no task of it starts any more, and those that run are told."""
+    """Cancels a job: no further task starts, and running handlers are told."""
     return _accepted(req, app().canceller.cancel)
 
 
@@ -48,7 +48,7 @@ def cancel_job(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="jobs/{job_id}/retry", methods=["POST"])
 @answers_problems
 def retry_job(req: func.HttpRequest) -> func.HttpResponse:
-    """Runs the failed tasks of a job again that has failed or completed with errors."""
+    """Runs the failed tasks of a job again, if the job failed or completed with errors."""
     return _accepted(req, app().reopener.retry)
 
 
@@ -56,7 +56,7 @@ def retry_job(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="jobs/{job_id}/resume", methods=["POST"])
 @answers_problems
 def resume_job(req: func.HttpRequest) -> func.HttpResponse:
-    """Goes on with a cancelled job."""
+    """Continues a cancelled job."""
     return _accepted(req, app().reopener.resume)
 
 
@@ -76,7 +76,7 @@ def _status_url(req: func.HttpRequest, job_id: str) -> str:
 @blueprint.route(route="jobs/{job_id}/batches", methods=["GET"])
 @answers_problems
 def list_batches(req: func.HttpRequest) -> func.HttpResponse:
-    """A job's aligned batches, page by page: `?after={next}&limit=`."""
+    """Lists a job's aligned batches, page by page: `?after={next}&limit=`."""
     limit = requests.limit(req)
     batches = app().status.batches(requests.job_id(req), requests.after_batch(req), limit)
     cursor = f"{batches[-1].stage}-{batches[-1].batch_index}" if len(batches) == limit else None
@@ -87,7 +87,7 @@ def list_batches(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="jobs/{job_id}/tasks", methods=["GET"])
 @answers_problems
 def list_tasks(req: func.HttpRequest) -> func.HttpResponse:
-    """A job's tasks, page by page: `?status=&after={next}&limit=`."""
+    """Lists a job's tasks, page by page: `?status=&after={next}&limit=`."""
     limit = requests.limit(req)
     tasks = app().status.tasks(requests.job_id(req), requests.task_status(req), requests.after_task(req), limit)
     cursor = tasks[-1].task_id if len(tasks) == limit else None

@@ -1,4 +1,4 @@
-"""The HTTP route of the OpenAPI document."""
+"""HTTP route of the OpenAPI document."""
 
 import azure.functions as func
 
@@ -13,6 +13,6 @@ blueprint = func.Blueprint()
 @blueprint.function_name("get_openapi")
 @blueprint.route(route="openapi.json", methods=["GET"])
 @answers_problems
-def get_openapi(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger passes it
-    """The OpenAPI document of this API, with the parameters of every job type."""
+def get_openapi(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the binding requires it
+    """Returns the OpenAPI document, with the parameters of every job type."""
     return views.json_response(document(app().registry))

@@ -1,4 +1,4 @@
-"""The parts of the OpenAPI document that no job type changes: what may be asked, and what is answered."""
+"""The parts of the OpenAPI document that do not depend on the job types."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from engine.jobs.submitter import MAX_KEY_LENGTH
 Json = dict[str, Any]
 
 SCHEMAS = "#/components/schemas/"
-"""Where a reference finds a named schema."""
+"""The prefix of a reference to a named schema."""
 
 _TASK_ID = "^[0-9a-f]{32}-s(?!00)[0-9]{2}-t[0-9]{7}$"
 
@@ -41,7 +41,7 @@ def _change(verb: str, summary: str, conflict: str) -> Json:
         "summary": summary,
         "responses": {
             "202": {
-                **json_answer("Change", "It is done, or goes on by itself from here."),
+                **json_answer("Change", "The request is accepted; what is left to do happens in the background."),
                 "headers": {"Location": LOCATION, "Retry-After": RETRY_AFTER},
             },
             "404": _response("NoSuchJob"),
@@ -51,17 +51,20 @@ def _change(verb: str, summary: str, conflict: str) -> Json:
     }
 
 
-LOCATION: Json = {"description": "where to watch the job", "schema": {"type": "string"}}
+LOCATION: Json = {"description": "the URL of the job's status", "schema": {"type": "string"}}
 
-RETRY_AFTER: Json = {"description": "seconds", "schema": {"type": "integer", "minimum": 1}}
+RETRY_AFTER: Json = {
+    "description": "seconds to wait before the next request",
+    "schema": {"type": "integer", "minimum": 1},
+}
 
 RESPONSES: Json = {
     "Unauthorized": {"description": "The key is missing or wrong."},
     "NoSuchJob": problem_answer("There is no such job."),
     "BadQuery": problem_answer("A parameter is not valid: `errors` names it."),
-    "InternalError": problem_answer("A bug; the logs say which."),
+    "InternalError": problem_answer("An error of the app; the logs have the details."),
     "Unavailable": {
-        **problem_answer("The database or the broker is away."),
+        **problem_answer("The database or the broker is unavailable."),
         "headers": {"Retry-After": RETRY_AFTER},
     },
 }
@@ -75,7 +78,7 @@ FAILURES: Json = {
 PROBLEM: Json = {
     "type": "object",
     "title": "Problem",
-    "description": "A problem document (RFC 9457), with members for the problem at hand.",
+    "description": "A problem document (RFC 9457); which further members it has depends on the problem.",
     "required": ["type", "title", "status", "detail"],
     "properties": {
         "type": {"type": "string", "format": "uri-reference"},
@@ -100,38 +103,38 @@ JOB_ID: Json = {
 IDEMPOTENCY_KEY: Json = {
     "name": "Idempotency-Key",
     "in": "header",
-    "description": "names the job; without it, job type and parameters do",
+    "description": "identifies the job; without it, the job type and the parameters do",
     "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH},
 }
 
 _LIMIT = _query(
-    "limit", "rows a page", type="integer", minimum=1, maximum=requests.MAX_LIMIT, default=requests.DEFAULT_LIMIT
+    "limit", "rows per page", type="integer", minimum=1, maximum=requests.MAX_LIMIT, default=requests.DEFAULT_LIMIT
 )
 
 GET_JOB: Json = {
     "operationId": "get_job",
-    "summary": "Where a job stands: status, counts per stage, progress, rate, ETA, result or error.",
+    "summary": "Show a job: status, counts per stage, progress, rate, ETA, result or error.",
     "responses": {"200": json_answer("Job", "The job."), "404": _response("NoSuchJob"), **FAILURES},
 }
 
-CANCEL_JOB = _change("cancel", "Cancel a job: no task of it starts any more.", "The job has ended otherwise.")
+CANCEL_JOB = _change("cancel", "Cancel a job: no further task starts.", "The job has ended in another way.")
 
 RETRY_JOB = _change(
     "retry",
     "Run the failed tasks of a job again.",
-    "The job did not fail, or some of its tasks have not ended yet, or nothing of it can be run again.",
+    "The job did not fail, some of its tasks have not ended yet, or none of its tasks can run again.",
 )
 
 RESUME_JOB = _change(
-    "resume", "Go on with a cancelled job.", "The job was not cancelled, or some of its tasks have not ended yet."
+    "resume", "Continue a cancelled job.", "The job was not cancelled, or some of its tasks have not ended yet."
 )
 
 LIST_BATCHES: Json = {
     "operationId": "list_batches",
-    "summary": "A job's aligned batches, page by page.",
+    "summary": "List a job's aligned batches, page by page.",
     "parameters": [
         _LIMIT,
-        _query("after", "`next` of the page before", type="string", pattern=f"^{requests.BATCH_CURSOR}$"),
+        _query("after", "`next` of the previous page", type="string", pattern=f"^{requests.BATCH_CURSOR}$"),
     ],
     "responses": {
         "200": json_answer("Batches", "A page."),
@@ -143,11 +146,11 @@ LIST_BATCHES: Json = {
 
 LIST_TASKS: Json = {
     "operationId": "list_tasks",
-    "summary": "A job's tasks with parameters and results, page by page.",
+    "summary": "List a job's tasks with parameters and results, page by page.",
     "parameters": [
         _LIMIT,
-        _query("after", "`next` of the page before", type="string", pattern=_TASK_ID),
-        _query("status", "only tasks of this status", type="string", enum=list(TaskStatus)),
+        _query("after", "`next` of the previous page", type="string", pattern=_TASK_ID),
+        _query("status", "only tasks with this status", type="string", enum=list(TaskStatus)),
     ],
     "responses": {
         "200": json_answer("Tasks", "A page."),
@@ -159,24 +162,24 @@ LIST_TASKS: Json = {
 
 LIST_DEAD_LETTERS: Json = {
     "operationId": "list_dead_letters",
-    "summary": "Messages that could not be used, newest first, page by page.",
+    "summary": "List dead letters, newest first, page by page.",
     "parameters": [
         _LIMIT,
-        _query("before", "`next` of the page before", type="integer", minimum=0, maximum=requests.MAX_LETTER_ID),
+        _query("before", "`next` of the previous page", type="integer", minimum=0, maximum=requests.MAX_LETTER_ID),
     ],
     "responses": {"200": json_answer("DeadLetters", "A page."), "400": _response("BadQuery"), **FAILURES},
 }
 
 HEALTH: Json = {
     "operationId": "health",
-    "summary": "Whether database, migrations and broker can be used.",
+    "summary": "Check the database, the migrations and the broker.",
     "security": [],
-    "responses": {"200": json_answer("Health", "All of them can."), "503": json_answer("Health", "One cannot.")},
+    "responses": {"200": json_answer("Health", "All can be used."), "503": json_answer("Health", "One cannot.")},
 }
 
 GET_OPENAPI: Json = {
     "operationId": "get_openapi",
-    "summary": "This document.",
+    "summary": "Return this document.",
     "responses": {
         "200": {"description": "The document.", "content": {"application/json": {"schema": {"type": "object"}}}},
         **FAILURES,

@@ -4,6 +4,7 @@ import functools
 import json
 import logging
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import azure.functions as func
@@ -23,17 +24,18 @@ logger = logging.getLogger(__name__)
 HttpFunction = Callable[[func.HttpRequest], func.HttpResponse]
 
 _RETRY_AFTER_SECONDS = "5"
+_NO_DETAILS = "The app failed on this request; its logs have the details."
 
 
 def problem(status: int, title: str, detail: str, **extensions: Any) -> func.HttpResponse:
-    """A problem document; extensions are further members of it."""
+    """A problem document; `extensions` are its further members."""
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **extensions}
-    headers = {"Retry-After": _RETRY_AFTER_SECONDS} if status == 503 else None  # noqa: PLR2004
+    headers = {"Retry-After": _RETRY_AFTER_SECONDS} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
     return func.HttpResponse(json.dumps(body), status_code=status, mimetype="application/problem+json", headers=headers)
 
 
 def answers_problems(function: HttpFunction) -> HttpFunction:
-    """Turns the errors that a function raises into problem documents; a bug is a 500 without details."""
+    """Turns the errors of a function into problem documents; an unforeseen error is a 500 without details."""
 
     @functools.wraps(function)
     def answer(req: func.HttpRequest) -> func.HttpResponse:
@@ -43,7 +45,7 @@ def answers_problems(function: HttpFunction) -> HttpFunction:
             return _from_error(exc)
         except Exception:
             logger.exception("%s %s failed", req.method, function.__name__)
-            return problem(500, "Internal error", "Something went wrong on our side; the logs say what.")
+            return problem(500, "Internal error", _NO_DETAILS)
 
     return answer
 
@@ -73,7 +75,7 @@ def _conflict(exc: JobStateError | IdempotencyConflictError) -> func.HttpRespons
 
 def _our_fault(exc: LockstepError) -> func.HttpResponse:
     if exc.retryable:
-        logger.warning("a request came while something is away: %s", exc)
-        return problem(503, "Temporarily unavailable", "The database or the broker is away; please try again.")
+        logger.warning("a request failed because the database or the broker is unavailable: %s", exc)
+        return problem(503, "Temporarily unavailable", "The database or the broker is unavailable; please try again.")
     logger.error("a request failed: %s", exc, exc_info=exc)
-    return problem(500, "Internal error", "Something went wrong on our side; the logs say what.")
+    return problem(500, "Internal error", _NO_DETAILS)

@@ -1,4 +1,4 @@
-"""Reads what a request brings."""
+"""Reads and validates the body, the route and the query of a request."""
 
 import json
 import re
@@ -15,22 +15,22 @@ MAX_LIMIT = 1_000
 
 JOB_ID = "[0-9a-f]{32}"
 BATCH_CURSOR = "([0-9]{1,2})-([0-9]{1,9})"
-"""Regular expressions that mean the same here and in a JSON schema."""
+"""Both are regular expressions that Python and JSON schema read alike."""
 
-MAX_LETTER_ID = 10**18 - 1  # a bigint has at least as many digits
+MAX_LETTER_ID = 10**18 - 1  # the most digits that always fit a bigint
 
-_MAX_EXACT = 2**53  # beyond it, a float is no longer every integer
+_MAX_EXACT = 2**53  # up to here, a float can represent every integer
 
 _JOB_ID = re.compile(JOB_ID)
 _BATCH_CURSOR = re.compile(BATCH_CURSOR)
 
 
 def json_object(req: func.HttpRequest, max_bytes: int) -> dict[str, Any]:
-    """The body as a JSON object; an empty body is an empty object.
+    """The body as a JSON object; an empty body counts as an empty object.
 
     Raises:
-        PayloadTooLargeError: the body is over `max_bytes`.
-        InvalidInputError: it is no JSON object.
+        PayloadTooLargeError: the body has more than `max_bytes`.
+        InvalidInputError: it is not a JSON object.
     """
     body = req.get_body()
     if len(body) > max_bytes:
@@ -48,7 +48,7 @@ def job_id(req: func.HttpRequest) -> str:
     """The job id of the route.
 
     Raises:
-        JobNotFoundError: no job can have such an id.
+        JobNotFoundError: it is not a job id.
     """
     value = str(req.route_params.get("job_id", ""))
     if not _JOB_ID.fullmatch(value):
@@ -60,7 +60,7 @@ def limit(req: func.HttpRequest) -> int:
     """The page size of the query, 1 to `MAX_LIMIT`.
 
     Raises:
-        InvalidInputError: it is no such number.
+        InvalidInputError: it is out of range or not a whole number.
     """
     text = req.params.get("limit", str(DEFAULT_LIMIT))
     if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_LIMIT)) and 1 <= int(text) <= MAX_LIMIT:
@@ -84,10 +84,10 @@ def task_status(req: func.HttpRequest) -> TaskStatus | None:
 
 
 def after_task(req: func.HttpRequest) -> str:
-    """The task id to read on from, or "" for the start.
+    """The task id after which the page starts, or "" for the first page.
 
     Raises:
-        InvalidInputError: it is no task id.
+        InvalidInputError: it is not a task id.
     """
     text = str(req.params.get("after", ""))
     if text:
@@ -99,36 +99,36 @@ def after_task(req: func.HttpRequest) -> str:
 
 
 def before_letter(req: func.HttpRequest) -> int | None:
-    """The dead letter id to read on from, or None for the newest.
+    """The dead letter id before which the page starts, or None for the first page.
 
     Raises:
-        InvalidInputError: it is no such id.
+        InvalidInputError: it is not a dead letter id.
     """
     text = req.params.get("before")
     if not text:
         return None
     if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_LETTER_ID)):
         return int(text)
-    raise _field_error("before", "must be a number, as `next` of the page before gives it")
+    raise _field_error("before", "must be a number: the `next` of the previous page")
 
 
 def after_batch(req: func.HttpRequest) -> tuple[int, int]:
-    """The (stage, batch_index) to read on from, written `{stage}-{batch_index}`; (0, 0) for the start.
+    """The (stage, batch_index) after which the page starts, written `{stage}-{batch_index}`; (0, 0) for the first page.
 
     Raises:
-        InvalidInputError: it is not written like that.
+        InvalidInputError: it has another form.
     """
     text = req.params.get("after")
     if not text:
         return (0, 0)
     match = _BATCH_CURSOR.fullmatch(text)
     if match is None:
-        raise _field_error("after", "must be {stage}-{batch_index}, as `next` of the page before gives it")
+        raise _field_error("after", "must be {stage}-{batch_index}: the `next` of the previous page")
     return int(match[1]), int(match[2])
 
 
 def _number(text: str) -> float | int:
-    """A number with a point or an exponent; a whole one is an integer, as a JSON schema has it."""
+    """A number with a point or an exponent; 1.0 is an integer, as in JSON schema."""
     value = float(text)
     return int(value) if value.is_integer() and abs(value) <= _MAX_EXACT else value
 
