@@ -1,4 +1,4 @@
-"""The Functions entry point: registers the blueprints, and what happens at the process's end."""
+"""The entry point of Azure Functions: registers the blueprints, and drains the process on SIGTERM."""
 
 import azure.functions as func
 

@@ -15,13 +15,13 @@ def _split(value: Any) -> Any:
 
 
 class Settings(BaseModel):
-    """What can be set, each field by the environment variable that is its alias.
+    """The settings; the alias of a field is its environment variable.
 
-    `service_bus_connection` is a connection string; `service_bus_namespace` a fully qualified name that
-    is reached with an identity instead. One of the two is needed.
+    One of two is required: `service_bus_connection`, a connection string, or `service_bus_namespace`, the fully
+    qualified name of a namespace that the app reaches with its identity.
     """
 
-    # Some of the values are secrets, and an error at the start is logged with its cause.
+    # Some values are secrets, and the cause of an error at startup is logged.
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     database_url: str = Field(alias="DATABASE_URL", pattern=r"^postgres(ql)?://")
@@ -48,9 +48,9 @@ class Settings(BaseModel):
         """Reads the settings.
 
         Raises:
-            ConfigurationError: one is missing or makes no sense; the message names the variable.
+            ConfigurationError: one is missing or wrong; the message names the variable.
         """
-        # An empty variable is an unset one: that is how many deployment tools spell "not set".
+        # An empty variable counts as unset: many deployment tools express "not set" this way.
         given = {name: value for name, value in environment.items() if value}
         try:
             settings = cls.model_validate(given)

@@ -17,7 +17,7 @@ _DEAD_LETTER_QUEUE = "/$deadletterqueue"
     arg_name="message", queue_name=TASKS_QUEUE + _DEAD_LETTER_QUEUE, connection="ServiceBusConnection"
 )
 def dead_task(message: func.ServiceBusMessage) -> None:
-    """Sends a short task again, or fails it."""
+    """Resends the message of a short task, or fails the task."""
     dead = _dead(message)
     wait_out_outages(lambda: app().dead_letters.task(TASKS_QUEUE, dead))
 
@@ -27,7 +27,7 @@ def dead_task(message: func.ServiceBusMessage) -> None:
     arg_name="message", queue_name=LONG_TASKS_QUEUE + _DEAD_LETTER_QUEUE, connection="ServiceBusConnection"
 )
 def dead_long_task(message: func.ServiceBusMessage) -> None:
-    """Sends a long task again, or fails it."""
+    """Resends the message of a long task, or fails the task."""
     dead = _dead(message)
     wait_out_outages(lambda: app().dead_letters.task(LONG_TASKS_QUEUE, dead))
 
@@ -37,13 +37,13 @@ def dead_long_task(message: func.ServiceBusMessage) -> None:
     arg_name="message", queue_name=JOBS_QUEUE + _DEAD_LETTER_QUEUE, connection="ServiceBusConnection"
 )
 def dead_job_message(message: func.ServiceBusMessage) -> None:
-    """Sends a stage's message again, or fails the job."""
+    """Resends the message of a stage, or fails the job."""
     dead = _dead(message)
     wait_out_outages(lambda: app().dead_letters.job(dead))
 
 
 def _dead(message: func.ServiceBusMessage) -> DeadMessage:
-    # The broker gives the reason as application properties; azure-functions has no field for it that Azure fills.
+    # The broker puts the reason into application properties; the field of azure-functions for it stays empty in Azure.
     properties = message.application_properties or {}
     reason = str(properties.get("DeadLetterReason") or "no reason given")
     return DeadMessage(received(message), reason, str(properties.get("DeadLetterErrorDescription") or ""))

@@ -1,4 +1,4 @@
-"""Service Bus trigger of sb-jobs: decode, dispatch or advance, return."""
+"""Service Bus trigger of sb-jobs: decode, handle, return."""
 
 import azure.functions as func
 
@@ -15,7 +15,7 @@ blueprint = func.Blueprint()
 @blueprint.function_name("run_job_message")
 @blueprint.service_bus_queue_trigger(arg_name="message", queue_name=JOBS_QUEUE, connection="ServiceBusConnection")
 def run_job_message(message: func.ServiceBusMessage) -> None:
-    """Dispatches a stage or advances past it; raising makes the broker deliver the message again."""
+    """Dispatches a stage, advances the job or cancels tasks; if it raises, the broker delivers the message again."""
     raw = received(message)
     wait_out_outages(lambda: _handle(raw))
 

@@ -1,8 +1,10 @@
+"""Converts the messages of azure-functions."""
+
 import azure.functions as func
 
 from core.messages import ReceivedMessage
 
 
 def received(message: func.ServiceBusMessage) -> ReceivedMessage:
-    """What the engine needs of a message."""
+    """The message as the engine reads it."""
     return ReceivedMessage(message.get_body(), message.message_id, message.delivery_count)

@@ -1,4 +1,4 @@
-"""Timer trigger: sweep."""
+"""Timer trigger: resends lost messages."""
 
 import azure.functions as func
 
@@ -9,6 +9,6 @@ blueprint = func.Blueprint()
 
 @blueprint.function_name("sweep")
 @blueprint.timer_trigger(arg_name="timer", schedule="0 * * * * *")
-def sweep(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding's parameter
-    """Every minute, sends again what a crash or the broker has lost."""
+def sweep(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding requires it
+    """Runs every minute."""
     app().sweeper.sweep()

@@ -1,6 +1,6 @@
 """Service Bus triggers of the two task lanes: decode, run, return."""
 
-from typing import List  # noqa: UP035 - azure-functions accepts this spelling of a list alone
+from typing import List  # noqa: UP035 - azure-functions accepts List, but not list
 
 import azure.functions as func
 
@@ -18,8 +18,8 @@ blueprint = func.Blueprint()
     connection="ServiceBusConnection",
     cardinality=func.Cardinality.MANY,
 )
-def run_tasks(messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP006
-    """Runs up to 100 short tasks; raising makes the broker deliver all of them again."""
+def run_tasks(messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP006 - as above
+    """Runs up to 100 short tasks; if it raises, the broker delivers all messages again."""
     batch = [received(message) for message in messages]
     wait_out_outages(lambda: app().worker.run(TASKS_QUEUE, batch))
 

@@ -1,8 +1,8 @@
-"""SIGTERM: the platform is about to end this process.
+"""Drains the process on SIGTERM.
 
-At scale-in Azure first stops the triggers and lets running invocations go on, of which a Python worker is told nothing.
-What still runs when the instance goes gets SIGTERM, and SIGKILL some seconds later; so does everything at once when an
-app is restarted. The worker has no handler of its own.
+At scale-in Azure first stops the triggers and lets running invocations end; a Python worker is not told of this.
+Processes that still run when the instance is removed get SIGTERM, and SIGKILL some seconds later. When an app is
+restarted, its processes get SIGTERM at once. The Python worker has no handler for it.
 """
 
 import logging
@@ -16,14 +16,14 @@ from bootstrap import drain
 logger = logging.getLogger(__name__)
 
 _LAST_ANSWERS_SECONDS = 0.5
-"""After the last invocation has ended: its end has to reach the Functions host."""
+"""How long the result of the last invocation may take to reach the Functions host."""
 
 
 def drain_on_sigterm() -> None:
-    """Has SIGTERM drain this process before it ends it; a second one ends it at once.
+    """Makes SIGTERM drain this process before it dies; a second SIGTERM does not wait.
 
-    To be called where the app is imported: the Functions worker does that in its main thread, to which Python gives
-    signals, and calls functions in others.
+    Call it where the app is imported: the Functions worker imports the app in its main thread, the only one in which
+    Python can install a signal handler, and calls functions in other threads.
     """
     ending = signal.getsignal(signal.SIGTERM) or signal.SIG_DFL
 
@@ -38,6 +38,6 @@ def _drain_and_end() -> None:
     try:
         drain()
     except Exception:
-        logger.exception("The process ends undrained")
+        logger.exception("draining failed; the process ends anyway")
     threading.Event().wait(_LAST_ANSWERS_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)
