@@ -7,9 +7,9 @@ from io import StringIO
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from core.csv_header import read_layout
-from core.csv_ranges import CsvRange, split
-from core.csv_rows import parse_range
+from controllers.ingest_csv.header import read_layout
+from controllers.ingest_csv.ranges import CsvRange, split
+from controllers.ingest_csv.rows import parse_range
 
 _DELIMITERS = st.sampled_from([",", ";", "\t", "|", "-", "]", "^", "\\", " "])
 _SIZES = st.integers(1, 40)

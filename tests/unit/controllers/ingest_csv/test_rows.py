@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from core.csv_rows import MAX_LISTED_REJECTS, ParsedRange, RejectedRow, parse_range
+from controllers.ingest_csv.rows import MAX_LISTED_REJECTS, ParsedRange, RejectedRow, parse_range
 
 
 def _parse(data: bytes, first_line: int = 2) -> ParsedRange:

@@ -1,6 +1,10 @@
 from core.errors import JobFailure, LockstepError, PermanentTaskError
 
 
+class CsvError(JobFailure):
+    """The file is not a CSV file that can be loaded."""
+
+
 class SourceError(JobFailure, PermanentTaskError):
     """A source cannot be used, now or later: it fails the job, or the task, whoever asked for it."""
 

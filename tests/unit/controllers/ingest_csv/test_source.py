@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from controllers.source_errors import SourceError
+from controllers.ingest_csv.errors import SourceError
 from core.errors import JobFailure, PermanentTaskError
 from tests.unit.controllers.ingest_csv.support import Ingestion
 

@@ -4,7 +4,8 @@ import csv
 from dataclasses import dataclass
 from io import StringIO
 
-from core.csv_ranges import CsvError, RecordGrammar, count_lines
+from controllers.ingest_csv.errors import CsvError
+from controllers.ingest_csv.ranges import RecordGrammar, count_lines
 
 MAX_HEADER_BYTES = 16 * 1024
 """The columns travel with every task, so they must be few enough to be repeated."""

@@ -9,14 +9,10 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from core.errors import JobFailure
+from controllers.ingest_csv.errors import CsvError
 
 MAX_RECORD_BYTES = 1024 * 1024
 """A longer record is taken for a quote that is never closed. It bounds what is held of an open record."""
-
-
-class CsvError(JobFailure):
-    """The file is no CSV that could be loaded."""
 
 
 @dataclass(frozen=True)

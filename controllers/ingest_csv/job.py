@@ -10,10 +10,10 @@ from pydantic import AfterValidator, Field
 
 from controllers.base import JobController, StageSpec, TaskType
 from controllers.context import JobContext, JobParameters, JsonValue, StageContext, TaskContext
-from controllers.csv_source import blocks, check_source, display_name, open_source
-from core.csv_header import MAX_HEADER_BYTES, read_layout
-from core.csv_ranges import split
-from core.csv_rows import parse_range
+from controllers.ingest_csv.header import MAX_HEADER_BYTES, read_layout
+from controllers.ingest_csv.ranges import split
+from controllers.ingest_csv.rows import parse_range
+from controllers.ingest_csv.source import blocks, check_source, display_name, open_source
 from core.definitions import TaskDefinition
 from core.errors import PermanentTaskError
 from core.lanes import Lane

@@ -6,9 +6,9 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 from urllib.parse import urlsplit
 
-from controllers.csv_https import HttpsSource
+from controllers.ingest_csv.errors import SourceError, SourceUnavailableError
+from controllers.ingest_csv.https_source import HttpsSource
 from controllers.services import Services
-from controllers.source_errors import SourceError, SourceUnavailableError
 
 _FILE_BLOCK_BYTES = 1024 * 1024
 

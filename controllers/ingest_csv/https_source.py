@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import IO
 from urllib.parse import urlsplit
 
-from controllers.source_errors import SourceError, SourceUnavailableError
+from controllers.ingest_csv.errors import SourceError, SourceUnavailableError
 
 _TIMEOUT_SECONDS = 20.0
 """Of one wait on the socket: well inside a message lock (60 s)."""

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from controllers.csv_https import HttpsSource
-from controllers.source_errors import SourceError, SourceUnavailableError
+from controllers.ingest_csv.errors import SourceError, SourceUnavailableError
+from controllers.ingest_csv.https_source import HttpsSource
 from core.errors import PermanentTaskError
 from tests.unit.controllers.ingest_csv.support import Ingestion
 from tests.unit.controllers.ingest_csv.tls_server import Answer, TlsServer, ranged, running, write_certificate

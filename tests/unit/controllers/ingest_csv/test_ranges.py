@@ -2,7 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.csv_ranges import MAX_RECORD_BYTES, CsvError, split
+from controllers.ingest_csv.errors import CsvError
+from controllers.ingest_csv.ranges import MAX_RECORD_BYTES, split
 
 BLOCK = 64 * 1024
 

@@ -1,0 +1,3 @@
+from controllers.hello_world.job import HelloWorld, HelloWorldParameters
+
+__all__ = ["HelloWorld", "HelloWorldParameters"]

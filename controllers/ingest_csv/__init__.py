@@ -1,0 +1,3 @@
+from controllers.ingest_csv.job import IngestCsv, IngestCsvParameters
+
+__all__ = ["IngestCsv", "IngestCsvParameters"]
