@@ -1,24 +1,25 @@
 """The base of every job type.
 
-A job type is one file: a class that derives from `JobController`, and its task handlers. The base cuts
-what the class yields into aligned batches and hands them, one by one, to the queue that the engine
-passes in; the engine decides how many are in flight and survives what breaks.
+A job type is a class that derives from `JobController`, and its task types. The base cuts what the class
+yields into aligned batches and puts them, one by one, into the window that the engine passes in; the
+engine decides how many are in flight and survives what breaks.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from itertools import chain, islice
-from typing import ClassVar, Generic, Protocol
+from typing import ClassVar, Generic, Protocol, get_args
 
-from controllers.context import Handler, JobContext, JsonValue, P, StageContext
+from controllers.context import JobContext, JobParameters, JsonValue, P, StageContext
+from controllers.task_type import TaskType
 from core.batching import BATCH_SIZE, aligned_batches
 from core.definitions import AlignedBatch, TaskDefinition
 from core.errors import StageDefinitionError
 from core.lanes import Lane
 from core.models import TaskResult
-from core.retry import TaskPolicy
 
 
 class DispatchProtocol(StrEnum):
@@ -43,15 +44,11 @@ class StageSpec:
     dispatch_protocol: DispatchProtocol | None = None
 
 
-_DEFAULT_POLICY = TaskPolicy()
+Tasks = Iterable[TaskDefinition]
+"""What `create_stage_tasks` yields."""
 
-
-@dataclass(frozen=True)
-class TaskType:
-    """A task type of a job: its handler and its policy."""
-
-    handler: Handler
-    policy: TaskPolicy = _DEFAULT_POLICY
+TaskResults = Iterator[TaskResult]
+"""The results of a stage's tasks in index order, read page by page."""
 
 
 class BatchWindow(Protocol):
@@ -67,26 +64,34 @@ class BatchWindow(Protocol):
 
 
 class JobController(ABC, Generic[P]):
-    """Base class of the job types.
+    """Base class of the job types: `class WordCount(JobController[WordCountParameters])`.
 
     Class attributes:
         job_type: the name in `POST /api/jobs/{job_type}`.
-        Parameters: the pydantic model of its parameters.
+        Parameters: the pydantic model of its parameters; taken from the brackets behind `JobController`.
         stages: its stages in order.
-        task_types: its task types by name.
+        task_types: its task types.
         dispatch_protocol: "two_phase" (the default) or "atomic".
         aligned_threshold: a stage with fewer tasks than this is queued one task at a time.
     """
 
     job_type: ClassVar[str]
-    Parameters: type[P]
+    Parameters: ClassVar[type[JobParameters]]
     stages: ClassVar[tuple[StageSpec, ...]]
-    task_types: ClassVar[Mapping[str, TaskType]]
+    task_types: ClassVar[Sequence[TaskType]]
     dispatch_protocol: ClassVar[DispatchProtocol] = DispatchProtocol.TWO_PHASE
     aligned_threshold: ClassVar[int] = 1
 
+    def __init_subclass__(cls) -> None:
+        """Finds the model of the parameters in the brackets."""
+        super().__init_subclass__()
+        for base in cls.__dict__.get("__orig_bases__", ()):
+            for argument in get_args(base):
+                if isinstance(argument, type) and issubclass(argument, JobParameters):
+                    cls.Parameters = argument
+
     @abstractmethod
-    def create_stage_tasks(self, job: JobContext[P], stage: StageContext) -> Iterable[TaskDefinition]:
+    def create_stage_tasks(self, job: JobContext[P], stage: StageContext) -> Tasks:
         """Yields the tasks of a stage, index 0, 1, 2, ...
 
         It must be deterministic: an interrupted dispatch is replayed, and a replay that yields other
@@ -96,12 +101,7 @@ class JobController(ABC, Generic[P]):
             JobFailure: the job cannot succeed; it fails with this message.
         """
 
-    def aggregate_stage_results(
-        self,
-        job: JobContext[P],
-        stage: StageContext,
-        results: Iterator[TaskResult],
-    ) -> JsonValue:
+    def aggregate_stage_results(self, job: JobContext[P], stage: StageContext, results: TaskResults) -> JsonValue:
         """Makes one JSON-able value of a finished stage; None unless overridden.
 
         Args:
@@ -126,7 +126,7 @@ class JobController(ABC, Generic[P]):
             self._queue_tasks_individually(job, stage, definitions, queue)
 
     def create_stage_tasks_aligned_batches(
-        self, job: JobContext[P], stage: StageContext, definitions: Iterable[TaskDefinition], batch_size: int
+        self, job: JobContext[P], stage: StageContext, definitions: Tasks, batch_size: int
     ) -> Iterator[AlignedBatch]:
         """Cuts a stage's definitions into aligned batches, lazily."""
         return aligned_batches(job.job_id, stage.number, definitions, self._lane_of, batch_size)
@@ -140,12 +140,12 @@ class JobController(ABC, Generic[P]):
         queue.put_two_phase(batch)
 
     def _queue_tasks_in_batches(
-        self, job: JobContext[P], stage: StageContext, definitions: Iterable[TaskDefinition], queue: BatchWindow
+        self, job: JobContext[P], stage: StageContext, definitions: Tasks, queue: BatchWindow
     ) -> None:
         self._queue(job, stage, definitions, queue, BATCH_SIZE)
 
     def _queue_tasks_individually(
-        self, job: JobContext[P], stage: StageContext, definitions: Iterable[TaskDefinition], queue: BatchWindow
+        self, job: JobContext[P], stage: StageContext, definitions: Tasks, queue: BatchWindow
     ) -> None:
         self._queue(job, stage, definitions, queue, batch_size=1)
 
@@ -153,7 +153,7 @@ class JobController(ABC, Generic[P]):
         self,
         job: JobContext[P],
         stage: StageContext,
-        definitions: Iterable[TaskDefinition],
+        definitions: Tasks,
         queue: BatchWindow,
         batch_size: int,
     ) -> None:
@@ -164,9 +164,13 @@ class JobController(ABC, Generic[P]):
 
     def _lane_of(self, task_type: str) -> Lane:
         try:
-            return self.task_types[task_type].policy.lane
+            return self._lanes[task_type]
         except KeyError:
             raise StageDefinitionError(
                 f"job type {self.job_type} yields a task of type {task_type!r}, which it does not declare; "
-                f"declared are {', '.join(sorted(self.task_types))}"
+                f"declared are {', '.join(sorted(self._lanes))}"
             ) from None
+
+    @cached_property
+    def _lanes(self) -> Mapping[str, Lane]:
+        return {each.name: each.policy.lane for each in self.task_types}

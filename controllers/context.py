@@ -12,6 +12,9 @@ from core.models import TaskResult
 JsonValue = Any
 """Whatever JSON can say: None, bool, int, float, str, lists and string-keyed mappings of these."""
 
+TaskParameters = Mapping[str, Any]
+"""What a task is told: the parameters of its definition, read back from JSON."""
+
 
 class JobParameters(BaseModel):
     """What every job accepts; a job type's own parameters derive from this.
@@ -88,5 +91,5 @@ class TaskContext:
         return self.task_id
 
 
-Handler = Callable[[TaskContext, Mapping[str, Any]], JsonValue]
+Handler = Callable[[TaskContext, TaskParameters], JsonValue]
 """A task handler: a plain function from context and parameters to a JSON-able result."""

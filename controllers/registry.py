@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from controllers.base import JobController, TaskType
+from controllers.base import JobController
 from controllers.hello_world import HelloWorld
 from controllers.ingest_csv import IngestCsv
+from controllers.task_type import TaskType
 from core.errors import ConfigurationError, UnknownJobTypeError
 from core.ids import MAX_STAGES
 
@@ -22,7 +23,7 @@ class Registry:
         controllers: the classes of the job types.
 
     Raises:
-        ConfigurationError: two job types or two task types share a name, or one has no stages.
+        ConfigurationError: two job types or two task types share a name, or a job type is not complete.
     """
 
     def __init__(self, controllers: Iterable[type[JobController[Any]]] = CONTROLLERS) -> None:
@@ -55,8 +56,10 @@ class Registry:
         if not 1 <= len(controller.stages) <= MAX_STAGES:
             raise ConfigurationError(f"job type {controller.job_type} must have 1 to {MAX_STAGES} stages")
         _put(self._controllers, controller.job_type, controller, "job type")
-        for name, task_type in controller.task_types.items():
-            _put(self._task_types, name, task_type, "task type")
+        if not hasattr(controller, "Parameters"):
+            raise ConfigurationError(f"job type {controller.job_type} must derive from JobController[its parameters]")
+        for task_type in controller.task_types:
+            _put(self._task_types, task_type.name, task_type, "task type")
 
 
 def _put(table: dict[str, Any], name: str, value: Any, what: str) -> None:

@@ -1,15 +1,21 @@
 """Two stages: greetings, then replies that use them. The smallest job that shows everything."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
-
 from pydantic import Field
 
-from controllers.base import JobController, StageSpec, TaskType
-from controllers.context import JobContext, JobParameters, JsonValue, StageContext, TaskContext
-from core.definitions import TaskDefinition
-from core.models import TaskResult
-from core.statuses import TaskStatus
+from controllers.authoring import (
+    JobContext,
+    JobController,
+    JobParameters,
+    JsonValue,
+    StageContext,
+    StageSpec,
+    TaskContext,
+    TaskParameters,
+    TaskResults,
+    Tasks,
+    TaskStatus,
+    task_type,
+)
 
 
 class HelloWorldParameters(JobParameters):
@@ -19,12 +25,14 @@ class HelloWorldParameters(JobParameters):
     name: str = Field(default="world", min_length=1, max_length=100)
 
 
-def greet(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+@task_type("hello_world.greet")
+def greet(context: TaskContext, parameters: TaskParameters) -> JsonValue:
     """Greets."""
     return {"greeting": f"Hello {parameters['name']}, from task {context.task_index}!"}
 
 
-def reply(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+@task_type("hello_world.reply")
+def reply(context: TaskContext, parameters: TaskParameters) -> JsonValue:
     """Replies to a greeting."""
     return {"reply": f"{parameters['greeting']} Hello back, from task {context.task_index}!"}
 
@@ -33,26 +41,20 @@ class HelloWorld(JobController[HelloWorldParameters]):
     """Greets n times, then replies to every greeting."""
 
     job_type = "hello_world"
-    Parameters = HelloWorldParameters
     stages = (StageSpec("greetings"), StageSpec("replies"))
-    task_types: ClassVar[Mapping[str, TaskType]] = {
-        "hello_world.greet": TaskType(greet),
-        "hello_world.reply": TaskType(reply),
-    }
+    task_types = (greet, reply)
 
-    def create_stage_tasks(
-        self, job: JobContext[HelloWorldParameters], stage: StageContext
-    ) -> Iterator[TaskDefinition]:
+    def create_stage_tasks(self, job: JobContext[HelloWorldParameters], stage: StageContext) -> Tasks:
         """Yields n greetings, then a reply for each."""
         if stage.number == 1:
             for index in range(job.parameters.n):
-                yield TaskDefinition("hello_world.greet", {"name": job.parameters.name}, index)
+                yield greet.task(index, {"name": job.parameters.name})
         else:
             for index, greeted in enumerate(stage.previous_results()):
-                yield TaskDefinition("hello_world.reply", {"greeting": greeted.result["greeting"]}, index)
+                yield reply.task(index, {"greeting": greeted.result["greeting"]})
 
     def aggregate_stage_results(
-        self, job: JobContext[HelloWorldParameters], stage: StageContext, results: Iterator[TaskResult]
+        self, job: JobContext[HelloWorldParameters], stage: StageContext, results: TaskResults
     ) -> JsonValue:
         """Counts the stage's completed tasks and keeps the last result as a sample."""
         completed, last = 0, None

@@ -1,4 +1,4 @@
-from core.errors import JobFailure, LockstepError, PermanentTaskError
+from controllers.authoring import JobFailure, LockstepError, PermanentTaskError
 
 
 class CsvError(JobFailure):

@@ -4,22 +4,30 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from itertools import islice
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from controllers.base import JobController, StageSpec, TaskType
-from controllers.context import JobContext, JobParameters, JsonValue, StageContext, TaskContext
+from controllers.authoring import (
+    JobContext,
+    JobController,
+    JobParameters,
+    JsonValue,
+    Lane,
+    PermanentTaskError,
+    StageContext,
+    StageSpec,
+    TaskContext,
+    TaskParameters,
+    TaskResults,
+    Tasks,
+    TaskStatus,
+    task_type,
+)
 from controllers.ingest_csv.header import MAX_HEADER_BYTES, read_layout
 from controllers.ingest_csv.ranges import split
 from controllers.ingest_csv.rows import parse_range
 from controllers.ingest_csv.source import blocks, check_source, display_name, open_source
-from core.definitions import TaskDefinition
-from core.errors import PermanentTaskError
-from core.lanes import Lane
-from core.models import TaskResult
-from core.retry import TaskPolicy
-from core.statuses import TaskStatus
 
 MAX_LISTED_REJECTS = 100
 """In the job's result."""
@@ -54,7 +62,8 @@ class IngestCsvParameters(JobParameters):
     has_header: bool = Field(default=True, description="whether the first record names the columns")
 
 
-def load(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+@task_type("ingest_csv.load")
+def load(context: TaskContext, parameters: TaskParameters) -> JsonValue:
     """Loads one range; again and again with the same outcome.
 
     Raises:
@@ -79,7 +88,11 @@ def load(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
     }
 
 
-def verify(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+load_large = task_type("ingest_csv.load_large", lane=Lane.LONG)(load.handler)
+
+
+@task_type("ingest_csv.verify")
+def verify(context: TaskContext, parameters: TaskParameters) -> JsonValue:
     """Compares the rows in the table with those that the load reported.
 
     What lies behind them was left by a job with the same id that was deleted since, and goes.
@@ -100,25 +113,19 @@ class IngestCsv(JobController[IngestCsvParameters]):
     """Loads a CSV file."""
 
     job_type = "ingest_csv"
-    Parameters = IngestCsvParameters
     stages = (StageSpec("load"), StageSpec("verify"))
-    task_types: ClassVar[Mapping[str, TaskType]] = {
-        "ingest_csv.load": TaskType(load),
-        "ingest_csv.load_large": TaskType(load, TaskPolicy(lane=Lane.LONG)),
-        "ingest_csv.verify": TaskType(verify),
-    }
+    task_types = (load, load_large, verify)
 
-    def create_stage_tasks(self, job: JobContext[IngestCsvParameters], stage: StageContext) -> Iterator[TaskDefinition]:
+    def create_stage_tasks(self, job: JobContext[IngestCsvParameters], stage: StageContext) -> Tasks:
         """Yields a task for each range of the file, then one that verifies the count."""
         if stage.number == 1:
             yield from _load_tasks(job)
         else:
             loaded = stage.previous_result
-            expected = {"expected_rows": loaded["rows_loaded"], "chunks": loaded["chunks"]}
-            yield TaskDefinition("ingest_csv.verify", expected, 0)
+            yield verify.task(0, {"expected_rows": loaded["rows_loaded"], "chunks": loaded["chunks"]})
 
     def aggregate_stage_results(
-        self, job: JobContext[IngestCsvParameters], stage: StageContext, results: Iterator[TaskResult]
+        self, job: JobContext[IngestCsvParameters], stage: StageContext, results: TaskResults
     ) -> JsonValue:
         """Sums the chunks' counts and lists the first rejected rows in the order of the file."""
         completed = (each.result for each in results if each.status == TaskStatus.COMPLETED)
@@ -131,9 +138,9 @@ class IngestCsv(JobController[IngestCsvParameters]):
         return {**stage_results[0], "source": display_name(job.parameters.source)}
 
 
-def _load_tasks(job: JobContext[IngestCsvParameters]) -> Iterator[TaskDefinition]:
+def _load_tasks(job: JobContext[IngestCsvParameters]) -> Tasks:
     given = job.parameters
-    task_type = "ingest_csv.load" if given.chunk_bytes <= _FAST_CHUNK_BYTES else "ingest_csv.load_large"
+    loading = load if given.chunk_bytes <= _FAST_CHUNK_BYTES else load_large
     with open_source(given.source, job.services) as source:
         layout = read_layout(source.read(0, MAX_HEADER_BYTES + 1), given.delimiter, has_header=given.has_header)
         shared = {"source": given.source, "delimiter": given.delimiter, "columns": layout.columns}
@@ -145,7 +152,7 @@ def _load_tasks(job: JobContext[IngestCsvParameters]) -> Iterator[TaskDefinition
             first_line=layout.first_line,
         )
         for index, each in enumerate(ranges):
-            yield TaskDefinition(task_type, {**shared, **asdict(each)}, index)
+            yield loading.task(index, {**shared, **asdict(each)})
 
 
 def _sum_up(chunks: Iterator[Mapping[str, Any]]) -> JsonValue:

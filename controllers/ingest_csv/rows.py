@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO, TextIOWrapper
 
-from core import json_text
-from core.errors import UnencodableValueError
+from controllers.authoring import UnencodableValueError, json_text
 
 MAX_LISTED_REJECTS = 20
 """Of one range: a task's result is read by people and kept in its row."""

@@ -6,9 +6,9 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 from urllib.parse import urlsplit
 
+from controllers.authoring import Services
 from controllers.ingest_csv.errors import SourceError, SourceUnavailableError
 from controllers.ingest_csv.https_source import HttpsSource
-from controllers.services import Services
 
 _FILE_BLOCK_BYTES = 1024 * 1024
 

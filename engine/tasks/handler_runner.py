@@ -2,9 +2,9 @@ import logging
 import random
 from collections.abc import Callable
 
-from controllers.base import TaskType
 from controllers.context import TaskContext
 from controllers.services import Services
+from controllers.task_type import TaskType
 from core import json_text
 from core.error_records import describe, describe_plainly
 from core.errors import (

@@ -1,16 +1,22 @@
 """A job type whose tasks take as long as a test says."""
 
 import threading
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
 
 from pydantic import Field
 
-from controllers.base import JobController, StageSpec, TaskType
-from controllers.context import JobContext, JobParameters, JsonValue, StageContext, TaskContext
-from core.definitions import TaskDefinition
-from core.lanes import Lane
-from core.retry import TaskPolicy
+from controllers.authoring import (
+    JobContext,
+    JobController,
+    JobParameters,
+    JsonValue,
+    Lane,
+    StageContext,
+    StageSpec,
+    TaskContext,
+    TaskParameters,
+    Tasks,
+    task_type,
+)
 
 
 class SlowParameters(JobParameters):
@@ -20,7 +26,8 @@ class SlowParameters(JobParameters):
     long: bool = False
 
 
-def work(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+@task_type("slow.short")
+def work(context: TaskContext, parameters: TaskParameters) -> JsonValue:
     ended = threading.Event()
     for _ in range(int(parameters["seconds"] * 20)):
         ended.wait(0.05)
@@ -29,17 +36,16 @@ def work(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
     return "done"
 
 
+long_work = task_type("slow.long", lane=Lane.LONG)(work.handler)
+
+
 class Slow(JobController[SlowParameters]):
     job_type = "slow"
-    Parameters = SlowParameters
     stages = (StageSpec("work"),)
-    task_types: ClassVar[Mapping[str, TaskType]] = {
-        "slow.short": TaskType(work),
-        "slow.long": TaskType(work, TaskPolicy(lane=Lane.LONG)),
-    }
+    task_types = (work, long_work)
 
-    def create_stage_tasks(self, job: JobContext[SlowParameters], stage: StageContext) -> Iterator[TaskDefinition]:
-        task_type = "slow.long" if job.parameters.long else "slow.short"
+    def create_stage_tasks(self, job: JobContext[SlowParameters], stage: StageContext) -> Tasks:
+        working = long_work if job.parameters.long else work
         parameters = {"seconds": job.parameters.seconds, "asks": job.parameters.asks}
         for index in range(job.parameters.n):
-            yield TaskDefinition(task_type, parameters, index)
+            yield working.task(index, parameters)

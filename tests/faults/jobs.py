@@ -1,15 +1,23 @@
 """The job of the fault tests: two stages of short tasks, the second made of the first's results."""
 
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterator
 
 from pydantic import Field
 
-from controllers.base import JobController, StageSpec, TaskType
-from controllers.context import JobContext, JobParameters, JsonValue, StageContext, TaskContext
-from core.definitions import TaskDefinition
-from core.models import TaskResult
+from controllers.authoring import (
+    JobContext,
+    JobController,
+    JobParameters,
+    JsonValue,
+    StageContext,
+    StageSpec,
+    TaskContext,
+    TaskParameters,
+    TaskResults,
+    Tasks,
+    task_type,
+)
 
 
 class SumParameters(JobParameters):
@@ -17,26 +25,26 @@ class SumParameters(JobParameters):
     work_ms: float = Field(default=5, description="how long a task takes, in milliseconds")
 
 
-def work(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+@task_type("sum.work")
+def work(context: TaskContext, parameters: TaskParameters) -> JsonValue:
     time.sleep(parameters["work_ms"] / 1000)
     return parameters["value"] + 1
 
 
 class SumJob(JobController[SumParameters]):
     job_type = "sum"
-    Parameters = SumParameters
     stages = (StageSpec("first"), StageSpec("second"))
-    task_types: ClassVar[Mapping[str, TaskType]] = {"sum.work": TaskType(work)}
+    task_types = (work,)
 
-    def create_stage_tasks(self, job: JobContext[SumParameters], stage: StageContext) -> Iterator[TaskDefinition]:
+    def create_stage_tasks(self, job: JobContext[SumParameters], stage: StageContext) -> Tasks:
         values: Iterator[int] = iter(range(job.parameters.n))
         if stage.number == 2:
             values = (result.result for result in stage.previous_results())
         for index, value in enumerate(values):
-            yield TaskDefinition("sum.work", {"value": value, "work_ms": job.parameters.work_ms}, index)
+            yield work.task(index, {"value": value, "work_ms": job.parameters.work_ms})
 
     def aggregate_stage_results(
-        self, job: JobContext[SumParameters], stage: StageContext, results: Iterator[TaskResult]
+        self, job: JobContext[SumParameters], stage: StageContext, results: TaskResults
     ) -> JsonValue:
         return sum(result.result for result in results)
 

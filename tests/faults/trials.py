@@ -2,18 +2,27 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import Field
 
-from controllers.base import JobController, StageSpec, TaskType
-from controllers.context import JobContext, JobParameters, JsonValue, StageContext, TaskContext
-from core.definitions import TaskDefinition
-from core.errors import PermanentTaskError
-from core.models import TaskResult
-from core.retry import Backoff, TaskPolicy
-from core.statuses import TaskStatus
+from controllers.authoring import (
+    Backoff,
+    JobContext,
+    JobController,
+    JobParameters,
+    JsonValue,
+    PermanentTaskError,
+    StageContext,
+    StageSpec,
+    TaskContext,
+    TaskParameters,
+    TaskResults,
+    Tasks,
+    TaskStatus,
+    task_type,
+)
 
 TOLERATED = 0.02
 _WORK_SECONDS = 0.005
@@ -25,31 +34,31 @@ class TrialParameters(JobParameters):
     kinds: Mapping[int, Kind] = Field(default={}, description="by index, what a task of the first stage does")
 
 
-def work(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+def work(context: TaskContext, parameters: TaskParameters) -> JsonValue:
     """Tells who ran it, and what time it is there; takes so long that no worker gets all tasks."""
     time.sleep(_WORK_SECONDS)
     return {"pid": os.getpid(), "clock": time.time()}
 
 
-def recover(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+def recover(context: TaskContext, parameters: TaskParameters) -> JsonValue:
     if context.attempt == 1:
         raise ConnectionError("only the first time")
     return work(context, parameters)
 
 
-def always_raise(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+def always_raise(context: TaskContext, parameters: TaskParameters) -> JsonValue:
     raise ValueError("poison")
 
 
-def refuse(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+def refuse(context: TaskContext, parameters: TaskParameters) -> JsonValue:
     raise PermanentTaskError("poison")
 
 
-def kill(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+def kill(context: TaskContext, parameters: TaskParameters) -> JsonValue:
     os._exit(1)
 
 
-_POLICY = TaskPolicy(max_attempts=3, backoff=Backoff(base_seconds=0.5, cap_seconds=1))
+_BACKOFF = Backoff(base_seconds=0.5, cap_seconds=1)
 _HANDLERS = {
     "works": work,
     "recovers": recover,
@@ -57,22 +66,22 @@ _HANDLERS = {
     "refuses": refuse,
     "kills": kill,
 }
+_TASK_TYPES = {
+    kind: task_type(f"trial.{kind}", max_attempts=3, backoff=_BACKOFF)(handler) for kind, handler in _HANDLERS.items()
+}
 
 
 class Trial(JobController[TrialParameters]):
     job_type = "trial"
-    Parameters = TrialParameters
     stages = (StageSpec("misbehaving", max_failed_fraction=TOLERATED), StageSpec("working"))
-    task_types: ClassVar[Mapping[str, TaskType]] = {
-        f"trial.{kind}": TaskType(handler, _POLICY) for kind, handler in _HANDLERS.items()
-    }
+    task_types = tuple(_TASK_TYPES.values())
 
-    def create_stage_tasks(self, job: JobContext[TrialParameters], stage: StageContext) -> Iterator[TaskDefinition]:
+    def create_stage_tasks(self, job: JobContext[TrialParameters], stage: StageContext) -> Tasks:
         kinds = job.parameters.kinds if stage.number == 1 else {}
         for index in range(job.parameters.n):
-            yield TaskDefinition(f"trial.{kinds.get(index, 'works')}", {}, index)
+            yield _TASK_TYPES[kinds.get(index, "works")].task(index, {})
 
     def aggregate_stage_results(
-        self, job: JobContext[TrialParameters], stage: StageContext, results: Iterator[TaskResult]
+        self, job: JobContext[TrialParameters], stage: StageContext, results: TaskResults
     ) -> JsonValue:
         return sum(result.status == TaskStatus.COMPLETED for result in results)

@@ -1,11 +1,20 @@
 """Job types whose handlers a test holds in its hand."""
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any
 
-from controllers.base import DispatchProtocol, JobController, StageSpec, TaskType
-from controllers.context import Handler, JobContext, JobParameters, JsonValue, StageContext
-from core.definitions import TaskDefinition
+from controllers.authoring import (
+    DispatchProtocol,
+    JobContext,
+    JobController,
+    JobParameters,
+    JsonValue,
+    StageContext,
+    StageSpec,
+    Tasks,
+    task_type,
+)
+from controllers.context import Handler
 
 
 class CountParameters(JobParameters):
@@ -17,16 +26,17 @@ def counting_job(
 ) -> type[JobController[CountParameters]]:
     """A job type of one stage: n tasks for one handler."""
 
+    counting = task_type("counting.one")(handler)
+
     class Counting(JobController[CountParameters]):
         job_type = "counting"
-        Parameters = CountParameters
         stages = (StageSpec("count"),)
-        task_types: ClassVar[Mapping[str, TaskType]] = {"counting.one": TaskType(handler)}
+        task_types = (counting,)
         dispatch_protocol = protocol
 
-        def create_stage_tasks(self, job: JobContext[CountParameters], stage: StageContext) -> Iterator[TaskDefinition]:
+        def create_stage_tasks(self, job: JobContext[CountParameters], stage: StageContext) -> Tasks:
             for index in range(job.parameters.n):
-                yield TaskDefinition("counting.one", {"index": index + first_index_value}, index)
+                yield counting.task(index, {"index": index + first_index_value})
 
         def aggregate_job_results(self, job: JobContext[CountParameters], stage_results: list[JsonValue]) -> JsonValue:
             return "done"

@@ -1,10 +1,11 @@
 """A job type whose every part a test can choose."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
-from controllers.base import DispatchProtocol, JobController, StageSpec, TaskType
+from controllers.base import DispatchProtocol, JobController, StageSpec
 from controllers.context import Handler, JobContext, JobParameters, JsonValue, StageContext, TaskContext
+from controllers.task_type import TaskType
 from core.definitions import TaskDefinition
 from core.models import TaskResult
 from core.retry import Backoff, TaskPolicy
@@ -54,9 +55,8 @@ def sample_job(
 
     class Sample(JobController[SampleParameters]):
         job_type = "sample"
-        Parameters = SampleParameters
         stages = declared_stages
-        task_types: ClassVar[Mapping[str, TaskType]] = {TASK_TYPE: TaskType(handler, policy)}
+        task_types = (TaskType(TASK_TYPE, handler, policy),)
         dispatch_protocol = protocol
 
         def create_stage_tasks(

@@ -24,6 +24,7 @@ def named(path: Path) -> str:
 
 
 every_file = pytest.mark.parametrize("path", APP_FILES, ids=named)
+every_job_type_file = pytest.mark.parametrize("path", sorted((ROOT / "controllers").glob("*/**/*.py")), ids=named)
 
 
 def imported(path: Path) -> set[str]:
@@ -70,6 +71,14 @@ def test_the_composition_root_knows_nothing_of_those_who_call_it(name: str) -> N
 
 def test_the_settings_know_nothing_but_the_core() -> None:
     assert not roots(ROOT / "settings.py") & {"bootstrap", "controllers", "engine", "repositories"}
+
+
+@every_job_type_file
+def test_a_job_type_imports_lockstep_from_one_module_and_other_job_types_never(path: Path) -> None:
+    own = ".".join(path.relative_to(ROOT).parts[:2])
+    ours = {module for module in imported(path) if module.split(".")[0] in (*PACKAGES, "bootstrap", "settings")}
+    ours.discard("controllers")  # of `from controllers import authoring`
+    assert not {module for module in ours if not f"{module}.".startswith(("controllers.authoring.", f"{own}."))}
 
 
 @every_file

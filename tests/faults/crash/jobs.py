@@ -1,23 +1,33 @@
 """The job types of the scenarios: N short tasks in the first stage, one long task in the second."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any
 
 from pydantic import Field
 
-from controllers.base import DispatchProtocol, JobController, StageSpec, TaskType
-from controllers.context import Handler, JobContext, JobParameters, JsonValue, StageContext, TaskContext
-from core.definitions import TaskDefinition
-from core.errors import JobFailure, PermanentTaskError
-from core.lanes import Lane
-from core.models import TaskResult
-from core.retry import Backoff, TaskPolicy
-from core.statuses import TaskStatus
+from controllers.authoring import (
+    Backoff,
+    DispatchProtocol,
+    JobContext,
+    JobController,
+    JobFailure,
+    JobParameters,
+    JsonValue,
+    Lane,
+    PermanentTaskError,
+    StageContext,
+    StageSpec,
+    TaskContext,
+    TaskParameters,
+    TaskResults,
+    Tasks,
+    TaskStatus,
+    task_type,
+)
+from controllers.context import Handler
 from tests.faults.crash.shared import SHARED
 
-_SHORT = "crash.short"
-_LONG = "crash.long"
 LEASE_SECONDS = 3
 """Of the scenario in which leases are renewed, which a third of it takes."""
 BACKOFF_SECONDS = 10
@@ -33,11 +43,11 @@ class CrashParameters(JobParameters):
     n: int = Field(ge=1)
 
 
-def work(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+def work(context: TaskContext, parameters: TaskParameters) -> JsonValue:
     return parameters["index"]
 
 
-def fail_now_and_then(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+def fail_now_and_then(context: TaskContext, parameters: TaskParameters) -> JsonValue:
     """Every third task fails in its first attempt, every seventh for good."""
     if parameters["index"] % 7 == 6:
         raise PermanentTaskError("it never works")
@@ -51,25 +61,25 @@ def failures_now_and_then(size: int) -> int:
     return size // 7
 
 
-def fail(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+def fail(context: TaskContext, parameters: TaskParameters) -> JsonValue:
     raise PermanentTaskError("it never works")
 
 
-def fail_until_repaired(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+def fail_until_repaired(context: TaskContext, parameters: TaskParameters) -> JsonValue:
     """Every third task fails for good, until what it uses is repaired."""
     if parameters["index"] % 3 == 0 and not SHARED.is_set("repaired"):
         raise PermanentTaskError("it is broken")
     return work(context, parameters)
 
 
-def cancel_amid_the_run(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+def cancel_amid_the_run(context: TaskContext, parameters: TaskParameters) -> JsonValue:
     """The job is cancelled while its first tasks run."""
     if SHARED.first("handler cancelled"):
         CLIENT["cancel"]()
     return work(context, parameters)
 
 
-def end_amid_the_run(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+def end_amid_the_run(context: TaskContext, parameters: TaskParameters) -> JsonValue:
     """The process is told to end while its first tasks run; they see it, and stop."""
     if SHARED.first("handler ended"):
         CLIENT["end"]()
@@ -78,7 +88,7 @@ def end_amid_the_run(context: TaskContext, parameters: Mapping[str, Any]) -> Jso
     return work(context, parameters)
 
 
-def work_slowly(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+def work_slowly(context: TaskContext, parameters: TaskParameters) -> JsonValue:
     """The first task takes longer than its lease is renewed."""
     _pause_once("handler paused")
     return work(context, parameters)
@@ -119,27 +129,26 @@ def job_type(
 ) -> type[JobController[Any]]:
     """A job type whose short tasks run this handler; the two callables run as code of the controller."""
 
+    short = task_type("crash.short", max_attempts=3, backoff=_BACKOFF)(handler)
+    long = task_type("crash.long", backoff=_BACKOFF, lane=Lane.LONG)(work)
+
     class Crash(JobController[CrashParameters]):
         job_type = "crash"
-        Parameters = CrashParameters
         stages = (StageSpec("many", max_failed_fraction=tolerated), StageSpec("one", max_failed_fraction=tolerated))
-        task_types: ClassVar[Mapping[str, TaskType]] = {
-            _SHORT: TaskType(handler, TaskPolicy(max_attempts=3, backoff=_BACKOFF)),
-            _LONG: TaskType(work, TaskPolicy(backoff=_BACKOFF, lane=Lane.LONG)),
-        }
+        task_types = (short, long)
         dispatch_protocol = protocol
 
-        def create_stage_tasks(self, job: JobContext[CrashParameters], stage: StageContext) -> Iterator[TaskDefinition]:
+        def create_stage_tasks(self, job: JobContext[CrashParameters], stage: StageContext) -> Tasks:
             before_tasks(stage)
             if stage.number == 1:
                 for index in range(job.parameters.n):
-                    yield TaskDefinition(_SHORT, {"index": index}, index)
+                    yield short.task(index, {"index": index})
             else:
                 completed = sum(result.status == TaskStatus.COMPLETED for result in stage.previous_results())
-                yield TaskDefinition(_LONG, {"index": completed}, 0)
+                yield long.task(0, {"index": completed})
 
         def aggregate_stage_results(
-            self, job: JobContext[CrashParameters], stage: StageContext, results: Iterator[TaskResult]
+            self, job: JobContext[CrashParameters], stage: StageContext, results: TaskResults
         ) -> JsonValue:
             before_results(stage)
             return sum(result.status == TaskStatus.COMPLETED for result in results)

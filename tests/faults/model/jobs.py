@@ -1,20 +1,29 @@
 """Job types whose tasks and stages end as a submission says."""
 
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, ClassVar
 
-from controllers.base import DispatchProtocol, JobController, StageSpec, TaskType
-from controllers.context import JobContext, JobParameters, JsonValue, StageContext, TaskContext
+from controllers.authoring import (
+    Backoff,
+    DispatchProtocol,
+    JobContext,
+    JobController,
+    JobFailure,
+    JobParameters,
+    JsonValue,
+    Lane,
+    PermanentTaskError,
+    StageContext,
+    StageSpec,
+    TaskContext,
+    TaskParameters,
+    TaskResults,
+    Tasks,
+    TaskStatus,
+    task_type,
+)
 from controllers.registry import Registry
 from core.batching import BATCH_SIZE
-from core.definitions import TaskDefinition
-from core.errors import JobFailure, PermanentTaskError
-from core.lanes import Lane
-from core.models import TaskResult
-from core.retry import Backoff, TaskPolicy
-from core.statuses import TaskStatus
 from tests.faults.model.invocation import running
 
 TOLERANCES = (0.0, 0.5, 1.0)
@@ -66,7 +75,7 @@ def _lane(plan: Plan, index: int, size: int) -> Lane:
     return Lane.LONG if plan.lane == "long" and (size <= _LONG_EACH or index % _LONG_EACH == 0) else Lane.FAST
 
 
-def work(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+def work(context: TaskContext, parameters: TaskParameters) -> JsonValue:
     """Every task's handler: its result and its errors name the attempt."""
     running().process.ran(context.task_id)
     behaviour = parameters["behaviour"]
@@ -82,29 +91,29 @@ def work(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
 
 def _job_type(kind: Kind) -> type[JobController[Plan]]:
     backoff = Backoff(base_seconds=10, cap_seconds=100)
+    working = {
+        lane: task_type(f"{kind.job_type} {lane}", max_attempts=MAX_ATTEMPTS, backoff=backoff, lane=lane)(work)
+        for lane in Lane
+    }
 
     class Modelled(JobController[Plan]):
         job_type = kind.job_type
-        Parameters = Plan
         stages = tuple(StageSpec(f"stage {number}", kind.tolerance) for number in range(1, kind.stages + 1))
-        task_types: ClassVar[Mapping[str, TaskType]] = {
-            f"{kind.job_type} {lane}": TaskType(work, TaskPolicy(MAX_ATTEMPTS, backoff, lane)) for lane in Lane
-        }
+        task_types = tuple(working.values())
         dispatch_protocol = kind.protocol
 
-        def create_stage_tasks(self, job: JobContext[Plan], stage: StageContext) -> Iterable[TaskDefinition]:
+        def create_stage_tasks(self, job: JobContext[Plan], stage: StageContext) -> Tasks:
             plan = job.parameters
             size = plan.size(stage.number)
             for index in range(size):
-                task_type = f"{kind.job_type} {_lane(plan, index, size)}"
-                yield TaskDefinition(task_type, {"behaviour": plan.behaviour(index)}, index)
+                yield working[_lane(plan, index, size)].task(index, {"behaviour": plan.behaviour(index)})
             if plan.breaks == "tasks":
                 raise RuntimeError("a bug of the job type")
             if plan.breaks == "refuses":
                 raise JobFailure("a source is not there")
 
         def aggregate_stage_results(
-            self, job: JobContext[Plan], stage: StageContext, results: Iterator[TaskResult]
+            self, job: JobContext[Plan], stage: StageContext, results: TaskResults
         ) -> JsonValue:
             if job.parameters.breaks == "aggregate":
                 raise RuntimeError("a bug of the job type")

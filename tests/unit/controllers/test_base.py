@@ -89,6 +89,13 @@ def test_a_task_type_that_is_not_declared_is_refused_with_those_that_are() -> No
         queued(sample_job(tasks))
 
 
+def test_the_model_of_the_parameters_stands_in_the_brackets() -> None:
+    class Derived(sample_job(counted(1))):  # type: ignore[misc] # a class made by a function
+        pass
+
+    assert (sample_job(counted(1)).Parameters, Derived.Parameters) == (SampleParameters, SampleParameters)
+
+
 def test_definitions_are_consumed_as_batches_are_taken() -> None:
     taken = 0
 

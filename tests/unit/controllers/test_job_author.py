@@ -1,16 +1,25 @@
 """Adding a job type is one new file and one registry line; this is the file."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import Field
 
-from controllers.base import JobController, StageSpec, TaskType
-from controllers.context import JobContext, JobParameters, JsonValue, StageContext, TaskContext
+from controllers.authoring import (
+    JobContext,
+    JobController,
+    JobParameters,
+    JsonValue,
+    StageContext,
+    StageSpec,
+    TaskContext,
+    TaskParameters,
+    TaskResults,
+    Tasks,
+    TaskStatus,
+    task_type,
+)
 from controllers.registry import CONTROLLERS
-from core.definitions import TaskDefinition
-from core.models import TaskResult
-from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
+from core.statuses import BatchStatus, JobStatus, StageStatus
 from tests.support.drive import stand
 
 
@@ -18,32 +27,30 @@ class SquaresParameters(JobParameters):
     upto: int = Field(ge=1, le=1_000)
 
 
-def square(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+@task_type("squares.square")
+def square(context: TaskContext, parameters: TaskParameters) -> JsonValue:
     return parameters["number"] ** 2
 
 
-def check(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+@task_type("squares.check")
+def check(context: TaskContext, parameters: TaskParameters) -> JsonValue:
     return {"total": parameters["total"], "key": context.idempotency_key}
 
 
 class Squares(JobController[SquaresParameters]):
     job_type = "squares"
-    Parameters = SquaresParameters
     stages = (StageSpec("square"), StageSpec("check"))
-    task_types: ClassVar[Mapping[str, TaskType]] = {
-        "squares.square": TaskType(square),
-        "squares.check": TaskType(check),
-    }
+    task_types = (square, check)
 
-    def create_stage_tasks(self, job: JobContext[SquaresParameters], stage: StageContext) -> Iterator[TaskDefinition]:
+    def create_stage_tasks(self, job: JobContext[SquaresParameters], stage: StageContext) -> Tasks:
         if stage.number == 1:
             for index in range(job.parameters.upto):
-                yield TaskDefinition("squares.square", {"number": index + 1}, index)
+                yield square.task(index, {"number": index + 1})
         else:
-            yield TaskDefinition("squares.check", {"total": stage.previous_result}, 0)
+            yield check.task(0, {"total": stage.previous_result})
 
     def aggregate_stage_results(
-        self, job: JobContext[SquaresParameters], stage: StageContext, results: Iterator[TaskResult]
+        self, job: JobContext[SquaresParameters], stage: StageContext, results: TaskResults
     ) -> JsonValue:
         return sum(each.result for each in results) if stage.number == 1 else next(results).result
 

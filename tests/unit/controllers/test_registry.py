@@ -1,6 +1,8 @@
+from typing import Any
+
 import pytest
 
-from controllers.base import StageSpec
+from controllers.authoring import JobContext, JobController, StageContext, StageSpec, Tasks
 from controllers.hello_world import HelloWorld
 from controllers.registry import Registry
 from core.errors import ConfigurationError, UnknownJobTypeError
@@ -37,6 +39,19 @@ def test_two_task_types_of_one_name_are_refused() -> None:
 
     with pytest.raises(ConfigurationError, match=r"task type 'hello_world\.greet' is registered twice"):
         Registry([HelloWorld, Other])
+
+
+def test_a_job_type_without_a_model_of_its_parameters_is_refused() -> None:
+    class Bare(JobController):  # type: ignore[type-arg] # what mypy tells an author who uses it
+        job_type = "bare"
+        stages = (StageSpec("only"),)
+        task_types = ()
+
+        def create_stage_tasks(self, job: JobContext[Any], stage: StageContext) -> Tasks:
+            return ()
+
+    with pytest.raises(ConfigurationError, match=r"job type bare must derive from JobController\[its parameters\]"):
+        Registry([Bare])
 
 
 @pytest.mark.parametrize("count", [0, 100])

@@ -39,7 +39,7 @@ class Ingestion:
         return JobContext(JOB_ID, IngestCsvParameters(source=source, **parameters), self.services)
 
     def load_tasks(self, job: JobContext[IngestCsvParameters]) -> Iterator[TaskDefinition]:
-        return IngestCsv().create_stage_tasks(job, StageContext(1, "load"))
+        return iter(IngestCsv().create_stage_tasks(job, StageContext(1, "load")))
 
     def run_task(self, definition: TaskDefinition, stage: int = 1) -> Any:
         """Runs a task on what PostgreSQL would hand to its worker; returns what it would keep."""

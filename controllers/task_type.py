@@ -1,0 +1,57 @@
+"""A task type is declared where its handler is: its name is written once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from controllers.context import Handler, JsonValue, TaskContext, TaskParameters
+from core.definitions import TaskDefinition
+from core.lanes import Lane
+from core.retry import Backoff, TaskPolicy
+
+_DEFAULT = TaskPolicy()
+
+
+@dataclass(frozen=True)
+class TaskType:
+    """A kind of task: its name, its handler, and how it is tried and consumed. `task_type` makes one."""
+
+    name: str
+    handler: Handler
+    policy: TaskPolicy = _DEFAULT
+
+    def __call__(self, context: TaskContext, parameters: TaskParameters) -> JsonValue:
+        """Runs the handler."""
+        return self.handler(context, parameters)
+
+    def task(self, index: int, parameters: TaskParameters) -> TaskDefinition:
+        """Defines a task of this type.
+
+        Args:
+            index: its place in the stage: 0, 1, 2, ... in the order of yielding.
+            parameters: JSON-able; the handler gets a copy of them.
+        """
+        return TaskDefinition(self.name, parameters, index)
+
+
+def task_type(
+    name: str,
+    *,
+    max_attempts: int = _DEFAULT.max_attempts,
+    backoff: Backoff = _DEFAULT.backoff,
+    lane: Lane = _DEFAULT.lane,
+) -> Callable[[Handler], TaskType]:
+    """Makes a task type of the handler that it decorates.
+
+    For a second task type with the same handler, call it: `task_type("a.large", lane=Lane.LONG)(small.handler)`.
+
+    Args:
+        name: unique among all job types, by convention `{job_type}.{verb}`; it is kept on the rows of the tasks.
+        max_attempts: how often the handler may fail before a task fails for good.
+        backoff: the waits between attempts.
+        lane: `Lane.LONG` for a task that may outlast a message lock (60 s).
+    """
+
+    def declare(handler: Handler) -> TaskType:
+        return TaskType(name, handler, TaskPolicy(max_attempts, backoff, lane))
+
+    return declare
