@@ -1,4 +1,4 @@
-"""`python -m local`: Lockstep on this machine, without a cloud."""
+"""`python -m local`: run Lockstep on this machine, without Azure."""
 
 import json
 import logging
@@ -32,7 +32,7 @@ from local.stack import (
 _SAMPLE = {"source": "airports.csv", "chunk_bytes": 640}
 _START_ERRORS = (StackInUseError, EmbeddedPostgresError, EmulatorError, HostStartError)
 
-StateDir = Annotated[Path, typer.Option(help="where the database and the logs are kept")]
+StateDir = Annotated[Path, typer.Option(help="directory of the database and the logs")]
 
 cli = typer.Typer(help=__doc__, add_completion=False, no_args_is_help=True)
 console = Console()
@@ -41,11 +41,11 @@ console = Console()
 @cli.command()
 def run(
     job_type: Annotated[str, typer.Argument(help="the job type to submit")] = "ingest_csv",
-    parameters: Annotated[str, typer.Option(help="its parameters as a JSON object")] = json.dumps(_SAMPLE),
-    timeout: Annotated[float, typer.Option(help="seconds after which the job counts as hung")] = 600.0,
+    parameters: Annotated[str, typer.Option(help="the job's parameters, a JSON object")] = json.dumps(_SAMPLE),
+    timeout: Annotated[float, typer.Option(help="fail when the job has not ended after this many seconds")] = 600.0,
     state_dir: StateDir = ROOT / ".local",
 ) -> None:
-    """Start the stack, run one real job through it over HTTP, and end everything."""
+    """Start the stack, run one job through it over HTTP, and stop the stack."""
 
     def use(stack: Stack) -> int:
         with closing(JobsClient(stack.base_url)) as client, JobProgress(console) as progress:
@@ -59,10 +59,10 @@ def run(
 
 @cli.command()
 def up(state_dir: StateDir = ROOT / ".local") -> None:
-    """Start the stack and keep it up until Ctrl-C."""
+    """Start the stack and keep it running until Ctrl-C."""
 
     def use(stack: Stack) -> int:
-        _say(f"\nTry:  curl -i -X POST {stack.base_url}/api/jobs/hello_world -d '{{\"n\": 1000}}'\nCtrl-C ends it.")
+        _say(f"\nTry:  curl -i -X POST {stack.base_url}/api/jobs/hello_world -d '{{\"n\": 1000}}'\nCtrl-C stops it.")
         threading.Event().wait()
         return 0
 
@@ -71,21 +71,21 @@ def up(state_dir: StateDir = ROOT / ".local") -> None:
 
 @cli.command()
 def services(
-    postgres_port: Annotated[int, typer.Option(help="where PostgreSQL listens")] = POSTGRES_PORT,
-    amqp_port: Annotated[int, typer.Option(help="where Service Bus listens")] = AMQP_PORT,
-    http_port: Annotated[int, typer.Option(help="where its /health and /queues are")] = EMULATOR_HTTP_PORT,
+    postgres_port: Annotated[int, typer.Option(help="port of PostgreSQL")] = POSTGRES_PORT,
+    amqp_port: Annotated[int, typer.Option(help="AMQP port of Service Bus")] = AMQP_PORT,
+    http_port: Annotated[int, typer.Option(help="port of its /health and /queues")] = EMULATOR_HTTP_PORT,
     state_dir: StateDir = ROOT / ".local",
 ) -> None:
-    """Start PostgreSQL and Service Bus alone, for `func start`, and keep them up until Ctrl-C."""
+    """Start only PostgreSQL and Service Bus, for use with `func start`, and keep them running until Ctrl-C."""
 
     def use() -> int:
         with running_services(state_dir, postgres_port, amqp_port, http_port) as running:
             settings = {"DATABASE_URL": running.database_url, "ServiceBusConnection": running.service_bus}
-            _say(f"{json.dumps(settings, indent=2)}\nThese go under Values in local.settings.json.  Ctrl-C ends both.")
+            _say(f"{json.dumps(settings, indent=2)}\nAdd these to Values in local.settings.json. Press Ctrl-C to stop.")
             threading.Event().wait()
         return 0
 
-    raise typer.Exit(_to_its_end(use))
+    raise typer.Exit(_run_command(use))
 
 
 def _with_stack(state_dir: Path, use: Callable[[Stack], int]) -> int:
@@ -93,11 +93,11 @@ def _with_stack(state_dir: Path, use: Callable[[Stack], int]) -> int:
         with running_stack(state_dir, _say) as stack:
             return use(stack)
 
-    return _to_its_end(use_stack)
+    return _run_command(use_stack)
 
 
-def _to_its_end(use: Callable[[], int]) -> int:
-    """Runs it with what a person expects of a command: reasons instead of tracebacks, Ctrl-C; returns the exit code."""
+def _run_command(use: Callable[[], int]) -> int:
+    """Runs `use` and returns the exit code; prints errors without a traceback, and stops on Ctrl-C or SIGTERM."""
     logging.basicConfig(format="%(levelname)s %(message)s")
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -109,7 +109,7 @@ def _to_its_end(use: Callable[[], int]) -> int:
         _say(f"[red]Error:[/red] --parameters is not JSON: {exc}")
         return 2
     except KeyboardInterrupt:
-        _say("Ended.")
+        _say("Stopped.")
         return 130
 
 

@@ -1,4 +1,4 @@
-"""A Python child process that says in one JSON line on its standard output when it is ready."""
+"""A Python child process that prints one JSON line on standard output when it is ready."""
 
 import json
 import os
@@ -14,11 +14,11 @@ _ROOT = Path(__file__).parents[1]
 
 
 class ChildStartError(Exception):
-    """The child did not become ready; the message is what it wrote to standard error."""
+    """The child did not become ready; the message is its standard error."""
 
 
 class ChildProcess:
-    """A running child. It watches its standard input and ends with this process, however that ends.
+    """A running child. It reads its standard input, and ends when this process ends, even by SIGKILL.
 
     Attributes:
         pid: its process id.
@@ -42,14 +42,14 @@ class ChildProcess:
         """Starts `python -m module` and waits until it is ready.
 
         Args:
-            module: takes `--exit-with-parent`.
-            arguments: its further arguments.
-            start_seconds: how long it may take; then it is killed.
-            log_file: where its standard error is appended, by default nowhere.
-            env: variables on top of this process's environment.
+            module: it must accept `--exit-with-parent`.
+            arguments: further command-line arguments.
+            start_seconds: the child is killed when it is not ready after this time.
+            log_file: the child's standard error is appended here; None discards it.
+            env: environment variables added to those of this process.
 
         Raises:
-            ChildStartError: it ended, or took too long.
+            ChildStartError: the child ended, or was not ready in time.
         """
         with log_file.open("ab+") if log_file else tempfile.TemporaryFile() as log:
             begin = log.seek(0, os.SEEK_END)
@@ -69,7 +69,7 @@ class ChildProcess:
         return cls(process, json.loads(line))
 
     def stop(self, stop_seconds: float) -> None:
-        """Ends it with SIGTERM, and by force when it does not follow in time; a second call does nothing."""
+        """Sends SIGTERM, then SIGKILL after `stop_seconds`; a second call does nothing."""
         if self._process.poll() is None:
             self._process.terminate()
             try:
@@ -79,13 +79,13 @@ class ChildProcess:
         _close(self._process)
 
     def kill(self) -> None:
-        """Ends it with SIGKILL, as a crash would."""
+        """Sends SIGKILL, to simulate a crash."""
         self._process.kill()
         _close(self._process)
 
 
 def _first_line(process: subprocess.Popen[bytes], start_seconds: float) -> bytes:
-    """The line that says it is ready, empty if the child ends, or is ended for being late."""
+    """The line that reports readiness; empty if the child ends first, or is killed at the time limit."""
     assert process.stdout
     timer = threading.Timer(start_seconds, process.kill)
     timer.start()

@@ -1,4 +1,4 @@
-"""TCP ports of the loopback interface."""
+"""Finds free TCP ports on the loopback interface."""
 
 import errno
 import socket
@@ -7,14 +7,14 @@ HOST = "127.0.0.1"
 
 
 def free_port() -> int:
-    """One that nobody listens on."""
+    """Returns a port that no process listens on."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody listens on `port`."""
+    """Whether no process listens on `port`."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

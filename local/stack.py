@@ -1,4 +1,4 @@
-"""The local stack: PostgreSQL, Service Bus and the Functions host as child processes of this one."""
+"""The local stack: runs PostgreSQL, Service Bus and the Functions host as child processes."""
 
 import fcntl
 import logging
@@ -21,11 +21,11 @@ ROOT = Path(__file__).parents[1]
 POSTGRES_PORT = 5432
 AMQP_PORT = 5672
 EMULATOR_HTTP_PORT = 5300
-"""The usual ports, those of Microsoft's emulator among them; local.settings.json.example has them."""
+"""The default ports of PostgreSQL and of Microsoft's emulator, as in local.settings.json.example."""
 _FUNCTIONS_PORT = 7071
-"""That of func start."""
+"""The default port of func start."""
 _FUNCTION_THREADS = "32"
-"""As in local.settings.json.example: HTTP shall not wait behind invocations that wait for a service."""
+"""As in local.settings.json.example: HTTP requests need free threads while other invocations wait for a service."""
 
 
 class StackInUseError(Exception):
@@ -34,14 +34,14 @@ class StackInUseError(Exception):
 
 @dataclass(frozen=True)
 class Stack:
-    """Where the parts of a running stack are.
+    """A running stack.
 
     Attributes:
-        base_url: of the Functions host.
-        database_url: of PostgreSQL.
+        base_url: the URL of the Functions host, without `/api`.
+        database_url: the `postgresql://` URL.
         service_bus: the connection string of Service Bus.
-        log_file: of the Functions host.
-        host: the Functions host.
+        log_file: the log of the Functions host.
+        host: the process of the Functions host.
     """
 
     base_url: str
@@ -57,16 +57,16 @@ def running_stack(
     say: Callable[[str], None],
     environment: Mapping[str, str] = os.environ,
 ) -> Iterator[Stack]:
-    """Runs the stack for the length of a block; afterwards no process is left behind.
+    """Runs the stack for the length of a block, and then stops all of its processes.
 
     Args:
-        state_dir: holds the database and the logs.
-        say: told about each part as it comes up.
-        environment: `DATABASE_URL` and `ServiceBusConnection` in it replace the embedded parts.
+        state_dir: the directory of the database and the logs.
+        say: called with one line about each part that has started.
+        environment: if it sets `DATABASE_URL` or `ServiceBusConnection`, that service is used and none is started.
 
     Raises:
         StackInUseError: another stack runs on this directory.
-        EmbeddedPostgresError, EmulatorError, HostStartError: a part does not come up.
+        EmbeddedPostgresError, EmulatorError, HostStartError: a part does not start.
     """
     state_dir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as parts:
@@ -96,7 +96,7 @@ def running_stack(
 
 @dataclass(frozen=True)
 class Services:
-    """What the app needs when something else hosts it: the connection settings of two running services."""
+    """The connection settings of a running PostgreSQL and Service Bus, for an app that another host runs."""
 
     database_url: str
     service_bus: str
@@ -104,17 +104,17 @@ class Services:
 
 @contextmanager
 def running_services(state_dir: Path, postgres_port: int, amqp_port: int, http_port: int) -> Iterator[Services]:
-    """Runs PostgreSQL and Service Bus alone for the length of a block; afterwards no process is left behind.
+    """Runs only PostgreSQL and Service Bus for the length of a block, and then stops both.
 
     Args:
-        state_dir: holds the database and the logs; the same directory serves `running_stack`.
-        postgres_port: of PostgreSQL.
-        amqp_port: of Service Bus.
-        http_port: of the emulator's /health and /queues.
+        state_dir: the directory of the database and the logs, shared with `running_stack`.
+        postgres_port: the port of PostgreSQL.
+        amqp_port: the AMQP port of Service Bus.
+        http_port: the port of the emulator's /health and /queues.
 
     Raises:
-        StackInUseError: a stack runs on this directory.
-        EmbeddedPostgresError, EmulatorError: a part does not come up, or its port is in use.
+        StackInUseError: another stack runs on this directory.
+        EmbeddedPostgresError, EmulatorError: a part does not start, for example because its port is in use.
     """
     state_dir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as parts:
@@ -127,7 +127,7 @@ def running_services(state_dir: Path, postgres_port: int, amqp_port: int, http_p
 
 
 def without_password(url: str) -> str:
-    """A database URL that may be shown."""
+    """Removes the password from a database URL, so that the URL can be printed."""
     return re.sub(r"(://[^:/@]*):[^@]*@", r"\1@", url)
 
 
@@ -143,19 +143,19 @@ def _emulator(parts: ExitStack, state_dir: Path) -> str:
 
 
 def _port(preferred: int) -> int:
-    """The preferred port when it is free, else 0: any free one."""
+    """The preferred port if it is free, otherwise 0, which means any free port."""
     if is_free(preferred):
         return preferred
-    logger.warning("port %d is in use; another one is taken", preferred)
+    logger.warning("port %d is in use; using another port", preferred)
     return 0
 
 
 @contextmanager
 def _lock(state_dir: Path) -> Iterator[None]:
-    """Holds the state directory; the system lets go of it when this process dies."""
+    """Locks the state directory; the operating system releases the lock if this process dies."""
     with (state_dir / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
-            raise StackInUseError(f"another local stack runs on {state_dir}; end it first") from exc
+            raise StackInUseError(f"another local stack runs on {state_dir}; stop it first") from exc
         yield

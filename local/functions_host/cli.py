@@ -1,4 +1,4 @@
-"""``python -m local.functions_host``: runs a function app on this machine."""
+"""The command line of ``python -m local.functions_host``, which runs a function app on this machine."""
 
 import argparse
 import contextlib
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 def main() -> int:
-    """Run until a signal; 0 after an orderly stop, 1 if the app does not start."""
+    """Run until a signal arrives; returns 0 after a clean stop and 1 if the app does not start."""
     options = _parse()
     _set_up_logging()
     stopping = _stop_on_signal()
@@ -42,33 +42,33 @@ def main() -> int:
     host.start()
     print(json.dumps({"http_port": port}), flush=True)
     stopping.wait()
-    logger.info("Stopping: running invocations have %s s to end", options.grace)
+    logger.info("Stopping: waiting up to %s s for running invocations", options.grace)
     host.stop(options.grace, options.kill_after)
     return 0
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m local.functions_host", description=__doc__)
-    parser.add_argument("--app-dir", type=Path, default=Path(), help="directory of function_app.py")
+    parser.add_argument("--app-dir", type=Path, default=Path(), help="directory that contains function_app.py")
     parser.add_argument("--port", type=int, default=7071, help="HTTP port, 0 for a free one")
     parser.add_argument(
         "--batch-concurrency",
         type=int,
         default=2,
-        help="concurrent invocations of a batch function; in Azure that is one per instance",
+        help="concurrent invocations of a batch function; Azure runs one per instance",
     )
-    parser.add_argument("--grace", type=float, default=30.0, help="seconds that running invocations have at a stop")
+    parser.add_argument("--grace", type=float, default=30.0, help="seconds to wait for running invocations at a stop")
     parser.add_argument(
-        "--kill-after", type=float, default=10.0, help="seconds from SIGTERM to SIGKILL for what outlasts the grace"
+        "--kill-after", type=float, default=10.0, help="seconds from SIGTERM to SIGKILL for workers still busy then"
     )
-    parser.add_argument("--keys", type=Path, help="JSON file of the keys that HTTP functions ask for; open without")
+    parser.add_argument("--keys", type=Path, help="JSON file of access keys; by default HTTP functions need no key")
     parser.add_argument("--exit-with-parent", action="store_true", help="stop when standard input ends")
     return parser.parse_args()
 
 
 def _set_up_logging() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # The clients log every failed attempt; the host says once that an entity is out of reach.
+    # The clients log every failed attempt; the host logs an outage once.
     logging.getLogger("azure").setLevel(logging.CRITICAL)
 
 
@@ -77,7 +77,7 @@ def _stop_on_signal() -> threading.Event:
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         if stopping.is_set():
-            os._exit(1)  # a second signal: the workers see the pipe close and end too
+            os._exit(1)  # a second signal; the workers exit too, because their pipes close
         stopping.set()
 
     signal.signal(signal.SIGTERM, on_signal)

@@ -1,4 +1,4 @@
-"""Service Bus clients from the connection settings of a binding."""
+"""Creates Service Bus clients from the connection setting of a binding."""
 
 import os
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ _IDENTITY_SUFFIX = "__fullyQualifiedNamespace"
 
 
 class Connection:
-    """Where a ``connection`` leads, and with which right.
+    """The ``connection`` of a binding.
 
-    The setting is looked up as Azure does: AzureWebJobsNAME, then NAME, each as a connection string or, with
-    ``__fullyQualifiedNamespace``, as the host name that an identity opens.
+    Settings are tried in Azure's order: AzureWebJobsNAME, then NAME. Each is a connection string or, with the suffix
+    ``__fullyQualifiedNamespace``, the host name of a namespace that an identity connects to.
 
     Raises:
-        AppLoadError: none of them is set.
+        AppLoadError: no such setting exists.
     """
 
     def __init__(self, name: str, environment: Mapping[str, str] = os.environ) -> None:
@@ -30,7 +30,7 @@ class Connection:
         raise AppLoadError(f"the connection {name} has no setting: {name} or {name}{_IDENTITY_SUFFIX}")
 
     def client(self) -> ServiceBusClient:
-        """A new client; one thread may use it. It does not retry: the caller does, for as long as it takes."""
+        """Creates a client for one thread. The client does not retry; the caller does, without a limit."""
         if self._string:
             return ServiceBusClient.from_connection_string(self._string, retry_total=0)
         assert self._namespace

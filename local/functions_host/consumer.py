@@ -1,4 +1,4 @@
-"""One consumer of a queue or a subscription: receives, invokes, settles, in a thread and with a client of its own."""
+"""Consumes a queue or a subscription: receives messages, invokes the function, settles the messages."""
 
 import logging
 import threading
@@ -20,7 +20,7 @@ from local.functions_host.worker_pool import WorkerPool
 
 logger = logging.getLogger(__name__)
 
-# The client raises these when the broker, or the way to it, fails; ValueError when the client closed itself over it.
+# The client raises these when the broker or the network fails; ValueError when the client has closed itself.
 BROKER_ERRORS = (ServiceBusError, OSError, ValueError)
 
 _FIRST_RETRY_SECONDS = 0.2
@@ -28,7 +28,10 @@ _MAX_RETRY_SECONDS = 5.0
 
 
 class Consumer:
-    """Consumes an entity until ``stopping`` is set; the running invocation ends and is settled before."""
+    """Consumes an entity until ``stopping`` is set, in its own thread with its own client.
+
+    ``run`` returns after the running invocation has ended and its messages are settled.
+    """
 
     def __init__(
         self,
@@ -48,17 +51,17 @@ class Consumer:
         self._retry_seconds = _FIRST_RETRY_SECONDS
 
     def run(self) -> None:
-        """Connect and consume; connect again, for as long as it takes, when the broker goes away."""
+        """Connect and consume; reconnect, without a limit, when the connection fails."""
         while not self._stopping.is_set():
             try:
                 self._consume()
             except BROKER_ERRORS as exc:
-                # One failure is a lost connection, as brokers cut idle ones; in an outage connecting fails too.
+                # The first failure may be an idle connection that the broker closed; the second is an outage.
                 if self._retry_seconds > _FIRST_RETRY_SECONDS:
                     self._outage.begin(self, exc)
                 self._pause()
             except Exception:
-                logger.exception("A consumer of %s failed and starts anew", self._function.entity)
+                logger.exception("A consumer of %s failed; it reconnects", self._function.entity)
                 self._pause()
 
     def _pause(self) -> None:
@@ -78,7 +81,7 @@ class Consumer:
                 messages = self._receive(receiver)
                 self._outage.end(self)
                 self._retry_seconds = _FIRST_RETRY_SECONDS
-                # What still comes while the host stops is left alone: its lock ends, and it comes again elsewhere.
+                # A message that arrives while the host stops is not processed: another host gets it when its lock ends.
                 if messages and not self._stopping.is_set():
                     self._process(receiver, messages)
 
@@ -100,9 +103,9 @@ class Consumer:
     def _wait_and_renew(
         self, receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage, invocation: Invocation
     ) -> Completed:
-        """Wait for the invocation and keep its lock; in this thread, as no other may touch the client."""
+        """Wait for the invocation and renew the lock, in this thread because the client is not thread-safe."""
         until = time.monotonic() + self._options.max_auto_lock_renewal_seconds
-        while time.monotonic() + (half := _half_of_the_lock_seconds(message)) < until:
+        while time.monotonic() + (half := _half_lock_seconds(message)) < until:
             try:
                 return invocation.result(half)
             except TimeoutError:
@@ -130,7 +133,7 @@ class Consumer:
                 reason = exc
         if lost:
             logger.warning(
-                "%s of %s messages of %s could not be settled and will come again (Id=%s): %s",
+                "Could not settle %s of %s messages of %s; they are delivered again (Id=%s): %s",
                 lost,
                 len(messages),
                 self._function.entity,
@@ -139,7 +142,7 @@ class Consumer:
             )
 
 
-def _half_of_the_lock_seconds(message: ServiceBusReceivedMessage) -> float:
+def _half_lock_seconds(message: ServiceBusReceivedMessage) -> float:
     locked_until = message.locked_until_utc
     assert locked_until
     return max(locked_until.timestamp() - time.time(), 1.0) / 2

@@ -1,3 +1,5 @@
+"""The ``context`` argument of a function."""
+
 import threading
 import uuid
 from collections.abc import Mapping
@@ -16,7 +18,7 @@ class _TraceContext:
 
 @dataclass(frozen=True, slots=True)
 class _RetryContext:
-    """No retry policy: every invocation is a first one."""
+    """This host has no retry policies, so every invocation is the first attempt."""
 
     retry_count: int = 0
     max_retry_count: int = 0
@@ -24,7 +26,7 @@ class _RetryContext:
 
 
 class InvocationContext(func.Context):
-    """The ``context`` argument of a function: who it is, and the W3C trace it belongs to."""
+    """Identifies the invocation and the function, and starts a W3C trace."""
 
     _local = threading.local()
 
@@ -36,17 +38,17 @@ class InvocationContext(func.Context):
 
     @property
     def invocation_id(self) -> str:
-        """The id of this invocation, a UUID in text."""
+        """A UUID as text."""
         return self._invocation_id
 
     @property
     def thread_local_storage(self) -> Any:
-        """A threading.local in which a function's own threads may set ``invocation_id``."""
+        """A threading.local; threads that a function starts may set its ``invocation_id``."""
         return self._local
 
     @property
     def function_name(self) -> str:
-        """The name of the function."""
+        """The name from function.json."""
         return self._function_name
 
     @property
@@ -61,5 +63,5 @@ class InvocationContext(func.Context):
 
     @property
     def retry_context(self) -> Any:
-        """Always a first try."""
+        """Always the context of a first attempt."""
         return _RetryContext()

@@ -1,6 +1,6 @@
-"""Builds a function's argument, and reads its result, with azure-functions' own converters.
+"""Builds a function's argument and reads its result with the converters of azure-functions.
 
-So a function gets the very objects it gets in Azure, made from the same metadata.
+A function therefore gets the same objects as in Azure, built from the same metadata.
 """
 
 import json
@@ -15,7 +15,7 @@ from local.functions_host.protocol import HttpRequestData, HttpResponseData, Mes
 
 
 def to_argument(trigger_type: str, data: TriggerData) -> Any:
-    """The value of the trigger's parameter: HttpRequest, TimerRequest, ServiceBusMessage or a list of them."""
+    """Build the trigger's argument: an HttpRequest, a TimerRequest, a ServiceBusMessage or a list of messages."""
     converter = meta.get_binding_registry().get(trigger_type)
     if isinstance(data, HttpRequestData):
         return converter.decode(_http_datum(data), trigger_metadata={})
@@ -24,16 +24,16 @@ def to_argument(trigger_type: str, data: TriggerData) -> Any:
     if isinstance(data, MessageData):
         metadata = {name: _datum(value) for name, value in data.metadata.items() if value is not None}
         return converter.decode(meta.Datum(data.body, "bytes"), trigger_metadata=metadata)
-    # The worker gets a protobuf CollectionBytes here, of which the converter reads this one field.
+    # Azure's worker passes a protobuf CollectionBytes here; the converter reads only its field bytes.
     bodies = meta.Datum(SimpleNamespace(bytes=[message.body for message in data]), "collection_bytes")
     return converter.decode(bodies, trigger_metadata=_array_metadata(data))
 
 
 def to_http_response(result: Any) -> HttpResponseData:
-    """Read what an HTTP function returned: an HttpResponse, a str, or None, which is 204.
+    """Convert what an HTTP function returned: an HttpResponse, a str, or None, which means 204.
 
     Raises:
-        TypeError: it is something else.
+        TypeError: the result has another type.
     """
     if result is None:
         return HttpResponseData(204, [], b"")
@@ -73,10 +73,10 @@ def _array_metadata(messages: Sequence[MessageData]) -> dict[str, meta.Datum]:
 
 
 def _array_datum(values: Sequence[Any]) -> meta.Datum:
-    """An array of the trigger metadata, typed as the host types it.
+    """One metadata array, in the type that the Functions host gives it.
 
-    The converter parses a JSON array anew for each message, so strings and numbers come as protobuf collections. Azure
-    leaves nulls out of those, and so moves the values of the messages behind; here an array with nulls stays JSON.
+    Strings and numbers become protobuf collections, because the converter parses a JSON array once per message. Azure
+    omits nulls from these collections, which shifts the values of later messages; here an array with nulls stays JSON.
     """
     if all(isinstance(value, str) for value in values):
         return meta.Datum(SimpleNamespace(string=values), "collection_string")

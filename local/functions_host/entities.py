@@ -1,4 +1,4 @@
-"""What a Service Bus function receives from; its text is the entity's path, under which logs name it."""
+"""The entities that Service Bus functions receive from; ``str()`` gives an entity's path, for logs."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,12 +8,12 @@ from azure.servicebus import ServiceBusClient, ServiceBusReceiver
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A queue."""
+    """A queue of Service Bus."""
 
     name: str
 
     def receiver(self, client: ServiceBusClient, **options: Any) -> ServiceBusReceiver:
-        """A new receiver; ``options`` are the client's own."""
+        """Create a receiver; ``options`` are passed to the client."""
         return client.get_queue_receiver(self.name, **options)
 
     def __str__(self) -> str:
@@ -28,7 +28,7 @@ class Subscription:
     name: str
 
     def receiver(self, client: ServiceBusClient, **options: Any) -> ServiceBusReceiver:
-        """A new receiver; ``options`` are the client's own."""
+        """Create a receiver; ``options`` are passed to the client."""
         return client.get_subscription_receiver(self.topic, self.name, **options)
 
     def __str__(self) -> str:

@@ -1,9 +1,9 @@
 class FunctionsHostError(Exception):
-    """Root of this host's own errors; the message is meant for the person at the terminal."""
+    """Base class of the host's errors; the message is written for the user at the terminal."""
 
 
 class AppLoadError(FunctionsHostError):
-    """The function app could not be indexed: its code, a binding, a setting or a connection is wrong."""
+    """The host cannot index the function app: its code, a binding, a setting or a connection is wrong."""
 
 
 class PortInUseError(FunctionsHostError):
@@ -11,16 +11,16 @@ class PortInUseError(FunctionsHostError):
 
 
 class WorkerLostError(FunctionsHostError):
-    """The worker process ended while it ran the invocation, or no worker came up to run it."""
+    """The worker process ended during the invocation, or no worker process started."""
 
 
 class FunctionTimeoutError(FunctionsHostError):
-    """The invocation ran for longer than functionTimeout; its worker process was ended for it."""
+    """The invocation exceeded functionTimeout, and the host killed its worker process."""
 
 
 class HostStartError(FunctionsHostError):
-    """A host started as a child process did not come up; the message carries what it wrote to standard error."""
+    """A host did not start as a child process; the message contains its standard error."""
 
 
 class TimerStoreError(FunctionsHostError):
-    """The database that keeps the timers is out of reach, or refuses its table."""
+    """The database of the timers cannot be reached, or does not allow the host to create its table."""

@@ -1,4 +1,4 @@
-"""The functions of an app by kind of trigger, with their settings resolved."""
+"""The functions of an app, grouped by trigger, with the settings in their bindings resolved."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from local.functions_host.settings import resolve
 
 @dataclass(frozen=True, slots=True)
 class HttpFunction:
-    """Answers HTTP requests; no methods means every method."""
+    """A function with an HTTP trigger; empty ``methods`` means every method."""
 
     name: str
     route: Route
@@ -28,7 +28,7 @@ class HttpFunction:
 
 @dataclass(frozen=True, slots=True)
 class ServiceBusFunction:
-    """Takes messages of a queue or a subscription: one per invocation, or many."""
+    """A function with a Service Bus trigger; ``many`` means that it receives batches of messages."""
 
     name: str
     entity: Entity
@@ -38,11 +38,11 @@ class ServiceBusFunction:
 
 @dataclass(frozen=True, slots=True)
 class TimerFunction:
-    """Runs on a schedule.
+    """A function with a timer trigger.
 
     Attributes:
-        schedule_text: the schedule as it was written, settings resolved.
-        monitored: whether an occurrence that was missed while no host was up is made up for.
+        schedule_text: the schedule from the binding, with settings resolved.
+        monitored: whether the timer fires at start for an occurrence that it missed while no host ran.
     """
 
     name: str
@@ -54,7 +54,7 @@ class TimerFunction:
 
 @dataclass(frozen=True, slots=True)
 class FunctionTable:
-    """All functions of an app."""
+    """The functions of an app by trigger."""
 
     http: Sequence[HttpFunction]
     service_bus: Sequence[ServiceBusFunction]
@@ -64,10 +64,10 @@ class FunctionTable:
 def build_table(
     functions: Sequence[IndexedFunction], route_prefix: str, environment: Mapping[str, str] = os.environ
 ) -> FunctionTable:
-    """Sort indexed functions by trigger and resolve the settings in their bindings.
+    """Group indexed functions by trigger and resolve the settings in their bindings.
 
     Raises:
-        AppLoadError: a setting is missing, or a trigger asks for what this host does not do.
+        AppLoadError: a setting is missing, or a trigger uses a feature that this host does not support.
     """
     http: list[HttpFunction] = []
     service_bus: list[ServiceBusFunction] = []
@@ -96,7 +96,7 @@ def _http(name: str, trigger: Mapping[str, Any], prefix: str, environment: Mappi
 
 def _service_bus(name: str, trigger: Mapping[str, Any], environment: Mapping[str, str]) -> ServiceBusFunction:
     if trigger.get("isSessionsEnabled"):
-        raise AppLoadError("this host has no sessions")
+        raise AppLoadError("this host does not support sessions")
     many = str(trigger.get("cardinality") or "one").lower() == "many"
     entity: Entity
     if "queueName" in trigger:

@@ -1,4 +1,4 @@
-"""The host: its parts, from start to stop."""
+"""The Functions host: starts, connects and stops its parts."""
 
 import os
 import socket
@@ -15,27 +15,27 @@ from local.functions_host.listener import ServiceBusListener
 from local.functions_host.timer_listener import TimerListener
 from local.functions_host.worker_pool import WorkerPool
 
-# After the grace the workers are killed; their messages are abandoned, their requests answered, within this.
+# How long the host takes, after it killed the workers, to abandon their messages and answer their requests.
 _ABANDON_SECONDS = 5.0
-# The most that Azure takes (app settings reference, FUNCTIONS_WORKER_PROCESS_COUNT).
+# Azure's limit (app settings reference, FUNCTIONS_WORKER_PROCESS_COUNT).
 _MAX_WORKERS = 10
 
 
 class Host:
-    """Answers HTTP requests from construction to ``stop``, and takes messages and runs timers from ``start``.
+    """Answers HTTP requests from construction to ``stop``; receives messages and runs timers from ``start``.
 
     Args:
         app_dir: the directory of function_app.py and host.json, an absolute path.
-        listening: the bound HTTP socket; the host takes it over once it runs.
+        listening: the bound HTTP socket; the host owns it if construction succeeds.
         batch_concurrency: how many invocations of a batch function run at a time.
-        keys_file: the keys that HTTP functions ask for; without them every function is open.
+        keys_file: the file of access keys; None leaves every function open.
 
     Attributes:
         table: the functions of the app.
 
     Raises:
-        AppLoadError: the app cannot be indexed, or a setting or the file of keys is missing or wrong.
-        WorkerLostError: a worker ended while it started.
+        AppLoadError: the app cannot be indexed, or a setting or the key file is missing or wrong.
+        WorkerLostError: a worker process ended during its start.
     """
 
     table: FunctionTable
@@ -59,15 +59,15 @@ class Host:
         self._http = HttpServer(HttpApp(self.table.http, self._pool, keys), listening)
 
     def start(self) -> None:
-        """Begin to receive messages and to run what is due."""
+        """Start to receive messages and to run timers."""
         self._listener.start()
         self._timers.start()
 
     def stop(self, grace_seconds: float, kill_after_seconds: float) -> None:
-        """Take nothing new, let what runs end within the grace, end the workers.
+        """Accept no new work, wait for running invocations, stop the workers.
 
-        As Azure does when it takes an instance away: of the grace the workers are told nothing, then those that still
-        run something get SIGTERM, and in the end SIGKILL.
+        This is what Azure does when it removes an instance: it waits for ``grace_seconds`` without telling the workers,
+        then sends SIGTERM to the busy ones, and SIGKILL after ``kill_after_seconds``.
         """
         deadline = time.monotonic() + grace_seconds
         self._listener.stop_receiving()

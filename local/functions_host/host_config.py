@@ -1,6 +1,6 @@
-"""host.json, as far as this host honours it.
+"""The part of host.json that this host supports.
 
-Defaults and limits are those of the Functions host, version 4, and of its Service Bus extension, version 5.
+Defaults and limits are those of the Functions host 4 and of its Service Bus extension 5.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from local.functions_host.errors import AppLoadError
 from local.functions_host.timespan import parse_timespan
 from local.functions_host.validation import describe
 
-# The least that the Functions host takes (ScriptJobHostOptionsSetup.MinFunctionTimeout).
+# The minimum of the Functions host (ScriptJobHostOptionsSetup.MinFunctionTimeout).
 _MIN_FUNCTION_TIMEOUT_SECONDS = 1.0
 
 
@@ -35,11 +35,11 @@ class _Section(BaseModel):
 
 
 class ServiceBusOptions(_Section):
-    """``extensions.serviceBus``; the lock renewal and the concurrent calls concern functions of single messages."""
+    """``extensions.serviceBus``; lock renewal and concurrent calls apply to functions of single messages only."""
 
     prefetch_count: int = Field(0, ge=0)
     auto_complete_messages: bool = True
-    # In Azure 16 for each core, of which an instance of the Consumption plan has one.
+    # Azure's default is 16 per core; an instance of the Consumption plan has one core.
     max_concurrent_calls: int = Field(16, ge=1)
     max_auto_lock_renewal_seconds: TimeSpan = Field(300.0, validation_alias="maxAutoLockRenewalDuration")
     max_message_batch_size: int = Field(1000, ge=1)
@@ -67,12 +67,12 @@ class Extensions(_Section):
 
 
 class HostConfig(_Section):
-    """What host.json says.
+    """The content of host.json.
 
     Attributes:
-        function_timeout_seconds: how long an invocation may run, None for no limit. 30 minutes is the default of the
-            Functions host (ScriptJobHostOptionsSetup.DefaultFunctionTimeout) on every plan but Consumption, which has
-            5, and so that of ``func start``.
+        function_timeout_seconds: how long an invocation may run, None for no limit. The default is that of
+            ``func start`` and of every plan except Consumption, which has 5 minutes
+            (ScriptJobHostOptionsSetup.DefaultFunctionTimeout).
     """
 
     function_timeout_seconds: FunctionTimeout = Field(1800.0, validation_alias="functionTimeout")
@@ -83,7 +83,7 @@ def load_host_config(app_dir: Path) -> HostConfig:
     """Read host.json of an app.
 
     Raises:
-        AppLoadError: there is none, or a value in it is not what it should be.
+        AppLoadError: the file is missing or not valid.
     """
     path = app_dir / "host.json"
     try:

@@ -1,4 +1,4 @@
-"""The WSGI application: finds the function of a request, runs it, answers."""
+"""The WSGI application: routes a request to its function, runs it and sends the response."""
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -20,9 +20,9 @@ StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 
 class HttpApp:
-    """Dispatches requests to HTTP functions; literal routes win over parameters, as in Azure.
+    """Dispatches requests to HTTP functions; literal routes take precedence over parameters, as in Azure.
 
-    Without keys every function is open, as under ``func start``.
+    Without ``keys`` every function is open, as under ``func start``.
     """
 
     def __init__(self, functions: Sequence[HttpFunction], pool: WorkerPool, keys: Keys | None) -> None:
@@ -40,7 +40,7 @@ class HttpApp:
 
     def _respond(self, environ: Environ) -> HttpResponseData:
         method = environ["REQUEST_METHOD"]
-        path = urlsplit(environ["REQUEST_URI"]).path  # still percent-encoded, so that %2F does not end a segment
+        path = urlsplit(environ["REQUEST_URI"]).path  # percent-encoded: %2F does not end a segment
         for function in self._functions:
             params = function.route.match(path)
             if params is None or (function.methods and method not in function.methods):
@@ -49,18 +49,18 @@ class HttpApp:
             if self._keys and not self._keys.allow(function, request):
                 return HttpResponseData(401, [], b"")
             return self._invoke(function, request)
-        return HttpResponseData(404, [], b"")  # to a wrong method too: to Azure's router it is a part of the route
+        return HttpResponseData(404, [], b"")  # also for a wrong method: Azure matches it with the route
 
     def _invoke(self, function: HttpFunction, request: HttpRequestData) -> HttpResponseData:
         completed = Invocation(function.name, self._pool, request).result()
         if completed.response is None:
-            return HttpResponseData(500, [], b"")  # the log has the error; a client gets none of it
+            return HttpResponseData(500, [], b"")  # the error is in the log; the client does not see it
         return completed.response
 
 
 def _request(environ: Environ, route_params: Any) -> HttpRequestData:
     headers = {
-        # WSGI gives bytes as Latin-1 (PEP 3333); Kestrel reads UTF-8.
+        # WSGI decodes header bytes as Latin-1 (PEP 3333); Azure's Kestrel decodes them as UTF-8.
         name.removeprefix("HTTP_").replace("_", "-").lower(): value.encode("latin-1").decode(errors="replace")
         for name, value in environ.items()
         if name.startswith("HTTP_") or (name in ("CONTENT_TYPE", "CONTENT_LENGTH") and value)
@@ -69,8 +69,8 @@ def _request(environ: Environ, route_params: Any) -> HttpRequestData:
     url = f"http://{host}{environ['REQUEST_URI']}"
     query: dict[str, str] = {}
     for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
-        query[name] = f"{query[name]},{value}" if name in query else value  # as ASP.NET joins them
-    query = {name: value for name, value in query.items() if value}  # empty ones never reach a worker in Azure
+        query[name] = f"{query[name]},{value}" if name in query else value  # as ASP.NET does
+    query = {name: value for name, value in query.items() if value}  # Azure drops empty values
     body = environ["wsgi.input"].read()
     return HttpRequestData(environ["REQUEST_METHOD"], url, headers, query, route_params, body)
 

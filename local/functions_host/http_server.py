@@ -1,4 +1,4 @@
-"""waitress, run in a thread of ours so that a stop can drain it."""
+"""Runs the waitress HTTP server in a thread, so that a stop can drain it."""
 
 import errno
 import socket
@@ -16,18 +16,18 @@ HOST = "127.0.0.1"
 
 # Azure refuses request bodies over 100 MB (Functions HTTP trigger, limits).
 _MAX_BODY_BYTES = 100 * 1024 * 1024
-# A request holds a thread while its function runs; 100 is the default of maxConcurrentRequests on a Consumption plan.
+# A request occupies a thread while its function runs; 100 is Azure's maxConcurrentRequests on a Consumption plan.
 _THREADS = 100
-# Only housekeeping waits for this: requests and stops wake the loop.
+# Requests and stops wake the loop at once; only waitress's housekeeping waits for the poll.
 _POLL_SECONDS = 5.0
 _DRAIN_POLL_SECONDS = 0.02
 
 
 def bind(port: int) -> socket.socket:
-    """Listen on a loopback port, 0 for a free one; connections wait until a server takes them.
+    """Listen on a loopback port, 0 for a free one; connections queue until a server accepts them.
 
     Raises:
-        PortInUseError: another process has it.
+        PortInUseError: another process uses the port.
     """
     try:
         return socket.create_server((HOST, port))
@@ -42,7 +42,7 @@ class HttpServer:
 
     def __init__(self, app: HttpApp, listening: socket.socket) -> None:
         self._map: dict[int, Any] = {}
-        # Any, as the published type stubs lack what a single-socket server has.
+        # Any, because the type stubs lack the attributes of a single-socket server.
         self._server: Any = create_server(
             app,
             map=self._map,
@@ -57,7 +57,7 @@ class HttpServer:
         self._thread.start()
 
     def drain(self, seconds: float) -> None:
-        """Take no more connections and wait so long for the requests that are being answered."""
+        """Accept no more connections, and wait up to ``seconds`` for requests in progress."""
         self._draining.set()
         self._server.pull_trigger()
         deadline = time.monotonic() + seconds
@@ -65,7 +65,7 @@ class HttpServer:
             time.sleep(_DRAIN_POLL_SECONDS)
 
     def stop(self) -> None:
-        """Close every connection."""
+        """Close all connections and end the thread."""
         self._stopped.set()
         self._server.pull_trigger()
         self._thread.join()
@@ -80,5 +80,5 @@ class HttpServer:
         while not self._stopped.is_set():
             wasyncore.loop(timeout=_POLL_SECONDS, use_poll=True, map=self._map, count=1)
             if self._draining.is_set() and self._server.accepting:
-                # Closes the listening socket alone; the server's own close would break the channels still at work.
+                # Close only the listening socket; the server's own close would break requests in progress.
                 wasyncore.dispatcher.close(self._server)

@@ -1,4 +1,4 @@
-"""Finds the functions of an app, by the public API of azure-functions (v2 programming model)."""
+"""Imports an app and finds its functions with the public API of azure-functions (v2 programming model)."""
 
 import importlib
 import inspect
@@ -21,7 +21,7 @@ SUPPORTED_BINDINGS = frozenset({"httpTrigger", "http", "serviceBusTrigger", "tim
 
 @dataclass(frozen=True, slots=True)
 class LoadedFunction:
-    """A function of the app, ready to be called in this process."""
+    """A function that this process has imported and can call."""
 
     indexed: IndexedFunction
     call: Callable[..., Any]
@@ -32,11 +32,11 @@ class LoadedFunction:
 
 
 def load_app(app_dir: Path) -> dict[str, LoadedFunction]:
-    """Import ``function_app.py`` of a directory and index its functions, those of blueprints included.
+    """Import ``function_app.py`` from a directory and index its functions, including those of blueprints.
 
     Raises:
-        AppLoadError: there is no such file, no single FunctionApp in it, or a function has a wrong binding.
-        Exception: whatever the app's own code raises while it is imported.
+        AppLoadError: the file is missing, does not define exactly one FunctionApp, or a binding is wrong.
+        Exception: any exception that the app's code raises during the import.
     """
     if not (app_dir / "function_app.py").is_file():
         raise AppLoadError(f"{app_dir} has no function_app.py")
@@ -55,7 +55,7 @@ def _load(function: Any) -> LoadedFunction:
     bindings = json.loads(function.get_function_json())["bindings"]
     for binding in bindings:
         if binding["type"] not in SUPPORTED_BINDINGS:
-            raise AppLoadError(f"function {name}: this host has no binding of type {binding['type']}")
+            raise AppLoadError(f"function {name}: this host does not support bindings of type {binding['type']}")
     trigger = next(binding for binding in bindings if binding["type"].endswith("Trigger"))
     call = function.get_user_function()
     _check_signature(name, call, trigger)
@@ -70,7 +70,7 @@ def _load(function: Any) -> LoadedFunction:
 
 
 def _check_signature(name: str, call: Callable[..., Any], trigger: Mapping[str, Any]) -> None:
-    """Refuse what Azure's worker refuses: parameters without a binding, bindings without a parameter, wrong types."""
+    """Reject what Azure's worker rejects: parameters without a binding, bindings without a parameter, wrong types."""
     parameters = set(inspect.signature(call).parameters) - {"context"}
     if parameters != {trigger["name"]}:
         expected = [trigger["name"]]
@@ -84,9 +84,9 @@ def _check_signature(name: str, call: Callable[..., Any], trigger: Mapping[str, 
     except TypeError:  # the converter calls issubclass, and a generic type is not a class
         fits = False
     if not fits:
-        raise AppLoadError(f"function {name}: a {trigger['type']} cannot be given as {annotation}")
+        raise AppLoadError(f"function {name}: a {trigger['type']} cannot be passed as {annotation}")
 
 
 def indexed(functions: Mapping[str, LoadedFunction]) -> Sequence[IndexedFunction]:
-    """The part of loaded functions that the host needs to know."""
+    """The functions as the host needs them: names and bindings, without the code."""
     return [function.indexed for function in functions.values()]

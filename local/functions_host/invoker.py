@@ -1,3 +1,5 @@
+"""Runs one invocation of a function in a worker process."""
+
 import logging
 import time
 import uuid
@@ -12,10 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 class Invocation:
-    """A running invocation; its end is one line in the log.
-
-    Whoever waits for it also ends it once it has run for longer than ``functionTimeout``.
-    """
+    """A running invocation; ``result`` waits for it, enforces ``functionTimeout`` and logs its end."""
 
     def __init__(self, function: str, pool: WorkerPool, data: TriggerData) -> None:
         self._invoke = Invoke(str(uuid.uuid4()), function, data)
@@ -26,13 +25,13 @@ class Invocation:
         except WorkerLostError as exc:
             self._future = Future()
             self._future.set_exception(exc)
-        self._sent = time.monotonic()  # the wait for a worker does not count as running
+        self._sent = time.monotonic()  # functionTimeout starts here, after the wait for a worker
 
     def result(self, timeout_seconds: float | None = None) -> Completed:
-        """Wait for the end; a lost worker, or a timeout of the function, is an error like any other.
+        """Wait for the end of the invocation; a lost worker or a functionTimeout is returned as an error.
 
         Raises:
-            TimeoutError: it still runs.
+            TimeoutError: the invocation still runs after ``timeout_seconds``.
         """
         try:
             completed = self._wait(timeout_seconds)
@@ -56,7 +55,7 @@ class Invocation:
                 f"(Id: '{self._invoke.invocation_id}')."
             )
             self._pool.time_out(self._invoke.invocation_id, error)
-        return self._future.result()  # it has ended meanwhile, or ends with its process
+        return self._future.result()  # the invocation has ended, or fails when its process ends
 
     def _log(self, completed: Completed) -> None:
         outcome = "Failed" if completed.error else "Succeeded"

@@ -1,4 +1,4 @@
-"""Access keys of HTTP functions, from a file in place of Azure's key store."""
+"""Access keys of HTTP functions, read from a file instead of Azure's key store."""
 
 import hmac
 from collections.abc import Iterable, Mapping
@@ -24,8 +24,8 @@ class Keys(BaseModel):
 
         {"masterKey": "...", "functionKeys": {"default": "..."}, "functions": {"a_function": {"default": "..."}}}
 
-    The master key opens every function, and it alone those of the level ADMIN; ``functionKeys`` open every function of
-    the level FUNCTION, the keys under ``functions`` one of them each. Names of keys tell them apart, nothing more.
+    The master key opens every function, and is the only key for functions of level ADMIN. A key in ``functionKeys``
+    opens every function of level FUNCTION, a key in ``functions`` opens that one function. Key names have no effect.
     """
 
     model_config = ConfigDict(alias_generator=to_camel, frozen=True, strict=True, extra="forbid")
@@ -35,7 +35,7 @@ class Keys(BaseModel):
     functions: Mapping[str, Mapping[str, Key]] = Field(default_factory=dict)
 
     def allow(self, function: HttpFunction, request: HttpRequestData) -> bool:
-        """Whether a request has a key for a function: in the header x-functions-key, else in the query as code."""
+        """Whether the request has a key for the function, in the header x-functions-key or the query parameter code."""
         if function.auth_level is AuthLevel.ANONYMOUS:
             return True
         key = request.headers.get("x-functions-key", request.query.get("code", ""))
@@ -46,16 +46,16 @@ class Keys(BaseModel):
 
 
 def _is_one_of(key: str, keys: Iterable[str]) -> bool:
-    """In a time that depends neither on where a key differs nor on which one it is."""
+    """Compares in constant time: the duration reveals neither the matching prefix nor which key matches."""
     equal = [hmac.compare_digest(key.encode(), known.encode()) for known in keys]
     return any(equal)
 
 
 def load_keys(path: Path) -> Keys:
-    """Read a file of keys.
+    """Read a key file.
 
     Raises:
-        AppLoadError: it cannot be read, or is not what it should be.
+        AppLoadError: the file cannot be read or is not valid.
     """
     try:
         return Keys.model_validate_json(path.read_bytes())

@@ -1,3 +1,5 @@
+"""Runs the Service Bus functions of an app."""
+
 import threading
 import time
 from collections.abc import Sequence
@@ -13,9 +15,9 @@ from local.functions_host.worker_pool import WorkerPool
 class ServiceBusListener:
     """Runs the consumers of all Service Bus functions, each in a thread.
 
-    A function of single messages has ``max_concurrent_calls`` of them, which share its ``prefetch_count``. A batch
-    function has one invocation at a time per host in Azure, which then adds hosts: ``batch_concurrency`` is how many
-    hosts this one stands for.
+    A function of single messages has ``max_concurrent_calls`` consumers, which share its ``prefetch_count``. For a
+    batch function, Azure runs one invocation per host and adds hosts under load; here it has ``batch_concurrency``
+    consumers instead.
 
     Raises:
         AppLoadError: a connection has no setting.
@@ -40,23 +42,23 @@ class ServiceBusListener:
                 self._threads.append(threading.Thread(target=consumer.run, name=name, daemon=True))
 
     def start(self) -> None:
-        """Begin to receive."""
+        """Start to receive messages."""
         for thread in self._threads:
             thread.start()
 
     def stop_receiving(self) -> None:
-        """Receive no more; what is running goes on."""
+        """Receive no more messages; running invocations continue."""
         self._stopping.set()
 
     def join(self, seconds: float) -> None:
-        """Wait so long for running invocations to end and be settled."""
+        """Wait up to ``seconds`` until running invocations have ended and their messages are settled."""
         deadline = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(deadline - time.monotonic(), 0.0))
 
 
 def _share_prefetched(options: ServiceBusOptions) -> list[ServiceBusOptions]:
-    """The options of each concurrent call: in Azure all receive over one link, which prefetches for them together."""
+    """One set of options per consumer; in Azure all calls share one link and its prefetch count."""
     calls = options.max_concurrent_calls
     shares = [len(range(number, options.prefetch_count, calls)) for number in range(calls)]
     return [options.model_copy(update={"prefetch_count": share}) for share in shares]

@@ -1,7 +1,7 @@
-"""A received message in the words of the Functions extension's trigger metadata.
+"""Converts a received message to the trigger metadata of Azure's Service Bus extension (5.x).
 
-The names are those that the Service Bus extension (5.x) puts into its binding data: so, as in Azure, a function finds
-the reason of a dead letter in the application properties, and learns of no ``locked_until`` or ``time_to_live``.
+The names are those of the extension's binding data. As in Azure, the reason of a dead letter is therefore in the
+application properties, and ``locked_until`` and ``time_to_live`` are missing.
 """
 
 import base64
@@ -16,10 +16,10 @@ from local.functions_host.protocol import MessageData
 
 
 def to_message_data(message: ServiceBusReceivedMessage) -> MessageData:
-    """Copy a received message for a worker."""
+    """Copy a received message into a form that can be sent to a worker process."""
     properties = {_text(name): _json_value(value) for name, value in (message.application_properties or {}).items()}
     metadata = {
-        # The header counts failed deliveries; .NET, and so Functions, counts this delivery too.
+        # The AMQP header counts failed deliveries; .NET, and therefore Azure Functions, counts this delivery too.
         "DeliveryCount": (message.delivery_count or 0) + 1,
         "DeadLetterSource": message.dead_letter_source,
         "LockToken": str(message.lock_token),
@@ -53,15 +53,15 @@ def _text(value: str | bytes) -> str:
 
 
 def _json_value(value: Any) -> Any:
-    """A value of an application property as the host's JSON has it."""
+    """The value of an application property as JSON of the Functions host."""
     if isinstance(value, dt.datetime):
-        # The converter tries its formats in turn, and this one before the one that ends in Z.
+        # The converter tries this format before the one that ends in Z.
         return value.astimezone(dt.UTC).isoformat(timespec="microseconds")
     if isinstance(value, uuid.UUID):
         return str(value)
     if isinstance(value, bytes):
         try:
-            return value.decode()  # the client gives AMQP strings as bytes
+            return value.decode()  # the client returns AMQP strings as bytes
         except UnicodeDecodeError:
             return base64.b64encode(value).decode()
     return value

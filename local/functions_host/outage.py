@@ -1,3 +1,5 @@
+"""Logs the start and the end of an outage once, however many threads notice it."""
+
 import logging
 import threading
 
@@ -5,10 +7,10 @@ logger = logging.getLogger(__name__)
 
 
 class Outage:
-    """Which users of a thing cannot reach it: one line in the log when it goes, one when all have it back.
+    """Logs one line when the first user cannot reach a resource, and one when all users reach it again.
 
     Args:
-        what: the thing, as a line begins with it, such as ``Queue orders``.
+        what: the resource as it is logged, such as ``Queue orders``.
     """
 
     def __init__(self, what: str) -> None:
@@ -17,15 +19,15 @@ class Outage:
         self._out: set[object] = set()
 
     def begin(self, user: object, error: Exception) -> None:
-        """A user cannot reach it, or still cannot."""
+        """Note that a user cannot reach the resource; called for every failed attempt."""
         with self._lock:
             if not self._out:
-                logger.warning("%s is out of reach, connecting again: %s", self._what, error)
+                logger.warning("%s cannot be reached; reconnecting: %s", self._what, error)
             self._out.add(user)
 
     def end(self, user: object) -> None:
-        """A user has reached it."""
+        """Note that a user has reached the resource."""
         with self._lock:
             if self._out == {user}:
-                logger.info("%s is back", self._what)
+                logger.info("%s is reachable again", self._what)
             self._out.discard(user)

@@ -1,4 +1,4 @@
-"""Starts and stops a host from Python, as a child process."""
+"""Starts and stops a Functions host as a child process."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,15 +9,15 @@ from local.child import ChildProcess, ChildStartError
 from local.functions_host.errors import HostStartError
 
 _START_SECONDS = 60.0
-# The host's own grace is 30 s; its workers have 10 s more, and then it kills them and ends.
+# The host waits 30 s for invocations and 10 s more for its workers; then it kills them and ends.
 _STOP_SECONDS = 60.0
 
 
 class HostProcess:
-    """A running host; it ends with this process, however that ends.
+    """A running host; it ends when this process ends, even by SIGKILL.
 
     Attributes:
-        http_port: where it listens, on 127.0.0.1.
+        http_port: its port on 127.0.0.1.
         pid: its process id.
         base_url: ``http://127.0.0.1:<port>``, without the route prefix.
     """
@@ -38,32 +38,32 @@ class HostProcess:
         batch_concurrency: int = 2,
         arguments: Sequence[str] = (),
     ) -> "HostProcess":
-        """Start a host and wait until it serves.
+        """Start a host and wait until it answers requests.
 
         Args:
-            app_dir: the function app.
+            app_dir: the directory of function_app.py.
             port: the HTTP port, 0 for a free one.
-            env: settings on top of this process's environment.
-            log_file: where its log is appended; thrown away without one.
+            env: settings added to this process's environment.
+            log_file: the log is appended here; None discards it.
             batch_concurrency: concurrent invocations of a batch function.
-            arguments: further arguments of its command line.
+            arguments: further command-line arguments.
 
         Raises:
-            HostStartError: it did not come up within 60 seconds; the message has what it logged.
+            HostStartError: the host ended, or was not ready within 60 seconds; the message contains its log.
         """
         options = ["--app-dir", str(app_dir.resolve()), "--port", str(port)]
         options += ["--batch-concurrency", str(batch_concurrency), *arguments]
         try:
             return cls(ChildProcess.start("local.functions_host", options, _START_SECONDS, log_file, env))
         except ChildStartError as exc:
-            raise HostStartError(f"the functions host did not come up:\n{exc}") from exc
+            raise HostStartError(f"the Functions host did not start:\n{exc}") from exc
 
     def stop(self) -> None:
-        """Stop in order: running invocations have 30 seconds, and 10 more after SIGTERM. A second call does nothing."""
+        """Stop the host; invocations have 30 s to end, and 10 s more after SIGTERM. A second call does nothing."""
         self._child.stop(_STOP_SECONDS)
 
     def kill(self) -> None:
-        """SIGKILL the host; its workers end by themselves."""
+        """Kill the host with SIGKILL; its workers then end themselves."""
         self._child.kill()
 
     def __enter__(self) -> Self:

@@ -1,6 +1,6 @@
-"""What the host and a worker process say to each other, and the pipe they say it on.
+"""The messages between the host and a worker process, and the pipe that carries them.
 
-Every message is one pickle. Both ends are the same program, and the pipe is private to parent and child.
+Every message is one pickle. That is safe: both ends are the same program, and the pipe is private to them.
 """
 
 import pickle
@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 @dataclass(frozen=True, slots=True)
 class IndexedFunction:
-    """One function of the app: its name and its bindings in the words of function.json."""
+    """The name of a function and its bindings, as in function.json."""
 
     name: str
     bindings: Sequence[Mapping[str, Any]]
@@ -20,21 +20,21 @@ class IndexedFunction:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The worker has indexed the app and takes invocations."""
+    """The worker has indexed the app and accepts invocations."""
 
     functions: Sequence[IndexedFunction]
 
 
 @dataclass(frozen=True, slots=True)
 class LoadFailed:
-    """The worker could not index the app and ends."""
+    """The worker cannot index the app and exits."""
 
     error: str
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRequestData:
-    """An HTTP request as the trigger sees it: the url is absolute, header names are lower case."""
+    """An HTTP request; the url is absolute, header names are in lower case."""
 
     method: str
     url: str
@@ -46,7 +46,7 @@ class HttpRequestData:
 
 @dataclass(frozen=True, slots=True)
 class HttpResponseData:
-    """What an HTTP function answers; headers keep their order and may repeat."""
+    """The response of an HTTP function; headers keep their order and may repeat."""
 
     status: int
     headers: Sequence[tuple[str, str]]
@@ -55,7 +55,7 @@ class HttpResponseData:
 
 @dataclass(frozen=True, slots=True)
 class MessageData:
-    """A Service Bus message: its body and its trigger metadata as JSON values, named as in Azure."""
+    """A Service Bus message: its body, and its trigger metadata as JSON values under Azure's names."""
 
     body: bytes
     metadata: Mapping[str, Any]
@@ -63,7 +63,7 @@ class MessageData:
 
 @dataclass(frozen=True, slots=True)
 class TimerData:
-    """An occurrence of a timer, as the JSON object that Azure makes of it."""
+    """An occurrence of a timer; ``info`` is the JSON object that Azure passes."""
 
     info: Mapping[str, Any]
 
@@ -73,7 +73,7 @@ TriggerData = HttpRequestData | MessageData | tuple[MessageData, ...] | TimerDat
 
 @dataclass(frozen=True, slots=True)
 class Invoke:
-    """Run a function; a tuple of messages is one invocation of a function with cardinality many."""
+    """Tells the worker to run a function; a tuple of messages is one invocation with cardinality many."""
 
     invocation_id: str
     function: str
@@ -82,7 +82,7 @@ class Invoke:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """An invocation has ended; ``error`` is None when the function returned."""
+    """Reports the end of an invocation; ``error`` is None when the function returned."""
 
     invocation_id: str
     error: str | None = None
@@ -91,7 +91,7 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """End in order; the host has drained every invocation."""
+    """Tells the worker to exit; no invocation runs any more."""
 
 
 class Channel:
@@ -106,7 +106,7 @@ class Channel:
         """Send one message.
 
         Raises:
-            OSError: the other end is gone.
+            OSError: the other process has ended.
         """
         data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
         with self._lock:
@@ -117,7 +117,7 @@ class Channel:
         """Wait for the next message.
 
         Raises:
-            EOFError: the other end is gone, even in the middle of a message.
+            EOFError: the other process has ended, possibly in the middle of a message.
         """
         try:
             return pickle.load(self._reader)  # noqa: S301 - the other end is our own parent or child
@@ -125,9 +125,9 @@ class Channel:
             raise EOFError from exc
 
     def close(self) -> None:
-        """Close this end; what the other end has not read by then may be lost."""
+        """Close this end; messages that the other end has not read yet may be lost."""
         for end in (self._writer, self._reader):
             try:
                 end.close()
             except BrokenPipeError:
-                continue  # flushing to a peer that is gone
+                continue  # the flush fails when the peer has ended

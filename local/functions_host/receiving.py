@@ -1,4 +1,4 @@
-"""Takes messages from a queue the way the extension does: one, or a batch within its size and time limits."""
+"""Receives a batch of messages within the size and time limits of host.json, as Azure's extension does."""
 
 import time
 
@@ -6,20 +6,20 @@ from azure.servicebus import ServiceBusReceivedMessage, ServiceBusReceiver
 
 from local.functions_host.host_config import ServiceBusOptions
 
-# How long a receive waits on an empty queue: a stop takes so long to be seen, and each round costs one small frame.
+# How long a receive waits on an empty queue. A stop is noticed within this time; each round costs one small frame.
 IDLE_SECONDS = 1.0
-# A batch ends when so long nothing more arrives.
+# A batch ends when no message arrives for this long.
 _GAP_SECONDS = 0.02
-# How often a waiting receive looks at its clock, which bounds the delay of an incomplete batch; each look costs some
-# 0.2 ms, so a receive of one message, which ends when the message is there, keeps the client's 0.2 s.
+# How often a waiting receive checks its time limit, which bounds the delay of an incomplete batch. A check costs about
+# 0.2 ms. A receive of one message returns as soon as the message arrives, so it keeps the client's default of 0.2 s.
 BATCH_SOCKET_SECONDS = 0.1
 
 
 def receive_batch(receiver: ServiceBusReceiver, options: ServiceBusOptions) -> list[ServiceBusReceivedMessage]:
     """Receive up to ``max_message_batch_size`` messages, or none if the queue stays empty for a second.
 
-    Asks for one message first: credit that a receiver holds while its function runs would draw messages away from the
-    receivers that are free. For the same reason a batch ends with a receive of one, which takes back the other credit.
+    The first receive asks for one message only: unused link credit would draw messages away from idle receivers while
+    this one runs its function. For the same reason a batch ends with a receive of one, which cancels remaining credit.
     """
     batch = receiver.receive_messages(1, IDLE_SECONDS)
     if not batch:

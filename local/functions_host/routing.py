@@ -1,4 +1,4 @@
-"""Route templates such as ``jobs/{job_id}``, and which of them a path means."""
+"""Matches paths against route templates such as ``jobs/{job_id}``."""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ class Route:
     """A template of literal segments and parameters: ``{id}``, ``{id:int}``, ``{id?}``, ``{*rest}``.
 
     Args:
-        template: the template without a leading slash, prefix included.
+        template: the template with the route prefix and without a leading slash.
 
     Raises:
         AppLoadError: the template is malformed or has a constraint other than int, guid and alpha.
@@ -36,7 +36,7 @@ class Route:
         self.precedence = tuple(ranks)
 
     def match(self, path: str) -> Mapping[str, str] | None:
-        """The decoded parameters if a raw (percent-encoded) path fits, else None."""
+        """The decoded parameters if a percent-encoded path matches, otherwise None."""
         match = self._pattern.fullmatch(path.rstrip("/"))
         if match is None:
             return None
@@ -44,11 +44,11 @@ class Route:
 
 
 def _segment(segment: str, template: str) -> tuple[str, int]:
-    """The pattern of a segment with its leading slash, and its rank: the lower, the more specific."""
+    """The pattern of a segment with its leading slash, and its rank; a lower rank is more specific."""
     parameters = list(_PARAMETER.finditer(segment))
     literals = _PARAMETER.sub("", segment)
     if "{" in literals or "}" in literals or any(match[3] not in _CONSTRAINTS for match in parameters):
-        raise AppLoadError(f"the route {template} has a segment this host does not understand: {segment}")
+        raise AppLoadError(f"the route {template} has a segment that this host does not support: {segment}")
     if not parameters:
         return "/" + re.escape(segment), 0
     first = parameters[0]

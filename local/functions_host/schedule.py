@@ -1,6 +1,6 @@
-"""When a timer is due: NCRONTAB expressions and time spans, as the timer extension of Azure Functions reads them.
+"""Schedules of timers: NCRONTAB expressions and time spans, parsed as Azure's timer extension parses them.
 
-Times are aware, in UTC, which is Azure's default.
+Times are timezone-aware. Schedules use UTC, Azure's default.
 """
 
 import calendar
@@ -16,19 +16,19 @@ from local.functions_host.errors import AppLoadError
 from local.functions_host.timespan import parse_timespan
 
 _EXPECTED = (
-    "six fields {second} {minute} {hour} {day} {month} {day of week} such as '0 */5 * * * *', the last five of them, "
+    "six fields {second} {minute} {hour} {day} {month} {day of week} such as '0 */5 * * * *', the last five fields, "
     "or a time span such as '00:00:30'"
 )
-# The timer extension keeps no status of schedules below a minute (TimerSchedule.Create).
+# The timer extension stores no status for intervals below a minute (TimerSchedule.Create).
 _FREQUENT = timedelta(minutes=1)
 
 
 class Schedule(Protocol):
-    """A rule for when a timer is due."""
+    """A rule that says when a timer is due."""
 
     @property
     def adjust_for_dst(self) -> bool:
-        """Whether it goes by the clock on the wall; a function is told so."""
+        """Whether the schedule follows wall-clock time; passed on to the function."""
 
     def next_after(self, moment: datetime) -> datetime:
         """The first occurrence after a moment, never the moment itself."""
@@ -36,7 +36,7 @@ class Schedule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CronSchedule:
-    """An NCRONTAB expression in numbers, with its seconds first, in UTC."""
+    """An NCRONTAB expression in UTC: six numeric fields, seconds first."""
 
     expression: str
     adjust_for_dst: ClassVar[bool] = True
@@ -45,9 +45,9 @@ class CronSchedule:
         """The first occurrence after a moment.
 
         Raises:
-            CroniterBadDateError: there is none within 50 years.
+            CroniterBadDateError: there is no occurrence within 50 years.
         """
-        # Where day and day of week are both given, NCRONTAB wants both; the classic cron wants one of them.
+        # If day and day of week are both given, NCRONTAB requires both to match; classic cron requires either.
         occurrences = croniter(self.expression, moment.astimezone(UTC), day_or=False, second_at_beginning=True)
         following: datetime = occurrences.get_next(datetime)
         return following
@@ -61,7 +61,7 @@ class IntervalSchedule:
     adjust_for_dst: ClassVar[bool] = False
 
     def next_after(self, moment: datetime) -> datetime:
-        """The moment and the interval."""
+        """The moment plus the interval."""
         return moment + self.interval
 
 
@@ -73,21 +73,21 @@ class _Field:
     words: Sequence[str] = ()
 
     def read(self, text: str) -> str:
-        """The field in numbers.
+        """Parse the field and replace names by numbers.
 
         Raises:
-            AppLoadError: it is no list of ``*``, values and ranges, each with or without a ``/step``.
+            AppLoadError: the text is not a list of ``*``, values and ranges, each with an optional ``/step``.
         """
         return ",".join(self._item(item) for item in text.split(","))
 
     def _item(self, text: str) -> str:
         match = re.fullmatch(r"(\*|(\w+)(?:-(\w+))?)(/0*[1-9]\d*)?", text, re.ASCII)
         if match is None:
-            raise AppLoadError(f"'{text}' is no {self.name}")
+            raise AppLoadError(f"'{text}' is not a valid {self.name}")
         values, start, end, step = match.groups()
         if values == "*":
             return text
-        # NCRONTAB reads a range backwards where its end comes first; croniter would wrap around.
+        # NCRONTAB swaps the ends of a reversed range; croniter would wrap around.
         numbers = sorted(self._number(word) for word in (start, end) if word)
         return "-".join(map(str, numbers)) + (step or "")
 
@@ -97,7 +97,7 @@ class _Field:
                 return number
         if word.isdecimal() and self.first <= int(word) <= self.last:
             return int(word)
-        raise AppLoadError(f"'{word}' is no {self.name} from {self.first} to {self.last}")
+        raise AppLoadError(f"'{word}' is not a valid {self.name} ({self.first} to {self.last})")
 
 
 _WEEKDAYS = (calendar.day_name[calendar.SUNDAY], *calendar.day_name[: calendar.SUNDAY])
@@ -112,10 +112,10 @@ _FIELDS = (
 
 
 def parse_schedule(text: str) -> Schedule:
-    """Read the ``schedule`` of a timer trigger.
+    """Parse the ``schedule`` of a timer trigger.
 
     Raises:
-        AppLoadError: it is neither an NCRONTAB expression nor a time span; the message says what would be right.
+        AppLoadError: it is neither an NCRONTAB expression nor a time span; the message explains the valid forms.
     """
     try:
         schedule = _interval(text) if ":" in text else _cron(text)
@@ -126,7 +126,7 @@ def parse_schedule(text: str) -> Schedule:
 
 
 def is_frequent(schedule: Schedule, now: datetime) -> bool:
-    """Whether occurrences lie less than a minute apart."""
+    """Whether the next two occurrences are less than a minute apart."""
     following = schedule.next_after(now)
     return schedule.next_after(following) - following < _FREQUENT
 
@@ -134,7 +134,7 @@ def is_frequent(schedule: Schedule, now: datetime) -> bool:
 def _interval(text: str) -> Schedule:
     interval = timedelta(seconds=parse_timespan(text))
     if not interval:
-        raise ValueError("it has no length")
+        raise ValueError("it must be longer than zero")
     return IntervalSchedule(interval)
 
 

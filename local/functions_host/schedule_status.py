@@ -1,4 +1,4 @@
-"""What is remembered of a timer's schedule, with the rules of the timer extension's schedule monitor."""
+"""The stored status of a timer, with the rules of the schedule monitor in Azure's timer extension."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,11 +8,11 @@ from local.functions_host.schedule import Schedule
 
 @dataclass(frozen=True, slots=True)
 class ScheduleStatus:
-    """Where a timer stands; all times are aware.
+    """The last and the next run of a timer; all times are timezone-aware.
 
     Attributes:
-        last: when it last ran, None before its first run.
-        next: the occurrence that comes next, or that was missed.
+        last: when the timer last ran, None before its first run.
+        next: the next occurrence; it is in the past if the timer missed it.
         last_updated: the moment from which ``next`` was calculated.
     """
 
@@ -22,9 +22,9 @@ class ScheduleStatus:
 
 
 def status_at_start(schedule: Schedule, stored: ScheduleStatus | None, now: datetime) -> ScheduleStatus:
-    """The status with which a timer starts; its ``next`` lies before ``now`` when an occurrence was missed.
+    """The status with which a timer starts; ``next`` is before ``now`` if the timer missed an occurrence.
 
-    A schedule that is no longer the one of the stored status misses nothing.
+    If the schedule has changed since the status was stored, no occurrence counts as missed.
     """
     if stored is None:
         return ScheduleStatus(None, schedule.next_after(now), now)
@@ -38,5 +38,5 @@ def status_at_start(schedule: Schedule, stored: ScheduleStatus | None, now: date
 
 
 def status_after_run(schedule: Schedule, started: datetime) -> ScheduleStatus:
-    """The status after a run; what fell due while it ran is next, once."""
+    """The status after a run; of the occurrences that fell due during the run, only the first follows."""
     return ScheduleStatus(started, schedule.next_after(started), started)

@@ -1,4 +1,4 @@
-"""App settings: environment variables, and local.settings.json where the environment says nothing."""
+"""App settings: environment variables, then the values of local.settings.json."""
 
 import os
 import re
@@ -18,15 +18,15 @@ _EXPRESSION = re.compile(r"%([^%]+)%")
 class _LocalSettings(BaseModel):
     model_config = ConfigDict(alias_generator=to_pascal, coerce_numbers_to_str=True)
 
-    is_encrypted: Literal[False] = False  # func settings decrypt makes it so
+    is_encrypted: Literal[False] = False  # run "func settings decrypt" otherwise
     values: Mapping[str, str] = Field(default_factory=dict)
 
 
 def load_local_settings(app_dir: Path, environment: MutableMapping[str, str] = os.environ) -> None:
-    """Add the ``Values`` of local.settings.json to the environment, which wins where both have a name.
+    """Add the ``Values`` of local.settings.json to the environment, without overwriting existing variables.
 
     Raises:
-        AppLoadError: the file is there and is not what it should be.
+        AppLoadError: the file exists and is not valid.
     """
     path = app_dir / "local.settings.json"
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""One timer of one host: waits for its turn, runs its function when it is due."""
+"""Runs one timer function: acquires the timer's lease and invokes the function when it is due."""
 
 import logging
 import threading
@@ -19,15 +19,14 @@ logger = logging.getLogger(__name__)
 _RENEW_SECONDS = LEASE_SECONDS / 3
 _RETRY_SECONDS = 0.5
 
-# What .NET serializes for a time that was never set.
+# How .NET serializes a time that was never set.
 _NEVER = "0001-01-01T00:00:00+00:00"
 
 
 class Timer:
-    """Runs a function on its schedule until ``stopping`` is set; a run that is on then ends before.
+    """Runs a function on its schedule while this host holds the timer's lease, until ``stopping`` is set.
 
-    It waits for the lease of the timer first. One run follows the other: what falls due during a run comes after it,
-    once.
+    Runs never overlap: occurrences that fall due during a run cause one more run after it.
     """
 
     def __init__(
@@ -41,8 +40,8 @@ class Timer:
         self._failures = 0
 
     def run(self) -> None:
-        """Wait for the lease and use it; again, for as long as it takes, after it was lost."""
-        told = False
+        """Acquire the lease and run the function on its schedule; acquire the lease again after losing it."""
+        logged = False
         while not self._stopping.is_set():
             try:
                 held = self._store.acquire(self._function.name)
@@ -51,21 +50,21 @@ class Timer:
                 continue
             self._reached()
             if held:
-                told = False
+                logged = False
                 self._fire(held.status if self._function.monitored else None)
                 continue
-            if not told:
-                told = True
+            if not logged:
+                logged = True
                 logger.info("Timer %s runs on another host", self._function.name)
             self._stopping.wait(_RENEW_SECONDS)
 
     def _fire(self, stored: ScheduleStatus | None) -> None:
-        """Run the function on its schedule until a stop or until the lease is lost."""
+        """Run the function on its schedule until the host stops or loses the lease."""
         now = datetime.now(UTC)
         status = status_at_start(self._function.schedule, stored, now)
         past_due = status.next < now
         at_once = past_due or self._function.run_on_startup
-        logger.info("Timer %s runs on this host, next at %s", self._function.name, _text(status.next))
+        logger.info("Timer %s runs on this host; next run at %s", self._function.name, _text(status.next))
         while self._keep(status):
             wait = (status.next - datetime.now(UTC)).total_seconds()
             if at_once or wait <= 0:
@@ -76,7 +75,7 @@ class Timer:
         self._release(status)
 
     def _invoke(self, status: ScheduleStatus, *, past_due: bool) -> ScheduleStatus:
-        """Run the function once and renew the lease meanwhile."""
+        """Run the function once, and renew the lease during the run."""
         started = datetime.now(UTC)
         shown = status if self._function.monitored else None
         data = TimerData(_info(self._function.schedule, shown, past_due=past_due))
@@ -98,11 +97,11 @@ class Timer:
             return True
         self._reached()
         if not kept:
-            logger.warning("Timer %s still runs here, and another host has taken it over", self._function.name)
+            logger.warning("Another host has acquired timer %s while its function still runs here", self._function.name)
         return kept
 
     def _keep(self, status: ScheduleStatus) -> bool:
-        """Renew the lease, however long the store is away; False after a stop or when another host has the lease."""
+        """Renew the lease, retrying while the store is unavailable; False after a stop or if the lease is lost."""
         while not self._stopping.is_set():
             try:
                 kept = self._store.keep(self._function.name, status)
@@ -124,7 +123,7 @@ class Timer:
         self._outage.end(self)
 
     def _failed(self, error: TimerStoreError) -> None:
-        # One failure is a lost connection, as a restart of the database leaves; in an outage connecting fails too.
+        # The first failure may be a connection that a database restart closed; the second is an outage.
         if self._failures:
             self._outage.begin(self, error)
         self._failures += 1
@@ -132,7 +131,7 @@ class Timer:
 
 
 def _info(schedule: Schedule, status: ScheduleStatus | None, *, past_due: bool) -> dict[str, object]:
-    """The TimerInfo of .NET as JSON; without a schedule monitor it has no status."""
+    """The TimerInfo of .NET as JSON; a timer without a schedule monitor has no status."""
     shown = status and {
         "Last": _text(status.last) if status.last else _NEVER,
         "Next": _text(status.next),

@@ -1,3 +1,5 @@
+"""Runs the timer functions of an app."""
+
 import logging
 import os
 import threading
@@ -18,7 +20,7 @@ class TimerListener:
     """Runs all timer functions, each in a thread.
 
     Raises:
-        AppLoadError: DATABASE_URL is not what it should be.
+        AppLoadError: DATABASE_URL is not a connection string of PostgreSQL.
     """
 
     def __init__(self, functions: Sequence[TimerFunction], app_dir: Path, pool: WorkerPool) -> None:
@@ -33,16 +35,16 @@ class TimerListener:
             self._threads.append(threading.Thread(target=timer.run, name=function.name, daemon=True))
 
     def start(self) -> None:
-        """Begin to run what is due."""
+        """Start to run timers."""
         for thread in self._threads:
             thread.start()
 
     def stop_firing(self) -> None:
-        """Start no more; what is running goes on."""
+        """Start no more runs; running functions continue."""
         self._stopping.set()
 
     def join(self, seconds: float) -> None:
-        """Wait so long for running functions to end and for their timers to be let go."""
+        """Wait up to ``seconds`` until running functions have ended and their leases are released."""
         deadline = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(deadline - time.monotonic(), 0.0))
@@ -51,7 +53,7 @@ class TimerListener:
 def _store(app_dir: Path, environment: Mapping[str, str] = os.environ) -> TimerStore:
     url = environment.get("DATABASE_URL")
     if not url:
-        logger.info("There is no DATABASE_URL: this host runs its timers without asking other hosts")
+        logger.info("DATABASE_URL is not set: this host runs all timers and does not coordinate with other hosts")
         return SoleHost()
-    # Azure's own setting, for apps whose names would collide.
+    # Azure's setting for apps whose names would collide.
     return PostgresTimerStore(url, environment.get("AzureFunctionsWebHost__hostid") or app_dir.name)

@@ -1,7 +1,7 @@
-"""Which host runs a timer, and where its schedule stands.
+"""Stores which host runs a timer, and the status of its schedule.
 
-A lease of a few seconds per timer, renewed as long as its host is up, takes the place of Azure's blob lease. It goes by
-the database's clock and needs no session, so it holds behind PgBouncer too.
+Each timer has a lease of a few seconds, which its host keeps renewing; Azure uses a blob lease. The lease goes by the
+database's clock and needs no database session, so it also works behind PgBouncer.
 """
 
 import threading
@@ -17,15 +17,15 @@ from psycopg2.extensions import connection, cursor, parse_dsn
 from local.functions_host.errors import AppLoadError, TimerStoreError
 from local.functions_host.schedule_status import ScheduleStatus
 
-# Renewed three times within its length. A blob lease has 15 s at least; here a developer waits for the takeover.
+# The host renews three times per lease. Azure's blob lease lasts at least 15 s; here a developer waits for failover.
 LEASE_SECONDS = 6.0
 
 _CONNECT_SECONDS = 5
-# A server that vanished is noticed before the next renewal is due.
+# Short enough to detect a lost server before the next renewal is due.
 _ANSWER_MILLISECONDS = 2000
 
-# Sent as one query, so it is one transaction. Two hosts may start at once, and CREATE IF NOT EXISTS does not wait for
-# the other's.
+# Sent as one query, so that it is one transaction. The advisory lock is for two hosts that start at once: CREATE IF NOT
+# EXISTS fails when another transaction creates the same object.
 _CREATE = """
 SELECT pg_advisory_xact_lock(hashtext('functions_host.timers'));
 CREATE SCHEMA IF NOT EXISTS functions_host;
@@ -50,7 +50,7 @@ WHERE timer.owner = excluded.owner OR timer.expires_at <= now()
 RETURNING last, next, last_updated
 """
 
-# An expired lease that nobody took over is still its owner's.
+# The owner may renew an expired lease as long as no other host has acquired it.
 _KEEP = """
 UPDATE functions_host.timers
 SET
@@ -62,67 +62,67 @@ WHERE app = %(app)s AND function = %(function)s AND owner = %(owner)s
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """This host holds a timer; ``status`` is None when none was ever kept."""
+    """The lease of a timer that this host holds; ``status`` is None before the first status is stored."""
 
     status: ScheduleStatus | None
 
 
 class TimerStore(Protocol):
-    """Where the hosts of an app agree on its timers; safe to use from many threads."""
+    """Leases and statuses of an app's timers, shared by its hosts; thread-safe."""
 
     def acquire(self, function: str) -> Held | None:
-        """Take the lease of a timer, or None if another host holds it.
+        """Acquire the lease of a timer; None if another host holds it.
 
         Raises:
-            TimerStoreError: nobody knows.
+            TimerStoreError: the store is unavailable.
         """
 
     def keep(self, function: str, status: ScheduleStatus) -> bool:
-        """Renew the lease and record the status; False if another host has taken the timer over.
+        """Renew the lease and store the status; False if another host has acquired the lease.
 
         Raises:
-            TimerStoreError: nobody knows.
+            TimerStoreError: the store is unavailable.
         """
 
     def release(self, function: str, status: ScheduleStatus) -> None:
-        """Record the status and let go of the lease, if it is still held.
+        """Store the status and release the lease, if this host still holds it.
 
         Raises:
-            TimerStoreError: nobody knows; the lease ends by itself.
+            TimerStoreError: the store is unavailable; the lease expires by itself.
         """
 
 
 class SoleHost:
-    """For a host without a database: no other host is known, and the status ends with it."""
+    """The store of a host without a database: it holds every timer and stores no status."""
 
     def acquire(self, _function: str) -> Held | None:
-        """Hold every timer."""
+        """Always succeeds."""
         return Held(None)
 
     def keep(self, _function: str, _status: ScheduleStatus) -> bool:
-        """Go on holding it."""
+        """Always succeeds; the status is not stored."""
         return True
 
     def release(self, _function: str, _status: ScheduleStatus) -> None:
-        """Nobody waits for it."""
+        """Does nothing: no other host waits for the lease."""
 
 
 class PostgresTimerStore:
-    """Keeps the timers of an app in a table of a database, which is created on first use.
+    """Stores the timers of an app in PostgreSQL, in a table that it creates on first use.
 
     Args:
         url: a libpq connection string or URL.
-        app: the same for all hosts that share their timers.
+        app: the name under which hosts share their timers.
 
     Raises:
-        AppLoadError: the url is none.
+        AppLoadError: the url is not valid.
     """
 
     def __init__(self, url: str, app: str) -> None:
         try:
             parse_dsn(url)
         except psycopg2.ProgrammingError as exc:
-            # Not its text: libpq repeats the string, which may hold a password.
+            # Without libpq's message, which repeats the URL and its password.
             raise AppLoadError("DATABASE_URL is not a connection string of PostgreSQL") from exc
         self._url = url
         self._app = app
@@ -131,7 +131,7 @@ class PostgresTimerStore:
         self._connection: connection | None = None
 
     def acquire(self, function: str) -> Held | None:
-        """Take the lease of a timer, or None if another host holds it."""
+        """Insert the timer's row, or take over an expired lease."""
         with self._cursor() as cur:
             cur.execute(_ACQUIRE, self._parameters(function, LEASE_SECONDS))
             row = cur.fetchone()
@@ -140,11 +140,11 @@ class PostgresTimerStore:
         return Held(ScheduleStatus(*row) if row[1] else None)
 
     def keep(self, function: str, status: ScheduleStatus) -> bool:
-        """Renew the lease and record the status; False if another host has taken the timer over."""
+        """Update the timer's row if this host still owns it."""
         return self._keep(function, status, LEASE_SECONDS)
 
     def release(self, function: str, status: ScheduleStatus) -> None:
-        """Record the status and let the lease end now."""
+        """Update the timer's row and let its lease expire now."""
         self._keep(function, status, 0.0)
 
     def close(self) -> None:
@@ -162,7 +162,7 @@ class PostgresTimerStore:
 
     @contextmanager
     def _cursor(self) -> Iterator[cursor]:
-        """A cursor for one statement, which commits itself."""
+        """A cursor for one statement, in autocommit mode."""
         with self._lock:
             try:
                 conn = self._connection or self._connect()

@@ -1,4 +1,4 @@
-"""The time spans of host.json, in the text form of .NET's TimeSpan."""
+"""Parses and formats time spans in the text form of .NET's TimeSpan, which host.json uses."""
 
 import re
 
@@ -6,10 +6,10 @@ _TIMESPAN = re.compile(r"(?:(\d+)\.)?([01]?\d|2[0-3]):([0-5]?\d)(?::([0-5]?\d(?:
 
 
 def parse_timespan(text: object) -> float:
-    """Seconds of ``[days.]hours:minutes[:seconds[.fraction]]``, or of a lone number, which means days.
+    """Convert ``[days.]hours:minutes[:seconds[.fraction]]``, or a single number of days, to seconds.
 
     Raises:
-        ValueError: it is none, or a part of it is out of range, such as 24 hours, which .NET reads as days.
+        ValueError: the text has another form, or a part is out of range, such as 24 hours, which .NET reads as days.
     """
     if isinstance(text, str):
         if text.isascii() and text.isdecimal():
@@ -22,7 +22,7 @@ def parse_timespan(text: object) -> float:
 
 
 def format_timespan(seconds: float) -> str:
-    """``[days.]hh:mm:ss[.fraction]``, the fraction to the millisecond."""
+    """Convert seconds to ``[days.]hh:mm:ss[.fraction]``, rounded to milliseconds."""
     whole, milliseconds = divmod(round(seconds * 1000), 1000)
     days, rest = divmod(whole, 86400)
     text = f"{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"

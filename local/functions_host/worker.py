@@ -17,10 +17,10 @@ logger = logging.getLogger(__name__)
 
 
 class Worker:
-    """Takes invocations from the channel until it says stop.
+    """Runs the invocations that arrive on the channel until the host sends Stop.
 
     Raises:
-        AppLoadError: PYTHON_THREADPOOL_THREAD_COUNT is no number of threads.
+        AppLoadError: PYTHON_THREADPOOL_THREAD_COUNT is not a positive number.
     """
 
     def __init__(self, channel: Channel, functions: dict[str, LoadedFunction], app_dir: Path) -> None:
@@ -31,7 +31,7 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Serve until the host says stop; if the host dies, the process ends at once."""
+        """Run invocations until the host sends Stop; if the host dies, exit the process at once."""
         stopped = asyncio.Event()
         reader = threading.Thread(target=self._read, args=(asyncio.get_running_loop(), stopped), daemon=True)
         reader.start()
@@ -43,7 +43,7 @@ class Worker:
             try:
                 message = self._channel.receive()
             except EOFError:
-                os._exit(1)  # the host is gone: nobody can take a result, and nothing may stay behind
+                os._exit(1)  # the host has died: no result can be reported, and no process may survive it
             if isinstance(message, Stop):
                 loop.call_soon_threadsafe(stopped.set)
                 return
@@ -58,7 +58,7 @@ class Worker:
 
     def _start_task(self, invoke: Invoke) -> None:
         task = asyncio.get_running_loop().create_task(self._run_async(invoke))
-        self._tasks.add(task)  # the loop itself holds tasks weakly
+        self._tasks.add(task)  # the event loop keeps weak references only
         task.add_done_callback(self._tasks.discard)
 
     def _run_sync(self, invoke: Invoke) -> None:
@@ -66,7 +66,7 @@ class Worker:
         try:
             result = function.call(**self._arguments(function, invoke))
             completed = _completed(function, invoke, result)
-        except BaseException as exc:  # noqa: BLE001 - SystemExit included: a function fails, the worker goes on
+        except BaseException as exc:  # noqa: BLE001 - even SystemExit fails only the invocation, not the worker
             completed = _failed(invoke, exc)
         self._channel.send(completed)
 
@@ -87,12 +87,12 @@ class Worker:
 
 
 def _thread_count() -> int | None:
-    """The threads of synchronous functions; None is the executor's own default, as in Azure."""
+    """The number of threads for synchronous functions; None means the executor's default, as in Azure."""
     text = os.environ.get("PYTHON_THREADPOOL_THREAD_COUNT")
     if not text:
         return None
     if not text.isdecimal() or int(text) < 1:
-        raise AppLoadError(f"PYTHON_THREADPOOL_THREAD_COUNT must be a number from 1, not '{text}'")
+        raise AppLoadError(f"PYTHON_THREADPOOL_THREAD_COUNT must be a number of at least 1, not '{text}'")
     return int(text)
 
 

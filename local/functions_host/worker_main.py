@@ -1,6 +1,6 @@
-"""The worker process's start: ``python -m local.functions_host.worker_main APP_DIR``.
+"""The entry point of a worker process: ``python -m local.functions_host.worker_main APP_DIR``.
 
-Its channel to the host is standard input and output.
+The worker talks to the host over its standard input and output.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from local.functions_host.worker import Worker
 
 
 def _open_channel() -> Channel:
-    """Take standard input and output for the channel, and leave the app's own prints to standard error."""
+    """Use standard input and output for the channel, and redirect the app's prints to standard error."""
     reader, writer = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
@@ -28,8 +28,8 @@ def _open_channel() -> Channel:
 
 
 def main() -> int:
-    """Index the app, report, serve."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the host drains us
+    """Index the app, report the result to the host, run invocations; returns the exit code."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the host stops the workers
     channel = _open_channel()
     app_dir = Path(sys.argv[1])
     os.chdir(app_dir)
@@ -41,7 +41,7 @@ def main() -> int:
     except AppLoadError as exc:
         channel.send(LoadFailed(str(exc)))
         return 1
-    except BaseException:  # noqa: BLE001 - whatever the app raises at import is shown as it is
+    except BaseException:  # noqa: BLE001 - the app may raise anything at import; the host shows the traceback
         channel.send(LoadFailed(traceback.format_exc()))
         return 1
     channel.send(Ready(indexed(functions)))

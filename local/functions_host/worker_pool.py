@@ -1,3 +1,5 @@
+"""Keeps the worker processes running and distributes invocations among them."""
+
 import logging
 import threading
 from collections.abc import Sequence
@@ -15,7 +17,7 @@ _MAX_RESTART_DELAY_SECONDS = 30.0
 
 
 class WorkerPool:
-    """Keeps a number of worker processes running and gives each invocation to the least busy one.
+    """Keeps ``size`` worker processes running and sends each invocation to the least busy one.
 
     Attributes:
         function_timeout_seconds: how long an invocation may run, None for no limit.
@@ -30,11 +32,11 @@ class WorkerPool:
         self._stopping = threading.Event()
 
     def start(self) -> Sequence[IndexedFunction]:
-        """Start the workers and wait until each has indexed the app; gives the app's functions.
+        """Start the workers, wait until each has indexed the app, and return the app's functions.
 
         Raises:
             AppLoadError: the app cannot be indexed.
-            WorkerLostError: a worker ended while it started.
+            WorkerLostError: a worker ended during its start.
         """
         workers = [WorkerProcess(self._app_dir, self._replace) for _ in range(self._size)]
         try:
@@ -44,17 +46,17 @@ class WorkerPool:
             for worker in workers:
                 worker.stop()
             if isinstance(exc, TimeoutError):
-                raise AppLoadError(f"it was not indexed within {_START_SECONDS:.0f} s") from exc
+                raise AppLoadError(f"a worker did not index it within {_START_SECONDS:.0f} s") from exc
             raise
         for worker in workers:
             self._add(worker)
         return indexed[0]
 
     def submit(self, invoke: Invoke) -> Future[Completed]:
-        """Send an invocation to a worker, waiting for one to come up if need be.
+        """Send an invocation to a worker; wait for one to start if none runs.
 
         Raises:
-            WorkerLostError: no worker came up.
+            WorkerLostError: no worker started in time, or the pool is stopping.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._alive() or self._stopping.is_set(), _START_SECONDS)
@@ -65,9 +67,10 @@ class WorkerPool:
             return worker.submit(invoke)
 
     def time_out(self, invocation_id: str, error: FunctionTimeoutError) -> None:
-        """Replace the worker that runs an invocation, which fails with ``error``; its neighbours fail too, as in Azure.
+        """Kill and replace the worker that runs an invocation.
 
-        Does nothing if no worker runs it any more.
+        The invocation fails with ``error``; other invocations in the same worker fail too, as in Azure. Does nothing
+        if the invocation has already ended.
         """
         with self._changed:
             workers = list(self._ready)
@@ -75,9 +78,9 @@ class WorkerPool:
             logger.error("%s Restarting its worker process.", error)
 
     def terminate(self, seconds: float) -> None:
-        """Send SIGTERM to the workers in which something runs, and wait so long for its end.
+        """Send SIGTERM to the busy workers and wait up to ``seconds`` for their invocations.
 
-        A worker without a handler of its own ends by it, and what runs in it fails.
+        A worker whose app does not handle SIGTERM ends at once, and its invocations fail.
         """
         self._stopping.set()
         with self._changed:
@@ -86,7 +89,7 @@ class WorkerPool:
         wait(running, seconds)
 
     def stop(self) -> None:
-        """End all workers; what still runs in them fails."""
+        """Stop all workers; invocations that still run fail."""
         self._stopping.set()
         with self._changed:
             workers = list(self._ready)
@@ -98,10 +101,10 @@ class WorkerPool:
         return [worker for worker in self._ready if worker.alive]
 
     def _replace(self, lost: WorkerProcess) -> None:
-        """Bring up a worker for one that ended, slower and slower if that keeps failing."""
+        """Start a worker in place of one that ended; wait longer after each failed start."""
         with self._changed:
             if lost not in self._ready:
-                return  # it is not up yet, or another call is at it
+                return  # it has not started yet, or another call replaces it
             self._ready.remove(lost)
         if not self._stopping.is_set():
             logger.error("Worker process %s has ended; starting a new one", lost.pid)
@@ -111,7 +114,7 @@ class WorkerPool:
             try:
                 worker.ready.result(_START_SECONDS)
             except (FunctionsHostError, TimeoutError):
-                logger.exception("The new worker process does not come up; next try in %s s", delay)
+                logger.exception("The new worker process did not start; next attempt in %s s", delay)
                 worker.stop()
                 self._stopping.wait(delay)
                 delay = min(delay * 2, _MAX_RESTART_DELAY_SECONDS)
@@ -124,6 +127,6 @@ class WorkerPool:
             self._ready.append(worker)
             self._changed.notify_all()
         if not worker.alive:
-            self._replace(worker)  # it ended before it was in the list, where its own call would have found it
+            self._replace(worker)  # it ended before it was in the list, so its own on_exit did nothing
         elif self._stopping.is_set():
             worker.stop()

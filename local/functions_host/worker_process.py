@@ -1,4 +1,4 @@
-"""One worker process, seen from the host."""
+"""The host's side of one worker process."""
 
 import logging
 import subprocess
@@ -19,11 +19,11 @@ _STOP_SECONDS = 5.0
 
 
 class WorkerProcess:
-    """Starts a worker and carries invocations to it.
+    """Starts a worker process and sends invocations to it.
 
     Args:
         app_dir: the function app, an absolute path.
-        on_exit: called once, in a thread of this object, when the process has ended and its invocations have failed.
+        on_exit: called once, in this object's thread, after the process has ended and its invocations have failed.
     """
 
     def __init__(self, app_dir: Path, on_exit: Callable[["WorkerProcess"], None]) -> None:
@@ -50,16 +50,16 @@ class WorkerProcess:
 
     @property
     def alive(self) -> bool:
-        """False once it takes no more invocations; ``on_exit`` is called after that."""
+        """False once the worker accepts no more invocations; ``on_exit`` is called after that."""
         return not self._lost
 
     @property
     def load(self) -> int:
-        """How many invocations it runs now."""
+        """The number of invocations in progress."""
         return len(self._pending)
 
     def submit(self, invoke: Invoke) -> Future[Completed]:
-        """Send an invocation; the future raises WorkerLostError when the process ends before it answers."""
+        """Send an invocation; its future raises WorkerLostError if the process ends first."""
         future: Future[Completed] = Future()
         with self._lock:
             if self._lost:
@@ -68,13 +68,13 @@ class WorkerProcess:
         try:
             self._channel.send(invoke)
         except (OSError, ValueError):
-            logger.debug("Worker process %s is gone; its reader fails the invocation", self.pid)
+            logger.debug("Worker process %s has ended; its reader thread fails the invocation", self.pid)
         return future
 
     def time_out(self, invocation_id: str, error: FunctionTimeoutError) -> bool:
-        """Kill the process for an invocation that runs in it; False if none of that id does.
+        """Kill the process if it runs this invocation; False if it does not.
 
-        When the process has ended, that invocation fails with ``error``, the others as those of a lost process.
+        This invocation then fails with ``error``, the others fail with WorkerLostError.
         """
         with self._lock:
             if invocation_id not in self._pending:
@@ -85,14 +85,14 @@ class WorkerProcess:
         return True
 
     def terminate(self) -> list[Future[Completed]]:
-        """Send SIGTERM, as the platform does; gives the invocations that still run in it."""
+        """Send SIGTERM, as Azure does, and return the invocations in progress."""
         with self._lock:
             running = list(self._pending.values())
         self._process.terminate()
         return running
 
     def stop(self) -> None:
-        """End the process: in order when nothing runs in it, by force when it does not follow."""
+        """Tell an idle process to exit, or kill it if it is busy or does not exit in time."""
         try:
             self._channel.send(Stop())
             self._process.wait(_STOP_SECONDS if not self.load else 0)

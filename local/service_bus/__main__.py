@@ -1,4 +1,4 @@
-"""The Service Bus emulator as a process: python -m local.service_bus."""
+"""The command line of the Service Bus emulator: `python -m local.service_bus`."""
 
 import argparse
 import asyncio
@@ -21,14 +21,14 @@ from local.service_bus.store import Store, StoreError
 _new_event_loop: Callable[[], asyncio.AbstractEventLoop]
 try:
     import uvloop
-except ImportError:  # there is none for Windows
+except ImportError:  # uvloop does not support Windows
     _new_event_loop = asyncio.new_event_loop
 else:
     _new_event_loop = uvloop.new_event_loop
 
 
 def main() -> int:
-    """Runs the emulator until it is told to end; returns the exit code."""
+    """Runs the emulator until SIGTERM or SIGINT; returns the exit code."""
     arguments = _parser().parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
@@ -44,50 +44,50 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local.service_bus", description="A local Azure Service Bus.")
-    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="queues, as in Microsoft's Config.json")
+    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="entities, as in Microsoft's Config.json")
     parser.add_argument("--port", type=_port, default=5672, help="AMQP port, 0 for a free one")
     parser.add_argument("--http-port", type=_port, default=5300, help="port of the control interface, 0 for a free one")
-    parser.add_argument("--data", type=Path, help="file in which acknowledged messages survive; none by default")
+    parser.add_argument("--data", type=Path, help="file that keeps messages across restarts; by default none are kept")
     parser.add_argument("--tier", type=Tier, choices=list(Tier), default=Tier.STANDARD, help="256 KB or 1 MB a message")
     parser.add_argument(
-        "--credits-per-second", type=_credits, help="throttle sends and receives; Azure's Standard tier gives 1000"
+        "--credits-per-second", type=_credits, help="throttle sends and receives; Azure's Standard tier has 1000"
     )
-    parser.add_argument("--exit-with-parent", action="store_true", help="end when standard input ends")
+    parser.add_argument("--exit-with-parent", action="store_true", help="stop when standard input ends")
     return parser
 
 
 def _port(text: str) -> int:
     number = int(text)
     if number not in range(65_536):
-        raise argparse.ArgumentTypeError(f"{number} is no port")
+        raise argparse.ArgumentTypeError(f"{number} is not a port number")
     return number
 
 
 def _credits(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} credits a second would let nothing pass")
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
     return number
 
 
 async def _run(server: Server, arguments: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
-    told_to_end = asyncio.Event()
+    stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told_to_end.set)
+        loop.add_signal_handler(number, stopping.set)
     if arguments.exit_with_parent:
-        _watch_stdin(lambda: loop.call_soon_threadsafe(told_to_end.set))
+        _watch_stdin(lambda: loop.call_soon_threadsafe(stopping.set))
     ports = await server.start(arguments.port, arguments.http_port)
     print(json.dumps(asdict(ports)), flush=True)
-    await told_to_end.wait()
+    await stopping.wait()
     await server.stop()
 
 
 def _watch_stdin(on_end: Callable[[], object]) -> None:
-    """Calls `on_end`, from a thread, when the process that holds the other end of standard input is gone."""
+    """Calls `on_end` from a thread when the process at the other end of standard input has ended."""
 
     def watch() -> None:
-        # Not sys.stdin: the interpreter could not close it on exit while this thread reads.
+        # Not sys.stdin: the interpreter cannot close it at exit while this thread reads from it.
         while os.read(0, 4096):
             pass
         on_end()

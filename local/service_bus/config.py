@@ -1,3 +1,5 @@
+"""Reads a Config.json, the file in which Microsoft's emulator lists its entities."""
+
 import json
 import re
 from pathlib import Path
@@ -13,11 +15,11 @@ _STRING_OR_COMMENT = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*')
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; the message names the file and the place."""
+    """The configuration file cannot be read or is not valid; the message names the file and the key."""
 
 
 class NamespaceConfig(EntityModel):
-    """The namespace that the emulator serves."""
+    """A namespace with its queues and topics."""
 
     name: str
     queues: tuple[QueueConfig, ...] = ()
@@ -30,25 +32,25 @@ class NamespaceConfig(EntityModel):
 
 
 class LoggingConfig(EntityModel):
-    """Where Microsoft's emulator logs to; this one logs to standard error, always."""
+    """The log target of Microsoft's emulator; accepted and ignored, as this emulator logs to standard error."""
 
     type: str = "Console"
 
 
 class UserConfig(EntityModel):
-    """The body of the file."""
+    """The content of the file's only key."""
 
     namespaces: tuple[NamespaceConfig] = Field(description="exactly one")
     logging: LoggingConfig = LoggingConfig()
 
 
 class Config(EntityModel):
-    """A Config.json as Microsoft's Service Bus emulator reads it."""
+    """A Config.json in the format of Microsoft's Service Bus emulator."""
 
     user_config: UserConfig
 
     def create_entities(self, namespace: Namespace, tier: Tier) -> None:
-        """Adds what the file lists to a namespace."""
+        """Creates the listed entities in a namespace."""
         entities = self.user_config.namespaces[0]
         for queue in entities.queues:
             namespace.create_queue(queue.name, queue.properties.settings(tier))
@@ -59,10 +61,10 @@ class Config(EntityModel):
 
 
 def load_config(path: Path) -> Config:
-    """The configuration in the file at `path`: JSON, in which `//` begins a comment.
+    """Reads the file at `path`: JSON in which `//` starts a comment.
 
     Raises:
-        ConfigError: the file cannot be read, is no JSON, or asks for what the emulator cannot do.
+        ConfigError: the file cannot be read, is not JSON, or uses a feature that the emulator does not support.
     """
     try:
         source = path.read_text(encoding="utf-8-sig")

@@ -1,4 +1,4 @@
-"""Queues, topics and subscriptions in the words of Microsoft's Service Bus emulator."""
+"""Queues, topics and subscriptions as Microsoft's Config.json describes them."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -24,34 +24,34 @@ def _unsupported(feature: str) -> AfterValidator:
     return AfterValidator(refuse)
 
 
-# Service Bus: letters, digits, and - . _ / within, up to 260 characters; 50 and no slash for a subscription.
+# Service Bus allows letters, digits and, inside, "-._/"; up to 260 characters. A subscription: 50, and no slash.
 EntityName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([\w./-]*[A-Za-z0-9])?$", max_length=260)]
 SubscriptionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?$", max_length=50)]
 _TimeToLive = Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(hours=1))]
 
 
 class Tier(StrEnum):
-    """A tier of Service Bus, as far as the emulator tells them apart: by the size of what may be sent."""
+    """A tier of Service Bus; in the emulator tiers differ only in the size limit of messages."""
 
     STANDARD = "standard"
     PREMIUM = "premium"
 
     @property
     def max_message_bytes(self) -> int:
-        """The limit of a message, and of a batch."""
+        """The size limit of a message, and of a batch."""
         return STANDARD_MESSAGE_BYTES if self is Tier.STANDARD else PREMIUM_MESSAGE_BYTES
 
 
 class EntityModel(BaseModel):
-    """What all of them share: names as in Microsoft's file, and nothing that it does not know."""
+    """Base of the models: keys in PascalCase as in Microsoft's file; unknown keys are an error."""
 
     model_config = ConfigDict(alias_generator=to_pascal, extra="forbid", frozen=True)
 
 
 class _Properties(EntityModel):
-    """What queues and subscriptions share, with the defaults and limits of Microsoft's emulator.
+    """The common properties of queues and subscriptions, with the defaults and limits of Microsoft's emulator.
 
-    Except that a lock may be as short as 1 s, where Microsoft asks for 5 s, so that tests need not wait.
+    One limit differs: a lock may be as short as 1 s instead of 5 s, so that tests are fast.
     """
 
     dead_lettering_on_message_expiration: bool = False
@@ -63,7 +63,7 @@ class _Properties(EntityModel):
     requires_session: bool = False
 
     def settings(self, tier: Tier) -> QueueSettings:
-        """The same in the broker's terms."""
+        """The properties as settings of the broker."""
         return QueueSettings(
             lock_duration_ms=_milliseconds(self.lock_duration),
             max_delivery_count=self.max_delivery_count,
@@ -75,7 +75,7 @@ class _Properties(EntityModel):
 
 
 class _Intake(EntityModel):
-    """What queues and topics share. `MaxSizeInMegabytes` is Azure's; Microsoft's emulator does not know it."""
+    """The common properties of queues and topics. `MaxSizeInMegabytes` exists in Azure, not in Microsoft's emulator."""
 
     duplicate_detection_history_time_window: timedelta = Field(
         timedelta(seconds=20), ge=timedelta(seconds=5), le=timedelta(minutes=5)
@@ -84,7 +84,7 @@ class _Intake(EntityModel):
     max_size_in_megabytes: int = Field(1024, ge=1, le=81_920)
 
     def limit(self, settings: QueueSettings) -> QueueSettings:
-        """The settings with these added."""
+        """The given settings plus these properties."""
         window = self.duplicate_detection_history_time_window if self.requires_duplicate_detection else None
         return replace(
             settings,
@@ -97,7 +97,7 @@ class QueueProperties(_Properties, _Intake):
     """Properties of a queue."""
 
     def settings(self, tier: Tier) -> QueueSettings:
-        """The same in the broker's terms."""
+        """The properties as settings of the broker."""
         return self.limit(super().settings(tier))
 
 
@@ -107,7 +107,7 @@ class TopicProperties(_Intake):
     default_message_time_to_live: _TimeToLive = timedelta(hours=1)
 
     def settings(self, tier: Tier) -> QueueSettings:
-        """The same in the broker's terms."""
+        """The properties as settings of the broker."""
         ttl_ms = _milliseconds(self.default_message_time_to_live)
         return self.limit(QueueSettings(default_ttl_ms=ttl_ms, max_message_bytes=tier.max_message_bytes))
 
@@ -117,14 +117,14 @@ class SubscriptionProperties(_Properties):
 
 
 class QueueConfig(EntityModel):
-    """One queue."""
+    """A queue of the file."""
 
     name: EntityName
     properties: QueueProperties = QueueProperties()
 
 
 class SubscriptionConfig(EntityModel):
-    """One subscription; it gets every message of its topic."""
+    """A subscription of the file; it receives every message of its topic."""
 
     name: SubscriptionName
     properties: SubscriptionProperties = SubscriptionProperties()
@@ -132,7 +132,7 @@ class SubscriptionConfig(EntityModel):
 
 
 class TopicConfig(EntityModel):
-    """One topic with its subscriptions."""
+    """A topic of the file, with its subscriptions."""
 
     name: EntityName
     properties: TopicProperties = TopicProperties()
@@ -145,10 +145,10 @@ class TopicConfig(EntityModel):
 
 
 def check_names_differ(names: Iterable[str]) -> None:
-    """Refuses names that mean the same entity.
+    """Checks that names differ, ignoring case.
 
     Raises:
-        ValueError: two of them do.
+        ValueError: two names are the same.
     """
     times = Counter(name.lower() for name in names)
     if repeated := sorted(name for name, number in times.items() if number > 1):

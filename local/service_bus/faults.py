@@ -1,4 +1,4 @@
-"""Faults on demand: what is armed, and whether it strikes now."""
+"""Fault injection: keeps the armed faults and decides when they strike."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from local.service_bus.broker.namespace import normalise
 
 
 class Moment(StrEnum):
-    """When a fault may strike, in the order of a client's doings."""
+    """When a fault may strike, in the order of a client's actions."""
 
     CONNECT = "connect"  # a client opens its connection
     ATTACH = "attach"  # it attaches to an entity
-    SEND = "send"  # a message, or a batch, has arrived and is not stored yet
-    ACKNOWLEDGE = "acknowledge"  # it is stored and not acknowledged yet
-    SETTLE = "settle"  # the outcome of a received message has arrived and is not applied yet
+    SEND = "send"  # a message or a batch has arrived and is not yet stored
+    ACKNOWLEDGE = "acknowledge"  # it is stored and not yet acknowledged
+    SETTLE = "settle"  # the outcome of a received message has arrived and is not yet applied
 
 
 Condition = Literal[
@@ -42,12 +42,12 @@ class _Fault(BaseModel):
 
 
 class _Strike(_Fault):
-    """What happens at a moment.
+    """A fault that strikes at one moment.
 
     Attributes:
-        at: when.
-        entity: the path at which it strikes, by default any.
-        count: how often it strikes; None for as long as it is armed.
+        at: the moment.
+        entity: the path of the entity that it affects; None for every entity.
+        count: how often it strikes; None for no limit.
     """
 
     at: Moment
@@ -62,13 +62,13 @@ class _Strike(_Fault):
 
 
 class Drop(_Strike):
-    """The connection is cut."""
+    """Closes the connection."""
 
     fault: Literal["drop"] = "drop"
 
 
 class Refuse(_Strike):
-    """What the client asks for is refused with `condition`, by which the clients choose their exception."""
+    """Refuses the client's request with an AMQP condition, which determines the exception in the client."""
 
     fault: Literal["refuse"] = "refuse"
     at: Literal[Moment.CONNECT, Moment.ATTACH, Moment.SEND] = Moment.SEND
@@ -76,7 +76,7 @@ class Refuse(_Strike):
 
 
 class Delay(_Fault):
-    """Whatever the emulator writes to its clients is held back for so long; a later delay replaces it."""
+    """Delays everything that the emulator writes to its clients; a later delay replaces an earlier one."""
 
     fault: Literal["delay"] = "delay"
     milliseconds: Annotated[int, Field(ge=1, le=600_000)]
@@ -86,15 +86,15 @@ Fault = Annotated[Drop | Refuse | Delay, Field(discriminator="fault")]
 
 
 class RefusedOnDemandError(BrokerError):
-    """A fault refuses this, with `condition`."""
+    """An armed fault refuses the request with `condition`."""
 
     def __init__(self, condition: str) -> None:
-        super().__init__("Refused on demand.")
+        super().__init__("Refused by an injected fault.")
         self.condition = condition
 
 
 class DroppedOnDemandError(Exception):
-    """A fault cuts this connection."""
+    """An armed fault closes the connection."""
 
 
 class UnknownFaultError(Exception):
@@ -103,7 +103,7 @@ class UnknownFaultError(Exception):
 
 @dataclass(frozen=True)
 class ArmedFault:
-    """A fault, its id, and how often it will still strike: None for as long as it is armed."""
+    """A fault and its id; `left` is how often it still strikes, None for no limit."""
 
     id: int
     fault: Drop | Refuse | Delay
@@ -111,7 +111,7 @@ class ArmedFault:
 
 
 class Faults:
-    """The armed faults, oldest first. `on_delay` is called when the delay changes."""
+    """The armed faults, oldest first; calls `on_delay` when the delay changes."""
 
     def __init__(self, on_delay: Callable[[], None]) -> None:
         self._on_delay = on_delay
@@ -121,15 +121,15 @@ class Faults:
 
     @property
     def delay_ms(self) -> int:
-        """How long to hold back what is written, in milliseconds."""
+        """The delay of everything that is written, in milliseconds."""
         return self._delay_ms
 
     def armed(self) -> list[ArmedFault]:
-        """What is armed now."""
+        """A copy of the armed faults, oldest first."""
         return list(self._armed.values())
 
     def arm(self, fault: Drop | Refuse | Delay) -> ArmedFault:
-        """Arms `fault`."""
+        """Arms `fault`; a delay replaces the armed delay."""
         if isinstance(fault, Delay):
             self._armed = {number: one for number, one in self._armed.items() if not isinstance(one.fault, Delay)}
             armed = ArmedFault(next(self._ids), fault, None)
@@ -143,7 +143,7 @@ class Faults:
         """Disarms one fault.
 
         Raises:
-            UnknownFaultError: none has this id, or it has struck as often as it should.
+            UnknownFaultError: no armed fault has this id; one that has struck `count` times is no longer armed.
         """
         if self._armed.pop(fault_id, None) is None:
             raise UnknownFaultError(f"No fault {fault_id} is armed.")
@@ -155,11 +155,11 @@ class Faults:
         self._note_delay()
 
     def strike(self, moment: Moment, entity: str = "") -> None:
-        """Spends the oldest fault that is due at `moment` for the entity at this path.
+        """Applies the oldest fault that matches `moment` and the entity at this path, if any.
 
         Raises:
-            DroppedOnDemandError: it cuts the connection.
-            RefusedOnDemandError: it refuses.
+            DroppedOnDemandError: the fault closes the connection.
+            RefusedOnDemandError: the fault refuses the request.
         """
         for armed in self._armed.values():
             fault = armed.fault

@@ -1,4 +1,4 @@
-"""Starts and stops an emulator from Python, as a child process."""
+"""Starts and stops an emulator as a child process."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,16 +16,16 @@ _STOP_SECONDS = 10
 
 
 class EmulatorError(Exception):
-    """The emulator does not come up; the message holds what it wrote to standard error."""
+    """The emulator does not start; the message contains its standard error."""
 
 
 class EmulatorProcess:
-    """A running emulator, ended by `stop`, by `kill`, at the end of its `with` block, or with this process.
+    """A running emulator; it also ends at the end of its `with` block and when this process ends.
 
     Attributes:
-        amqp_port: where clients connect.
-        http_port: where its control interface is.
-        control: the client of that.
+        amqp_port: the port of its Service Bus clients.
+        http_port: the port of its control interface.
+        control: a client of the control interface.
         pid: its process id.
     """
 
@@ -48,14 +48,14 @@ class EmulatorProcess:
         """Starts an emulator and waits until it listens.
 
         Args:
-            config: a Config.json, by default the one with the queues of the local stack.
+            config: a Config.json; None for the queues of the local stack.
             port: the AMQP port, 0 for a free one.
             http_port: the port of the control interface, 0 for a free one.
-            log_file: where its log is appended, by default nowhere.
-            arguments: further arguments of its command line.
+            log_file: the log is appended here; None discards it.
+            arguments: further command-line arguments.
 
         Raises:
-            EmulatorError: it ends, or does not listen within 30 seconds.
+            EmulatorError: the emulator ends, or does not listen within 30 seconds.
         """
         options = ["--config", str(config or DEFAULT_CONFIG), "--port", str(port), "--http-port", str(http_port)]
         try:
@@ -65,14 +65,14 @@ class EmulatorProcess:
 
     @property
     def connection_string(self) -> str:
-        """What the clients take; the key is the one that Microsoft's emulator uses, and any other would do."""
+        """The connection string for clients; the key is that of Microsoft's emulator, and is not checked."""
         return (
             f"Endpoint=sb://{_HOST}:{self.amqp_port};SharedAccessKeyName=RootManageSharedAccessKey;"
             "SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true;"
         )
 
     def queues(self) -> list[QueueCounts]:
-        """How many messages each queue holds now.
+        """Returns the message counts of every queue.
 
         Raises:
             ControlError: the emulator does not answer.
@@ -80,12 +80,12 @@ class EmulatorProcess:
         return self.control.queues()
 
     def stop(self) -> None:
-        """Ends it cleanly, and by force if it does not follow within 10 seconds; a second call does nothing."""
+        """Stops the emulator, or kills it after 10 seconds; a second call does nothing."""
         self.control.close()
         self._child.stop(_STOP_SECONDS)
 
     def kill(self) -> None:
-        """Ends it as a crash would, and all its messages with it."""
+        """Kills the emulator, to simulate a crash; without `--data` its messages are lost."""
         self.control.close()
         self._child.kill()
 

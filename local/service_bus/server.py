@@ -1,3 +1,5 @@
+"""Runs the emulator's two servers, AMQP and control, and its periodic work."""
+
 import asyncio
 import logging
 import os
@@ -16,33 +18,32 @@ from local.service_bus.store import Store
 
 logger = logging.getLogger(__name__)
 
-# How late a lock may end or a scheduled message appear.
+# The period of the tick: locks end and scheduled messages appear late by at most this.
 _TICK_SECONDS = 0.05
-# What a request that is still coming in gets at the end; aiohttp takes 0 for no limit.
+# How long unfinished HTTP requests may take at a stop; aiohttp reads 0 as no limit.
 _SHUTDOWN_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class Ports:
-    """Where the emulator listens, on the loopback interface."""
+    """The emulator's ports on the loopback interface."""
 
     amqp_port: int
     http_port: int
 
 
 class PortInUseError(Exception):
-    """The emulator cannot listen where it was told to."""
+    """The emulator cannot listen on the requested port."""
 
 
 class Server:
-    """The emulator: the entities of a configuration, served over AMQP and controlled over HTTP until `stop`.
+    """The emulator: serves the entities of a configuration over AMQP, and its control interface over HTTP.
 
     Args:
-        config: which entities there are at first.
-        tier: how much one message, or batch, may have.
-        credits_per_second: messages that may be sent and received in a second, None for no limit.
-        store: where acknowledged messages survive the end of the process, None if they need not; it is closed by
-            `stop`.
+        config: the entities at the start.
+        tier: determines the size limit of a message or batch.
+        credits_per_second: messages that may be sent and received per second, None for no limit.
+        store: keeps messages across restarts, None to keep none; `stop` closes it.
     """
 
     def __init__(
@@ -65,10 +66,10 @@ class Server:
         self._ticker: asyncio.TimerHandle | None = None
 
     async def start(self, amqp_port: int, http_port: int) -> Ports:
-        """Begins to listen, port 0 meaning any free one, and returns the ports.
+        """Starts to listen and returns the ports; port 0 means any free port.
 
         Raises:
-            PortInUseError: another process listens there.
+            PortInUseError: a port cannot be used.
         """
         await self._control.setup()
         try:
@@ -83,12 +84,12 @@ class Server:
         return Ports(amqp_port, self._control.addresses[0][1])
 
     async def stop(self) -> None:
-        """Ends all connections and listens no more."""
+        """Stops listening, closes all connections and the store."""
         await self._control.cleanup()
         await self._service.close()
         if self._ticker:
             self._ticker.cancel()
-        # The transports report their end in the next turn of the loop.
+        # The transports call connection_lost in the next iteration of the event loop.
         await asyncio.sleep(0)
         if self._store is not None:
             self._namespace.commit()
@@ -100,4 +101,4 @@ class Server:
         try:
             self._namespace.commit()
         except JournalError as exc:
-            logger.error("%s", exc)  # noqa: TRY400 - the reason says it all; it is tried again at the next tick
+            logger.error("%s", exc)  # noqa: TRY400 - a traceback adds nothing; the next tick commits again

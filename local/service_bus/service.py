@@ -1,3 +1,5 @@
+"""Serves a namespace over AMQP, with outages on request."""
+
 import asyncio
 import logging
 import os
@@ -15,15 +17,15 @@ logger = logging.getLogger(__name__)
 
 
 class Service:
-    """A namespace on an AMQP port, which can be taken away and given back.
+    """A namespace on an AMQP port; the port can be closed and reopened to simulate an outage.
 
     Args:
-        namespace: what the clients meet there.
-        clock: the clock that it goes by.
+        namespace: the entities that clients use.
+        clock: the clock of that namespace.
 
     Attributes:
-        namespace: what the clients meet there.
-        faults: what goes wrong for them.
+        namespace: the entities that clients use.
+        faults: the faults that clients meet.
     """
 
     def __init__(self, namespace: Namespace, clock: Clock) -> None:
@@ -32,7 +34,7 @@ class Service:
         self.faults = Faults(on_delay=self._release_writes)
         self._connections: set[AmqpConnection] = set()
         self._server: asyncio.Server | None = None
-        # Keeps the port while nobody listens there, so that no one else can take it.
+        # Reserves the port during an outage, so that no other process can use it.
         self._bound: socket.socket | None = None
         self._resumption: asyncio.TimerHandle | None = None
         self._resuming: asyncio.Task[None] | None = None
@@ -44,10 +46,10 @@ class Service:
         return self._server is not None
 
     async def open(self, port: int) -> int:
-        """Begins to listen, port 0 meaning any free one; returns the port.
+        """Starts to listen and returns the port; port 0 means any free port.
 
         Raises:
-            OSError: another process listens there.
+            OSError: the port cannot be used.
         """
         self._bound = _bind(port)
         number: int = self._bound.getsockname()[1]
@@ -55,7 +57,7 @@ class Service:
         return number
 
     async def close(self) -> None:
-        """Ends all connections and gives up the port."""
+        """Closes all connections and frees the port."""
         async with self._lock:
             await self._stop_listening()
             if self._bound:
@@ -63,33 +65,33 @@ class Service:
                 self._bound = None
 
     def drop_connections(self) -> int:
-        """Cuts all connections; returns how many there were."""
+        """Closes all connections and returns their number."""
         connections = list(self._connections)
         for connection in connections:
             connection.close()
         return len(connections)
 
     def delete_entity(self, path: str) -> None:
-        """Removes a queue, a topic or a subscription, and detaches whoever is attached to it.
+        """Deletes a queue, a topic or a subscription, and detaches its clients.
 
         Raises:
-            EntityNotFoundError: there is none at this path.
+            EntityNotFoundError: no entity has this path.
         """
         paths = {normalise(entity.name) for entity in self.namespace.delete(path)}
         for connection in self._connections:
             connection.detach_from(paths)
 
     def let_pass(self, seconds: float) -> None:
-        """Lets so much time pass at once: what has become due by then is done on return."""
+        """Sets the clock forward and applies what has become due."""
         self._clock.move_on(seconds)
         self.namespace.tick()
 
     async def restart(self, seconds: float | None, *, lose_messages: bool) -> None:
-        """Cuts all connections, ends all locks, and listens again after `seconds`.
+        """Closes all connections, ends all locks, and listens again after `seconds`.
 
         Args:
-            seconds: 0 to listen again on return, None to do so at `resume`.
-            lose_messages: whether the queues are empty afterwards.
+            seconds: the length of the outage; 0 for none, None until `resume` is called.
+            lose_messages: whether all messages are deleted.
         """
         async with self._lock:
             await self._stop_listening()
@@ -97,14 +99,14 @@ class Service:
                 self.namespace.clear()
             else:
                 self.namespace.end_locks()
-            logger.info("Restarting, %s", "without the messages" if lose_messages else "with the messages")
+            logger.info("Restarting; messages are %s", "deleted" if lose_messages else "kept")
             if seconds == 0:
                 await self._listen()
             elif seconds is not None:
                 self._resumption = asyncio.get_running_loop().call_later(seconds, self._begin_to_resume)
 
     async def resume(self) -> None:
-        """Listens again, if it does not."""
+        """Listens again after an outage; does nothing if it already listens."""
         async with self._lock:
             await self._listen()
 
@@ -146,7 +148,7 @@ def _bind(port: int) -> socket.socket:
     bound = socket.socket()
     try:
         if os.name == "posix":
-            # As asyncio does: connections that have just ended do not keep the port.
+            # As asyncio does, so that connections in TIME_WAIT do not block the port.
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((HOST, port))
     except OSError:

@@ -1,4 +1,4 @@
-"""The data file: what the broker notes, in SQLite, so that acknowledged messages survive the end of the process."""
+"""The data file: a journal in SQLite, so that acknowledged messages survive the end of the process."""
 
 import json
 import logging
@@ -31,7 +31,7 @@ _SCHEMA = f"""
     CREATE TABLE sessions (queue TEXT, session_id TEXT, state BLOB, PRIMARY KEY (queue, session_id));
     PRAGMA user_version = {_VERSION};
 """
-# WAL without a sync at each commit: what is committed survives the death of the process, not that of the machine.
+# WAL without a sync at each commit: commits survive a crash of the process, but not of the machine.
 _OPEN = """
     PRAGMA locking_mode = EXCLUSIVE;
     PRAGMA journal_mode = WAL;
@@ -50,16 +50,16 @@ _REMOVE_ENTITY = "DELETE FROM entities WHERE topic = ? AND name = ?"
 
 
 class StoreError(Exception):
-    """The data file cannot be used; the message names it."""
+    """The data file cannot be used; the message names the file and the reason."""
 
 
 class Store:
-    """A journal in the SQLite file at `path`, which is made if it is not there; one process may use it at a time.
+    """A journal in the SQLite file at `path`, created if missing and used by one process at a time.
 
-    Notes are gathered until `commit`: a message that came and went in between never touches the file.
+    Changes are buffered until `commit`, so a message that is sent and completed between two commits is never written.
 
     Raises:
-        StoreError: the file is no data file, another process uses it, or it cannot be written.
+        StoreError: the file is not a data file, another process uses it, or it cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -87,34 +87,34 @@ class Store:
             self._connection.executescript("BEGIN IMMEDIATE; COMMIT")
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Closes the file."""
         self._connection.close()
 
     def put(self, queue: str, message: Message) -> None:
-        """Notes that `message` lies in `queue`, as it is at the time of the commit."""
+        """Records a new or changed message; `commit` writes the state that it has then."""
         self._messages[queue, message.sequence_number] = message
 
     def remove(self, queue: str, sequence_number: int) -> None:
-        """Notes that the message has gone."""
+        """Records that a message has been removed."""
         self._messages[queue, sequence_number] = None
 
     def put_session_state(self, queue: str, session_id: str, state: bytes | None) -> None:
-        """Notes the state of a session, None for none."""
+        """Records the state of a session; None removes it."""
         self._states[queue, session_id] = state
 
     def put_entity(self, entity: Entity) -> None:
-        """Notes that there is an entity."""
+        """Records a new entity."""
         self._entities[entity.topic, entity.name] = entity
 
     def remove_entity(self, entity: Entity) -> None:
-        """Notes that the entity has gone; its messages are removed one by one."""
+        """Records that an entity has been deleted; the caller removes its messages one by one."""
         self._entities[entity.topic, entity.name] = None
 
     def commit(self) -> None:
-        """Writes what has been noted, in one transaction.
+        """Writes all recorded changes in one transaction.
 
         Raises:
-            JournalError: the file cannot be written; the notes are kept.
+            JournalError: the file cannot be written; the changes stay recorded for the next call.
         """
         if not (self._messages or self._states or self._entities):
             return
@@ -134,14 +134,14 @@ class Store:
         self._entities.clear()
 
     def _write(self) -> None:
-        gone = [key for key, message in self._messages.items() if message is None]
-        there = [(queue, message) for (queue, _), message in self._messages.items() if message is not None]
+        removed = [key for key, message in self._messages.items() if message is None]
+        present = [(queue, message) for (queue, _), message in self._messages.items() if message is not None]
         last: dict[str, int] = {}
         for queue, number in self._messages:
             last[queue] = max(number, last.get(queue, 0))
         execute_many = self._connection.executemany
-        execute_many(_REMOVE_MESSAGE, gone)
-        execute_many(_PUT_MESSAGE, (_message_row(queue, message) for queue, message in there))
+        execute_many(_REMOVE_MESSAGE, removed)
+        execute_many(_PUT_MESSAGE, (_message_row(queue, message) for queue, message in present))
         execute_many(_PUT_SEQUENCE, last.items())
         execute_many(_REMOVE_STATE, [key for key, state in self._states.items() if state is None])
         execute_many(_PUT_STATE, [(*key, state) for key, state in self._states.items() if state is not None])
@@ -149,9 +149,9 @@ class Store:
         execute_many(_PUT_ENTITY, [_entity_row(entity) for entity in self._entities.values() if entity is not None])
 
     def restore(self, namespace: Namespace) -> None:
-        """Gives a namespace what an earlier process has committed; an entity that it has already keeps its settings.
+        """Loads what an earlier process has committed into a namespace; existing entities keep their settings.
 
-        Messages of entities that are no longer there stay in the file.
+        Messages of entities that do not exist any more stay in the file.
         """
         for entity in self._stored_entities():
             if not namespace.has(entity):
@@ -159,24 +159,24 @@ class Store:
         for name, last_number in self._rows("SELECT queue, last_sequence_number FROM sequences"):
             if (queue := namespace.get(name)) is not None:
                 queue.continue_after(last_number)
-        left_alone = 0
+        orphaned = 0
         for name, message in self._stored_messages():
             if (queue := namespace.get(name)) is not None:
                 queue.restore(message)
             else:
-                left_alone += 1
+                orphaned += 1
         for name, session_id, state in self._rows("SELECT queue, session_id, state FROM sessions"):
             queue = namespace.get(name)
             if isinstance(queue, SessionQueue):
                 queue.restore_session(session_id, state)
-        if left_alone:
-            logger.warning("%d messages of entities that are no longer there stay in the data file", left_alone)
+        if orphaned:
+            logger.warning("%d messages in the data file belong to entities that do not exist any more", orphaned)
 
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
         return self._connection.execute(query).fetchall()
 
     def _stored_entities(self) -> Iterator[Entity]:
-        # Topics before the subscriptions that they have.
+        # Ordered so that topics come before their subscriptions.
         for kind, topic, name, settings in self._rows("SELECT * FROM entities ORDER BY topic, name"):
             yield Entity(EntityKind(kind), topic, name, QueueSettings(**json.loads(settings)))
 

@@ -1,4 +1,4 @@
-"""From an address that a client attaches to, to the link that serves it."""
+"""Creates the link for the address that a client attaches to."""
 
 from collections.abc import Callable
 from typing import Any
@@ -37,11 +37,11 @@ _MANAGEMENT_NAMES = ("statusCode", "statusDescription")
 
 
 def outgoing_link(host: Host, link: Any) -> ClientReceives | ClientReceivesReplies | ClientReceivesSession:
-    """The link for a client that receives.
+    """Creates the link for a client that receives.
 
     Raises:
-        EntityNotFoundError: there is nothing at its address.
-        NotAllowedError: it asks for a session, and the queue has none, or the other way round; or it is a topic.
+        EntityNotFoundError: no entity has this address.
+        NotAllowedError: the entity is a topic, requires a session, or does not support sessions.
     """
     source = lib.pn_link_remote_source(link)
     path = normalise(_address(source))
@@ -53,7 +53,7 @@ def outgoing_link(host: Host, link: Any) -> ClientReceives | ClientReceivesRepli
     filters = _filters(source)
     if isinstance(queue, SessionQueue):
         if _SESSION_FILTER not in filters:
-            raise NotAllowedError(f"The entity '{queue.name}' requires sessions; ask for one.")
+            raise NotAllowedError(f"The entity '{queue.name}' requires sessions; the link asks for none.")
         host.faults.strike(Moment.ATTACH, path)
         return ClientReceivesSession(host, link, queue, _session_id(filters[_SESSION_FILTER]))
     if _SESSION_FILTER in filters:
@@ -63,16 +63,16 @@ def outgoing_link(host: Host, link: Any) -> ClientReceives | ClientReceivesRepli
 
 
 def incoming_link(host: Host, link: Any, record: IncomingLink) -> ClientSends:
-    """The link for a client that sends.
+    """Creates the link for a client that sends.
 
     Raises:
-        EntityNotFoundError: there is nothing at its address.
-        NotAllowedError: it is a subscription or a dead-letter queue.
-        UnsupportedError: it is a transaction coordinator.
+        EntityNotFoundError: no entity has this address.
+        NotAllowedError: the entity is a subscription or a dead-letter queue.
+        UnsupportedError: the target is a transaction coordinator.
     """
     target = lib.pn_link_remote_target(link)
     if lib.pn_terminus_get_type(target) == lib.PN_COORDINATOR:
-        raise UnsupportedError("The emulator has no transactions.")
+        raise UnsupportedError("The emulator does not support transactions.")
     path = normalise(_address(target))
     if path == _CBS:
         return ClientSends(link, record, _answering(host, link, path, _authorise, _CBS_NAMES), STANDARD_MESSAGE_BYTES)
@@ -87,7 +87,7 @@ def incoming_link(host: Host, link: Any, record: IncomingLink) -> ClientSends:
 
 
 def entity_path(link: Any) -> str:
-    """The path of the entity that `link` is attached to, be it to its `$management`."""
+    """The path of the entity that `link` is attached to, either directly or through its `$management`."""
     is_sender = lib.pn_link_is_sender(link)
     terminus = lib.pn_link_remote_source(link) if is_sender else lib.pn_link_remote_target(link)
     return normalise(text(lib.pn_terminus_get_address(terminus))).removesuffix(_MANAGEMENT)
@@ -117,7 +117,7 @@ def _answering(
 
 
 def _authorise(request: Request) -> Response:
-    """Any token will do: there is no one to keep out of a loopback port."""
+    """Accepts every token: the emulator listens on the loopback interface only."""
     if request.operation != "put-token":
         return Response.refusal(UnsupportedError(f"The emulator does not know the operation '{request.operation}'."))
     return Response(_ACCEPTED, "Accepted")
@@ -126,7 +126,7 @@ def _authorise(request: Request) -> Response:
 def _address(terminus: Any) -> str:
     address = lib.pn_terminus_get_address(terminus)
     if address == ffi.NULL:
-        raise EntityNotFoundError("The link gives no address.")
+        raise EntityNotFoundError("The link has no address.")
     return text(address)
 
 
@@ -142,5 +142,5 @@ def _filters(source: Any) -> dict[Any, Any]:
 def _session_id(asked: Any) -> str | None:
     value = asked.value if isinstance(asked, Described) else asked
     if value is not None and not isinstance(value, str):
-        raise NotAllowedError("The id of a session is a string.")
+        raise NotAllowedError("The id of a session must be a string.")
     return value

@@ -1,4 +1,4 @@
-"""Refusals in the words of AMQP and of Service Bus; each condition becomes one exception class in the clients."""
+"""The AMQP conditions and status codes of broker errors; a client raises one exception class per condition."""
 
 from local.service_bus.broker import errors
 from local.service_bus.faults import RefusedOnDemandError
@@ -21,7 +21,7 @@ _CONDITIONS: dict[type[errors.BrokerError], tuple[str, int]] = {
 
 
 def condition_of(error: errors.BrokerError) -> str:
-    """The AMQP error condition."""
+    """The AMQP condition with which a link or a message is refused."""
     if isinstance(error, RefusedOnDemandError):
         return error.condition
     return _CONDITIONS[type(error)][0]

@@ -1,3 +1,5 @@
+"""The AMQP connection of one client."""
+
 import asyncio
 import logging
 from collections.abc import Container
@@ -20,18 +22,18 @@ from local.service_bus.faults import DroppedOnDemandError, Faults, Moment, Refus
 
 logger = logging.getLogger(__name__)
 
-# The server's own tick says that the journal fails; here it is only waited for.
+# How long to wait after a failed commit. The server's tick logs the failure, so this class does not.
 _COMMIT_RETRY_SECONDS = 0.5
-# How long a client may take to close its side after the emulator has closed the other.
+# How long a client may take to close its side after the emulator has closed its own.
 _LINGER_SECONDS = 2
 
 Link = ClientSends | ClientReceives | ClientReceivesReplies
 
 
 class AmqpConnection(asyncio.Protocol):
-    """One client: bytes pass the handshake and the frame filter into the engine, whose events move the links.
+    """Passes a client's bytes through handshake and frame filter to the engine, and the engine's events to the links.
 
-    `connections` holds every open connection; this one enters and leaves by itself.
+    `connections` is the set of open connections; this one adds and removes itself.
     """
 
     def __init__(self, namespace: Namespace, faults: Faults, connections: "set[AmqpConnection]") -> None:
@@ -61,7 +63,7 @@ class AmqpConnection(asyncio.Protocol):
         }
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called by the event loop for a new client."""
+        """Called by the event loop when a client connects."""
         self._transport = cast("asyncio.Transport", transport)
         self._writer = DelayedWriter(self._transport, lambda: self.faults.delay_ms)
         self._peer = transport.get_extra_info("peername")
@@ -69,7 +71,7 @@ class AmqpConnection(asyncio.Protocol):
         logger.info("Connection from %s", self._peer)
 
     def connection_lost(self, _: Exception | None) -> None:
-        """Called by the event loop once the socket is gone; whatever was locked stays locked."""
+        """Called by the event loop when the socket is closed; messages that the client locked stay locked."""
         self._end()
         self._writer.discard()
         self._connections.discard(self)
@@ -77,7 +79,7 @@ class AmqpConnection(asyncio.Protocol):
         logger.info("Connection from %s ended", self._peer)
 
     def data_received(self, data: bytes) -> None:
-        """Called by the event loop with what the client has sent."""
+        """Called by the event loop with bytes from the client."""
         try:
             if not self._handshake.done:
                 answer, data = self._handshake.feed(data)
@@ -86,44 +88,44 @@ class AmqpConnection(asyncio.Protocol):
                 self._engine.push(self._filter.feed(data))
                 self._process()
         except ProtocolError as exc:
-            logger.info("Connection from %s breaks the protocol: %s", self._peer, exc)
+            logger.info("Connection from %s violates the protocol: %s", self._peer, exc)
             self.close()
         except DroppedOnDemandError:
-            logger.info("Connection from %s is dropped on demand", self._peer)
+            logger.info("An injected fault closes the connection from %s", self._peer)
             self.close()
 
     def pause_writing(self) -> None:
-        """Called by the event loop when the client reads too slowly: nothing more is delivered to it."""
+        """Called by the event loop when the client reads too slowly; deliveries stop."""
         self._writable = False
 
     def resume_writing(self) -> None:
-        """Called by the event loop when the client has caught up."""
+        """Called by the event loop when the client has caught up; deliveries continue."""
         self._writable = True
         for link in list(self._links.values()):
             link.on_flow()
         self._flush()
 
     def close(self) -> None:
-        """Ends the connection at once, whatever was still to be read or written."""
+        """Closes the connection at once and discards unread and unwritten bytes."""
         self._end()
         self._writer.abort()
 
     def release_writes(self) -> None:
-        """Called when the delay of what is written changes."""
+        """Called when the injected delay changes."""
         self._writer.release()
 
     def is_writable(self) -> bool:
-        """Whether the socket takes more."""
+        """Whether the socket accepts more bytes."""
         return self._writable
 
     def request_flush(self) -> None:
-        """Writes soon what another connection's doing has put into this one's engine."""
+        """Schedules a write of what the engine has to send, for output that another connection caused."""
         if not self._flush_requested:
             self._flush_requested = True
             self._loop.call_soon(self._flush)
 
     def reply_link(self, session: Any, path: str, reply_to: str | None) -> ClientReceivesReplies | None:
-        """Where the response to a request goes: to `reply_to`, or else to the same address on the same session."""
+        """The link for the response to a request: at `reply_to`, or else at the same address on the same session."""
         candidates = [
             link
             for link in self._links.values()
@@ -150,7 +152,7 @@ class AmqpConnection(asyncio.Protocol):
     def _flush(self) -> None:
         self._flush_requested = False
         try:
-            self.namespace.commit()  # nothing is acknowledged that would not outlive the process
+            self.namespace.commit()  # before any acknowledgement is written
         except JournalError:
             self._flush_requested = True
             self._loop.call_later(_COMMIT_RETRY_SECONDS, self._flush)
@@ -165,14 +167,14 @@ class AmqpConnection(asyncio.Protocol):
             self._writer.write(output)
 
     def _end_output(self) -> None:
-        """Closes this side only: a client that is still writing would lose what it has not read."""
+        """Closes only this side: after a full close, a client that still writes would lose unread bytes."""
         self._end()
         self._writer.write_eof()
         seconds = self.faults.delay_ms / 1000 + _LINGER_SECONDS
         self._timer = self._loop.call_later(seconds, self._writer.abort)
 
     def _tick(self) -> None:
-        """Lets the engine send heartbeats and notice a peer that has fallen silent."""
+        """Lets the engine send heartbeats and detect a silent peer."""
         if self._closed:
             return
         if self._timer:
@@ -189,8 +191,8 @@ class AmqpConnection(asyncio.Protocol):
         except RefusedOnDemandError as error:
             set_condition(lib.pn_connection_condition(self._engine.connection), error)
             lib.pn_connection_close(self._engine.connection)
-            self._handlers.clear()  # a client does not wait for the answer to its open
-        # Only now is the peer's idle timeout known.
+            self._handlers.clear()  # ignore what the client sends before it reads this refusal
+        # The peer's idle timeout is known from now on.
         self._loop.call_soon(self._tick)
 
     def _on_connection_close(self, _: Any) -> None:
@@ -213,7 +215,7 @@ class AmqpConnection(asyncio.Protocol):
         lib.pn_terminus_copy(lib.pn_link_target(pointer), lib.pn_link_remote_target(pointer))
         lib.pn_link_set_snd_settle_mode(pointer, lib.pn_link_remote_snd_settle_mode(pointer))
         lib.pn_link_set_rcv_settle_mode(pointer, lib.pn_link_remote_rcv_settle_mode(pointer))
-        # Copying a terminus without an address makes it null, and a null terminus means refused.
+        # The copy of a terminus without an address is null, and a null terminus means refusal.
         lib.pn_terminus_set_type(lib.pn_link_source(pointer), lib.PN_SOURCE)
         lib.pn_terminus_set_type(lib.pn_link_target(pointer), lib.PN_TARGET)
         try:
@@ -236,14 +238,14 @@ class AmqpConnection(asyncio.Protocol):
         self.detach(pointer, error)
 
     def detach(self, pointer: Any, error: BrokerError) -> None:
-        """Ends a link, and says why; what the client still sends on it is ignored."""
+        """Closes a link with an error; further frames of the client on it are ignored."""
         self._links.pop(pointer, None)
         set_condition(lib.pn_link_condition(pointer), error)
         lib.pn_link_close(pointer)
         self.request_flush()
 
     def detach_from(self, paths: Container[str]) -> None:
-        """Ends the links to entities, by their normalised paths, that are no more."""
+        """Closes the links to deleted entities, given by their normalised paths."""
         for pointer, link in [
             (pointer, link) for pointer, link in self._links.items() if entity_path(pointer) in paths
         ]:
@@ -259,7 +261,7 @@ class AmqpConnection(asyncio.Protocol):
         link = self._links.pop(pointer, None)
         if link:
             link.on_close()
-        if lib.pn_link_state(pointer) & lib.PN_LOCAL_ACTIVE:  # not if the client gives up waiting for an answer
+        if lib.pn_link_state(pointer) & lib.PN_LOCAL_ACTIVE:  # false if the client gave up before the answer
             lib.pn_link_close(pointer)
         lib.pn_link_free(pointer)
 

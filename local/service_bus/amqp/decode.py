@@ -1,4 +1,4 @@
-"""AMQP 1.0 types from bytes (OASIS AMQP 1.0, part 1, section 1.6)."""
+"""Decodes AMQP 1.0 types (OASIS AMQP 1.0, part 1, section 1.6)."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,19 +11,19 @@ from local.service_bus.broker.errors import MalformedMessageError
 
 
 class Symbol(str):
-    """A string of the type symbol."""
+    """A string of the AMQP type symbol."""
 
     __slots__ = ()
 
 
 class Described(NamedTuple):
-    """A value with its descriptor."""
+    """An AMQP value with a descriptor."""
 
     descriptor: Any
     value: Any
 
 
-# What reading bytes at the wrong place raises; callers at the edge turn these into an error of their own.
+# Raised for bytes that are not valid AMQP; the functions that parse whole messages convert them to their own error.
 DECODING_ERRORS = (IndexError, struct_error, UnicodeDecodeError, RecursionError, MalformedMessageError)
 
 _DESCRIBED = 0x00
@@ -70,7 +70,7 @@ _VARIABLE: dict[int, Callable[[bytes], Any]] = {
 _LISTS = {0xC0, 0xD0}
 _MAPS = {0xC1, 0xD1}
 _ARRAYS = {0xE0, 0xF0}
-# The high half of a constructor gives the width of a fixed value, or that of the size of a variable one.
+# The high nibble of a constructor gives the width of a fixed value, or the width of the size field of a variable one.
 _FIXED_WIDTHS = {0x4: 0, 0x5: 1, 0x6: 2, 0x7: 4, 0x8: 8, 0x9: 16}
 _SIZE_FORMATS = {0xA: ">B", 0xB: ">I", 0xC: ">B", 0xD: ">I", 0xE: ">B", 0xF: ">I"}
 _SIZE_WIDTHS = {">B": 1, ">I": 4}
@@ -102,7 +102,7 @@ def read(data: bytes, position: int = 0) -> tuple[Any, int]:
     Integers of all widths, and timestamps, become int; arrays become lists; decimals stay bytes.
 
     Raises:
-        DECODING_ERRORS: the bytes are no AMQP value.
+        DECODING_ERRORS: the bytes are not an AMQP value.
     """
     code = data[position]
     if code == _DESCRIBED:
@@ -134,12 +134,12 @@ def _read_compound(code: int, data: bytes, position: int, size_format: str) -> A
     (count,) = unpack_from(size_format, data, position)
     position += _SIZE_WIDTHS[size_format]
     if count > len(data):
-        raise MalformedMessageError("An AMQP value announces more items than it has bytes.")
+        raise MalformedMessageError("An AMQP value declares more items than it has bytes.")
     if code in _ARRAYS:
         item_code = data[position]
         position += 1
     elif code not in _LISTS | _MAPS:
-        raise MalformedMessageError(f"0x{code:02x} is no AMQP constructor.")
+        raise MalformedMessageError(f"0x{code:02x} is not an AMQP constructor.")
     items = []
     for _ in range(count):
         item, position = _read_as(item_code, data, position) if code in _ARRAYS else read(data, position)
@@ -150,11 +150,11 @@ def _read_compound(code: int, data: bytes, position: int, size_format: str) -> A
 def _pairs(items: list[Any]) -> dict[Any, Any]:
     with suppress(TypeError, ValueError):  # a key that is a list; a key without a value
         return dict(zip(items[::2], items[1::2], strict=True))
-    raise MalformedMessageError("An AMQP map has a key that cannot be one, or no value for a key.")
+    raise MalformedMessageError("An AMQP map has an invalid key, or a key without a value.")
 
 
 def _size_format(family: int) -> str:
     size_format = _SIZE_FORMATS.get(family)
     if size_format is None:
-        raise MalformedMessageError(f"0x{family:x}0 is no AMQP constructor.")
+        raise MalformedMessageError(f"0x{family:x}0 is not an AMQP constructor.")
     return size_format

@@ -1,10 +1,10 @@
-"""AMQP 1.0 types to bytes, one function a type, so that the type on the wire is always a choice."""
+"""Encodes AMQP 1.0 types; one function per type, so that the caller always chooses the type on the wire."""
 
 from collections.abc import Sequence
 from struct import pack
 from uuid import UUID
 
-_SHORT = 255  # bytes that a one-byte size can tell
+_SHORT = 255  # the largest size that fits into one byte
 
 NULL = b"\x40"
 TRUE = b"\x41"
@@ -21,7 +21,7 @@ def ubyte(value: int) -> bytes:
 
 
 def uint(value: int) -> bytes:
-    """An unsigned 32-bit integer, in its full width."""
+    """An unsigned 32-bit integer, encoded in 4 bytes."""
     return pack(">BI", 0x70, value)
 
 
@@ -31,7 +31,7 @@ def int32(value: int) -> bytes:
 
 
 def long(value: int) -> bytes:
-    """A signed 64-bit integer, in its full width."""
+    """A signed 64-bit integer, encoded in 8 bytes."""
     return pack(">Bq", 0x81, value)
 
 
@@ -41,7 +41,7 @@ def timestamp(milliseconds: int) -> bytes:
 
 
 def uuid(value: UUID) -> bytes:
-    """A UUID in its RFC 4122 order."""
+    """A UUID in RFC 4122 byte order."""
     return b"\x98" + value.bytes
 
 
@@ -71,12 +71,12 @@ def map_of(pairs: Sequence[tuple[bytes, bytes]]) -> bytes:
 
 
 def array_of(constructor: bytes, items: Sequence[bytes]) -> bytes:
-    """An array; the items come without their constructor."""
+    """An array of items that are encoded without their constructor."""
     return _compound(0xF0, len(items), constructor + b"".join(items))
 
 
 def described(code: int, value: bytes) -> bytes:
-    """An encoded value under a descriptor of AMQP itself."""
+    """An encoded value with a numeric descriptor of the AMQP standard."""
     return pack(">BBB", 0x00, 0x53, code) + value
 
 

@@ -1,13 +1,13 @@
-"""Proton's AMQP engine without its I/O: bytes in, events and bytes out.
+"""Qpid Proton's AMQP engine without its I/O: bytes in, events and bytes out.
 
-The C functions are called as they are; the wrapper objects of the Python binding cost more than the protocol itself.
+It calls the C functions directly; the wrapper objects of the Python binding cost more time than the protocol itself.
 """
 
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
-import cproton  # noqa: F401 - initialises the library; this and nothing else needs it
+import cproton  # noqa: F401 - its import initialises the C library
 from cproton_ffi import ffi, lib
 
 from local.service_bus.amqp import encode
@@ -16,12 +16,13 @@ from local.service_bus.amqp.frames import MAX_FRAME_BYTES
 from local.service_bus.broker.errors import BrokerError
 
 _CHANNEL_MAX = 4999
-# Proton announces half of it. An idle sender of the Python client pings every 30 s, and half a minute is too tight.
+# Proton announces half of this to the peer. The Python client sends a heartbeat every 30 s on an idle sender, so the
+# announced timeout must be well above that.
 _IDLE_TIMEOUT_MS = 240_000
 
 
 class Engine:
-    """One connection's protocol state. `free` must be called once, last."""
+    """The protocol state of one connection. Call `free` once, as the last call."""
 
     def __init__(self) -> None:
         self.connection = lib.pn_connection()
@@ -35,7 +36,7 @@ class Engine:
         lib.pn_transport_bind(self._transport, self.connection)
 
     def push(self, data: bytes) -> None:
-        """Takes whole frames of the peer; whatever follows the end of its stream is ignored."""
+        """Processes whole frames of the peer; bytes after the end of its stream are ignored."""
         view = memoryview(data)
         while view and lib.pn_transport_capacity(self._transport) > 0:
             taken = lib.pn_transport_push(self._transport, ffi.from_buffer(view), len(view))
@@ -44,13 +45,13 @@ class Engine:
             view = view[taken:]
 
     def events(self) -> Iterator[tuple[int, Any]]:
-        """What has happened, as (type, event); an event is valid until the next is asked for."""
+        """Yields pending events as (type, event); an event is valid until the next iteration."""
         while (event := lib.pn_collector_peek(self._collector)) != ffi.NULL:
             yield lib.pn_event_type(event), event
             lib.pn_collector_pop(self._collector)
 
     def output(self) -> bytes | None:
-        """Bytes for the peer, empty when there are none now, None when there will never be any more."""
+        """Bytes for the peer; empty when there are none now, None when the connection has ended."""
         size = lib.pn_transport_pending(self._transport)
         if size < 0:
             return None
@@ -62,18 +63,18 @@ class Engine:
         return bytes(data)
 
     def tick(self, now_ms: int) -> int:
-        """Minds heartbeats; returns when to be called again, on the same monotonic clock, 0 for never."""
+        """Handles heartbeats; returns the monotonic time of the next call in milliseconds, 0 for none."""
         return int(lib.pn_transport_tick(self._transport, now_ms))
 
     def error(self) -> str:
-        """Why the transport has failed, empty if it has not."""
+        """The reason why the transport failed; empty if it did not."""
         condition = lib.pn_transport_condition(self._transport)
         if not lib.pn_condition_is_set(condition):
             return ""
         return f"{text(lib.pn_condition_get_name(condition))}: {text(lib.pn_condition_get_description(condition))}"
 
     def free(self) -> None:
-        """Returns all memory; no pointer that came from this engine may be used afterwards."""
+        """Frees all memory; pointers from this engine are invalid afterwards."""
         lib.pn_transport_unbind(self._transport)
         lib.pn_decref(self._transport)
         lib.pn_connection_release(self.connection)
@@ -82,12 +83,12 @@ class Engine:
 
 
 def text(pointer: Any) -> str:
-    """A C string, empty for none."""
+    """Converts a C string; a null pointer becomes an empty string."""
     return "" if pointer == ffi.NULL else bytes(ffi.string(pointer)).decode(errors="replace")
 
 
 def data_bytes(data: Any) -> bytes:
-    """The AMQP encoding of a pn_data_t, empty for an empty one."""
+    """The AMQP encoding of a pn_data_t; empty if it has no data."""
     size = lib.pn_data_encoded_size(data)
     if size <= 0:
         return b""
@@ -97,9 +98,9 @@ def data_bytes(data: Any) -> bytes:
 
 
 def set_condition(condition: Any, error: BrokerError) -> None:
-    """Fills in a local condition.
+    """Sets a local condition from a broker error.
 
-    The info map is never empty: the Python client indexes the third field of an error and hangs without one.
+    The info map is never empty: the Python client reads the third field of an error, and hangs if it is missing.
     """
     lib.pn_condition_set_name(condition, condition_of(error).encode())
     lib.pn_condition_set_description(condition, str(error).encode())

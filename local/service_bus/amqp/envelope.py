@@ -1,4 +1,4 @@
-"""Stored messages as the bytes that receivers get."""
+"""Encodes stored messages for their receivers."""
 
 from struct import pack
 
@@ -19,11 +19,9 @@ _LOCKED_UNTIL = encode.symbol("x-opt-locked-until") + b"\x83"
 
 
 def envelope(message: Message, *, locked: bool) -> bytes:
-    """The encoded message: header and annotations of the broker, then what the sender wrote.
+    """Encodes a message: the broker's header and annotations, then the sender's sections unchanged.
 
-    Args:
-        message: the message as it is stored.
-        locked: whether the receiver holds its lock and gets token and end of it.
+    With `locked`, the token and the end of the lock are included, for the receiver that holds it.
     """
     content = message.content
     header = content.header
@@ -61,12 +59,12 @@ def envelope(message: Message, *, locked: bool) -> bytes:
 
 
 def _rfc4122(token: bytes) -> bytes:
-    """A lock token is a GUID in Microsoft's mixed order; on the wire a UUID comes in that of RFC 4122."""
+    """Converts a lock token from Microsoft's mixed byte order for GUIDs to RFC 4122, the order on the wire."""
     return token[3::-1] + token[5:3:-1] + token[7:5:-1] + token[8:]
 
 
 def _with_reason(message: Message) -> bytes:
-    """What the sender wrote, its application properties completed by why the message was dead-lettered."""
+    """The sender's sections, with the dead-letter reason added to the application properties."""
     assert message.dead_letter is not None
     reason, description = message.dead_letter
     added = {"DeadLetterReason": reason, "DeadLetterErrorDescription": description}

@@ -1,2 +1,2 @@
 class ProtocolError(Exception):
-    """The peer breaks AMQP 1.0; its connection is beyond repair."""
+    """The peer violates AMQP 1.0; its connection must be closed."""

@@ -1,4 +1,4 @@
-"""What the AMQP engine does not tell, or does not tolerate, is settled here before it sees the client's frames."""
+"""Filters a client's frames before the AMQP engine sees them, to work around limits of the engine."""
 
 from collections import deque
 from struct import pack, unpack_from
@@ -15,10 +15,11 @@ _ID_LIMIT = 2**32  # serial numbers wrap (RFC 1982)
 
 
 class IncomingLink:
-    """What the frames of one link, on which the client sends, have told so far.
+    """What the filter records about one link on which the client sends.
 
     Attributes:
-        formats: message-format of each delivery begun and not yet taken up, oldest first.
+        formats: the message-format of each delivery that the link has not processed yet, oldest first.
+        delivery_id: the id of the delivery whose frames are arriving, None between deliveries.
     """
 
     def __init__(self) -> None:
@@ -33,12 +34,13 @@ class _Channel:
 
 
 class FrameFilter:
-    """Cuts a byte stream into frames and lets them pass, with three corrections.
+    """Splits a byte stream into frames and passes them on, with three corrections.
 
-    - The engine does not expose the message-format of a transfer: it is noted, per link.
-    - The engine wants delivery ids in sequence; a client used by several threads repeats them: they are renumbered.
-    - The engine fails the connection for frames on a session that has ended; the Python client sends such: they are
-      dropped.
+    - The engine does not expose the message-format of a transfer. The filter records it per link.
+    - The engine requires sequential delivery ids, but a client that several threads use repeats them. The filter
+      renumbers the deliveries.
+    - The engine fails the connection for a frame on an ended session, which the Python client sends. The filter drops
+      such frames.
     """
 
     def __init__(self) -> None:
@@ -49,10 +51,10 @@ class FrameFilter:
         self._attached: dict[str, deque[IncomingLink]] = {}
 
     def feed(self, data: bytes) -> bytes:
-        """Takes bytes of the client, from the AMQP header on; returns whole frames for the engine.
+        """Accepts bytes of the client, starting with the AMQP header; returns whole frames for the engine.
 
         Raises:
-            ProtocolError: the bytes are no AMQP frames.
+            ProtocolError: the bytes are not AMQP frames.
         """
         data = self._buffer + data if self._buffer else data
         passed: list[bytes] = []
@@ -64,7 +66,7 @@ class FrameFilter:
         while self._header_passed and position + _HEADER_BYTES <= len(data):
             size, offset, _, channel = unpack_from(">IBBH", data, position)
             if not _HEADER_BYTES <= 4 * offset <= size <= MAX_FRAME_BYTES:
-                raise ProtocolError("A frame announces an impossible size.")
+                raise ProtocolError("A frame declares an invalid size.")
             if position + size > len(data):
                 break
             passed.append(self._pass(data[position : position + size], 4 * offset, channel))
@@ -73,10 +75,10 @@ class FrameFilter:
         return b"".join(passed)
 
     def take_link(self, name: str) -> IncomingLink:
-        """The record of the link attached by this name, once for each attach.
+        """Removes and returns the record of the link that was attached under this name.
 
         Raises:
-            ProtocolError: no frame has attached such a link.
+            ProtocolError: no attach frame names such a link.
         """
         attached = self._attached.get(name)
         if not attached:
@@ -87,12 +89,12 @@ class FrameFilter:
         return link
 
     def _pass(self, frame: bytes, body: int, channel: int) -> bytes:
-        """The frame as the engine shall see it, empty to drop it."""
+        """The frame for the engine, possibly changed; empty to drop it."""
         if body == len(frame):
             return frame
         try:
             code, fields = read(frame, body + 1)
-            skip(frame, fields)  # the engine would not mind a performative that ends beyond its frame
+            skip(frame, fields)  # the engine does not check that a performative ends within its frame
             if channel in self._ended and code not in {_BEGIN, _CLOSE}:
                 return b""
             if code == _TRANSFER:
@@ -136,7 +138,7 @@ class FrameFilter:
 
 
 def _fields(frame: bytes, position: int, wanted: int) -> list[Any]:
-    """The first `wanted` fields of the performative at `position`; those left out are None."""
+    """The first `wanted` fields of the performative at `position`; omitted fields are None."""
     count, start = items(frame, position)
     values: list[Any] = []
     for _ in range(min(count, wanted)):

@@ -1,3 +1,5 @@
+"""The interface of a connection that its links use."""
+
 from typing import Any, Protocol
 
 from local.service_bus.amqp.outgoing import ClientReceivesReplies
@@ -7,22 +9,22 @@ from local.service_bus.faults import Faults
 
 
 class Host(Protocol):
-    """What a link needs of its connection."""
+    """The connection, as its links see it."""
 
     namespace: Namespace
     faults: Faults
 
     def is_writable(self) -> bool:
-        """Whether the socket takes more."""
+        """Whether the socket accepts more bytes."""
 
     def request_flush(self) -> None:
-        """Asks for what the engine has to write to be written."""
+        """Schedules a write of what the engine has to send."""
 
     def refuse(self, link: Any, error: BrokerError) -> None:
         """Answers the attach of a link with an error."""
 
     def detach(self, link: Any, error: BrokerError) -> None:
-        """Ends a link that was open, and says why."""
+        """Closes an open link with an error."""
 
     def reply_link(self, session: Any, path: str, reply_to: str | None) -> ClientReceivesReplies | None:
-        """Where the response to a request goes."""
+        """The link for the response to a request, None if the client has attached none."""

@@ -1,3 +1,5 @@
+"""Links on which the client sends."""
+
 from collections.abc import Callable
 from typing import Any
 
@@ -16,9 +18,9 @@ class ClientSends:
 
     Args:
         link: the engine's link.
-        record: what its frames have told.
-        accept: called as `accept(data, message_format)` with what arrives; raises BrokerError to refuse it.
-        max_message_bytes: the limit of a message, and of a batch; the client learns it from the attach.
+        record: what the frame filter recorded about the link.
+        accept: called as `accept(data, message_format)` for each delivery; raises BrokerError to reject it.
+        max_message_bytes: the size limit of a message or batch, which the attach announces to the client.
     """
 
     def __init__(
@@ -31,20 +33,20 @@ class ClientSends:
         self._oversized = False
 
     def open(self) -> None:
-        """Opens it for the client, with credit."""
+        """Answers the attach and grants credit."""
         lib.pn_link_set_max_message_size(self._link, self._max_message_bytes)
         lib.pn_link_open(self._link)
         lib.pn_link_flow(self._link, _CREDIT)
 
     def on_delivery(self, delivery: Any) -> None:
-        """Takes a delivery once it is whole, and answers it."""
+        """Processes a delivery when it is complete, and settles it."""
         if not lib.pn_delivery_readable(delivery):
             return
         aborted = lib.pn_delivery_aborted(delivery)
         size = lib.pn_delivery_pending(delivery)
         data = b""
         if size > self._max_message_bytes:
-            # Kept no longer than it takes to know: a sender without end must not fill the memory.
+            # Discard the bytes at once, so that an endless message does not fill the memory.
             self._oversized = True
         if self._oversized or not lib.pn_delivery_partial(delivery):
             data = self._receive(size)
@@ -62,10 +64,10 @@ class ClientSends:
             lib.pn_link_flow(self._link, _CREDIT // 2)
 
     def on_flow(self) -> None:
-        """Nothing follows from what a sender says about its credit."""
+        """Does nothing: the emulator grants the credit on this link."""
 
     def on_close(self) -> None:
-        """Nothing is kept for a sender."""
+        """Does nothing: the broker stores nothing about senders."""
 
     def _receive(self, size: int) -> bytes:
         data = bytearray(size)

@@ -1,4 +1,4 @@
-"""The operations of `<queue>/$management`."""
+"""The operations of `<queue>/$management` on messages."""
 
 from collections.abc import Callable
 from struct import pack
@@ -18,7 +18,7 @@ _RECEIVE_AND_DELETE = 0
 
 
 def manage(queue: Queue, request: Request) -> Response:
-    """Carries out `request` on `queue`; whatever it cannot do, it answers with a status and a condition."""
+    """Carries out `request` on `queue`; a broker error becomes a response with a status and a condition."""
     operation = _OPERATIONS.get(request.operation.removeprefix(_PREFIX))
     try:
         if operation is None:
@@ -44,7 +44,7 @@ def _peek_message(queue: Queue, request: Request) -> Response:
     for message in found:
         encoded = envelope(message, locked=False)
         size_bytes += len(encoded)
-        # A response holds as many as fit into one message, and one in any case.
+        # A response contains as many messages as fit into its size limit, but at least one.
         if messages and size_bytes > queue.settings.max_message_bytes:
             break
         messages.append(encode.map_of([(encode.string("message"), encode.binary(encoded))]))

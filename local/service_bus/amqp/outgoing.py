@@ -1,3 +1,5 @@
+"""Links on which the client receives messages or responses."""
+
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +15,7 @@ from local.service_bus.broker.queue import Queue
 
 
 def _send(link: Any, tag: bytes, data: bytes) -> Any:
-    """Puts one whole delivery on `link` and returns it."""
+    """Sends one delivery on `link` and returns it."""
     delivery = lib.pn_delivery(link, (len(tag), ffi.from_buffer(tag)))
     lib.pn_link_send(link, ffi.from_buffer(data), len(data))
     lib.pn_link_advance(link)
@@ -25,9 +27,9 @@ class ClientReceives:
 
     Args:
         link: the engine's link.
-        queue: where the messages come from.
-        is_writable: whether the connection's socket takes more; while it does not, nothing is delivered.
-        on_output: called when there is something to write.
+        queue: the queue that the client receives from.
+        is_writable: whether the connection's socket accepts more bytes; nothing is delivered while it does not.
+        on_output: called when the engine has bytes to send.
     """
 
     def __init__(self, link: Any, queue: Queue, is_writable: Callable[[], bool], on_output: Callable[[], None]) -> None:
@@ -44,15 +46,15 @@ class ClientReceives:
         return self._queue.name
 
     def open(self) -> None:
-        """Opens it for the client; credit will come from there."""
+        """Answers the attach; the client then grants credit."""
         lib.pn_link_open(self._link)
 
     def capacity(self) -> int:
-        """The client's credit, as long as the socket takes more."""
+        """The client's credit; 0 while the socket accepts no more bytes."""
         return lib.pn_link_credit(self._link) if self._is_writable() else 0
 
     def deliver(self, message: Message) -> None:
-        """Sends `message`: under its lock token, or settled if the link deletes."""
+        """Sends `message`, tagged with its lock token, or settled if the link deletes on receipt."""
         self._sent += 1
         tag = message.lock_token or self._sent.to_bytes(8, "big")
         delivery = _send(self._link, tag, envelope(message, locked=not self.deletes))
@@ -61,13 +63,13 @@ class ClientReceives:
         self._on_output()
 
     def on_flow(self) -> None:
-        """Queues up for the credit given; drains if the client asks for what is there and no more."""
+        """Waits for messages up to the client's credit; returns unused credit if the client asks for a drain."""
         self._queue.wait(self)
         if lib.pn_link_get_drain(self._link):
             lib.pn_link_drained(self._link)
 
     def on_delivery(self, delivery: Any) -> None:
-        """Carries out the client's disposition and answers it."""
+        """Applies the client's disposition and settles the delivery."""
         if not lib.pn_delivery_updated(delivery):
             return
         tag = lib.pn_delivery_tag(delivery)
@@ -82,7 +84,7 @@ class ClientReceives:
         lib.pn_delivery_settle(delivery)
 
     def on_close(self) -> None:
-        """Nothing more is delivered; what the client holds stays locked until its locks end."""
+        """Stops deliveries; messages that the client has locked stay locked until their locks end."""
         self._queue.forget(self)
 
 
@@ -98,21 +100,21 @@ class ClientReceivesReplies:
 
     @property
     def reply_to(self) -> str:
-        """The address that requests give for their response, empty if the client does without."""
+        """The address that requests name for their responses; empty if the client sets none."""
         address = lib.pn_terminus_get_address(lib.pn_link_remote_target(self._link))
         return "" if address == ffi.NULL else bytes(ffi.string(address)).decode(errors="replace")
 
     def open(self) -> None:
-        """Opens it for the client; credit will come from there."""
+        """Answers the attach; the client then grants credit."""
         lib.pn_link_open(self._link)
 
     def reply(self, response: bytes) -> None:
-        """Sends an encoded response as soon as there is credit."""
+        """Sends an encoded response as soon as the client has granted credit."""
         self._backlog.append(response)
         self.on_flow()
 
     def on_flow(self) -> None:
-        """Sends what has been waiting for credit."""
+        """Sends the responses that wait for credit."""
         while self._backlog and lib.pn_link_credit(self._link) > 0:
             self._sent += 1
             lib.pn_delivery_settle(_send(self._link, self._sent.to_bytes(8, "big"), self._backlog.popleft()))
@@ -120,7 +122,7 @@ class ClientReceivesReplies:
             lib.pn_link_drained(self._link)
 
     def on_delivery(self, delivery: Any) -> None:
-        """Responses go out settled: there is nothing to learn about them."""
+        """Does nothing: responses are sent settled."""
 
     def on_close(self) -> None:
-        """Nothing is kept for it."""
+        """Does nothing: unsent responses are dropped with the link."""

@@ -1,4 +1,4 @@
-"""Requests to `$cbs` and `$management`, and the responses to them."""
+"""Decodes requests to `$cbs` and `$management`, and encodes the responses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from local.service_bus.amqp.decode import DECODING_ERRORS, read, skip
 from local.service_bus.amqp.sections import APPLICATION_PROPERTIES, PROPERTIES, VALUE, items, walk
 from local.service_bus.broker.errors import BrokerError, MalformedMessageError
 
-_REPLY_TO = 4  # its place in the properties section
+_REPLY_TO = 4  # its index in the properties section
 _OK = 200
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request; `message_id` stays encoded, since the response repeats it in its own AMQP type."""
+    """One request; `message_id` stays encoded, because the response repeats it with the same AMQP type."""
 
     operation: str
     message_id: bytes
@@ -28,7 +28,7 @@ class Request:
         """A field of the body.
 
         Raises:
-            MalformedMessageError: it is missing or of another type.
+            MalformedMessageError: the field is missing or has another type.
         """
         value = self.body.get(name)
         if not isinstance(value, kind):
@@ -39,16 +39,16 @@ class Request:
         """A field of the body that may be missing.
 
         Raises:
-            MalformedMessageError: it is no string.
+            MalformedMessageError: the field is not a string.
         """
         value: str | None = self.field(name, str | None)
         return value
 
     def list_of(self, name: str, kind: type) -> list[Any]:
-        """A field of the body that is a list, or array, of one type.
+        """A field of the body that is a list or an array of one type.
 
         Raises:
-            MalformedMessageError: it is missing, no list, or holds something else.
+            MalformedMessageError: the field is missing, is not a list, or contains another type.
         """
         values: list[Any] = self.field(name, list)
         if not all(isinstance(value, kind) for value in values):
@@ -58,7 +58,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """What an operation answers; `body` holds encoded values by name."""
+    """The response of an operation; `body` contains encoded values by name."""
 
     status: int = _OK
     description: str = "OK"
@@ -67,15 +67,15 @@ class Response:
 
     @classmethod
     def refusal(cls, error: BrokerError) -> "Response":
-        """The response that tells of `error`."""
+        """The response for a broker error."""
         return cls(status_of(error), str(error), condition=condition_of(error))
 
 
 def parse_request(data: bytes) -> Request:
-    """A request from an encoded message.
+    """Decodes a request.
 
     Raises:
-        MalformedMessageError: the bytes are no AMQP message, or no request.
+        MalformedMessageError: the bytes are not an AMQP message, or not a request.
     """
     properties: dict[Any, Any] = {}
     body: Any = None
@@ -92,14 +92,15 @@ def parse_request(data: bytes) -> Request:
         raise MalformedMessageError("The request is not encoded as AMQP 1.0.") from exc
     operation = properties.get("operation") if isinstance(properties, dict) else None
     if not isinstance(operation, str):
-        raise MalformedMessageError("The request names no operation.")
+        raise MalformedMessageError("The request does not name an operation.")
     return Request(operation, message_id, reply_to, body if isinstance(body, dict) else {})
 
 
 def encode_response(request: Request, response: Response, names: tuple[str, str]) -> bytes:
-    """The encoded response; `names` are the application properties for status code and description.
+    """Encodes a response.
 
-    `$cbs` and `$management` spell them differently.
+    `names` are the application properties for status code and description, which `$cbs` and `$management` spell
+    differently.
     """
     properties = [encode.NULL] * 5 + [request.message_id]
     application_properties = [

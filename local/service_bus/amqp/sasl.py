@@ -1,4 +1,4 @@
-"""The SASL half of a connection's start; everyone is let in, as by any local emulator."""
+"""The SASL handshake at the start of a connection; the emulator accepts every client."""
 
 from local.service_bus.amqp import encode
 from local.service_bus.amqp.errors import ProtocolError
@@ -8,7 +8,7 @@ _SASL_HEADER = b"AMQP\x03\x01\x00\x00"
 _HEADER_BYTES = 8
 _SASL_FRAME = b"\x02\x01\x00\x00"  # data offset 2, type 1
 _MAX_INIT_BYTES = 65_536
-# The .NET client knows no mechanism but MSSBCBS and gives up without it; the Python client uses ANONYMOUS.
+# The .NET client supports only MSSBCBS; the Python client uses ANONYMOUS.
 _MECHANISMS = ("MSSBCBS", "PLAIN", "ANONYMOUS", "EXTERNAL")
 
 
@@ -26,7 +26,7 @@ _WELCOME = _frame(encode.described(0x44, encode.list_of([encode.ubyte(0)])))
 
 
 class Handshake:
-    """Answers a client until it has passed SASL, or has begun with AMQP at once."""
+    """Answers a client until SASL is complete, or until the client starts with AMQP without SASL."""
 
     def __init__(self) -> None:
         self._received = b""
@@ -34,7 +34,7 @@ class Handshake:
         self.done = False
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """Takes bytes of the client; returns the answer, and the bytes beyond SASL once `done`.
+        """Accepts bytes of the client; returns the answer and, once `done`, the bytes that follow SASL.
 
         Raises:
             ProtocolError: the client speaks neither SASL nor AMQP 1.0.
@@ -52,7 +52,7 @@ class Handshake:
         if self._offered and len(self._received) >= _HEADER_BYTES:
             size = int.from_bytes(self._received[:4], "big")
             if not _HEADER_BYTES < size <= _MAX_INIT_BYTES or self._received[5] != 1:
-                raise ProtocolError("The client's answer to the SASL mechanisms is no SASL frame.")
+                raise ProtocolError("The client's answer to the SASL mechanisms is not a SASL frame.")
             if len(self._received) >= size:
                 return answer + _WELCOME, self._finish(size)
         return answer, b""

@@ -1,4 +1,4 @@
-"""Encoded AMQP messages taken apart into what the broker needs and what it passes on untouched."""
+"""Splits encoded AMQP messages into the parts that the broker reads and the bytes that it stores unchanged."""
 
 from collections.abc import Hashable, Iterator
 from typing import Any
@@ -13,7 +13,7 @@ HEADER, DELIVERY_ANNOTATIONS, MESSAGE_ANNOTATIONS = 0x70, 0x71, 0x72
 PROPERTIES, APPLICATION_PROPERTIES, DATA, VALUE = 0x73, 0x74, 0x75, 0x77
 
 SCHEDULED_FOR = "x-opt-scheduled-enqueue-time"
-# Annotations that only the broker writes; what a client sends under these names is dropped.
+# Annotations that only the broker sets; they are dropped from clients' messages.
 BROKER_ANNOTATIONS = frozenset(
     {
         "x-opt-sequence-number",
@@ -25,16 +25,16 @@ BROKER_ANNOTATIONS = frozenset(
     }
 )
 _NO_HEADER = b"\x40\x40\x40"
-_TTL = 2  # its place in the header
-_GROUP_ID = 10  # its place in the properties section
+_TTL = 2  # its index in the header
+_GROUP_ID = 10  # its index in the properties section
 _SMALL_ULONG = b"\x00\x53"
 
 
 def walk(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """The sections of an encoded message, each as (descriptor, start, position of its value).
+    """Yields the sections of an encoded message as (descriptor, start, position of the value).
 
     Raises:
-        DECODING_ERRORS: the bytes are no AMQP message.
+        DECODING_ERRORS: the bytes are not an AMQP message.
     """
     position = 0
     while position < len(data):
@@ -50,10 +50,10 @@ def walk(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def parse(data: bytes) -> Submission:
-    """One encoded message as a submission; everything from its properties on is kept byte for byte.
+    """Parses an encoded message; everything from its properties section on is kept byte for byte.
 
     Raises:
-        MalformedMessageError: the bytes are no AMQP message.
+        MalformedMessageError: the bytes are not an AMQP message.
     """
     header, ttl_ms = _NO_HEADER, None
     annotations, annotation_count, scheduled_for_ms = b"", 0, None
@@ -75,10 +75,10 @@ def parse(data: bytes) -> Submission:
 
 
 def parse_batch(data: bytes) -> list[Submission]:
-    """The messages of a batch: every Data section of the outer message holds one of them, encoded.
+    """Parses a batch: every Data section of the outer message contains one encoded message.
 
     Raises:
-        MalformedMessageError: the batch, or one of its messages, is no AMQP message.
+        MalformedMessageError: the batch or one of its messages is not an AMQP message.
     """
     try:
         inner = [read(data, position)[0] for descriptor, _, position in walk(data) if descriptor == DATA]
@@ -91,23 +91,23 @@ def items(data: bytes, position: int) -> tuple[int, int]:
     """The number of items of the list or map at `position`, and the position of the first.
 
     Raises:
-        DECODING_ERRORS: there is no list and no map.
+        DECODING_ERRORS: the value is neither a list nor a map.
     """
     code = data[position]
-    if code == 0x45:  # noqa: PLR2004 - the list without items
+    if code == 0x45:  # noqa: PLR2004 - the constructor of an empty list
         return 0, position + 1
     if code in {0xC0, 0xC1}:
         return data[position + 2], position + 3
     if code in {0xD0, 0xD1}:
         return int.from_bytes(data[position + 5 : position + 9], "big"), position + 9
-    raise MalformedMessageError("A message section is neither list nor map.")
+    raise MalformedMessageError("A message section is neither a list nor a map.")
 
 
 def raw_pairs(data: bytes, position: int) -> Iterator[tuple[Any, bytes]]:
-    """The pairs of the map at `position`, each as its key and the encoding of key and value.
+    """Yields the pairs of the map at `position`: the key, and the encoding of key and value.
 
     Raises:
-        DECODING_ERRORS: the bytes are no AMQP map.
+        DECODING_ERRORS: the bytes are not an AMQP map.
     """
     count, position = items(data, position)
     for _ in range(count // 2):
@@ -131,7 +131,7 @@ def _header(data: bytes, position: int) -> tuple[bytes, int | None]:
 
 
 def _annotations(data: bytes, position: int) -> tuple[bytes, int, int | None]:
-    """The encoded pairs to keep, their number, and the time asked for in milliseconds since the epoch."""
+    """The encoded pairs to keep, their number, and the scheduled time in milliseconds since the epoch."""
     kept, scheduled_for_ms = [], None
     for key, raw in raw_pairs(data, position):
         if key == SCHEDULED_FOR:
@@ -149,7 +149,7 @@ def _milliseconds(data: bytes, position: int) -> int | None:
 
 
 def _ids(data: bytes, position: int) -> tuple[Hashable | None, str | None]:
-    """The message id, and the group id, which is the session's."""
+    """The message id, and the group id, which is the session id."""
     count, start = items(data, position)
     if not count:
         return None, None

@@ -1,3 +1,5 @@
+"""Links on which the client receives the messages of one session."""
+
 import asyncio
 from typing import Any
 
@@ -11,21 +13,21 @@ from local.service_bus.amqp.outgoing import ClientReceives
 from local.service_bus.broker.errors import NoSessionError, SessionLockLostError
 from local.service_bus.broker.session_queue import SessionQueue
 
-# What the service waits for a free session when the client does not say.
+# How long Service Bus waits for a free session if the client sets no timeout.
 _DEFAULT_TIMEOUT_MS = 65_000
-# .NET counts time in ticks of 100 ns since the year 1.
+# .NET measures time in ticks of 100 ns since the year 1.
 _TICKS_PER_MS = 10_000
 _EPOCH_TICKS = 621_355_968_000_000_000
 
 
 class ClientReceivesSession(ClientReceives):
-    """A link on which the client receives one session; its attach is answered when the client has the session.
+    """A link on which the client receives one session; the attach is answered when the session is locked for it.
 
     Args:
         host: the connection.
         link: the engine's link.
-        queue: where the messages come from.
-        session_id: the session that the client wants, None for the next that is free.
+        queue: the queue that the client receives from.
+        session_id: the requested session, None for the next free one.
     """
 
     def __init__(self, host: Host, link: Any, queue: SessionQueue, session_id: str | None) -> None:
@@ -36,10 +38,10 @@ class ClientReceivesSession(ClientReceives):
         self._timer: asyncio.TimerHandle | None = None
 
     def open(self) -> None:
-        """Takes the session, or waits until one is free for as long as the client says.
+        """Locks the requested session, or waits for any free one until the client's timeout.
 
         Raises:
-            SessionLockedError: another receiver holds the session that the client wants.
+            SessionLockedError: another receiver holds the requested session.
         """
         if self._wanted is not None:
             self._sessions.accept(self._wanted, self)
@@ -48,7 +50,7 @@ class ClientReceivesSession(ClientReceives):
         self._sessions.accept_any(self)
 
     def on_session_granted(self, session_id: str, locked_until_ms: int) -> None:
-        """Answers the attach: which session the client has, and until when."""
+        """Answers the attach with the session id and the end of its lock."""
         self._stop_timer()
         source_filter = encode.map_of([(encode.symbol("com.microsoft:session-filter"), encode.string(session_id))])
         _decode_into(lib.pn_terminus_filter(lib.pn_link_source(self._link)), source_filter)
@@ -59,11 +61,11 @@ class ClientReceivesSession(ClientReceives):
         self._host.request_flush()
 
     def on_session_lost(self) -> None:
-        """Ends the link: what the client still holds is no longer its own."""
+        """Closes the link, because the client no longer holds the session."""
         self._host.detach(self._link, SessionLockLostError("The lock of the session has expired."))
 
     def on_close(self) -> None:
-        """Gives the session back, or waits for none any more."""
+        """Releases the session, or stops waiting for one."""
         self._stop_timer()
         self._sessions.leave(self)
 

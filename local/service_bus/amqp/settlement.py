@@ -1,4 +1,4 @@
-"""A client's disposition as an operation on the queue, and the outcome to answer with."""
+"""Applies a client's disposition to the queue."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from local.service_bus.broker.queue import Queue
 
 
 def settle(queue: Queue, lock_token: bytes, delivery: Any) -> int | None:
-    """Applies the remote state of `delivery`; returns the state to answer with, None while the client has not decided.
+    """Applies the remote state of `delivery`; returns the state of the answer, None while the state is not final.
 
     Raises:
-        BrokerError: the queue refuses, most often because the lock is lost.
+        BrokerError: the queue refuses the operation, usually because the lock is lost.
     """
     state = lib.pn_delivery_remote_state(delivery)
     if state == lib.PN_ACCEPTED:
@@ -45,7 +45,7 @@ def _modify(queue: Queue, lock_token: bytes, delivery: Any) -> None:
 
 
 def _reason(condition: Any) -> tuple[str | None, str | None]:
-    """Reason and description that the client gives for a dead letter."""
+    """The client's reason and description for a dead letter."""
     if text(lib.pn_condition_get_name(condition)) != "com.microsoft:dead-letter":
         return None, None
     encoded = data_bytes(lib.pn_condition_info(condition))

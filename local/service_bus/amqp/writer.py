@@ -1,45 +1,47 @@
+"""Writes to a client, with the delay of an armed fault."""
+
 import asyncio
 from collections import deque
 from collections.abc import Callable
 
 
 class DelayedWriter:
-    """Writes to a transport, each write as late as `delay_ms` says, and all in their order."""
+    """Writes to a transport in order, each write delayed by `delay_ms()` milliseconds."""
 
     def __init__(self, transport: asyncio.Transport, delay_ms: Callable[[], int]) -> None:
         self._transport = transport
         self._delay_ms = delay_ms
         self._loop = asyncio.get_running_loop()
-        # None stands for the end of the stream.
+        # None means the end of the stream.
         self._held: deque[tuple[asyncio.TimerHandle, bytes | None]] = deque()
 
     def write(self, data: bytes) -> None:
-        """Writes `data` when it is due."""
+        """Writes `data` after the delay."""
         if not self._delay_ms():
             self._transport.write(data)
         elif data:
             self._hold(data)
 
     def write_eof(self) -> None:
-        """Says, once all is written, that nothing follows."""
+        """Ends the stream after all delayed writes."""
         if self._held:
             self._hold(None)
         else:
             self._transport.write_eof()
 
     def abort(self) -> None:
-        """Closes the transport at once."""
+        """Closes the transport at once and drops delayed writes."""
         self.discard()
         self._transport.abort()
 
     def release(self) -> None:
-        """Writes at once what is held; must be called when the delay changes."""
+        """Performs all delayed writes at once; must be called when the delay changes."""
         while self._held:
             self._held[0][0].cancel()
             self._write_next()
 
     def discard(self) -> None:
-        """Forgets what is held."""
+        """Drops delayed writes."""
         for timer, _ in self._held:
             timer.cancel()
         self._held.clear()

@@ -1,3 +1,5 @@
+"""Checks messages against the limits of an entity."""
+
 from collections.abc import Sequence
 
 from local.service_bus.broker.errors import MessageTooLargeError, NotAllowedError, QueueFullError
@@ -6,12 +8,12 @@ from local.service_bus.broker.settings import QueueSettings
 
 
 def admit(batch: Sequence[Submission], settings: QueueSettings, size_bytes: int) -> None:
-    """Holds a batch against the limits of an entity that takes `size_bytes` already.
+    """Checks a batch against the limits of an entity whose messages already take `size_bytes`.
 
     Raises:
         MessageTooLargeError: a message exceeds `max_message_bytes`.
-        QueueFullError: together they would exceed `max_size_bytes`.
-        NotAllowedError: a message lacks the session that the entity requires.
+        QueueFullError: the entity would exceed `max_size_bytes`.
+        NotAllowedError: the entity requires sessions, and a message has no session id.
     """
     sizes = [submission.content.size_bytes for submission in batch]
     if (largest := max(sizes, default=0)) > settings.max_message_bytes:

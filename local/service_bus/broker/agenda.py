@@ -1,17 +1,19 @@
+"""A schedule of items by due time."""
+
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import Generic, TypeVar
 
-SLACK = 1024  # entries; below this a clean-up costs more than the memory it returns
+SLACK = 1024  # entries; a clean-up of fewer costs more than the memory that it frees
 
 Item = TypeVar("Item")
 
 
 class Agenda(Generic[Item]):
-    """Items by the millisecond at which something is due for them.
+    """Items ordered by the millisecond at which they are due.
 
-    Entries are never removed one by one: an entry may be out of date, and the owner judges it when it comes up.
-    All items due in the same millisecond share one list, since a batch of a hundred messages expires together.
+    Entries are never removed one by one: when an entry is due, its owner checks whether it is stale. Items due in the
+    same millisecond share one list, because all messages of a batch expire together.
     """
 
     def __init__(self) -> None:
@@ -23,7 +25,7 @@ class Agenda(Generic[Item]):
         return self._size
 
     def add(self, due_ms: int, item: Item) -> None:
-        """Notes that `item` is due at `due_ms`."""
+        """Adds an entry; the item may have others."""
         items = self._by_due.get(due_ms)
         if items is None:
             self._by_due[due_ms] = [item]
@@ -33,7 +35,7 @@ class Agenda(Generic[Item]):
         self._size += 1
 
     def pop_due(self, now_ms: int) -> list[Item]:
-        """Removes and returns what is due at `now_ms` or before, earliest first."""
+        """Removes and returns the items due at `now_ms` or earlier, in order."""
         due: list[Item] = []
         while self._dues and self._dues[0] <= now_ms:
             due += self._by_due.pop(heappop(self._dues))
@@ -41,7 +43,7 @@ class Agenda(Generic[Item]):
         return due
 
     def compact(self, live: int, is_live: Callable[[int, Item], bool]) -> None:
-        """Forgets entries out of date once they outnumber the `live` ones; `is_live(due_ms, item)` tells."""
+        """Drops stale entries when they outnumber the `live` ones; `is_live(due_ms, item)` tells them apart."""
         if self._size <= 2 * live + SLACK:
             return
         kept = {due: [item for item in items if is_live(due, item)] for due, items in self._by_due.items()}

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class QueueCounts:
-    """How many messages a queue holds, by what can be done with them; `dead_letter` counts its dead-letter queue."""
+    """The messages of a queue by state; `dead_letter` counts its dead-letter queue."""
 
     name: str
     active: int

@@ -1,9 +1,11 @@
+"""Duplicate detection."""
+
 from collections import deque
 from collections.abc import Hashable
 
 
 class DuplicateWindow:
-    """The message ids seen during the last `window_ms` milliseconds, none at all if that is None."""
+    """The message ids of the last `window_ms` milliseconds; None turns duplicate detection off."""
 
     def __init__(self, window_ms: int | None) -> None:
         self._window_ms = window_ms
@@ -11,7 +13,7 @@ class DuplicateWindow:
         self._by_age: deque[tuple[int, Hashable]] = deque()
 
     def admit(self, message_id: Hashable | None, now_ms: int) -> bool:
-        """Whether `message_id` is new; a new one is remembered, and a repeat does not prolong the window."""
+        """Whether `message_id` is new; records a new id. A repeat does not extend the window."""
         if self._window_ms is None or message_id in (None, ""):
             return True
         self.tidy(now_ms)
@@ -22,11 +24,11 @@ class DuplicateWindow:
         return True
 
     def tidy(self, now_ms: int) -> None:
-        """Forgets those whose window is over."""
+        """Removes the ids whose window has ended."""
         while self._by_age and self._by_age[0][0] <= now_ms:
             self._seen.discard(self._by_age.popleft()[1])
 
     def clear(self) -> None:
-        """Forgets all of them."""
+        """Removes all ids."""
         self._seen.clear()
         self._by_age.clear()

@@ -1,5 +1,5 @@
 class BrokerError(Exception):
-    """A request that the broker refuses; the message is meant for the client."""
+    """The broker refuses a request; the message is written for the client."""
 
 
 class EntityNotFoundError(BrokerError):
@@ -7,7 +7,7 @@ class EntityNotFoundError(BrokerError):
 
 
 class EntityExistsError(BrokerError):
-    """There is an entity of this name already."""
+    """An entity with this name already exists."""
 
 
 class LockLostError(BrokerError):
@@ -15,19 +15,19 @@ class LockLostError(BrokerError):
 
 
 class MessageNotFoundError(BrokerError):
-    """No message in the asked state has this sequence number."""
+    """No message with this sequence number is in the required state."""
 
 
 class MessageTooLargeError(BrokerError):
-    """The message, or the batch, exceeds the size limit of the entity."""
+    """A message or a batch exceeds the size limit of the entity."""
 
 
 class QueueFullError(BrokerError):
-    """The messages would exceed what the entity may hold."""
+    """The entity would exceed its maximum size."""
 
 
 class ThrottledError(BrokerError):
-    """The namespace has spent its credits of this second; the client waits and tries again."""
+    """The namespace has no credits left; the client waits and retries."""
 
 
 class SessionLockedError(BrokerError):
@@ -39,16 +39,16 @@ class SessionLockLostError(BrokerError):
 
 
 class NoSessionError(BrokerError):
-    """No session became free in the time that the client gave."""
+    """No session became free before the client's timeout."""
 
 
 class NotAllowedError(BrokerError):
-    """The entity does not take part in this operation."""
+    """The entity does not support this operation."""
 
 
 class UnsupportedError(BrokerError):
-    """The service can do this, the emulator cannot."""
+    """Service Bus supports this, but the emulator does not."""
 
 
 class MalformedMessageError(BrokerError):
-    """The bytes are no AMQP message, or a request lacks a field."""
+    """The bytes are not an AMQP message, or a request lacks a field."""

@@ -1,3 +1,5 @@
+"""The interface of persistent storage; `local/service_bus/store.py` implements it."""
+
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -6,7 +8,7 @@ from local.service_bus.broker.settings import QueueSettings
 
 
 class EntityKind(StrEnum):
-    """What an entity is."""
+    """The kind of an entity."""
 
     QUEUE = "queue"
     TOPIC = "topic"
@@ -14,7 +16,7 @@ class EntityKind(StrEnum):
 
 
 class Entity(NamedTuple):
-    """An entity as it was created; `topic` is that of a subscription, empty for the others."""
+    """An entity as it was created; `topic` is the topic of a subscription, and empty for other kinds."""
 
     kind: EntityKind
     topic: str
@@ -23,41 +25,41 @@ class Entity(NamedTuple):
 
 
 class JournalError(Exception):
-    """What was noted cannot be kept now; it stays noted for the next `commit`."""
+    """A commit failed; the changes stay recorded for the next `commit`."""
 
 
 class Journal(Protocol):
-    """Where the broker notes what must outlive the process; nothing counts before `commit`.
+    """Records the broker's changes and makes them durable at `commit`.
 
-    Locks are not noted: after a restart whatever was locked can be received again, and is not counted as delivered.
-    Nor is what duplicate detection remembers.
+    Locks are not recorded: after a restart, locked messages can be received again, and their delivery is not counted.
+    The ids of duplicate detection are not recorded either.
     """
 
     def put(self, queue: str, message: Message) -> None:
-        """Notes that `message` lies in `queue`, as it is at the time of the commit."""
+        """Records a new or changed message; `commit` stores the state that it has then."""
 
     def remove(self, queue: str, sequence_number: int) -> None:
-        """Notes that the message has gone."""
+        """Records that a message has been removed."""
 
     def put_session_state(self, queue: str, session_id: str, state: bytes | None) -> None:
-        """Notes the state of a session, None for none."""
+        """Records the state of a session; None removes it."""
 
     def put_entity(self, entity: Entity) -> None:
-        """Notes that there is an entity."""
+        """Records a new entity."""
 
     def remove_entity(self, entity: Entity) -> None:
-        """Notes that the entity has gone; its messages are removed one by one."""
+        """Records that an entity has been deleted; the caller removes its messages one by one."""
 
     def commit(self) -> None:
-        """Makes everything noted so far outlive the process.
+        """Makes all recorded changes durable.
 
         Raises:
-            JournalError: that is not possible now.
+            JournalError: the changes cannot be stored now.
         """
 
 
 class NoJournal:
-    """Keeps nothing: entities and messages end with the process."""
+    """The journal of an emulator without a data file: it stores nothing."""
 
     def put(self, queue: str, message: Message) -> None:
         """Does nothing."""

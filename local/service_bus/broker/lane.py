@@ -1,3 +1,5 @@
+"""Matches receivable messages with waiting receivers."""
+
 from collections.abc import Callable, Mapping
 from heapq import heapify, heappop, heappush
 
@@ -7,10 +9,10 @@ from local.service_bus.broker.receivers import Receiver, WaitingLine
 
 
 class Lane:
-    """The messages that can be received, in order of sequence number, and the receivers that wait for them.
+    """The receivable messages by sequence number, and the receivers that wait for them.
 
-    A queue has one, a queue with sessions one for each session. `messages` are those of the whole queue: a number in
-    the lane whose message has gone since is passed over.
+    A queue has one lane; a queue with sessions has one lane per session. `messages` are those of the whole queue: the
+    lane skips a sequence number whose message has been removed.
     """
 
     def __init__(self, messages: Mapping[int, Message]) -> None:
@@ -19,17 +21,17 @@ class Lane:
         self.waiting = WaitingLine()
 
     def add(self, sequence_number: int) -> None:
-        """Puts the message of this number in its place."""
+        """Makes the message with this sequence number receivable."""
         heappush(self._numbers, sequence_number)
 
     def has_messages(self) -> bool:
-        """Whether there is anything to receive."""
+        """Whether any message is receivable."""
         while self._numbers and self._numbers[0] not in self._messages:
             heappop(self._numbers)
         return bool(self._numbers)
 
     def serve(self, deliver: Callable[[Receiver, Message], None], budget: int) -> int:
-        """Calls `deliver` until messages, receivers or the budget run out; returns how many messages it delivered."""
+        """Calls `deliver` until messages, receivers or the budget run out; returns the number of deliveries."""
         delivered = 0
         while delivered < budget and self.has_messages() and (turn := self.waiting.first()):
             receiver, capacity = turn
@@ -41,7 +43,7 @@ class Lane:
         return delivered
 
     def tidy(self) -> None:
-        """Lets go of numbers whose message has gone, once they outnumber the others."""
+        """Drops the numbers of removed messages when they outnumber the others."""
         if len(self._numbers) > 2 * len(self._messages) + SLACK:
             self._numbers = [number for number in self._numbers if number in self._messages]
             heapify(self._numbers)

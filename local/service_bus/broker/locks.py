@@ -9,7 +9,7 @@ _TOKEN_BYTES = 16
 
 
 class Locks:
-    """The locked messages of a queue, by token, and when their locks end; times are milliseconds since the epoch."""
+    """The locked messages of a queue by lock token, and the ends of their locks in milliseconds since the epoch."""
 
     def __init__(self) -> None:
         self._by_token: dict[bytes, Message] = {}
@@ -19,11 +19,11 @@ class Locks:
         return len(self._by_token)
 
     def messages(self) -> list[Message]:
-        """The locked messages."""
+        """A copy of the locked messages."""
         return list(self._by_token.values())
 
     def of_session(self, session_id: str) -> Iterator[Message]:
-        """The locked messages of a session; the locks may change meanwhile."""
+        """The locked messages of a session; the caller may change locks while it iterates."""
         return (message for message in self.messages() if message.session_id == session_id)
 
     def lock(self, message: Message, until_ms: int) -> None:
@@ -33,12 +33,12 @@ class Locks:
         self._end_at(message.lock_token, message, until_ms)
 
     def extend(self, message: Message, until_ms: int) -> None:
-        """Gives a locked message another end."""
+        """Sets a new end for the lock of a message."""
         assert message.lock_token
         self._end_at(message.lock_token, message, until_ms)
 
     def unlock(self, message: Message) -> None:
-        """Ends the lock of a message; its token is worth nothing from now on."""
+        """Ends the lock of a message; its token is invalid from now on."""
         assert message.lock_token
         del self._by_token[message.lock_token]
         message.lock_token = None
@@ -57,14 +57,14 @@ class Locks:
         return message
 
     def ended(self, now_ms: int) -> Iterator[Message]:
-        """The messages whose lock has ended by now; each is still to be unlocked, once."""
+        """Yields the messages whose lock has expired; the caller must unlock each of them."""
         for token in self._ends.pop_due(now_ms):
             message = self._by_token.get(token)
             if message and message.locked_until_ms <= now_ms:
                 yield message
 
     def tidy(self) -> None:
-        """Lets go of ends that are out of date, so that memory follows the number of locks."""
+        """Drops stale entries, so that memory stays proportional to the number of locks."""
         self._ends.compact(len(self._by_token), self._is_end)
 
     def _end_at(self, token: bytes, message: Message, until_ms: int) -> None:

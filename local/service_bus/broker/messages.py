@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class MessageState(IntEnum):
-    """What `x-opt-message-state` says; a locked message is an active one."""
+    """The values of `x-opt-message-state`; a locked message is active."""
 
     ACTIVE = 0
     DEFERRED = 1
@@ -13,13 +13,13 @@ class MessageState(IntEnum):
 
 
 class Content(NamedTuple):
-    """What the sender wrote, encoded; the broker stores it and never looks inside.
+    """The encoded content of a message, which the broker stores without decoding it.
 
     Attributes:
         header: durable, priority and ttl, as encoded fields.
-        annotations: message annotations to hand on, as encoded key-value pairs.
-        annotation_count: number of those pairs.
-        bare: everything from the properties section on.
+        annotations: the message annotations to deliver, as encoded key-value pairs.
+        annotation_count: the number of these pairs.
+        bare: the properties section and all later sections.
     """
 
     header: bytes
@@ -29,19 +29,20 @@ class Content(NamedTuple):
 
     @property
     def size_bytes(self) -> int:
-        """Encoded size, to hold against the entity's limit."""
+        """The encoded size that counts towards the entity's limits."""
         return len(self.header) + len(self.annotations) + len(self.bare)
 
 
 class Submission(NamedTuple):
-    """One message on its way into a queue.
+    """A message that a client sends.
 
     Attributes:
-        content: what to store.
-        message_id: key of duplicate detection, None for a message without one.
-        ttl_ms: time to live asked for by the sender, None for the queue's default.
-        scheduled_for_ms: when to become receivable, in milliseconds since the epoch; None or a past time for at once.
-        session_id: the session it belongs to, None for none.
+        content: the content to store.
+        message_id: the key of duplicate detection, None for a message without one.
+        ttl_ms: the sender's time to live, None for the queue's default.
+        scheduled_for_ms: when the message becomes receivable, in milliseconds since the epoch; None or a past time
+            means at once.
+        session_id: the session of the message, None for none.
     """
 
     content: Content
@@ -52,7 +53,7 @@ class Submission(NamedTuple):
 
 
 class DeadLetter(NamedTuple):
-    """Why a message lies in a dead-letter queue; either text may be missing."""
+    """Why a message is in a dead-letter queue; both texts are optional."""
 
     reason: str | None
     description: str | None
@@ -60,7 +61,7 @@ class DeadLetter(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Message:
-    """A message in a queue; times are milliseconds since the epoch, `lock_token` is 16 bytes while it is locked."""
+    """A message in a queue; times are milliseconds since the epoch, `lock_token` is 16 bytes or None if not locked."""
 
     sequence_number: int
     enqueued_sequence_number: int
@@ -77,9 +78,9 @@ class Message:
 
     @property
     def expires_at_ms(self) -> float:
-        """When its time to live ends, infinity for a message without one."""
+        """When the time to live ends; infinity for a message without one."""
         return float("inf") if self.ttl_ms is None else self.enqueued_at_ms + self.ttl_ms
 
     def is_there(self, now_ms: int) -> bool:
-        """Whether its time to live has not ended, or does not count as long as it is locked or scheduled."""
+        """Whether the message has not expired; a locked or scheduled message does not expire."""
         return self.lock_token is not None or self.state is MessageState.SCHEDULED or now_ms < self.expires_at_ms

@@ -1,3 +1,5 @@
+"""The entities of a namespace."""
+
 import re
 from collections.abc import Callable
 from urllib.parse import unquote
@@ -16,17 +18,17 @@ _SCHEME_AND_HOST = re.compile(r"^\w+://[^/]*/")
 
 
 def normalise(address: str) -> str:
-    """The entity path of an AMQP address: without scheme, host and outer slashes, unquoted, in lower case."""
+    """The entity path of an AMQP address: unquoted, in lower case, without scheme, host and outer slashes."""
     return unquote(_SCHEME_AND_HOST.sub("", address)).strip("/").lower()
 
 
 class Namespace:
-    """The queues, topics and subscriptions of one namespace, found by address.
+    """The queues, topics and subscriptions of one namespace, by address.
 
     Args:
-        clock: gives milliseconds since the epoch.
-        credits_per_second: messages that may be sent and received in a second, None for no limit.
-        journal: where the messages are noted that must outlive the process.
+        clock: returns milliseconds since the epoch.
+        credits_per_second: messages that may be sent and received per second, None for no limit.
+        journal: records entities and messages, None to keep them in memory only.
     """
 
     def __init__(
@@ -38,40 +40,40 @@ class Namespace:
         self._ticks = 0
 
     def create_queue(self, name: str, settings: QueueSettings) -> Queue:
-        """Adds a queue with its dead-letter queue.
+        """Creates a queue and its dead-letter queue.
 
         Raises:
-            EntityExistsError: there is an entity of this name.
+            EntityExistsError: an entity with this name already exists.
         """
         return self.create(Entity(EntityKind.QUEUE, "", name, settings))
 
     def create_topic(self, name: str, settings: QueueSettings) -> Queue:
-        """Adds a topic, without subscriptions.
+        """Creates a topic without subscriptions.
 
         Raises:
-            EntityExistsError: there is an entity of this name.
+            EntityExistsError: an entity with this name already exists.
         """
         return self.create(Entity(EntityKind.TOPIC, "", name, settings))
 
     def create_subscription(self, topic: str, name: str, settings: QueueSettings) -> Queue:
-        """Adds a subscription, which gets what is sent to the topic from now on.
+        """Creates a subscription; it receives messages that are sent to the topic from now on.
 
         Raises:
-            EntityNotFoundError: there is no such topic.
-            EntityExistsError: it has a subscription of this name.
+            EntityNotFoundError: the topic does not exist.
+            EntityExistsError: the topic already has a subscription with this name.
         """
         return self.create(Entity(EntityKind.SUBSCRIPTION, topic, name, settings))
 
     def create(self, entity: Entity) -> Queue:
-        """Adds an entity of any kind.
+        """Creates an entity of any kind.
 
         Raises:
-            EntityNotFoundError: it is a subscription, and there is no such topic.
-            EntityExistsError: there is an entity of this name.
+            EntityNotFoundError: the topic of a subscription does not exist.
+            EntityExistsError: an entity with this name already exists.
         """
         path = _path(entity)
         if self.get(path) is not None:
-            raise EntityExistsError(f"The messaging entity '{path}' exists already.")
+            raise EntityExistsError(f"The messaging entity '{path}' already exists.")
         queue = self._build(entity, path)
         assert queue.dead_letters is not None
         for each in (queue, queue.dead_letters):
@@ -97,17 +99,17 @@ class Namespace:
         return queue
 
     def delete(self, address: str) -> list[Queue]:
-        """Removes a queue, a topic or a subscription with all that belongs to it; returns what is gone.
+        """Deletes an entity with its subscriptions and dead-letter queues; returns everything that it deleted.
 
         Raises:
-            EntityNotFoundError: there is none, or it is a dead-letter queue.
+            EntityNotFoundError: no entity has this address, or it is a dead-letter queue.
         """
         queue = self.find(address)
         if queue.dead_letters is None:
-            raise EntityNotFoundError(f"The dead-letter queue '{address}' goes with its entity alone.")
-        gone = [*(queue.subscriptions or {}).values(), queue]
-        gone += [each.dead_letters for each in gone if each.dead_letters is not None]
-        for each in gone:
+            raise EntityNotFoundError(f"The dead-letter queue '{address}' is deleted only together with its entity.")
+        deleted = [*(queue.subscriptions or {}).values(), queue]
+        deleted += [each.dead_letters for each in deleted if each.dead_letters is not None]
+        for each in deleted:
             each.clear()
             del self._by_path[normalise(each.name)]
             if entity := self._entities.pop(normalise(each.name), None):
@@ -115,13 +117,13 @@ class Namespace:
         for topic in self._by_path.values():
             if topic.subscriptions:
                 topic.subscriptions.pop(queue.name, None)
-        return gone
+        return deleted
 
     def find(self, address: str) -> Queue:
         """The queue, topic, subscription or dead-letter queue at `address`.
 
         Raises:
-            EntityNotFoundError: there is none.
+            EntityNotFoundError: no entity has this address.
         """
         queue = self.get(address)
         if queue is None:
@@ -129,46 +131,46 @@ class Namespace:
         return queue
 
     def get(self, address: str) -> Queue | None:
-        """The same, or None."""
+        """Like `find`, but returns None if no entity has this address."""
         return self._by_path.get(normalise(address))
 
     def has(self, entity: Entity) -> bool:
-        """Whether there is an entity in this one's place."""
+        """Whether an entity with the same path exists."""
         return self.get(_path(entity)) is not None
 
     def counts(self) -> list[QueueCounts]:
-        """The counts of every queue, topic and subscription, in the order of their creation."""
+        """The counts of every queue, topic and subscription, in order of creation."""
         return [queue.counts() for queue in self._by_path.values() if queue.dead_letters is not None]
 
     def clear(self) -> None:
-        """Forgets all messages, as a broker without durable storage does when it starts again."""
+        """Deletes all messages, like a restart of a broker without durable storage."""
         for queue in self._by_path.values():
             queue.clear()
 
     def end_locks(self) -> None:
-        """Ends all locks, as a restart does that keeps the messages: they come back and do not count as delivered."""
+        """Ends all locks, like a restart that keeps the messages; the deliveries are not counted."""
         for queue in self._by_path.values():
             queue.end_locks()
 
     def commit(self) -> None:
-        """Makes all that has happened outlive the process, if the journal can.
+        """Commits all changes to the journal.
 
         Raises:
-            JournalError: it cannot now.
+            JournalError: the journal cannot store them now.
         """
         self._surroundings.journal.commit()
 
     def tick(self) -> None:
-        """Applies what has become due, in all queues."""
+        """Applies what has become due in every queue."""
         queues = list(self._by_path.values())
         self._ticks += 1
         first = self._ticks % len(queues) if queues else 0
-        # Each begins in its turn: when credits are short, the first takes them all.
+        # Start with another queue each time: when credits are short, the first queue uses them all.
         for queue in [*queues[first:], *queues[:first]]:
             queue.tick()
 
     def _dead_letters(self, path: str, settings: QueueSettings) -> Queue:
-        # Dead letters neither expire nor wear out, and are received without a session.
+        # Dead letters have no expiry, no delivery limit and no sessions.
         buried = QueueSettings(
             lock_duration_ms=settings.lock_duration_ms,
             max_delivery_count=None,

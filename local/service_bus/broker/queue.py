@@ -15,15 +15,15 @@ from local.service_bus.broker.surroundings import Surroundings
 
 
 class Queue:
-    """One queue, subscription or dead-letter queue; times are milliseconds since the epoch.
+    """A queue, topic, subscription or dead-letter queue; times are milliseconds since the epoch.
 
     Args:
-        name: its address.
-        settings: how it behaves.
-        surroundings: what it shares with other queues.
-        dead_letters: where its dead letters go; a queue without is itself a dead-letter queue.
-        subscriptions: for a topic, which hands every message on to them as soon as it could be received.
-        closed_because: why nobody may send to it, None if everybody may.
+        name: the address of the entity.
+        settings: the limits and durations.
+        surroundings: what all queues of the namespace share.
+        dead_letters: the dead-letter queue; None if this is one.
+        subscriptions: for a topic, the subscriptions to which every message is copied as soon as it is receivable.
+        closed_because: the error for clients that send to this entity, None if they may.
     """
 
     def __init__(
@@ -47,38 +47,38 @@ class Queue:
         self._duplicates = DuplicateWindow(settings.duplicate_window_ms)
 
     def counts(self) -> QueueCounts:
-        """How many messages it holds now."""
+        """Counts the messages by state."""
         locked, scheduled, deferred = len(self._locks), self._storage.scheduled, self._storage.deferred
         active = len(self._storage) - locked - scheduled - deferred
-        dead_letter = len(self.dead_letters._storage) if self.dead_letters else 0  # noqa: SLF001 - another Queue
+        dead_letter = len(self.dead_letters._storage) if self.dead_letters else 0  # noqa: SLF001 - also a Queue
         return QueueCounts(self.name, active, locked, scheduled, dead_letter, deferred)
 
     def size_bytes(self) -> int:
-        """What its messages take, those of its dead-letter queue and its subscriptions included."""
+        """The size of all messages, including those of the dead-letter queue and the subscriptions."""
         parts = [*(self.subscriptions or {}).values()]
         if self.dead_letters is not None:
             parts.append(self.dead_letters)
         return self._storage.size_bytes + sum(part.size_bytes() for part in parts)
 
     def check_open(self) -> None:
-        """Does nothing if messages may be sent to it.
+        """Checks that clients may send to this entity.
 
         Raises:
-            NotAllowedError: it is a subscription or a dead-letter queue.
+            NotAllowedError: this is a subscription or a dead-letter queue.
         """
         if self._closed_because is not None:
             raise NotAllowedError(self._closed_because)
 
     def enqueue(self, submissions: Iterable[Submission]) -> list[int]:
-        """Stores all submissions, or none, and returns their sequence numbers.
+        """Stores all submissions, or none of them, and returns their sequence numbers.
 
-        A repeat, by the queue's duplicate detection, is dropped; its number belongs to no message.
+        Duplicate detection drops a repeated message; the returned number then belongs to no message.
 
         Raises:
-            MessageTooLargeError: one of them exceeds `max_message_bytes`.
-            QueueFullError: they would exceed `max_size_bytes`.
+            MessageTooLargeError: a message exceeds `max_message_bytes`.
+            QueueFullError: the entity would exceed `max_size_bytes`.
             ThrottledError: the namespace has no credits left.
-            NotAllowedError: nobody may send to it, or a message lacks the session that it requires.
+            NotAllowedError: clients may not send to this entity, or a message lacks its session id.
         """
         self.check_open()
         batch = list(submissions)
@@ -90,29 +90,29 @@ class Queue:
         return numbers
 
     def continue_after(self, sequence_number: int) -> None:
-        """Gives no sequence number up to this one: an earlier process has."""
+        """Makes later sequence numbers larger than this one, which an earlier process has used."""
         self._storage.continue_after(sequence_number)
 
     def restore(self, message: Message) -> None:
-        """Puts back a message that an earlier process noted in its journal, under its own sequence number."""
+        """Adds a message from the journal of an earlier process, under its original sequence number."""
         self._storage.restore(message)
 
     def cancel_scheduled(self, sequence_numbers: Iterable[int]) -> None:
-        """Removes scheduled messages, all of them or none.
+        """Removes all of these scheduled messages, or none of them.
 
         Raises:
-            MessageNotFoundError: a number is not that of a scheduled message.
+            MessageNotFoundError: no scheduled message has one of these numbers.
         """
         for message in self._storage.find_scheduled(sequence_numbers):
             self._storage.remove(message)
 
     def wait(self, receiver: Receiver) -> None:
-        """Delivers to `receiver` what is there, in its turn, and later what comes, until its capacity is spent."""
+        """Delivers present and later messages to `receiver`, in its turn, until its capacity is used up."""
         self._storage.lane.waiting.join(receiver)
         self._serve(self._clock())
 
     def forget(self, receiver: Receiver) -> None:
-        """Delivers nothing more to `receiver`; what it has locked stays locked."""
+        """Stops deliveries to `receiver`; messages that it has locked stay locked."""
         self._storage.lane.waiting.leave(receiver)
 
     def complete(self, lock_token: bytes) -> None:
@@ -129,27 +129,27 @@ class Queue:
         Raises:
             LockLostError: the lock is unknown or has expired.
         """
-        self._put_back(self._unlocked(lock_token), counts=True)
+        self._return(self._unlocked(lock_token), counts=True)
         self._serve(self._clock())
 
     def release(self, lock_token: bytes) -> None:
-        """Ends the lock as if the message had never been delivered.
+        """Ends the lock without counting the delivery.
 
         Raises:
             LockLostError: the lock is unknown or has expired.
         """
-        self._put_back(self._unlocked(lock_token), counts=False)
+        self._return(self._unlocked(lock_token), counts=False)
         self._serve(self._clock())
 
     def defer(self, lock_token: bytes) -> None:
-        """Puts the locked message aside, where only its sequence number finds it.
+        """Defers the locked message; it can then be received only by its sequence number.
 
         Raises:
             LockLostError: the lock is unknown or has expired.
         """
         message = self._unlocked(lock_token)
         message.state = MessageState.DEFERRED
-        self._put_back(message, counts=False)
+        self._return(message, counts=False)
 
     def dead_letter(self, lock_token: bytes, reason: str | None, description: str | None) -> None:
         """Moves the locked message to the dead-letter queue.
@@ -164,7 +164,7 @@ class Queue:
         self._bury(self._unlocked(lock_token), DeadLetter(reason, description))
 
     def renew(self, lock_tokens: Iterable[bytes]) -> list[int]:
-        """Starts the lock duration anew, for all tokens or none; returns the new ends in milliseconds since the epoch.
+        """Renews all of these locks, or none of them; returns their new ends in milliseconds since the epoch.
 
         Raises:
             LockLostError: one of the locks is unknown or has expired.
@@ -179,13 +179,13 @@ class Queue:
     def receive_deferred(
         self, sequence_numbers: Iterable[int], session_id: str | None = None, *, deletes: bool
     ) -> list[Message]:
-        """Locks deferred messages, or removes them if the receiver `deletes`: all of them or none.
+        """Locks all of these deferred messages, or removes them if `deletes`; none of them on an error.
 
-        With a `session_id`, of this session alone.
+        With a `session_id`, all of them must belong to this session.
 
         Raises:
-            MessageNotFoundError: a number is not that of such a message, or somebody has locked it.
-            SessionLockLostError: nobody holds the session that one of them belongs to.
+            MessageNotFoundError: no such deferred message has one of these numbers, or it is locked.
+            SessionLockLostError: no receiver holds the session of one of the messages.
         """
         now_ms = self._clock()
         self._apply_due(now_ms)
@@ -201,9 +201,9 @@ class Queue:
         return messages
 
     def peek(self, from_sequence_number: int, count: int, session_id: str | None = None) -> list[Message]:
-        """Up to `count` messages from a sequence number on, whatever their state; nothing is locked.
+        """Returns up to `count` messages from a sequence number on, in any state, without locking them.
 
-        With a `session_id`, of this session alone.
+        With a `session_id`, only messages of this session.
         """
         now_ms = self._clock()
         messages = self._storage.from_number(from_sequence_number)
@@ -211,19 +211,19 @@ class Queue:
         return list(islice(found, count))
 
     def clear(self) -> None:
-        """Forgets all messages, those of duplicate detection too; locks are lost."""
+        """Deletes all messages and locks, and the ids of duplicate detection."""
         self._locks = Locks()
         self._duplicates.clear()
         self._storage.clear()
 
     def end_locks(self) -> None:
-        """Ends all locks as if the messages had never been delivered."""
+        """Ends all locks without counting the deliveries."""
         for message in self._locks.messages():
             self._locks.unlock(message)
-            self._put_back(message, counts=False)
+            self._return(message, counts=False)
 
     def tick(self) -> None:
-        """Does what has become due: activates scheduled messages, ends locks, expires messages."""
+        """Activates scheduled messages, ends locks and expires messages that have become due."""
         self._serve(self._clock())
         self._locks.tidy()
         self._storage.tidy()
@@ -244,15 +244,15 @@ class Queue:
         return number
 
     def _publish(self, message: Message) -> None:
-        """Lets a new message be received, here or from the subscriptions."""
+        """Makes a new message receivable, here or from the subscriptions."""
         if self.subscriptions is None:
             self._storage.add(message)
         else:
             for subscription in self.subscriptions.values():
-                subscription._adopt(message)  # noqa: SLF001 - another Queue
+                subscription._adopt(message)  # noqa: SLF001 - also a Queue
 
     def _adopt(self, message: Message, why: DeadLetter | None = None) -> None:
-        """Takes a copy of a message of another queue: of a topic, or a dead letter."""
+        """Adds a copy of another queue's message: from the topic, or as a dead letter."""
         number = self._storage.next_number()
         ttl_ms = self._ttl(message.ttl_ms) if why is None else None
         copy = replace(message, sequence_number=number, ttl_ms=ttl_ms, state=MessageState.ACTIVE, dead_letter=why)
@@ -269,7 +269,7 @@ class Queue:
         return message
 
     def _serve(self, now_ms: int) -> None:
-        """Applies what is due, then delivers until messages, receivers or credits run out."""
+        """Applies what has become due, then delivers until messages, receivers or credits run out."""
         self._apply_due(now_ms)
         self._throttle.spend(self._serve_lanes(self._throttle.allowance()))
 
@@ -283,30 +283,31 @@ class Queue:
             self._locks.lock(message, self._lock_end(message, self._clock()))
         receiver.deliver(message)
 
-    def _lock_end(self, message: Message, now_ms: int) -> int:  # noqa: ARG002 - in a session, it depends on the message
+    def _lock_end(self, message: Message, now_ms: int) -> int:  # noqa: ARG002 - used in SessionQueue
         return now_ms + self.settings.lock_duration_ms
 
     def _apply_due(self, now_ms: int) -> None:
         for message in self._storage.take_activated(now_ms):
-            # As in the service: enqueued as of this instant, at the end and under a new number.
+            # As in Service Bus: enqueued now, at the end of the queue and under a new number.
             message.sequence_number = message.enqueued_sequence_number = self._storage.next_number()
             message.enqueued_at_ms, message.scheduled_for_ms = now_ms, None
             message.state = MessageState.ACTIVE
             self._publish(message)
         for message in self._locks.ended(now_ms):
             self._locks.unlock(message)
-            self._put_back(message, counts=True)
+            self._return(message, counts=True)
         for message in self._storage.expired(now_ms):
             self._expire(message)
 
-    def _put_back(self, message: Message, *, counts: bool) -> None:
+    def _return(self, message: Message, *, counts: bool) -> None:
+        """Returns an unlocked message to the queue, or dead-letters it at the delivery limit."""
         message.delivery_count += counts
         limit = self.settings.max_delivery_count
         if limit is not None and message.delivery_count >= limit:
             text = f"Message could not be consumed after {message.delivery_count} delivery attempts."
             self._bury(message, DeadLetter("MaxDeliveryCountExceeded", text))
         else:
-            self._storage.put_back(message)
+            self._storage.return_unlocked(message)
 
     def _expire(self, message: Message) -> None:
         if self.settings.dead_letters_expired:
@@ -317,4 +318,4 @@ class Queue:
     def _bury(self, message: Message, why: DeadLetter) -> None:
         self._storage.remove(message)
         if self.dead_letters is not None:
-            self.dead_letters._adopt(message, why)  # noqa: SLF001 - another Queue
+            self.dead_letters._adopt(message, why)  # noqa: SLF001 - also a Queue

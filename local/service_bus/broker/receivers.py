@@ -4,33 +4,33 @@ from local.service_bus.broker.messages import Message
 
 
 class Receiver(Protocol):
-    """Where a queue delivers to; messages are locked for it, or deleted as they leave when `deletes` is set."""
+    """Receives the deliveries of a queue; messages are locked for it, or deleted on delivery if `deletes` is set."""
 
     deletes: bool
 
     def capacity(self) -> int:
-        """How many messages it takes now."""
+        """How many messages it accepts now."""
 
     def deliver(self, message: Message) -> None:
-        """Takes one message; called only while `capacity()` is positive."""
+        """Accepts one message; called only while `capacity()` is positive."""
 
 
 class WaitingLine:
-    """Receivers that wait for messages, longest waiting first."""
+    """The receivers that wait for messages, in order of waiting time."""
 
     def __init__(self) -> None:
         self._receivers: dict[Receiver, None] = {}
 
     def join(self, receiver: Receiver) -> None:
-        """Appends `receiver`; one that already waits keeps its place."""
+        """Appends `receiver`; a receiver that already waits keeps its place."""
         self._receivers.setdefault(receiver)
 
     def leave(self, receiver: Receiver) -> None:
-        """Removes `receiver`, waiting or not."""
+        """Removes `receiver`, if it waits."""
         self._receivers.pop(receiver, None)
 
     def first(self) -> tuple[Receiver, int] | None:
-        """The receiver whose turn it is, with its capacity; those without any leave the line."""
+        """The first receiver with capacity, and its capacity; removes receivers without capacity."""
         while self._receivers:
             receiver = next(iter(self._receivers))
             capacity = receiver.capacity()
@@ -40,6 +40,6 @@ class WaitingLine:
         return None
 
     def step_back(self, receiver: Receiver) -> None:
-        """Moves `receiver`, just served, to the end."""
+        """Moves a receiver that has been served to the end."""
         self.leave(receiver)
         self.join(receiver)

@@ -10,10 +10,11 @@ from local.service_bus.broker.surroundings import Surroundings
 
 
 class SessionQueue(Queue):
-    """A queue, or subscription, whose messages are received session by session, each by one receiver at a time.
+    """A queue or subscription with sessions: one receiver at a time receives the messages of a session.
 
-    A message is locked as long as its session is. When that lock expires, its locked messages come back and count as
-    delivered; when the receiver closes, they come back uncounted (Service Bus, "Message sessions", delivery count).
+    A message stays locked as long as its session. When the session's lock expires, its locked messages are receivable
+    again and the deliveries are counted; when the receiver closes, they are receivable again and not counted (Service
+    Bus, "Message sessions", delivery count).
     """
 
     def __init__(
@@ -31,41 +32,41 @@ class SessionQueue(Queue):
         self._journal = surroundings.journal
 
     def accept(self, session_id: str, receiver: SessionReceiver) -> None:
-        """Locks a session for `receiver`, who then may `wait`.
+        """Locks a session for `receiver`, which may then `wait` for its messages.
 
         Raises:
-            SessionLockedError: another receiver holds it.
+            SessionLockedError: another receiver holds the session.
         """
         self._apply_due(self._clock())
         self._sessions.accept(session_id, receiver, self._clock())
 
     def accept_any(self, receiver: SessionReceiver) -> None:
-        """Locks a session that has messages for `receiver`, as soon as one is free."""
+        """Locks a session for `receiver` as soon as one is free and has messages."""
         self._sessions.accept_any(receiver)
         self._serve(self._clock())
 
     def leave(self, receiver: SessionReceiver) -> None:
-        """Gives back the session of `receiver`, and what it has locked, uncounted; or ends its waiting for one."""
+        """Releases the session of `receiver` and its messages, without counting deliveries; or stops its waiting."""
         session = self._sessions.leave(receiver)
         if session is not None:
             self._unlock_all(session, counts=False)
         self._serve(self._clock())
 
     def wait(self, receiver: Receiver) -> None:
-        """Delivers to `receiver` what its session holds, and later what comes, until its capacity is spent."""
+        """Delivers present and later messages of its session to `receiver`, until its capacity is used up."""
         session = self._sessions.held_by(receiver)
         if session is not None:
             session.lane.waiting.join(receiver)
             self._serve(self._clock())
 
     def forget(self, receiver: Receiver) -> None:
-        """Delivers nothing more to `receiver`; what it has locked stays locked."""
+        """Stops deliveries to `receiver`; messages that it has locked stay locked."""
         session = self._sessions.held_by(receiver)
         if session is not None:
             session.lane.waiting.leave(receiver)
 
     def renew(self, _lock_tokens: Iterable[bytes]) -> list[int]:
-        """Refuses: the lock of a session is renewed, not that of a message.
+        """Refuses the renewal: messages of a session are renewed with the session's lock.
 
         Raises:
             NotAllowedError: always.
@@ -73,10 +74,10 @@ class SessionQueue(Queue):
         raise NotAllowedError("The lock of a message in a session cannot be renewed; renew the session's.")
 
     def renew_session(self, session_id: str) -> int:
-        """Starts the lock duration of a session anew; returns its end in milliseconds since the epoch.
+        """Renews the lock of a session and returns its new end in milliseconds since the epoch.
 
         Raises:
-            SessionLockLostError: nobody holds the session.
+            SessionLockLostError: no receiver holds the session.
         """
         session = self._locked(session_id)
         self._sessions.renew(session, self._clock())
@@ -85,19 +86,19 @@ class SessionQueue(Queue):
         return session.locked_until_ms
 
     def session_state(self, session_id: str) -> bytes | None:
-        """What was kept with a session, None for nothing.
+        """The stored state of a session, None if it has none.
 
         Raises:
-            SessionLockLostError: nobody holds the session.
+            SessionLockLostError: no receiver holds the session.
         """
         self._locked(session_id)
         return self._sessions.states.get(session_id)
 
     def set_session_state(self, session_id: str, state: bytes | None) -> None:
-        """Keeps `state` with a session, None for nothing.
+        """Stores the state of a session; None removes it.
 
         Raises:
-            SessionLockLostError: nobody holds the session.
+            SessionLockLostError: no receiver holds the session.
         """
         self._locked(session_id)
         if state is None:
@@ -107,7 +108,7 @@ class SessionQueue(Queue):
         self._journal.put_session_state(self.name, session_id, state)
 
     def restore(self, message: Message) -> None:
-        """As for any queue; what came while the queue had no sessions becomes a dead letter."""
+        """Adds a message from the journal; a message without a session id is dead-lettered."""
         if message.session_id is None:
             self._journal.remove(self.name, message.sequence_number)
             self._adopt(message)
@@ -115,15 +116,15 @@ class SessionQueue(Queue):
             super().restore(message)
 
     def restore_session(self, session_id: str, state: bytes) -> None:
-        """Puts back the state that an earlier process noted in its journal."""
+        """Sets a session's state from the journal of an earlier process."""
         self._sessions.states[session_id] = state
 
     def session_ids(self) -> list[str]:
-        """The sessions that have messages or state."""
+        """The ids of the sessions that have receivable messages or state."""
         return self._sessions.ids()
 
     def clear(self) -> None:
-        """Forgets all messages and states; the locks of messages are lost, those of sessions are not."""
+        """Deletes all messages, their locks and all session states; session locks are kept."""
         super().clear()
         for session_id in self._sessions.states:
             self._journal.put_session_state(self.name, session_id, None)
@@ -137,7 +138,7 @@ class SessionQueue(Queue):
         if message.session_id is None:
             assert self.dead_letters is not None
             text = "Session enabled entity doesn't allow a message whose session identifier is null."
-            self.dead_letters._adopt(message, DeadLetter("Session ID is null", text))  # noqa: SLF001 - another Queue
+            self.dead_letters._adopt(message, DeadLetter("Session ID is null", text))  # noqa: SLF001 - also a Queue
         else:
             super()._adopt(message, why)
 
@@ -146,7 +147,7 @@ class SessionQueue(Queue):
         delivered = 0
         for session in self._sessions.held():
             if number := session.lane.serve(self._deliver, budget - delivered):
-                # Short of credits, the next time is another session's.
+                # When credits are short, another session is first the next time.
                 self._sessions.step_back(session)
                 delivered += number
         return delivered
@@ -166,4 +167,4 @@ class SessionQueue(Queue):
     def _unlock_all(self, session: Session, *, counts: bool) -> None:
         for message in self._locks.of_session(session.session_id):
             self._locks.unlock(message)
-            self._put_back(message, counts=counts)
+            self._return(message, counts=counts)

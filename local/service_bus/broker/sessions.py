@@ -13,15 +13,15 @@ class SessionReceiver(Receiver, Protocol):
     """A receiver of one session."""
 
     def on_session_granted(self, session_id: str, locked_until_ms: int) -> None:
-        """It holds the session from now on."""
+        """Called when the receiver has locked a session."""
 
     def on_session_lost(self) -> None:
-        """Its lock has ended, and it gets nothing more."""
+        """Called when the session's lock has ended; no message is delivered after that."""
 
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """One session; `holder` has it locked until `locked_until_ms`, None for nobody."""
+    """One session; `holder` is the receiver that has locked it until `locked_until_ms`, None if it is free."""
 
     session_id: str
     lane: Lane
@@ -30,10 +30,10 @@ class Session:
 
 
 class Sessions:
-    """The sessions of one queue: who holds which, who waits for any, and their state.
+    """The sessions of one queue: their holders, their states, and the receivers that wait for any session.
 
     Attributes:
-        states: what is kept with sessions, by their id.
+        states: the stored states by session id.
     """
 
     def __init__(self, new_lane: Callable[[], Lane], lock_duration_ms: int) -> None:
@@ -42,12 +42,12 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
         self._held: dict[Receiver, Session] = {}
         self._waiting: dict[SessionReceiver, None] = {}
-        # Those without a holder that may have messages, in the order in which they will be given away.
+        # Sessions without a holder that may have messages, in the order in which they are granted.
         self._free: OrderedDict[str, Session] = OrderedDict()
         self.states: dict[str, bytes] = {}
 
     def add(self, session_id: str, sequence_number: int) -> None:
-        """Puts a message in its place in its session."""
+        """Makes a message of this session receivable."""
         session = self._get(session_id)
         session.lane.tidy()
         session.lane.add(sequence_number)
@@ -61,14 +61,14 @@ class Sessions:
         return session
 
     def held_by(self, receiver: Receiver) -> Session | None:
-        """The session that `receiver` has locked."""
+        """The session that `receiver` has locked, if any."""
         return self._held.get(receiver)
 
     def locked(self, session_id: str) -> Session:
-        """The session of this id, if somebody holds it.
+        """The session with this id, which must be locked.
 
         Raises:
-            SessionLockLostError: nobody does.
+            SessionLockLostError: no receiver holds the session.
         """
         session = self._sessions.get(session_id)
         if session is None or session.holder is None:
@@ -79,7 +79,7 @@ class Sessions:
         """Locks a session for `receiver`.
 
         Raises:
-            SessionLockedError: another receiver holds it.
+            SessionLockedError: another receiver holds the session.
         """
         session = self._get(session_id)
         if session.holder is not None:
@@ -87,11 +87,11 @@ class Sessions:
         self._grant(session, receiver, now_ms)
 
     def accept_any(self, receiver: SessionReceiver) -> None:
-        """Has `receiver` wait for a session that has messages and no holder."""
+        """Adds `receiver` to those that wait for any free session with messages."""
         self._waiting[receiver] = None
 
     def grant_waiting(self, now_ms: int) -> None:
-        """Gives free sessions with messages to those who wait for any: longest free to longest waiting."""
+        """Grants free sessions with messages to the waiting receivers, both in order of waiting time."""
         while self._waiting and self._free:
             session = next(iter(self._free.values()))
             if session.lane.has_messages():
@@ -102,7 +102,7 @@ class Sessions:
                 del self._free[session.session_id]
 
     def leave(self, receiver: SessionReceiver) -> Session | None:
-        """Ends the waiting, or the lock, of `receiver`; returns the session that it held."""
+        """Stops the waiting or ends the lock of `receiver`; returns the session that it held, if any."""
         self._waiting.pop(receiver, None)
         session = self._held.pop(receiver, None)
         if session is not None:
@@ -112,30 +112,30 @@ class Sessions:
         return session
 
     def renew(self, session: Session, now_ms: int) -> None:
-        """Starts the lock duration of a session anew."""
+        """Renews the lock of a session."""
         session.locked_until_ms = now_ms + self._lock_duration_ms
 
     def ended(self, now_ms: int) -> list[SessionReceiver]:
-        """The receivers whose lock has ended by now; each is still to `leave`."""
+        """The receivers whose lock has expired; the caller must call `leave` for each of them."""
         sessions = [session for session in self._held.values() if session.locked_until_ms <= now_ms]
         return [session.holder for session in sessions if session.holder is not None]
 
     def held(self) -> list[Session]:
-        """The sessions that somebody holds."""
+        """The locked sessions, in the order in which they are served."""
         return list(self._held.values())
 
     def step_back(self, session: Session) -> None:
-        """Moves a session that is held, and was just served, to the end of `held`."""
+        """Moves a locked session that has been served to the end of `held`."""
         assert session.holder is not None
         self._held[session.holder] = self._held.pop(session.holder)
 
     def ids(self) -> list[str]:
-        """The ids of the sessions that have receivable messages, or state."""
+        """The ids of the sessions that have receivable messages or state."""
         receivable = [session.session_id for session in self._sessions.values() if session.lane.has_messages()]
         return list(dict.fromkeys([*self.states, *receivable]))
 
     def tidy(self, messages: int) -> None:
-        """Forgets idle sessions once they outnumber what `messages` and holders account for."""
+        """Removes idle sessions when they outnumber the queue's `messages` and the locked sessions."""
         if len(self._sessions) <= 2 * (messages + len(self._held)) + SLACK:
             return
         for session in list(self._sessions.values()):

@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 
-# Service Bus Standard: 256 KB, for a message as for a batch. Premium takes 1 MB in a batch.
+# The limit of a message and of a batch: 256 KB in Service Bus Standard; 1 MB for a batch in Premium.
 STANDARD_MESSAGE_BYTES = 262_144
 PREMIUM_MESSAGE_BYTES = 1_048_576
 # The default of maxSizeInMegabytes, 1 GB.
@@ -9,17 +9,17 @@ MAX_SIZE_BYTES = 1_073_741_824
 
 @dataclass(frozen=True)
 class QueueSettings:
-    """How a queue, or a subscription, behaves; a topic uses the last four.
+    """The settings of a queue or a subscription; a topic uses only the last four.
 
     Attributes:
-        lock_duration_ms: how long a receiver owns a message it has peeked, or a session it has accepted.
+        lock_duration_ms: how long the lock of a message or a session lasts.
         max_delivery_count: deliveries after which a message is dead-lettered, None for no limit.
-        dead_letters_expired: whether expired messages are kept in the dead-letter queue.
+        dead_letters_expired: whether expired messages are dead-lettered.
         requires_session: whether every message belongs to a session and is received through it.
-        default_ttl_ms: time to live, and the cap of what senders ask for; None for no expiry.
-        duplicate_window_ms: how far back duplicate detection looks, None for none.
-        max_message_bytes: size limit of one message, and of a batch.
-        max_size_bytes: what the entity may hold, its dead letters included.
+        default_ttl_ms: the default and the maximum time to live; None for no expiry.
+        duplicate_window_ms: the window of duplicate detection, None for no detection.
+        max_message_bytes: the size limit of one message, and of a batch.
+        max_size_bytes: the size limit of the entity, including its dead letters.
     """
 
     lock_duration_ms: int = 60_000

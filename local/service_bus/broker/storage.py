@@ -1,3 +1,5 @@
+"""The messages of one queue in memory."""
+
 from collections.abc import Iterable, Iterator
 
 from local.service_bus.broker.agenda import Agenda
@@ -10,15 +12,14 @@ from local.service_bus.broker.settings import QueueSettings
 
 
 class Storage:
-    """The messages of one queue, each placed where its state says; what is locked has no place until it is put back.
+    """The messages of one queue by state: a lane of receivable messages, and sets of deferred and scheduled ones.
 
-    A place is a lane, for messages that can be received, or among the deferred or the scheduled ones. Times are
-    milliseconds since the epoch.
+    A locked message is in none of these until it is unlocked. Times are milliseconds since the epoch.
 
     Attributes:
-        size_bytes: what the messages take.
-        lane: of a queue without sessions.
-        sessions: of a queue that requires them, each with a lane of its own.
+        size_bytes: the size of all messages.
+        lane: the receivable messages of a queue without sessions.
+        sessions: the sessions of a queue that requires them, each with its own lane.
     """
 
     def __init__(self, name: str, settings: QueueSettings, journal: Journal) -> None:
@@ -43,43 +44,43 @@ class Storage:
 
     @property
     def deferred(self) -> int:
-        """How many messages are deferred, and not locked."""
+        """The number of deferred messages that are not locked."""
         return len(self._deferred)
 
     @property
     def scheduled(self) -> int:
-        """How many messages wait for their time."""
+        """The number of scheduled messages."""
         return len(self._scheduled)
 
     def next_number(self) -> int:
-        """A sequence number that no message has had."""
+        """Returns a new sequence number."""
         self._last_sequence_number += 1
         return self._last_sequence_number
 
     def add(self, message: Message) -> None:
-        """Takes a new message."""
+        """Adds a new message and records it in the journal."""
         self._hold(message)
         self._journal.put(self._name, message)
 
     def continue_after(self, sequence_number: int) -> None:
-        """Gives no number up to this one: an earlier process has."""
+        """Makes later sequence numbers larger than this one."""
         self._last_sequence_number = max(self._last_sequence_number, sequence_number)
 
     def restore(self, message: Message) -> None:
-        """Takes back a message that the journal has kept."""
+        """Adds a message from the journal."""
         self.continue_after(message.sequence_number)
         self._hold(message)
 
-    def put_back(self, message: Message) -> None:
-        """Places a message that was locked, or has changed."""
+    def return_unlocked(self, message: Message) -> None:
+        """Indexes a message that was locked by its new state."""
         self._journal.put(self._name, message)
         if message.expires_at_ms <= self._expired_until_ms:
-            # It was passed over while it was locked. Any other is on the agenda still: once, however often it returns.
+            # `expired` skipped it while it was locked. Any other message is still on the agenda, exactly once.
             self._note_expiry(message)
         self._place(message)
 
     def remove(self, message: Message) -> None:
-        """Lets go of a message."""
+        """Removes a message."""
         number = message.sequence_number
         del self._messages[number]
         self._deferred.discard(number)
@@ -88,23 +89,23 @@ class Storage:
         self._journal.remove(self._name, number)
 
     def clear(self) -> None:
-        """Lets go of all messages."""
+        """Removes all messages."""
         for message in list(self._messages.values()):
             self.remove(message)
 
     def find_scheduled(self, sequence_numbers: Iterable[int]) -> list[Message]:
-        """The scheduled messages of these numbers, all of them.
+        """The scheduled messages with these numbers.
 
         Raises:
-            MessageNotFoundError: a number is not that of a scheduled message.
+            MessageNotFoundError: no scheduled message has one of these numbers.
         """
         return self._find(sequence_numbers, self._scheduled, "scheduled")
 
     def find_deferred(self, sequence_numbers: Iterable[int], session_id: str | None) -> list[Message]:
-        """The deferred messages of these numbers, all of them; with a `session_id`, of this session alone.
+        """The deferred messages with these numbers; with a `session_id`, all must belong to this session.
 
         Raises:
-            MessageNotFoundError: a number is not that of such a message, or somebody has locked it.
+            MessageNotFoundError: no such deferred message has one of these numbers, or it is locked.
         """
         messages = self._find(sequence_numbers, self._deferred, "deferred")
         if any(session_id not in (None, message.session_id) for message in messages):
@@ -118,22 +119,22 @@ class Storage:
         return [self._messages[number] for number in numbers]
 
     def take_deferred(self, message: Message) -> None:
-        """Takes a deferred message from its place, to be locked."""
+        """Removes a message from the deferred ones, because it is locked or removed next."""
         self._deferred.remove(message.sequence_number)
 
     def from_number(self, sequence_number: int) -> Iterator[Message]:
-        """All messages from a sequence number on, whatever their state."""
+        """All messages from a sequence number on, in any state."""
         return (message for number, message in self._messages.items() if number >= sequence_number)
 
     def take_activated(self, now_ms: int) -> list[Message]:
-        """Removes the scheduled messages whose time has come."""
+        """Removes and returns the scheduled messages that are due."""
         due = [self._messages[number] for number in self._schedule.pop_due(now_ms) if number in self._scheduled]
         for message in due:
             self.remove(message)
         return due
 
     def expired(self, now_ms: int) -> Iterator[Message]:
-        """The messages whose time to live has ended by now, unless they are locked."""
+        """Yields the messages whose time to live has ended, except locked ones."""
         self._expired_until_ms = max(self._expired_until_ms, now_ms)
         for number in self._expiries.pop_due(now_ms):
             message = self._messages.get(number)
@@ -141,9 +142,9 @@ class Storage:
                 yield message
 
     def tidy(self) -> None:
-        """Lets go of entries out of date, so that memory follows the number of messages."""
+        """Drops stale entries, so that memory stays proportional to the number of messages."""
         if not self._messages:
-            self._messages.clear()  # else an emptied dict keeps the table of its greatest size
+            self._messages.clear()  # frees the table: a dict that became empty keeps its largest size
         self.lane.tidy()
         if self.sessions is not None:
             self.sessions.tidy(len(self._messages))

@@ -10,9 +10,9 @@ class Surroundings:
     """What all queues of a namespace share.
 
     Attributes:
-        clock: gives milliseconds since the epoch.
+        clock: returns milliseconds since the epoch.
         throttle: the credits of the namespace.
-        journal: where they note what must outlive the process.
+        journal: records the changes of all queues.
     """
 
     clock: Callable[[], int]

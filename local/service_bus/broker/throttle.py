@@ -7,14 +7,14 @@ _MILLISECONDS = 1000
 
 
 class Throttle:
-    """The credits of a namespace: so many a second, each message costing one when sent and one when received.
+    """The credits of a namespace: a message costs one credit when it is sent and one when it is received.
 
-    Azure's Standard tier gives 1,000 a second and refuses a send beyond them with "server busy". A send is taken as
-    long as any credit is left, whatever its size, and the debt is paid off before the next.
+    Azure's Standard tier has 1,000 credits per second and refuses further sends with "server busy". A send of any size
+    is accepted while at least one credit is left; the next one must wait until the debt is paid off.
 
     Args:
         credits_per_second: None for no limit.
-        clock: milliseconds since the epoch.
+        clock: returns milliseconds since the epoch.
     """
 
     def __init__(self, credits_per_second: int | None, clock: Callable[[], int]) -> None:
@@ -34,15 +34,15 @@ class Throttle:
         return int(self._credits)
 
     def spend(self, number: int) -> None:
-        """Takes the credits of `number` messages, into debt if need be."""
+        """Uses the credits of `number` messages; the balance may become negative."""
         if self._rate is not None:
             self._credits -= number
 
     def charge(self, number: int) -> None:
-        """Takes the credits of `number` messages to send.
+        """Uses the credits of a send of `number` messages.
 
         Raises:
-            ThrottledError: none is left.
+            ThrottledError: no credit is left.
         """
         if self.allowance() <= 0:
             raise ThrottledError("The request was terminated because the namespace is being throttled. Please wait.")

@@ -1,4 +1,4 @@
-"""The control interface: HTTP routes to a service."""
+"""The HTTP routes of the control interface."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
@@ -16,7 +16,7 @@ from local.service_bus.entities import Tier
 from local.service_bus.faults import ArmedFault, Fault, UnknownFaultError
 from local.service_bus.service import Service
 
-_HEALTHY = {"status": "healthy", "message": "Service is healthy."}  # the words of Microsoft's emulator
+_HEALTHY = {"status": "healthy", "message": "Service is healthy."}  # as Microsoft's emulator answers
 _UNHEALTHY = {"status": "unhealthy", "message": "Service is unhealthy."}
 
 _FAULT: TypeAdapter[Any] = TypeAdapter(Fault)
@@ -27,9 +27,9 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def control_app(service: Service, tier: Tier) -> web.Application:
-    """The control interface of `service`, in which new entities are of `tier`.
+    """Creates the control interface of `service`; entities that it creates have the limits of `tier`.
 
-    Every answer is JSON, an error as {"error": "..."}.
+    Every response is JSON; an error is {"error": "..."}.
     """
     control = _Control(service)
     app = web.Application(middlewares=[_errors_as_json])

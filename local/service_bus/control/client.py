@@ -1,3 +1,5 @@
+"""A client of the control interface."""
+
 from typing import Any
 from urllib.parse import quote
 
@@ -10,10 +12,10 @@ _TIMEOUT_SECONDS = 10
 
 
 class ControlError(Exception):
-    """The emulator refuses a request, or does not answer.
+    """The emulator refuses a request or does not answer.
 
     Attributes:
-        status: the HTTP status, None when there is no answer.
+        status: the HTTP status, None if there is no answer.
     """
 
     def __init__(self, message: str, status: int | None = None) -> None:
@@ -22,7 +24,7 @@ class ControlError(Exception):
 
 
 class ControlClient:
-    """The control interface of an emulator. Every method raises ControlError."""
+    """Sends requests to the control interface. Every method may raise ControlError."""
 
     def __init__(self, http_port: int) -> None:
         self._http = httpx.Client(base_url=f"http://127.0.0.1:{http_port}", timeout=_TIMEOUT_SECONDS, trust_env=False)
@@ -32,20 +34,20 @@ class ControlClient:
         return self._send("GET", "/health").status_code == httpx.codes.OK
 
     def queues(self) -> list[QueueCounts]:
-        """How many messages each queue holds now."""
+        """Returns the message counts of every queue, topic and subscription."""
         return [QueueCounts(**counts) for counts in self._ask("GET", "/queues")]
 
     def drop_connections(self) -> int:
-        """Cuts all connections; returns how many there were."""
+        """Closes all connections and returns their number."""
         dropped: int = self._ask("DELETE", "/connections")["dropped"]
         return dropped
 
     def drop(self, at: Moment, count: int | None = 1, entity: str | None = None) -> int:
-        """Cuts a connection the next `count` times at this moment, None meaning every time; returns the fault's id."""
+        """Closes a connection the next `count` times at this moment, None for every time; returns the fault's id."""
         return self._arm({"fault": "drop", "at": at, "count": count, "entity": entity})
 
     def lose_acknowledgements(self, count: int | None = 1, entity: str | None = None) -> int:
-        """Stores the next `count` sends and cuts their connections unacknowledged; returns the fault's id."""
+        """Stores the next `count` sends and closes their connections before the acknowledgement; returns the id."""
         return self.drop(Moment.ACKNOWLEDGE, count, entity)
 
     def refuse(
@@ -55,11 +57,11 @@ class ControlClient:
         return self._arm({"fault": "refuse", "condition": condition, "at": at, "count": count, "entity": entity})
 
     def delay(self, milliseconds: int) -> int:
-        """Holds back by so long whatever the emulator writes, until lifted; returns the fault's id."""
+        """Delays everything that the emulator writes until the fault is lifted; returns the fault's id."""
         return self._arm({"fault": "delay", "milliseconds": milliseconds})
 
     def faults(self) -> list[dict[str, Any]]:
-        """The armed faults, oldest first, as the interface shows them."""
+        """Returns the armed faults as JSON objects, oldest first."""
         faults: list[dict[str, Any]] = self._ask("GET", "/faults")
         return faults
 
@@ -72,9 +74,9 @@ class ControlClient:
         self._ask("DELETE", "/faults")
 
     def restart(self, seconds: float | None = 0, *, lose_messages: bool = False) -> None:
-        """Cuts all connections and listens again after `seconds`, None meaning at `resume`.
+        """Closes all connections, ends all locks, and listens again after `seconds`.
 
-        With 0 seconds it listens again on return.
+        With 0 seconds the emulator listens again when this method returns; with None, when `resume` is called.
         """
         self._ask("POST", "/restart", {"seconds": seconds, "lose_messages": lose_messages})
 
@@ -83,15 +85,15 @@ class ControlClient:
         self._ask("POST", "/resume")
 
     def let_pass(self, seconds: float) -> None:
-        """Lets so much time pass at once, by the emulator's clock."""
+        """Sets the emulator's clock forward."""
         self._ask("POST", "/clock", {"seconds": seconds})
 
     def create_queue(self, name: str, **properties: Any) -> None:
-        """Creates a queue; the properties are named and written as in Config.json: `LockDuration="PT5S"`."""
+        """Creates a queue; names and values of properties are those of Config.json, such as `LockDuration="PT5S"`."""
         self._ask("PUT", f"/queues/{quote(name)}", properties)
 
     def delete_queue(self, name: str) -> None:
-        """Deletes a queue."""
+        """Deletes a queue and its messages."""
         self._ask("DELETE", f"/queues/{quote(name)}")
 
     def create_topic(self, name: str, **properties: Any) -> None:
@@ -103,11 +105,11 @@ class ControlClient:
         self._ask("DELETE", f"/topics/{quote(name)}")
 
     def create_subscription(self, topic: str, name: str, **properties: Any) -> None:
-        """Creates a subscription of a topic."""
+        """Creates a subscription; properties are as for a queue."""
         self._ask("PUT", f"/topics/{quote(topic)}/subscriptions/{quote(name)}", properties)
 
     def delete_subscription(self, topic: str, name: str) -> None:
-        """Deletes a subscription."""
+        """Deletes a subscription and its messages."""
         self._ask("DELETE", f"/topics/{quote(topic)}/subscriptions/{quote(name)}")
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The routes that create and delete queues, topics and subscriptions."""
+"""The control routes that create and delete queues, topics and subscriptions."""
 
 from http import HTTPStatus
 from typing import Any
@@ -18,12 +18,12 @@ _SUBSCRIPTION = _TOPIC + "/subscriptions/{subscription:[^/]+}"
 
 
 def entity_routes(service: Service, tier: Tier) -> list[web.RouteDef]:
-    """PUT and DELETE for queues, topics and subscriptions; the body of a PUT is their `Properties` of Config.json."""
+    """The PUT and DELETE routes; the body of a PUT is the `Properties` object of the entity in Config.json."""
     entities = _Entities(service, tier)
     return [
         web.put(_QUEUE, entities.create_queue),
         web.delete(_QUEUE, entities.delete_queue),
-        # A subscription's path is also that of a topic with slashes in its name: it comes first.
+        # Before the topics: a subscription's path also matches a topic whose name contains slashes.
         web.put(_SUBSCRIPTION, entities.create_subscription),
         web.delete(_SUBSCRIPTION, entities.delete_subscription),
         web.put(_TOPIC, entities.create_topic),

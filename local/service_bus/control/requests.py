@@ -1,10 +1,12 @@
+"""The request bodies of the control interface."""
+
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class Skip(BaseModel):
-    """How much time shall pass at once; a day at most."""
+    """How far to set the clock forward; at most one day."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -12,11 +14,11 @@ class Skip(BaseModel):
 
 
 class Restart(BaseModel):
-    """How to restart.
+    """The options of a restart.
 
     Attributes:
-        seconds: how long nobody listens, None for until the emulator is told to resume.
-        lose_messages: whether the queues are empty afterwards.
+        seconds: the length of the outage, None until the emulator is told to resume.
+        lose_messages: whether all messages are deleted.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

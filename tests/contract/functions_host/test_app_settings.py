@@ -66,7 +66,7 @@ def test_async_functions_do_not_wait_for_a_thread(events: Events, start_host: St
 @pytest.mark.parametrize("threads", ["0", "all"])
 def test_a_wrong_number_of_threads_is_an_error_at_the_start(threads: str, tmp_path: Path) -> None:
     error = start_error(write_app(tmp_path / "app", ""), PYTHON_THREADPOOL_THREAD_COUNT=threads)
-    assert f"PYTHON_THREADPOOL_THREAD_COUNT must be a number from 1, not '{threads}'" in error
+    assert f"PYTHON_THREADPOOL_THREAD_COUNT must be a number of at least 1, not '{threads}'" in error
 
 
 @pytest.mark.parametrize("queue", ["one", "dead"])
@@ -126,4 +126,4 @@ def test_a_connection_is_a_host_name_that_an_identity_opens(name: str, start_hos
     start_host(SAMPLE_APP, Broker="", **settings)
     # It goes for the TLS port of a real namespace, where there is none.
     log = tmp_path / "host.log"
-    wait_until(lambda: "Service Bus entity one is out of reach" in log.read_text(), "the host looks for it there")
+    wait_until(lambda: "Service Bus entity one cannot be reached" in log.read_text(), "the host looks for it there")

@@ -142,18 +142,20 @@ def test_a_broker_that_restarts_is_survived(
         wait_until(lambda: len(events.ends(queue)) == 1, "the first message has run")
         first.kill()
     wait_until(
-        lambda: f"Service Bus entity {queue} is out of reach" in (tmp_path / "host.log").read_text(), "the host noticed"
+        lambda: f"Service Bus entity {queue} cannot be reached" in (tmp_path / "host.log").read_text(),
+        "the host noticed",
     )
     with EmulatorProcess.start(emulator_config, port=port) as second:
         sender(second.connection_string)(queue, [orders(n=2)])
         wait_until(lambda: len(events.ends(queue)) == 2, "the second message has run")
         wait_until(lambda: left_in(second, queue) == 0, "it is completed")
         wait_until(
-            lambda: f"Service Bus entity {queue} is back" in (tmp_path / "host.log").read_text(), "the host says so"
+            lambda: f"Service Bus entity {queue} is reachable again" in (tmp_path / "host.log").read_text(),
+            "the host says so",
         )
         log = (tmp_path / "host.log").read_text()
-    assert log.count(f"Service Bus entity {queue} is out of reach") == 1
-    assert log.count(f"Service Bus entity {queue} is back") == 1
+    assert log.count(f"Service Bus entity {queue} cannot be reached") == 1
+    assert log.count(f"Service Bus entity {queue} is reachable again") == 1
 
 
 def test_the_log_of_a_quiet_host_has_no_errors(start_host: StartHost, tmp_path: Path) -> None:

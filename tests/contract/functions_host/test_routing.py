@@ -35,5 +35,5 @@ def test_a_literal_comes_before_a_constrained_parameter_before_a_free_one_before
 
 @pytest.mark.parametrize("template", ["a/{", "a/{id:regex(x)}", "a/{id:length}", "a/}b"])
 def test_a_template_that_is_not_understood_is_refused(template: str) -> None:
-    with pytest.raises(AppLoadError, match="does not understand"):
+    with pytest.raises(AppLoadError, match="does not support"):
         Route(template)

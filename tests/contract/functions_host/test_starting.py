@@ -93,7 +93,7 @@ def test_an_annotation_that_azure_refuses_is_refused(tmp_path: Path) -> None:
         "@app.service_bus_queue_trigger(arg_name='m', queue_name='q', connection='C', cardinality='many')\n"
         "def f(m: list[func.ServiceBusMessage]) -> None: ...\n"
     )
-    assert "function f: a serviceBusTrigger cannot be given as list[" in start_error(
+    assert "function f: a serviceBusTrigger cannot be passed as list[" in start_error(
         write_app(tmp_path / "app", code), C=NO_BROKER
     )
 
@@ -107,7 +107,9 @@ def test_a_binding_this_host_does_not_have_is_refused(tmp_path: Path) -> None:
     code = (
         "@app.queue_trigger(arg_name='m', queue_name='q', connection='C')\ndef f(m: func.QueueMessage) -> None: ...\n"
     )
-    assert "function f: this host has no binding of type queueTrigger" in start_error(write_app(tmp_path / "app", code))
+    assert "function f: this host does not support bindings of type queueTrigger" in start_error(
+        write_app(tmp_path / "app", code)
+    )
 
 
 def test_a_trigger_with_sessions_is_refused(tmp_path: Path) -> None:
@@ -115,7 +117,9 @@ def test_a_trigger_with_sessions_is_refused(tmp_path: Path) -> None:
         "@app.service_bus_queue_trigger(arg_name='m', queue_name='q', connection='C', is_sessions_enabled=True)\n"
         "def f(m: func.ServiceBusMessage) -> None: ...\n"
     )
-    assert "function f: this host has no sessions" in start_error(write_app(tmp_path / "app", code), C=NO_BROKER)
+    assert "function f: this host does not support sessions" in start_error(
+        write_app(tmp_path / "app", code), C=NO_BROKER
+    )
 
 
 def test_a_wrong_host_json_is_named(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def test_links_to_other_entities_stay(control: ControlClient, once: Endpoints, n
 def test_a_name_is_taken_once(control: ControlClient, name: str) -> None:
     control.create_queue(name)
     for create in (control.create_queue, control.create_topic):
-        with pytest.raises(ControlError, match="exists already") as caught:
+        with pytest.raises(ControlError, match="already exists") as caught:
             create(name.upper())
         assert caught.value.status == 409
 
