@@ -1,4 +1,4 @@
-"""`python -m benchmarks NAME`: measures, on real servers that it starts itself."""
+"""`python -m benchmarks NAME`: run a benchmark on real servers, which it starts and stops."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,39 +15,39 @@ from benchmarks import inserts as inserts_benchmark
 from benchmarks.hot_spots import hot_spots as hot_spots_of
 from benchmarks.measure import Row
 
-_SHOWN = 0.02  # of the samples: what takes less is not worth a line
+_SHOWN = 0.02  # the smallest fraction of the samples that is shown
 
 cli = typer.Typer(help=__doc__, add_completion=False, no_args_is_help=True)
 
 
 @cli.command()
 def dispatch(
-    json_file: Annotated[Path | None, typer.Option("--json", help="where the rows are written as JSON")] = None,
-    tasks: Annotated[int, typer.Option(help="tasks a line")] = 10_000,
-    rounds: Annotated[int, typer.Option(help="runs of each line, interleaved; the median counts")] = 3,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the rows to this file as JSON")] = None,
+    tasks: Annotated[int, typer.Option(help="tasks per line")] = 10_000,
+    rounds: Annotated[int, typer.Option(help="runs of each line, interleaved; the median is reported")] = 3,
 ) -> None:
-    """Ways of writing rows and sending messages, side by side."""
+    """Compare ways of writing task rows and sending their messages."""
     _print(dispatch_benchmark.run(tasks, rounds), json_file)
 
 
 @cli.command()
 def inserts(
-    json_file: Annotated[Path | None, typer.Option("--json", help="where the rows are written as JSON")] = None,
-    tasks: Annotated[int, typer.Option(help="rows a line")] = 10_000,
-    rounds: Annotated[int, typer.Option(help="runs of each line, interleaved; the median counts")] = 3,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the rows to this file as JSON")] = None,
+    tasks: Annotated[int, typer.Option(help="rows per line")] = 10_000,
+    rounds: Annotated[int, typer.Option(help="runs of each line, interleaved; the median is reported")] = 3,
 ) -> None:
-    """Ways of inserting a batch of task rows, side by side."""
+    """Compare ways of inserting a batch of task rows."""
     _print(inserts_benchmark.run(tasks, rounds), json_file)
 
 
 @cli.command()
 def broker(
-    json_file: Annotated[Path | None, typer.Option("--json", help="where the rows are written as JSON")] = None,
-    messages: Annotated[int, typer.Option(help="messages a round, over all clients")] = 20_000,
-    rounds: Annotated[int, typer.Option(help="runs, each on a fresh emulator; the median counts")] = 5,
-    clients: Annotated[int, typer.Option(help="client processes, side by side")] = 1,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the rows to this file as JSON")] = None,
+    messages: Annotated[int, typer.Option(help="messages per round, summed over all clients")] = 20_000,
+    rounds: Annotated[int, typer.Option(help="runs, each on a fresh emulator; the median is reported")] = 5,
+    clients: Annotated[int, typer.Option(help="client processes that run at the same time")] = 1,
 ) -> None:
-    """The Service Bus emulator under the unmodified client: its speed, and who pays for it."""
+    """Measure the throughput of the Service Bus emulator, and the CPU time of emulator and clients per message."""
     rows = broker_benchmark.run(messages, rounds, clients)
     table = Table("line", "clients", "messages", "messages/s", "emulator CPU, us", "client CPU, us", "ratio")
     for row in rows:
@@ -60,10 +60,10 @@ def broker(
 
 @cli.command()
 def hot_spots(
-    profile: Annotated[Path, typer.Argument(help="written by py-spy with --subprocesses --function --format raw")],
+    profile: Annotated[Path, typer.Argument(help="file from py-spy record --subprocesses --function --format raw")],
 ) -> None:
-    """Where the emulator spent the time that it took to handle what clients sent."""
-    table = Table("with what it calls", "alone", "function")
+    """Show the functions in which the emulator spends its time while it handles what clients send."""
+    table = Table("with callees", "alone", "function")
     for spot in hot_spots_of(profile, "local.service_bus", "AmqpConnection.data_received"):
         if spot.total >= _SHOWN:
             table.add_row(f"{spot.total:.1%}", f"{spot.alone:.1%}", spot.function)

@@ -1,6 +1,6 @@
-"""Broker: the emulator, driven by the unmodified client: batches of 100 in, received and completed out.
+"""The broker benchmark: the unmodified client sends batches of 100 to the emulator, receives and completes them.
 
-Beside the speed it tells who pays for it: the CPU time that the emulator and its clients use for one message.
+It measures the throughput, and the CPU time that the emulator and its clients use per message.
 """
 
 import json
@@ -23,7 +23,7 @@ _PHASES = ("send", "receive")
 
 
 class BrokerRow(TypedDict):
-    """One line of the benchmark; CPU times are per message, `cpu_ratio` is the emulator's over that of the clients."""
+    """One line of the benchmark; CPU times are per message, `cpu_ratio` is the emulator's divided by the clients'."""
 
     benchmark: str
     line: str
@@ -42,12 +42,12 @@ class _Round(TypedDict):
 
 
 def run(messages: int, rounds: int, clients: int) -> list[BrokerRow]:
-    """Runs every round on a fresh emulator.
+    """Runs every round on a fresh emulator and returns the medians; the ratio is the median of the rounds' ratios.
 
     Args:
-        messages: in each phase, over all clients.
-        rounds: whose medians count; the ratio is the median of the ratios round by round.
-        clients: client processes, each with a queue of its own.
+        messages: messages per phase, summed over all clients.
+        rounds: how often both phases run.
+        clients: client processes, each with its own queue.
     """
     runs: dict[str, list[_Round]] = {phase: [] for phase in _PHASES}
     with tempfile.TemporaryDirectory(prefix="lockstep-bench-") as directory:
@@ -72,7 +72,7 @@ def _queue(number: int) -> str:
 
 @contextmanager
 def _clients(emulator: EmulatorProcess, messages: int, clients: int) -> Iterator[Sequence[subprocess.Popen[str]]]:
-    """Client processes, connected and warm."""
+    """Starts client processes and waits until they are connected and have done a warm-up."""
     started = [
         subprocess.Popen(
             [sys.executable, "-m", "benchmarks.broker_client", json.dumps(arguments)],
@@ -91,14 +91,14 @@ def _clients(emulator: EmulatorProcess, messages: int, clients: int) -> Iterator
             _line(client)
         yield started
     finally:
-        # They have said all; to close a client takes it seconds.
+        # The results are complete, and closing a client would take seconds.
         for client in started:
             client.kill()
             client.__exit__(None, None, None)
 
 
 def _measure(emulator: EmulatorProcess, clients: Sequence[subprocess.Popen[str]]) -> _Round:
-    """Lets all clients run their next phase side by side."""
+    """Runs the next phase in all clients at the same time."""
     process = psutil.Process(emulator.pid)
     before = process.cpu_times()
     for client in clients:

@@ -1,4 +1,4 @@
-"""One client process of the broker benchmark: the SDK, used as its documentation shows."""
+"""One client process of the broker benchmark; it uses the SDK as the SDK's documentation shows."""
 
 import json
 import sys
@@ -18,16 +18,16 @@ _WAIT_SECONDS = 30
 
 
 class Phase(TypedDict):
-    """What a client says about one phase: how long it took, and how much CPU this process used meanwhile."""
+    """A client's report on one phase: its duration, and the CPU time of the client process."""
 
     seconds: float
     cpu_seconds: float
 
 
 def main() -> None:
-    """Takes a JSON object (service_bus, queue, messages); prints an empty line once it is connected and warm.
+    """Takes a JSON object (service_bus, queue, messages); prints an empty line after the warm-up.
 
-    Then each line of standard input begins a phase, first sending, then receiving; a `Phase` is printed at its end.
+    Each line on standard input then starts a phase: first sending, then receiving. At its end it prints a `Phase`.
     """
     arguments = json.loads(sys.argv[1])
     prepared = [
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def send(sender: ServiceBusSender, prepared: Sequence[Sequence[OutgoingMessage]]) -> None:
-    """Sends the messages, batch by batch."""
+    """Sends the messages, one batch after the other."""
     for messages in prepared:
         batch = sender.create_message_batch()
         for message in messages:
@@ -57,7 +57,7 @@ def send(sender: ServiceBusSender, prepared: Sequence[Sequence[OutgoingMessage]]
 
 
 def receive(receiver: ServiceBusReceiver, messages: int) -> None:
-    """Receives so many messages under locks, up to 100 at a time, and completes each."""
+    """Receives `messages` messages under locks, up to 100 at a time, and completes each of them."""
     while messages > 0:
         received = receiver.receive_messages(min(messages, _RECEIVE_AT_ONCE), _WAIT_SECONDS)
         for message in received:

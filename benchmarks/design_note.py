@@ -1,6 +1,6 @@
-"""The design note's sequential code: executemany, then send, then update, one batch after another.
+"""The sequential dispatch of the design note: executemany, then send, then update, one batch after another.
 
-It is here to be measured against; nothing imports it but the benchmark.
+Only the dispatch benchmark uses it, as a baseline.
 """
 
 from azure.servicebus import ServiceBusMessage, ServiceBusSender
@@ -21,7 +21,7 @@ _UPDATE_TASKS = "UPDATE tasks SET status = 'queued' WHERE batch_id = %s"
 
 
 def queue_batch(conn: connection, sender: ServiceBusSender, batch: AlignedBatch) -> None:
-    """Queues one batch the way the note writes it down."""
+    """Inserts, sends and updates one batch exactly as in the design note."""
     with conn, conn.cursor() as cursor:
         cursor.execute(
             _INSERT_BATCH,

@@ -1,7 +1,7 @@
-"""Dispatch: the same tasks through every way of writing rows and sending messages.
+"""The dispatch benchmark: compares ways of writing the same task rows and sending their messages.
 
-Every line handles the same definitions in batches of 100. A line's clock starts with connections open
-and one warm-up batch behind it, and stops when the last batch is where the line puts it.
+Every line handles the same task definitions in batches of 100. Its time starts after the connections are open and a
+warm-up batch is done, and ends when the last batch is stored or sent.
 """
 
 import tempfile
@@ -14,12 +14,7 @@ from local.service_bus.process import EmulatorProcess
 
 
 def run(tasks: int, rounds: int) -> list[Row]:
-    """Runs all lines, interleaved, on one PostgreSQL (durable, as shipped) and a fresh emulator for each.
-
-    Args:
-        tasks: tasks a line.
-        rounds: runs of each line.
-    """
+    """Runs all lines interleaved, `rounds` times, on one durable PostgreSQL and a fresh emulator for each run."""
     runs: dict[str, list[Measured]] = {line: [] for line in LINES}
     with (
         tempfile.TemporaryDirectory(prefix="lockstep-bench-") as directory,

@@ -1,4 +1,4 @@
-"""One run of one line of the dispatch benchmark, in a process of its own."""
+"""The process that runs one line of the dispatch benchmark once."""
 
 import json
 import resource
@@ -22,12 +22,12 @@ def main() -> None:
 
 
 def _peak_rss_mib() -> float:
-    # On Linux ru_maxrss begins with the parent's memory; VmHWM (in kB) is this program's own.
+    # On Linux ru_maxrss includes the parent's peak; VmHWM (in kB) is the peak of this program alone.
     status = Path("/proc/self/status")
     if status.exists():
         line = next(each for each in status.read_text().splitlines() if each.startswith("VmHWM:"))
         return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2  # in bytes on macOS
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2  # bytes on macOS
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The lines of the dispatch benchmark: what others do, what the design note does, what Lockstep does."""
+"""The lines of the dispatch benchmark: the SDK alone, rows alone, the design note's code, and Lockstep."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
@@ -33,7 +33,7 @@ _PARALLEL = Limits().dispatch_parallel
 
 @dataclass(frozen=True)
 class Bench:
-    """What the lines work with: each has it open before its clock starts."""
+    """The open connections that a line uses; opening them is not measured."""
 
     database: PostgresDatabase
     queue: service_bus.ServiceBusRepository
@@ -43,7 +43,7 @@ class Bench:
     @classmethod
     @contextmanager
     def open(cls, database_url: str, connection_string: str) -> Iterator["Bench"]:
-        """Connects, and migrates the database."""
+        """Migrates the database and opens all connections for the length of a block."""
         with ExitStack() as parts:
             database = parts.enter_context(closing(PostgresDatabase(ConnectionPool(database_url, size=16))))
             migrations.apply(database, database_url)
@@ -55,13 +55,13 @@ class Bench:
 
 
 def batches(job_id: str, tasks: int) -> Iterator[AlignedBatch]:
-    """The tasks of every line: hello_world's greetings."""
+    """The batches that every line dispatches: greeting tasks of hello_world."""
     definitions = (TaskDefinition("hello_world.greet", {"name": "world"}, index) for index in range(tasks))
     return aligned_batches(job_id, 1, definitions, lambda _: Lane.FAST)
 
 
 def sdk_loop(bench: Bench, job_id: str, tasks: int) -> None:
-    """Messages only, as the SDK's documentation shows it."""
+    """Sends messages only, as the SDK's documentation shows."""
     for batch in batches(job_id, tasks):
         message_batch = bench.sender.create_message_batch()
         for message in batch.messages():
@@ -73,7 +73,7 @@ def sdk_loop(bench: Bench, job_id: str, tasks: int) -> None:
 
 
 def sdk_fastest(bench: Bench, job_id: str, tasks: int) -> None:
-    """Messages only, the cheapest public way of the SDK."""
+    """Sends messages only, through the fastest public API of the SDK."""
     for batch in batches(job_id, tasks):
         message_batch = bench.sender.create_message_batch()
         for message in batch.messages():
@@ -87,7 +87,7 @@ def sdk_fastest(bench: Bench, job_id: str, tasks: int) -> None:
 
 
 def insert_loop(bench: Bench, job_id: str, tasks: int) -> None:
-    """Rows only, one batch after another, by the statement that Lockstep uses."""
+    """Inserts rows only, one batch after another, with the statement that Lockstep uses."""
     _create_stage(bench, job_id)
     for batch in batches(job_id, tasks):
         with bench.database.transaction() as work:
@@ -95,14 +95,14 @@ def insert_loop(bench: Bench, job_id: str, tasks: int) -> None:
 
 
 def sequential_note(bench: Bench, job_id: str, tasks: int) -> None:
-    """The design note's sequential code."""
+    """Dispatches one batch after another with the design note's code."""
     _create_stage(bench, job_id)
     for batch in batches(job_id, tasks):
         design_note.queue_batch(bench.connection, bench.sender, batch)
 
 
 def lockstep(protocol: DispatchProtocol, parallel: int, bench: Bench, job_id: str, tasks: int) -> None:
-    """Lockstep's own dispatch, with `parallel` batches in flight."""
+    """Dispatches as Lockstep does, with `parallel` batches in flight."""
     _create_stage(bench, job_id)
     lease = DispatchLease(bench.database, StageKey(job_id, 1), 600)
     assert lease.take()

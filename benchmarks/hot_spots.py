@@ -1,4 +1,4 @@
-"""Where a process spends its time, from what `py-spy record --function --format raw` has written."""
+"""Finds the functions in which a process spends its time, from a profile of `py-spy record --function --format raw`."""
 
 from collections import Counter
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class HotSpot(NamedTuple):
-    """A function, and its fractions of the samples looked at: with all that it calls, and alone."""
+    """A function and its fractions of the counted samples: `total` with its callees, `alone` without them."""
 
     function: str
     total: float
@@ -14,22 +14,22 @@ class HotSpot(NamedTuple):
 
 
 def hot_spots(profile: Path, process: str, within: str) -> list[HotSpot]:
-    """What a process does within one of its functions, the most frequent first.
+    """Returns the functions that a process runs inside one of its functions, the most frequent first.
 
     Args:
-        profile: a sampled call stack a line, outermost frame first, frames apart by semicolons, and its count.
-        process: part of the command line of the process in question.
-        within: the beginning of the frame outside of which samples are left out, as are the frames around it.
+        profile: one line per sampled call stack: frames separated by semicolons, outermost first, and a count.
+        process: part of the command line of the process.
+        within: the start of a frame; only samples with this frame count, and only the frames inside it.
 
     Raises:
-        ValueError: the profile holds no such sample.
+        ValueError: the profile contains no such sample.
     """
     total: Counter[str] = Counter()
     alone: Counter[str] = Counter()
     samples = 0
     for line in profile.read_text().splitlines():
         stack, _, count = line.rpartition(" ")
-        # With --subprocesses, a frame for each process stands above the frames of its own.
+        # With --subprocesses, py-spy adds a frame for each process outside the process's own frames.
         *processes, frames = stack.split('";')
         _, entered, inner = f";{frames}".partition(f";{within}")
         if not processes or process not in processes[-1] or not entered:
@@ -39,5 +39,5 @@ def hot_spots(profile: Path, process: str, within: str) -> list[HotSpot]:
         total.update(dict.fromkeys(functions, int(count)))
         alone[functions[-1]] += int(count)
     if not samples:
-        raise ValueError(f"{profile} holds no sample of {within} in a process {process}")
+        raise ValueError(f"{profile} contains no sample of {within} in a process {process}")
     return [HotSpot(name, n / samples, alone[name] / samples) for name, n in total.most_common()]

@@ -1,4 +1,4 @@
-"""Ways of inserting a batch of 100 task rows, one transaction a batch, into the real table."""
+"""The inserts benchmark: compares ways of inserting batches of 100 rows into the tasks table, a transaction each."""
 
 import tempfile
 import time
@@ -22,8 +22,8 @@ from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase, PostgresUnitOfWork
 
 _COLUMNS = "task_id, parent_job_id, task_type, stage, task_index, batch_id, status, parameters"
-_INSERT = f"INSERT INTO tasks ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"  # noqa: S608 - a constant
-_INSERT_VALUES = f"INSERT INTO tasks ({_COLUMNS}) VALUES %s"  # noqa: S608
+_INSERT = f"INSERT INTO tasks ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"  # noqa: S608 - built from a constant
+_INSERT_VALUES = f"INSERT INTO tasks ({_COLUMNS}) VALUES %s"  # noqa: S608 - built from a constant
 _COPY = f"COPY tasks ({_COLUMNS}) FROM STDIN"
 _INSERT_BATCH = """
 INSERT INTO batches (batch_id, job_id, stage, batch_index, lane, task_count, open_tasks, status, digest)
@@ -35,12 +35,7 @@ InsertBatch = Callable[[connection, AlignedBatch], None]
 
 
 def run(tasks: int, rounds: int) -> list[Row]:
-    """Runs all lines, interleaved, on one durable PostgreSQL; memory is not measured.
-
-    Args:
-        tasks: rows a line.
-        rounds: runs of each line.
-    """
+    """Runs all lines interleaved, `rounds` times, on one durable PostgreSQL; memory is not measured."""
     runs: dict[str, list[Measured]] = {line: [] for line in _LINES}
     with (
         tempfile.TemporaryDirectory(prefix="lockstep-bench-") as directory,

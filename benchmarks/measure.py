@@ -1,4 +1,4 @@
-"""Runs each line of a benchmark in a process of its own, so that each has a peak memory of its own."""
+"""Runs the lines of a benchmark, each in its own process to measure its peak memory, and computes their rows."""
 
 import json
 import statistics
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 
 class Row(TypedDict):
-    """One line of a benchmark; `ratio` is its tasks/s over those of the line it is compared with."""
+    """The result of one line; `ratio` is its tasks/s divided by the tasks/s of the reference line."""
 
     benchmark: str
     line: str
@@ -23,7 +23,7 @@ class Row(TypedDict):
 
 
 class Measured(TypedDict):
-    """What one run of a line reports on its standard output."""
+    """The report of one run of a line, which its process prints as JSON."""
 
     seconds: float
     peak_rss_mib: float | None
@@ -33,11 +33,11 @@ def run_line(module: str, arguments: Mapping[str, str]) -> Measured:
     """Runs a line in a new interpreter.
 
     Args:
-        module: has a main that takes one JSON object as its argument and prints a `Measured`.
-        arguments: that object.
+        module: a module that takes one JSON object as its command-line argument and prints a `Measured`.
+        arguments: the JSON object.
 
     Raises:
-        subprocess.CalledProcessError: the line failed; its errors are on standard error.
+        subprocess.CalledProcessError: the line failed; its error is on standard error.
     """
     done = subprocess.run(
         [sys.executable, "-m", module, json.dumps(arguments)], check=True, stdout=subprocess.PIPE, cwd=ROOT
@@ -47,9 +47,9 @@ def run_line(module: str, arguments: Mapping[str, str]) -> Measured:
 
 
 def rows(benchmark: str, tasks: int, runs: Mapping[str, Sequence[Measured]], reference: str) -> list[Row]:
-    """One row a line: the median time of its runs and the highest of their peaks, None if not measured.
+    """Computes one row per line from the median time of its runs and their highest memory peak, if measured.
 
-    The ratio is the median of the ratios round by round, because the machine's speed drifts.
+    The ratio is the median of the ratios of each round, because the machine's speed drifts.
     """
     return [
         Row(
