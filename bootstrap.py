@@ -1,4 +1,4 @@
-"""The composition root: everything is built here, once per process, at the first use."""
+"""The composition root: builds everything once per process, at the first use."""
 
 import logging
 import threading
@@ -44,18 +44,18 @@ from settings import Settings
 logger = logging.getLogger(__name__)
 
 _RELEASE_SECONDS = 5.0
-"""The most that giving back takes at the end of the grace time, when the database and the broker answer."""
+"""The longest time that releasing takes after the grace time, when the database and the broker answer."""
 
 shutdown = Shutdown()
 """Of this process."""
 
 outages = OutageWaiter(shutdown.wait, shutdown_wait=shutdown.wait_through_shutdown)
-"""Of this process, which waits no longer when it shall end."""
+"""Of this process; it waits no longer when the process shuts down."""
 
 
 @dataclass(frozen=True)
 class App:
-    """The built application: what the triggers and the API call."""
+    """The built application: the parts that the triggers and the API call."""
 
     settings: Settings
     registry: Registry
@@ -76,15 +76,15 @@ class App:
 
 @dataclass(frozen=True)
 class Backends:
-    """What an application stands on.
+    """The two services that an application uses, and the state of its process.
 
     Attributes:
-        database: where the rows are.
-        queue: where the messages go.
-        pending_migrations: the migrations that the database lacks.
-        close: gives everything back.
-        outages: waits for what is away.
-        shutdown: says when the process ends.
+        database: holds the rows.
+        queue: takes the messages.
+        pending_migrations: returns the ids of the migrations that the database lacks.
+        close: closes the connections to both.
+        outages: repeats actions while one of the two is unavailable.
+        shutdown: tells whether the process shuts down.
     """
 
     database: Database
@@ -99,7 +99,7 @@ def build(settings: Settings, controllers: Iterable[type[JobController[Any]]] = 
     """Builds the application on PostgreSQL and Service Bus, and brings the schema up to date.
 
     Raises:
-        DatabaseUnavailableError: PostgreSQL is away.
+        DatabaseUnavailableError: PostgreSQL is unavailable.
         ConfigurationError: the job types contradict each other.
     """
     registry = Registry(controllers)
@@ -167,7 +167,7 @@ def _service_bus(settings: Settings) -> service_bus.ServiceBusRepository:
     queues = (JOBS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE)
     if settings.service_bus_connection is not None:
         return service_bus.by_connection_string(settings.service_bus_connection, queues)
-    assert settings.service_bus_namespace is not None, "Settings sees to it that one of the two is set"
+    assert settings.service_bus_namespace is not None, "Settings requires one of the two"
     return service_bus.by_identity(settings.service_bus_namespace, DefaultAzureCredential(), queues)
 
 
@@ -187,7 +187,7 @@ class _Once:
         return others.result() if others else self._build(mine)
 
     def _build(self, building: Future[App]) -> App:
-        """Builds; who comes meanwhile gets the same, so that a database that does not answer delays nobody twice."""
+        """Builds the application; callers that arrive meanwhile share the result instead of waiting in turn."""
         try:
             app = build(Settings.from_environment())
         except BaseException as exc:
@@ -202,31 +202,31 @@ class _Once:
 
 
 app = _Once().get
-"""The application of this process; built by the first caller, who gets the error if that fails."""
+"""Returns the application of this process; the first caller builds it, and gets the error if that fails."""
 
 
 def wait_out_outages(action: Callable[[], None]) -> None:
-    """Does what a message asks for; while PostgreSQL or the broker is away it waits, for nearly a message lock.
+    """Handles a message, and repeats it while PostgreSQL or the broker is unavailable, for nearly a message lock.
 
-    A message that is given back at once comes back at once, and has soon used up its deliveries.
+    A message that is abandoned at once is delivered again at once, and soon has no deliveries left.
 
     Args:
-        action: uses the application; may be done twice, as a message may come twice.
+        action: handles the message; must be safe to repeat, as a message may be delivered twice.
 
     Raises:
-        LockstepError: it did not come back in time; the message shall be delivered again.
+        LockstepError: the outage goes on; the broker must deliver the message again.
     """
     with shutdown.at_work():
         outages.run(action, outages.deadline(Settings.from_environment().lease_seconds))
 
 
 def drain() -> None:
-    """Has what runs end within `SHUTDOWN_GRACE_SECONDS`, or gives it back; returns when nothing is at work any more.
+    """Lets running tasks end within `SHUTDOWN_GRACE_SECONDS`, releases the others; returns when nothing runs.
 
     Raises:
         ConfigurationError: a setting is missing or makes no sense.
     """
     grace_seconds = Settings.from_environment().shutdown_grace_seconds
-    logger.info("ending: what runs has %g s to end, and is given back then", grace_seconds)
+    logger.info("shutting down: running tasks have %g s to end before they are released", grace_seconds)
     if not shutdown.drain(grace_seconds, _RELEASE_SECONDS):
-        logger.warning("ending with work that could not be given back; others take it over when its leases end")
+        logger.warning("some tasks could not be released; other workers take them over when their leases expire")

@@ -19,10 +19,11 @@ from repositories.ports import Database, MessageQueue, UnitOfWork
 
 logger = logging.getLogger(__name__)
 
-_MAX_REDISPATCHES = 6
-"""Counted in the message: the delay doubles from 1 s up to 64 s, of which `_MAX_DELAY_SECONDS` leaves a minute."""
-
 _MAX_DELAY_SECONDS = 60
+"""Before a stage with unsent batches is dispatched again; the delay doubles from 1 s."""
+
+_MAX_REDISPATCHES = 6
+"""The message counts no further: 2 ** 6 s are over the longest delay."""
 
 
 class StageDispatcher:

@@ -70,7 +70,7 @@ def test_the_second_one_ends_a_process_that_is_at_work(started: list[Process]) -
     process = Process(AT_WORK, SETTINGS)
     started.append(process)
     process.process.terminate()
-    process.wait_for("what runs has 600 s to end")
+    process.wait_for("running tasks have 600 s to end")
     assert process.process.poll() is None
     process.process.terminate()
     assert process.ended_by() == signal.SIGTERM
