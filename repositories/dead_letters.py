@@ -31,5 +31,5 @@ def _kept(row: Row) -> KeptLetter:
 
 
 def storable(text: str) -> str:
-    """The text without what PostgreSQL's `text` cannot hold: a sender's words may be anything."""
+    """Replaces the characters that PostgreSQL's `text` cannot store; a sender may write anything."""
     return text.replace("\x00", "\ufffd").encode(errors="replace").decode()

@@ -6,7 +6,7 @@ from repositories.rows import Rows
 
 _QUERIES = queries.load("ingest")
 
-# The characters that COPY's text format gives a meaning to.
+# The special characters of COPY's text format.
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 

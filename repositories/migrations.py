@@ -1,7 +1,7 @@
-"""Applies the migrations under `sql/migrations/`, each once, whoever else is doing the same.
+"""Applies the migrations of `sql/migrations/`, each once, even when several processes start at once.
 
-The app does it on its first use. yoyo keeps the books; the lock is ours, because yoyo's lock row outlives
-a process that is killed.
+The app does this at its first call. yoyo records which migrations are applied. The lock is our own, because yoyo's
+lock row outlives a process that is killed.
 """
 
 import logging
@@ -27,27 +27,27 @@ def pending(database: PostgresDatabase) -> list[str]:
     """The ids of the migrations that the database lacks, sorted.
 
     Raises:
-        DatabaseUnavailableError: PostgreSQL is away.
+        DatabaseUnavailableError: PostgreSQL cannot be reached.
     """
     with database.transaction() as work:
         return _missing(work)
 
 
 def apply(database: PostgresDatabase, database_url: str) -> list[str]:
-    """Applies what is pending; returns the ids that were pending when this process held the lock.
+    """Applies the pending migrations; returns the ids that were pending once this process held the lock.
 
     Args:
-        database: holds the lock.
+        database: the database, on whose connection the lock is held.
         database_url: `postgresql://...`, for yoyo's own connection.
 
     Raises:
-        DatabaseError: a migration was refused; what came before it stays applied.
+        DatabaseError: PostgreSQL refused a migration; the ones before it stay applied.
     """
     if not pending(database):
         return []
     with database.transaction() as work:
         work.lock_migrations()
-        missing = _missing(work)  # by now another process may have applied them
+        missing = _missing(work)  # another process may have applied them meanwhile
         if missing:
             _apply_with_yoyo(database_url)
             logger.info("applied migrations %s", ", ".join(missing))

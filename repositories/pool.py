@@ -1,7 +1,7 @@
-"""A connection pool that waits.
+"""A connection pool whose callers wait for a free connection, for a bounded time.
 
-psycopg2's own pool raises as soon as it is exhausted; here a caller waits for a bounded time. The one
-used last is lent first, so surplus connections grow idle and are checked before they are used again.
+psycopg2's own pool raises as soon as it is exhausted. This one lends the connection that was used last, so surplus
+connections stay idle, and checks an idle connection before it lends it again.
 """
 
 import logging
@@ -20,7 +20,7 @@ from repositories import queries
 logger = logging.getLogger(__name__)
 
 _CHECK_AFTER_IDLE_SECONDS = 30.0
-"""Azure's load balancers drop connections that are idle for 4 minutes; a check costs one round trip."""
+"""Azure's load balancers drop connections after 4 idle minutes; a check costs one round trip."""
 
 _CONNECT_TIMEOUT_SECONDS = 10
 
@@ -30,8 +30,8 @@ class ConnectionPool:
 
     Args:
         dsn: a libpq connection string or URL.
-        size: connections at most.
-        wait_seconds: how long a caller waits for a free one.
+        size: the maximum number of connections.
+        wait_seconds: how long a caller waits for a free connection.
     """
 
     def __init__(self, dsn: str, size: int, wait_seconds: float = 30.0) -> None:
@@ -45,15 +45,15 @@ class ConnectionPool:
 
     @contextmanager
     def lend(self) -> Iterator[connection]:
-        """Lends a connection for the length of a block; a broken one is not taken back.
+        """Lends a connection for the length of a block; closes it afterwards if it is broken.
 
         Raises:
-            PoolTimeoutError: none became free in time.
+            PoolTimeoutError: no connection was free in time.
             DatabaseUnavailableError: PostgreSQL cannot be reached.
         """
         if not self._permits.acquire(timeout=self._wait_seconds):
             raise PoolTimeoutError(
-                f"no database connection became free in {self._wait_seconds:g} s; all {self._size} are in use"
+                f"no database connection was free within {self._wait_seconds:g} s; all {self._size} are in use"
             )
         try:
             conn = self._take_idle() or self._connect()
@@ -65,7 +65,7 @@ class ConnectionPool:
             self._permits.release()
 
     def close(self) -> None:
-        """Closes the idle connections now and the lent ones when they come back."""
+        """Closes the idle connections now, and the lent ones when they are returned."""
         with self._lock:
             self._closed = True
             idle = list(self._idle)
@@ -92,13 +92,13 @@ class ConnectionPool:
                 keepalives_idle=60,
                 keepalives_interval=10,
                 keepalives_count=3,
-                tcp_user_timeout=30_000,  # milliseconds: a server that vanished is noticed inside a lease
+                tcp_user_timeout=30_000,  # milliseconds; notices within a lease that the server has vanished
             )
         except psycopg2.OperationalError as exc:
             raise DatabaseUnavailableError(f"cannot connect to PostgreSQL: {exc}") from exc
 
     def _take_back(self, conn: connection) -> None:
-        # Whoever borrowed it has committed or rolled back; anything else means it is broken.
+        # The borrower has committed or rolled back; in any other state the connection is broken.
         if not conn.closed and conn.info.transaction_status == TRANSACTION_STATUS_IDLE:
             with self._lock:
                 if not self._closed:
@@ -109,7 +109,7 @@ class ConnectionPool:
         _close(conn)
 
     def _discard_idle(self) -> None:
-        """Whatever broke this connection, a failover say, has broken its neighbours too."""
+        """Closes the idle connections: what broke one connection, such as a failover, has broken them too."""
         with self._lock:
             idle = list(self._idle)
             self._idle.clear()
@@ -123,7 +123,7 @@ def _is_alive(conn: connection) -> bool:
             cursor.execute(queries.load("database")["now"])
         conn.rollback()
     except psycopg2.Error as exc:
-        logger.info("an idle database connection is gone, opening another: %s", exc)
+        logger.info("an idle database connection is broken, opening another: %s", exc)
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""PostgreSQL: transactions."""
+"""Transactions on PostgreSQL."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -27,7 +27,7 @@ class PostgresDatabase:
     """The database behind the port `Database`.
 
     Args:
-        pool: where connections come from; closed with the database.
+        pool: lends the connections; closed with the database.
     """
 
     def __init__(self, pool: ConnectionPool) -> None:
@@ -38,9 +38,9 @@ class PostgresDatabase:
         """Opens a transaction: committed at the end of the block, rolled back when it raises.
 
         Raises:
-            DatabaseUnavailableError: PostgreSQL is away, or no connection became free in time.
-            TransactionConflictError: it lost a deadlock; the same block may be tried again.
-            DatabaseError: a statement was refused.
+            DatabaseUnavailableError: PostgreSQL cannot be reached, or no connection was free in time.
+            TransactionConflictError: PostgreSQL aborted it to resolve a deadlock; the same block may be repeated.
+            DatabaseError: PostgreSQL refused a statement.
         """
         with self._pool.lend() as conn:
             try:
@@ -84,7 +84,7 @@ class PostgresUnitOfWork:
         return {row["migration_id"] for row in self._rows.all(_QUERIES["applied_migrations"])}
 
     def lock_migrations(self) -> None:
-        """Waits for, then holds the migration lock until the transaction ends."""
+        """Waits for the migration lock, and holds it until the transaction ends."""
         self._rows.execute(_QUERIES["lock_migrations"])
 
 

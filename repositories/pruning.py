@@ -1,3 +1,5 @@
+"""Deletes jobs that ended long ago, on PostgreSQL."""
+
 from core.models import PrunedBatches
 from repositories import queries
 from repositories.rows import Rows

@@ -11,10 +11,10 @@ _HEADER = re.compile(r"^-- name: (?P<name>[a-z][a-z0-9_]*)$", re.MULTILINE)
 
 @cache
 def load(file_name: str) -> Mapping[str, str]:
-    """Reads `sql/{file_name}.sql`: queries by name.
+    """Reads `sql/{file_name}.sql`; returns its queries by name.
 
-    A query starts at a line `-- name: its_name`; the comment lines that follow describe it, and what
-    stands before the first name describes the file.
+    A query starts at a line `-- name: its_name`; the comment lines below describe it. The comment lines above the first
+    name describe the file.
 
     Raises:
         ValueError: a name occurs twice, or a query is empty.

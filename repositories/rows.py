@@ -1,4 +1,4 @@
-"""Runs one query and hands back plain rows, or raises an error of our own tree."""
+"""Runs queries on a cursor: returns plain rows, raises the errors of `core.errors`."""
 
 from collections.abc import Mapping
 from io import StringIO
@@ -12,13 +12,13 @@ Row = Mapping[str, Any]
 
 
 class Rows:
-    """A transaction's cursor, reduced to what the repositories need."""
+    """The cursor of a transaction, as the repositories use it."""
 
     def __init__(self, cur: cursor) -> None:
         self._cursor = cur
 
     def execute(self, query: str, parameters: Mapping[str, Any] | None = None) -> int:
-        """Runs a statement; returns how many rows it touched."""
+        """Runs a statement; returns how many rows it changed."""
         with translated():
             self._cursor.execute(query, parameters)
             return self._cursor.rowcount
@@ -36,10 +36,10 @@ class Rows:
         return rows[0] if rows else None
 
     def one(self, query: str, parameters: Mapping[str, Any] | None = None) -> Row:
-        """Runs a query that always gives a row."""
+        """Runs a query that always returns a row."""
         row = self.first(query, parameters)
         if row is None:
-            raise LookupError(f"no row came back from {query!r}")
+            raise LookupError(f"no row was returned by {query!r}")
         return row
 
     def copy(self, query: str, text: StringIO) -> None:

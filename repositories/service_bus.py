@@ -1,4 +1,4 @@
-"""Service Bus: sends batches, each as one AMQP message that the broker takes whole or not at all."""
+"""Sends batches to Service Bus, each as one AMQP message that the broker takes whole or not at all."""
 
 import logging
 import threading
@@ -26,24 +26,24 @@ logger = logging.getLogger(__name__)
 _SCHEDULED_ENQUEUE_TIME = b"x-opt-scheduled-enqueue-time"
 _CONTENT_TYPE = "application/json"
 _SEND_TIMEOUT_SECONDS = 20.0
-"""Without it the SDK waits for a broker that no longer answers; well inside a lease and a message lock."""
+"""Without it, the SDK waits for ever for a broker that does not answer. Far shorter than a lease or a message lock."""
 _BACKOFF_FACTOR = 0.2
-"""The SDK tries four times, 0.4, 0.8 and 1.6 s apart: enough for a broken connection or a throttled second. With its
-own factor of 0.8 a submission waits 11 s for a broker that is away, before it is accepted all the same."""
+"""With this factor the SDK tries four times, 0.4, 0.8 and 1.6 s apart: enough for a broken connection or one second of
+throttling. With its default of 0.8, a submission waits 11 s for an unavailable broker before it is accepted anyway."""
 _FAILURES = (ServiceBusError, ValueError, OSError)
-"""What the SDK raises: a closed client gives ValueError, a broken socket now and then OSError."""
+"""What the SDK raises: also ValueError for a closed client, and sometimes OSError for a broken socket."""
 
 
 class ServiceBusRepository:
     """The broker behind the port `MessageQueue`.
 
-    The SDK's clients are not thread-safe: a thread has one to itself while it sends. The client used
-    last is taken first, so as many connections stay open as threads send at once. The SDK reopens a link
-    that the service closed for being idle; a client that failed for good is dropped.
+    The SDK's clients are not thread-safe, so a thread borrows one for each send. The client that was used last is lent
+    first, so only as many connections stay in use as threads send at once. The SDK reopens a link that the service
+    closed because it was idle; a client that failed is closed.
 
     Args:
-        new_client: makes a client.
-        queues: the queues that `ping` asks for.
+        new_client: creates a client.
+        queues: the queues that `ping` checks.
     """
 
     def __init__(self, new_client: Callable[[], ServiceBusClient], queues: Sequence[str]) -> None:
@@ -54,15 +54,7 @@ class ServiceBusRepository:
         self._closed = False
 
     def batch_send_messages(self, queue: str, messages: Sequence[OutgoingMessage]) -> SendResult:
-        """Sends up to 100 messages as one batch, all or none; a failure is returned, not raised.
-
-        Args:
-            queue: the queue's name.
-            messages: at most as many as fit one batch of the tier.
-
-        Returns:
-            success, how many were acknowledged, and the error in words of `core.errors`.
-        """
+        """Sends up to 100 messages as one batch, all or none; returns a failure instead of raising it."""
         if not messages:
             return SendResult(success=True, sent=0)
         try:
@@ -86,7 +78,7 @@ class ServiceBusRepository:
                 sender.create_message_batch()
 
     def close(self) -> None:
-        """Closes the idle clients now and the lent ones when they come back."""
+        """Closes the idle clients now, and the lent ones when they are returned."""
         with self._lock:
             self._closed = True
             idle = list(self._idle)
@@ -139,8 +131,7 @@ class _Client:
 
 def _fill(batch: ServiceBusMessageBatch, messages: Sequence[OutgoingMessage]) -> None:
     for message in messages:
-        # The annotated message with plain mappings is the SDK's cheapest public way;
-        # `python -m benchmarks dispatch` compares it with ServiceBusMessage.
+        # The fastest public way of the SDK; `python -m benchmarks dispatch` compares it with ServiceBusMessage.
         batch.add_message(
             AmqpAnnotatedMessage(
                 data_body=[message.body],
@@ -165,7 +156,7 @@ def _translate(queue: str, exc: Exception) -> QueueError:
 
 
 def by_connection_string(connection_string: str, queues: Sequence[str]) -> ServiceBusRepository:
-    """A repository on the namespace of a connection string."""
+    """Reaches a namespace with a connection string."""
 
     def new_client() -> ServiceBusClient:
         return ServiceBusClient.from_connection_string(connection_string, retry_backoff_factor=_BACKOFF_FACTOR)
@@ -174,7 +165,7 @@ def by_connection_string(connection_string: str, queues: Sequence[str]) -> Servi
 
 
 def by_identity(namespace: str, credential: TokenCredential, queues: Sequence[str]) -> ServiceBusRepository:
-    """A repository on a fully qualified namespace, reached with an identity."""
+    """Reaches a namespace, given by its fully qualified name, with an identity."""
 
     def new_client() -> ServiceBusClient:
         return ServiceBusClient(namespace, credential, retry_backoff_factor=_BACKOFF_FACTOR)

@@ -1,4 +1,4 @@
-"""psycopg2's errors in the words of our own tree."""
+"""Maps psycopg2's errors to `core.errors`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,13 +14,13 @@ from core.errors import (
 )
 
 _CONFLICTS = (pg.DeadlockDetected, pg.SerializationFailure, pg.LockNotAvailable)
-# A server that takes no writes is failing over, or its disk is full: it comes back.
-_AWAY = (psycopg2.OperationalError, psycopg2.InterfaceError, pg.ReadOnlySqlTransaction)
+# A server that is read-only is failing over, or its disk is full: both pass.
+_UNAVAILABLE = (psycopg2.OperationalError, psycopg2.InterfaceError, pg.ReadOnlySqlTransaction)
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raises what psycopg2 raises in the block as a `DatabaseError` or one of its subclasses."""
+    """Turns an error that psycopg2 raises in the block into a `DatabaseError` or a subclass."""
     try:
         yield
     except psycopg2.Error as exc:
@@ -28,12 +28,12 @@ def translated() -> Iterator[None]:
 
 
 def translate(exc: psycopg2.Error) -> DatabaseError:
-    """Maps an error of psycopg2 to the error tree, by its SQLSTATE class."""
+    """The error of `core.errors` for an error of psycopg2, by its class."""
     message = str(exc).strip() or type(exc).__name__
     if isinstance(exc, _CONFLICTS):
         return TransactionConflictError(message)
     if isinstance(exc, psycopg2.IntegrityError):
         return ConstraintViolationError(message, exc.diag.constraint_name or "")
-    if isinstance(exc, _AWAY):
+    if isinstance(exc, _UNAVAILABLE):
         return DatabaseUnavailableError(message)
     return DatabaseError(message)

@@ -1,3 +1,5 @@
+"""Cancels the tasks of stopped stages and reopens batches, on PostgreSQL."""
+
 from collections import Counter
 from collections.abc import Sequence
 

@@ -1,3 +1,5 @@
+"""Finds what a crash or the broker has lost, on PostgreSQL."""
+
 from collections.abc import Sequence
 
 from core.lanes import Lane

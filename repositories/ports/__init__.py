@@ -1,8 +1,7 @@
-"""What the engine needs of a database and of a broker.
+"""The protocols by which the engine uses a database and a broker.
 
-PostgreSQL and Service Bus implement these, and so do the fakes of the test suite; one contract suite
-runs against both. Every method of a repository runs inside its unit of work's transaction and may
-raise `DatabaseError` or a subclass.
+PostgreSQL and Service Bus implement them, and so do the fakes of the test suite; one contract suite tests both. Every
+method of a repository runs in the transaction of its unit of work, and may raise `DatabaseError` or a subclass.
 """
 
 from repositories.ports.batches import BatchRepository

@@ -1,4 +1,4 @@
-"""The table batches."""
+"""The port of the table batches."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -28,12 +28,12 @@ class BatchRepository(Protocol):
     def mark_queued(self, batch_id: str, send_attempt: int) -> bool:
         """Moves pending_queue -> queued for the batch and its pending tasks.
 
-        False, and nothing changes, when it was further already, or this was not its last send.
+        Changes nothing and returns False when the batch is in another status, or `send_attempt` is not its last send.
         """
         ...
 
     def begin_resend(self, batch_id: str) -> Resend | None:
-        """Counts another send of a pending batch, and of its tasks that are pending; None when it is not pending."""
+        """Counts one more send of a pending batch and of its pending tasks; None when the batch is not pending."""
         ...
 
     def record_send_error(self, batch_id: str, error: str) -> None:
@@ -41,5 +41,5 @@ class BatchRepository(Protocol):
         ...
 
     def apply_outcomes(self, deltas: Sequence[BatchDelta]) -> list[str]:
-        """Takes ended tasks off their batches, in id order; returns the batches that finished by it."""
+        """Subtracts ended tasks from their batches' open tasks, in id order; returns the batches that end by it."""
         ...

@@ -1,4 +1,4 @@
-"""A database as the engine knows it."""
+"""The port of the database."""
 
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -19,36 +19,36 @@ class UnitOfWork(Protocol):
     """The repositories of one transaction."""
 
     @property
-    def jobs(self) -> JobRepository: ...  # noqa: D102
+    def jobs(self) -> JobRepository: ...  # noqa: D102 - the type is documented
     @property
-    def stages(self) -> StageRepository: ...  # noqa: D102
+    def stages(self) -> StageRepository: ...  # noqa: D102 - the type is documented
     @property
-    def batches(self) -> BatchRepository: ...  # noqa: D102
+    def batches(self) -> BatchRepository: ...  # noqa: D102 - the type is documented
     @property
-    def tasks(self) -> TaskRepository: ...  # noqa: D102
+    def tasks(self) -> TaskRepository: ...  # noqa: D102 - the type is documented
     @property
-    def dead_letters(self) -> DeadLetterRepository: ...  # noqa: D102
+    def dead_letters(self) -> DeadLetterRepository: ...  # noqa: D102 - the type is documented
     @property
-    def ingest(self) -> IngestRepository: ...  # noqa: D102
+    def ingest(self) -> IngestRepository: ...  # noqa: D102 - the type is documented
     @property
-    def sweeps(self) -> SweepRepository: ...  # noqa: D102
+    def sweeps(self) -> SweepRepository: ...  # noqa: D102 - the type is documented
     @property
-    def stops(self) -> StopRepository: ...  # noqa: D102
+    def stops(self) -> StopRepository: ...  # noqa: D102 - the type is documented
     @property
-    def pruning(self) -> PruneRepository: ...  # noqa: D102
+    def pruning(self) -> PruneRepository: ...  # noqa: D102 - the type is documented
 
     def now(self) -> datetime:
-        """The database's clock (aware): the only clock that rows and scheduled messages go by."""
+        """The database's clock (aware): the only clock of rows and scheduled messages."""
         ...
 
 
 class Database(Protocol):
-    """Where the rows are."""
+    """A database with transactions."""
 
     def transaction(self) -> AbstractContextManager[UnitOfWork]:
         """Opens a transaction: committed at the end of the block, rolled back when it raises.
 
         Raises:
-            DatabaseUnavailableError: PostgreSQL is away, or no connection became free in time.
+            DatabaseUnavailableError: PostgreSQL cannot be reached, or no connection was free in time.
         """
         ...

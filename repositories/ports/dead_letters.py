@@ -1,4 +1,4 @@
-"""The table dead_letters."""
+"""The port of the table dead_letters."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +7,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A message that could not be used: what arrived, where, and why."""
+    """A message that the broker gave up on, or that cannot be used, with its queue and the reason."""
 
     queue: str
     reason: str
@@ -19,7 +19,7 @@ class DeadLetter:
 
 @dataclass(frozen=True)
 class KeptLetter:
-    """A dead letter as it was kept; ids rise with time."""
+    """A stored dead letter; ids grow with time."""
 
     dead_letter_id: int
     received_at: datetime
@@ -30,9 +30,9 @@ class DeadLetterRepository(Protocol):
     """The table `dead_letters`."""
 
     def add(self, letter: DeadLetter) -> None:
-        """Keeps the message."""
+        """Stores a dead letter."""
         ...
 
     def newest(self, limit: int, before_id: int | None = None) -> list[KeptLetter]:
-        """Up to `limit` of those with an id below `before_id`, the newest first."""
+        """Up to `limit` dead letters with an id below `before_id`, the newest first."""
         ...

@@ -1,4 +1,4 @@
-"""The table ingested_rows."""
+"""The port of the table ingested_rows."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -12,7 +12,7 @@ class IngestRepository(Protocol):
         ...
 
     def clear_from(self, job_id: str, chunk_index: int) -> int:
-        """Deletes the rows of this chunk and of all after it; returns how many."""
+        """Deletes the rows of this chunk and of all later ones; returns how many."""
         ...
 
     def count(self, job_id: str) -> int:

@@ -1,4 +1,4 @@
-"""The table jobs."""
+"""The port of the table jobs."""
 
 from collections.abc import Set as AbstractSet
 from typing import Protocol
@@ -11,7 +11,7 @@ class JobRepository(Protocol):
     """The table `jobs`."""
 
     def create(self, job_id: str, job_type: str, parameters: str, total_stages: int) -> bool:
-        """Inserts a pending job; `parameters` is JSON text. False when the id exists already."""
+        """Inserts a pending_queue job; `parameters` is JSON text. False when the id exists already."""
         ...
 
     def get(self, job_id: str) -> Job | None:
@@ -19,28 +19,28 @@ class JobRepository(Protocol):
         ...
 
     def same_submission(self, job_id: str, job_type: str, parameters: str) -> bool | None:
-        """Whether the job has this type and, as jsonb compares them, these parameters; None when there is no such job.
+        """Whether the job has this type and these parameters (compared as jsonb); None when it does not exist.
 
-        Until the transaction ends, the job is not deleted.
+        The job is not deleted before the transaction ends.
         """
         ...
 
     def mark_queued(self, job_id: str) -> bool:
-        """Moves pending_queue -> queued; False when it was further already."""
+        """Moves pending_queue -> queued; False when the job is in another status."""
         ...
 
     def start(self, job_id: str) -> bool:
-        """Moves queued -> processing, at stage 1; False when it was further already."""
+        """Moves queued -> processing, at stage 1; False when the job is in another status."""
         ...
 
     def advance(self, job_id: str, from_stage: int) -> bool:
-        """Moves a processing job from one stage to the next; False when it is not at that stage."""
+        """Moves a processing job from one stage to the next; False when it is at another stage."""
         ...
 
     def finish(self, job_id: str, status: JobStatus, result: str | None, error: str | None) -> bool:
-        """Ends a job that has not ended; `result` and `error` are JSON text. False when it had ended."""
+        """Ends a job; `result` and `error` are JSON text. False when it had ended already."""
         ...
 
     def reopen(self, job_id: str, expected: AbstractSet[JobStatus]) -> bool:
-        """Moves a job in one of these ends -> processing, or -> pending_queue at stage 0; False when in none."""
+        """Moves a job of an expected status -> processing, or -> pending_queue if it had not begun; False otherwise."""
         ...

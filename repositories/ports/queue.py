@@ -1,4 +1,4 @@
-"""A broker as the engine knows it."""
+"""The port of the broker."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from core.messages import OutgoingMessage
 
 @dataclass(frozen=True)
 class SendResult:
-    """What came of sending one Service Bus batch.
+    """The result of sending one batch.
 
     Attributes:
-        success: whether the broker acknowledged all of it; it never takes a part.
+        success: whether the broker acknowledged the batch; it never takes a part of one.
         sent: how many messages were acknowledged: all or 0.
-        error: why not; None on success.
+        error: why the send failed; None on success.
     """
 
     success: bool
@@ -24,16 +24,16 @@ class SendResult:
 
 
 class MessageQueue(Protocol):
-    """Where the messages go."""
+    """A broker with queues."""
 
     def batch_send_messages(self, queue: str, messages: Sequence[OutgoingMessage]) -> SendResult:
-        """Sends up to 100 messages as one batch, all or none; a failure is returned, not raised."""
+        """Sends up to 100 messages as one batch, all or none; returns a failure instead of raising it."""
         ...
 
     def ping(self) -> None:
-        """Reaches the broker.
+        """Checks that the broker and its queues can be reached.
 
         Raises:
-            QueueError: it cannot be reached, or a queue is missing.
+            QueueError: the broker cannot be reached, or a queue is missing.
         """
         ...

@@ -1,4 +1,4 @@
-"""The table stages."""
+"""The port of the table stages."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -28,19 +28,19 @@ class StageRepository(Protocol):
         ...
 
     def acquire_dispatch_lease(self, key: StageKey, lease_id: str, lease_seconds: float) -> bool:
-        """Takes the right to dispatch a dispatching stage; False when another holds it."""
+        """Takes the dispatch lease of a dispatching stage; False when another dispatcher holds it."""
         ...
 
     def renew_dispatch_lease(self, key: StageKey, lease_id: str, lease_seconds: float) -> bool:
-        """Keeps that right; False when it was taken over, or taken away with the stage's stop."""
+        """Extends the dispatch lease; False when another dispatcher took it over, or the stage was stopped."""
         ...
 
     def dispatch_lease_expires_at(self, key: StageKey) -> datetime | None:
-        """When the dispatch lease of a dispatching stage ends; None when nobody holds one."""
+        """When the dispatch lease of a dispatching stage ends; None when nobody holds it."""
         ...
 
     def release_dispatch_lease(self, key: StageKey, lease_id: str) -> None:
-        """Gives the right to dispatch back, if it is still held."""
+        """Releases the dispatch lease, if it is still held."""
         ...
 
     def finish_dispatch(self, key: StageKey, lease_id: str, total_tasks: int, total_batches: int) -> bool:
@@ -48,13 +48,14 @@ class StageRepository(Protocol):
         ...
 
     def add_finished_batches(self, batch_ids: Sequence[str]) -> list[StageKey]:
-        """Adds the counts of batches that have just finished; returns the stages they belong to."""
+        """Adds the counts of batches that have just ended to their stages; returns these stages."""
         ...
 
     def finish_if_complete(self, key: StageKey) -> bool:
-        """Moves running -> finished, or failed past `max_failed_fraction`, when every batch has finished.
+        """Moves running -> finished when every batch has ended, or -> failed when too many tasks have failed.
 
-        Moves dispatching or running -> failed before that, as soon as it is certain that too many tasks failed.
+        Too many are more than `max_failed_fraction` of the tasks. The stage fails as soon as that is certain,
+        even while it is dispatching.
         """
         ...
 
@@ -63,13 +64,13 @@ class StageRepository(Protocol):
         ...
 
     def stop(self, key: StageKey, status: StageStatus) -> bool:
-        """Moves dispatching or running -> failed or cancelled; False when it had ended."""
+        """Moves dispatching or running -> failed or cancelled; False when the stage had ended already."""
         ...
 
     def reopen(self, key: StageKey, *, failed_too: bool) -> bool:
-        """Moves a stage that has ended -> dispatching; its batches follow by `StopRepository.reopen_batches`."""
+        """Moves an ended stage -> dispatching; `StopRepository.reopen_batches` then reopens its batches."""
         ...
 
     def ended_but_not_advanced(self, keys: Sequence[StageKey]) -> list[StageKey]:
-        """Those of the stages that have ended while their processing job still stands at them."""
+        """Those of the stages that have ended and are still the current stage of a processing job."""
         ...

@@ -1,4 +1,4 @@
-"""What a crash has left behind."""
+"""The port of the sweeper."""
 
 from typing import Protocol
 
@@ -8,10 +8,10 @@ from core.statuses import JobStatus
 
 
 class SweepRepository(Protocol):
-    """What a crash, or a broker that lost messages, has left behind, over all tables.
+    """Finds jobs, stages, batches and tasks whose message a crash or the broker has lost; works on all tables.
 
-    Every method finds up to `limit` rows that have been in their state for `age_seconds`, and touches them: none is
-    found again before as long a time has passed. Rows that another transaction holds are passed over.
+    Every method finds up to `limit` rows that have been in their state for `age_seconds`, and restarts their time, so a
+    row is not found again before the same time has passed. Rows that another transaction holds are skipped.
     """
 
     def unstarted_jobs(self, status: JobStatus, age_seconds: float, limit: int) -> list[str]:
@@ -19,36 +19,36 @@ class SweepRepository(Protocol):
         ...
 
     def pending_batches(self, age_seconds: float, limit: int) -> list[tuple[str, Lane]]:
-        """Batches with rows and perhaps without messages, which no dispatcher is at; these are not touched."""
+        """Pending_queue batches of stages without a live dispatch lease; does not restart their time."""
         ...
 
     def overdue_retries(self, age_seconds: float, limit: int) -> list[LostTask]:
-        """Tasks whose retry has been due so long; its time begins anew."""
+        """Tasks whose retry has been due for so long."""
         ...
 
     def expired_leases(self, age_seconds: float, limit: int) -> list[LostTask]:
-        """Tasks whose lease ended so long ago; they leave their holder and wait for a new message as retrying."""
+        """Tasks whose lease ended so long ago; takes them from their holder and moves them -> retrying."""
         ...
 
     def interrupted_dispatches(self, age_seconds: float, limit: int) -> list[StageKey]:
-        """Stages that nobody has dispatched for so long, though they are not fully dispatched."""
+        """Dispatching stages that no dispatcher has worked on for so long."""
         ...
 
     def unadvanced_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
-        """Stages that ended so long ago while their job still stands at them."""
+        """Stages that ended so long ago and are still the current stage of their job."""
         ...
 
     def stopped_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
-        """Stages that failed or were cancelled so long ago, with tasks that have not ended."""
+        """Stages that were stopped so long ago, with tasks that have not ended."""
         ...
 
     def silent_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
-        """Running stages in which nothing has happened for so long, or which are being sent again; see sweeps.sql."""
+        """Running stages in which nothing has happened for so long, or whose resending has begun; see sweeps.sql."""
         ...
 
     def silent_batches(self, key: StageKey, age_seconds: float, limit: int) -> SilentBatches:
-        """The waiting tasks of a silent stage's batches that are still to be sent again; none ends the silence.
+        """The batches of a silent stage that are due for a resend, with their waiting tasks. None due ends the silence.
 
-        A batch is due after `age_seconds`, and twice as long each time that it was sent.
+        A batch is due after `age_seconds`, and after twice as long with each further send.
         """
         ...

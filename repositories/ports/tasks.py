@@ -1,4 +1,4 @@
-"""The table tasks."""
+"""The port of the table tasks."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -21,46 +21,46 @@ class TaskRepository(Protocol):
     """The table `tasks`."""
 
     def batch_create_tasks(self, batch: AlignedBatch, status: BatchStatus) -> bool:
-        """Inserts the batch row and its task rows with the same status; False when the batch exists.
+        """Inserts the batch row and its task rows with the same status; False when the batch exists already.
 
         Raises:
-            DispatchLeaseLostError: the stage is not being dispatched, any more.
+            DispatchLeaseLostError: the stage is not dispatching.
         """
         ...
 
     def batch_update_status(self, batch_id: str, expected: TaskStatus, status: TaskStatus, send_attempt: int) -> int:
-        """Moves a batch's tasks from one status to another, while this is its last send; returns how many."""
+        """Moves tasks of a batch from one status to another, if `send_attempt` is its last send; returns how many."""
         ...
 
     def claim(self, task_ids: Sequence[str], lease_id: str, lease_seconds: float) -> list[ClaimedTask]:
-        """Leases every one of the tasks that may run now, attempt + 1; the others are not returned.
+        """Leases those of the tasks that may run now and counts the attempt; returns these.
 
-        None of a stage that is not dispatching or running may run.
+        Tasks of a stopped stage may not run.
         """
         ...
 
     def unclaimed(self, task_ids: Sequence[str]) -> list[UnclaimedTask]:
-        """Why tasks were not claimed; tasks without a row are not returned."""
+        """Why the tasks cannot be claimed; leaves out tasks without a row."""
         ...
 
     def renew_leases(self, task_ids: Sequence[str], lease_id: str, lease_seconds: float) -> set[str]:
-        """Extends the leases that are still held; returns these tasks."""
+        """Extends the leases that are still held; returns the tasks."""
         ...
 
     def stopped(self, task_ids: Sequence[str]) -> set[str]:
-        """Those of the tasks whose stage has ended under them: whoever runs them may stop."""
+        """Those of the tasks whose stage has ended: their handlers may end early."""
         ...
 
     def record(self, lease_id: str, outcomes: Sequence[TaskOutcome]) -> list[RecordedTask]:
-        """Writes the outcomes of those tasks whose lease is still this one; returns these."""
+        """Writes the outcomes of the tasks that are still under this lease; returns these."""
         ...
 
     def release(self, task_ids: Sequence[str], lease_id: str) -> int:
-        """Gives back tasks that are held and were not run: due at once, the attempt not spent; returns how many."""
+        """Releases tasks under this lease: they are due at once, the attempt is not spent; returns how many."""
         ...
 
     def count_dead_letter(self, task_id: str, most: int) -> DeadLetterCount | None:
-        """Counts one more dead letter and one more send of a task; None when it has had so many, or no row."""
+        """Counts one more dead letter and one more send; None when the task has no row, or had `most` already."""
         ...
 
     def count_sends(self, task_ids: Sequence[str]) -> dict[str, int]:

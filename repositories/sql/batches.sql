@@ -1,4 +1,4 @@
--- The table batches: the outbox. A batch that is pending_queue has rows and may have no messages.
+-- The table batches, the outbox: a pending_queue batch has rows, and its messages may not have been sent.
 
 -- name: get
 SELECT
@@ -35,8 +35,8 @@ ORDER BY batch_index
 LIMIT %(limit)s
 
 -- name: mark_queued
--- Nothing changes when a worker's record came first, which has marked the batch by then, or when the batch is being sent
--- again, or was put back: messages of an earlier send may have been used up while the stage was stopped.
+-- Changes nothing when a worker has recorded an outcome before (that marks the batch), when the batch is being resent,
+-- or when it was reopened: messages of an earlier send may have been used up while the stage was stopped.
 UPDATE batches SET status = 'queued', queued_at = now(), last_error = NULL
 WHERE batch_id = %(batch_id)s AND status = 'pending_queue' AND send_attempts = %(send_attempt)s
 
@@ -50,7 +50,7 @@ UPDATE batches SET last_error = left(%(error)s, 2000)
 WHERE batch_id = %(batch_id)s AND status = 'pending_queue'
 
 -- name: lock
--- Batches are always locked in id order, so that two invocations never wait for each other in a ring.
+-- Batches are always locked in id order, so that two invocations never deadlock.
 SELECT batch_id FROM batches WHERE batch_id = ANY(%(batch_ids)s::text[]) ORDER BY batch_id FOR NO KEY UPDATE
 
 -- name: apply_outcomes
@@ -64,9 +64,9 @@ FROM unnest(
 WHERE b.batch_id = d.batch_id
 
 -- name: arrived
--- A message of the batch has come, so all of it was sent: the broker takes a batch whole or not at all. Not so when the
--- stage was opened again: the message may be one of before, and others of its batch may have been used up. Then the last
--- one tells, or the end of the batch, when some of it ran and the rest was cancelled.
+-- A message of the batch has arrived, so all were sent: the broker takes a batch whole or not at all. This does not
+-- hold once the stage was reopened: the message may be of an earlier send, and others of that send may have been used
+-- up. Then the batch counts as sent when its last task has ended and at least one has run.
 UPDATE batches SET status = 'queued', queued_at = now(), last_error = NULL
 WHERE batch_id = ANY(%(batch_ids)s::text[]) AND status = 'pending_queue'
     AND (
@@ -75,7 +75,7 @@ WHERE batch_id = ANY(%(batch_ids)s::text[]) AND status = 'pending_queue'
     )
 
 -- name: finish_empty
--- A batch that still is pending_queue has never had an outcome: all of it was cancelled.
+-- A batch that is still pending_queue has no outcomes: all of its tasks were cancelled.
 UPDATE batches
 SET
     status = CASE WHEN cancelled_tasks = task_count THEN 'cancelled'::batch_status ELSE 'finished'::batch_status END,

@@ -1,12 +1,12 @@
--- About the database itself.
+-- The clock and the migrations.
 
 -- name: now
--- The wall clock, not the start of the transaction: scheduled messages go by it.
+-- The wall clock, not the start of the transaction: scheduled messages use it.
 SELECT clock_timestamp() AS now
 
 -- name: has_migrations
--- The table of yoyo does not exist until the first migration is applied. Asked of the catalogue and not of
--- to_regclass, which may answer from before the wait for the lock.
+-- yoyo creates its table with the first migration. Reads the catalogue: to_regclass may answer with the state from
+-- before the wait for the lock.
 SELECT EXISTS (
     SELECT FROM pg_tables WHERE tablename = '_yoyo_migration' AND schemaname = ANY(current_schemas(false))
 ) AS found
@@ -15,5 +15,5 @@ SELECT EXISTS (
 SELECT migration_id FROM _yoyo_migration
 
 -- name: lock_migrations
--- Held until the transaction ends; two processes that migrate at once take turns, and a killed one lets go.
+-- Held until the transaction ends: processes migrate one after another, and a killed process releases the lock.
 SELECT pg_advisory_xact_lock(hashtext('lockstep.migrations'))

@@ -1,4 +1,4 @@
--- The table dead_letters: messages that could not be used, kept for a person to read.
+-- The table dead_letters: messages that the broker gave up on, or that cannot be used, kept for people to read.
 
 -- name: add
 INSERT INTO dead_letters (queue, reason, description, body, message_id, delivery_count)

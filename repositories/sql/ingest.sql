@@ -1,4 +1,4 @@
--- The table ingested_rows. A chunk is replaced as a whole, so loading it again does not double rows.
+-- The table ingested_rows. A chunk is replaced as a whole, so loading it again does not duplicate rows.
 
 -- name: clear_chunk
 DELETE FROM ingested_rows WHERE job_id = %(job_id)s AND chunk_index = %(chunk_index)s

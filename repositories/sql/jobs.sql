@@ -1,7 +1,7 @@
 -- The table jobs. Every UPDATE of a status names the status that it expects.
 
 -- name: create
--- A submission; the row is durable before anything is sent.
+-- Inserts a submission; the row is durable before any message is sent.
 INSERT INTO jobs (job_id, job_type, parameters, total_stages)
 VALUES (%(job_id)s, %(job_type)s, %(parameters)s::jsonb, %(total_stages)s)
 ON CONFLICT (job_id) DO NOTHING
@@ -14,7 +14,7 @@ FROM jobs
 WHERE job_id = %(job_id)s
 
 -- name: same_submission
--- Compared as jsonb, so key order and spelling of numbers do not matter. The lock waits for nothing but a deletion.
+-- Compares jsonb, so the order of keys and the notation of numbers do not matter. The lock waits only for a deletion.
 SELECT job_type = %(job_type)s AND parameters = %(parameters)s::jsonb AS same
 FROM jobs
 WHERE job_id = %(job_id)s
@@ -44,7 +44,7 @@ WHERE job_id = %(job_id)s
     )
 
 -- name: reopen
--- A job that had not begun begins; another goes on where it stands; one whose deletion has begun stays as it is.
+-- A job that had not begun starts anew; another one continues at its current stage; a marked job stays as it is.
 UPDATE jobs
 SET
     status = CASE WHEN stage = 0 THEN 'pending_queue'::job_status ELSE 'processing'::job_status END,

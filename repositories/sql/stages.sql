@@ -1,4 +1,4 @@
--- The table stages: the hot row of a job, written about once per hundred tasks.
+-- The table stages. Its row is the hot row of a job, written about once per hundred tasks.
 
 -- name: create
 INSERT INTO stages (job_id, stage, name, max_failed_fraction)
@@ -21,7 +21,7 @@ WHERE job_id = %(job_id)s
 ORDER BY stage
 
 -- name: counts
--- Sums over batches, a hundredth of the tasks; only the few live tasks are counted one by one.
+-- Adds up the batches, which are a hundredth of the tasks; counts only processing and retrying tasks one by one.
 SELECT
     count(*) AS batches,
     count(*) FILTER (WHERE queued_at IS NOT NULL) AS batches_queued,
@@ -42,7 +42,7 @@ FROM batches
 WHERE job_id = %(job_id)s AND stage = %(stage)s
 
 -- name: acquire_dispatch_lease
--- Taken when free or expired.
+-- Takes a lease that is free or has expired.
 UPDATE stages
 SET
     dispatch_lease_id = %(lease_id)s,
@@ -51,8 +51,8 @@ WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'dispatching'
     AND (dispatch_lease_id IS NULL OR dispatch_lease_expires_at <= now())
 
 -- name: renew_dispatch_lease
--- An expired lease that nobody took is renewed. One that went with the stage's stop is not: who opens the stage again
--- counts on a dispatcher that knows it.
+-- Renews an expired lease that nobody has taken. A lease that the stop of the stage has ended is not renewed: once the
+-- stage is reopened, its dispatcher must know about that.
 UPDATE stages
 SET dispatch_lease_expires_at = now() + make_interval(secs => %(lease_seconds)s)
 WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'dispatching' AND dispatch_lease_id = %(lease_id)s
@@ -67,7 +67,7 @@ UPDATE stages SET dispatch_lease_id = NULL, dispatch_lease_expires_at = NULL, at
 WHERE job_id = %(job_id)s AND stage = %(stage)s AND dispatch_lease_id = %(lease_id)s
 
 -- name: finish_dispatch
--- Totals become final; whoever finishes the last batch from now on can see that it was the last.
+-- Makes the totals final; from now on, a worker that ends a batch can tell whether it was the last one.
 UPDATE stages
 SET
     status = 'running', total_tasks = %(total_tasks)s, total_batches = %(total_batches)s,
@@ -75,8 +75,8 @@ SET
 WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'dispatching' AND dispatch_lease_id = %(lease_id)s
 
 -- name: add_finished_batches
--- One write of the stage row for all batches that one invocation finished. Locked first, in order, and in a
--- statement of its own: see tasks.sql.
+-- Writes the stage row once for all batches that an invocation finished. A statement before it locks the rows in order:
+-- see tasks.sql.
 SELECT 1 FROM stages
 WHERE (job_id, stage) IN (SELECT job_id, stage FROM batches WHERE batch_id = ANY(%(batch_ids)s::text[]))
 ORDER BY job_id, stage
@@ -100,9 +100,9 @@ WHERE s.job_id = done.job_id AND s.stage = done.stage
 RETURNING s.job_id, s.stage
 
 -- name: finish_if_complete
--- Whoever completes the stage ends it: once, because of the status that is expected. It ends earlier when more tasks
--- have failed than it tolerates. That can be told before the totals are known when it tolerates none; not while a
--- stage that was opened again still counts failures of the time before.
+-- Ends a complete stage, only once, because the UPDATE names the expected status. Ends it earlier when more tasks have
+-- failed than it tolerates. Before the totals are known, this is certain only for a stage that tolerates no failure and
+-- was never reopened: a reopened stage may still count failures that will be retried.
 UPDATE stages
 SET
     status = CASE
@@ -142,7 +142,7 @@ SET
 WHERE job_id = %(job_id)s AND stage = %(stage)s AND status IN ('finished', 'failed', 'cancelled')
 
 -- name: ended_but_not_advanced
--- Asked when messages of ended tasks come again: did their stage's own message get lost?
+-- Used when messages of ended tasks are delivered again: the message that advances their stage may be lost.
 SELECT s.job_id, s.stage
 FROM unnest(%(job_ids)s::text[], %(stages)s::smallint[]) AS asked (job_id, stage)
 JOIN stages AS s USING (job_id, stage)

@@ -1,12 +1,12 @@
--- Stopping a stage and opening it again, some batches at a time. Locks go in the order that everybody keeps: tasks,
--- batches, stage; each is a statement of its own: see tasks.sql.
+-- Cancels the tasks of a stopped stage and reopens its batches, some batches at a time. Locks are taken in the order
+-- that all queries keep: tasks, batches, stage. Each lock is a statement of its own: see tasks.sql.
 
 -- name: live_batches
 SELECT count(*) AS live, coalesce(sum(open_tasks), 0) AS open_tasks FROM batches
 WHERE job_id = %(job_id)s AND stage = %(stage)s AND status IN ('pending_queue', 'queued')
 
 -- name: waiting_batches
--- Batches with tasks that nobody runs.
+-- Batches with tasks that no worker runs.
 SELECT b.batch_id FROM batches AS b
 WHERE b.job_id = %(job_id)s AND b.stage = %(stage)s AND b.status IN ('pending_queue', 'queued')
     AND EXISTS (
@@ -21,7 +21,7 @@ ORDER BY b.batch_id
 LIMIT %(limit)s
 
 -- name: cancel_tasks
--- A worker whose lease has expired is fenced off first; then its task waits as the others do.
+-- First takes the task from a worker whose lease has expired; then the task is cancelled like the waiting ones.
 SELECT 1 FROM tasks
 WHERE batch_id = ANY(%(batch_ids)s::text[])
     AND (
@@ -42,7 +42,7 @@ RETURNING batch_id
 SELECT status FROM stages WHERE job_id = %(job_id)s AND stage = %(stage)s FOR NO KEY UPDATE
 
 -- name: batches_to_reopen
--- Batches of an earlier opening, with tasks that shall run (again).
+-- Batches of an earlier opening, with tasks to run (again).
 SELECT b.batch_id FROM batches AS b
 JOIN stages AS s ON s.job_id = b.job_id AND s.stage = b.stage
 WHERE b.job_id = %(job_id)s AND b.stage = %(stage)s AND b.status IN ('finished', 'cancelled')
@@ -51,7 +51,7 @@ ORDER BY b.batch_id
 LIMIT %(limit)s
 
 -- name: reopen_tasks
--- As if never run: attempts count from the start. Sends go on counting, or a message would be taken for an old one.
+-- Resets the attempts. The sends are not reset: duplicate detection would drop a message whose number was used before.
 SELECT 1 FROM tasks
 WHERE batch_id = ANY(%(batch_ids)s::text[]) AND status IN ('failed', 'cancelled')
 ORDER BY task_id
@@ -67,7 +67,7 @@ WHERE t.batch_id = ANY(%(batch_ids)s::text[]) AND b.batch_id = t.batch_id AND b.
     AND (t.status = 'cancelled' OR (t.status = 'failed' AND s.reopens_failed))
 
 -- name: take_back
--- The inverse of add_finished_batches.
+-- Subtracts what add_finished_batches added.
 UPDATE stages AS s
 SET
     finished_batches = s.finished_batches - b.batches,

@@ -1,6 +1,6 @@
--- What a crash, or a broker that lost messages, has left behind. Each finding is locked and then touched, so that it is
--- not found again before it has had its time; what another transaction holds is passed over, so two sweepers never wait.
--- Locking is a statement of its own: see tasks.sql.
+-- Finds jobs, batches, stages and tasks whose message a crash or the broker has lost. Locks what it finds and restarts
+-- its time, so that nothing is found again too soon. Skips rows that another transaction holds, so two sweepers never
+-- wait for each other. Locking is a statement of its own: see tasks.sql.
 
 -- name: unstarted_jobs
 SELECT job_id FROM jobs
@@ -14,7 +14,8 @@ FOR NO KEY UPDATE SKIP LOCKED
 UPDATE jobs SET queued_at = now() WHERE job_id = ANY(%(job_ids)s::text[]) AND status IN ('pending_queue', 'queued')
 
 -- name: pending_batches
--- The outbox: rows without messages. A dispatcher that is at work sees to its own.
+-- The outbox: rows whose messages may not have been sent. A dispatcher that holds its lease sends its own batches.
+-- Restarts no time: two sweepers that run at once may both send a batch.
 SELECT b.batch_id, b.lane
 FROM batches AS b
 JOIN stages AS s ON s.job_id = b.job_id AND s.stage = b.stage
@@ -40,7 +41,7 @@ LIMIT %(limit)s
 FOR NO KEY UPDATE SKIP LOCKED
 
 -- name: touch_tasks
--- A lease that has expired ends here: its holder is fenced off, and the task waits for its new message.
+-- Ends an expired lease: its holder can record nothing any more, and the task waits for its new message.
 UPDATE tasks AS t
 SET status = 'retrying', not_before = now(), lease_id = NULL, lease_expires_at = NULL, sends = t.sends + 1
 FROM batches AS b
@@ -69,7 +70,7 @@ LIMIT %(limit)s
 FOR NO KEY UPDATE OF s SKIP LOCKED
 
 -- name: stopped_stages
--- Stages that failed or were cancelled, with tasks that have not ended: some still run, the others shall be cancelled.
+-- Stopped stages with tasks that have not ended: running ones, and waiting ones that are still to be cancelled.
 -- A scalar subquery, as in silent_stages.
 SELECT s.job_id, s.stage
 FROM stages AS s
@@ -85,10 +86,10 @@ LIMIT %(limit)s
 FOR NO KEY UPDATE OF s SKIP LOCKED
 
 -- name: silent_stages
--- A running stage in which nothing has happened for a while: no task is leased or waits for its retry, no batch was
--- sent or has finished. Its messages are gone. Or one whose sending again has begun. Each time that a batch was sent it
--- is given twice as long, because what waits behind other jobs is silent as well.
--- Scalar subqueries, because PostgreSQL would turn EXISTS into a join that reads all batches.
+-- Running stages in which nothing has happened for a while: no task is processing or retrying, no batch was sent or has
+-- ended. Their messages are taken for lost. Also stages whose resending has begun. A batch gets twice as long after
+-- each send, because a stage that waits behind other jobs is silent as well. Scalar subqueries, because PostgreSQL
+-- would turn EXISTS into a join that reads all batches.
 SELECT s.job_id, s.stage
 FROM jobs AS j
 JOIN stages AS s ON s.job_id = j.job_id AND s.stage = j.stage

@@ -1,12 +1,12 @@
 -- The table tasks.
 --
--- Where a query takes several rows, a SELECT before it locks them in id order, so that two transactions
--- never wait for each other in a ring. It is a statement of its own in the same round trip: locking and
--- updating in one statement deadlocks with itself when the row changes between its snapshot and its lock.
+-- A query that updates several rows first locks them in id order by a SELECT, so that two transactions never deadlock.
+-- The SELECT is a statement of its own in the same round trip: a statement that both locks and updates can deadlock
+-- when a row changes between its snapshot and its lock (docs/decisions/0003).
 
 -- name: batch_create_tasks
--- The batch row and its task rows in one statement and one round trip; nothing when the batch exists, or when the
--- stage is not being dispatched (any more). docs/decisions/0002 compares this with COPY and with a statement per row.
+-- Inserts the batch row and its task rows in one round trip; inserts nothing when the batch exists or the stage is not
+-- dispatching. docs/decisions/0002 compares this with COPY and with a statement per row.
 WITH batch AS (
     INSERT INTO batches (
         batch_id, job_id, stage, batch_index, lane, task_count, open_tasks, status, digest, queued_at, opening
@@ -27,8 +27,8 @@ FROM batch, unnest(
 ) AS t (task_id, task_type, task_index, parameters)
 
 -- name: batch_update_status
--- A task that a worker has taken already is no longer in the expected status, and stays as it is. So do all of them when
--- the batch is being sent again: see mark_queued in batches.sql.
+-- Skips tasks that a worker has claimed: they no longer have the expected status. Changes nothing when the batch is
+-- being resent: see mark_queued in batches.sql.
 SELECT 1 FROM tasks
 WHERE batch_id = %(batch_id)s AND status = %(expected)s::task_status
 ORDER BY task_id
@@ -49,8 +49,8 @@ WHERE batch_id = %(batch_id)s AND status = 'pending_queue'
 RETURNING task_id, sends
 
 -- name: claim
--- Who may run a task is decided here, not by the broker: waiting, due for a retry, or leased to a worker
--- whose lease has expired; and none of a stage that was stopped.
+-- This query, not the broker, decides which tasks run: those that are waiting, due for a retry, or leased to a worker
+-- whose lease has expired; none of a stopped stage.
 SELECT 1 FROM tasks
 WHERE task_id = ANY(%(task_ids)s::text[]) AND status IN ('pending_queue', 'queued', 'processing', 'retrying')
 ORDER BY task_id
@@ -73,8 +73,8 @@ WHERE task_id = ANY(%(task_ids)s::text[])
 RETURNING task_id, parent_job_id AS job_id, stage, task_index, batch_id, task_type, parameters, attempt, failures
 
 -- name: unclaimed
--- A waiting task found here became claimable after the claim: it is due at once. One of a stage that was stopped will
--- not run: nothing is due.
+-- A waiting task found here became claimable after the claim, so it is due at once. A task of a stopped stage does not
+-- run, so it has no due time.
 SELECT
     t.task_id, t.status,
     CASE
@@ -104,7 +104,7 @@ JOIN stages AS s ON s.job_id = t.parent_job_id AND s.stage = t.stage
 WHERE t.task_id = ANY(%(task_ids)s::text[]) AND s.status NOT IN ('dispatching', 'running')
 
 -- name: record
--- The fence: a worker whose lease was taken over finds no row here and changes nothing.
+-- The fence: a worker that has lost its lease finds no row here and changes nothing.
 SELECT 1 FROM tasks
 WHERE task_id = ANY(%(task_ids)s::text[]) AND status = 'processing' AND lease_id = %(lease_id)s
 ORDER BY task_id
@@ -128,7 +128,8 @@ WHERE tasks.task_id = outcome.task_id AND tasks.status = 'processing' AND tasks.
 RETURNING tasks.task_id, tasks.batch_id, tasks.status, tasks.sends AS send, tasks.not_before
 
 -- name: release
--- As if it had never been claimed, but for the time; the messages of these tasks are still there.
+-- Undoes the claim, so the attempt does not count. The task is due at once: its message is still there, or a new one is
+-- sent.
 SELECT 1 FROM tasks
 WHERE task_id = ANY(%(task_ids)s::text[]) AND status = 'processing' AND lease_id = %(lease_id)s
 ORDER BY task_id
@@ -160,7 +161,7 @@ FROM tasks
 WHERE task_id = %(task_id)s
 
 -- name: page
--- Task ids begin with the job id and a hyphen, so the primary key serves; '.' is the character after '-'.
+-- Task ids begin with the job id and a hyphen, so the primary key finds them; '.' is the character after '-'.
 SELECT
     task_id, parent_job_id, task_type, stage, task_index, batch_id, status, parameters, result, error, attempt,
     failures, sends, lease_expires_at, not_before, created_at, started_at, finished_at

@@ -1,4 +1,4 @@
--- The tables of design section 3.
+-- Jobs, stages, batches, tasks and dead letters.
 
 CREATE TYPE job_status AS ENUM (
     'pending_queue', 'queued', 'processing', 'completed', 'completed_with_errors', 'failed', 'cancelled'
@@ -64,7 +64,7 @@ CREATE TABLE stages (
     ),
     CONSTRAINT stages_lease_is_whole CHECK ((dispatch_lease_id IS NULL) = (dispatch_lease_expires_at IS NULL))
 )
--- The hot row of a job: room for its new versions on the same page.
+-- The hot row of a job: leaves room for its new versions on the same page.
 WITH (fillfactor = 50);
 
 CREATE TABLE batches (
@@ -100,8 +100,8 @@ WITH (fillfactor = 70);
 
 CREATE INDEX batches_pending ON batches (created_at) WHERE status = 'pending_queue';
 
--- No foreign key to batches: batch row and task rows are written by one statement, so a check per task
--- would cost and find nothing. Task ids sort as (job, stage, index), so the primary key pages a job's tasks.
+-- No foreign key to batches: one statement writes the batch row and its task rows, so a check per task costs time and
+-- finds nothing. Task ids sort by (job, stage, index), so the primary key serves the listing of a job's tasks.
 CREATE TABLE tasks (
     task_id text COLLATE "C" PRIMARY KEY,
     parent_job_id text COLLATE "C" NOT NULL,

@@ -1,10 +1,10 @@
--- How often a stage was opened again after its end, and whether its failed tasks run again, or the cancelled ones alone.
+-- How often the stage was reopened, and whether its failed tasks run again too, or only the cancelled ones.
 ALTER TABLE stages
 ADD COLUMN openings integer NOT NULL DEFAULT 0 CHECK (openings >= 0),
 ADD COLUMN reopens_failed boolean NOT NULL DEFAULT false;
 
--- The opening of its stage in which a batch was written or put back last.
+-- The opening of the stage in which the batch was written or last reopened.
 ALTER TABLE batches ADD COLUMN opening integer NOT NULL DEFAULT 0 CHECK (opening >= 0);
 
--- Finds what a stopped stage has left behind.
+-- Finds the batches of a stopped stage that have not ended.
 CREATE INDEX batches_live ON batches (job_id, stage) WHERE status IN ('pending_queue', 'queued');
