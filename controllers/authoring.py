@@ -8,6 +8,7 @@
 | `Tasks`, `TaskDefinition`, `TaskParameters` | what becomes of a stage |
 | `TaskResult`, `TaskResults`, `TaskStatus`, `JsonValue` | what comes of its tasks |
 | `JobFailure`, `PermanentTaskError`, `LockstepError`, `UnencodableValueError` | errors to raise, or to catch |
+| `Rows`, `Row`, `queries`, `copy_line` | tables of its own: a repository's transaction, named SQL, COPY |
 | `json_text` | JSON as PostgreSQL's `jsonb` takes it |
 """
 
@@ -29,6 +30,9 @@ from core.lanes import Lane
 from core.models import TaskResult
 from core.retry import Backoff
 from core.statuses import TaskStatus
+from repositories import queries
+from repositories.copy_format import copy_line
+from repositories.ports import Row, Rows
 
 __all__ = [
     "Backoff",
@@ -41,6 +45,8 @@ __all__ = [
     "Lane",
     "LockstepError",
     "PermanentTaskError",
+    "Row",
+    "Rows",
     "Services",
     "StageContext",
     "StageSpec",
@@ -53,6 +59,8 @@ __all__ = [
     "TaskType",
     "Tasks",
     "UnencodableValueError",
+    "copy_line",
     "json_text",
+    "queries",
     "task_type",
 ]

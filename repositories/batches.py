@@ -4,7 +4,7 @@ from core.lanes import Lane
 from core.models import Batch, BatchDelta, PendingBatch, Resend, StageKey
 from core.statuses import BatchStatus, TaskStatus
 from repositories import queries
-from repositories.rows import Row, Rows
+from repositories.ports.rows import Row, Rows
 from repositories.stage_keys import columns
 from repositories.tasks import PostgresTaskRepository
 

@@ -2,7 +2,7 @@ from dataclasses import asdict
 
 from repositories import queries
 from repositories.ports import DeadLetter, KeptLetter
-from repositories.rows import Row, Rows
+from repositories.ports.rows import Row, Rows
 
 _QUERIES = queries.load("dead_letters")
 

@@ -4,7 +4,7 @@ from typing import Any
 from core.models import Job
 from core.statuses import JobStatus
 from repositories import queries
-from repositories.rows import Row, Rows
+from repositories.ports.rows import Row, Rows
 
 _QUERIES = queries.load("jobs")
 

@@ -1,9 +1,9 @@
 """Transactions on PostgreSQL."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import cast
+from typing import TypeVar, cast
 
 import psycopg2
 from psycopg2.extensions import connection, cursor
@@ -11,16 +11,18 @@ from psycopg2.extensions import connection, cursor
 from repositories import queries
 from repositories.batches import PostgresBatchRepository
 from repositories.dead_letters import PostgresDeadLetterRepository
-from repositories.ingest import PostgresIngestRepository
 from repositories.jobs import PostgresJobRepository
 from repositories.pool import ConnectionPool
+from repositories.ports.rows import Rows
 from repositories.pruning import PostgresPruneRepository
-from repositories.rows import Rows
+from repositories.rows import PostgresRows
 from repositories.sql_errors import translated
 from repositories.stages import PostgresStageRepository
 from repositories.stops import PostgresStopRepository
 from repositories.sweeps import PostgresSweepRepository
 from repositories.tasks import PostgresTaskRepository
+
+R = TypeVar("R")
 
 
 class PostgresDatabase:
@@ -61,17 +63,20 @@ class PostgresUnitOfWork:
     """The repositories of one transaction."""
 
     def __init__(self, cur: cursor) -> None:
-        rows = Rows(cur)
+        rows = PostgresRows(cur)
         self._rows = rows
         self.jobs = PostgresJobRepository(rows)
         self.stages = PostgresStageRepository(rows)
         self.batches = PostgresBatchRepository(rows)
         self.tasks = PostgresTaskRepository(rows)
         self.dead_letters = PostgresDeadLetterRepository(rows)
-        self.ingest = PostgresIngestRepository(rows)
         self.sweeps = PostgresSweepRepository(rows)
         self.stops = PostgresStopRepository(rows)
         self.pruning = PostgresPruneRepository(rows)
+
+    def repository(self, kind: Callable[[Rows], R]) -> R:
+        """A job type's own repository in this transaction."""
+        return kind(self._rows)
 
     def now(self) -> datetime:
         """The database's clock (aware)."""

@@ -2,7 +2,7 @@
 
 from core.models import PrunedBatches
 from repositories import queries
-from repositories.rows import Rows
+from repositories.ports.rows import Rows
 
 _QUERIES = queries.load("pruning")
 

@@ -1,17 +1,17 @@
 """Runs queries on a cursor: returns plain rows, raises the errors of `core.errors`."""
 
-from collections.abc import Mapping
-from io import StringIO
+from collections.abc import Iterable, Iterator, Mapping
+from io import RawIOBase
 from typing import Any
 
-from psycopg2.extensions import cursor
+from psycopg2.extensions import cursor, encodings
 
+from core.errors import DatabaseError
+from repositories.ports.rows import Row, Rows
 from repositories.sql_errors import translated
 
-Row = Mapping[str, Any]
 
-
-class Rows:
+class PostgresRows(Rows):
     """The cursor of a transaction, as the repositories use it."""
 
     def __init__(self, cur: cursor) -> None:
@@ -42,7 +42,39 @@ class Rows:
             raise LookupError(f"no row was returned by {query!r}")
         return row
 
-    def copy(self, query: str, text: StringIO) -> None:
-        """Streams text in PostgreSQL's COPY format into a table."""
-        with translated():
-            self._cursor.copy_expert(query, text)
+    def copy(self, query: str, lines: Iterable[str] | Iterable[bytes]) -> int:
+        """Streams lines in PostgreSQL's COPY format into a table."""
+        stream = _Stream(lines, encodings[self._cursor.connection.encoding])
+        try:
+            with translated():
+                self._cursor.copy_expert(query, stream)
+        except DatabaseError:
+            # psycopg2 cancels the COPY when the stream raises, and tells of the cancellation alone.
+            if stream.error is not None:
+                raise stream.error from None
+            raise
+        return self._cursor.rowcount
+
+
+class _Stream(RawIOBase):
+    """Lines, as the file that psycopg2 reads a COPY from; never more than a buffer of them is in memory."""
+
+    def __init__(self, lines: Iterable[str] | Iterable[bytes], encoding: str) -> None:
+        self._lines: Iterator[str | bytes] = iter(lines)
+        self._encoding = encoding
+        self.error: BaseException | None = None
+
+    def read(self, size: int = -1, /) -> bytes:
+        """At least `size` bytes, fewer at the end."""
+        parts: list[bytes] = []
+        length = 0
+        try:
+            for line in self._lines:
+                parts.append(line.encode(self._encoding) if isinstance(line, str) else line)
+                length += len(parts[-1])
+                if length >= size:
+                    break
+        except BaseException as exc:
+            self.error = exc
+            raise
+        return b"".join(parts)

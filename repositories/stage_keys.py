@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from core.models import StageKey
-from repositories.rows import Row
+from repositories.ports.rows import Row
 
 
 def columns(key: StageKey) -> dict[str, str | int]:

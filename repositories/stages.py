@@ -5,7 +5,7 @@ from typing import Any
 from core.models import Stage, StageCounts, StageKey
 from core.statuses import StageStatus
 from repositories import queries
-from repositories.rows import Row, Rows
+from repositories.ports.rows import Row, Rows
 from repositories.stage_keys import arrays, columns, key_of
 
 _QUERIES = queries.load("stages")

@@ -7,7 +7,7 @@ from core.errors import DispatchLeaseLostError
 from core.models import LiveBatches, StageKey
 from core.statuses import STAGE_STOPS, StageStatus
 from repositories import queries
-from repositories.rows import Rows
+from repositories.ports.rows import Rows
 from repositories.stage_keys import columns
 
 _QUERIES = queries.load("stops")

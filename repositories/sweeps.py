@@ -6,7 +6,7 @@ from core.lanes import Lane
 from core.models import LostTask, SilentBatches, StageKey
 from core.statuses import JobStatus
 from repositories import queries
-from repositories.rows import Row, Rows
+from repositories.ports.rows import Row, Rows
 from repositories.stage_keys import arrays, columns, key_of
 
 _QUERIES = queries.load("sweeps")

@@ -15,7 +15,7 @@ from core.models import (
 )
 from core.statuses import BatchStatus, TaskStatus
 from repositories import queries
-from repositories.rows import Row, Rows
+from repositories.ports.rows import Row, Rows
 
 _QUERIES = queries.load("tasks")
 

@@ -25,6 +25,7 @@ from controllers.authoring import (
     task_type,
 )
 from controllers.ingest_csv.header import MAX_HEADER_BYTES, read_layout
+from controllers.ingest_csv.ingested_rows import IngestedRows
 from controllers.ingest_csv.ranges import split
 from controllers.ingest_csv.rows import parse_range
 from controllers.ingest_csv.source import blocks, check_source, display_name, open_source
@@ -78,7 +79,7 @@ def load(context: TaskContext, parameters: TaskParameters) -> JsonValue:
         raise PermanentTaskError(f"the source {display_name(source)!r} changed while it was being read")
     parsed = parse_range(data, columns, parameters["delimiter"], parameters["first_line"])
     with context.services.database.transaction() as work:
-        loaded = work.ingest.replace_chunk(context.job_id, context.task_index, parsed.rows)
+        loaded = work.repository(IngestedRows).replace_chunk(context.job_id, context.task_index, parsed.rows)
     return {
         "rows_loaded": loaded,
         "rows_rejected": parsed.rejected_rows,
@@ -102,8 +103,9 @@ def verify(context: TaskContext, parameters: TaskParameters) -> JsonValue:
     """
     expected: int = parameters["expected_rows"]
     with context.services.database.transaction() as work:
-        work.ingest.clear_from(context.job_id, parameters["chunks"])
-        found = work.ingest.count(context.job_id)
+        rows = work.repository(IngestedRows)
+        rows.clear_from(context.job_id, parameters["chunks"])
+        found = rows.count(context.job_id)
     if found != expected:
         raise PermanentTaskError(f"the table holds {found:,} rows of this job, but its tasks loaded {expected:,}")
     return {"rows_found": found}

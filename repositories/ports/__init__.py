@@ -7,10 +7,10 @@ method of a repository runs in the transaction of its unit of work, and may rais
 from repositories.ports.batches import BatchRepository
 from repositories.ports.database import Database, UnitOfWork
 from repositories.ports.dead_letters import DeadLetter, DeadLetterRepository, KeptLetter
-from repositories.ports.ingest import IngestRepository
 from repositories.ports.jobs import JobRepository
 from repositories.ports.pruning import PruneRepository
 from repositories.ports.queue import MessageQueue, SendResult
+from repositories.ports.rows import Row, Rows
 from repositories.ports.stages import StageRepository
 from repositories.ports.stops import StopRepository
 from repositories.ports.sweeps import SweepRepository
@@ -21,11 +21,12 @@ __all__ = [
     "Database",
     "DeadLetter",
     "DeadLetterRepository",
-    "IngestRepository",
     "JobRepository",
     "KeptLetter",
     "MessageQueue",
     "PruneRepository",
+    "Row",
+    "Rows",
     "SendResult",
     "StageRepository",
     "StopRepository",

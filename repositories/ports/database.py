@@ -1,18 +1,21 @@
 """The port of the database."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from repositories.ports.batches import BatchRepository
 from repositories.ports.dead_letters import DeadLetterRepository
-from repositories.ports.ingest import IngestRepository
 from repositories.ports.jobs import JobRepository
 from repositories.ports.pruning import PruneRepository
+from repositories.ports.rows import Rows
 from repositories.ports.stages import StageRepository
 from repositories.ports.stops import StopRepository
 from repositories.ports.sweeps import SweepRepository
 from repositories.ports.tasks import TaskRepository
+
+R = TypeVar("R")
 
 
 class UnitOfWork(Protocol):
@@ -29,13 +32,15 @@ class UnitOfWork(Protocol):
     @property
     def dead_letters(self) -> DeadLetterRepository: ...  # noqa: D102 - the type is documented
     @property
-    def ingest(self) -> IngestRepository: ...  # noqa: D102 - the type is documented
-    @property
     def sweeps(self) -> SweepRepository: ...  # noqa: D102 - the type is documented
     @property
     def stops(self) -> StopRepository: ...  # noqa: D102 - the type is documented
     @property
     def pruning(self) -> PruneRepository: ...  # noqa: D102 - the type is documented
+
+    def repository(self, kind: Callable[[Rows], R]) -> R:
+        """A job type's own repository: an object of its class, in this transaction."""
+        ...
 
     def now(self) -> datetime:
         """The database's clock (aware): the only clock of rows and scheduled messages."""

@@ -1,14 +1,17 @@
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from typing import Any, TypeVar, cast
 
+from controllers.ingest_csv.ingested_rows import IngestedRows
 from core.errors import DatabaseUnavailableError
 from core.models import StageKey
 from repositories.dead_letters import storable
-from repositories.ports import DeadLetter, KeptLetter
+from repositories.ports import DeadLetter, KeptLetter, Rows
 from tests.fakes.batches import FakeBatchRepository
 from tests.fakes.clock import FakeClock
+from tests.fakes.ingested_rows import FakeIngestedRows
 from tests.fakes.jobs import FakeJobRepository
 from tests.fakes.pruning import FakePruneRepository
 from tests.fakes.rows import (
@@ -27,7 +30,10 @@ from tests.fakes.store import Store, Table, Transaction
 from tests.fakes.sweeps import FakeSweepRepository
 from tests.fakes.tasks import FakeTaskRepository
 
-IngestKey = tuple[str, int, int]
+R = TypeVar("R")
+
+_FAKES: Mapping[Any, Callable[[Transaction], Any]] = {IngestedRows: FakeIngestedRows}
+"""What stands in for the repositories of job types."""
 
 
 class FakeDatabase:
@@ -85,6 +91,7 @@ class FakeUnitOfWork:
         batches: Table[str, BatchRow] = Table(transaction, "batches", BATCH_CHECKS)
         tasks: Table[str, TaskRow] = Table(transaction, "tasks", TASK_CHECKS)
         self._clock = clock
+        self._transaction = transaction
         self.jobs = FakeJobRepository(jobs, now)
         self.stages = FakeStageRepository(jobs, stages, batches, tasks, now)
         self.tasks = FakeTaskRepository(stages, batches, tasks, now)
@@ -93,7 +100,10 @@ class FakeUnitOfWork:
         self.sweeps = FakeSweepRepository(jobs, stages, batches, tasks, now)
         self.stops = FakeStopRepository(stages, batches, tasks, now)
         self.pruning = FakePruneRepository(jobs, stages, batches, tasks, now)
-        self.ingest = FakeIngestRepository(Table(transaction, "ingested_rows", {}))
+
+    def repository(self, kind: Callable[[Rows], R]) -> R:
+        """The fake of a job type's own repository, in this transaction."""
+        return cast(R, _FAKES[kind](self._transaction))
 
     def now(self) -> datetime:
         """The clock (aware), which may move during a transaction."""
@@ -118,36 +128,3 @@ class FakeDeadLetterRepository:
     def newest(self, limit: int, before_id: int | None = None) -> list[KeptLetter]:
         rows = self._letters.rows()[::-1]
         return [row for row in rows if before_id is None or row.dead_letter_id < before_id][:limit]
-
-
-class FakeIngestRepository:
-    """`IngestRepository` in memory; the rows are kept as JSON text."""
-
-    def __init__(self, rows: Table[IngestKey, str]) -> None:
-        self._rows = rows
-
-    def replace_chunk(self, job_id: str, chunk_index: int, rows: Sequence[tuple[int, str]]) -> int:
-        for key in self.keys_of(job_id):
-            if key[1] == chunk_index:
-                self._rows.delete(key)
-        for number, data in rows:
-            if not self._rows.insert((job_id, chunk_index, number), data):
-                raise self._rows.violation("ingested_rows_pkey")
-        return len(rows)
-
-    def clear_from(self, job_id: str, chunk_index: int) -> int:
-        cleared = [key for key in self.keys_of(job_id) if key[1] >= chunk_index]
-        for key in cleared:
-            self._rows.delete(key)
-        return len(cleared)
-
-    def count(self, job_id: str) -> int:
-        return len(self.keys_of(job_id))
-
-    def keys_of(self, job_id: str) -> list[IngestKey]:
-        """The (job_id, chunk_index, row_number) of a job's rows."""
-        return [key for key in self._rows.all_keys() if key[0] == job_id]
-
-    def data_of(self, key: IngestKey) -> str | None:
-        """The JSON text of a row."""
-        return self._rows.get(key)

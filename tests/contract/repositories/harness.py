@@ -5,9 +5,11 @@ from typing import Any, Protocol
 
 from psycopg2.extensions import connection
 
+from controllers.ingest_csv.ingested_rows import IngestedRows
 from repositories.ports import Database
 from repositories.postgres import PostgresDatabase
 from tests.fakes.database import FakeDatabase
+from tests.fakes.ingested_rows import FakeIngestedRows
 
 
 class Harness(Protocol):
@@ -35,7 +37,9 @@ class FakeHarness:
 
     def ingested(self, job_id: str) -> list[Any]:
         with self.database.transaction() as work:
-            return [json.loads(work.ingest.data_of(key) or "null") for key in work.ingest.keys_of(job_id)]
+            rows = work.repository(IngestedRows)
+            assert isinstance(rows, FakeIngestedRows)
+            return [json.loads(text) for text in rows.texts_of(job_id)]
 
     def waiting(self) -> int:
         return self.database._store.waiting

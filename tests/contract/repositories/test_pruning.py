@@ -1,5 +1,6 @@
 import pytest
 
+from controllers.ingest_csv.ingested_rows import IngestedRows
 from core.models import PrunedBatches
 from core.statuses import BatchStatus, JobStatus
 from repositories.ports import Database, DeadLetter
@@ -136,14 +137,14 @@ def test_nothing_of_a_job_that_is_not_marked_is_deleted(harness: Harness) -> Non
 def test_what_a_job_loaded_and_its_dead_letters_stay(harness: Harness) -> None:
     ended_job(harness.database)
     with harness.database.transaction() as work:
-        work.ingest.replace_chunk(JOB, 0, [(0, '"a"')])
+        work.repository(IngestedRows).replace_chunk(JOB, 0, [(0, '"a"')])
         work.dead_letters.add(DeadLetter("sb-tasks", "orphan", "why", ids(0)[0].encode(), "m", 1))
     harness.pass_time(2 * DAYS * DAY_SECONDS)
     begin(harness.database)
     delete_batches(harness.database)
     assert delete_job(harness.database)
     with harness.database.transaction() as work:
-        assert work.ingest.count(JOB) == 1
+        assert work.repository(IngestedRows).count(JOB) == 1
         assert len(work.dead_letters.newest(MANY)) == 1
 
 

@@ -4,22 +4,26 @@ import pytest
 
 from repositories import queries
 
-FILES = sorted(path.stem for path in Path(queries.__file__).parent.joinpath("sql").glob("*.sql"))
+ROOT = Path(__file__).parents[3]
+FILES = sorted([*ROOT.glob("repositories/sql/*.sql"), *ROOT.glob("controllers/*/*.sql")])
 
 
 @pytest.fixture
 def sql_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(queries, "_SQL_DIR", tmp_path)
-    queries.load.cache_clear()
     return tmp_path
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_every_file_holds_named_queries(name: str) -> None:
-    queries.load.cache_clear()
-    loaded = queries.load(name)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_file_holds_named_queries(path: Path) -> None:
+    loaded = queries.beside(str(path), path.stem)
     assert loaded
     assert all("--" not in query for query in loaded.values())
+
+
+def test_a_job_type_has_its_queries_beside_its_module(tmp_path: Path) -> None:
+    tmp_path.joinpath("things.sql").write_text("-- name: get\nSELECT 1")
+    assert queries.beside(str(tmp_path / "things.py"), "things") == {"get": "SELECT 1"}
 
 
 def test_a_query_is_found_by_its_name_without_comments_and_blank_lines(sql_dir: Path) -> None:

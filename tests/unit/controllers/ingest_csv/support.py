@@ -8,12 +8,14 @@ from typing import Any
 
 from controllers.context import JobContext, StageContext, TaskContext
 from controllers.ingest_csv import IngestCsv, IngestCsvParameters
+from controllers.ingest_csv.ingested_rows import IngestedRows
 from controllers.registry import Registry
 from controllers.services import Services
 from core.definitions import TaskDefinition
 from core.models import TaskResult
 from core.statuses import TaskStatus
 from tests.fakes.database import FakeDatabase
+from tests.fakes.ingested_rows import FakeIngestedRows
 
 JOB_ID = "0123456789abcdef" * 2
 
@@ -64,8 +66,9 @@ class Ingestion:
     def rows(self) -> list[dict[str, str]]:
         """What the table holds, in the order of the file."""
         with self.database.transaction() as work:
-            texts = [work.ingest.data_of(key) for key in sorted(work.ingest.keys_of(JOB_ID))]
-        return [json.loads(text) for text in texts if text is not None]
+            rows = work.repository(IngestedRows)
+            assert isinstance(rows, FakeIngestedRows)
+            return [json.loads(text) for text in rows.texts_of(JOB_ID)]
 
     def _result(self, definition: TaskDefinition, stage: int) -> TaskResult:
         result = self.run_task(definition, stage)

@@ -1,0 +1,37 @@
+"""A transaction's connection, for repositories and for job types that have tables of their own."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+Row = Mapping[str, Any]
+
+
+class Rows(Protocol):
+    """Runs queries in one transaction. Values are parameters, `%(name)s` in the query, and never part of its text."""
+
+    def execute(self, query: str, parameters: Mapping[str, Any] | None = None) -> int:
+        """Runs a statement; returns how many rows it touched."""
+        ...
+
+    def all(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
+        """Runs a query; returns its rows, by column name."""
+        ...
+
+    def first(self, query: str, parameters: Mapping[str, Any] | None = None) -> Row | None:
+        """Runs a query; returns its first row, or None."""
+        ...
+
+    def one(self, query: str, parameters: Mapping[str, Any] | None = None) -> Row:
+        """Runs a query that always gives a row; returns it.
+
+        Raises:
+            LookupError: it gave none.
+        """
+        ...
+
+    def copy(self, query: str, lines: Iterable[str] | Iterable[bytes]) -> int:
+        """Streams lines into a table with `COPY ... FROM STDIN`; returns how many rows that made.
+
+        What the iterable raises reaches the caller as it is. `copy_line` writes a line of the text format.
+        """
+        ...
