@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from azure.identity import DefaultAzureCredential
@@ -104,14 +105,15 @@ def build(settings: Settings, controllers: Iterable[type[JobController[Any]]] = 
     """
     registry = Registry(controllers)
     database = PostgresDatabase(ConnectionPool(settings.database_url, settings.database_pool_size))
-    migrations.apply(database, settings.database_url)
+    migrations.apply(database, settings.database_url, registry.migrations)
     queue = _service_bus(settings)
 
     def close() -> None:
         queue.close()
         database.close()
 
-    return wire(settings, registry, Backends(database, queue, lambda: migrations.pending(database), close))
+    pending = partial(migrations.pending, database, registry.migrations)
+    return wire(settings, registry, Backends(database, queue, pending, close))
 
 
 def wire(settings: Settings, registry: Registry, backends: Backends) -> App:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from itertools import chain, islice
+from pathlib import Path
 from typing import ClassVar, Generic, Protocol, get_args
 
 from controllers.context import JobContext, JobParameters, JsonValue, P, StageContext
@@ -71,6 +72,7 @@ class JobController(ABC, Generic[P]):
         Parameters: the pydantic model of its parameters; taken from the brackets behind `JobController`.
         stages: its stages in order.
         task_types: its task types.
+        migrations: the directory of its own tables' migrations, if it has any: `{job_type}.0001.what_it_does.sql`.
         dispatch_protocol: "two_phase" (the default) or "atomic".
         aligned_threshold: a stage with fewer tasks than this is queued one task at a time.
     """
@@ -79,6 +81,7 @@ class JobController(ABC, Generic[P]):
     Parameters: ClassVar[type[JobParameters]]
     stages: ClassVar[tuple[StageSpec, ...]]
     task_types: ClassVar[Sequence[TaskType]]
+    migrations: ClassVar[Path | None] = None
     dispatch_protocol: ClassVar[DispatchProtocol] = DispatchProtocol.TWO_PHASE
     aligned_threshold: ClassVar[int] = 1
 

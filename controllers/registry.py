@@ -1,6 +1,8 @@
 """The job types of this app: one line each."""
 
+import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from controllers.base import JobController
@@ -23,12 +25,14 @@ class Registry:
         controllers: the classes of the job types.
 
     Raises:
-        ConfigurationError: two job types or two task types share a name, or a job type is not complete.
+        ConfigurationError: two job types or two task types share a name, a job type is not complete, or a file
+            among its migrations has another name than migrations have.
     """
 
     def __init__(self, controllers: Iterable[type[JobController[Any]]] = CONTROLLERS) -> None:
         self._controllers: dict[str, JobController[Any]] = {}
         self._task_types: dict[str, TaskType] = {}
+        self._migrations: list[Path] = []
         for controller_class in controllers:
             self._add(controller_class())
 
@@ -52,6 +56,11 @@ class Registry:
         """The registered job types, sorted."""
         return sorted(self._controllers)
 
+    @property
+    def migrations(self) -> list[Path]:
+        """The directories of the job types' own migrations, in the order of registration."""
+        return list(self._migrations)
+
     def _add(self, controller: JobController[Any]) -> None:
         if not 1 <= len(controller.stages) <= MAX_STAGES:
             raise ConfigurationError(f"job type {controller.job_type} must have 1 to {MAX_STAGES} stages")
@@ -60,9 +69,23 @@ class Registry:
             raise ConfigurationError(f"job type {controller.job_type} must derive from JobController[its parameters]")
         for task_type in controller.task_types:
             _put(self._task_types, task_type.name, task_type, "task type")
+        if controller.migrations is not None:
+            _check_migrations(controller.job_type, controller.migrations)
+            self._migrations.append(controller.migrations)
 
 
 def _put(table: dict[str, Any], name: str, value: Any, what: str) -> None:
     if name in table:
         raise ConfigurationError(f"{what} {name!r} is registered twice")
     table[name] = value
+
+
+def _check_migrations(job_type: str, directory: Path) -> None:
+    """Holds the names by which migrations of several job types differ, and by which they are put in order."""
+    right = re.compile(rf"{re.escape(job_type)}\.\d{{4}}\.[a-z0-9_]+\.sql")
+    files = sorted(path for path in directory.glob("*") if path.suffix in (".sql", ".py"))
+    if not files:
+        raise ConfigurationError(f"job type {job_type} has no migrations in {directory}")
+    for path in files:
+        if not right.fullmatch(path.name):
+            raise ConfigurationError(f"the migration {path} needs a name like {job_type}.0001.what_it_does.sql")

@@ -1,10 +1,11 @@
-"""Applies the migrations of `sql/migrations/`, each once, even when several processes start at once.
+"""Applies migrations, each once, even when several processes start: Lockstep's own, then those of the job types.
 
 The app does this at its first call. yoyo records which migrations are applied. The lock is our own, because yoyo's
 lock row outlives a process that is killed.
 """
 
 import logging
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -18,48 +19,59 @@ logger = logging.getLogger(__name__)
 _DIRECTORY = Path(__file__).parent / "sql" / "migrations"
 
 
-def expected() -> set[str]:
-    """The ids of the migrations that this version of the code needs."""
-    return {path.stem for path in _DIRECTORY.glob("*.sql")}
+def expected(job_types: Sequence[Path] = ()) -> list[str]:
+    """The ids of the migrations that this version of the code needs, in the order of their application.
+
+    Args:
+        job_types: the directories of the job types' own migrations.
+    """
+    return [path.stem for directory in (_DIRECTORY, *job_types) for path in sorted(directory.glob("*.sql"))]
 
 
-def pending(database: PostgresDatabase) -> list[str]:
-    """The ids of the migrations that the database lacks, sorted.
+def pending(database: PostgresDatabase, job_types: Sequence[Path] = ()) -> list[str]:
+    """The ids of the migrations that the database lacks, in the order of their application.
+
+    Args:
+        database: where to look.
+        job_types: the directories of the job types' own migrations.
 
     Raises:
         DatabaseUnavailableError: PostgreSQL cannot be reached.
     """
     with database.transaction() as work:
-        return _missing(work)
+        return _missing(work, job_types)
 
 
-def apply(database: PostgresDatabase, database_url: str) -> list[str]:
+def apply(database: PostgresDatabase, database_url: str, job_types: Sequence[Path] = ()) -> list[str]:
     """Applies the pending migrations; returns the ids that were pending once this process held the lock.
 
     Args:
         database: the database, on whose connection the lock is held.
         database_url: `postgresql://...`, for yoyo's own connection.
+        job_types: the directories of the job types' own migrations.
 
     Raises:
         DatabaseError: PostgreSQL refused a migration; the ones before it stay applied.
     """
-    if not pending(database):
+    if not pending(database, job_types):
         return []
     with database.transaction() as work:
         work.lock_migrations()
-        missing = _missing(work)  # another process may have applied them meanwhile
+        missing = _missing(work, job_types)  # another process may have applied them meanwhile
         if missing:
-            _apply_with_yoyo(database_url)
+            _apply_with_yoyo(database_url, job_types)
             logger.info("applied migrations %s", ", ".join(missing))
     return missing
 
 
-def _missing(work: PostgresUnitOfWork) -> list[str]:
-    return sorted(expected() - work.applied_migrations())
+def _missing(work: PostgresUnitOfWork, job_types: Sequence[Path]) -> list[str]:
+    applied = work.applied_migrations()
+    return [each for each in expected(job_types) if each not in applied]
 
 
-def _apply_with_yoyo(database_url: str) -> None:
+def _apply_with_yoyo(database_url: str, job_types: Sequence[Path]) -> None:
     with translated():
         backend = get_backend(database_url)
         with closing(backend.connection):
-            backend.apply_migrations(backend.to_apply(read_migrations(str(_DIRECTORY))))
+            for directory in (_DIRECTORY, *job_types):
+                backend.apply_migrations(backend.to_apply(read_migrations(str(directory))))

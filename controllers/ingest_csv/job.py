@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from itertools import islice
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
@@ -117,6 +118,7 @@ class IngestCsv(JobController[IngestCsvParameters]):
     job_type = "ingest_csv"
     stages = (StageSpec("load"), StageSpec("verify"))
     task_types = (load, load_large, verify)
+    migrations = Path(__file__).with_name("migrations")
 
     def create_stage_tasks(self, job: JobContext[IngestCsvParameters], stage: StageContext) -> Tasks:
         """Yields a task for each range of the file, then one that verifies the count."""

@@ -3,6 +3,7 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import bootstrap
@@ -69,7 +70,9 @@ def build_with_copies(settings: Settings, controllers: Iterable[type[JobControll
     """As `bootstrap.build`, with a `CopyingQueue` before the broker."""
     assert settings.service_bus_connection
     database = PostgresDatabase(ConnectionPool(settings.database_url, settings.database_pool_size))
-    migrations.apply(database, settings.database_url)
+    registry = Registry(controllers)
+    migrations.apply(database, settings.database_url, registry.migrations)
     broker = service_bus.by_connection_string(settings.service_bus_connection, [])
-    backends = bootstrap.Backends(database, CopyingQueue(broker), lambda: migrations.pending(database), broker.close)
-    return bootstrap.wire(settings, Registry(controllers), backends)
+    pending = partial(migrations.pending, database, registry.migrations)
+    backends = bootstrap.Backends(database, CopyingQueue(broker), pending, broker.close)
+    return bootstrap.wire(settings, registry, backends)

@@ -1,11 +1,11 @@
 """Forgets the rows of a database between two tests."""
 
-_CHILDREN_FIRST = ("ingested_rows", "dead_letters", "tasks", "batches", "stages", "jobs")
+_CHILDREN_FIRST = ("dead_letters", "tasks", "batches", "stages", "jobs")
 _FEW_BYTES = 1_000_000
 
 
 def emptying(*others: str) -> str:
-    """A statement that empties all tables, and these as well.
+    """A statement that empties all tables of the engine, and these as well.
 
     Of a few rows a TRUNCATE takes 40 ms, which is as long as many a test, and a DELETE one; but what is deleted
     stays in the way until it is vacuumed, so tables that have grown are truncated.

@@ -149,12 +149,3 @@ CREATE TABLE dead_letters (
     delivery_count integer,
     received_at timestamptz NOT NULL DEFAULT now()
 );
-
--- The target of the job type ingest_csv: one JSON object per CSV row.
-CREATE TABLE ingested_rows (
-    job_id text COLLATE "C" NOT NULL,
-    chunk_index integer NOT NULL,
-    row_number integer NOT NULL,
-    data jsonb NOT NULL,
-    PRIMARY KEY (job_id, chunk_index, row_number)
-);

@@ -1,9 +1,11 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from controllers.authoring import JobContext, JobController, StageContext, StageSpec, Tasks
 from controllers.hello_world import HelloWorld
+from controllers.ingest_csv import IngestCsv
 from controllers.registry import Registry
 from core.errors import ConfigurationError, UnknownJobTypeError
 from tests.support.sample_jobs import TASK_TYPE, counted, sample_job
@@ -52,6 +54,47 @@ def test_a_job_type_without_a_model_of_its_parameters_is_refused() -> None:
 
     with pytest.raises(ConfigurationError, match=r"job type bare must derive from JobController\[its parameters\]"):
         Registry([Bare])
+
+
+def test_the_migrations_of_the_job_types_are_found() -> None:
+    (directory,) = Registry([HelloWorld, IngestCsv]).migrations
+    assert [path.name for path in directory.glob("*.sql")] == ["ingest_csv.0001.ingested_rows.sql"]
+
+
+def migrating(directory: Path) -> type[JobController[Any]]:
+    class Migrating(HelloWorld):
+        job_type = "word.count"
+        migrations = directory
+
+    return Migrating
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "0001.words.sql",
+        "other.0001.words.sql",
+        "wordscount.0001.words.sql",
+        "word.count.1.words.sql",
+        "word.count.0001.sql",
+        "word.count.0001.words.rollback.sql",
+        "word.count.0001.words.py",
+    ],
+)
+def test_a_migration_bears_its_job_type_and_a_number_in_its_name(tmp_path: Path, name: str) -> None:
+    tmp_path.joinpath("word.count.0001.words.sql").touch()
+    assert Registry([migrating(tmp_path)]).migrations == [tmp_path]
+
+    tmp_path.joinpath(name).touch()
+    with pytest.raises(ConfigurationError) as caught:
+        Registry([migrating(tmp_path)])
+    assert str(tmp_path / name) in str(caught.value)
+    assert "word.count.0001.what_it_does.sql" in str(caught.value)
+
+
+def test_a_directory_of_migrations_without_any_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"job type word\.count has no migrations in .*/none"):
+        Registry([migrating(tmp_path / "none")])
 
 
 @pytest.mark.parametrize("count", [0, 100])
