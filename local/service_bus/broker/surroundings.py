@@ -1,3 +1,5 @@
+"""The dependencies that all queues of a namespace share."""
+
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
