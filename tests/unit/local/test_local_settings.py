@@ -1,4 +1,4 @@
-"""local.settings.json.example, docker-compose.yml, Config.json and the ports of `make services` fit together."""
+"""local.settings.json.example, docker-compose.yml, Config.json and the ports of `make services` agree."""
 
 import json
 from datetime import timedelta
@@ -43,7 +43,9 @@ def test_the_containers_listen_where_the_example_settings_say_and_on_loopback_al
     assert settings["AzureWebJobsStorage"] == "UseDevelopmentStorage=true"
     assert published == {
         "postgres": [f"{LOOPBACK}:{POSTGRES_PORT}:5432"],
-        "azurite": [f"{LOOPBACK}:{port}:{port}" for port in (10000, 10001, 10002)],  # what the setting stands for
+        "azurite": [
+            f"{LOOPBACK}:{port}:{port}" for port in (10000, 10001, 10002)
+        ],  # the ports of UseDevelopmentStorage
         "servicebus": [f"{LOOPBACK}:{AMQP_PORT}:5672", f"{LOOPBACK}:{EMULATOR_HTTP_PORT}:5300"],
     }
 
@@ -60,7 +62,7 @@ def test_the_database_container_has_the_database_of_the_example_settings_and_let
     }
 
 
-def test_microsofts_emulator_gets_the_config_that_ships(containers: dict[str, Any]) -> None:
+def test_microsofts_emulator_gets_the_shipped_config(containers: dict[str, Any]) -> None:
     [mount] = containers["servicebus"]["volumes"]
 
     source, target = mount.removesuffix(":ro").split(":")
@@ -68,14 +70,14 @@ def test_microsofts_emulator_gets_the_config_that_ships(containers: dict[str, An
     assert target == "/ServiceBus_Emulator/ConfigFiles/Config.json"
 
 
-def test_no_licence_is_accepted_on_anyones_behalf(containers: dict[str, Any]) -> None:
+def test_docker_compose_requires_the_user_to_accept_the_licences(containers: dict[str, Any]) -> None:
     accepting = [each["environment"]["ACCEPT_EULA"] for each in containers.values() if "ACCEPT_EULA" in str(each)]
 
     assert len(accepting) == 2
     assert all(value.startswith("${ACCEPT_EULA:?") for value in accepting)
 
 
-def test_the_config_that_ships_keeps_to_the_limits_of_microsofts_emulator() -> None:
+def test_the_shipped_config_is_within_the_limits_of_microsofts_emulator() -> None:
     [namespace] = load_config(DEFAULT_CONFIG).user_config.namespaces
 
     assert namespace.name == "sbemulatorns"

@@ -1,4 +1,4 @@
-"""When timers are due; every case is what NCRONTAB, as Azure Functions uses it, gives."""
+"""When timers are due; the expected times are those of NCRONTAB in Azure Functions."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -90,7 +90,7 @@ def test_a_time_span_counts_from_the_last_run(schedule: str, seconds: float) -> 
         ("99999999.00:00:00", "date value out of range"),
     ],
 )
-def test_a_wrong_schedule_is_refused_with_what_would_be_right(schedule: str, reason: str) -> None:
+def test_a_wrong_schedule_is_refused_with_the_valid_forms(schedule: str, reason: str) -> None:
     with pytest.raises(AppLoadError) as error:
         parse_schedule(schedule)
     assert f"the schedule '{schedule}' is wrong: {reason}" in str(error.value)

@@ -13,7 +13,7 @@ def test_a_new_timer_waits_for_its_first_occurrence() -> None:
     assert status_at_start(HOURLY, None, now) == ScheduleStatus(None, ELEVEN, now)
 
 
-def test_a_status_that_nothing_was_missed_of_stays_as_it_is() -> None:
+def test_a_status_without_a_missed_occurrence_stays_as_it_is() -> None:
     stored = ScheduleStatus(TEN, ELEVEN, TEN)
     assert status_at_start(HOURLY, stored, TEN + MINUTE) == stored
 
@@ -30,7 +30,7 @@ def test_an_occurrence_missed_before_the_first_run_stays_the_next_one() -> None:
 
 def test_another_schedule_has_missed_nothing() -> None:
     now = TWELVE + MINUTE
-    stored = ScheduleStatus(TEN, TEN + 5 * MINUTE, TEN)  # of a schedule of every five minutes
+    stored = ScheduleStatus(TEN, TEN + 5 * MINUTE, TEN)  # from a schedule of every five minutes
     assert status_at_start(HOURLY, stored, now) == ScheduleStatus(None, THIRTEEN, now)
 
 
@@ -39,8 +39,8 @@ def test_another_schedule_that_is_not_due_yet_counts_from_the_last_run() -> None
     assert status_at_start(HOURLY, stored, TEN + MINUTE) == ScheduleStatus(None, ELEVEN, TEN)
 
 
-def test_what_fell_due_during_a_run_is_next_once() -> None:
-    after_first = status_after_run(HOURLY, TEN)  # it ends at half past twelve
+def test_occurrences_missed_during_a_run_cause_one_run() -> None:
+    after_first = status_after_run(HOURLY, TEN)  # this run ends at half past twelve
     assert after_first == ScheduleStatus(TEN, ELEVEN, TEN)
     assert status_after_run(HOURLY, TWELVE + 30 * MINUTE).next == THIRTEEN
 

@@ -1,4 +1,4 @@
-"""Receivers that check what happens to them."""
+"""Receivers for the property tests; they check every call of the queue."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from tests.unit.local.service_bus.support import LOCK_MS, Clock
 
 @dataclass(eq=False)
 class CheckedTaker:
-    """A receiver with credit that it spends, and a check of each delivery."""
+    """A receiver that spends credit and checks each delivery."""
 
     deletes: bool
     check: Callable[["CheckedTaker", Message], None]
@@ -20,7 +20,7 @@ class CheckedTaker:
         return self.credit
 
     def deliver(self, message: Message) -> None:
-        assert self.waits, "a receiver gets nothing unless it waits"
+        assert self.waits, "only a waiting receiver gets messages"
         assert self.credit > 0, "a receiver never gets more than its credit"
         self.credit -= 1
         self.check(self, message)
@@ -28,7 +28,7 @@ class CheckedTaker:
 
 @dataclass(eq=False)
 class SessionHolder:
-    """A receiver of sessions that holds one, waits for any, or does neither; it checks what happens to it."""
+    """A session receiver that holds a session, waits for any session, or does neither; it checks each call."""
 
     clock: Clock
     check: Callable[["SessionHolder", Message], None]
@@ -43,7 +43,7 @@ class SessionHolder:
         return self.credit
 
     def deliver(self, message: Message) -> None:
-        assert message.session_id == self.session_id, "a session's messages go to its holder alone"
+        assert message.session_id == self.session_id, "only the holder of a session gets its messages"
         assert self.credit > 0, "a receiver never gets more than its credit"
         self.credit -= 1
         self.check(self, message)
@@ -56,7 +56,7 @@ class SessionHolder:
 
     def on_session_lost(self) -> None:
         assert self.session_id is not None
-        assert self.until_ms <= self.clock.now_ms, "a session is lost when its lock ends, and not before"
+        assert self.until_ms <= self.clock.now_ms, "a session is lost only when its lock has ended"
         self.stand_free()
 
     def stand_free(self) -> None:

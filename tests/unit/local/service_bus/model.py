@@ -1,4 +1,4 @@
-"""What a queue ought to hold, told without locks, agendas or lanes, to hold the engine against."""
+"""A simple model of a queue, without agendas or lanes; the property tests compare the broker's queue with it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -41,7 +41,7 @@ def size_of(name: str) -> int:
 
 @dataclass
 class QueueModel:
-    """A queue without dead letters of its own; what is buried stays here as DEAD."""
+    """The expected messages of a queue; dead letters stay in the model as DEAD."""
 
     clock: Clock
     max_deliveries: int
@@ -51,7 +51,7 @@ class QueueModel:
     last_number: int = 0
 
     def at(self, *places: Place, session_id: str | None = None) -> list[Expected]:
-        """What lies in these places, in order of sequence number."""
+        """The messages in these places, in order of sequence number."""
         found = (m for m in self.messages.values() if m.place in places and session_id in (None, m.session_id))
         return sorted(found, key=lambda message: message.number)
 
@@ -95,14 +95,14 @@ class QueueModel:
             case "complete":
                 message.place = Place.GONE
             case "abandon" | "release":
-                self.put_back(message, counts=how == "abandon")
+                self.return_message(message, counts=how == "abandon")
             case "defer":
                 message.deferred = True
-                self.put_back(message, counts=False)
+                self.return_message(message, counts=False)
             case "dead_letter":
                 message.place = Place.DEAD
 
-    def put_back(self, message: Expected, *, counts: bool) -> None:
+    def return_message(self, message: Expected, *, counts: bool) -> None:
         message.count += counts
         if message.count >= self.max_deliveries:
             message.place = Place.DEAD
@@ -119,13 +119,13 @@ class QueueModel:
                 self._enter(message)
         for message in self.at(Place.LOCKED):
             if message.until_ms <= now_ms:
-                self.put_back(message, counts=True)
+                self.return_message(message, counts=True)
         self._expire(self.at(Place.RECEIVABLE, Place.DEFERRED))
 
     def lose_locks(self) -> None:
-        """What a restart does: nothing is locked, and nothing counts for having been."""
+        """Ends all locks without counting the deliveries, as a restart does."""
         for message in self.at(Place.LOCKED):
-            self.put_back(message, counts=False)
+            self.return_message(message, counts=False)
 
     def _enter(self, message: Expected) -> None:
         if message.ttl_ms is not None:

@@ -22,7 +22,7 @@ class Clock:
 
 @dataclass(eq=False)
 class Taker:
-    """A receiver that keeps what it gets, with its lock token at that time."""
+    """A receiver that records its messages, each with its lock token at delivery."""
 
     credit: int = 0
     deletes: bool = False
@@ -46,7 +46,7 @@ class Taker:
 
 @dataclass(eq=False)
 class SessionTaker(Taker):
-    """A receiver of sessions that keeps which it was given; `lost` counts the locks that ended under it."""
+    """A session receiver that records its sessions; `lost` counts the session locks that expired."""
 
     granted: list[tuple[str, int]] = field(default_factory=list)
     lost: int = 0
@@ -59,7 +59,7 @@ class SessionTaker(Taker):
 
 
 class MemoryJournal(NoJournal):
-    """A journal that outlives its queues, if not the process; entities are for the test to create again."""
+    """A journal in memory that outlives its queues; a test creates the entities again before `restore`."""
 
     def __init__(self) -> None:
         self.last_numbers: dict[str, int] = {}
@@ -80,7 +80,7 @@ class MemoryJournal(NoJournal):
             self.states[queue][session_id] = state
 
     def restore(self, namespace: Namespace) -> None:
-        """Fills the queues of a new namespace with what was noted."""
+        """Adds the recorded messages and states to the queues of a new namespace."""
         for name, last_number in self.last_numbers.items():
             namespace.find(name).continue_after(last_number)
         for name, messages in self.messages.items():
@@ -123,7 +123,7 @@ def pass_time(clock: Clock, queue: Queue, milliseconds: int) -> None:
 
 
 def settlements(queue: Queue, token: bytes) -> dict[str, Callable[[], None]]:
-    """What a receiver can do with a lock, by name."""
+    """The operations on a locked message, by name."""
     return {
         "complete": lambda: queue.complete(token),
         "abandon": lambda: queue.abandon(token),
@@ -134,7 +134,7 @@ def settlements(queue: Queue, token: bytes) -> dict[str, Callable[[], None]]:
 
 
 def take(queue: Queue, credit: int = 1, *, deletes: bool = False) -> Taker:
-    """A receiver that has been offered what is there, and waits no longer."""
+    """Receives up to `credit` present messages and stops waiting."""
     taker = Taker(credit, deletes=deletes)
     queue.wait(taker)
     queue.forget(taker)

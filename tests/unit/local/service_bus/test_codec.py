@@ -70,6 +70,6 @@ def test_reading_any_bytes_gives_a_value_or_a_known_error(data: bytes) -> None:
     ],
     ids=["empty", "short", "cut off", "too many", "odd map", "list as key", "unknown", "descriptors without end"],
 )
-def test_what_is_no_value_is_a_known_error(data: bytes) -> None:
+def test_bytes_that_are_not_a_value_are_a_known_error(data: bytes) -> None:
     with pytest.raises(DECODING_ERRORS):
         read(data)

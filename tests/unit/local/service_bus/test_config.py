@@ -70,7 +70,7 @@ def test_a_file_in_microsofts_format_is_read(path: Path) -> None:
     assert namespace.find("second").settings.duplicate_window_ms is None
 
 
-def test_slashes_in_a_string_begin_no_comment(path: Path) -> None:
+def test_slashes_in_a_string_do_not_start_a_comment(path: Path) -> None:
     path.write_text(LIKE_THE_ORIGINAL)
     with pytest.raises(ConfigError, match=r"Queues\.1\.Name: String should match"):
         load_config(path)
@@ -95,7 +95,7 @@ def test_the_shipped_file_is_what_the_design_says() -> None:
         ({"LockDurationn": "PT1M"}, "LockDurationn: Extra inputs are not permitted"),
     ],
 )
-def test_a_property_that_cannot_be_is_named(path: Path, properties: dict[str, object], complaint: str) -> None:
+def test_an_invalid_property_is_named(path: Path, properties: dict[str, object], complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         load_config(with_queues(path, {"Name": "q", "Properties": properties}))
 
@@ -139,7 +139,7 @@ def test_names_that_differ_by_case_only_are_refused(path: Path) -> None:
         load_config(with_queues(path, {"Name": "q"}, {"Name": "Q"}))
 
 
-def test_what_is_no_json_is_refused(path: Path) -> None:
+def test_a_file_that_is_not_json_is_refused(path: Path) -> None:
     path.write_text('{"UserConfig": ')
     with pytest.raises(ConfigError, match="is not JSON"):
         load_config(path)

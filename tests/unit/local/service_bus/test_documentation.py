@@ -18,7 +18,7 @@ ROUTES: dict[str, TypeAdapter[Any]] = {
 
 
 def first_column(heading: str) -> list[str]:
-    """The code words in the first column of the table under this heading."""
+    """The code words in the first column of the table with this heading."""
     table = PAGE.split(f"| `{heading}` |", 1)[1].split("\n\n", 1)[0]
     return re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)
 

@@ -48,7 +48,7 @@ def test_a_fault_strikes_at_its_moment_as_often_as_asked_for() -> None:
     assert armed.armed() == []
 
 
-def test_what_is_left_goes_down_and_the_fault_keeps_its_id() -> None:
+def test_the_remaining_count_decreases_and_the_fault_keeps_its_id() -> None:
     armed = faults()
     first = armed.arm(Drop(at=Moment.SEND, count=2))
     second = armed.arm(Drop(at=Moment.ATTACH))
@@ -101,7 +101,7 @@ def test_a_delay_replaces_the_one_before() -> None:
     assert {outcome(armed, moment) for moment in Moment} == {"nothing"}
 
 
-def test_a_change_of_the_delay_is_told_and_nothing_else() -> None:
+def test_only_a_change_of_the_delay_is_reported() -> None:
     changed = Flag()
     armed = faults(changed)
     delay = armed.arm(Delay(milliseconds=500))

@@ -42,7 +42,7 @@ def started() -> FrameFilter:
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=30))
-def test_frames_come_out_whole_however_the_bytes_come_in(sizes: list[int]) -> None:
+def test_frames_are_passed_on_whole_however_the_bytes_arrive(sizes: list[int]) -> None:
     stream = AMQP_HEADER + begin() + attach("a", 0) + transfer(0, 7) + transfer(0, 8) + frame(0x18)
     filtered, out, rest = FrameFilter(), b"", stream
     for size in sizes:
@@ -130,7 +130,7 @@ def sasl_init(mechanism: str) -> bytes:
 
 
 @given(st.integers(0, 60))
-def test_every_client_is_welcome_however_its_bytes_come_in(cut: int) -> None:
+def test_every_client_passes_the_handshake_however_its_bytes_arrive(cut: int) -> None:
     handshake = Handshake()
     stream = SASL_HEADER + sasl_init("MSSBCBS") + AMQP_HEADER
     one, _ = handshake.feed(stream[:cut]) if cut else (b"", b"")

@@ -1,4 +1,4 @@
-"""What a queue keeps aside, how much, and how it lets go of it."""
+"""Deferred messages, duplicate ids, size limits, clearing and restoring."""
 
 import pytest
 
@@ -74,7 +74,7 @@ def test_a_deferred_message_is_found_by_its_number_alone(queue: Queue) -> None:
     assert queue.counts() == QueueCounts("q", 0, 0, 0, 0)
 
 
-def test_a_number_is_a_message_id_as_good_as_any(clock: Clock) -> None:
+def test_a_message_id_may_be_a_number(clock: Clock) -> None:
     queue = make_queue(clock, QueueSettings(duplicate_window_ms=100))
     queue.enqueue([submission("a", message_id=0), submission("b", message_id=0)])
     queue.enqueue([submission("c"), submission("d"), submission("e", message_id=""), submission("f", message_id="")])

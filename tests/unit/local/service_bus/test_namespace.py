@@ -51,7 +51,7 @@ def test_a_queue_is_found_however_its_address_is_written(namespace: Namespace, a
     assert namespace.find(address.rstrip("/") + "/$DeadLetterQueue") is queue.dead_letters
 
 
-def test_what_is_not_there_is_not_found(namespace: Namespace, subscription: Queue) -> None:
+def test_an_unknown_address_is_not_found(namespace: Namespace, subscription: Queue) -> None:
     for address in [
         "",
         "other",
@@ -66,7 +66,7 @@ def test_what_is_not_there_is_not_found(namespace: Namespace, subscription: Queu
             namespace.delete(address)
 
 
-def test_a_name_is_given_once(namespace: Namespace, subscription: Queue) -> None:
+def test_a_name_can_be_used_once(namespace: Namespace, subscription: Queue) -> None:
     namespace.create_queue("q", SETTINGS)
     for name in ["Q", "t"]:
         with pytest.raises(EntityExistsError):
@@ -117,7 +117,7 @@ def test_a_message_without_a_session_is_a_dead_letter_of_a_subscription_with_ses
     assert message.dead_letter.reason == "Session ID is null"
 
 
-def test_a_deleted_topic_takes_all_that_is_its_own_with_it(namespace: Namespace, subscription: Queue) -> None:
+def test_deleting_a_topic_deletes_its_subscriptions(namespace: Namespace, subscription: Queue) -> None:
     namespace.create_queue("q", SETTINGS)
     gone = namespace.delete("t")
     assert sorted(queue.name.lower() for queue in gone) == ADDRESSES
@@ -142,7 +142,7 @@ def test_a_dead_letter_queue_is_not_deleted_by_itself(namespace: Namespace, subs
     assert namespace.find("t/subscriptions/s/$deadletterqueue") is subscription.dead_letters
 
 
-def test_what_is_created_again_is_empty_and_so_is_the_journal(
+def test_an_entity_that_is_created_again_is_empty_and_so_is_the_journal(
     namespace: Namespace, subscription: Queue, journal: MemoryJournal
 ) -> None:
     send(namespace.find("t"), "a", "b")
@@ -154,7 +154,7 @@ def test_what_is_created_again_is_empty_and_so_is_the_journal(
     assert again.counts().active == again.counts().dead_letter == 0
 
 
-def test_a_deleted_queue_takes_the_states_of_its_sessions_out_of_the_journal(
+def test_deleting_a_queue_removes_its_session_states_from_the_journal(
     namespace: Namespace, journal: MemoryJournal
 ) -> None:
     queue = make_session_queue(namespace, SETTINGS)

@@ -1,4 +1,4 @@
-"""The parts of a queue by themselves: locks, and the lane with its waiting receivers."""
+"""The parts of a queue in isolation: its locks, and the lane with its waiting receivers."""
 
 import pytest
 
@@ -81,7 +81,7 @@ def test_the_locks_of_a_session_are_found() -> None:
     assert list(locks.of_session("a")) == mine
 
 
-def test_locks_are_noted_once_however_often_they_are_extended() -> None:
+def test_extending_a_lock_often_does_not_grow_the_agenda() -> None:
     locks, locked = Locks(), message()
     locks.lock(locked, 0)
     for until_ms in range(3 * SLACK):
@@ -113,7 +113,7 @@ def test_a_lane_stops_at_its_budget() -> None:
     assert (one.names, other.names) == (["1"], ["2"])
 
 
-def test_a_lane_passes_over_what_has_gone() -> None:
+def test_a_lane_skips_removed_messages() -> None:
     lane, messages = lane_of([1, 2, 3])
     del messages[1], messages[3]
     taker = Taker(credit=3)
@@ -123,7 +123,7 @@ def test_a_lane_passes_over_what_has_gone() -> None:
     assert not lane.has_messages()
 
 
-def test_a_receiver_without_capacity_leaves_the_line_and_comes_back_behind_the_others() -> None:
+def test_a_receiver_without_capacity_leaves_the_line_and_rejoins_it_at_the_end() -> None:
     lane, _ = lane_of([1, 2])
     first, second = Taker(credit=0), Taker(credit=2)
     lane.waiting.join(first)
@@ -135,7 +135,7 @@ def test_a_receiver_without_capacity_leaves_the_line_and_comes_back_behind_the_o
     assert (first.names, second.names) == ([], ["1", "2"])
 
 
-def test_a_lane_lets_go_of_numbers_of_messages_that_have_gone() -> None:
+def test_a_lane_drops_the_numbers_of_removed_messages() -> None:
     lane, messages = lane_of([1])
     for number in range(2, 3 * SLACK):
         messages[number] = message(number)
@@ -146,7 +146,7 @@ def test_a_lane_lets_go_of_numbers_of_messages_that_have_gone() -> None:
     assert lane.has_messages()
 
 
-def test_a_lane_keeps_its_order_when_it_lets_go() -> None:
+def test_a_lane_keeps_its_order_when_it_drops_numbers() -> None:
     lane, messages = lane_of(list(range(3 * SLACK, 0, -1)))
     kept = list(range(100, 3 * SLACK, 100))
     for number in list(messages):

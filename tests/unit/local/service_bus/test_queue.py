@@ -83,7 +83,7 @@ def test_a_receiver_that_deletes_leaves_nothing(queue: Queue) -> None:
     assert queue.counts() == QueueCounts("q", 1, 0, 0, 0)
 
 
-def test_abandoning_counts_and_gives_the_message_back_at_its_place(queue: Queue) -> None:
+def test_abandoning_counts_and_returns_the_message_to_its_place(queue: Queue) -> None:
     send(queue, "a", "b")
     queue.abandon(take(queue).token)
     again = take(queue, 2)
@@ -159,7 +159,7 @@ def test_dead_lettering_keeps_the_original_sequence_number_beside_a_new_one(queu
     assert message.dead_letter == ("reason", None)
 
 
-def test_a_dead_letter_never_wears_out_and_cannot_be_buried_again(queue: Queue) -> None:
+def test_a_dead_letter_has_no_delivery_limit_and_cannot_be_dead_lettered(queue: Queue) -> None:
     send(queue, "a")
     queue.dead_letter(take(queue).token, None, None)
     for _ in range(10):
@@ -203,7 +203,7 @@ def test_expired_messages_are_dead_lettered_where_the_queue_says_so(clock: Clock
     assert queue.counts().dead_letter == 1
 
 
-def test_a_locked_message_expires_only_when_its_lock_is_given_up(clock: Clock) -> None:
+def test_a_locked_message_expires_only_when_its_lock_ends(clock: Clock) -> None:
     queue = make_queue(clock, QueueSettings(lock_duration_ms=LOCK_MS, default_ttl_ms=100))
     send(queue, "kept", "given up")
     taker = take(queue, 2)

@@ -1,4 +1,4 @@
-"""Any sequence of operations leaves every message where a plain model of a queue has it."""
+"""Random operations on a queue: every message is where a simple model expects it."""
 
 import pytest
 from hypothesis import settings
@@ -69,7 +69,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     def on_delivery(self, taker: CheckedTaker, message: Message) -> None:
         expected = self.model.at(Place.RECEIVABLE)[0]
-        assert name_of(message) == expected.name, "messages leave in order, and only those that can be received"
+        assert name_of(message) == expected.name, "receivable messages are delivered in order"
         self.agrees(message, expected)
         if taker.deletes:
             assert message.lock_token is None
@@ -108,7 +108,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.takers[which].credit, self.takers[which].waits = 5, False
 
     def pick_token(self, pick: int) -> tuple[str, bytes]:
-        """One that is good, or one of the last two, which may have become worthless."""
+        """A valid token, or one of the last two, which may be invalid."""
         tokens = [*((m.name, m.token) for m in self.model.at(Place.LOCKED)), *self.tokens[-2:]]
         return tokens[pick % len(tokens)]
 
@@ -222,7 +222,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert self.queue.size_bytes() == self.model.size_bytes()
 
     @invariant()
-    def nobody_waits_for_a_message_that_is_there(self) -> None:
+    def no_receiver_waits_while_a_message_is_receivable(self) -> None:
         assert not self.model.at(Place.RECEIVABLE) or not any(t.waits and t.credit for t in self.takers)
 
     @invariant()

@@ -1,4 +1,4 @@
-"""A queue that is restored from its journal, at any moment, has lost its locks and nothing else."""
+"""Random operations and restores: a queue restored from its journal loses its locks and nothing else."""
 
 from hypothesis import settings
 from hypothesis.stateful import rule
@@ -14,7 +14,7 @@ class RestoredQueueMachine(QueueMachine):
         self.queue = namespace.create_queue("q", SETTINGS)
         self.journal.restore(namespace)
         self.model.lose_locks()
-        # Not noted: the ids of duplicate detection, and the numbers of what it dropped.
+        # The journal records neither the ids of duplicate detection nor the numbers of dropped duplicates.
         self.model.last_number = self.journal.last_numbers.get("q", 0)
         self.model.seen.clear()
         for taker in self.takers:

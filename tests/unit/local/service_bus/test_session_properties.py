@@ -1,4 +1,4 @@
-"""Any sequence of operations leaves a session with one holder, who gets all its messages in order."""
+"""Random operations on a session queue: a session has one holder, which gets all of its messages in order."""
 
 import pytest
 from hypothesis import settings
@@ -53,8 +53,10 @@ class SessionQueueMachine(RuleBasedStateMachine):
     def on_grant(self, holder: SessionHolder) -> None:
         self.holder_of(holder.session_id)
         if holder.waits_for_session:
-            assert self.model.at(Place.RECEIVABLE, session_id=holder.session_id), "a session for any has messages"
-            assert self.line.pop(0) is holder, "who waits longest gets the next session"
+            assert self.model.at(Place.RECEIVABLE, session_id=holder.session_id), (
+                "a receiver that waits for any session gets one with messages"
+            )
+            assert self.line.pop(0) is holder, "the receiver that waits longest gets the next session"
             holder.waits_for_session = False
 
     def on_delivery(self, holder: SessionHolder, message: Message) -> None:
@@ -134,7 +136,7 @@ class SessionQueueMachine(RuleBasedStateMachine):
         if holder is None:
             return
         for message in self.model.at(Place.LOCKED, session_id=holder.session_id):
-            self.model.put_back(message, counts=False)
+            self.model.return_message(message, counts=False)
         holder.stand_free()
         self.queue.leave(holder)
 
@@ -146,7 +148,7 @@ class SessionQueueMachine(RuleBasedStateMachine):
         self.queue.leave(holder)
 
     def pick_token(self, pick: int) -> tuple[str, bytes]:
-        """One that is good, or one of the last two, which may have become worthless."""
+        """A valid token, or one of the last two, which may be invalid."""
         tokens = [*((m.name, m.token) for m in self.model.at(Place.LOCKED)), *self.tokens[-2:]]
         return tokens[pick % len(tokens)]
 
@@ -259,7 +261,7 @@ class SessionQueueMachine(RuleBasedStateMachine):
         assert all(self.holder_of(message.session_id) for message in self.model.at(Place.LOCKED))
 
     @invariant()
-    def nobody_waits_for_what_is_there(self) -> None:
+    def no_receiver_waits_while_it_can_be_served(self) -> None:
         for session_id in SESSIONS:
             if self.model.at(Place.RECEIVABLE, session_id=session_id):
                 holder = self.holder_of(session_id)

@@ -81,7 +81,7 @@ def test_the_next_available_session_is_the_one_that_has_had_messages_longest(que
     queue.leave(taken)
 
 
-def test_a_session_that_is_given_back_waits_its_turn(queue: SessionQueue) -> None:
+def test_a_released_session_waits_its_turn(queue: SessionQueue) -> None:
     send(queue, "busy", *"123456")
     send(queue, "other", "1")
     order = []
@@ -93,7 +93,7 @@ def test_a_session_that_is_given_back_waits_its_turn(queue: SessionQueue) -> Non
     assert order == ["busy", "other", "busy"]
 
 
-def test_who_waits_for_any_gets_a_session_as_soon_as_it_has_a_message(queue: SessionQueue) -> None:
+def test_a_waiting_receiver_gets_a_session_as_soon_as_it_has_a_message(queue: SessionQueue) -> None:
     first, second = next_available(queue), next_available(queue)
     send(queue, "a", "a1")
     assert (session_of(first), session_of(second)) == ("a", None)
@@ -101,14 +101,14 @@ def test_who_waits_for_any_gets_a_session_as_soon_as_it_has_a_message(queue: Ses
     assert session_of(second) == "b"
 
 
-def test_who_waits_for_any_gets_a_session_that_another_gives_back(queue: SessionQueue) -> None:
+def test_a_waiting_receiver_gets_a_session_that_another_releases(queue: SessionQueue) -> None:
     send(queue, "a", "a1", "a2")
     first, second = next_available(queue, credit=1), next_available(queue)
     queue.leave(first)
     assert session_of(second) == "a"
 
 
-def test_who_waits_for_any_gets_a_session_whose_lock_ends(clock: Clock, queue: SessionQueue) -> None:
+def test_a_waiting_receiver_gets_a_session_whose_lock_ends(clock: Clock, queue: SessionQueue) -> None:
     send(queue, "a", "a1")
     first, second = next_available(queue, credit=1), next_available(queue)
     pass_time(clock, queue, LOCK_MS)
@@ -116,14 +116,14 @@ def test_who_waits_for_any_gets_a_session_whose_lock_ends(clock: Clock, queue: S
     assert session_of(second) == "a"
 
 
-def test_who_leaves_waits_no_more(queue: SessionQueue) -> None:
+def test_a_receiver_that_leaves_stops_waiting(queue: SessionQueue) -> None:
     taker = next_available(queue)
     queue.leave(taker)
     send(queue, "a", "a1")
     assert taker.granted == []
 
 
-def test_who_has_left_gets_nothing_of_the_session_any_more(queue: SessionQueue) -> None:
+def test_a_receiver_that_has_left_gets_no_more_messages_of_the_session(queue: SessionQueue) -> None:
     taker = holder(queue, "a", credit=1)
     queue.leave(taker)
     holder(queue, "a")
@@ -131,7 +131,7 @@ def test_who_has_left_gets_nothing_of_the_session_any_more(queue: SessionQueue) 
     assert taker.names == []
 
 
-def test_leaving_gives_messages_back_at_their_place_uncounted(queue: SessionQueue) -> None:
+def test_leaving_returns_messages_to_their_place_uncounted(queue: SessionQueue) -> None:
     send(queue, "a", "a1", "a2")
     queue.leave(holder(queue, "a", credit=2))
     again = holder(queue, "a", credit=2)
@@ -139,7 +139,7 @@ def test_leaving_gives_messages_back_at_their_place_uncounted(queue: SessionQueu
     assert [message.delivery_count for message, _ in again.taken] == [0, 0]
 
 
-def test_a_lock_that_ends_gives_messages_back_counted(clock: Clock, queue: SessionQueue) -> None:
+def test_an_expired_lock_returns_messages_counted(clock: Clock, queue: SessionQueue) -> None:
     send(queue, "a", "a1")
     for _ in range(3):
         holder(queue, "a", credit=1)
@@ -163,7 +163,7 @@ def test_the_lock_of_one_message_cannot_be_renewed(queue: SessionQueue) -> None:
         queue.renew([holder(queue, "a", credit=1).token])
 
 
-def test_a_deferred_message_is_for_the_time_that_its_session_is_held(clock: Clock, queue: SessionQueue) -> None:
+def test_a_deferred_message_is_received_only_while_its_session_is_held(clock: Clock, queue: SessionQueue) -> None:
     [number] = send(queue, "a", "a1")
     taker = holder(queue, "a", credit=1)
     queue.defer(taker.token)
@@ -241,7 +241,7 @@ def test_clearing_forgets_messages_and_states(queue: SessionQueue) -> None:
     assert queue.session_ids() == []
 
 
-def test_sessions_are_forgotten_once_they_are_over(clock: Clock, queue: SessionQueue) -> None:
+def test_idle_sessions_are_removed(clock: Clock, queue: SessionQueue) -> None:
     for number in range(2 * SLACK):
         send(queue, str(number), "m")
         taker = holder(queue, str(number), credit=1)

@@ -26,7 +26,7 @@ def store(path: Path) -> Iterator[Store]:
 
 
 def reopened(store: Store, path: Path, *configured: str) -> Namespace:
-    """What a later process finds; `configured` queues are there before."""
+    """The namespace that a later process restores, in which the `configured` queues already exist."""
     store.close()
     namespace = Namespace(Clock())
     for name in configured:
@@ -67,7 +67,7 @@ def test_a_deleted_entity_is_gone_with_its_messages(store: Store, path: Path) ->
     assert take(later.find("q")).names == []
 
 
-def test_what_was_not_committed_is_not_there(store: Store, path: Path) -> None:
+def test_uncommitted_changes_are_lost(store: Store, path: Path) -> None:
     namespace = namespace_on(store)
     queue = namespace.create_queue("q", PLAIN)
     queue.enqueue([submission("kept")])
@@ -110,7 +110,9 @@ def test_an_entity_of_the_configuration_keeps_its_settings_and_gets_its_messages
     assert take(queue).names == ["a"]
 
 
-def test_messages_without_a_session_are_buried_when_the_queue_has_sessions_now(store: Store, path: Path) -> None:
+def test_messages_without_a_session_are_dead_lettered_when_the_queue_requires_sessions_now(
+    store: Store, path: Path
+) -> None:
     namespace = namespace_on(store)
     namespace.create_queue("q", PLAIN).enqueue([submission("a")])
     namespace.commit()

@@ -1,4 +1,4 @@
-"""The credits of a namespace, and who gets them."""
+"""The credits of a namespace, and how its queues share them."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def send(queue: Queue, number: int) -> None:
     queue.enqueue(submission("x") for _ in range(number))
 
 
-def test_without_a_limit_anything_goes(clock: Clock) -> None:
+def test_without_a_limit_nothing_is_throttled(clock: Clock) -> None:
     throttle = Throttle(None, clock)
     throttle.charge(1_000_000_000)
     assert throttle.allowance() > 1_000_000_000
@@ -46,12 +46,12 @@ def test_credits_come_back_in_proportion_to_time(clock: Clock, throttle: Throttl
     assert throttle.allowance() == 3
 
 
-def test_credits_that_nobody_takes_are_not_saved(clock: Clock, throttle: Throttle) -> None:
+def test_unused_credits_are_not_saved(clock: Clock, throttle: Throttle) -> None:
     clock.now_ms += 60_000
     assert throttle.allowance() == RATE
 
 
-def test_a_send_is_taken_into_debt_that_the_next_one_waits_for(clock: Clock, throttle: Throttle) -> None:
+def test_a_send_may_exceed_the_credits_and_the_next_one_waits(clock: Clock, throttle: Throttle) -> None:
     throttle.charge(3 * RATE)
     clock.now_ms += 2_000
     with pytest.raises(ThrottledError):
@@ -83,7 +83,7 @@ def test_deliveries_cost_credits_and_wait_for_them(clock: Clock, queue: Queue) -
     assert len(taker.taken) == RATE
 
 
-def test_what_is_delivered_is_missing_for_sending(clock: Clock, queue: Queue) -> None:
+def test_deliveries_use_the_credits_of_sends(clock: Clock, queue: Queue) -> None:
     send(queue, RATE)
     pass_time(clock, queue, 1_000)
     take(queue, RATE)

@@ -1,4 +1,4 @@
-"""Whatever happens to a topic and its subscriptions, each subscription gets what was sent while it was there, once."""
+"""Random operations on a topic: each subscription gets every message that was sent while it existed, once."""
 
 from dataclasses import dataclass, field
 
@@ -17,7 +17,7 @@ NAMES = ["one", "two", "three"]
 
 @dataclass
 class Expected:
-    """What a subscription holds, and what it has handed out for good."""
+    """The messages that a subscription should hold, and those that it has delivered and removed."""
 
     queue: Queue
     names: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Memory follows what a queue holds, however much has passed through it."""
+"""A queue's memory depends on the messages that it holds, not on those that have passed through it."""
 
 from local.service_bus.broker.agenda import SLACK
 from local.service_bus.broker.counts import QueueCounts
@@ -9,7 +9,7 @@ from tests.unit.local.service_bus.support import Clock, make_queue, make_session
 HOUR_MS = 3_600_000
 
 
-def test_what_a_queue_notes_about_messages_goes_with_them(clock: Clock) -> None:
+def test_a_queue_keeps_no_entries_of_removed_messages(clock: Clock) -> None:
     queue = make_queue(clock, QueueSettings(default_ttl_ms=HOUR_MS))
     for _ in range(50):
         queue.enqueue([submission("x", scheduled_for_ms=clock.now_ms + 10), *(submission("x") for _ in range(99))])
@@ -23,7 +23,7 @@ def test_what_a_queue_notes_about_messages_goes_with_them(clock: Clock) -> None:
     assert max(len(storage._expiries), len(queue._locks._ends), len(storage.lane._numbers)) <= SLACK
 
 
-def test_a_message_that_comes_back_again_and_again_is_noted_once(clock: Clock) -> None:
+def test_a_message_that_is_released_often_has_one_expiry_entry(clock: Clock) -> None:
     queue = make_queue(clock, QueueSettings(default_ttl_ms=HOUR_MS))
     queue.enqueue([submission("x")])
     for _ in range(2 * SLACK):
@@ -32,7 +32,7 @@ def test_a_message_that_comes_back_again_and_again_is_noted_once(clock: Clock) -
     assert len(queue._storage._expiries) <= SLACK
 
 
-def test_a_message_that_came_back_many_times_still_expires(clock: Clock) -> None:
+def test_a_message_that_was_released_still_expires(clock: Clock) -> None:
     queue = make_queue(clock, QueueSettings(lock_duration_ms=HOUR_MS, default_ttl_ms=100))
     queue.enqueue([submission("in time"), submission("too late")])
     taker = take(queue, 2)
@@ -53,7 +53,7 @@ def test_ids_are_forgotten_when_their_window_is_over(clock: Clock) -> None:
     assert len(queue._duplicates._by_age) == 1
 
 
-def test_a_session_lets_go_of_messages_that_expired_behind_one_that_stays(clock: Clock) -> None:
+def test_a_session_drops_messages_that_expired_behind_one_that_stays(clock: Clock) -> None:
     queue = make_session_queue(Namespace(clock), QueueSettings())
     queue.enqueue([submission("stays", session_id="a")])
     for _ in range(2 * SLACK):

@@ -10,13 +10,13 @@ Use = Callable[[DelayedWriter, asyncio.StreamReader], Awaitable[None]]
 
 
 class Setting:
-    """The delay in force."""
+    """The current delay."""
 
     delay_ms = 0
 
 
 def with_writer(setting: Setting, use: Use) -> None:
-    """Runs `use` with a writer on one end of a connection, and the other end to read from."""
+    """Runs `use` with a writer at one end of a connection and a reader at the other."""
 
     async def run() -> None:
         here, there = socket.socketpair()
@@ -40,7 +40,7 @@ def test_without_a_delay_it_writes_at_once() -> None:
     with_writer(Setting(), use)
 
 
-def test_what_is_held_is_written_in_order_and_the_end_of_the_stream_last() -> None:
+def test_delayed_writes_are_in_order_and_the_end_of_the_stream_is_last() -> None:
     setting = Setting()
     setting.delay_ms = 20
 
@@ -53,7 +53,7 @@ def test_what_is_held_is_written_in_order_and_the_end_of_the_stream_last() -> No
     with_writer(setting, use)
 
 
-def test_what_is_released_is_written_in_order_before_what_comes_later() -> None:
+def test_released_writes_are_in_order_and_before_later_ones() -> None:
     setting = Setting()
 
     async def use(writer: DelayedWriter, reader: asyncio.StreamReader) -> None:
@@ -69,7 +69,7 @@ def test_what_is_released_is_written_in_order_before_what_comes_later() -> None:
     with_writer(setting, use)
 
 
-def test_an_abort_forgets_what_is_held() -> None:
+def test_an_abort_drops_delayed_writes() -> None:
     setting = Setting()
 
     async def use(writer: DelayedWriter, reader: asyncio.StreamReader) -> None:
