@@ -1,4 +1,4 @@
-"""The two clients of azure-servicebus behind one interface, so that every case drives the emulator through both."""
+"""The synchronous and the asynchronous client of azure-servicebus behind one interface: every test uses both."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Sdk:
-    """One of the two clients, connected; `new_renewer` takes what its AutoLockRenewer takes."""
+    """One of the two clients, connected; `new_renewer` has the arguments of its AutoLockRenewer."""
 
     client: ServiceBusClient
     new_renewer: Callable[..., AutoLockRenewer]
@@ -42,13 +42,13 @@ def asynchronous(connection_string: str, **options: Any) -> Iterator[Sdk]:
     with _BackgroundLoop() as loop:
         blocking = _Blocking(aio.ServiceBusClient.from_connection_string(connection_string, **options), loop)
         with blocking:
-            # The casts hold as far as the two clients have the same methods, which each use of them checks.
+            # The casts are valid where the two clients have the same methods, which every test checks by its calls.
             client = cast(ServiceBusClient, blocking)
             yield Sdk(client, lambda **options: cast(AutoLockRenewer, loop.create(aio.AutoLockRenewer, **options)))
 
 
 class _BackgroundLoop:
-    """An event loop in a thread of its own; what is left running in it at the end is an error."""
+    """An event loop in its own thread; tasks that still run at its end are an error."""
 
     def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
@@ -66,16 +66,16 @@ class _BackgroundLoop:
         assert not left
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """The result of `coroutine`, within a minute."""
+        """Runs `coroutine` and returns its result; fails after a minute."""
         return asyncio.run_coroutine_threadsafe(_within_limit(coroutine), self._loop).result()
 
     def create(self, kind: Callable[..., object], **options: Any) -> "_Blocking":
-        """An object of the asynchronous client that has to be born inside of the loop."""
+        """Creates an object of the asynchronous client, which must be created inside the loop."""
         return _Blocking(self.run(_finished(kind, **options)), self)
 
 
 class _Blocking:
-    """An object of the asynchronous client that is used like its synchronous twin: every call waits for its end."""
+    """Wraps an object of the asynchronous client so that it is used like the synchronous one: calls block."""
 
     def __init__(self, wrapped: Any, loop: _BackgroundLoop) -> None:
         self._wrapped = wrapped
@@ -116,7 +116,7 @@ def _plain(value: Any) -> Any:
 
 
 async def _finished(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    """Calls inside of the loop, where even plain methods of the client expect to be."""
+    """Calls `function` inside the loop, which the client requires even for methods that are not coroutines."""
     result = function(*args, **options)
     return await result if isawaitable(result) else result
 

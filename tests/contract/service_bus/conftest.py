@@ -23,7 +23,7 @@ from local.service_bus.process import EmulatorProcess
 from tests.contract.service_bus.clients import Connect, Sdk, asynchronous, synchronous
 
 _COMMON: dict[str, object] = {"LockDuration": "PT1M", "MaxDeliveryCount": 3, "DeadLetteringOnMessageExpiration": True}
-# Within a short lock nothing can be counted on to happen, within a brief one a call or two.
+# A short lock may end before the next call; a brief one leaves time for one or two calls.
 _KINDS = {
     "plain": _COMMON,
     "short-lock": {**_COMMON, "LockDuration": "PT1S"},
@@ -73,7 +73,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _client_sockets() -> Iterator[None]:
-    """Closes at the end the sockets that the client has opened: it forgets those whose connection or link is lost."""
+    """Closes the client's sockets at the end; the client itself does not close those of lost connections or links."""
     opened: list[socket.socket] = []
     connect = socket.create_connection
 
@@ -96,7 +96,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProce
 
 @pytest.fixture(scope="session")
 def new_queue(emulator: EmulatorProcess) -> NewQueue:
-    """A queue that no other test uses, of one of the kinds above."""
+    """Creates a queue of one of the kinds above, for one test."""
     numbers = itertools.count()
 
     def create(kind: str = "plain") -> str:
@@ -109,7 +109,7 @@ def new_queue(emulator: EmulatorProcess) -> NewQueue:
 
 @pytest.fixture(scope="session")
 def new_topic(emulator: EmulatorProcess) -> NewTopic:
-    """A topic that no other test uses, with the subscriptions above."""
+    """Creates a topic with the subscriptions above, for one test."""
     numbers = itertools.count()
 
     def create() -> str:
@@ -129,7 +129,7 @@ def queue(new_queue: NewQueue) -> str:
 
 @pytest.fixture(scope="session", params=_CLIENTS)
 def connect(request: pytest.FixtureRequest) -> Connect:
-    """Each client of azure-servicebus in its turn."""
+    """Runs a test once with each client of azure-servicebus."""
     return _CLIENTS[request.param]
 
 
@@ -146,7 +146,7 @@ def client(sdk: Sdk) -> ServiceBusClient:
 
 @pytest.fixture(scope="session")
 def impatient_client(connect: Connect, emulator: EmulatorProcess) -> Iterator[ServiceBusClient]:
-    """A client that tries once, for refusals that the others would try again."""
+    """A client without retries, for refusals that other clients would retry."""
     with connect(emulator.connection_string, retry_total=0) as sdk:
         yield sdk.client
 
@@ -179,13 +179,13 @@ class Endpoints:
         return receiver.__enter__()
 
     def close_in(self, executor: Executor) -> list[Future[None]]:
-        """Begins to close them all."""
+        """Starts to close all of them."""
         return [executor.submit(endpoint.close) for endpoint in self._opened]
 
 
 @pytest.fixture(scope="session")
 def closing_behind(client: ServiceBusClient) -> Iterator[Callable[[Endpoints], None]]:
-    """Closes in the background what a test leaves: it takes the client up to a second for each."""
+    """Closes a test's senders and receivers in the background, because each takes the client up to a second."""
     closes: list[Future[None]] = []
     with ThreadPoolExecutor(16) as executor:
         yield lambda endpoints: closes.extend(endpoints.close_in(executor))
@@ -207,14 +207,14 @@ def counts(emulator: EmulatorProcess) -> Counts:
 
 @pytest.fixture
 def wire(emulator: EmulatorProcess) -> Iterator[BlockingConnection]:
-    """Another AMQP client, for what azure-servicebus leaves no choice in."""
+    """Another AMQP client, for options that azure-servicebus does not offer."""
     with closing(BlockingConnection(f"amqp://127.0.0.1:{emulator.amqp_port}", timeout=30)) as connection:
         yield connection
 
 
 @pytest.fixture
 def drop() -> Iterator[Drop]:
-    """Takes the socket away from under a sender or receiver, which leave it to others to close it."""
+    """Cuts the connection of a sender or receiver, and closes its socket at the end, because the client does not."""
     with ExitStack() as stack:
 
         def take(endpoint: ServiceBusSender | ServiceBusReceiver) -> None:
@@ -229,7 +229,7 @@ def drop() -> Iterator[Drop]:
 
 
 def body(message: ServiceBusReceivedMessage) -> bytes:
-    """The data of a message, whole."""
+    """The data of a message, joined."""
     return b"".join(message.body)
 
 
@@ -248,8 +248,8 @@ def numbers(count: int) -> list[bytes]:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Returns once `condition` holds, which it has a minute for."""
+    """Waits up to a minute until `condition` is true."""
     deadline = time.monotonic() + 60
     while not condition():
-        assert time.monotonic() < deadline, "it never came true"
+        assert time.monotonic() < deadline, "the condition did not become true"
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""A batch is one message on the wire, and is taken whole or not at all."""
+"""A batch is one message on the wire; the emulator stores all of its messages or none."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tests.contract.service_bus.conftest import Counts, Endpoints, NewQueue, bod
 
 
 def encoded_messages(batch: ServiceBusMessageBatch) -> list[bytearray]:
-    """The messages inside of `batch` as they will be sent, open for a change that no client would make."""
+    """The encoded messages inside `batch`, which a test may corrupt before they are sent."""
     outer: Any = batch._message
     data_sections: list[bytearray] = outer[5]
     return data_sections
@@ -41,7 +41,7 @@ def test_a_batch_beyond_the_limit_is_refused_whole(endpoints: Endpoints, queue: 
     with pytest.raises(MessageSizeExceededError):
         sender.send_messages(batch)
     assert counts(queue).active == 0
-    sender.send_messages(ServiceBusMessage("the link goes on"))
+    sender.send_messages(ServiceBusMessage("the link stays open"))
     assert counts(queue).active == 1
 
 

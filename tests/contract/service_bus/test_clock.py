@@ -1,4 +1,4 @@
-"""Time that passes at once, on an emulator of its own: the others keep the time of day."""
+"""Setting the clock forward, on a separate emulator, because the clock affects every queue."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

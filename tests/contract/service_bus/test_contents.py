@@ -1,4 +1,4 @@
-"""What a message holds arrives as it was sent, whatever its type."""
+"""The content of a message arrives as it was sent, for every AMQP type."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +15,7 @@ AN_ID = UUID("0f6ac0b1-7c2d-4d53-9c3e-2f1a7c5be001")
 A_TIME = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
 
 
-# The client encodes a whole number in 32 bits, and leaves texts as bytes where it decodes.
+# The client encodes integers in 32 bits, and decodes strings as bytes.
 PROPERTIES: dict[str | bytes, tuple[Any, object]] = {
     "text": ("é", "é".encode()),
     "long text": ("x" * 300, b"x" * 300),
@@ -73,7 +73,7 @@ def test_types_that_only_other_clients_send_arrive(wire: BlockingConnection, que
     wire.create_sender(queue).send(Message("x", properties=sent))
     receiver = wire.create_receiver(queue)
     arrived: dict[Any, Any] = receiver.receive().properties or {}
-    # Equal numbers may be of different types.
+    # Compare types too, because numbers of different AMQP types may be equal.
     assert [(type(value), value) for value in arrived.values()] == [(type(value), value) for value in sent.values()]
 
 
@@ -115,7 +115,7 @@ def test_every_section_of_a_message_arrives(endpoints: Endpoints, queue: str) ->
     assert raw.footer == {b"x-foot": b"f"}
 
 
-def test_what_belongs_to_the_broker_cannot_be_sent(endpoints: Endpoints, queue: str) -> None:
+def test_annotations_of_the_broker_cannot_be_sent(endpoints: Endpoints, queue: str) -> None:
     forged = {"x-opt-sequence-number": 77, "x-opt-enqueued-time": 1, "x-opt-message-state": 2}
     receiver = endpoints.receiver(queue)
     endpoints.sender(queue).send_messages(AmqpAnnotatedMessage(data_body=b"x", annotations=forged))

@@ -97,7 +97,9 @@ def test_a_request_without_end_is_refused(http: httpx.Client) -> None:
     assert "error" in response.json()
 
 
-def test_what_is_no_http_is_refused_and_nothing_else_happens(emulator: EmulatorProcess, http: httpx.Client) -> None:
+def test_bytes_that_are_not_http_are_refused_and_nothing_else_happens(
+    emulator: EmulatorProcess, http: httpx.Client
+) -> None:
     with socket.create_connection(("127.0.0.1", emulator.http_port), timeout=30) as raw:
         raw.sendall(os.urandom(100_000))
         assert raw.recv(12) == b"HTTP/1.0 400"
@@ -142,7 +144,7 @@ def test_a_fault_is_lifted_by_its_id_and_all_at_once(control: ControlClient) -> 
     assert control.faults() == []
 
 
-def test_an_emulator_that_is_gone_is_an_error_of_the_client() -> None:
+def test_an_emulator_that_has_ended_is_an_error_of_the_client() -> None:
     with EmulatorProcess.start() as emulator:
         port = emulator.http_port
     client = ControlClient(port)

@@ -34,7 +34,7 @@ methods = st.sampled_from(["GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPT
 
 @pytest.fixture(scope="module")
 def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """The control interface of an emulator that may be restarted and lose its queues."""
+    """The control interface of a separate emulator, because these requests restart it and delete its queues."""
     config = write_config(tmp_path_factory.mktemp("fuzzed") / "Config.json", {"q": {}}, topics=1)
     with (
         EmulatorProcess.start(config) as process,

@@ -1,4 +1,4 @@
-"""What a receiver grants is what it gets; seen by another AMQP client too, which grants credit as it is told."""
+"""A receiver gets as many messages as it grants credit; mostly with an AMQP client whose credit a test controls."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ Send = Callable[[list[str]], None]
 
 
 class Link:
-    """A receiving link that begins without credit."""
+    """A receiving link that starts without credit."""
 
     def __init__(self, connection: BlockingConnection, queue: str, **options: Any) -> None:
         self._connection = connection
@@ -27,21 +27,21 @@ class Link:
         self._receiver.link.flow(credit)
 
     def drain(self, credit: int) -> None:
-        """Grants credit for what is there at once, and waits for the answer."""
+        """Grants credit for messages that are present, and waits until unused credit is returned."""
         self._receiver.link.drain(credit)
         self._connection.wait(lambda: self._receiver.link.credit == 0)
 
     def take(self, count: int) -> list[str]:
-        """`count` messages that have arrived or will."""
+        """Waits for `count` messages and returns their texts."""
         self._connection.wait(lambda: self._receiver.fetcher.has_message >= count)
         return [str(self._receiver.fetcher.pop().body) for _ in range(count)]
 
     def accept(self) -> None:
-        """Completes the earliest message taken."""
+        """Completes the message that was taken first."""
         self._receiver.accept()
 
     def is_empty(self) -> bool:
-        """Whether there is nothing left to take, the answer to an attach having come after everything before it."""
+        """Whether no message is left; the answer to an attach arrives after all earlier deliveries."""
         Link(self._connection, self._queue)
         return not self._receiver.fetcher.has_message
 
@@ -74,7 +74,7 @@ def test_as_many_messages_are_delivered_as_credit_was_given(
     assert link.is_empty()
     link.grant(credit)
     assert link.take(credit) == texts(credit)
-    # What arrives now finds no credit either.
+    # There is no credit for messages that arrive now either.
     send(["later"])
     assert link.is_empty()
     assert (counts(queue).locked, counts(queue).active) == (credit, 111 - credit)
@@ -99,7 +99,7 @@ def test_unused_credit_is_served_as_messages_arrive(send: Send, link: Link, queu
     assert (counts(queue).locked, counts(queue).active) == (3, 2)
 
 
-def test_settling_gives_no_credit_back(send: Send, link: Link, queue: str, counts: Counts) -> None:
+def test_settling_returns_no_credit(send: Send, link: Link, queue: str, counts: Counts) -> None:
     send(texts(5))
     link.grant(2)
     link.take(2)
@@ -132,7 +132,7 @@ def test_a_link_that_deletes_deletes_no_more_than_its_credit(
     assert (counts(queue).locked, counts(queue).active) == (0, 6)
 
 
-def test_draining_delivers_what_is_there_and_takes_the_rest_of_the_credit_back(
+def test_draining_delivers_present_messages_and_cancels_unused_credit(
     send: Send, link: Link, queue: str, counts: Counts
 ) -> None:
     send(texts(5))

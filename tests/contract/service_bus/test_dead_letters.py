@@ -1,4 +1,4 @@
-"""The dead-letter queue, as a queue of its own."""
+"""The dead-letter queue is used like any other queue."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ DEAD_LETTER = ServiceBusSubQueue.DEAD_LETTER
 
 
 def bury(endpoints: Endpoints, queue: str, count: int) -> None:
-    """Sends `count` messages and dead-letters each at its second delivery, the last one first."""
+    """Sends `count` messages and dead-letters each at its second delivery, in reverse order."""
     receiver = endpoints.receiver(queue)
     endpoints.sender(queue).send_messages(numbered(count))
     for message in receiver.receive_messages(count, max_wait_time=30):

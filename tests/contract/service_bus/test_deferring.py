@@ -13,7 +13,7 @@ from tests.contract.service_bus.conftest import Counts, Endpoints, NewQueue, bod
 
 
 def defer_one(endpoints: Endpoints, queue: str, text: str = "a") -> tuple[ServiceBusReceiver, int]:
-    """A receiver, and the sequence number of a message that it has deferred."""
+    """Sends and defers a message; returns the receiver and the sequence number."""
     endpoints.sender(queue).send_messages(ServiceBusMessage(text))
     receiver = endpoints.receiver(queue)
     [message] = receiver.receive_messages(1, max_wait_time=30)
@@ -95,11 +95,11 @@ def test_a_lock_that_ends_leaves_a_deferred_message_deferred(
     assert receive_deferred(receiver, number).delivery_count == 1
 
 
-def test_what_is_not_deferred_is_not_found(endpoints: Endpoints, queue: str) -> None:
+def test_a_message_that_is_not_deferred_is_not_found(endpoints: Endpoints, queue: str) -> None:
     receiver = endpoints.receiver(queue)
     endpoints.sender(queue).send_messages(ServiceBusMessage("a"))
     [message] = receiver.receive_messages(1, max_wait_time=30)
     assert message.sequence_number
     with pytest.raises(MessageNotFoundError):
-        # The client repeats this refusal for as long as it has time.
+        # The client retries after this refusal until its time limit.
         receiver.receive_deferred_messages(message.sequence_number, timeout=1)

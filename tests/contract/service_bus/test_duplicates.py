@@ -1,4 +1,4 @@
-"""Duplicate detection: what is dropped, and for how long."""
+"""Duplicate detection: which messages are dropped, and for how long."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -29,7 +29,7 @@ def name() -> str:
 
 @pytest.fixture(scope="module")
 def once(emulator: EmulatorProcess) -> Iterator[Endpoints]:
-    """Of a client that does not retry."""
+    """Senders and receivers of a client that does not retry."""
     with endpoints_of(emulator, retry_total=0) as opened:
         yield opened
 
@@ -91,11 +91,11 @@ def test_a_new_queue_of_an_old_name_is_empty(control: ControlClient, once: Endpo
     assert [body(message) for message in once.receiver(name).receive_messages(2, max_wait_time=30)] == [b"new"]
 
 
-def test_whoever_uses_a_queue_learns_that_it_is_deleted(
+def test_senders_and_receivers_learn_that_their_queue_is_deleted(
     control: ControlClient, endpoints: Endpoints, once: Endpoints, name: str
 ) -> None:
     control.create_queue(name)
-    # The client that sends learns it from its second attempt: the first fails with the link, whatever the reason.
+    # A sender learns the reason from its retry: the first attempt fails with its link, whatever the reason.
     sender, receiver = endpoints.sender(name), once.receiver(name)
     sender.send_messages([ServiceBusMessage("a"), ServiceBusMessage("b")])
     [message] = receiver.receive_messages(1, max_wait_time=30)
@@ -135,7 +135,7 @@ def test_a_receiver_that_waits_for_a_session_learns_that_its_queue_is_deleted(
 
 
 def has_asked(receiver: Any) -> bool:
-    """Whether its attach has gone out."""
+    """Whether the receiver has sent its attach."""
     link = receiver._handler and receiver._handler._link
     return link is not None and link.state is LinkState.ATTACH_SENT
 
@@ -147,7 +147,7 @@ def test_links_to_other_entities_stay(control: ControlClient, once: Endpoints, n
     sender.send_messages(ServiceBusMessage("x"))
 
 
-def test_a_name_is_taken_once(control: ControlClient, name: str) -> None:
+def test_a_name_can_be_used_once(control: ControlClient, name: str) -> None:
     control.create_queue(name)
     for create in (control.create_queue, control.create_topic):
         with pytest.raises(ControlError, match="already exists") as caught:

@@ -14,7 +14,7 @@ from local.service_bus.process import EmulatorProcess
 from tests.contract.service_bus.clients import Connect
 from tests.contract.service_bus.conftest import Counts, Endpoints, NewQueue, body
 
-_QUARTER = 250_000  # bytes; four of them fit into a queue of 1 MB, five do not
+_QUARTER = 250_000  # bytes; four messages of this size fit into a queue of 1 MB, five do not
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_sends_beyond_the_credits_are_refused_as_busy_and_receives_wait(
     batch = [ServiceBusMessage(str(number)) for number in range(60)]
     with connect(throttled.connection_string, retry_total=0) as sdk:
         with sdk.client.get_queue_sender("q") as sender:
-            sender.send_messages(batch)  # the first second's credits and a debt of five more
+            sender.send_messages(batch)  # uses the credits of the first second, and five more as debt
             with pytest.raises(ServiceBusServerBusyError):
                 sender.send_messages(ServiceBusMessage("too soon"))
         with sdk.client.get_queue_receiver("q") as receiver:

@@ -1,4 +1,4 @@
-"""What a lock token says and how long it holds."""
+"""Lock tokens, and how long a lock lasts."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -39,7 +39,9 @@ def test_every_delivery_has_a_lock_token_of_its_own(endpoints: Endpoints, queue:
     assert len(set(tokens)) == 3
 
 
-def test_a_message_that_comes_back_has_another_token_and_the_same_number(endpoints: Endpoints, queue: str) -> None:
+def test_a_message_that_is_delivered_again_has_another_token_and_the_same_number(
+    endpoints: Endpoints, queue: str
+) -> None:
     receiver = endpoints.receiver(queue)
     endpoints.sender(queue).send_messages(ServiceBusMessage("a"))
     message = receive_one(receiver)
@@ -59,7 +61,7 @@ def test_a_lock_that_was_lost_settles_nothing(
     endpoints.sender(queue).send_messages(ServiceBusMessage("a"))
     message = receive_one(receiver)
     wait_until(lambda: counts(queue).active == 1)
-    # Where its own copy of the lock's end has passed, the client does not even ask.
+    # The client sends nothing when its own copy of the lock's end has passed, so the test extends that copy.
     message._expiry = datetime.now(UTC) + timedelta(minutes=1)
     with pytest.raises(MessageLockLostError):
         SETTLEMENTS[settlement](receiver, message)

@@ -1,4 +1,4 @@
-"""Peeking looks at messages and leaves them as they are."""
+"""Peeking returns messages without changing them."""
 
 from azure.servicebus import ServiceBusMessage
 
@@ -40,7 +40,7 @@ def test_large_messages_are_peeked_in_several_answers(endpoints: Endpoints, queu
     assert [(message.sequence_number, len(body(message))) for message in rest] == [(3, 100_000)]
 
 
-def test_what_was_settled_is_not_shown(endpoints: Endpoints, queue: str) -> None:
+def test_a_settled_message_is_not_shown(endpoints: Endpoints, queue: str) -> None:
     receiver = endpoints.receiver(queue)
     endpoints.sender(queue).send_messages(numbered(3))
     first, second, _ = receiver.receive_messages(3, max_wait_time=30)

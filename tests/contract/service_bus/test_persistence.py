@@ -1,4 +1,4 @@
-"""What the broker has acknowledged is there after a kill -9, when it has a data file."""
+"""With a data file, everything that the emulator has acknowledged survives a kill -9."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ Start = Callable[[], EmulatorProcess]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts an emulator on the data file of this test, the one before it having been killed."""
+    """Kills the previous emulator and starts one on the same data file."""
     config = write_config(tmp_path / "Config.json", _QUEUES, topics=1)
     running: list[EmulatorProcess] = []
 
@@ -64,7 +64,7 @@ def receive_all(receiver: ServiceBusReceiver) -> list[bytes]:
     return received
 
 
-def test_acknowledged_messages_survive_and_completed_ones_do_not_come_back(start: Start) -> None:
+def test_acknowledged_messages_survive_and_completed_ones_do_not(start: Start) -> None:
     emulator = start()
     send(emulator, "q", [ServiceBusMessage(str(number)) for number in range(100)])
     with connected(emulator) as client, client.get_queue_receiver("q") as receiver:
@@ -77,7 +77,7 @@ def test_acknowledged_messages_survive_and_completed_ones_do_not_come_back(start
     assert counts.active == 0
 
 
-def test_whatever_state_a_message_is_in_survives(start: Start) -> None:
+def test_messages_of_every_state_survive(start: Start) -> None:
     emulator = start()
     send(emulator, "q", [ServiceBusMessage(text) for text in ("abandoned", "deferred", "buried", "locked")])
     with connected(emulator) as client:
@@ -93,7 +93,7 @@ def test_whatever_state_a_message_is_in_survives(start: Start) -> None:
             [scheduled] = sender.schedule_messages(ServiceBusMessage("scheduled"), later)
     emulator = start()
     with connected(emulator) as client, client.get_queue_receiver("q") as receiver:
-        # A lock does not survive, and a delivery that never ended is not counted.
+        # A lock does not survive, and its delivery is not counted.
         messages = receiver.receive_messages(2, max_wait_time=30)
         assert {body(m): m.delivery_count for m in messages} == {b"abandoned": 1, b"locked": 0}
         assert [body(message) for message in receiver.receive_deferred_messages(number)] == [b"deferred"]
@@ -104,7 +104,7 @@ def test_whatever_state_a_message_is_in_survives(start: Start) -> None:
         assert (letter.dead_letter_reason, letter.dead_letter_error_description) == ("r", "d")
 
 
-def test_sequence_numbers_go_on_where_they_ended(start: Start) -> None:
+def test_sequence_numbers_continue_after_a_kill(start: Start) -> None:
     emulator = start()
     send(emulator, "q", [ServiceBusMessage("a"), ServiceBusMessage("b")])
     with connected(emulator) as client, client.get_queue_receiver("q") as receiver:
@@ -128,7 +128,7 @@ def test_sessions_survive_with_their_state(start: Start) -> None:
         assert receive_all(receiver) == [b"a"]
 
 
-def test_what_a_topic_has_handed_out_survives(start: Start) -> None:
+def test_the_copies_of_subscriptions_survive(start: Start) -> None:
     with connected(start()) as client, client.get_topic_sender("topic-0") as sender:
         sender.send_messages(ServiceBusMessage("a"))
     emulator = start()
@@ -138,10 +138,10 @@ def test_what_a_topic_has_handed_out_survives(start: Start) -> None:
                 assert receive_all(receiver) == [b"a"]
 
 
-# The client leaves the socket of a broker that died to the garbage collector.
+# After the broker's death the client leaves its socket to the garbage collector.
 @pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("batches_before_the_kill", [1, 7, 30])
-def test_a_kill_while_sending_loses_no_acknowledged_batch_and_halves_none(
+def test_a_kill_while_sending_loses_no_acknowledged_batch_and_splits_none(
     start: Start, batches_before_the_kill: int
 ) -> None:
     emulator = start()
@@ -178,7 +178,7 @@ def complaint_about(data: Path) -> str:
     return ended.stderr
 
 
-def test_a_file_that_is_no_data_file_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_data_file_is_one_clear_line(tmp_path: Path) -> None:
     data = tmp_path / "notes.txt"
     data.write_text("not a database, and long enough to be read as one" * 10)
     assert "notes.txt cannot be used: file is not a database" in complaint_about(data)

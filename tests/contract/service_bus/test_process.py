@@ -65,7 +65,7 @@ def test_a_signal_ends_it_cleanly_with_clients_connected(number: int) -> None:
 @pytest.mark.parametrize(
     "sent", [b"GET /hea", b"POST /faults HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"]
 )
-def test_a_request_that_does_not_end_does_not_keep_it(sent: bytes) -> None:
+def test_an_unfinished_request_does_not_delay_its_end(sent: bytes) -> None:
     with command() as process:
         assert process.stdout
         port = json.loads(process.stdout.readline())["http_port"]
@@ -76,7 +76,7 @@ def test_a_request_that_does_not_end_does_not_keep_it(sent: bytes) -> None:
             assert process.wait(30) == 0
 
 
-def test_it_ends_when_its_parent_is_gone() -> None:
+def test_it_ends_when_its_parent_ends() -> None:
     with command("--exit-with-parent") as process:
         assert process.stdout
         assert process.stdin

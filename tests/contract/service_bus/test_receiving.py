@@ -87,7 +87,7 @@ def test_the_iterator_receives_until_the_queue_is_empty(endpoints: Endpoints, qu
     assert seen == [b"0", b"1", b"2", b"3", b"4"]
 
 
-def test_what_a_closing_receiver_never_saw_goes_back_uncounted(client: ServiceBusClient, queue: str) -> None:
+def test_closing_a_receiver_releases_prefetched_messages_uncounted(client: ServiceBusClient, queue: str) -> None:
     with client.get_queue_sender(queue) as sender:
         sender.send_messages([ServiceBusMessage(f"{number}") for number in range(10)])
     with client.get_queue_receiver(queue, prefetch_count=10) as receiver:

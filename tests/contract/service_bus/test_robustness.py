@@ -17,7 +17,7 @@ OPEN = b"\x00\x00\x00\x12\x02\x00\x00\x00\x00\x53\x10\xc0\x05\x01\xa1\x02me"
 BEGIN = b"\x00\x00\x00\x17\x02\x00\x00\x00\x00\x53\x11\xc0\x0a\x04\x40\x43\x70\x00\x00\x08\x00\x52\x7f"
 
 
-# Where the subject is what a raw connection does, the client only shows that the emulator still works.
+# In tests of raw connections, the client only checks that the emulator still works.
 one_client_will_do = pytest.mark.parametrize("connect", ["sync"], indirect=True)
 
 
@@ -28,7 +28,7 @@ def connection(emulator: EmulatorProcess) -> Iterator[socket.socket]:
 
 
 def read_to_end(raw: socket.socket) -> bytes:
-    """Everything until the emulator closes; a reset is an end too."""
+    """Reads until the emulator closes or resets the connection."""
     received = b""
     with suppress(ConnectionResetError):
         while chunk := raw.recv(65_536):
@@ -119,12 +119,12 @@ def test_a_sender_and_a_receiver_recover_from_a_dropped_connection(
     [after] = receiver.receive_messages(1, max_wait_time=30)
     assert body(after) == b"after"
     receiver.complete_message(after)
-    # Its link is gone, its lock is not.
+    # The receiver's link has ended, but its lock has not.
     receiver.complete_message(before)
     assert (counts(queue).active, counts(queue).locked) == (0, 0)
 
 
-def test_what_a_lost_receiver_held_stays_locked(endpoints: Endpoints, queue: str, counts: Counts, drop: Drop) -> None:
+def test_messages_of_a_lost_receiver_stay_locked(endpoints: Endpoints, queue: str, counts: Counts, drop: Drop) -> None:
     receiver = endpoints.receiver(queue)
     endpoints.sender(queue).send_messages(ServiceBusMessage("x"))
     receiver.receive_messages(1, max_wait_time=30)

@@ -88,7 +88,7 @@ def test_a_batch_of_100_arrives_in_order(endpoints: Endpoints, queue: str) -> No
     sender.send_messages(batch)
     received: list[ServiceBusReceivedMessage] = []
     while len(received) < 100 and (page := receiver.receive_messages(100 - len(received), max_wait_time=30)):
-        received += page  # on a busy machine the client returns what has come by then
+        received += page  # on a busy machine the client returns fewer messages at a time
     assert [message.message_id for message in received] == [f"m-{number}" for number in range(100)]
     assert [body(message) for message in received] == [f"{number}".encode() for number in range(100)]
     first = received[0].sequence_number
@@ -122,7 +122,9 @@ def test_a_message_that_is_too_large_is_refused(endpoints: Endpoints, queue: str
     assert counts(queue).active == 1
 
 
-def test_an_endless_message_is_refused_and_the_link_goes_on(endpoints: Endpoints, queue: str, counts: Counts) -> None:
+def test_an_endless_message_is_refused_and_the_link_stays_open(
+    endpoints: Endpoints, queue: str, counts: Counts
+) -> None:
     sender = endpoints.sender(queue)
     with pytest.raises(MessageSizeExceededError):
         sender.send_messages(AmqpAnnotatedMessage(data_body=[b"x" * 8_000_000]))

@@ -1,4 +1,4 @@
-"""Who holds a session, until when, and what reaches others."""
+"""Session locks: who holds a session, until when, and what other receivers can do."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -48,7 +48,7 @@ def send(endpoints: Endpoints, queue: str, *texts: str, session_id: str = "s") -
     endpoints.sender(queue).send_messages([ServiceBusMessage(text, session_id=session_id) for text in texts])
 
 
-def test_who_waits_for_any_session_gets_the_first_that_comes(endpoints: Endpoints, queue: str) -> None:
+def test_a_receiver_that_waits_for_any_session_gets_the_first_one(endpoints: Endpoints, queue: str) -> None:
     def wait_for_any() -> tuple[str, bytes]:
         receiver = endpoints.receiver(queue, session_id=NEXT_AVAILABLE_SESSION, max_wait_time=20)
         return session_of(receiver).session_id, body(receive_one(receiver))
@@ -111,7 +111,7 @@ def test_a_deferred_message_is_found_in_its_own_session_alone(endpoints: Endpoin
     receiver.defer_message(message)
     assert message.sequence_number
     with pytest.raises(MessageNotFoundError):
-        # The client repeats this refusal for as long as it has time.
+        # The client retries after this refusal until its time limit.
         other.receive_deferred_messages(message.sequence_number, timeout=1)
     [deferred] = receiver.receive_deferred_messages(message.sequence_number)
     assert body(deferred) == b"a"

@@ -133,7 +133,7 @@ def test_renewing_a_session_keeps_its_messages(endpoints: Endpoints, new_queue: 
     assert (counts(queue).active, counts(queue).locked) == (0, 0)
 
 
-def test_an_expired_session_is_lost_and_its_messages_come_back_counted(
+def test_an_expired_session_is_lost_and_its_messages_are_delivered_again_counted(
     endpoints: Endpoints, new_queue: NewQueue, counts: Counts
 ) -> None:
     queue = new_queue("brief-sessions")

@@ -14,9 +14,7 @@ from tests.contract.service_bus.conftest import Counts, Endpoints, NewQueue, bod
 DEAD_LETTER = ServiceBusSubQueue.DEAD_LETTER
 
 
-def test_abandoning_raises_the_delivery_count_and_the_message_comes_back_first(
-    endpoints: Endpoints, queue: str
-) -> None:
+def test_abandoning_raises_the_delivery_count_and_the_message_is_first_again(endpoints: Endpoints, queue: str) -> None:
     sender = endpoints.sender(queue)
     receiver = endpoints.receiver(queue)
     sender.send_messages([ServiceBusMessage("a"), ServiceBusMessage("b")])
@@ -79,7 +77,9 @@ def test_nothing_is_sent_to_a_dead_letter_queue(client: ServiceBusClient, queue:
         sender.send_messages(ServiceBusMessage("x"))
 
 
-def test_an_expired_lock_is_lost_and_the_message_comes_back_counted(endpoints: Endpoints, new_queue: NewQueue) -> None:
+def test_an_expired_lock_is_lost_and_the_message_is_delivered_again_counted(
+    endpoints: Endpoints, new_queue: NewQueue
+) -> None:
     queue = new_queue("short-lock")
     sender = endpoints.sender(queue)
     receiver = endpoints.receiver(queue)
@@ -116,7 +116,7 @@ def test_the_auto_lock_renewer_keeps_several_locks(
     with sdk.new_renewer() as renewer:
         for message in messages:
             renewer.register(receiver, message, max_lock_renewal_duration=60)
-        # Longer than a lock lasts: whatever is not renewed would arrive here.
+        # This waits longer than a lock lasts: a message whose lock is not renewed would arrive here.
         assert endpoints.receiver(queue).receive_messages(1, max_wait_time=12) == []
     for message in messages:
         receiver.complete_message(message)

@@ -55,12 +55,12 @@ def test_a_time_in_the_past_is_now(endpoints: Endpoints, queue: str) -> None:
     assert body(receive_one(receiver)) == b"a"
 
 
-def test_what_is_not_scheduled_cannot_be_cancelled(endpoints: Endpoints, queue: str, counts: Counts) -> None:
+def test_a_message_that_is_not_scheduled_cannot_be_cancelled(endpoints: Endpoints, queue: str, counts: Counts) -> None:
     sender = endpoints.sender(queue)
     sender.send_messages(ServiceBusMessage("sent"))
     [number] = sender.schedule_messages(ServiceBusMessage("later"), soon(60))
     with pytest.raises(MessageNotFoundError):
-        # The client repeats this refusal for as long as it has time.
+        # The client retries after this refusal until its time limit.
         sender.cancel_scheduled_messages([number, 1], timeout=1)
     assert (counts(queue).active, counts(queue).scheduled) == (1, 1)
 
@@ -97,9 +97,7 @@ def test_a_queue_limits_the_time_to_live_of_its_messages(endpoints: Endpoints, n
     assert {message.dead_letter_reason for message in expired} == {"TTLExpiredException"}
 
 
-def test_a_message_that_is_locked_expires_when_its_lock_is_given_up(
-    endpoints: Endpoints, queue: str, counts: Counts
-) -> None:
+def test_a_message_that_is_locked_expires_when_its_lock_ends(endpoints: Endpoints, queue: str, counts: Counts) -> None:
     ttl = timedelta(seconds=2)
     sent = [ServiceBusMessage(text, time_to_live=ttl) for text in ("completed", "abandoned")]
     receiver = endpoints.receiver(queue)

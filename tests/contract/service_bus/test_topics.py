@@ -12,7 +12,7 @@ def receive_all(receiver: ServiceBusReceiver, number: int) -> list[bytes]:
     received: list[bytes] = []
     while len(received) < number:
         messages = receiver.receive_messages(number - len(received), max_wait_time=30)
-        assert messages, f"only {received} of {number} came"
+        assert messages, f"only {received} of {number} messages arrived"
         for message in messages:
             received.append(body(message))
             receiver.complete_message(message)
@@ -93,7 +93,7 @@ def test_each_copy_holds_what_was_sent(endpoints: Endpoints, new_topic: NewTopic
         assert (body(message), message.message_id, message.subject) == (b"x", "m", "s")
         assert message.application_properties == {b"n": 1}
         assert message.delivery_count == 0
-        # What happens to one copy leaves the other as it is.
+        # Settling one copy does not change the other.
         receiver.abandon_message(message)
 
 

@@ -1,4 +1,4 @@
-"""Faults and restarts on an emulator of each module's own: they must not reach other tests."""
+"""Fixtures for faults and restarts: each module has its own emulator, so that faults do not affect other tests."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ def control(emulator: EmulatorProcess) -> Iterator[ControlClient]:
 
 @pytest.fixture(scope="module")
 def new_queue(emulator: EmulatorProcess) -> NewQueue:
-    """A new queue with the properties asked for."""
+    """Creates a queue with the given properties."""
     numbers = itertools.count()
 
     def create(**properties: object) -> str:
@@ -49,7 +49,7 @@ def queue(new_queue: NewQueue) -> str:
 
 @contextmanager
 def endpoints_of(emulator: EmulatorProcess, **options: Any) -> Iterator[Endpoints]:
-    """Those of a client of its own; they are closed together: each takes up to a second."""
+    """Senders and receivers of a new client; they are closed concurrently, because each takes up to a second."""
     with ServiceBusClient.from_connection_string(emulator.connection_string, **options) as client:
         opened = Endpoints(client)
         yield opened
@@ -59,14 +59,14 @@ def endpoints_of(emulator: EmulatorProcess, **options: Any) -> Iterator[Endpoint
 
 @pytest.fixture(scope="module")
 def endpoints(emulator: EmulatorProcess) -> Iterator[Endpoints]:
-    """Of a client that does not retry: every fault is seen."""
+    """Senders and receivers of a client that does not retry, so that it reports every fault."""
     with endpoints_of(emulator, retry_total=0) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
 def retrying(emulator: EmulatorProcess) -> Iterator[Endpoints]:
-    """Of a client that retries, as it does by default, only more often and sooner."""
+    """Senders and receivers of a client that retries more often and sooner than by default."""
     with endpoints_of(emulator, retry_total=6, retry_backoff_factor=0.1) as opened:
         yield opened
 

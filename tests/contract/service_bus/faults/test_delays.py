@@ -31,7 +31,7 @@ def test_a_delay_keeps_the_order(control: ControlClient, endpoints: Endpoints, q
 
 
 @pytest.mark.parametrize("lifted", ["cleared", "replaced"])
-def test_what_a_delay_holds_back_is_written_when_it_is_lifted(
+def test_delayed_answers_are_written_when_the_delay_is_lifted(
     control: ControlClient, endpoints: Endpoints, queue: str, active: Active, lifted: str
 ) -> None:
     sender = endpoints.sender(queue)

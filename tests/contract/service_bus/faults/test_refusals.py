@@ -112,7 +112,7 @@ def test_a_refused_connection_that_its_client_keeps_open_is_cut(
         wait_until(lambda: is_cut(raw))
 
 
-def test_what_follows_the_opening_of_a_refused_connection_is_not_heard(
+def test_frames_after_the_open_of_a_refused_connection_are_ignored(
     control: ControlClient, emulator: EmulatorProcess, new_queue: NewQueue, active: Active
 ) -> None:
     heard, unheard = new_queue(), new_queue()

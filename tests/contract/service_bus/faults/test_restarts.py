@@ -49,7 +49,7 @@ def test_the_state_of_a_session_is_lost_with_the_messages(
     assert session.get_state() is None
 
 
-def test_a_restart_ends_the_locks_and_the_messages_come_back_uncounted(
+def test_a_restart_ends_the_locks_without_counting_deliveries(
     control: ControlClient, retrying: Endpoints, queue: str
 ) -> None:
     receiver = retrying.receiver(queue)
@@ -95,7 +95,7 @@ def test_the_last_of_several_restarts_counts(control: ControlClient) -> None:
     control.restart(0.05)
     control.restart(None)
     control.restart(3600)
-    time.sleep(0.1)  # the first would have ended by now
+    time.sleep(0.1)  # the first restart would have ended by now
     assert not control.is_healthy()
     control.restart(0)
     assert control.is_healthy()
