@@ -39,13 +39,13 @@ def shared_emulator(emulator_config: Path) -> Iterator[EmulatorProcess]:
 
 @pytest.fixture
 def lock() -> str:
-    """How long a message stays locked; a test that awaits the end of a lock has a shorter one."""
+    """How long a message stays locked; tests that wait for the end of a lock override it."""
     return LOCK
 
 
 @pytest.fixture
 def emulator(shared_emulator: EmulatorProcess, lock: str) -> EmulatorProcess:
-    """With queues and a topic that are new."""
+    """The shared emulator with new, empty queues and a new topic."""
     control = shared_emulator.control
     for name in QUEUES:
         control.delete_queue(name)
@@ -68,9 +68,9 @@ def events(tmp_path: Path) -> Events:
 
 @pytest.fixture
 def make_app(tmp_path: Path) -> Callable[..., Path]:
-    """Copies the sample app with the given options of the Service Bus extension, and two calls at a time.
+    """Copies the sample app with the given options of the Service Bus extension, and two concurrent calls.
 
-    The sixteen of Azure would be a hundred connections.
+    Azure's default of 16 calls would open about a hundred connections.
     """
     return lambda **options: copy_app(tmp_path / "app", {"maxConcurrentCalls": 2, **options})
 
@@ -82,7 +82,7 @@ def send(emulator: EmulatorProcess) -> Send:
 
 @pytest.fixture
 def start_host(events: Events, emulator: EmulatorProcess, tmp_path: Path) -> Iterator[Callable[..., HostProcess]]:
-    """Starts a host whose queue functions listen to the emulator; its log is host.log in tmp_path."""
+    """Starts a host that is connected to the emulator; its log is host.log in tmp_path."""
     started: list[HostProcess] = []
 
     def start(app_dir: Path, batch_concurrency: int = 2, **env: str) -> HostProcess:
@@ -95,14 +95,14 @@ def start_host(events: Events, emulator: EmulatorProcess, tmp_path: Path) -> Ite
 
     yield start
     for host in started:
-        host.kill()  # a stop, which has its own tests, drains first
+        host.kill()  # a clean stop would wait, and has its own tests
 
 
 @pytest.fixture
 def start_process(
     events: Events, emulator: EmulatorProcess, tmp_path: Path
 ) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Starts a host with arguments of its own; it is up when the call returns."""
+    """Starts a host with command-line arguments and waits until it is ready."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(*arguments: str) -> subprocess.Popen[bytes]:
@@ -131,7 +131,7 @@ def start_process(
 
 
 def sender(connection_string: str) -> Send:
-    """Sends messages to a queue as one batch, with a client that is closed right after."""
+    """Sends messages to a queue as one batch, with a new client for each call."""
 
     def send(queue: str, messages: list[ServiceBusMessage]) -> None:
         with (

@@ -1,4 +1,4 @@
-"""What the tests of the functions host share: apps on disk, and what their functions recorded."""
+"""Helpers for the tests of the Functions host: apps on disk, and the events that their functions record."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ _DEADLINE_SECONDS = 60.0
 
 
 def wait_until(condition: Callable[[], Any], what: str) -> Any:
-    """The first true value of a condition."""
+    """Waits until a condition is true and returns its value."""
     deadline = time.monotonic() + _DEADLINE_SECONDS
     while time.monotonic() < deadline:
         value = condition()
@@ -24,7 +24,7 @@ def wait_until(condition: Callable[[], Any], what: str) -> Any:
 
 
 def copy_app(target: Path, service_bus: dict[str, Any], **top_level: Any) -> Path:
-    """The sample app with other options of the Service Bus extension, and other values at the top of host.json."""
+    """Copies the sample app with other options of the Service Bus extension and other top-level keys in host.json."""
     shutil.copytree(SAMPLE_APP, target)
     config = json.loads((SAMPLE_APP / "host.json").read_text())
     config["extensions"]["serviceBus"] = service_bus
@@ -33,7 +33,7 @@ def copy_app(target: Path, service_bus: dict[str, Any], **top_level: Any) -> Pat
 
 
 class Events:
-    """What the functions of a sample app recorded."""
+    """The events that the functions of a sample app have recorded."""
 
     def __init__(self, directory: Path) -> None:
         self.file = directory / "events.jsonl"
@@ -53,7 +53,7 @@ class Events:
         return [message for event in self.starts(function) for message in event["messages"]]
 
     def most_at_a_time(self) -> int:
-        """The largest number of invocations that ran together, in the order in which they began and ended."""
+        """The largest number of invocations that ran at the same time."""
         return max(accumulate(1 if event["event"] == "start" else -1 for event in self.all()))
 
     def open_gate(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""App settings that the host honours: the processes and threads of functions, names in bindings, connections."""
+"""App settings that the host supports: numbers of processes and threads, names in bindings, connections."""
 
 import json
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def test_python_threadpool_thread_count_is_how_many_functions_run_at_a_time_in_a
 ) -> None:
     send("one", [orders(gate="open", n=n) for n in range(4)])
     start_host(make_app(maxConcurrentCalls=4), PYTHON_THREADPOOL_THREAD_COUNT=str(threads))
-    wait_until(lambda: len(events.starts("one")) == threads, "as many run as may")
+    wait_until(lambda: len(events.starts("one")) == threads, "the allowed number runs")
     wait_until(lambda: next(c for c in emulator.queues() if c.name == "one").locked == 4, "the host has them all")
     events.open_gate("open")
     wait_until(lambda: left_in(emulator, "one") == 0, "all are completed")
@@ -124,6 +124,6 @@ def test_a_connection_is_a_host_name_that_an_identity_opens(name: str, start_hos
     with Connection("Broker", settings).client() as client:
         assert client.fully_qualified_namespace == "127.0.0.1"
     start_host(SAMPLE_APP, Broker="", **settings)
-    # It goes for the TLS port of a real namespace, where there is none.
+    # The client connects to the TLS port of a real namespace, and nothing listens there.
     log = tmp_path / "host.log"
-    wait_until(lambda: "Service Bus entity one cannot be reached" in log.read_text(), "the host looks for it there")
+    wait_until(lambda: "Service Bus entity one cannot be reached" in log.read_text(), "the host tries to connect")

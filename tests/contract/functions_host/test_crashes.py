@@ -1,4 +1,4 @@
-"""What happens when a process ends, in order or not."""
+"""Stops and crashes of the host, its workers and the broker."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     return [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_a_killed_worker_is_replaced_and_its_messages_come_again(
+def test_a_killed_worker_is_replaced_and_its_messages_are_delivered_again(
     emulator: EmulatorProcess, events: Events, send: Send, start_host: StartHost
 ) -> None:
     host = start_host(SAMPLE_APP)
@@ -39,7 +39,7 @@ def test_a_killed_worker_is_replaced_and_its_messages_come_again(
     (start,) = wait_until(lambda: events.starts("one"), "the function runs")
     os.kill(start["pid"], signal.SIGKILL)
 
-    again = wait_until(lambda: events.starts("one")[1:], "the message came again")
+    again = wait_until(lambda: events.starts("one")[1:], "the message is delivered again")
     assert again[0]["messages"][0]["delivery_count"] == 2
     assert again[0]["pid"] != start["pid"]
     events.open_gate("open")
@@ -70,7 +70,7 @@ def test_a_killed_host_leaves_no_worker(events: Events, send: Send, start_host: 
 def test_a_stop_lets_running_invocations_end(
     emulator: EmulatorProcess, events: Events, send: Send, start_host: StartHost, make_app: MakeApp, tmp_path: Path
 ) -> None:
-    host = start_host(make_app(maxConcurrentCalls=1))  # an idle receiver notices a stop a second later
+    host = start_host(make_app(maxConcurrentCalls=1))  # an idle receiver notices a stop up to a second later
     workers = workers_of(host)
     send("one", [orders(gate="open")])
     with ThreadPoolExecutor() as executor:
@@ -96,10 +96,10 @@ def refuses(host: HostProcess) -> bool:
     return False
 
 
-def test_a_stop_ends_what_outlasts_the_grace(
+def test_a_stop_ends_invocations_that_outlast_the_grace_period(
     emulator: EmulatorProcess, events: Events, send: Send, start_process: StartProcess, make_app: MakeApp
 ) -> None:
-    # An idle receiver, which notices a stop a second later, would take the message again.
+    # With more receivers, an idle one would receive the message again before it notices the stop.
     process = start_process("--grace", "0.1", "--app-dir", str(make_app(maxConcurrentCalls=1)))
     send("one", [orders(gate="never")])
     wait_until(lambda: events.starts("one"), "the function runs")
@@ -132,7 +132,7 @@ def test_the_host_ends_when_its_parent_closes_standard_input(
 
 
 @pytest.mark.parametrize("queue", ["one", "many"])
-def test_a_broker_that_restarts_is_survived(
+def test_the_host_survives_a_restart_of_the_broker(
     queue: str, emulator_config: Path, events: Events, start_host: StartHost, tmp_path: Path
 ) -> None:
     port = lasting_port()

@@ -130,7 +130,7 @@ def test_a_time_span_is_seconds(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["24:00:00", "00:60:00", "00:00:60", "soon", "", "1:2:3:4"])
-def test_what_dotnet_takes_for_no_time_span_is_none(text: str) -> None:
+def test_a_text_that_dotnet_refuses_is_not_a_time_span(text: str) -> None:
     with pytest.raises(ValueError, match="is not a time span"):
         parse_timespan(text)
 

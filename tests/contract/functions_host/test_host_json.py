@@ -1,6 +1,6 @@
-"""Each setting of host.json that the host honours, at two values: the same app behaves differently.
+"""Each setting of host.json that the host supports, with two values that make the same app behave differently.
 
-``functionTimeout`` has a file of its own, test_timeouts.py.
+``functionTimeout`` is tested in test_timeouts.py.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def delivery_counts(events: Events, function: str) -> list[int]:
 
 
 def outlive_a_lock(emulator: EmulatorProcess) -> None:
-    """Returns when a lock that was taken now, and lasts as long as those of the other queues, has run out."""
+    """Waits as long as a lock lasts: locks a message of another queue and returns when it is delivered again."""
     with (
         ServiceBusClient.from_connection_string(emulator.connection_string) as client,
         client.get_queue_receiver("dead") as receiver,
@@ -56,7 +56,7 @@ def test_max_concurrent_calls_is_how_many_single_messages_run_at_a_time(
 ) -> None:
     send("one", [orders(gate="open", n=n) for n in range(5)])
     start_host(make_app(maxConcurrentCalls=calls))
-    wait_until(lambda: len(events.starts("one")) == calls, "as many run as may")
+    wait_until(lambda: len(events.starts("one")) == calls, "the allowed number runs")
     assert counts(emulator, "one").locked == calls
     assert counts(emulator, "one").active == 5 - calls
     events.open_gate("open")
@@ -70,7 +70,7 @@ def test_max_message_batch_size_is_how_many_messages_an_invocation_gets(
 ) -> None:
     send("many", [orders(n=n) for n in range(20)])
     start_host(make_app(maxMessageBatchSize=size, minMessageBatchSize=size), batch_concurrency=1)
-    wait_until(lambda: len(events.messages("many")) == 20, "all have come")
+    wait_until(lambda: len(events.messages("many")) == 20, "all are received")
     assert sizes(events) == [size] * (20 // size)
 
 
@@ -134,14 +134,14 @@ def test_with_auto_complete_messages_a_return_completes(
 
 
 @awaits_the_end_of_a_lock
-def test_without_auto_complete_messages_a_message_stays_locked_and_comes_again(
+def test_without_auto_complete_messages_a_message_stays_locked_until_its_lock_ends(
     emulator: EmulatorProcess, events: Events, send: Send, start_host: StartHost, make_app: MakeApp
 ) -> None:
     start_host(make_app(autoCompleteMessages=False, maxConcurrentCalls=1))
     send("one", [orders()])
     wait_until(lambda: events.ends("one"), "the function has returned")
     assert counts(emulator, "one").locked == 1
-    wait_until(lambda: delivery_counts(events, "one")[:2] == [1, 2], "its lock ran out")
+    wait_until(lambda: delivery_counts(events, "one")[:2] == [1, 2], "its lock has ended")
 
 
 @awaits_the_end_of_a_lock
@@ -160,7 +160,7 @@ def test_within_max_auto_lock_renewal_duration_the_lock_is_kept(
 
 @awaits_the_end_of_a_lock
 @pytest.mark.parametrize("duration", ["00:00:00", "00:00:01"])
-def test_after_max_auto_lock_renewal_duration_the_lock_is_lost_and_the_message_comes_again(
+def test_after_max_auto_lock_renewal_duration_the_lock_is_lost_and_the_message_is_delivered_again(
     duration: str, events: Events, send: Send, start_host: StartHost, make_app: MakeApp
 ) -> None:
     start_host(make_app(maxConcurrentCalls=2, maxAutoLockRenewalDuration=duration))

@@ -13,7 +13,7 @@ import pytest
 from local.functions_host.process import HostProcess
 from tests.contract.functions_host.support import SAMPLE_APP, Events, wait_until
 
-# Nothing listens there: HTTP functions do not care.
+# Nothing listens there; HTTP functions do not need a broker.
 NO_BROKER = "Endpoint=sb://127.0.0.1:9;SharedAccessKeyName=n;SharedAccessKey=k;UseDevelopmentEmulator=true;"
 
 
@@ -58,7 +58,7 @@ def test_routes_ignore_case_and_a_trailing_slash(client: httpx.Client) -> None:
     assert client.get("/API/Items/X/").json()["route_params"] == {"item_id": "X"}
 
 
-def test_a_literal_route_wins_over_a_parameter(client: httpx.Client) -> None:
+def test_a_literal_route_takes_precedence_over_a_parameter(client: httpx.Client) -> None:
     assert client.get("/api/items/special").text == "special GET"
 
 
@@ -141,7 +141,7 @@ def test_an_exception_is_500_and_stays_in_the_log(client: httpx.Client, log: Pat
     assert "RuntimeError: a secret of the app" in log.read_text()
 
 
-def test_a_result_that_is_no_response_is_500(client: httpx.Client, log: Path) -> None:
+def test_a_result_that_is_not_a_response_is_500(client: httpx.Client, log: Path) -> None:
     assert client.get("/api/wrong_type").status_code == 500
     assert "an HTTP function returns an HttpResponse or a str, not dict" in log.read_text()
 

@@ -1,4 +1,4 @@
-"""Auth levels of HTTP functions, enforced when the host has a file of keys."""
+"""Auth levels of HTTP functions, which the host enforces when it has a key file."""
 
 import json
 from collections.abc import Iterator

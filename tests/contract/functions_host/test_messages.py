@@ -1,4 +1,4 @@
-"""What a Service Bus function gets, and what becomes of its messages."""
+"""The arguments of Service Bus functions, and how their messages are settled."""
 
 import datetime as dt
 import json
@@ -58,7 +58,7 @@ def test_many_messages_come_as_a_list_each_with_its_own_metadata(
     send("many", [ServiceBusMessage(json.dumps({"n": n}), message_id=f"m-{n}", subject=f"s-{n}") for n in range(5)])
     start_host(SAMPLE_APP, batch_concurrency=1)
 
-    seen = wait_until(lambda: len(events.messages("many")) == 5 and events.messages("many"), "all have come")
+    seen = wait_until(lambda: len(events.messages("many")) == 5 and events.messages("many"), "all are received")
     assert [message["message_id"] for message in seen] == [f"m-{n}" for n in range(5)]
     assert [message["subject"] for message in seen] == [f"s-{n}" for n in range(5)]
     assert [json.loads(message["body"]) for message in seen] == [{"n": n} for n in range(5)]
@@ -70,11 +70,11 @@ def test_many_messages_come_as_a_list_each_with_its_own_metadata(
 def test_an_async_function_runs(emulator: EmulatorProcess, events: Events, send: Send, start_host: StartHost) -> None:
     start_host(SAMPLE_APP)
     send("async", [orders(), orders()])
-    wait_until(lambda: len(events.messages("async_one")) == 2, "both have come")
+    wait_until(lambda: len(events.messages("async_one")) == 2, "both are received")
     wait_until(lambda: left_in(emulator, "async") == 0, "both are completed")
 
 
-def test_a_raise_abandons_the_message_and_it_comes_again(
+def test_a_raise_abandons_the_message_and_it_is_delivered_again(
     emulator: EmulatorProcess, events: Events, send: Send, start_host: StartHost
 ) -> None:
     start_host(SAMPLE_APP)
@@ -113,6 +113,6 @@ def test_a_dead_letter_queue_is_a_queue_to_trigger_on(
         (message,) = receiver.receive_messages(1, 10)
         receiver.dead_letter_message(message, reason="unreadable", error_description="for the test")
     start_host(SAMPLE_APP)
-    (seen,) = wait_until(lambda: events.messages("dead"), "the dead letter has come")
+    (seen,) = wait_until(lambda: events.messages("dead"), "the dead letter is received")
     assert seen["message_id"] == "d-1"
     assert seen["application_properties"]["DeadLetterReason"] == "unreadable"

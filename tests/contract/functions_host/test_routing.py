@@ -27,13 +27,13 @@ def test_a_route_matches_a_path(template: str, path: str, params: dict[str, str]
     assert Route(template).match(path) == params
 
 
-def test_a_literal_comes_before_a_constrained_parameter_before_a_free_one_before_a_rest() -> None:
+def test_literals_precede_constrained_parameters_then_free_ones_then_a_rest() -> None:
     templates = ["x/{*rest}", "x/{id}", "x/{id:int}", "x/y"]
     routes = sorted((Route(template) for template in templates), key=lambda route: route.precedence)
     assert [route.template for route in routes] == ["x/y", "x/{id:int}", "x/{id}", "x/{*rest}"]
 
 
 @pytest.mark.parametrize("template", ["a/{", "a/{id:regex(x)}", "a/{id:length}", "a/}b"])
-def test_a_template_that_is_not_understood_is_refused(template: str) -> None:
+def test_a_template_that_is_not_supported_is_refused(template: str) -> None:
     with pytest.raises(AppLoadError, match="does not support"):
         Route(template)

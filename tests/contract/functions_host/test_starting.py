@@ -1,4 +1,4 @@
-"""How a host comes up, or says why it does not."""
+"""The start of a host, and the errors that prevent it."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""``functionTimeout``: an invocation past it fails, and its worker process is replaced."""
+"""``functionTimeout``: an invocation that exceeds it fails, and its worker process is replaced."""
 
 import json
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from tests.contract.functions_host.test_crashes import workers_of
 from tests.contract.functions_host.test_messages import StartHost, left_in, orders
 from tests.contract.functions_host.test_starting import write_app
 
-# Long enough for a neighbour to start before it, on a slow machine too.
+# Long enough for another invocation to start in the same worker, even on a slow machine.
 TIMEOUT = "00:00:05"
 
 MakeTimed = Callable[[str], Path]
@@ -52,12 +52,12 @@ def test_an_invocation_within_the_timeout_ends_by_itself(
         assert answer.result().text == "through"
 
 
-def test_a_message_past_the_timeout_is_abandoned_and_comes_again(
+def test_a_message_past_the_timeout_is_abandoned_and_delivered_again(
     emulator: EmulatorProcess, events: Events, send: Send, start_host: StartHost, make_timed: MakeTimed
 ) -> None:
     start_host(make_timed("00:00:01"))
     send("one", [orders(gate="later")])
-    wait_until(lambda: len(events.starts("one")) == 2, "it came again")
+    wait_until(lambda: len(events.starts("one")) == 2, "it is delivered again")
     events.open_gate("later")
     wait_until(lambda: left_in(emulator, "one") == 0, "it is completed")
     tries = events.messages("one")
@@ -66,7 +66,7 @@ def test_a_message_past_the_timeout_is_abandoned_and_comes_again(
     assert len(set(pids)) == len(pids)
 
 
-def test_the_neighbours_in_the_worker_fail_too_and_their_messages_come_again(
+def test_other_invocations_in_the_worker_fail_too_and_their_messages_are_delivered_again(
     emulator: EmulatorProcess, events: Events, send: Send, start_host: StartHost, make_timed: MakeTimed, tmp_path: Path
 ) -> None:
     host = start_host(make_timed(TIMEOUT))
@@ -74,10 +74,10 @@ def test_the_neighbours_in_the_worker_fail_too_and_their_messages_come_again(
         answer = executor.submit(httpx.get, f"{host.base_url}/api/gated?gate=never", timeout=60)
         (stuck,) = wait_until(lambda: events.starts("gated"), "the request runs")
         send("one", [orders(gate="later")])
-        (neighbour,) = wait_until(lambda: events.starts("one"), "a message is next to it")
+        (neighbour,) = wait_until(lambda: events.starts("one"), "a message runs in the same worker")
         assert neighbour["pid"] == stuck["pid"]
         assert answer.result().status_code == 500
-    again = wait_until(lambda: events.starts("one")[1:], "the message came again")[0]
+    again = wait_until(lambda: events.starts("one")[1:], "the message is delivered again")[0]
     assert again["messages"][0]["delivery_count"] == 2
     assert again["pid"] != stuck["pid"]
     events.open_gate("later")
@@ -94,7 +94,7 @@ def test_the_other_workers_are_left_alone(events: Events, start_host: StartHost,
     assert httpx.get(f"{host.base_url}/api/gated?gate=never", timeout=60).status_code == 500
     (stuck,) = events.starts("gated")
     (other,) = before - {stuck["pid"]}
-    now = wait_until(lambda: len(workers_of(host)) == 2 and workers_of(host), "a new worker is there")
+    now = wait_until(lambda: len(workers_of(host)) == 2 and workers_of(host), "a new worker runs")
     assert other in {worker.pid for worker in now}
 
 

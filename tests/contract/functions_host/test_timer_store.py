@@ -1,4 +1,4 @@
-"""Which host holds a timer, on a real PostgreSQL."""
+"""The leases of timers, on a real PostgreSQL."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -59,7 +59,7 @@ def test_apps_of_other_names_share_nothing(url: str, here: PostgresTimerStore) -
         assert other.acquire("timer") == Held(None)
 
 
-def test_a_timer_that_is_let_go_is_free_at_once_with_its_status(
+def test_a_released_timer_is_free_at_once_and_keeps_its_status(
     here: PostgresTimerStore, there: PostgresTimerStore
 ) -> None:
     here.acquire("timer")
@@ -67,7 +67,7 @@ def test_a_timer_that_is_let_go_is_free_at_once_with_its_status(
     assert there.acquire("timer") == Held(RUN)
 
 
-def test_a_lease_that_ends_is_taken_over_and_its_old_holder_changes_nothing(
+def test_an_expired_lease_is_acquired_by_another_host_and_its_old_holder_changes_nothing(
     url: str, here: PostgresTimerStore, there: PostgresTimerStore
 ) -> None:
     here.acquire("timer")
@@ -81,7 +81,7 @@ def test_a_lease_that_ends_is_taken_over_and_its_old_holder_changes_nothing(
     assert here.acquire("timer") == Held(STATUS)
 
 
-def test_a_lease_that_nobody_took_over_is_still_its_owners(
+def test_an_expired_lease_that_no_host_acquired_is_still_its_owners(
     url: str, here: PostgresTimerStore, there: PostgresTimerStore
 ) -> None:
     here.acquire("timer")
@@ -101,7 +101,7 @@ def test_a_lost_connection_is_one_error_and_then_a_new_connection(url: str, here
     assert here.keep("timer", STATUS)
 
 
-def test_a_database_out_of_reach_is_an_error_in_one_line() -> None:
+def test_an_unreachable_database_is_an_error_in_one_line() -> None:
     store = PostgresTimerStore("postgresql://127.0.0.1:1/none", "app")
     with pytest.raises(TimerStoreError, match=r"Connection refused") as error:
         store.acquire("timer")

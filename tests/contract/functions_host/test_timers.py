@@ -56,7 +56,7 @@ def start_host(app: Path, events: Events, url: str, tmp_path: Path) -> Iterator[
 
 @pytest.fixture
 def log(tmp_path: Path) -> Log:
-    """What a host has logged."""
+    """Reads the log of a host."""
 
     def read(name: str = "host") -> str:
         return (tmp_path / f"{name}.log").read_text()
@@ -73,7 +73,7 @@ def query(url: str, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
 
 
 def miss_new_year(start_host: StartHost, url: str, log: Log) -> None:
-    """Let a host write the status of its timers, and make it say that the yearly ones were due while it was down."""
+    """Lets a host store the status of its timers, then changes it so that the yearly timers have missed a run."""
     host = start_host("earlier")
     held = [f"Timer {name} runs on this host" for name in ("yearly", "unmonitored")]
     wait_until(lambda: all(line in log("earlier") for line in held), "it holds the timers")
@@ -98,9 +98,9 @@ def test_a_timer_runs_again_and_again_but_not_more_often_than_it_is_due(
 ) -> None:
     start_host()
     ticks = wait_until(lambda: events.starts("every_second")[3:] and events.starts("every_second"), "it ran 4 times")
-    assert ticks[3]["time"] - ticks[0]["time"] > 1  # the first may have been late, and ends before the second
+    assert ticks[3]["time"] - ticks[0]["time"] > 1  # the first run may have been late
     runs = wait_until(lambda: events.starts("interval")[3:] and events.starts("interval"), "it ran 4 times")
-    assert runs[3]["time"] - runs[0]["time"] > 2  # likewise, but each counts from the one before
+    assert runs[3]["time"] - runs[0]["time"] > 2  # each interval counts from the previous run
     assert "Executed 'every_second' (Succeeded, Id=" in log()
 
 
@@ -121,22 +121,22 @@ def test_run_on_startup_runs_once_at_the_start_with_the_status_of_a_timer_that_n
     assert start["schedule_status"]["Last"] == "0001-01-01T00:00:00+00:00"
     assert start["schedule_status"]["Next"] == next_new_year()
     assert datetime.fromisoformat(start["schedule_status"]["LastUpdated"]).timestamp() <= start["time"]
-    wait_until(lambda: events.starts("every_second")[1:], "time goes by")
+    wait_until(lambda: events.starts("every_second")[1:], "time passes")
     assert len(events.starts("at_startup")) == 1
     assert events.starts("yearly") == []
 
 
-def test_a_run_never_overlaps_itself_and_what_fell_due_meanwhile_runs_once(
+def test_runs_never_overlap_and_occurrences_missed_during_a_run_cause_one_run(
     start_host: StartHost, events: Events
 ) -> None:
     start_host()
     wait_until(lambda: events.starts("gated"), "it runs")
-    wait_until(lambda: events.starts("every_second")[3:], "some seconds go by")
+    wait_until(lambda: events.starts("every_second")[3:], "some seconds pass")
     assert len(events.starts("gated")) == 1
     events.open_gate("open")
     runs = wait_until(lambda: events.starts("gated")[5:] and events.starts("gated"), "it runs again and again")
     assert events.ends("gated")[0]["time"] <= runs[1]["time"]
-    assert runs[5]["time"] - runs[1]["time"] > 2  # not one after the other for each second that went by
+    assert runs[5]["time"] - runs[1]["time"] > 2  # the missed seconds do not each cause a run
     assert not any(run["past_due"] for run in runs)
 
 
@@ -154,22 +154,22 @@ def test_a_stop_waits_for_the_run_and_frees_the_timer(
     assert query(url, "SELECT bool_and(expires_at <= now()) FROM functions_host.timers") == [(True,)]
 
 
-def test_of_two_hosts_one_runs_the_timers_and_hands_them_over_at_its_stop(
+def test_of_two_hosts_one_runs_the_timers_and_releases_them_at_its_stop(
     start_host: StartHost, events: Events, log: Log
 ) -> None:
     events.open_gate("open")
     first = start_host("first")
     wait_until(lambda: events.starts("every_second"), "the first runs it")
     start_host("second")
-    wait_until(lambda: "Timer every_second runs on another host" in log("second"), "the second leaves it alone")
+    wait_until(lambda: "Timer every_second runs on another host" in log("second"), "the second does not run it")
     seen = len(events.starts("every_second"))
-    wait_until(lambda: events.starts("every_second")[seen + 2 :], "it goes on")
+    wait_until(lambda: events.starts("every_second")[seen + 2 :], "the first continues")
     assert set(hosts_of(events.starts("every_second"))) == {"first"}
     assert hosts_of(events.starts("at_startup")) == ["first"]
 
     first.stop()
     before = len(events.starts("every_second"))
-    wait_until(lambda: events.starts("every_second")[before + 2 :], "the second goes on with it")
+    wait_until(lambda: events.starts("every_second")[before + 2 :], "the second continues")
     assert set(hosts_of(events.starts("every_second")[before:])) == {"second"}
 
 
@@ -181,7 +181,7 @@ def test_apps_that_share_a_database_under_other_host_ids_run_their_own_timers(
     wait_until(lambda: set(hosts_of(events.starts("every_second"))) == {"first", "second"}, "both run it")
 
 
-def test_a_killed_host_is_followed_by_another_which_makes_up_for_the_run_it_broke_off(
+def test_another_host_repeats_the_run_that_a_killed_host_broke_off(
     start_host: StartHost, events: Events, url: str, log: Log
 ) -> None:
     miss_new_year(start_host, url, log)
@@ -203,7 +203,7 @@ def test_a_killed_host_is_followed_by_another_which_makes_up_for_the_run_it_brok
     wait_until(lambda: "second" in hosts_of(events.starts("every_second")), "the other timers follow")
 
 
-def test_an_occurrence_missed_while_no_host_was_up_runs_once_as_past_due(
+def test_an_occurrence_missed_while_no_host_ran_runs_once_as_past_due(
     start_host: StartHost, events: Events, url: str, log: Log
 ) -> None:
     miss_new_year(start_host, url, log)
@@ -218,13 +218,13 @@ def test_an_occurrence_missed_while_no_host_was_up_runs_once_as_past_due(
         "LastUpdated": "2020-05-05T00:00:00+00:00",
     }
     start_host("third")
-    wait_until(lambda: "Timer unmonitored runs on this host" in log("third"), "the third has looked")
+    wait_until(lambda: "Timer unmonitored runs on this host" in log("third"), "the third has read the status")
     wait_until(lambda: "third" in hosts_of(events.starts("every_second")), "time goes by")
     assert hosts_of(events.starts("yearly")) == ["second"]
     assert events.starts("unmonitored") == []
 
 
-def test_without_a_database_a_host_runs_its_timers_alone_and_says_so(
+def test_without_a_database_a_host_runs_its_timers_alone_and_logs_it(
     start_host: StartHost, events: Events, log: Log
 ) -> None:
     start_host(DATABASE_URL="")
@@ -232,7 +232,7 @@ def test_without_a_database_a_host_runs_its_timers_alone_and_says_so(
     assert log().count("DATABASE_URL is not set") == 1
 
 
-def test_a_database_that_goes_away_pauses_the_timers_with_one_line_each_way(
+def test_an_outage_of_the_database_pauses_the_timers_and_is_logged_once(
     start_host: StartHost, events: Events, url: str, postgres: EmbeddedPostgres, log: Log
 ) -> None:
     events.open_gate("open")
@@ -255,7 +255,7 @@ def test_a_database_that_goes_away_pauses_the_timers_with_one_line_each_way(
     assert len(events.starts("at_startup")) == 1
 
 
-def test_a_host_that_starts_before_its_database_runs_its_timers_when_it_is_there(
+def test_a_host_that_starts_before_its_database_runs_its_timers_once_it_is_reachable(
     start_host: StartHost, events: Events, url: str, postgres: EmbeddedPostgres, log: Log
 ) -> None:
     name = url.rsplit("/", 1)[1].partition("?")[0]
@@ -279,7 +279,7 @@ def test_a_function_that_raises_runs_again_at_its_next_occurrence(
     assert "Executed 'at_startup' (Failed, Id=" in log()
 
 
-def test_the_list_of_functions_has_the_schedules_and_comes_before_what_the_timers_say(
+def test_the_list_of_functions_has_the_schedules_and_precedes_the_log_of_the_timers(
     start_host: StartHost, log: Log
 ) -> None:
     start_host(INTERVAL="00:00:42")

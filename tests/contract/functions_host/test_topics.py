@@ -1,4 +1,4 @@
-"""Functions that a subscription of a topic triggers."""
+"""Functions with a topic trigger."""
 
 from collections.abc import Callable
 
@@ -41,7 +41,7 @@ def test_each_subscription_gets_every_message(
     wait_until(lambda: not any(left_in(emulator, path) for path in paths), "all are completed")
 
 
-def test_a_raise_abandons_the_message_and_it_comes_again(
+def test_a_raise_abandons_the_message_and_it_is_delivered_again(
     emulator: EmulatorProcess, events: Events, publish: Publish, start_host: StartHost
 ) -> None:
     start_host(SAMPLE_APP)

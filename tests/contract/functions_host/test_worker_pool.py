@@ -1,4 +1,4 @@
-"""The pool of worker processes, with real ones, at moments that no request can be made to hit."""
+"""The worker pool with real processes, in race conditions that requests to a host cannot produce reliably."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -37,7 +37,7 @@ def special(req: func.HttpRequest) -> str:
 
 @app.route()
 def text(req: func.HttpRequest) -> str:
-    print("a print of the app does not disturb the host")  # noqa: T201 - the test is about it
+    print("a print of the app does not disturb the host")  # noqa: T201 - a test checks that apps may print
     return f"text {req.params.get('q')}"
 
 
@@ -67,7 +67,7 @@ def echo(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route(methods=["GET"])
 def empty(req: func.HttpRequest) -> func.HttpResponse:
-    return None  # type: ignore[return-value]
+    return None  # type: ignore[return-value]  # the host answers 204
 
 
 @app.route(methods=["GET"])
@@ -77,7 +77,7 @@ def broken(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route(methods=["GET"])
 def wrong_type(req: func.HttpRequest) -> func.HttpResponse:
-    return {"not": "a response"}  # type: ignore[return-value]
+    return {"not": "a response"}  # type: ignore[return-value]  # the host answers 500
 
 
 @app.route(methods=["GET"])
@@ -91,7 +91,7 @@ _waiting: list[asyncio.Event] = []
 
 @app.route(methods=["GET"])
 async def meeting(req: func.HttpRequest) -> str:
-    """Ends when a second one runs at the same time."""
+    """Returns when two invocations run at the same time."""
     if _waiting:
         _waiting.pop().set()
     else:

@@ -1,7 +1,7 @@
 import asyncio
 import json
 import logging
-from typing import List  # noqa: UP035 - the worker's annotation check knows only this spelling
+from typing import List  # noqa: UP035 - azure-functions accepts no other annotation for a batch
 
 import azure.functions as func
 from recording import record, wait_for_gate  # type: ignore[import-not-found]  # on the app's own path
@@ -27,7 +27,7 @@ def seen(message: func.ServiceBusMessage) -> dict[str, object]:
 
 
 def obey(message: func.ServiceBusMessage, *, attempt: int) -> None:
-    """Do what the body says: wait for a gate, fail once or always."""
+    """Follow the instructions in the body: wait for a gate, fail once, or fail always."""
     orders = json.loads(message.get_body())
     if "gate" in orders:
         wait_for_gate(orders["gate"])
@@ -45,7 +45,7 @@ def one(message: func.ServiceBusMessage, context: func.Context) -> None:
 @queues.service_bus_queue_trigger(
     arg_name="messages", queue_name="many", connection="Broker", cardinality=func.Cardinality.MANY
 )
-def many(messages: List[func.ServiceBusMessage], context: func.Context) -> None:  # noqa: UP006 - as above
+def many(messages: List[func.ServiceBusMessage], context: func.Context) -> None:  # noqa: UP006 - see the import
     record("start", function="many", invocation=context.invocation_id, messages=[seen(each) for each in messages])
     for message in messages:
         obey(message, attempt=message.delivery_count or 0)
