@@ -1,43 +1,58 @@
 PYTHON ?= python3
-BIN := .venv/bin
+# The default Python has .venv. Another one has its own, so that no run takes the packages of another Python:
+# `make test PYTHON=python3.13` runs in .venv-3.13.
+ifeq ($(PYTHON),python3)
+VENV := .venv
+else
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+VENV := .venv-$(or $(VERSION),$(error $(PYTHON) does not run))
+endif
+BIN := $(VENV)/bin
 # Of tests, side by side: they wait for locks to end and processes to start, so they outnumber the cores.
 WORKERS := 5
+# What `make test` runs, as in `make test TESTS=tests/unit`; all when empty.
+TESTS :=
 # The tests start hundreds of processes; no need that each compiles the project for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run local services test chaos check format clean
+.PHONY: help install run local services test chaos check format clean
 
-run: .venv/installed ## one real job through the whole local stack
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(VENV)/installed ## the packages, in .venv
+
+run: $(VENV)/installed ## one real job through the whole local stack
 	$(BIN)/python -m local run
 
-local: .venv/installed ## keep the local stack up, for use with curl
+local: $(VENV)/installed ## keep the local stack up, for use with curl
 	$(BIN)/python -m local up
 
-services: .venv/installed ## PostgreSQL and Service Bus alone, on fixed ports, for use with func start
+services: $(VENV)/installed ## PostgreSQL and Service Bus alone, on fixed ports, for use with func start
 	$(BIN)/python -m local services
 
-test: .venv/installed ## every test, with the real PostgreSQL and the real AMQP socket
-	$(BIN)/python -m pytest --numprocesses $(WORKERS)
+test: $(VENV)/installed ## every test, with the real PostgreSQL and the real AMQP socket; PYTHON=python3.13, TESTS=tests/unit
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) $(TESTS)
 
 chaos: WORKERS := 4
-chaos: .venv/installed ## the long forms of the fault tests; figures in .local/chaos.jsonl
+chaos: $(VENV)/installed ## the long forms of the fault tests; figures in .local/chaos.jsonl
 	LOCKSTEP_CHAOS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) tests/faults tests/contract/service_bus/test_soak.py
 
-check: .venv/installed ## style, types, layers
+check: $(VENV)/installed ## style, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-format: .venv/installed
+format: $(VENV)/installed ## repair what ruff can repair
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean: ## forget the local stack's data and the installed packages
-	rm -rf .local .venv
+clean: ## delete the local stack's data and the installed packages
+	rm -rf .local .venv .venv-*
 
-.venv/installed: requirements.txt requirements-dev.txt
+$(VENV)/installed: requirements.txt requirements-dev.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Lockstep needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
 	touch $@
