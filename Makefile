@@ -12,10 +12,12 @@ BIN := $(VENV)/bin
 WORKERS := 5
 # What `make test` runs, as in `make test TESTS=tests/unit`; all when empty.
 TESTS :=
+# These run the app in the process of the test, or in one that ends by itself and saves what it covered.
+COVERAGE_TESTS := tests/unit tests/property tests/contract/repositories tests/integration
 # The tests start hundreds of processes; no need that each compiles the project for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install run local services test chaos check format clean
+.PHONY: help install run local services test chaos coverage check format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +39,12 @@ test: $(VENV)/installed ## every test, with the real PostgreSQL and the real AMQ
 chaos: WORKERS := 4
 chaos: $(VENV)/installed ## the long forms of the fault tests; figures in .local/chaos.jsonl
 	LOCKSTEP_CHAOS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) tests/faults tests/contract/service_bus/test_soak.py
+
+coverage: $(VENV)/installed ## branch coverage of the app by unit, property, repository and integration tests
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest --numprocesses $(WORKERS) $(COVERAGE_TESTS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 check: $(VENV)/installed ## style, types, layers
 	$(BIN)/ruff check .
