@@ -17,7 +17,7 @@ COVERAGE_TESTS := tests/unit tests/property tests/contract/repositories tests/in
 # The tests start hundreds of processes; no need that each compiles the project for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install run local services test chaos coverage check format clean
+.PHONY: help install run local services test chaos coverage check style types layers format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,10 +46,16 @@ coverage: $(VENV)/installed ## branch coverage of the app by unit, property, rep
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-check: $(VENV)/installed ## style, types, layers
+check: style types layers ## style, types, layers
+
+style: $(VENV)/installed ## ruff: rules and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/installed ## mypy, strict
 	$(BIN)/mypy
+
+layers: $(VENV)/installed ## import-linter: which package may import which
 	$(BIN)/lint-imports --no-cache
 
 format: $(VENV)/installed ## repair what ruff can repair
