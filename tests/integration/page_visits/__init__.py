@@ -1,0 +1,3 @@
+from tests.integration.page_visits.job import PageVisits
+
+__all__ = ["PageVisits"]
