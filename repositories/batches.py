@@ -1,9 +1,12 @@
 from collections.abc import Sequence
 
+from typing_extensions import override
+
 from core.lanes import Lane
 from core.models import Batch, BatchDelta, PendingBatch, Resend, StageKey
 from core.statuses import BatchStatus, TaskStatus
 from repositories import queries
+from repositories.ports import BatchRepository
 from repositories.ports.rows import Row, Rows
 from repositories.stage_keys import columns
 from repositories.tasks import PostgresTaskRepository
@@ -11,53 +14,53 @@ from repositories.tasks import PostgresTaskRepository
 _QUERIES = queries.load("batches")
 
 
-class PostgresBatchRepository:
-    """The table `batches`; see `BatchRepository` in `repositories/ports/`."""
+class PostgresBatchRepository(BatchRepository):
+    """Runs the queries of `sql/batches.sql`."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
 
+    @override
     def get(self, batch_id: str) -> Batch | None:
-        """The batch, or None."""
         row = self._rows.first(_QUERIES["get"], {"batch_id": batch_id})
         return None if row is None else _batch(row)
 
+    @override
     def page(self, key: StageKey, after_index: int, limit: int) -> list[Batch]:
-        """Batches of a stage with an index above `after_index`."""
         values = {**columns(key), "after_index": after_index, "limit": limit}
         return [_batch(row) for row in self._rows.all(_QUERIES["page"], values)]
 
+    @override
     def page_of_job(self, job_id: str, after: tuple[int, int], limit: int) -> list[Batch]:
-        """Batches of a job after (stage, batch_index)."""
         values = {"job_id": job_id, "after_stage": after[0], "after_index": after[1], "limit": limit}
         return [_batch(row) for row in self._rows.all(_QUERIES["page_of_job"], values)]
 
+    @override
     def pending_of_stage(self, key: StageKey, after_index: int, limit: int) -> list[PendingBatch]:
-        """Batches of a stage that may have no messages, with an index above `after_index`."""
         values = {**columns(key), "after_index": after_index, "limit": limit}
         rows = self._rows.all(_QUERIES["pending_of_stage"], values)
         return [PendingBatch(**{**row, "lane": Lane(row["lane"])}) for row in rows]
 
+    @override
     def mark_queued(self, batch_id: str, send_attempt: int) -> bool:
-        """Moves pending_queue -> queued for the batch and its pending tasks."""
         tasks = PostgresTaskRepository(self._rows)
         # Tasks before their batch, the order in which a worker's record takes the same locks.
         tasks.batch_update_status(batch_id, TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED, send_attempt)
         values = {"batch_id": batch_id, "send_attempt": send_attempt}
         return self._rows.execute(_QUERIES["mark_queued"], values) == 1
 
+    @override
     def begin_resend(self, batch_id: str) -> Resend | None:
-        """Counts another send of a pending batch, and of its tasks still pending."""
         sends = PostgresTaskRepository(self._rows).begin_resend(batch_id)
         row = self._rows.first(_QUERIES["begin_resend"], {"batch_id": batch_id})
         return None if row is None else Resend(row["send_attempts"], sends)
 
+    @override
     def record_send_error(self, batch_id: str, error: str) -> None:
-        """Notes why the last send failed."""
         self._rows.execute(_QUERIES["record_send_error"], {"batch_id": batch_id, "error": error})
 
+    @override
     def apply_outcomes(self, deltas: Sequence[BatchDelta]) -> list[str]:
-        """Takes ended tasks off their batches; returns the batches that finished by it."""
         batch_ids = [delta.batch_id for delta in deltas]
         self._rows.execute(_QUERIES["lock"], {"batch_ids": batch_ids})
         self._rows.execute(

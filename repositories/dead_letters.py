@@ -1,26 +1,28 @@
 from dataclasses import asdict
 
+from typing_extensions import override
+
 from repositories import queries
-from repositories.ports import DeadLetter, KeptLetter
+from repositories.ports import DeadLetter, DeadLetterRepository, KeptLetter
 from repositories.ports.rows import Row, Rows
 
 _QUERIES = queries.load("dead_letters")
 
 
-class PostgresDeadLetterRepository:
-    """The table `dead_letters`; see `DeadLetterRepository` in `repositories/ports/`."""
+class PostgresDeadLetterRepository(DeadLetterRepository):
+    """Runs the queries of `sql/dead_letters.sql`."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
 
+    @override
     def add(self, letter: DeadLetter) -> None:
-        """Keeps the message."""
         columns = asdict(letter)
         texts = {name: storable(value) for name, value in columns.items() if isinstance(value, str)}
         self._rows.execute(_QUERIES["add"], {**columns, **texts})
 
+    @override
     def newest(self, limit: int, before_id: int | None = None) -> list[KeptLetter]:
-        """Those with an id below `before_id`, the newest first."""
         return [_kept(row) for row in self._rows.all(_QUERIES["newest"], {"limit": limit, "before_id": before_id})]
 
 

@@ -7,12 +7,14 @@ from typing import TypeVar, cast
 
 import psycopg2
 from psycopg2.extensions import connection, cursor
+from typing_extensions import override
 
 from repositories import queries
 from repositories.batches import PostgresBatchRepository
 from repositories.dead_letters import PostgresDeadLetterRepository
 from repositories.jobs import PostgresJobRepository
 from repositories.pool import ConnectionPool
+from repositories.ports import Database, UnitOfWork
 from repositories.ports.rows import Rows
 from repositories.pruning import PostgresPruneRepository
 from repositories.rows import PostgresRows
@@ -25,8 +27,8 @@ from repositories.tasks import PostgresTaskRepository
 R = TypeVar("R")
 
 
-class PostgresDatabase:
-    """The database behind the port `Database`.
+class PostgresDatabase(Database):
+    """Transactions on the connections of a pool.
 
     Args:
         pool: lends the connections; closed with the database.
@@ -35,15 +37,9 @@ class PostgresDatabase:
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
 
+    @override
     @contextmanager
     def transaction(self) -> Iterator["PostgresUnitOfWork"]:
-        """Opens a transaction: committed at the end of the block, rolled back when it raises.
-
-        Raises:
-            DatabaseUnavailableError: PostgreSQL cannot be reached, or no connection was free in time.
-            TransactionConflictError: PostgreSQL aborted it to resolve a deadlock; the same block may be repeated.
-            DatabaseError: PostgreSQL refused a statement.
-        """
         with self._pool.lend() as conn:
             try:
                 with translated():
@@ -59,7 +55,7 @@ class PostgresDatabase:
         self._pool.close()
 
 
-class PostgresUnitOfWork:
+class PostgresUnitOfWork(UnitOfWork):
     """The repositories of one transaction."""
 
     def __init__(self, cur: cursor) -> None:
@@ -74,12 +70,12 @@ class PostgresUnitOfWork:
         self.stops = PostgresStopRepository(rows)
         self.pruning = PostgresPruneRepository(rows)
 
+    @override
     def repository(self, kind: Callable[[Rows], R]) -> R:
-        """A job type's own repository in this transaction."""
         return kind(self._rows)
 
+    @override
     def now(self) -> datetime:
-        """The database's clock (aware)."""
         return cast(datetime, self._rows.one(_QUERIES["now"])["now"])
 
     def applied_migrations(self) -> set[str]:

@@ -1,26 +1,29 @@
 """Deletes jobs that ended long ago, on PostgreSQL."""
 
+from typing_extensions import override
+
 from core.models import PrunedBatches
 from repositories import queries
+from repositories.ports import PruneRepository
 from repositories.ports.rows import Rows
 
 _QUERIES = queries.load("pruning")
 
 
-class PostgresPruneRepository:
-    """Deletes jobs that ended long ago; see `PruneRepository` in `repositories/ports/`."""
+class PostgresPruneRepository(PruneRepository):
+    """Runs the queries of `sql/pruning.sql`."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
 
+    @override
     def begin(self, retention_days: int, limit: int) -> list[str]:
-        """Marks jobs that ended so long ago; returns them, and those that were marked before."""
         job_ids = self._column("jobs_to_prune", "job_id", retention_days=retention_days, limit=limit)
         self._rows.execute(_QUERIES["begin"], {"job_ids": job_ids})
         return job_ids
 
+    @override
     def delete_batches(self, job_id: str, limit: int) -> PrunedBatches:
-        """Deletes batches of a marked job with their tasks."""
         found = self._column("batches_to_prune", "batch_id", job_id=job_id, limit=limit)
         task_ids = self._column("lock_tasks", "task_id", batch_ids=found)
         tasks = self._rows.execute(_QUERIES["delete_tasks"], {"task_ids": task_ids})
@@ -28,8 +31,8 @@ class PostgresPruneRepository:
         batches = self._rows.execute(_QUERIES["delete_batches"], {"batch_ids": batch_ids})
         return PrunedBatches(batches, tasks)
 
+    @override
     def delete_job(self, job_id: str) -> bool:
-        """Deletes a marked job that has no batches left, and its stages."""
         stages = self._column("lock_stages", "stage", job_id=job_id)
         self._rows.execute(_QUERIES["delete_stages"], {"job_id": job_id, "stages": stages})
         if not self._column("lock_job", "job_id", job_id=job_id):

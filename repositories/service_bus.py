@@ -16,10 +16,11 @@ from azure.servicebus.exceptions import (
     MessagingEntityNotFoundError,
     ServiceBusError,
 )
+from typing_extensions import override
 
 from core.errors import MessageTooLargeError, QueueError, QueueNotFoundError, QueueUnavailableError
 from core.messages import OutgoingMessage
-from repositories.ports import SendResult
+from repositories.ports import MessageQueue, SendResult
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ _FAILURES = (ServiceBusError, ValueError, OSError)
 """What the SDK raises: also ValueError for a closed client, and sometimes OSError for a broken socket."""
 
 
-class ServiceBusRepository:
+class ServiceBusRepository(MessageQueue):
     """The broker behind the port `MessageQueue`.
 
     The SDK's clients are not thread-safe, so a thread borrows one for each send. The client that was used last is lent
@@ -53,8 +54,8 @@ class ServiceBusRepository:
         self._idle: list[_Client] = []
         self._closed = False
 
+    @override
     def batch_send_messages(self, queue: str, messages: Sequence[OutgoingMessage]) -> SendResult:
-        """Sends up to 100 messages as one batch, all or none; returns a failure instead of raising it."""
         if not messages:
             return SendResult(success=True, sent=0)
         try:
@@ -67,12 +68,8 @@ class ServiceBusRepository:
             return SendResult(success=False, sent=0, error=exc)
         return SendResult(success=True, sent=len(messages))
 
+    @override
     def ping(self) -> None:
-        """Reaches the broker and each queue.
-
-        Raises:
-            QueueError: it cannot be reached, or a queue is missing.
-        """
         for queue in self._queues:
             with self._lend(queue) as sender:
                 sender.create_message_batch()

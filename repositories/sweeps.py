@@ -2,59 +2,62 @@
 
 from collections.abc import Sequence
 
+from typing_extensions import override
+
 from core.lanes import Lane
 from core.models import LostTask, SilentBatches, StageKey
 from core.statuses import JobStatus
 from repositories import queries
+from repositories.ports import SweepRepository
 from repositories.ports.rows import Row, Rows
 from repositories.stage_keys import arrays, columns, key_of
 
 _QUERIES = queries.load("sweeps")
 
 
-class PostgresSweepRepository:
-    """What was left behind, over all tables; see `SweepRepository` in `repositories/ports/`."""
+class PostgresSweepRepository(SweepRepository):
+    """Runs the queries of `sql/sweeps.sql`."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
 
+    @override
     def unstarted_jobs(self, status: JobStatus, age_seconds: float, limit: int) -> list[str]:
-        """Jobs, pending_queue or queued, whose first message was sent so long ago, or never."""
         job_ids = self._find("unstarted_jobs", "job_id", age_seconds, limit, status=status)
         self._rows.execute(_QUERIES["touch_jobs"], {"job_ids": job_ids})
         return job_ids
 
+    @override
     def pending_batches(self, age_seconds: float, limit: int) -> list[tuple[str, Lane]]:
-        """Batches with rows and perhaps without messages, which no dispatcher is at."""
         rows = self._rows.all(_QUERIES["pending_batches"], {"age_seconds": age_seconds, "limit": limit})
         return [(row["batch_id"], Lane(row["lane"])) for row in rows]
 
+    @override
     def overdue_retries(self, age_seconds: float, limit: int) -> list[LostTask]:
-        """Tasks whose retry has been due so long."""
         return self._touch_tasks(self._find("overdue_retries", "task_id", age_seconds, limit))
 
+    @override
     def expired_leases(self, age_seconds: float, limit: int) -> list[LostTask]:
-        """Tasks whose lease ended so long ago; they leave their holder and wait for a new message."""
         return self._touch_tasks(self._find("expired_leases", "task_id", age_seconds, limit))
 
+    @override
     def interrupted_dispatches(self, age_seconds: float, limit: int) -> list[StageKey]:
-        """Stages that nobody has dispatched for so long, though they are not fully dispatched."""
         return self._stages("interrupted_dispatches", "touch_stages", age_seconds, limit)
 
+    @override
     def unadvanced_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
-        """Stages that ended so long ago while their job still stands at them."""
         return self._stages("unadvanced_stages", "touch_stages", age_seconds, limit)
 
+    @override
     def stopped_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
-        """Stages that failed or were cancelled so long ago, with tasks that have not ended."""
         return self._stages("stopped_stages", "touch_stages", age_seconds, limit)
 
+    @override
     def silent_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
-        """Running stages in which nothing has happened for so long, or which are being sent again."""
         return self._stages("silent_stages", "begin_silence", age_seconds, limit)
 
+    @override
     def silent_batches(self, key: StageKey, age_seconds: float, limit: int) -> SilentBatches:
-        """The waiting tasks of a silent stage's batches that are still to be sent again; none ends the silence."""
         values = {**columns(key), "age_seconds": age_seconds, "limit": limit}
         batch_ids = [row["batch_id"] for row in self._rows.all(_QUERIES["silent_batches"], values)]
         self._rows.execute(_QUERIES["touch_batches"], {"batch_ids": batch_ids})

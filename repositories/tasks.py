@@ -1,5 +1,7 @@
 from collections.abc import Sequence
 
+from typing_extensions import override
+
 from core.definitions import AlignedBatch
 from core.errors import DispatchLeaseLostError
 from core.ids import MAX_STAGE_TASKS, task_id
@@ -15,23 +17,20 @@ from core.models import (
 )
 from core.statuses import BatchStatus, TaskStatus
 from repositories import queries
+from repositories.ports import TaskRepository
 from repositories.ports.rows import Row, Rows
 
 _QUERIES = queries.load("tasks")
 
 
-class PostgresTaskRepository:
-    """The table `tasks`; see `TaskRepository` in `repositories/ports/`."""
+class PostgresTaskRepository(TaskRepository):
+    """Runs the queries of `sql/tasks.sql`."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
 
+    @override
     def batch_create_tasks(self, batch: AlignedBatch, status: BatchStatus) -> bool:
-        """Inserts the batch row and its task rows; False when the batch exists.
-
-        Raises:
-            DispatchLeaseLostError: the stage has ended.
-        """
         values = {
             "batch_id": batch.batch_id,
             "job_id": batch.job_id,
@@ -52,8 +51,8 @@ class PostgresTaskRepository:
             raise DispatchLeaseLostError(f"stage {batch.stage} of job {batch.job_id} is not being dispatched")
         return False
 
+    @override
     def batch_update_status(self, batch_id: str, expected: TaskStatus, status: TaskStatus, send_attempt: int) -> int:
-        """Moves a batch's tasks from one status to another, while this is its last send; returns how many."""
         values = {"batch_id": batch_id, "expected": expected, "status": status, "send_attempt": send_attempt}
         return self._rows.execute(_QUERIES["batch_update_status"], values)
 
@@ -62,27 +61,27 @@ class PostgresTaskRepository:
         rows = self._rows.all(_QUERIES["begin_resend"], {"batch_id": batch_id})
         return {row["task_id"]: row["sends"] for row in rows}
 
+    @override
     def claim(self, task_ids: Sequence[str], lease_id: str, lease_seconds: float) -> list[ClaimedTask]:
-        """Leases every one of the tasks that may run now."""
         values = {"task_ids": list(task_ids), "lease_id": lease_id, "lease_seconds": lease_seconds}
         return [ClaimedTask(**row) for row in self._rows.all(_QUERIES["claim"], values)]
 
+    @override
     def unclaimed(self, task_ids: Sequence[str]) -> list[UnclaimedTask]:
-        """Why tasks were not claimed."""
         rows = self._rows.all(_QUERIES["unclaimed"], {"task_ids": list(task_ids)})
         return [UnclaimedTask(row["task_id"], TaskStatus(row["status"]), row["due_at"]) for row in rows]
 
+    @override
     def renew_leases(self, task_ids: Sequence[str], lease_id: str, lease_seconds: float) -> set[str]:
-        """Extends the leases that are still held; returns these tasks."""
         values = {"task_ids": list(task_ids), "lease_id": lease_id, "lease_seconds": lease_seconds}
         return {row["task_id"] for row in self._rows.all(_QUERIES["renew_leases"], values)}
 
+    @override
     def stopped(self, task_ids: Sequence[str]) -> set[str]:
-        """Those of the tasks whose stage has ended under them."""
         return {row["task_id"] for row in self._rows.all(_QUERIES["stopped"], {"task_ids": list(task_ids)})}
 
+    @override
     def record(self, lease_id: str, outcomes: Sequence[TaskOutcome]) -> list[RecordedTask]:
-        """Writes the outcomes of those tasks whose lease is still this one."""
         values = {
             "lease_id": lease_id,
             "task_ids": [outcome.task_id for outcome in outcomes],
@@ -94,32 +93,32 @@ class PostgresTaskRepository:
         rows = self._rows.all(_QUERIES["record"], values)
         return [RecordedTask(**{**row, "status": TaskStatus(row["status"])}) for row in rows]
 
+    @override
     def release(self, task_ids: Sequence[str], lease_id: str) -> int:
-        """Gives back tasks that are still held and were not run; returns how many."""
         return self._rows.execute(_QUERIES["release"], {"task_ids": list(task_ids), "lease_id": lease_id})
 
+    @override
     def count_dead_letter(self, task_id: str, most: int) -> DeadLetterCount | None:
-        """Counts one more dead letter and one more send; None when the task has had so many."""
         row = self._rows.first(_QUERIES["count_dead_letter"], {"task_id": task_id, "most": most})
         return None if row is None else DeadLetterCount(**row)
 
+    @override
     def count_sends(self, task_ids: Sequence[str]) -> dict[str, int]:
-        """Counts one more send of each task; returns the new send numbers."""
         rows = self._rows.all(_QUERIES["count_sends"], {"task_ids": list(task_ids)})
         return {row["task_id"]: row["sends"] for row in rows}
 
+    @override
     def get(self, task_id: str) -> Task | None:
-        """The task, or None."""
         row = self._rows.first(_QUERIES["get"], {"task_id": task_id})
         return None if row is None else _task(row)
 
+    @override
     def page(self, job_id: str, status: TaskStatus | None, after: str, limit: int) -> list[Task]:
-        """Tasks of a job with an id above `after`, in id order."""
         values = {"job_id": job_id, "status": status, "after": after, "limit": limit}
         return [_task(row) for row in self._rows.all(_QUERIES["page"], values)]
 
+    @override
     def results_page(self, key: StageKey, after_index: int, limit: int) -> list[TaskResult]:
-        """Ended tasks of a stage with an index above `after_index`, in index order."""
         # "-" sorts before every digit, so the first page begins below index 0.
         stage = (key.job_id, key.number)
         after = task_id(*stage, after_index) if after_index >= 0 else f"{key.job_id}-s{key.number:02d}-t-"

@@ -21,22 +21,14 @@ R = TypeVar("R")
 class UnitOfWork(Protocol):
     """The repositories of one transaction."""
 
-    @property
-    def jobs(self) -> JobRepository: ...  # noqa: D102 - the type is documented
-    @property
-    def stages(self) -> StageRepository: ...  # noqa: D102 - the type is documented
-    @property
-    def batches(self) -> BatchRepository: ...  # noqa: D102 - the type is documented
-    @property
-    def tasks(self) -> TaskRepository: ...  # noqa: D102 - the type is documented
-    @property
-    def dead_letters(self) -> DeadLetterRepository: ...  # noqa: D102 - the type is documented
-    @property
-    def sweeps(self) -> SweepRepository: ...  # noqa: D102 - the type is documented
-    @property
-    def stops(self) -> StopRepository: ...  # noqa: D102 - the type is documented
-    @property
-    def pruning(self) -> PruneRepository: ...  # noqa: D102 - the type is documented
+    jobs: JobRepository
+    stages: StageRepository
+    batches: BatchRepository
+    tasks: TaskRepository
+    dead_letters: DeadLetterRepository
+    sweeps: SweepRepository
+    stops: StopRepository
+    pruning: PruneRepository
 
     def repository(self, kind: Callable[[Rows], R]) -> R:
         """A job type's own repository: an object of its class, in this transaction."""
@@ -55,5 +47,7 @@ class Database(Protocol):
 
         Raises:
             DatabaseUnavailableError: PostgreSQL cannot be reached, or no connection was free in time.
+            TransactionConflictError: PostgreSQL aborted it to resolve a deadlock; the same block may be repeated.
+            DatabaseError: PostgreSQL refused a statement.
         """
         ...

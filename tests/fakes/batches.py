@@ -3,14 +3,17 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from typing_extensions import override
+
 from core.models import Batch, BatchDelta, PendingBatch, Resend, StageKey
 from core.statuses import BATCH_ENDS, BatchStatus, TaskStatus
+from repositories.ports import BatchRepository
 from tests.fakes.rows import BatchRow
 from tests.fakes.store import Table
 from tests.fakes.tasks import FakeTaskRepository
 
 
-class FakeBatchRepository:
+class FakeBatchRepository(BatchRepository):
     """`BatchRepository` in memory."""
 
     def __init__(self, batches: Table[str, BatchRow], tasks: FakeTaskRepository, now: datetime) -> None:
@@ -18,16 +21,20 @@ class FakeBatchRepository:
         self._tasks = tasks
         self._now = now
 
+    @override
     def get(self, batch_id: str) -> Batch | None:
         row = self._batches.get(batch_id)
         return None if row is None else _batch(row)
 
+    @override
     def page(self, key: StageKey, after_index: int, limit: int) -> list[Batch]:
         return self._select(lambda row: row.stage_key == key and row.batch_index > after_index, limit)
 
+    @override
     def page_of_job(self, job_id: str, after: tuple[int, int], limit: int) -> list[Batch]:
         return self._select(lambda row: row.job_id == job_id and (row.stage, row.batch_index) > after, limit)
 
+    @override
     def pending_of_stage(self, key: StageKey, after_index: int, limit: int) -> list[PendingBatch]:
         found = [
             row
@@ -37,6 +44,7 @@ class FakeBatchRepository:
         found.sort(key=lambda row: row.batch_index)
         return [PendingBatch(row.batch_id, row.lane, row.batch_index) for row in found[:limit]]
 
+    @override
     def mark_queued(self, batch_id: str, send_attempt: int) -> bool:
         self._tasks.batch_update_status(batch_id, TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED, send_attempt)
         row = self._batches.lock(batch_id)
@@ -44,6 +52,7 @@ class FakeBatchRepository:
             return False
         return self._change_pending(batch_id, status=BatchStatus.QUEUED, queued_at=self._now, last_error=None)
 
+    @override
     def begin_resend(self, batch_id: str) -> Resend | None:
         sends = self._tasks.begin_resend(batch_id)
         row = self._batches.lock(batch_id)
@@ -51,9 +60,11 @@ class FakeBatchRepository:
             return None
         return Resend(row.send_attempts + 1, sends)
 
+    @override
     def record_send_error(self, batch_id: str, error: str) -> None:
         self._change_pending(batch_id, last_error=error[:2000])
 
+    @override
     def apply_outcomes(self, deltas: Sequence[BatchDelta]) -> list[str]:
         finished = []
         for delta in sorted(deltas, key=lambda delta: delta.batch_id):

@@ -4,11 +4,13 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 
+from typing_extensions import override
+
 from controllers.ingest_csv.ingested_rows import IngestedRows
 from core.errors import DatabaseUnavailableError
 from core.models import StageKey
 from repositories.dead_letters import storable
-from repositories.ports import DeadLetter, KeptLetter, Rows
+from repositories.ports import Database, DeadLetter, DeadLetterRepository, KeptLetter, Rows, UnitOfWork
 from tests.fakes.batches import FakeBatchRepository
 from tests.fakes.clock import FakeClock
 from tests.fakes.ingested_rows import FakeIngestedRows
@@ -36,7 +38,7 @@ _FAKES: Mapping[Any, Callable[[Transaction], Any]] = {IngestedRows: FakeIngested
 """What stands in for the repositories of job types."""
 
 
-class FakeDatabase:
+class FakeDatabase(Database):
     """The port `Database` in memory; any number of threads may use it.
 
     Attributes:
@@ -56,9 +58,9 @@ class FakeDatabase:
         """Refuses every transaction, and every commit, for so long by the clock."""
         self._back_at = self.clock.now() + timedelta(seconds=seconds)
 
+    @override
     @contextmanager
     def transaction(self) -> Iterator["FakeUnitOfWork"]:
-        """Opens a transaction: committed at the end of the block, rolled back when it raises."""
         self._answer()
         transaction = self.begin()
         try:
@@ -81,7 +83,7 @@ class FakeDatabase:
         return Transaction(self._store, self.clock.now())
 
 
-class FakeUnitOfWork:
+class FakeUnitOfWork(UnitOfWork):
     """The repositories of one transaction."""
 
     def __init__(self, transaction: Transaction, clock: FakeClock) -> None:
@@ -101,22 +103,24 @@ class FakeUnitOfWork:
         self.stops = FakeStopRepository(stages, batches, tasks, now)
         self.pruning = FakePruneRepository(jobs, stages, batches, tasks, now)
 
+    @override
     def repository(self, kind: Callable[[Rows], R]) -> R:
-        """The fake of a job type's own repository, in this transaction."""
         return cast(R, _FAKES[kind](self._transaction))
 
+    @override
     def now(self) -> datetime:
         """The clock (aware), which may move during a transaction."""
         return self._clock.now()
 
 
-class FakeDeadLetterRepository:
+class FakeDeadLetterRepository(DeadLetterRepository):
     """`DeadLetterRepository` in memory."""
 
     def __init__(self, letters: Table[int, KeptLetter], now: datetime) -> None:
         self._letters = letters
         self._now = now
 
+    @override
     def add(self, letter: DeadLetter) -> None:
         columns = asdict(letter)
         texts = {name: storable(value) for name, value in columns.items() if isinstance(value, str)}
@@ -125,6 +129,7 @@ class FakeDeadLetterRepository:
         while not self._letters.insert(key, KeptLetter(key, self._now, letter)):
             key += 1
 
+    @override
     def newest(self, limit: int, before_id: int | None = None) -> list[KeptLetter]:
         rows = self._letters.rows()[::-1]
         return [row for row in rows if before_id is None or row.dead_letter_id < before_id][:limit]

@@ -3,22 +3,27 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from typing_extensions import override
+
 from core.models import Job
 from core.statuses import JobStatus
+from repositories.ports import JobRepository
 from tests.fakes.rows import JobRow, from_json, same_json
 from tests.fakes.store import Table
 
 
-class FakeJobRepository:
+class FakeJobRepository(JobRepository):
     """`JobRepository` in memory."""
 
     def __init__(self, jobs: Table[str, JobRow], now: datetime) -> None:
         self._jobs = jobs
         self._now = now
 
+    @override
     def create(self, job_id: str, job_type: str, parameters: str, total_stages: int) -> bool:
         return self._jobs.insert(job_id, JobRow(job_id, job_type, parameters, total_stages, self._now))
 
+    @override
     def get(self, job_id: str) -> Job | None:
         row = self._jobs.get(job_id)
         if row is None:
@@ -28,28 +33,34 @@ class FakeJobRepository:
         decoded = {name: from_json(columns[name]) for name in ("parameters", "result", "error")}
         return Job(**{**columns, **decoded})
 
+    @override
     def same_submission(self, job_id: str, job_type: str, parameters: str) -> bool | None:
         row = self._jobs.lock(job_id)
         return None if row is None else row.job_type == job_type and same_json(row.parameters, parameters)
 
+    @override
     def mark_queued(self, job_id: str) -> bool:
         return self._move(job_id, {JobStatus.PENDING_QUEUE}, status=JobStatus.QUEUED, queued_at=self._now)
 
+    @override
     def start(self, job_id: str) -> bool:
         return self._move(job_id, {JobStatus.QUEUED}, status=JobStatus.PROCESSING, stage=1, started_at=self._now)
 
+    @override
     def advance(self, job_id: str, from_stage: int) -> bool:
         row = self._jobs.lock(job_id)
         if row is None or row.stage != from_stage:
             return False
         return self._move(job_id, {JobStatus.PROCESSING}, stage=from_stage + 1)
 
+    @override
     def finish(self, job_id: str, status: JobStatus, result: str | None, error: str | None) -> bool:
         expected = {JobStatus.PROCESSING}
         if status in {JobStatus.FAILED, JobStatus.CANCELLED}:
             expected |= {JobStatus.PENDING_QUEUE, JobStatus.QUEUED}
         return self._move(job_id, expected, status=status, result=result, error=error, finished_at=self._now)
 
+    @override
     def reopen(self, job_id: str, expected: AbstractSet[JobStatus]) -> bool:
         row = self._jobs.lock(job_id)
         if row is not None and row.pruned_at is not None:

@@ -1,13 +1,16 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from typing_extensions import override
+
 from core.models import PrunedBatches, StageKey
 from core.statuses import BATCH_ENDS
+from repositories.ports import PruneRepository
 from tests.fakes.rows import BatchRow, JobRow, StageRow, TaskRow
 from tests.fakes.store import Table
 
 
-class FakePruneRepository:
+class FakePruneRepository(PruneRepository):
     """`PruneRepository` in memory; it waits for rows that others hold, where PostgreSQL skips them."""
 
     def __init__(
@@ -24,6 +27,7 @@ class FakePruneRepository:
         self._tasks = tasks
         self._now = now
 
+    @override
     def begin(self, retention_days: int, limit: int) -> list[str]:
         old = [(row.finished_at, row) for row in self._jobs.rows() if row.finished_at is not None]
         cutoff = self._now - timedelta(days=retention_days)
@@ -38,6 +42,7 @@ class FakePruneRepository:
             self._jobs.update(row.job_id, replace(row, pruned_at=row.pruned_at or self._now))
         return [row.job_id for row in found]
 
+    @override
     def delete_batches(self, job_id: str, limit: int) -> PrunedBatches:
         batches = [row for row in self._batches.rows() if row.job_id == job_id and self._is_marked(job_id)]
         found = {row.batch_id for row in sorted(batches, key=lambda row: (row.stage, row.batch_index))[:limit]}
@@ -48,6 +53,7 @@ class FakePruneRepository:
             self._batches.delete(batch_id)
         return PrunedBatches(len(found), len(tasks))
 
+    @override
     def delete_job(self, job_id: str) -> bool:
         if not self._is_marked(job_id) or any(row.job_id == job_id for row in self._batches.rows()):
             return False

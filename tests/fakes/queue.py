@@ -3,10 +3,12 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from datetime import timedelta
 
+from typing_extensions import override
+
 from core.errors import MessageTooLargeError, QueueError, QueueNotFoundError, QueueUnavailableError
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
 from core.messages import OutgoingMessage
-from repositories.ports import SendResult
+from repositories.ports import MessageQueue, SendResult
 from tests.fakes.clock import FakeClock
 
 _QUEUES = (JOBS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE)
@@ -14,7 +16,7 @@ _MAX_BATCH_BYTES = 256 * 1024
 """The Standard tier; "Service Bus quotas", learn.microsoft.com."""
 
 
-class FakeQueue:
+class FakeQueue(MessageQueue):
     """The port `MessageQueue` in memory; any number of threads may use it.
 
     Attributes:
@@ -35,8 +37,8 @@ class FakeQueue:
         """Refuses every send for so long by the clock."""
         self._back_at = self.clock.now() + timedelta(seconds=seconds)
 
+    @override
     def batch_send_messages(self, queue: str, messages: Sequence[OutgoingMessage]) -> SendResult:
-        """Sends the messages as one batch, all or none; a failure is returned, not raised."""
         if not messages:
             return SendResult(success=True, sent=0)
         with self._lock:
@@ -46,6 +48,7 @@ class FakeQueue:
             self._messages[queue].extend(messages)
         return SendResult(success=True, sent=len(messages))
 
+    @override
     def ping(self) -> None:
         """Raises the next of `failures`, if there is one."""
         with self._lock:

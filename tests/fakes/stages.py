@@ -3,8 +3,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from typing_extensions import override
+
 from core.models import Stage, StageCounts, StageKey
 from core.statuses import STAGE_ENDS, BatchStatus, JobStatus, StageStatus, TaskStatus
+from repositories.ports import StageRepository
 from tests.fakes.rows import BatchRow, JobRow, StageRow, TaskRow, from_json
 from tests.fakes.store import Table
 
@@ -12,7 +15,7 @@ _LIVE = (StageStatus.DISPATCHING, StageStatus.RUNNING)
 _NO_LEASE: dict[str, Any] = {"dispatch_lease_id": None, "dispatch_lease_expires_at": None}
 
 
-class FakeStageRepository:
+class FakeStageRepository(StageRepository):
     """`StageRepository` in memory."""
 
     def __init__(
@@ -29,19 +32,23 @@ class FakeStageRepository:
         self._tasks = tasks
         self._now = now
 
+    @override
     def create(self, key: StageKey, name: str, max_failed_fraction: float) -> bool:
         created = self._stages.insert(key, StageRow(key.job_id, key.number, name, max_failed_fraction, self._now))
         if created and self._jobs.get(key.job_id) is None:
             raise self._stages.violation("stages_job_id_fkey")
         return created
 
+    @override
     def get(self, key: StageKey) -> Stage | None:
         row = self._stages.get(key)
         return None if row is None else _stage(row)
 
+    @override
     def of_job(self, job_id: str) -> list[Stage]:
         return [_stage(row) for row in self._stages.rows() if row.job_id == job_id]
 
+    @override
     def counts(self, key: StageKey) -> StageCounts:
         batches = [row for row in self._batches.rows() if row.stage_key == key]
         statuses = [row.status for row in self._tasks.rows() if row.stage_key == key]
@@ -60,6 +67,7 @@ class FakeStageRepository:
             cancelled=cancelled,
         )
 
+    @override
     def acquire_dispatch_lease(self, key: StageKey, lease_id: str, lease_seconds: float) -> bool:
         row = self._stages.lock(key)
         if row is None or row.status != StageStatus.DISPATCHING:
@@ -71,6 +79,7 @@ class FakeStageRepository:
         self._update(row, dispatch_lease_id=lease_id, dispatch_lease_expires_at=until)
         return True
 
+    @override
     def renew_dispatch_lease(self, key: StageKey, lease_id: str, lease_seconds: float) -> bool:
         row = self._stages.lock(key)
         if row is None or row.status != StageStatus.DISPATCHING or row.dispatch_lease_id != lease_id:
@@ -78,16 +87,19 @@ class FakeStageRepository:
         self._update(row, dispatch_lease_expires_at=self._now + timedelta(seconds=lease_seconds))
         return True
 
+    @override
     def dispatch_lease_expires_at(self, key: StageKey) -> datetime | None:
         row = self._stages.get(key)
         dispatching = row is not None and row.status == StageStatus.DISPATCHING
         return row.dispatch_lease_expires_at if row and dispatching else None
 
+    @override
     def release_dispatch_lease(self, key: StageKey, lease_id: str) -> None:
         row = self._stages.lock(key)
         if row is not None and row.dispatch_lease_id == lease_id:
             self._update(row, **_NO_LEASE, attended_at=self._now)
 
+    @override
     def finish_dispatch(self, key: StageKey, lease_id: str, total_tasks: int, total_batches: int) -> bool:
         row = self._stages.lock(key)
         if row is None or row.status != StageStatus.DISPATCHING or row.dispatch_lease_id != lease_id:
@@ -95,6 +107,7 @@ class FakeStageRepository:
         self._update(row, status=StageStatus.RUNNING, total_tasks=total_tasks, total_batches=total_batches, **_NO_LEASE)
         return True
 
+    @override
     def add_finished_batches(self, batch_ids: Sequence[str]) -> list[StageKey]:
         found = [self._batches.get(batch_id) for batch_id in sorted(set(batch_ids))]
         batches = [batch for batch in found if batch is not None]
@@ -113,6 +126,7 @@ class FakeStageRepository:
             )
         return keys
 
+    @override
     def finish_if_complete(self, key: StageKey) -> bool:
         row = self._stages.lock(key)
         if row is None or row.status not in _LIVE:
@@ -127,11 +141,13 @@ class FakeStageRepository:
         self._update(row, status=status, finished_at=self._now, **_NO_LEASE)
         return True
 
+    @override
     def record_result(self, key: StageKey, result: str) -> None:
         row = self._stages.lock(key)
         if row is not None and row.status == StageStatus.FINISHED:
             self._update(row, result=result)
 
+    @override
     def stop(self, key: StageKey, status: StageStatus) -> bool:
         row = self._stages.lock(key)
         if row is None or row.status not in _LIVE:
@@ -139,6 +155,7 @@ class FakeStageRepository:
         self._update(row, status=status, finished_at=self._now, **_NO_LEASE)
         return True
 
+    @override
     def reopen(self, key: StageKey, *, failed_too: bool) -> bool:
         row = self._stages.lock(key)
         if row is None or row.status not in STAGE_ENDS:
@@ -154,6 +171,7 @@ class FakeStageRepository:
         )
         return True
 
+    @override
     def ended_but_not_advanced(self, keys: Sequence[StageKey]) -> list[StageKey]:
         return [key for key in keys if self._has_ended(key) and self._stands_at(key)]
 

@@ -3,16 +3,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from typing_extensions import override
+
 from core.errors import DispatchLeaseLostError
 from core.models import LiveBatches, StageKey
 from core.statuses import BATCH_ENDS, STAGE_STOPS, BatchStatus, StageStatus, TaskStatus
+from repositories.ports import StopRepository
 from tests.fakes.rows import BatchRow, StageRow, TaskRow
 from tests.fakes.store import Table
 
 _WAITING = (TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED, TaskStatus.RETRYING)
 
 
-class FakeStopRepository:
+class FakeStopRepository(StopRepository):
     """`StopRepository` in memory."""
 
     def __init__(
@@ -27,14 +30,17 @@ class FakeStopRepository:
         self._tasks = tasks
         self._now = now
 
+    @override
     def live_batches(self, key: StageKey) -> LiveBatches:
         live = [row for row in self._batches_of(key) if row.status not in BATCH_ENDS]
         return LiveBatches(len(live), sum(row.open_tasks for row in live))
 
+    @override
     def waiting_batches(self, key: StageKey, limit: int) -> list[str]:
         live = {row.batch_id for row in self._batches_of(key) if row.status not in BATCH_ENDS}
         return sorted({row.batch_id for row in self._tasks.rows() if row.batch_id in live and self._waits(row)})[:limit]
 
+    @override
     def cancel_tasks(self, batch_ids: Sequence[str]) -> dict[str, int]:
         cancelled: Counter[str] = Counter()
         for row in self._lock_tasks(batch_ids):
@@ -50,10 +56,12 @@ class FakeStopRepository:
             cancelled[row.batch_id] += 1
         return dict(cancelled)
 
+    @override
     def lock_stopped(self, key: StageKey) -> bool:
         row = self._stages.lock(key)
         return row is not None and row.status in STAGE_STOPS
 
+    @override
     def reopen_batches(self, key: StageKey, limit: int) -> int:
         stage = self._stages.get(key)
         assert stage is not None

@@ -2,9 +2,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from typing_extensions import override
+
 from core.lanes import Lane
 from core.models import LostTask, SilentBatches, StageKey
 from core.statuses import BATCH_ENDS, STAGE_STOPS, BatchStatus, JobStatus, StageStatus, TaskStatus
+from repositories.ports import SweepRepository
 from tests.fakes.rows import BatchRow, JobRow, StageRow, TaskRow
 from tests.fakes.store import Table
 
@@ -12,7 +15,7 @@ _ENDED = (StageStatus.FINISHED, StageStatus.FAILED)
 _WAITING = (TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED)
 
 
-class FakeSweepRepository:
+class FakeSweepRepository(SweepRepository):
     """`SweepRepository` in memory; it waits for rows that another transaction holds, where PostgreSQL passes over."""
 
     def __init__(
@@ -29,6 +32,7 @@ class FakeSweepRepository:
         self._tasks = tasks
         self._now = now
 
+    @override
     def unstarted_jobs(self, status: JobStatus, age_seconds: float, limit: int) -> list[str]:
         found = [
             row
@@ -40,6 +44,7 @@ class FakeSweepRepository:
             self._jobs.update(row.job_id, replace(row, queued_at=self._now))
         return [row.job_id for row in found]
 
+    @override
     def pending_batches(self, age_seconds: float, limit: int) -> list[tuple[str, Lane]]:
         found = [
             row
@@ -52,16 +57,19 @@ class FakeSweepRepository:
         found.sort(key=lambda row: (row.send_attempts, row.created_at))
         return [(row.batch_id, row.lane) for row in found[:limit]]
 
+    @override
     def overdue_retries(self, age_seconds: float, limit: int) -> list[LostTask]:
         return self._touch_tasks(
             lambda row: row.status == TaskStatus.RETRYING and self._is_old(age_seconds, row.not_before), limit
         )
 
+    @override
     def expired_leases(self, age_seconds: float, limit: int) -> list[LostTask]:
         return self._touch_tasks(
             lambda row: row.status == TaskStatus.PROCESSING and self._is_old(age_seconds, row.lease_expires_at), limit
         )
 
+    @override
     def interrupted_dispatches(self, age_seconds: float, limit: int) -> list[StageKey]:
         return self._touch_stages(
             lambda row: (
@@ -71,11 +79,13 @@ class FakeSweepRepository:
             limit,
         )
 
+    @override
     def unadvanced_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
         return self._touch_stages(
             lambda row: row.status in _ENDED and self._is_old(age_seconds, row.finished_at, row.attended_at), limit
         )
 
+    @override
     def stopped_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
         live = {row.stage_key for row in self._batches.rows() if row.status not in BATCH_ENDS}
         found = [
@@ -87,6 +97,7 @@ class FakeSweepRepository:
         ][:limit]
         return self._touch(found, lambda row: replace(row, attended_at=self._now))
 
+    @override
     def silent_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
         return self._touch_stages(
             lambda row: row.status == StageStatus.RUNNING and self._is_silent(row, age_seconds),
@@ -94,6 +105,7 @@ class FakeSweepRepository:
             lambda row: replace(row, silent_since=row.silent_since or self._now),
         )
 
+    @override
     def silent_batches(self, key: StageKey, age_seconds: float, limit: int) -> SilentBatches:
         stage = self._stages.lock(key)
         assert stage is not None

@@ -2,6 +2,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from typing_extensions import override
+
 from core.definitions import AlignedBatch
 from core.errors import DispatchLeaseLostError
 from core.models import (
@@ -15,13 +17,14 @@ from core.models import (
     UnclaimedTask,
 )
 from core.statuses import BatchStatus, StageStatus, TaskStatus
+from repositories.ports import TaskRepository
 from tests.fakes.rows import TASK_ENDED, BatchRow, StageRow, TaskRow, from_json
 from tests.fakes.store import Table
 
 _WAITING = (TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED)
 
 
-class FakeTaskRepository:
+class FakeTaskRepository(TaskRepository):
     """`TaskRepository` in memory."""
 
     def __init__(
@@ -36,6 +39,7 @@ class FakeTaskRepository:
         self._tasks = tasks
         self._now = now
 
+    @override
     def batch_create_tasks(self, batch: AlignedBatch, status: BatchStatus) -> bool:
         stage = self._stages.get(StageKey(batch.job_id, batch.stage))
         if stage is None or stage.status != StageStatus.DISPATCHING:
@@ -65,6 +69,7 @@ class FakeTaskRepository:
                 raise self._tasks.violation("tasks_pkey")
         return True
 
+    @override
     def batch_update_status(self, batch_id: str, expected: TaskStatus, status: TaskStatus, send_attempt: int) -> int:
         batch = self._batches.get(batch_id)
         if batch is None or batch.send_attempts != send_attempt:
@@ -78,6 +83,7 @@ class FakeTaskRepository:
         """Counts one more send of each pending task of a batch; returns the send numbers."""
         return self._count_sends(self._lock_of_batch(batch_id, TaskStatus.PENDING_QUEUE))
 
+    @override
     def claim(self, task_ids: Sequence[str], lease_id: str, lease_seconds: float) -> list[ClaimedTask]:
         claimed = []
         for row in self._lock(task_ids, self._may_run):
@@ -94,24 +100,29 @@ class FakeTaskRepository:
             claimed.append(_claimed(taken))
         return claimed
 
+    @override
     def unclaimed(self, task_ids: Sequence[str]) -> list[UnclaimedTask]:
         rows = [row for task_id in sorted(set(task_ids)) if (row := self._tasks.get(task_id)) is not None]
         return [UnclaimedTask(row.task_id, row.status, self._due_at(row)) for row in rows]
 
+    @override
     def renew_leases(self, task_ids: Sequence[str], lease_id: str, lease_seconds: float) -> set[str]:
         held = self._lock_held(task_ids, lease_id)
         for row in held:
             self._tasks.update(row.task_id, replace(row, lease_expires_at=self._now + timedelta(seconds=lease_seconds)))
         return {row.task_id for row in held}
 
+    @override
     def stopped(self, task_ids: Sequence[str]) -> set[str]:
         rows = [row for task_id in set(task_ids) if (row := self._tasks.get(task_id)) is not None]
         return {row.task_id for row in rows if not self._is_live(row)}
 
+    @override
     def record(self, lease_id: str, outcomes: Sequence[TaskOutcome]) -> list[RecordedTask]:
         by_id = {outcome.task_id: outcome for outcome in outcomes}
         return [self._record(row, by_id[row.task_id]) for row in self._lock_held(list(by_id), lease_id)]
 
+    @override
     def release(self, task_ids: Sequence[str], lease_id: str) -> int:
         held = self._lock_held(task_ids, lease_id)
         for row in held:
@@ -127,6 +138,7 @@ class FakeTaskRepository:
             self._tasks.update(row.task_id, given_back)
         return len(held)
 
+    @override
     def count_dead_letter(self, task_id: str, most: int) -> DeadLetterCount | None:
         row = self._tasks.lock(task_id)
         if row is None or row.dead_letters >= most:
@@ -135,13 +147,16 @@ class FakeTaskRepository:
         self._tasks.update(task_id, counted)
         return DeadLetterCount(counted.dead_letters, counted.sends)
 
+    @override
     def count_sends(self, task_ids: Sequence[str]) -> dict[str, int]:
         return self._count_sends(self._lock(task_ids, lambda _: True))
 
+    @override
     def get(self, task_id: str) -> Task | None:
         row = self._tasks.get(task_id)
         return None if row is None else _task(row)
 
+    @override
     def page(self, job_id: str, status: TaskStatus | None, after: str, limit: int) -> list[Task]:
         rows = [
             row
@@ -150,6 +165,7 @@ class FakeTaskRepository:
         ]
         return [_task(row) for row in rows[:limit]]
 
+    @override
     def results_page(self, key: StageKey, after_index: int, limit: int) -> list[TaskResult]:
         rows = [
             TaskResult(row.task_index, row.task_type, row.status, from_json(row.result), from_json(row.error))
