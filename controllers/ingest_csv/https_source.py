@@ -11,7 +11,10 @@ from http import HTTPStatus
 from typing import IO
 from urllib.parse import urlsplit
 
+from typing_extensions import override
+
 from controllers.ingest_csv.errors import SourceError, SourceUnavailableError
+from controllers.ingest_csv.source import Source
 
 _TIMEOUT_SECONDS = 20.0
 """Of one wait on the socket: well inside a message lock (60 s)."""
@@ -21,7 +24,7 @@ _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+)", re.ASCII)
 _PASSING = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 
 
-class HttpsSource:
+class HttpsSource(Source):
     """A file behind an https URL whose server answers range requests.
 
     Certificates are checked against the system's authorities, or those that SSL_CERT_FILE names.
@@ -54,8 +57,9 @@ class HttpsSource:
         ):
             self._opener.add_handler(handler)
 
+    @override
     def read(self, offset: int, length: int) -> bytes:
-        """Reads `length` bytes from `offset`; fewer where the file ends.
+        """Requests one range.
 
         Raises:
             SourceError: the server refuses, does not answer ranges, or has another file by now.

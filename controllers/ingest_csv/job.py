@@ -27,9 +27,10 @@ from controllers.authoring import (
 )
 from controllers.ingest_csv.header import MAX_HEADER_BYTES, read_layout
 from controllers.ingest_csv.ingested_rows import IngestedRows
+from controllers.ingest_csv.opening import check_source, display_name, open_source
 from controllers.ingest_csv.ranges import split
 from controllers.ingest_csv.rows import parse_range
-from controllers.ingest_csv.source import blocks, check_source, display_name, open_source
+from controllers.ingest_csv.source import blocks
 
 MAX_LISTED_REJECTS = 100
 """In the job's result."""

@@ -1,20 +1,15 @@
-"""Opens what the parameter `source` names: a file under DATA_DIR, or an https URL of an allowed host."""
-
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Protocol
-from urllib.parse import urlsplit
-
-from controllers.authoring import Services
-from controllers.ingest_csv.errors import SourceError, SourceUnavailableError
-from controllers.ingest_csv.https_source import HttpsSource
-
-_FILE_BLOCK_BYTES = 1024 * 1024
+from typing import Protocol
 
 
 class Source(Protocol):
-    """A file that can be read from any byte."""
+    """A file that can be read from any byte.
+
+    Attributes:
+        block_bytes: how much to read at a time.
+    """
+
+    block_bytes: int
 
     def read(self, offset: int, length: int) -> bytes:
         """Reads `length` bytes from `offset`; fewer where the file ends.
@@ -25,100 +20,9 @@ class Source(Protocol):
         """
         ...
 
-    @property
-    def block_bytes(self) -> int:
-        """How much to read at a time."""
-        ...
-
-
-def display_name(source: str) -> str:
-    """A source as results, errors and logs may show it: without a URL's query, which may hold a signature."""
-    return source.split("?", 1)[0] if _is_url(source) else source
-
-
-def check_source(source: str) -> str:
-    """Refuses what no configuration could allow.
-
-    Raises:
-        ValueError: the source is neither an https URL nor a path inside DATA_DIR.
-    """
-    if not source.isprintable():
-        raise ValueError("a source holds printable characters alone")
-    if _is_url(source):
-        _check_url(source)
-    elif PurePosixPath(source).is_absolute() or ".." in PurePosixPath(source).parts:
-        raise ValueError("a path is relative to DATA_DIR and has no '..'")
-    return source
-
 
 def blocks(source: Source, offset: int) -> Iterator[bytes]:
     """The source from a byte on, block by block."""
     while block := source.read(offset, source.block_bytes):
         yield block
         offset += len(block)
-
-
-@contextmanager
-def open_source(source: str, services: Services) -> Iterator[Source]:
-    """Opens a source for the length of a block.
-
-    Raises:
-        SourceError: it does not exist, is no regular file, lies outside DATA_DIR, or its host is not allowed.
-    """
-    if _is_url(source):
-        yield HttpsSource(source, display_name(source), services.allowed_source_hosts)
-        return
-    path = _resolve(source, services.data_dir)
-    try:
-        file = path.open("rb")
-    except OSError as exc:
-        raise SourceError(f"the source {source!r} cannot be read: {exc.strerror}") from exc
-    with file:
-        yield _FileSource(file, source)
-
-
-class _FileSource:
-    block_bytes = _FILE_BLOCK_BYTES
-
-    def __init__(self, file: BinaryIO, name: str) -> None:
-        self._file = file
-        self._name = name
-
-    def read(self, offset: int, length: int) -> bytes:
-        try:
-            self._file.seek(offset)
-            return self._file.read(length)
-        except OSError as exc:
-            raise SourceUnavailableError(f"the source {self._name!r} cannot be read now: {exc.strerror}") from exc
-
-
-def _resolve(source: str, data_dir: Path) -> Path:
-    try:
-        root = data_dir.resolve(strict=True)
-        path = (root / source).resolve(strict=True)
-    except FileNotFoundError as exc:
-        raise SourceError(f"there is no file {source!r} in DATA_DIR") from exc
-    except (OSError, RuntimeError, ValueError) as exc:  # RuntimeError: a loop of symbolic links
-        raise SourceError(f"the source {source!r} is no usable path") from exc
-    if not path.is_relative_to(root):
-        raise SourceError(f"the source {source!r} lies outside DATA_DIR")
-    if not path.is_file():  # opening a FIFO would block, a device may never end
-        raise SourceError(f"the source {source!r} is not a regular file")
-    return path
-
-
-def _is_url(source: str) -> bool:
-    return "://" in source
-
-
-def _check_url(source: str) -> None:
-    parts = urlsplit(source)
-    if parts.scheme != "https":
-        raise ValueError("a URL must be https")
-    if not parts.hostname or " " in source or not source.isascii():
-        raise ValueError("the URL has no host, or holds characters that need percent-encoding")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("a URL must not hold a user name or a password")
-    if parts.fragment:
-        raise ValueError("a URL of a file has no fragment")
-    _ = parts.port  # raises ValueError itself when it is no port number

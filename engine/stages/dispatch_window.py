@@ -6,6 +6,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 
+from typing_extensions import override
+
+from controllers.base import BatchWindow
 from core.definitions import AlignedBatch
 from core.errors import DispatchLeaseLostError, NonDeterministicStageError, SliceEnded
 from core.models import PendingBatch, StageKey
@@ -24,8 +27,8 @@ _PAGE = 500
 _REOPENED_AT_ONCE = 10
 
 
-class DispatchWindow:
-    """The batches of one stage that are in flight; implements `controllers.base.BatchWindow`.
+class DispatchWindow(BatchWindow):
+    """The batches of one stage that are in flight.
 
     It skips batches that an earlier dispatch has queued, and resends those that are still pending. `dispatch_parallel`
     batches are sent at once and as many more wait: memory is bounded by that, not by the size of the stage.
@@ -81,12 +84,12 @@ class DispatchWindow:
                     future.cancel()
                 raise
 
+    @override
     def put_two_phase(self, batch: AlignedBatch) -> None:
-        """Queues a batch by the two-phase protocol, or skips it."""
         self._put(batch, self._sender.two_phase)
 
+    @override
     def put_atomic(self, batch: AlignedBatch) -> None:
-        """Queues a batch by the atomic protocol, or skips it."""
         self._put(batch, self._sender.atomic)
 
     def reopen_batches(self) -> None:

@@ -3,8 +3,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
-from controllers.base import DispatchProtocol, JobController, StageSpec
+from controllers.base import BatchWindow, DispatchProtocol, JobController, StageSpec
 from controllers.context import JobContext, StageContext
 from controllers.services import Services
 from core.definitions import AlignedBatch, TaskDefinition
@@ -18,16 +19,18 @@ JOB = "0123456789abcdef" * 2
 STAGE = StageContext(1, "only")
 
 
-class BatchList:
-    """A `BatchWindow` that notes what it gets."""
+class BatchList(BatchWindow):
+    """Notes what it gets."""
 
     def __init__(self) -> None:
         self.two_phase: list[AlignedBatch] = []
         self.atomic: list[AlignedBatch] = []
 
+    @override
     def put_two_phase(self, batch: AlignedBatch) -> None:
         self.two_phase.append(batch)
 
+    @override
     def put_atomic(self, batch: AlignedBatch) -> None:
         self.atomic.append(batch)
 
@@ -106,6 +109,7 @@ def test_definitions_are_consumed_as_batches_are_taken() -> None:
             yield definition
 
     class Stops(BatchList):
+        @override
         def put_two_phase(self, batch: AlignedBatch) -> None:
             raise StopAtFirstBatch
 
