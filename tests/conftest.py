@@ -1,4 +1,4 @@
-"""A real PostgreSQL and a real AMQP socket for every test that asks."""
+"""A real PostgreSQL and a real broker for the tests that use them."""
 
 import tempfile
 import uuid
@@ -28,7 +28,7 @@ _EMPTY_ALL = f"""
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
-    """One PostgreSQL for the whole run of a worker."""
+    """One PostgreSQL for all tests of a worker."""
     # Not under pytest's directories, which only their owner may enter: as root, PostgreSQL is another user.
     with (
         tempfile.TemporaryDirectory(prefix="lockstep-postgres-") as directory,
@@ -39,7 +39,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
 @pytest.fixture(scope="session")
 def migrated_database_url(postgres: EmbeddedPostgres) -> str:
-    """The one migrated database, which every test finds empty: emptying takes a fifth of the time of a copy."""
+    """One migrated database, emptied for each test: that takes a fifth of the time of a copy."""
     url = postgres.url("migrated")
     with closing(PostgresDatabase(ConnectionPool(url, size=2))) as database:
         migrations.apply(database, url, Registry().migrations)
@@ -48,7 +48,7 @@ def migrated_database_url(postgres: EmbeddedPostgres) -> str:
 
 @pytest.fixture
 def database_url(migrated_database_url: str) -> Iterator[str]:
-    """A migrated database without rows; its tables stay as they are, and no connection outlives the test."""
+    """A migrated database without rows. A test leaves its tables as they are and closes its connections."""
     yield migrated_database_url
     _execute(migrated_database_url, _EMPTY_ALL)
 
@@ -70,7 +70,7 @@ def postgres_database(database_url: str) -> Iterator[PostgresDatabase]:
 
 @pytest.fixture(scope="session")
 def service_bus() -> Iterator[EmulatorProcess]:
-    """One emulator for the whole run of a worker; a test leaves no messages behind in the queues that it uses."""
+    """One emulator for all tests of a worker. A test leaves no messages in the queues that it uses."""
     with EmulatorProcess.start() as emulator:
         yield emulator
 

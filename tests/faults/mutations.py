@@ -113,7 +113,7 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
             Edit(_FAKE_TASKS, "if row is None or row.dead_letters >= most:", "if row is None:"),
         ],
         [
-            "tests/unit/engine/repair/test_dead_letters.py::test_a_task_that_dies_again_and_again_fails_with_the_brokers_reason"
+            "tests/unit/engine/repair/test_dead_letters.py::test_a_task_whose_messages_all_die_fails_with_the_brokers_reason"
         ],
     ),
     "the status of a task that is marked queued": (
@@ -262,7 +262,7 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     ),
     "the sweep of pending batches": _sweep(
         '            "batches": lambda: self._batches(ends_at),\n',
-        "test_batches_that_the_broker_did_not_take_are_sent_without_their_dispatcher",
+        "test_batches_that_the_broker_refused_are_sent_without_their_dispatcher",
     ),
     "the sweep of expired leases": _sweep(
         '            "leases": lambda: self._lost_tasks(ends_at, _expired_leases(self._silence)),\n',
@@ -282,7 +282,7 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     ),
     "the sweep of stopped stages": (
         [Edit(_SWEEPER, '            "stopped": lambda: self._all(ends_at, self._stopped),\n')],
-        ["tests/unit/engine/jobs/test_canceller.py::test_the_sweeper_cancels_what_a_worker_that_died_had_leased"],
+        ["tests/unit/engine/jobs/test_canceller.py::test_the_sweeper_cancels_the_tasks_that_a_dead_worker_had_leased"],
     ),
     "the sweep of interrupted dispatches": _sweep(
         '            "dispatches": lambda: self._all(ends_at, self._dispatches),\n',

@@ -1,4 +1,4 @@
-"""The whole application over the fakes, and a pump that does what the triggers do."""
+"""The whole application over the fakes, with a pump in place of the triggers."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -45,7 +45,7 @@ class Stand:
         return self.app.submitter.submit(job_type, parameters).job_id
 
     def pump(self) -> None:
-        """Delivers whatever is visible until nothing is; messages that are scheduled stay."""
+        """Delivers visible messages until there are none; scheduled messages stay."""
         for _ in range(_MANY_ROUNDS):
             if not self.deliver_job_messages() + self.deliver_task_messages():
                 return
@@ -63,14 +63,14 @@ class Stand:
         raise AssertionError("the queues do not come to rest")
 
     def deliver_job_messages(self) -> int:
-        """Delivers what is visible in sb-jobs; returns how many."""
+        """Delivers the visible messages of sb-jobs; returns how many."""
         messages = self.queue.receive(JOBS_QUEUE)
         for message in messages:
             self.app.stages.handle(JobMessage.decode(message.body))
         return len(messages)
 
     def deliver_task_messages(self) -> int:
-        """Delivers what is visible in both task queues, up to 100 an invocation; returns how many."""
+        """Delivers the visible messages of both task queues, up to 100 an invocation; returns how many."""
         fast, long = self.queue.receive(TASKS_QUEUE), self.queue.receive(LONG_TASKS_QUEUE)
         for start in range(0, len(fast), _MOST_PER_INVOCATION):
             self.app.worker.run(TASKS_QUEUE, received(fast[start : start + _MOST_PER_INVOCATION]))
@@ -109,8 +109,8 @@ class Stand:
 _QUEUES = (JOBS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE)
 
 
-def patience_by(clock: FakeClock) -> OutageWaiter:
-    """Waits by moving the clock on."""
+def waiter_by(clock: FakeClock) -> OutageWaiter:
+    """An outage waiter that moves the clock instead of waiting."""
 
     def wait(seconds: float) -> bool:
         clock.advance(seconds)
@@ -157,7 +157,7 @@ def _stand(
     settings: Settings,
     outages: OutageWaiter | None = None,
 ) -> Iterator[Stand]:
-    outages = outages or patience_by(database.clock)
+    outages = outages or waiter_by(database.clock)
     shutdown = Shutdown()
     backends = bootstrap.Backends(
         database, queue, pending_migrations=list, close=lambda: None, outages=outages, shutdown=shutdown

@@ -1,4 +1,4 @@
-"""A job type whose every part a test can choose."""
+"""A job type whose parts a test can choose."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -24,7 +24,7 @@ Aggregate = Callable[[StageContext, Iterator[TaskResult]], JsonValue]
 
 
 def counted(*sizes: int) -> Tasks:
-    """So many tasks in stage 1, stage 2, ..."""
+    """Tasks for each stage; `sizes` are their numbers, from stage 1 on."""
 
     def tasks(job: JobContext[SampleParameters], stage: StageContext) -> Iterator[TaskDefinition]:
         for index in range(sizes[stage.number - 1]):

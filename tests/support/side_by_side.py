@@ -1,4 +1,4 @@
-"""A pytest plugin: the order of the tests, and which of them share a worker under ``--numprocesses``.
+"""A pytest plugin: it orders the tests, and decides which of them share a worker under ``--numprocesses``.
 
 Tests go to workers one by one, in the order of the collection. Two rules keep the tests of a module on one worker:
 
@@ -8,7 +8,7 @@ Tests go to workers one by one, in the order of the collection. Two rules keep t
 The marker ``spread`` turns the first rule off, where a test takes much longer than the fixture.
 
 The order keeps every core busy until the end. Tests with a time limit of their own are the longest and begin first.
-Tests marked ``computes`` use a whole core, tests marked ``waits`` hardly any: the first are spread over the second.
+Tests marked ``computes`` use a whole core, tests marked ``waits`` hardly any: the former are spread among the latter.
 
 Workers collect the tests and know their markers; the scheduler knows ids alone. So each worker writes to a file which
 tests belong together. ``--dist loadgroup`` would pass this in the ids, but pytest 9.2 has ids that it cannot change:

@@ -1,4 +1,4 @@
-"""A real PostgreSQL that goes away and comes back."""
+"""A real PostgreSQL that a test stops and starts again."""
 
 import tempfile
 import threading
@@ -10,7 +10,7 @@ from local.postgres import EmbeddedPostgres
 
 
 class StoppablePostgres:
-    """A PostgreSQL that a test may stop and start again where it was.
+    """A PostgreSQL that a test may stop and start again on the same port and data.
 
     Attributes:
         url: of its only database.
@@ -34,13 +34,13 @@ class StoppablePostgres:
                 server.close()
 
     def go_away(self, seconds: float) -> None:
-        """Stops it now, and has it started after so many seconds."""
+        """Stops it now and starts it again after some seconds."""
         self.stop()
         self._starting = threading.Timer(seconds, self.start)
         self._starting.start()
 
     def stop(self) -> None:
-        """Ends it and all connections."""
+        """Stops it and closes all connections."""
         self._server.stop()
 
     def start(self) -> None:

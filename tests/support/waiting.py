@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Waits for a condition that another thread or process brings about."""
+    """Waits for a condition that another thread or process fulfils."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never came true"

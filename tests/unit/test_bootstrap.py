@@ -13,7 +13,7 @@ from tests.support.waiting import wait_until
 
 
 class Builds:
-    """Stands in for the building, which a test lets end."""
+    """Replaces the building of the app; a test decides when and how each build ends."""
 
     def __init__(self) -> None:
         self.begun: list[Future[App]] = []
@@ -32,14 +32,14 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> Builds:
     return builds
 
 
-def test_callers_that_come_while_the_app_is_built_share_what_comes_of_it(builds: Builds) -> None:
+def test_callers_that_come_while_the_app_is_built_share_the_result(builds: Builds) -> None:
     once = bootstrap._Once()
     with ThreadPoolExecutor(4) as threads:
         callers = [threads.submit(once.get) for _ in range(4)]
         wait_until(lambda: len(builds.begun) == 1)
         building = once._building
         assert building is not None
-        wait_until(lambda: building._condition._waiters is not None and len(building._condition._waiters) == 3)  # type: ignore[attr-defined]
+        wait_until(lambda: building._condition._waiters is not None and len(building._condition._waiters) == 3)  # type: ignore[attr-defined] # private
         builds.begun[0].set_exception(DatabaseUnavailableError("away"))
         assert {type(caller.exception(30)) for caller in callers} == {DatabaseUnavailableError}
         assert len(builds.begun) == 1

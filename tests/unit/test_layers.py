@@ -44,7 +44,7 @@ def roots(path: Path) -> set[str]:
 
 
 def literals(path: Path) -> Iterator[str]:
-    """The texts in a file but for its docstrings."""
+    """The string literals of a file without its docstrings."""
     tree = ast.parse(path.read_text())
     prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
@@ -53,7 +53,7 @@ def literals(path: Path) -> Iterator[str]:
 
 
 def wall_clocks(path: Path) -> set[str]:
-    """Where a file reads its machine's time of day; rows and messages go by that of PostgreSQL."""
+    """Where a file reads its machine's time of day; rows and messages use the clock of PostgreSQL."""
     read = {ast.unparse(node) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
     return {name for name in read | imported(path) if _WALL_CLOCK.search(name)}
 

@@ -33,7 +33,7 @@ def body(response: func.HttpResponse) -> Any:
 
 
 def problem(response: func.HttpResponse) -> Any:
-    """The problem document of a response, whose form is checked on the way."""
+    """The problem document of a response; checks its form."""
     assert response.mimetype == "application/problem+json"
     document = body(response)
     assert {"type", "title", "status", "detail"} <= document.keys()

@@ -18,7 +18,7 @@ def test_an_app_whose_parts_all_answer_is_healthy(it: Stand) -> None:
     assert body(response) == {"healthy": True, "checks": {"database": "ok", "migrations": "ok", "broker": "ok"}}
 
 
-def test_a_broker_that_is_away_is_named_without_its_address(it: Stand) -> None:
+def test_an_unreachable_broker_is_named_without_its_address(it: Stand) -> None:
     it.queue.failures.append(QueueUnavailableError("sb.internal"))
     response = check(get(""))
     assert response.status_code == 503

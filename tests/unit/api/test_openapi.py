@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, complete, and made of what the app is."""
+"""The OpenAPI document is valid and complete, and follows from the app."""
 
 import json
 import re
@@ -30,7 +30,7 @@ JOB_TYPES = [controller.job_type for controller in CONTROLLERS]
 
 
 def operations(described: dict[str, Any] = DOCUMENT) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Method, path and operation of all that is described."""
+    """Method, path and operation of every operation in the document."""
     for path, item in described["paths"].items():
         for method in item.keys() - {"parameters"}:
             yield method.upper(), path, item[method]
@@ -46,7 +46,7 @@ print(json.dumps(triggers, default=str))
 @cache
 def http_triggers() -> list[tuple[str, str, bool]]:
     """Method, route, and whether it asks for a key, of all HTTP functions of the app."""
-    # In a process of its own: an app can be indexed once, and takes SIGTERM for itself.
+    # In a process of its own: an app can be indexed only once, and installs a handler for SIGTERM.
     indexed = subprocess.run([sys.executable, "-c", INDEX], cwd=ROOT, capture_output=True, text=True, check=True)
     return [
         (str(method), f"/{trigger['route']}", "ANONYMOUS" not in trigger["authLevel"].upper())

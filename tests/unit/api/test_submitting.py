@@ -11,11 +11,11 @@ from core.errors import DatabaseUnavailableError, QueueNotFoundError, QueueUnava
 from tests.support.drive import Stand
 from tests.unit.api.support import BASE, body, post, problem
 
-# The decorated names are builders of the Functions model; this is what the host calls.
+# The decorated names are builders of the Functions model; the host calls the functions behind them.
 submit: Callable[[func.HttpRequest], func.HttpResponse] = jobs.submit_job._function.get_user_function()
 
 
-class AwayDatabase:
+class UnavailableDatabase:
     """A `Database` that cannot be reached."""
 
     def transaction(self) -> AbstractContextManager[Any]:
@@ -95,7 +95,7 @@ def test_a_key_of_a_wrong_length_is_400(it: Stand, key: str) -> None:
     assert answer["status"] == 400
 
 
-def test_a_broker_that_is_away_is_202_for_a_job_that_is_pending(it: Stand) -> None:
+def test_a_submission_without_a_broker_is_202_and_the_job_is_pending(it: Stand) -> None:
     it.queue.failures.append(QueueUnavailableError("sb.internal is busy"))
     response = submit(post("hello_world", {"n": 3}))
     assert (response.status_code, body(response)["status"]) == (202, "pending_queue")
@@ -103,16 +103,18 @@ def test_a_broker_that_is_away_is_202_for_a_job_that_is_pending(it: Stand) -> No
     assert (again.status_code, body(again)["status"]) == (202, "queued")
 
 
-def test_a_database_that_is_away_is_503_with_when_to_try_again(it: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(it.app.submitter, "_database", AwayDatabase())
+def test_an_unavailable_database_is_503_with_when_to_try_again(it: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(it.app.submitter, "_database", UnavailableDatabase())
     response = submit(post("hello_world", {"n": 3}))
     answer = problem(response)
     assert (answer["status"], response.headers["Retry-After"]) == (503, "5")
     assert "internal" not in answer["detail"]
 
 
-def test_an_app_that_cannot_be_built_because_the_database_is_away_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "app", AwayDatabase().transaction)
+def test_an_app_that_cannot_be_built_because_the_database_is_unavailable_is_503(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(jobs, "app", UnavailableDatabase().transaction)
     assert problem(submit(post("hello_world", {"n": 3})))["status"] == 503
 
 

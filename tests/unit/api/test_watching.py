@@ -10,7 +10,7 @@ from tests.unit.api.support import body, get, problem
 
 HttpFunction = Callable[[func.HttpRequest], func.HttpResponse]
 
-# The decorated names are builders of the Functions model; this is what the host calls.
+# The decorated names are builders of the Functions model; the host calls the functions behind them.
 get_job: HttpFunction = jobs.get_job._function.get_user_function()
 list_batches: HttpFunction = jobs.list_batches._function.get_user_function()
 list_tasks: HttpFunction = jobs.list_tasks._function.get_user_function()

@@ -20,7 +20,7 @@ STAGE = StageContext(1, "only")
 
 
 class BatchList(BatchWindow):
-    """Notes what it gets."""
+    """Records its batches."""
 
     def __init__(self) -> None:
         self.two_phase: list[AlignedBatch] = []

@@ -115,7 +115,7 @@ def test_the_page_says_what_makes_each_transition(
 
 
 @machines
-def test_an_end_leads_nowhere_but_to_where_work_begins_anew(
+def test_a_final_status_leads_only_to_a_status_in_which_work_begins_anew(
     title: str, statuses: type[StrEnum], transitions: Transitions, initial: set[str]
 ) -> None:
     begins = initial | {"processing"} if title == "Job" else initial

@@ -16,7 +16,7 @@ from tests.support.deliveries import Delivery, deliveries
 from tests.support.drive import Stand, stand
 from triggers import dead_letters, jobs, pruner, sweeper, tasks
 
-# The decorated names are builders of the Functions model; this is what the host calls.
+# The decorated names are builders of the Functions model; the host calls the functions behind them.
 run_job_message: Callable[[Any], None] = jobs.run_job_message._function.get_user_function()
 run_tasks: Callable[[Any], None] = tasks.run_tasks._function.get_user_function()
 run_long_task: Callable[[Any], None] = tasks.run_long_task._function.get_user_function()
@@ -82,7 +82,7 @@ def test_a_host_that_gives_no_delivery_count_is_taken_to_deliver_for_the_first_t
     assert it.job(job_id).status == JobStatus.PROCESSING
 
 
-def test_dead_messages_are_handled_with_the_brokers_reason(it: Stand) -> None:
+def test_dead_letters_are_handled_with_the_brokers_reason(it: Stand) -> None:
     why = {"DeadLetterReason": "TTLExpiredException", "DeadLetterErrorDescription": "too late"}
     job_id = it.submit("hello_world", n=1)
     (message,) = it.queue.receive(JOBS_QUEUE)
@@ -98,7 +98,7 @@ def test_dead_messages_are_handled_with_the_brokers_reason(it: Stand) -> None:
     assert "TTLExpiredException: too late" in error["message"]
 
 
-def test_dead_tasks_go_back_to_the_queue_of_their_lane(it: Stand) -> None:
+def test_dead_letters_of_tasks_are_resent_to_the_queue_of_their_lane(it: Stand) -> None:
     it.submit("hello_world", n=2)
     it.deliver_job_messages()
     short, long = deliveries(it.queue.receive(TASKS_QUEUE))

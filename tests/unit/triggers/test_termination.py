@@ -1,4 +1,4 @@
-"""What SIGTERM does to a process that has imported the app."""
+"""SIGTERM ends a process that has imported the app."""
 
 import os
 import signal

@@ -44,7 +44,7 @@ class Ingestion:
         return iter(IngestCsv().create_stage_tasks(job, StageContext(1, "load")))
 
     def run_task(self, definition: TaskDefinition, stage: int = 1) -> Any:
-        """Runs a task on what PostgreSQL would hand to its worker; returns what it would keep."""
+        """Runs a task with the parameters that PostgreSQL would store; returns the result that it would store."""
         declared = self.registry.task_type(definition.task_type)
         assert declared is not None
         task_id = definition.to_task_record(JOB_ID, stage).task_id
@@ -64,7 +64,7 @@ class Ingestion:
 
     @property
     def rows(self) -> list[dict[str, str]]:
-        """What the table holds, in the order of the file."""
+        """The rows of the table, in the order of the file."""
         with self.database.transaction() as work:
             rows = work.repository(IngestedRows)
             assert isinstance(rows, FakeIngestedRows)

@@ -130,13 +130,13 @@ def test_a_server_that_cannot_serve_ranges_of_the_file_is_a_clear_error(
     ],
     ids=["busy", "throttled", "broken off"],
 )
-def test_a_passing_trouble_may_be_tried_again(server: TlsServer, answer: Answer) -> None:
+def test_a_temporary_error_may_be_tried_again(server: TlsServer, answer: Answer) -> None:
     server.routes["/busy"] = lambda _: answer
     with pytest.raises(SourceUnavailableError):
         _open(server, "/busy").read(0, 10)
 
 
-def test_a_server_that_is_away_may_be_tried_again(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_server_may_be_tried_again(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "localhost")
     with running(certificate) as server:
         source = _open(server)

@@ -1,4 +1,4 @@
-"""A TLS server on loopback, and what it may answer."""
+"""A TLS server on loopback, with answers that a test chooses."""
 
 import ipaddress
 import re
@@ -64,7 +64,7 @@ def running(certificate: Path) -> Iterator[TlsServer]:
 
 
 def ranged(data: bytes, etag: str | None = None) -> Route:
-    """Answers ranges of a file the way a good server does."""
+    """Answers ranges of a file as a correct server does."""
 
     def answer(request: Message) -> Answer:
         headers = {} if etag is None else {"ETag": etag}
@@ -116,4 +116,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer.body)
 
     def log_message(self, *arguments: object) -> None:
-        """Keeps the test's output for the test."""
+        """Logs nothing: the output belongs to the test."""

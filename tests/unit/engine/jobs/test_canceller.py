@@ -1,4 +1,4 @@
-"""Jobs that are cancelled, or fail early: nothing starts any more, what waits is cancelled, what runs ends."""
+"""Jobs that are cancelled or fail early: no task starts any more, waiting tasks are cancelled, running ones end."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -159,7 +159,7 @@ def test_a_task_that_raises_because_its_job_is_cancelled_has_not_failed(error: E
             assert (task.status, task.result, task.failures) == (TaskStatus.COMPLETED, "done", 0)
 
 
-def test_what_begins_to_wait_after_the_cancellation_is_cancelled_by_the_sweeper() -> None:
+def test_a_task_that_begins_to_wait_after_the_cancellation_is_cancelled_by_the_sweeper() -> None:
     with stand() as shell:
 
         def handler(context: TaskContext, parameters: Mapping[str, Any]) -> str:
@@ -182,7 +182,7 @@ def test_what_begins_to_wait_after_the_cancellation_is_cancelled_by_the_sweeper(
             assert_settled(it, job_id)
 
 
-def test_the_sweeper_cancels_what_a_worker_that_died_had_leased() -> None:
+def test_the_sweeper_cancels_the_tasks_that_a_dead_worker_had_leased() -> None:
     with stand(sample_job(counted(3))) as it:
         job_id = it.submit("sample")
         it.deliver_job_messages()
@@ -197,7 +197,7 @@ def test_the_sweeper_cancels_what_a_worker_that_died_had_leased() -> None:
         assert_settled(it, job_id)
 
 
-def test_a_cancellation_that_the_broker_does_not_take_goes_on_by_the_sweeper() -> None:
+def test_a_cancellation_whose_message_the_broker_refuses_is_repeated_by_the_sweeper() -> None:
     with stand(sample_job(counted(3))) as it:
         job_id = it.submit("sample")
         it.deliver_job_messages()
@@ -211,7 +211,7 @@ def test_a_cancellation_that_the_broker_does_not_take_goes_on_by_the_sweeper() -
         assert_settled(it, job_id)
 
 
-def test_a_cancellation_that_the_broker_will_never_take_is_an_error() -> None:
+def test_a_cancellation_whose_message_the_broker_will_never_take_is_an_error() -> None:
     with stand(sample_job(counted(3))) as it:
         job_id = it.submit("sample")
         it.deliver_job_messages()
@@ -237,7 +237,7 @@ def test_a_long_cancellation_goes_on_in_another_slice() -> None:
         assert_settled(it, job_id)
 
 
-def test_nothing_of_a_stage_that_was_opened_again_is_cancelled() -> None:
+def test_no_task_of_a_reopened_stage_is_cancelled() -> None:
     with stand(sample_job(counted(3))) as it:
         job_id = it.submit("sample")
         it.deliver_job_messages()
@@ -292,7 +292,7 @@ def test_a_stage_that_tolerates_no_failure_stops_being_dispatched() -> None:
         assert_settled(it, job_id)
 
 
-def test_what_waits_in_a_job_that_cannot_go_on_is_cancelled() -> None:
+def test_waiting_tasks_of_a_failed_job_are_cancelled() -> None:
     def broken(job: JobContext[SampleParameters], stage: StageContext) -> Iterator[TaskDefinition]:
         yield from counted(200)(job, stage)
         yield TaskDefinition("sample.unknown", {}, 200)
@@ -304,7 +304,7 @@ def test_what_waits_in_a_job_that_cannot_go_on_is_cancelled() -> None:
         assert_settled(it, job_id)
 
 
-def test_what_was_claimed_and_has_not_started_does_not_start_once_its_worker_knows_of_the_stop() -> None:
+def test_a_claimed_task_does_not_start_once_its_worker_knows_that_the_stage_is_stopped() -> None:
     started: list[int] = []
     with stand(lease_seconds=1.5) as shell:
 

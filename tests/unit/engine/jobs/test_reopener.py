@@ -1,4 +1,4 @@
-"""Jobs that are opened again: only what failed or was cancelled runs, and the job goes on from there."""
+"""Jobs that are reopened: only failed and cancelled tasks run again, and the job goes on from there."""
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count
@@ -24,7 +24,7 @@ TOLERANT = (StageSpec("only", max_failed_fraction=1.0),)
 
 
 class Broken:
-    """A handler that fails at some indexes until it is mended."""
+    """A handler that fails at some indexes until the test repairs it."""
 
     def __init__(self, *indexes: int) -> None:
         self.indexes = set(indexes)
@@ -74,7 +74,7 @@ def test_a_failed_job_goes_on_to_its_next_stage_after_a_retry() -> None:
         assert (job.status, job.stage, job.error, job.result) == (JobStatus.COMPLETED, 2, None, [1_000, 2])
 
 
-def test_what_fails_again_fails_the_job_again() -> None:
+def test_tasks_that_fail_again_fail_the_job_again() -> None:
     handler = Broken(3)
     with stand(sample_job(counted(5), handler)) as it:
         job_id = it.submit("sample")
@@ -106,7 +106,7 @@ def test_a_job_that_is_cancelled_again_before_its_tasks_are_sent_is_resumed_agai
         assert (it.job(job_id).status, it.job(job_id).result) == (JobStatus.COMPLETED, [5])
 
 
-def test_a_cancelled_job_is_resumed_where_it_was_stopped() -> None:
+def test_a_cancelled_job_is_resumed_where_it_stood() -> None:
     handler = Broken(5)
     with stand(sample_job(counted(250), handler, stages=TOLERANT), dispatch_parallel=1) as it:
         job_id = it.submit("sample")
@@ -123,7 +123,7 @@ def test_a_cancelled_job_is_resumed_where_it_was_stopped() -> None:
         assert_settled(it, job_id)
 
 
-def test_a_dispatch_that_was_stopped_is_resumed_to_its_end() -> None:
+def test_a_job_that_was_cancelled_while_it_dispatched_is_resumed_to_its_end() -> None:
     there: list[Stand] = []
 
     def cancelled_once_at(index: int, count: int) -> Tasks:
@@ -225,7 +225,7 @@ def test_failures_that_later_stages_have_used_cannot_be_retried() -> None:
         assert it.job(job_id).status == JobStatus.COMPLETED_WITH_ERRORS
 
 
-def test_a_job_that_does_not_exist_is_not_opened() -> None:
+def test_a_job_that_does_not_exist_is_not_reopened() -> None:
     with stand(sample_job(counted(1))) as it, pytest.raises(JobNotFoundError):
         it.app.reopener.retry("0" * 32)
 
@@ -249,7 +249,7 @@ def refuse_message(it: Stand, job_id: str) -> None:
 
 
 @pytest.mark.parametrize("break_it", [lose_message, refuse_message])
-def test_a_retry_whose_message_is_lost_goes_on_by_the_sweeper(break_it: Callable[[Stand, str], None]) -> None:
+def test_the_sweeper_resends_the_lost_message_of_a_retry(break_it: Callable[[Stand, str], None]) -> None:
     handler = Broken(0)
     with stand(sample_job(counted(3), handler)) as it:
         job_id = failed_job(it, handler)
@@ -260,7 +260,7 @@ def test_a_retry_whose_message_is_lost_goes_on_by_the_sweeper(break_it: Callable
         assert it.job(job_id).status == JobStatus.COMPLETED
 
 
-def test_batches_that_the_broker_does_not_take_are_sent_later() -> None:
+def test_batches_that_the_broker_refuses_are_sent_later() -> None:
     handler = Broken(*range(300))
     with stand(sample_job(counted(300), handler), dispatch_parallel=1) as it:
         job_id = failed_job(it, handler)
@@ -274,7 +274,7 @@ def test_batches_that_the_broker_does_not_take_are_sent_later() -> None:
         assert_settled(it, job_id)
 
 
-def test_messages_of_before_are_told_from_those_of_a_retry() -> None:
+def test_the_messages_of_a_retry_have_another_send_than_earlier_ones() -> None:
     handler = Broken(0, 1)
     with stand(sample_job(counted(2), handler)) as it:
         job_id = failed_job(it, handler)
@@ -283,7 +283,7 @@ def test_messages_of_before_are_told_from_those_of_a_retry() -> None:
         assert {message.send for message in task_messages(it.queue.receive(TASKS_QUEUE))} == {2}
 
 
-def test_a_message_of_before_does_not_stand_for_those_that_were_used_up_while_the_job_was_stopped() -> None:
+def test_an_outcome_of_an_earlier_message_does_not_show_that_a_reopened_batch_was_sent() -> None:
     with stand(sample_job(counted(3))) as it:
         job_id = it.submit("sample")
         it.deliver_job_messages()
@@ -331,7 +331,7 @@ def test_the_controller_is_not_asked_again_for_the_tasks_of_a_stage_that_was_dis
         assert asked == [1]
 
 
-def test_a_dispatcher_of_before_the_stop_does_not_go_on_with_the_stage_that_was_opened_again(
+def test_a_dispatcher_from_before_the_cancellation_does_not_go_on_with_the_reopened_stage(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ticks = count(step=1_000)  # so that it renews its lease before each batch
@@ -356,7 +356,7 @@ def test_a_dispatcher_of_before_the_stop_does_not_go_on_with_the_stage_that_was_
         assert_settled(it, job_id)
 
 
-def test_a_large_stage_is_put_back_in_slices() -> None:
+def test_a_large_stage_is_reopened_in_slices() -> None:
     handler = Broken(*range(2_100))
     with stand(sample_job(counted(2_100), handler, stages=TOLERANT), dispatch_slice_seconds=1e-9) as it:
         job_id = it.submit("sample")

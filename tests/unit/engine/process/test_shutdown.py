@@ -1,4 +1,4 @@
-"""A process that is told to end: nothing new is begun, what runs has a grace time, the rest is handed back."""
+"""A process that shuts down: no task starts, running tasks have a grace period, the others are released."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -37,7 +37,7 @@ def run(it: Stand) -> None:
         it.app.worker.run(TASKS_QUEUE, received(it.queue.receive(TASKS_QUEUE)))
 
 
-def test_what_ends_within_the_grace_is_recorded_and_what_has_not_begun_is_handed_back() -> None:
+def test_tasks_that_end_within_the_grace_are_recorded_and_those_not_started_are_released() -> None:
     with stand(worker_threads=1, lease_seconds=600) as shell:
         begun, may_end = threading.Event(), threading.Event()
 
@@ -52,7 +52,7 @@ def test_what_ends_within_the_grace_is_recorded_and_what_has_not_begun_is_handed
             invocation = thread.submit(run, it)
             assert begun.wait(30)
             with draining(it.shutdown, grace_seconds=60):
-                wait_until(lambda: it.queue.size(TASKS_QUEUE) == 2)  # handed back while the first still runs
+                wait_until(lambda: it.queue.size(TASKS_QUEUE) == 2)  # released while the first still runs
                 may_end.set()
                 invocation.result(60)
             assert [(task.status, task.attempt) for task in it.tasks(job_id)] == [
@@ -64,7 +64,7 @@ def test_what_ends_within_the_grace_is_recorded_and_what_has_not_begun_is_handed
 
 
 @pytest.mark.parametrize("error", [None, ValueError("half done")])
-def test_a_handler_that_was_told_may_end_as_it_likes_and_runs_again(error: Exception | None) -> None:
+def test_a_task_whose_handler_ends_early_because_of_the_shutdown_runs_again(error: Exception | None) -> None:
     with stand() as shell:
         begun = threading.Event()
 
@@ -87,7 +87,7 @@ def test_a_handler_that_was_told_may_end_as_it_likes_and_runs_again(error: Excep
             assert it.queue.size(TASKS_QUEUE) == 1
 
 
-def test_a_handler_that_outlasts_the_grace_is_handed_back_and_its_outcome_does_not_count() -> None:
+def test_a_task_that_outlasts_the_grace_is_released_and_its_outcome_does_not_count() -> None:
     with stand() as shell:
         begun, may_end = threading.Event(), threading.Event()
 
@@ -112,7 +112,7 @@ def test_a_handler_that_outlasts_the_grace_is_handed_back_and_its_outcome_does_n
                 assert heir.job(job_id).status == JobStatus.COMPLETED
 
 
-def test_what_was_claimed_while_the_end_was_requested_goes_back_unbegun() -> None:
+def test_tasks_that_are_claimed_during_the_shutdown_are_released_before_they_start() -> None:
     with stand(sample_job(counted(3))) as it:
         job_id = it.submit("sample")
         it.deliver_job_messages()
@@ -122,7 +122,7 @@ def test_what_was_claimed_while_the_end_was_requested_goes_back_unbegun() -> Non
         assert it.queue.size(TASKS_QUEUE) == 3
 
 
-def test_what_is_delivered_to_a_process_that_ends_is_refused_once_it_has_drained() -> None:
+def test_messages_that_arrive_during_the_shutdown_are_refused_once_the_process_has_drained() -> None:
     with stand(sample_job(counted(3))) as it, ThreadPoolExecutor(2) as threads:
         it.submit("sample")
         it.deliver_job_messages()
@@ -137,7 +137,7 @@ def test_what_is_delivered_to_a_process_that_ends_is_refused_once_it_has_drained
         assert it.queue.size(TASKS_QUEUE) == 3
 
 
-def test_a_dispatch_stops_at_a_batch_and_another_process_goes_on_with_it() -> None:
+def test_a_shutdown_ends_a_dispatch_between_two_batches_and_another_process_goes_on_with_it() -> None:
     ending: list[Shutdown] = []
 
     def tasks(job: JobContext[SampleParameters], stage: StageContext) -> Iterator[TaskDefinition]:
@@ -161,7 +161,7 @@ def test_a_dispatch_stops_at_a_batch_and_another_process_goes_on_with_it() -> No
             assert heir.job(job_id).status == JobStatus.COMPLETED
 
 
-def test_a_process_that_ends_does_not_wait_for_what_is_away() -> None:
+def test_a_process_that_shuts_down_does_not_wait_for_the_end_of_an_outage() -> None:
     shutdown = Shutdown()
     outages = OutageWaiter(shutdown.wait)
     tries: list[int] = []
@@ -181,8 +181,8 @@ def test_a_process_that_ends_does_not_wait_for_what_is_away() -> None:
             assert isinstance(waiting.exception(60), DatabaseUnavailableError)
 
 
-def ending_patience(clock: FakeClock) -> OutageWaiter:
-    """Of a process whose end is requested and whose grace lasts."""
+def waiter_during_shutdown(clock: FakeClock) -> OutageWaiter:
+    """The waiter of a process that shuts down and whose grace is not over."""
 
     def wait_through_shutdown(seconds: float) -> bool:
         clock.advance(seconds)
@@ -191,14 +191,14 @@ def ending_patience(clock: FakeClock) -> OutageWaiter:
     return OutageWaiter(lambda _: True, lambda: clock.now().timestamp(), wait_through_shutdown)
 
 
-def test_outcomes_wait_for_the_database_while_the_process_ends() -> None:
+def test_outcomes_wait_for_the_database_while_the_process_shuts_down() -> None:
     with stand() as shell:
 
         def work(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
             shell.database.go_away(3)
             return "done"
 
-        outages = ending_patience(shell.clock)
+        outages = waiter_during_shutdown(shell.clock)
         with second_process(shell, sample_job(counted(1), work), outages=outages) as it:
             job_id = it.submit("sample")
             it.deliver_job_messages()
@@ -206,8 +206,11 @@ def test_outcomes_wait_for_the_database_while_the_process_ends() -> None:
             assert [(task.status, task.result) for task in it.tasks(job_id)] == [(TaskStatus.COMPLETED, "done")]
 
 
-def test_what_is_handed_back_waits_for_the_broker_while_the_process_ends() -> None:
-    with stand() as shell, second_process(shell, sample_job(counted(3)), outages=ending_patience(shell.clock)) as it:
+def test_a_release_waits_for_the_broker_while_the_process_shuts_down() -> None:
+    with (
+        stand() as shell,
+        second_process(shell, sample_job(counted(3)), outages=waiter_during_shutdown(shell.clock)) as it,
+    ):
         job_id = it.submit("sample")
         it.deliver_job_messages()
         messages = received(it.queue.receive(TASKS_QUEUE))
@@ -218,11 +221,11 @@ def test_what_is_handed_back_waits_for_the_broker_while_the_process_ends() -> No
         assert it.queue.size(TASKS_QUEUE) == 3
 
 
-def test_a_wait_to_the_last_is_as_long_as_any_other_while_nothing_ends() -> None:
+def test_a_wait_through_shutdown_is_like_any_other_while_there_is_no_shutdown() -> None:
     assert not Shutdown().wait_through_shutdown(0.001)
 
 
-def test_a_wait_to_the_last_goes_on_when_the_end_is_requested_until_there_is_no_more_time() -> None:
+def test_a_wait_through_shutdown_lasts_until_the_grace_is_over() -> None:
     shutdown = Shutdown()
     with shutdown.at_work():
         shutdown.drain(grace_seconds=0, release_seconds=0.01)
@@ -236,7 +239,7 @@ def test_a_wait_to_the_last_goes_on_when_the_end_is_requested_until_there_is_no_
         assert drained.result(60)
 
 
-def test_draining_says_when_somebody_is_still_at_work_in_the_end() -> None:
+def test_draining_says_whether_an_invocation_still_runs_in_the_end() -> None:
     shutdown = Shutdown()
     with shutdown.at_work():
         assert not shutdown.drain(grace_seconds=0, release_seconds=0)

@@ -9,7 +9,7 @@ JOB = "f" * 32
 
 
 class Loses:
-    """An action that writes a job, and whose transaction fails so many times first."""
+    """An action that writes a job. Its transaction fails a number of times before it succeeds."""
 
     def __init__(self, error: LockstepError, times: int) -> None:
         self._error = error

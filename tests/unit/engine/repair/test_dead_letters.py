@@ -33,7 +33,7 @@ def dispatched(it: Stand) -> tuple[str, OutgoingMessage]:
 
 
 def kill(it: Stand, message: OutgoingMessage, times: int) -> OutgoingMessage:
-    """Has a task's message die, and each that is sent in its place; returns the last one, which is still to come."""
+    """Dead-letters a task's message and then each resent one; returns the last one, which still lives."""
     for _ in range(times):
         it.app.dead_letters.task(TASKS_QUEUE, dead(message))
         (message,) = it.queue.scheduled(TASKS_QUEUE)
@@ -55,7 +55,7 @@ def test_a_live_task_is_sent_again_later() -> None:
         assert it.dead_letters() == []
 
 
-def test_a_task_that_dies_again_and_again_fails_with_the_brokers_reason() -> None:
+def test_a_task_whose_messages_all_die_fails_with_the_brokers_reason() -> None:
     with stand(sample_job(counted(1))) as it:
         job_id, message = dispatched(it)
         it.app.dead_letters.task(TASKS_QUEUE, dead(kill(it, message, MAX_RESENDS)))
@@ -71,7 +71,7 @@ def test_a_task_that_dies_again_and_again_fails_with_the_brokers_reason() -> Non
         assert (letter.queue, letter.reason, letter.description) == (TASKS_QUEUE, REASON, WHY)
 
 
-def test_a_task_that_somebody_runs_does_not_fail_for_a_dead_message() -> None:
+def test_a_running_task_does_not_fail_for_a_dead_letter() -> None:
     with stand(sample_job(counted(1))) as it:
         job_id, message = dispatched(it)
         message = kill(it, message, MAX_RESENDS)
@@ -82,7 +82,7 @@ def test_a_task_that_somebody_runs_does_not_fail_for_a_dead_message() -> None:
         assert it.dead_letters() == []
 
 
-def test_a_dead_message_of_an_ended_task_sees_to_its_stage() -> None:
+def test_a_dead_letter_of_an_ended_task_repeats_the_message_of_its_stage() -> None:
     with stand(sample_job(counted(1))) as it:
         job_id, message = dispatched(it)
         it.app.worker.run(TASKS_QUEUE, received([message]))
@@ -93,7 +93,7 @@ def test_a_dead_message_of_an_ended_task_sees_to_its_stage() -> None:
         assert it.tasks(job_id)[0].status == TaskStatus.COMPLETED
 
 
-def test_a_dead_message_that_was_sent_anew_since_counts_for_nothing() -> None:
+def test_a_dead_letter_that_was_already_resent_changes_nothing() -> None:
     with stand(sample_job(counted(1))) as it:
         job_id, message = dispatched(it)
         it.app.dead_letters.task(TASKS_QUEUE, dead(message))
@@ -104,7 +104,7 @@ def test_a_dead_message_that_was_sent_anew_since_counts_for_nothing() -> None:
         assert it.dead_letters() == []
 
 
-def test_a_long_task_goes_back_to_its_own_queue() -> None:
+def test_a_long_task_is_resent_to_its_own_queue() -> None:
     with stand(sample_job(counted(1))) as it:
         _, message = dispatched(it)
         it.app.dead_letters.task(LONG_TASKS_QUEUE, dead(message))
@@ -112,7 +112,7 @@ def test_a_long_task_goes_back_to_its_own_queue() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff\x00", b"{}", b'{"v": 99}', b"[" * 100_000])
-def test_what_cannot_be_read_is_kept(body: bytes) -> None:
+def test_unreadable_messages_are_kept(body: bytes) -> None:
     with stand(sample_job(counted(1))) as it:
         unreadable = DeadMessage(ReceivedMessage(body, "id", 11), REASON, WHY)
         it.app.dead_letters.task(TASKS_QUEUE, unreadable)
@@ -124,7 +124,7 @@ def test_what_cannot_be_read_is_kept(body: bytes) -> None:
         ]
 
 
-def test_what_has_no_row_is_kept_as_an_orphan() -> None:
+def test_messages_without_a_row_are_kept_as_orphans() -> None:
     with stand(sample_job(counted(1))) as it:
         task = TaskMessage(f"{'a' * 32}-s01-t0000000", f"{'a' * 32}-s1-b0")
         it.app.dead_letters.task(TASKS_QUEUE, dead(task.outgoing()))
@@ -163,7 +163,7 @@ def test_a_job_whose_message_dies_again_and_again_fails_with_the_brokers_reason(
         assert [letter.reason for letter in it.dead_letters()] == [REASON]
 
 
-def test_a_dead_message_of_a_job_that_has_ended_is_dropped() -> None:
+def test_a_dead_letter_of_an_ended_job_is_dropped() -> None:
     with stand(sample_job(counted(1))) as it:
         job_id = it.submit("sample")
         (message,) = it.queue.receive(JOBS_QUEUE)
@@ -179,7 +179,7 @@ def raises(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
     raise ValueError("no")
 
 
-def test_a_dead_message_of_a_task_that_waits_for_its_retry_does_not_fail_it() -> None:
+def test_a_dead_letter_of_a_task_that_waits_for_its_retry_does_not_fail_it() -> None:
     with stand(sample_job(counted(1), raises)) as it:
         job_id, message = dispatched(it)
         message = kill(it, message, MAX_RESENDS)
@@ -189,7 +189,7 @@ def test_a_dead_message_of_a_task_that_waits_for_its_retry_does_not_fail_it() ->
         assert it.dead_letters() == []
 
 
-def test_a_task_that_cannot_be_sent_again_now_spends_nothing() -> None:
+def test_a_resend_that_the_broker_refuses_spends_nothing() -> None:
     with stand(sample_job(counted(1))) as it:
         job_id, message = dispatched(it)
         for _ in range(2 * MAX_RESENDS):
@@ -214,7 +214,7 @@ def test_a_dead_cancellation_of_a_job_that_was_resumed_does_not_fail_it() -> Non
         assert it.job(job_id).status == JobStatus.COMPLETED
 
 
-def test_a_dead_message_of_a_stage_that_went_on_is_dropped() -> None:
+def test_a_dead_letter_of_a_stage_that_went_on_is_dropped() -> None:
     with stand(sample_job(counted(3))) as it:
         it.submit("sample")
         (message,) = it.queue.receive(JOBS_QUEUE)

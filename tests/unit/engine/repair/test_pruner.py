@@ -91,7 +91,7 @@ def test_a_job_whose_task_still_runs_is_kept_until_that_has_ended() -> None:
         assert it.app.pruner.prune().jobs == 1
 
 
-def test_a_job_that_is_being_deleted_is_neither_opened_nor_submitted_again() -> None:
+def test_a_job_that_is_being_deleted_is_neither_reopened_nor_submitted_again() -> None:
     with stand(sample_job(counted(3))) as it:
         job_id = it.submit("sample")
         it.app.canceller.cancel(job_id)

@@ -12,11 +12,11 @@ from tests.support.drive import Stand, received, stand
 from tests.support.sample_jobs import counted, sample_job
 
 NOTHING = SweepReport()
-LONG = 1_000.0  # longer than whatever the sweeper waits for
+LONG = 1_000.0  # more seconds than the sweeper ever waits
 
 
 def complete(it: Stand, job_id: str) -> None:
-    """The job ends well from here, and the counters of its stage agree with its tasks."""
+    """Runs the job to its end: it completes, and the counters of its stage agree with its tasks."""
     it.pump_through_time()
     assert it.job(job_id).status == JobStatus.COMPLETED
     stage = it.stage(job_id)
@@ -24,7 +24,7 @@ def complete(it: Stand, job_id: str) -> None:
 
 
 def lose(it: Stand, queue: str) -> int:
-    """Takes the visible messages of a queue away; returns how many there were."""
+    """Loses the visible messages of a queue; returns how many there were."""
     return len(it.queue.receive(queue))
 
 
@@ -39,7 +39,7 @@ def test_a_job_that_goes_on_is_left_alone() -> None:
         assert it.app.sweeper.sweep() == NOTHING
 
 
-def test_a_job_that_the_broker_did_not_take_is_sent() -> None:
+def test_a_job_whose_message_the_broker_refused_is_sent() -> None:
     with stand(sample_job(counted(3))) as it:
         it.queue.failures.append(QueueUnavailableError("away"))
         job_id = it.submit("sample")
@@ -59,7 +59,7 @@ def test_a_job_whose_first_message_was_lost_is_sent_again() -> None:
         complete(it, job_id)
 
 
-def test_batches_that_the_broker_did_not_take_are_sent_without_their_dispatcher() -> None:
+def test_batches_that_the_broker_refused_are_sent_without_their_dispatcher() -> None:
     with stand(sample_job(counted(250)), dispatch_parallel=1) as it:
         it.submit("sample")
         it.queue.failures.extend([QueueUnavailableError("busy")] * 2)
@@ -69,7 +69,7 @@ def test_batches_that_the_broker_did_not_take_are_sent_without_their_dispatcher(
         assert len(it.queue.receive(TASKS_QUEUE)) == 250
 
 
-def test_a_broker_that_is_still_away_is_asked_once_and_later_again() -> None:
+def test_a_broker_that_is_still_unavailable_is_tried_once_a_sweep() -> None:
     with stand(sample_job(counted(250)), dispatch_parallel=1) as it:
         job_id = it.submit("sample")
         it.queue.failures.extend([QueueUnavailableError("busy")] * 3)
@@ -124,7 +124,7 @@ def test_a_task_whose_worker_and_message_are_gone_is_sent_again() -> None:
         it.clock.advance(300)
         assert it.app.sweeper.sweep() == SweepReport(leases=3)
         complete(it, job_id)
-        it.app.worker.run(TASKS_QUEUE, received(messages))  # had they come back after all
+        it.app.worker.run(TASKS_QUEUE, received(messages))  # the lost messages arrive late
         assert it.stage(job_id).completed_tasks == 3
 
 
@@ -155,7 +155,7 @@ def test_a_broker_that_lost_every_message_of_a_stage_is_filled_again(n: int) -> 
         complete(it, job_id)
 
 
-def test_what_a_run_has_no_time_for_is_left_to_the_next() -> None:
+def test_repairs_for_which_a_sweep_has_no_time_are_left_to_the_next() -> None:
     with stand(sample_job(counted(3))) as it:
         job_id = it.submit("sample")
         lose(it, JOBS_QUEUE)
@@ -173,23 +173,23 @@ def test_a_stage_that_waits_behind_others_is_sent_again_ever_more_rarely() -> No
         it.submit("sample")
         it.deliver_job_messages()
         copies = 0
-        for _ in range(180):  # three hours, a sweep a minute, in which no worker comes to it
+        for _ in range(180):  # three hours with a sweep a minute, in which no worker takes a message
             it.clock.advance(60)
             copies += it.app.sweeper.sweep().silent_tasks
         assert copies == 250 * 5
 
 
-def test_a_dispatch_that_was_left_just_now_is_not_called_interrupted() -> None:
+def test_a_dispatch_that_was_released_just_now_does_not_count_as_interrupted() -> None:
     with stand(sample_job(counted(250)), dispatch_parallel=1) as it:
         it.submit("sample")
         it.queue.failures.append(QueueUnavailableError("busy"))
         it.clock.advance(400)
-        it.deliver_job_messages()  # long after the job began, a dispatcher lets go of the stage
+        it.deliver_job_messages()  # a dispatcher releases the stage long after the job began
         it.clock.advance(10)
         assert it.app.sweeper.sweep().dispatches == 0
 
 
-def test_what_cannot_be_repaired_does_not_keep_the_rest_from_it() -> None:
+def test_a_repair_that_fails_does_not_prevent_the_others() -> None:
     with stand(sample_job(counted(3))) as it:
         job_id = it.submit("sample")
         it.deliver_job_messages()

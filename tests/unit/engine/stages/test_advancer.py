@@ -1,4 +1,4 @@
-"""What a stage hands on, and how a job ends."""
+"""What a stage passes to the next one, and how a job ends."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -143,7 +143,7 @@ def test_an_aggregation_may_fail_its_job() -> None:
 
 
 class Overtaken:
-    """An aggregation during which the same message is handled elsewhere, and the job is retried by its client."""
+    """During this aggregation another process handles the same message, and the client retries the job."""
 
     def __init__(self, elsewhere: Callable[[StageContext], None]) -> None:
         self.mended = False

@@ -54,7 +54,7 @@ def test_both_protocols_leave_the_same_rows_and_messages(database: FakeDatabase,
     assert task_messages(queue.receive(TASKS_QUEUE)) == BATCH.messages()
 
 
-def test_two_phase_leaves_a_batch_that_is_not_taken_pending_with_the_reason(database: FakeDatabase) -> None:
+def test_two_phase_leaves_a_batch_that_the_broker_refuses_pending_with_the_reason(database: FakeDatabase) -> None:
     queue = FakeQueue()
     queue.failures.append(QueueUnavailableError("the broker is busy"))
     assert not BatchSender(database, queue).two_phase(BATCH)
@@ -70,7 +70,7 @@ def test_two_phase_leaves_a_batch_that_is_not_taken_pending_with_the_reason(data
     assert queue.size(TASKS_QUEUE) == 0
 
 
-def test_a_resend_finishes_what_two_phase_left(database: FakeDatabase) -> None:
+def test_a_resend_queues_the_batches_that_two_phase_left_pending(database: FakeDatabase) -> None:
     queue = FakeQueue()
     queue.failures.extend([QueueUnavailableError("once"), QueueUnavailableError("twice")])
     sender = BatchSender(database, queue)
@@ -85,7 +85,7 @@ def test_a_resend_finishes_what_two_phase_left(database: FakeDatabase) -> None:
 
 
 class OvertakenQueue(FakeQueue):
-    """While it takes a batch, another sender begins to send it again."""
+    """While it takes a batch, another sender begins to resend that batch."""
 
     def __init__(self, database: FakeDatabase) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class OvertakenQueue(FakeQueue):
         return super().batch_send_messages(queue, messages)
 
 
-def test_a_batch_that_another_sender_is_at_does_not_count_as_sent(database: FakeDatabase) -> None:
+def test_a_batch_that_another_sender_has_begun_to_resend_does_not_count_as_sent(database: FakeDatabase) -> None:
     sender = BatchSender(database, OvertakenQueue(database))
     assert not sender.two_phase(BATCH)
     batch = row(database)
@@ -105,7 +105,7 @@ def test_a_batch_that_another_sender_is_at_does_not_count_as_sent(database: Fake
     assert (batch.status, batch.send_attempts) == (BatchStatus.PENDING_QUEUE, 2)
 
 
-def test_atomic_rolls_a_batch_that_is_not_taken_back(database: FakeDatabase) -> None:
+def test_atomic_rolls_back_a_batch_that_the_broker_refuses(database: FakeDatabase) -> None:
     queue = FakeQueue()
     queue.failures.append(QueueUnavailableError("the broker is busy"))
     with pytest.raises(DispatchInterruptedError, match="was rolled back: the broker is busy"):

@@ -1,4 +1,4 @@
-"""Dispatching a stage, again and again, over rows that earlier dispatches left behind."""
+"""Dispatching a stage again over the rows of earlier dispatches."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -116,7 +116,7 @@ def test_a_stage_with_unsent_batches_stays_dispatching_and_is_continued_later() 
 
 
 @pytest.mark.parametrize(("redispatches", "delay_seconds"), [(0, 1), (1, 2), (5, 32), (6, 60), (1_000, 60)])
-def test_a_dispatch_that_gets_no_further_comes_back_later_and_later(redispatches: int, delay_seconds: int) -> None:
+def test_a_dispatch_without_progress_is_repeated_ever_later(redispatches: int, delay_seconds: int) -> None:
     with stand(sample_job(counted(1))) as it:
         job_id = it.submit("sample")
         it.queue.receive(JOBS_QUEUE)
@@ -184,7 +184,7 @@ def test_a_replay_that_yields_other_tasks_fails_the_job_clearly(replay: Tasks, c
         assert it.stage(job_id).status == StageStatus.FAILED
 
 
-def test_an_atomic_dispatch_stops_at_the_first_batch_that_is_not_taken_and_goes_on_from_there() -> None:
+def test_an_atomic_dispatch_ends_at_the_first_batch_that_the_broker_refuses_and_goes_on_from_there() -> None:
     with stand(sample_job(counted(300), protocol=DispatchProtocol.ATOMIC), dispatch_parallel=1) as it:
         job_id = it.submit("sample")
         it.queue.failures.append(AWAY)

@@ -1,4 +1,4 @@
-"""Messages of sb-jobs that come twice, late, or to a controller that breaks."""
+"""Messages of sb-jobs that arrive twice or late, or whose controller raises."""
 
 from collections.abc import Iterator
 
@@ -153,7 +153,7 @@ def test_a_job_ends_once() -> None:
         assert it.job(job_id) == ended
 
 
-def test_an_unforeseen_exception_is_met_with_growing_waits_and_then_fails_the_job() -> None:
+def test_a_message_that_raises_unexpectedly_is_repeated_ever_later_and_then_fails_the_job() -> None:
     with stand(sample_job(raises(ZeroDivisionError("oops")))) as it:
         job_id = it.submit("sample")
         waits = []
@@ -174,7 +174,7 @@ def test_an_unforeseen_exception_is_met_with_growing_waits_and_then_fails_the_jo
         assert "in tasks" in job.error["traceback"]
 
 
-def test_an_outage_never_fails_a_job_however_often_it_is_met() -> None:
+def test_no_number_of_outages_fails_a_job() -> None:
     with stand(sample_job(raises(QueueUnavailableError("away")))) as it:
         job_id = it.submit("sample")
         with pytest.raises(QueueUnavailableError):
@@ -182,7 +182,7 @@ def test_an_outage_never_fails_a_job_however_often_it_is_met() -> None:
         assert it.job(job_id).status == JobStatus.PROCESSING
 
 
-def test_a_failed_dispatch_gives_its_lease_back() -> None:
+def test_a_failed_dispatch_releases_its_lease() -> None:
     with stand(sample_job(raises(ZeroDivisionError("oops")))) as it:
         job_id = it.submit("sample")
         it.deliver_job_messages()
@@ -230,7 +230,7 @@ def test_a_dispatcher_that_was_taken_over_cannot_fail_the_job() -> None:
             assert zombie.job(job_id).status == JobStatus.COMPLETED
 
 
-def test_a_failure_of_a_stage_at_which_the_job_does_not_stand_is_void() -> None:
+def test_a_failure_of_another_stage_than_the_current_one_does_not_fail_the_job() -> None:
     with stand(sample_job(counted(1, 1), stages=TWO)) as it:
         job_id = it.submit("sample")
         it.deliver_job_messages()

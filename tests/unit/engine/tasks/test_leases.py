@@ -1,4 +1,4 @@
-"""What happens to those who hold a lease for long: it is renewed, or they learn that it is lost."""
+"""Leases that are held for long: their holder renews them, or learns that they are lost."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -112,7 +112,7 @@ def test_a_task_that_has_ended_keeps_its_lease_while_its_neighbours_run() -> Non
                 for _ in range(3):
                     before = shell.tasks(context.job_id)[0].lease_expires_at
                     shell.clock.advance(SHORT_SECONDS / 2)
-                    wait_until(lambda: shell.tasks(context.job_id)[0].lease_expires_at != before)  # noqa: B023
+                    wait_until(lambda: shell.tasks(context.job_id)[0].lease_expires_at != before)  # noqa: B023 - called in this turn of the loop
             return context.attempt
 
         with second_process(shell, sample_job(counted(2), handler)) as it:
@@ -140,7 +140,7 @@ def test_a_run_whose_renewal_fails_is_given_up_as_a_whole() -> None:
     assert started == [0]
 
 
-def test_a_renewal_that_finds_the_database_away_does_not_end_the_run() -> None:
+def test_a_renewal_during_an_outage_of_the_database_does_not_end_the_run() -> None:
     with stand(lease_seconds=SHORT_SECONDS) as shell:
 
         def handler(context: TaskContext, parameters: Mapping[str, Any]) -> bool:
@@ -160,7 +160,7 @@ def test_a_renewal_that_finds_the_database_away_does_not_end_the_run() -> None:
 
 @contextmanager
 def renewals(error: DatabaseError) -> Iterator[list[DatabaseError]]:
-    """Renewals of task leases fail; gives those that did."""
+    """Makes renewals of task leases fail; yields the errors that were raised."""
     failed: list[DatabaseError] = []
 
     def fail(*_: object) -> set[str]:

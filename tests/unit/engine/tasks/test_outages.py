@@ -1,4 +1,4 @@
-"""What an outage of the database or of the broker costs: time, and no work that was done."""
+"""An outage of the database or of the broker costs time, and loses no work."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -38,7 +38,7 @@ def test_a_claim_waits_for_the_database() -> None:
         assert [(task.status, task.attempt) for task in it.tasks(job_id)] == [(TaskStatus.COMPLETED, 1)] * 3
 
 
-def test_a_claim_gives_up_after_a_lease_so_that_the_messages_are_not_given_back_at_once() -> None:
+def test_a_claim_waits_for_the_database_as_long_as_a_lease_before_it_abandons_its_messages() -> None:
     with stand(sample_job(counted(3))) as it:
         _, messages = dispatched(it)
         before = it.clock.now()
@@ -116,7 +116,7 @@ def test_a_retry_whose_commit_is_not_acknowledged_is_sent_for_when_it_is_due() -
             assert it.job(job_id).status == JobStatus.COMPLETED
 
 
-def test_a_broker_that_is_away_when_a_stage_ends_costs_the_message_and_not_the_outcome() -> None:
+def test_an_outage_of_the_broker_at_the_end_of_a_stage_loses_no_outcome() -> None:
     with stand() as shell:
 
         def run(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
@@ -134,7 +134,7 @@ def test_a_broker_that_is_away_when_a_stage_ends_costs_the_message_and_not_the_o
 
 
 def refuse_outcomes(it: Stand, monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[int]:
-    """A database that lets tasks be claimed and refuses outcomes, as one with hardly any room on its disk may.
+    """Has the database refuse outcomes but not claims, as it may when its disk is nearly full.
 
     Returns:
         How many of the tasks another worker could claim, at each try to record.
@@ -154,7 +154,7 @@ def refuse_outcomes(it: Stand, monkeypatch: pytest.MonkeyPatch, seconds: float) 
     return claimed_by_others
 
 
-def test_who_waits_to_record_outcomes_keeps_their_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_waits_to_record_outcomes_keeps_its_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     with stand(sample_job(counted(3))) as it:
         job_id, messages = dispatched(it)
         claimed_by_others = refuse_outcomes(it, monkeypatch, 200)

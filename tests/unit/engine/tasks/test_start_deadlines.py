@@ -1,4 +1,4 @@
-"""A run starts nothing more when half a lease is over, and hands back what it has not started."""
+"""A run starts no more tasks when half of the lease is over, and releases those that it has not started."""
 
 import threading
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ def statuses(it: Stand, job_id: str) -> list[TaskStatus]:
     return [task.status for task in it.tasks(job_id)]
 
 
-def test_what_has_not_started_in_time_is_handed_back_while_the_rest_still_runs() -> None:
+def test_tasks_that_did_not_start_in_time_are_released_while_the_others_run() -> None:
     with stand(lease_seconds=SHORT_SECONDS, worker_threads=1) as shell:
         seen: list[tuple[list[int], list[int]]] = []
 
@@ -41,7 +41,7 @@ def test_what_has_not_started_in_time_is_handed_back_while_the_rest_still_runs()
             assert [message.send for message in task_messages(it.queue.receive(TASKS_QUEUE))] == [2] * 4
 
 
-def test_what_was_handed_back_runs_later_as_if_it_had_never_been_claimed() -> None:
+def test_released_tasks_run_later_as_if_they_had_never_been_claimed() -> None:
     with stand(lease_seconds=SHORT_SECONDS, worker_threads=1) as shell:
 
         def run(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
@@ -56,7 +56,7 @@ def test_what_was_handed_back_runs_later_as_if_it_had_never_been_claimed() -> No
             assert it.job(job_id).status == JobStatus.COMPLETED
 
 
-def test_a_broker_that_is_away_holds_the_handing_back_up_and_loses_nothing() -> None:
+def test_an_outage_of_the_broker_delays_a_release_and_loses_nothing() -> None:
     with stand(lease_seconds=SHORT_SECONDS, worker_threads=1) as shell:
 
         def run(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
@@ -93,7 +93,7 @@ def test_a_suspect_gets_its_turn_though_the_others_took_all_the_time() -> None:
 
 
 @pytest.mark.parametrize("n", [1, 100])
-def test_a_run_that_is_done_in_time_hands_nothing_back(n: int) -> None:
+def test_a_run_that_ends_in_time_releases_nothing(n: int) -> None:
     with stand(sample_job(counted(n))) as it:
         job_id = it.submit("sample")
         it.deliver_job_messages()

@@ -1,4 +1,4 @@
-"""Who may run a task, and whose outcome counts."""
+"""Which worker may run a task, and whose outcome counts."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -42,7 +42,7 @@ class Runs:
 def test_a_message_that_overtakes_its_batch_is_run_all_the_same() -> None:
     with stand(sample_job(counted(3))) as it:
         job_id = dispatched(it)
-        with it.database.transaction() as work:  # back to where a slow dispatcher still is
+        with it.database.transaction() as work:  # the rows as a slow dispatcher left them
             for task in it.tasks(job_id):
                 work.tasks.batch_update_status(task.batch_id, TaskStatus.QUEUED, TaskStatus.PENDING_QUEUE, 1)
         it.deliver_task_messages()
@@ -72,7 +72,7 @@ def test_a_message_that_is_delivered_again_after_its_task_has_ended_runs_nothing
         assert (it.queue.size(TASKS_QUEUE), it.queue.size(JOBS_QUEUE)) == (0, 0)
 
 
-def test_a_task_in_the_hands_of_another_comes_back_at_the_end_of_the_lease_without_spending_an_attempt() -> None:
+def test_a_task_that_another_worker_holds_is_rescheduled_to_the_end_of_its_lease_and_spends_no_attempt() -> None:
     runs = Runs()
     with stand(sample_job(counted(1), runs)) as it:
         job_id = dispatched(it)
@@ -89,7 +89,7 @@ def test_a_task_in_the_hands_of_another_comes_back_at_the_end_of_the_lease_witho
         assert it.job(job_id).status == JobStatus.COMPLETED
 
 
-def test_a_message_that_comes_just_too_early_does_not_come_back_at_once() -> None:
+def test_a_message_that_comes_just_too_early_is_rescheduled_to_a_second_later() -> None:
     with stand(sample_job(counted(1))) as it:
         job_id = dispatched(it)
         lease(it, *it.tasks(job_id), seconds=0.001)  # a broker whose clock is ahead delivers before the end
@@ -134,7 +134,7 @@ def test_the_outcome_of_a_zombie_is_refused() -> None:
             (task,) = it.tasks(job_id)
             assert (task.status, task.result, task.attempt) == (TaskStatus.COMPLETED, "heir", 2)
             assert (it.stage(job_id).completed_tasks, it.batches(job_id)[0].open_tasks) == (1, 0)
-            # It cannot tell an heir from a commit of its own that was not acknowledged, so it repeats what follows.
+            # The zombie cannot tell the heir's commit from its own unacknowledged one, so it repeats the message.
             assert set(job_messages(it.queue.receive(JOBS_QUEUE))) == {JobMessage(job_id, 1, JobAction.ADVANCE)}
             assert it.queue.size(TASKS_QUEUE) == 0
 
@@ -162,7 +162,7 @@ def test_the_message_to_advance_is_repeated_when_the_worker_died_before_it_sent_
         assert it.job(job_id).status == JobStatus.COMPLETED
 
 
-def test_a_message_that_cannot_be_put_back_does_not_cost_the_other_tasks_their_run() -> None:
+def test_a_message_that_cannot_be_rescheduled_does_not_prevent_the_other_tasks_from_running() -> None:
     with stand(sample_job(counted(2))) as it:
         job_id = dispatched(it)
         lease(it, it.tasks(job_id)[0])

@@ -1,4 +1,4 @@
-"""Runs that were interrupted: not an attempt of the task's, and not without end."""
+"""Interrupted runs: they spend no attempt, but too many of them fail the task."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -87,7 +87,7 @@ def test_a_task_that_kills_its_worker_fails_alone() -> None:
                 raise ProcessDied
             return record(queue_name, lease_id, outcomes)
 
-        it.app.worker._settler._recorder.record = die  # type: ignore[method-assign]
+        it.app.worker._settler._recorder.record = die  # type: ignore[method-assign] # dies before it records
         for _ in range(6):
             with pytest.raises(ProcessDied):
                 it.app.worker.run(TASKS_QUEUE, received(messages))
@@ -133,7 +133,7 @@ def test_the_least_interrupted_come_first() -> None:
         assert order == [2, 1, 0]
 
 
-def test_a_suspect_whose_turn_does_not_come_waits_for_another_day(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_suspect_whose_turn_does_not_come_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "_TURN_SECONDS", 0.01)
     with stand(sample_job(counted(2))) as it:
         job_id, messages = dispatched(it)

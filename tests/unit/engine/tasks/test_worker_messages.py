@@ -1,4 +1,4 @@
-"""Messages that cannot be understood, and messages without a row."""
+"""Unreadable messages, and messages without a row."""
 
 from core.ids import batch_id, task_id
 from core.lanes import TASKS_QUEUE
@@ -14,7 +14,7 @@ LOST = TaskMessage(task_id(NO_JOB, 1, 0), batch_id(NO_JOB, 1, 0))
 
 
 def misses_until_quiet(it: Stand) -> list[tuple[int, int, float]]:
-    """Delivers a lost message until it comes back no more: its (misses, send, wait in seconds) each time."""
+    """Delivers a message without a row until it is kept; returns its (misses, send, wait in seconds) each time."""
     seen = []
     while waiting := it.queue.scheduled(TASKS_QUEUE):
         (message,) = task_messages(waiting)

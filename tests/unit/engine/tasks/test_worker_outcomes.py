@@ -1,4 +1,4 @@
-"""What comes of a task: its handler's result, its failure, its retries."""
+"""The outcomes of a task: its handler's result, its failure, its retries."""
 
 import logging
 from collections.abc import Mapping
@@ -169,7 +169,7 @@ def test_a_task_type_that_no_host_knows_fails_clearly() -> None:
 
 
 def test_an_exception_without_a_text_fails_its_own_task_alone() -> None:
-    class Mute(Exception):  # noqa: N818
+    class Mute(Exception):  # noqa: N818 - a handler may raise any class
         def __str__(self) -> str:
             raise TypeError
 
