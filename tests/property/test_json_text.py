@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from core import json_text
 from core.errors import PayloadTooLargeError, UnencodableValueError
 
-# What jsonb can hold: no NUL and no half of a surrogate pair.
+# jsonb can hold no NUL and no half of a surrogate pair.
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,

@@ -14,7 +14,7 @@ Table = Mapping[Any, frozenset[Any]]
 MACHINES: Mapping[str, tuple[type[StrEnum], Table, set[Any]]] = {
     "job": (statuses.JobStatus, statuses.JOB_TRANSITIONS, {statuses.JobStatus.PENDING_QUEUE}),
     "stage": (statuses.StageStatus, statuses.STAGE_TRANSITIONS, {statuses.StageStatus.DISPATCHING}),
-    # The atomic protocol writes batches and tasks as queued.
+    # The atomic protocol writes batches and tasks directly as queued.
     "batch": (
         statuses.BatchStatus,
         statuses.BATCH_TRANSITIONS,
@@ -64,7 +64,7 @@ def test_every_status_can_be_reached(name: str) -> None:
 
 
 @every_machine
-def test_no_status_is_a_trap(name: str) -> None:
+def test_every_status_leads_to_a_final_one(name: str) -> None:
     _, table, _ = MACHINES[name]
     for status in table:
         assert reachable(table, {status}) & ENDS[name]
@@ -83,7 +83,7 @@ def test_any_walk_ends_before_it_has_seen_a_status_twice(name: str, data: st.Dat
 
 
 @given(st.data())
-def test_a_task_comes_back_to_a_status_only_by_another_attempt(data: st.DataObject) -> None:
+def test_a_task_reaches_a_status_twice_only_by_another_attempt(data: st.DataObject) -> None:
     table = statuses.TASK_TRANSITIONS
     status = data.draw(st.sampled_from([statuses.TaskStatus.PENDING_QUEUE, statuses.TaskStatus.QUEUED]))
     attempts, seen = 0, {status}
