@@ -18,7 +18,7 @@ BuildApp = Callable[..., App]
 
 @pytest.fixture
 def build_app(database_url: str, service_bus: EmulatorProcess) -> Iterator[BuildApp]:
-    """Builds apps on one database and one broker, as many processes of a deployment would."""
+    """Builds several apps on one database and one broker, as the processes of a deployment are."""
     apps: list[App] = []
 
     def build(controllers: Iterable[type[JobController[Any]]], **environment: str) -> App:
@@ -35,7 +35,7 @@ def build_app(database_url: str, service_bus: EmulatorProcess) -> Iterator[Build
 
 @pytest.fixture
 def service_bus(service_bus: EmulatorProcess) -> EmulatorProcess:
-    """The emulator, empty: what another test has scheduled for later must not arrive here."""
+    """The emulator without messages: those that another test has scheduled must not arrive here."""
     service_bus.control.restart(lose_messages=True)
     return service_bus
 

@@ -1,4 +1,4 @@
-"""Job types whose handlers a test holds in its hand."""
+"""Job types whose handlers a test chooses."""
 
 from collections.abc import Callable
 from typing import Any

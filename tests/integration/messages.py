@@ -1,4 +1,4 @@
-"""Takes messages off the real queues, for tests that are their own Functions host."""
+"""Receives messages from the real queues, for tests that stand in for the Functions host."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ _QUIET_SECONDS = 0.3
 
 
 class Mailbox:
-    """Receives and deletes; one link a queue, because opening and closing one takes a second."""
+    """Receives and deletes messages over one link a queue: to open and close a link takes a second."""
 
     def __init__(self, emulator: EmulatorProcess, client: ServiceBusClient) -> None:
         self._emulator = emulator
@@ -28,7 +28,7 @@ class Mailbox:
             yield cls(emulator, client)
 
     def take(self, queue: str, expected: int | None = None) -> list[ReceivedMessage]:
-        """Exactly so many messages of a queue, or all there are, at least one."""
+        """Exactly that many messages of a queue, or all there are, at least one."""
         received: list[ReceivedMessage] = []
         while True:
             page = self._receive(queue, _WAIT_SECONDS if len(received) < (expected or 1) else _QUIET_SECONDS)
@@ -39,7 +39,7 @@ class Mailbox:
         return received
 
     def take_job_message(self) -> JobMessage:
-        """The one message that waits in sb-jobs."""
+        """The only message in sb-jobs."""
         (message,) = self.take("sb-jobs", 1)
         return JobMessage.decode(message.body)
 

@@ -46,7 +46,7 @@ def test_servers_on_two_directories_do_not_meet(directory: Path) -> None:
         assert servers[0].port != servers[1].port
         servers[0].stop()
         assert _ask(servers[1], "SELECT 1") == "1"
-        # The pid in the file of a killed server may by now belong to anybody, even to another PostgreSQL.
+        # The pid in the file of a killed server may belong to another process by now, even to another PostgreSQL.
         (directory / "a" / "postmaster.pid").write_text(f"{servers[1].pid}\n{directory / 'a'}\n0\n1\n\n\n\nready\n")
         with EmbeddedPostgres.start(directory / "a", durable=False) as again:
             assert _ask(again, "SHOW listen_addresses") == "127.0.0.1"

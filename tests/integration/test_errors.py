@@ -1,4 +1,4 @@
-"""psycopg2's errors, provoked on the real server, in the words of `core.errors`."""
+"""psycopg2's errors, provoked on the real server, become errors of `core.errors`."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +26,7 @@ def conn(database_url: str) -> Iterator[connection]:
 
 
 def error_of(conn: connection, statement: str) -> DatabaseError:
-    """What the statement fails with, translated."""
+    """The error of `core.errors` with which the statement fails."""
     with pytest.raises(psycopg2.Error) as caught, conn.cursor() as cursor:
         cursor.execute(statement)
     return translate(caught.value)
@@ -89,7 +89,7 @@ def test_a_statement_that_is_cut_off_by_a_shutdown_is_retryable(conn: connection
         "read_only_sql_transaction",
     ],
 )
-def test_what_a_server_in_need_refuses_may_be_asked_again(conn: connection, condition: str) -> None:
+def test_a_statement_that_a_server_without_resources_refuses_is_retryable(conn: connection, condition: str) -> None:
     error = error_of(conn, f"DO $$ BEGIN RAISE EXCEPTION 'in need' USING ERRCODE = '{condition}'; END $$")
     assert isinstance(error, DatabaseUnavailableError)
     assert error.retryable
@@ -98,7 +98,7 @@ def test_what_a_server_in_need_refuses_may_be_asked_again(conn: connection, cond
 def test_a_transaction_that_the_server_gives_up_on_is_retryable(conn: connection) -> None:
     with conn.cursor() as cursor:
         cursor.execute("SET idle_in_transaction_session_timeout = 1")  # of this very transaction
-    select([conn], [], [], 30)  # the server says why it goes
+    select([conn], [], [], 30)  # the server says why it closes the connection
     error = error_of(conn, "SELECT 1")
     assert isinstance(error, DatabaseUnavailableError)
 

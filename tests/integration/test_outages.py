@@ -43,7 +43,7 @@ def dispatched(app: App, mailbox: Mailbox) -> str:
 
 
 def work_off(app: App, job_id: str, mailbox: Mailbox) -> None:
-    """Runs what was handed back: after a long wait little time is left in which tasks may start."""
+    """Runs the released tasks: after a long outage a run has little time left in which tasks may start."""
     while app.status.job(job_id).stages[0].stage.status != "finished":
         app.worker.run("sb-tasks", mailbox.take("sb-tasks"))
 
@@ -55,7 +55,7 @@ def assert_ran_once(app: App, job_id: str) -> None:
     assert app.status.job(job_id).stages[0].stage.status == "finished"
 
 
-def test_a_claim_waits_for_a_database_that_is_away_and_spends_no_attempt(
+def test_a_claim_waits_for_an_unavailable_database_and_spends_no_attempt(
     server: StoppablePostgres, service_bus: EmulatorProcess, mailbox: Mailbox
 ) -> None:
     with app_on(server, service_bus, counting_job(returning(lambda index: index))) as app:
@@ -67,10 +67,10 @@ def test_a_claim_waits_for_a_database_that_is_away_and_spends_no_attempt(
         assert_ran_once(app, job_id)
 
 
-def test_what_handlers_have_done_is_recorded_when_the_database_is_back(
+def test_outcomes_are_recorded_when_the_database_is_reachable_again(
     server: StoppablePostgres, service_bus: EmulatorProcess, mailbox: Mailbox
 ) -> None:
-    """Leases of 3 s, of which the database is away for two: renewals fail, and the record finds nobody there."""
+    """Leases last 3 s and the outage 6 s: renewals fail, and so do the first attempts to record outcomes."""
     runs: list[int] = []
 
     def work(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
@@ -88,7 +88,7 @@ def test_what_handlers_have_done_is_recorded_when_the_database_is_back(
         assert mailbox.take_job_message().action == "advance"
 
 
-def test_a_database_that_stays_away_is_given_up_after_a_lease(
+def test_a_claim_gives_up_waiting_for_the_database_after_a_lease(
     server: StoppablePostgres, service_bus: EmulatorProcess, mailbox: Mailbox
 ) -> None:
     with app_on(server, service_bus, counting_job(returning(lambda index: index)), LEASE_SECONDS="1") as app:

@@ -28,7 +28,7 @@ def new_pool(database_url: str) -> Iterator[NewPool]:
 
 @pytest.fixture
 def terminate(database_url: str) -> Callable[[int], None]:
-    """Ends a backend as an administrator or a failover would, and waits for its end."""
+    """Terminates a backend, as an administrator or a failover would, and waits for its end."""
 
     def end(pid: int) -> None:
         with closing(psycopg2.connect(database_url)) as conn, conn.cursor() as cursor:
@@ -129,7 +129,7 @@ def test_after_a_failover_one_caller_meets_a_dead_connection_and_the_next_none(
             assert work.now().tzinfo is not None
 
 
-def test_a_connection_that_comes_back_in_a_transaction_is_not_lent_again(new_pool: NewPool) -> None:
+def test_a_connection_that_is_returned_in_a_transaction_is_not_lent_again(new_pool: NewPool) -> None:
     pool = new_pool(size=1)
     with pool.lend() as conn, conn.cursor() as cursor:
         cursor.execute("SELECT 1")
@@ -139,7 +139,7 @@ def test_a_connection_that_comes_back_in_a_transaction_is_not_lent_again(new_poo
         assert backend(conn) != pid
 
 
-def test_closing_ends_idle_connections_now_and_lent_ones_when_they_come_back(new_pool: NewPool) -> None:
+def test_closing_ends_idle_connections_now_and_lent_ones_when_they_are_returned(new_pool: NewPool) -> None:
     pool = new_pool(size=2)
     with pool.lend() as lent:
         with pool.lend() as idle:
@@ -150,7 +150,7 @@ def test_closing_ends_idle_connections_now_and_lent_ones_when_they_come_back(new
     assert lent.closed
 
 
-def test_a_server_that_is_away_costs_no_permit() -> None:
+def test_an_unreachable_server_costs_no_permit() -> None:
     with socket() as nobody_listens:
         nobody_listens.bind(("127.0.0.1", 0))
         port = nobody_listens.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Deleting old jobs beside everything else, on the real database."""
+"""The pruner beside other transactions, on the real database."""
 
 import time
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def conn(database_url: str) -> Iterator[connection]:
 
 @pytest.fixture
 def pruner(database_url: str) -> Iterator[Pruner]:
-    """One whose database fails it when it waits for a row."""
+    """A pruner that fails as soon as it waits for a row."""
     url = f"{database_url}{'&' if '?' in database_url else '?'}options=-c%20lock_timeout%3D2s"
     with closing(PostgresDatabase(ConnectionPool(url, size=2))) as impatient:
         yield Pruner(impatient, Limits())
@@ -79,7 +79,7 @@ def count(conn: connection, table: str) -> int:
 
 @contextmanager
 def held(database_url: str, statement: str, *values: str) -> Iterator[connection]:
-    """A transaction of somebody else, open for the length of a block."""
+    """The open transaction of another session, for the length of a block."""
     with closing(psycopg2.connect(database_url)) as other:
         with other.cursor() as cursor:
             cursor.execute(statement, values)
@@ -97,7 +97,7 @@ def _live_rows(job_id: str) -> str:
     """
 
 
-def test_it_does_not_wait_for_live_rows_that_others_hold(
+def test_the_pruner_does_not_wait_for_live_rows_that_others_hold(
     postgres_database: PostgresDatabase, conn: connection, pruner: Pruner, database_url: str
 ) -> None:
     old_job(postgres_database, conn, JOB)
@@ -106,10 +106,10 @@ def test_it_does_not_wait_for_live_rows_that_others_hold(
         assert pruner.prune() == PruneReport(1, BATCHES, 3 * BATCHES)
 
 
-def test_nobody_waits_for_it_on_a_live_job(
+def test_nobody_waits_for_the_pruner_on_a_live_job(
     postgres_database: PostgresDatabase, conn: connection, database_url: str
 ) -> None:
-    """Every step of a deletion is open at once, and a live job goes its way: NOWAIT would say if it had to wait."""
+    """Every step of a deletion is open at once while a live job runs; NOWAIT raises if the job would wait."""
     old_job(postgres_database, conn, JOB)
     live_job(postgres_database, OTHER_JOB)
     with postgres_database.transaction() as work:
@@ -164,7 +164,9 @@ def test_several_hosts_share_the_work(postgres_database: PostgresDatabase, conn:
     assert count(conn, "tasks") == count(conn, "jobs") == 0
 
 
-def test_of_resuming_and_deleting_at_once_one_wins_whole(postgres_database: PostgresDatabase, conn: connection) -> None:
+def test_when_a_job_is_resumed_and_deleted_at_once_one_of_them_wins(
+    postgres_database: PostgresDatabase, conn: connection
+) -> None:
     job_ids = [f"{number:032x}" for number in range(12)]
     for job_id in job_ids:
         old_job(postgres_database, conn, job_id, JobStatus.CANCELLED)
@@ -234,7 +236,7 @@ def test_a_job_that_a_submission_has_found_is_there_until_that_is_answered(
 
 
 def _wait_for_a_lock(conn: connection) -> None:
-    """Until a session waits for another one."""
+    """Returns when a session waits for a lock of another one."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with conn, conn.cursor() as cursor:

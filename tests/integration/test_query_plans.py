@@ -1,4 +1,4 @@
-"""No query reads a big table from end to end."""
+"""No query scans a large table from end to end."""
 
 from collections.abc import Iterator
 from contextlib import closing

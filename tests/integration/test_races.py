@@ -1,4 +1,4 @@
-"""Workers and dispatchers against each other, on the real database and the real broker."""
+"""Races of workers and dispatchers, on the real database and the real broker."""
 
 import threading
 from collections import Counter
@@ -33,7 +33,7 @@ def _sql(database_url: str, statement: str, *values: Any) -> None:
 
 
 def _advance(app: App, mailbox: Mailbox, job_id: str) -> None:
-    """Whoever meets the ended tasks again repeats the stage's message; the job advances once all the same."""
+    """Each worker that receives an ended task repeats the stage's message; the job advances once all the same."""
     for raw in mailbox.take("sb-jobs"):
         message = JobMessage.decode(raw.body)
         assert message == JobMessage(job_id, 1, JobAction.ADVANCE)

@@ -1,4 +1,4 @@
-"""A dispatch that dies between any two steps, and the one that goes on with it: real database, real broker."""
+"""A dispatch whose process dies between any two steps is dispatched again: real database, real broker."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ class ProcessDied(BaseException):
 
 @dataclass
 class BreakingQueue:
-    """The real queue until its n-th batch of tasks; then it dies before or after the send, or refuses."""
+    """The real queue, but at its n-th batch of tasks the process dies before or after the send, or the send fails."""
 
     queue: MessageQueue
     break_at: int
@@ -64,16 +64,16 @@ def _free_dispatch_lease(database_url: str) -> None:
         conn.close()
 
 
-def _break_then_resume(
+def _break_then_redispatch(
     app: App, mode: str, break_at: int, mailbox: Mailbox, database_url: str
 ) -> tuple[str, Counter[str]]:
-    """Returns the job and how many messages each of its tasks got."""
+    """Returns the job's id and how many messages each of its tasks has."""
     broken = _with_queue(app, BreakingQueue(app.queue, break_at, mode))
     job_id = app.submitter.submit("counting", {"n": N}).job_id
     message = mailbox.take_job_message()
     if mode == "refuses" and app.registry.controller("counting").dispatch_protocol == DispatchProtocol.TWO_PHASE:
         broken.stages.handle(message)
-        message = mailbox.take_job_message()  # its continuation, which came when it was due
+        message = mailbox.take_job_message()  # the message that redispatches the stage
     elif mode == "refuses":
         with pytest.raises(DispatchInterruptedError):
             broken.stages.handle(message)
@@ -92,7 +92,7 @@ def _break_then_resume(
 @pytest.mark.parametrize("protocol", list(DispatchProtocol))
 @pytest.mark.parametrize("mode", ["dies_before", "dies_after", "refuses"])
 @pytest.mark.parametrize("break_at", [1, 6, BATCHES])
-def test_a_broken_dispatch_is_resumed_with_every_row_once_and_a_message_for_every_task(
+def test_a_broken_dispatch_goes_on_with_every_row_once_and_a_message_for_every_task(
     build_app: BuildApp,
     mailbox: Mailbox,
     database_url: str,
@@ -102,7 +102,7 @@ def test_a_broken_dispatch_is_resumed_with_every_row_once_and_a_message_for_ever
 ) -> None:
     app = build_app([counting_job(returning(lambda index: index), protocol)])
 
-    job_id, sent = _break_then_resume(app, mode, break_at, mailbox, database_url)
+    job_id, sent = _break_then_redispatch(app, mode, break_at, mailbox, database_url)
 
     assert sent.keys() == {task_id(job_id, 1, index) for index in range(N)}
     assert sum(sent.values()) - N in ({0, 100, 50} if mode == "dies_after" else {0})

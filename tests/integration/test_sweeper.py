@@ -1,4 +1,4 @@
-"""What the sweeper repairs, on the real database and a broker that really goes away."""
+"""The sweeper's repairs, on the real database and a real broker that stops."""
 
 import gc
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from tests.integration.job_types import counting_job, returning
 from tests.integration.messages import Mailbox
 from tests.support.ports import lasting_port
 
-# The client leaves the sockets of a broker that went away to the garbage collector.
+# The client leaves the sockets of a stopped broker to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
 
 N = 250
@@ -28,20 +28,20 @@ ECHO = counting_job(returning(lambda index: index))
 
 @pytest.fixture(autouse=True)
 def collect_sockets() -> Iterator[None]:
-    """Now, and not in the midst of another test."""
+    """Collects sockets after this test, so that the warning does not reach another one."""
     yield
     gc.collect()
 
 
 @pytest.fixture
 def port() -> int:
-    """Which the broker has before and after it was away."""
+    """The port of the broker, before and after it is stopped."""
     return lasting_port()
 
 
 @pytest.fixture
 def app(database_url: str, port: int) -> Iterator[App]:
-    """An application whose broker is started by the test."""
+    """An application whose broker the test starts."""
     namespace = f"Endpoint=sb://127.0.0.1:{port};SharedAccessKeyName=n;SharedAccessKey=k;UseDevelopmentEmulator=true;"
     environment = {"DATABASE_URL": database_url, "ServiceBusConnection": namespace}
     built = bootstrap.build(Settings.from_environment(environment), [ECHO])
@@ -50,7 +50,7 @@ def app(database_url: str, port: int) -> Iterator[App]:
 
 
 def grow_old(database_url: str) -> None:
-    """Makes everything ten minutes older."""
+    """Makes all rows ten minutes older."""
     conn = psycopg2.connect(database_url)
     try:
         with conn, conn.cursor() as cursor:
@@ -67,7 +67,7 @@ def grow_old(database_url: str) -> None:
 
 
 def finish(app: App, mailbox: Mailbox, job_id: str) -> None:
-    """Runs what is in the queues and sees the job through to its end."""
+    """Runs the messages in the queues and asserts that the job completes."""
     messages = mailbox.take("sb-tasks", N)
     for start in range(0, N, 100):
         app.worker.run("sb-tasks", messages[start : start + 100])
@@ -92,7 +92,7 @@ def test_a_submission_is_accepted_without_a_broker_and_runs_when_it_is_there(
             finish(app, mailbox, submission.job_id)
 
 
-def test_a_broker_that_comes_back_empty_is_filled_again(app: App, database_url: str, port: int) -> None:
+def test_a_broker_that_restarts_empty_is_filled_again(app: App, database_url: str, port: int) -> None:
     with EmulatorProcess.start(port=port) as broker, Mailbox.on(broker) as mailbox:
         job_id = app.submitter.submit("counting", {"n": N}).job_id
         app.stages.handle(mailbox.take_job_message())
