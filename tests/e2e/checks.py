@@ -1,4 +1,4 @@
-"""What must hold of every job that has completed."""
+"""Assertions on every job that has completed."""
 
 from collections import Counter
 

@@ -56,7 +56,7 @@ class RunningApp:
         return cls(settings, log_file, config, broker, host, JobsClient(host.base_url))
 
     def lose_all_messages(self) -> None:
-        """Kills the broker, and starts an empty one in its place."""
+        """Kills the broker and starts an empty one in its place."""
         self.broker.kill()
         self.broker = EmulatorProcess.start(self.config, port=self.broker.amqp_port)
 
@@ -87,7 +87,7 @@ def e2e_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shared_app(
     postgres: EmbeddedPostgres, e2e_config: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningApp]:
-    """A stack for all tests that kill nothing, on an empty database that the app itself migrates."""
+    """A stack shared by all tests that kill nothing, on an empty database that the app itself migrates."""
     log_file = tmp_path_factory.mktemp("shared") / "functions.log"
     with running(postgres.url("shared_app"), e2e_config, log_file) as app:
         yield app
@@ -95,14 +95,14 @@ def shared_app(
 
 @pytest.fixture
 def own_app(database_url: str, e2e_config: Path, tmp_path: Path) -> Iterator[RunningApp]:
-    """A stack of a test's own, to kill."""
+    """A stack for one test, which may kill it."""
     with running(database_url, e2e_config, tmp_path / "functions.log") as app:
         yield app
 
 
 @pytest.fixture
 def impatient_app(database_url: str, e2e_config: Path, tmp_path: Path) -> Iterator[RunningApp]:
-    """A stack of a test's own that soon takes a message for lost."""
+    """A stack for one test, whose sweeper soon takes a message for lost."""
     log_file = tmp_path / "functions.log"
     with running(database_url, e2e_config, log_file, SWEEP_AGE_SECONDS="5", SILENCE_SECONDS="10") as app:
         yield app
@@ -110,7 +110,7 @@ def impatient_app(database_url: str, e2e_config: Path, tmp_path: Path) -> Iterat
 
 @contextmanager
 def running(database_url: str, config: Path, log_file: Path, **environment: str) -> Iterator[RunningApp]:
-    """A stack of its own for the length of a block."""
+    """A new stack for the length of a block."""
     app = RunningApp.start(database_url, config, log_file, **environment)
     try:
         yield app

@@ -38,7 +38,7 @@ def state_dir() -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def interruptible() -> Iterator[None]:
-    """Commands notice Ctrl-C, even if these tests run in the background of a script, which makes children ignore it."""
+    """Has commands notice Ctrl-C, even if a script runs these tests in the background, where children ignore it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -59,7 +59,7 @@ def _start(*arguments: str, state_dir: Path) -> Iterator[subprocess.Popen[str]]:
         try:
             yield process
         finally:
-            process.terminate()  # where the test has failed before its end
+            process.terminate()  # if the test has failed before
 
 
 def _port_options() -> list[str]:
@@ -75,7 +75,7 @@ def _run(*arguments: str, state_dir: Path) -> tuple[int, str]:
 
 
 def _of_the_stack(state_dir: Path) -> list[psutil.Process]:
-    """Every process that has to do with a state directory, PostgreSQL included."""
+    """Every process that uses a state directory, with PostgreSQL."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -117,7 +117,7 @@ def test_run_fails_with_the_reason_when_the_submission_is_refused(state_dir: Pat
 def test_ctrl_c_ends_everything_even_with_the_usual_ports_in_use(state_dir: Path) -> None:
     with socket.socket() as functions_port, socket.socket() as amqp_port:
         for sock, port in ((functions_port, 7071), (amqp_port, 5672)):
-            if is_free(port):  # else somebody else has it, which does as well
+            if is_free(port):  # else another process already uses it
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 sock.bind(("127.0.0.1", port))
                 sock.listen()
@@ -190,7 +190,7 @@ def test_services_takes_no_other_port_than_the_one_it_was_told(state_dir: Path) 
 
 
 def _printed_object(stdout: IO[str]) -> dict[str, str]:
-    """The JSON object among what a command prints, once it is whole."""
+    """The JSON object in the output of a command, as soon as it is complete."""
     lines: list[str] = []
     while "}" not in lines:
         line = stdout.readline()

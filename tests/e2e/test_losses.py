@@ -1,4 +1,4 @@
-"""Messages that are lost or dead: the app's own timer and functions bring the job to its end."""
+"""Lost messages and dead letters: the app's own timer and functions bring the job to its end."""
 
 import pytest
 from azure.servicebus import ServiceBusClient
@@ -34,7 +34,7 @@ def test_tasks_whose_messages_died_run_all_the_same(own_app: RunningApp) -> None
 
 
 def bury(app: RunningApp, queue: str, number: int) -> int:
-    """Moves so many messages to the dead-letter queue; returns how many."""
+    """Moves that many messages to the dead-letter queue; returns how many it has moved."""
     buried = 0
     with (
         ServiceBusClient.from_connection_string(app.broker.connection_string) as client,

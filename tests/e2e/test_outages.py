@@ -1,4 +1,4 @@
-"""PostgreSQL away, then the broker away, each for several message locks: everything completes without a hand."""
+"""PostgreSQL, then the broker cannot be reached, each for several message locks: all jobs complete by themselves."""
 
 import time
 from collections.abc import Iterator
@@ -60,13 +60,13 @@ def test_jobs_outlive_both_outages_and_no_message_uses_up_its_deliveries(
 
 
 def status_during(base_url: str, job_id: str) -> int:
-    """What the API answers while the database is away, on a connection of its own."""
+    """The API's answer while the database is unavailable, on a connection of its own."""
     with httpx.Client(base_url=base_url, timeout=15, trust_env=False) as http:
         return http.get(f"/api/jobs/{job_id}").status_code
 
 
 def spent(database_url: str) -> tuple[int, ...]:
-    """The most dead letters and failures of any task, and the messages that were kept."""
+    """The most dead letters and failures of any task, and the number of messages that are kept."""
     with closing(psycopg2.connect(database_url)) as conn, conn.cursor() as cursor:
         cursor.execute("SELECT max(dead_letters), max(failures), (SELECT count(*) FROM dead_letters)::int FROM tasks")
         row = cursor.fetchone()

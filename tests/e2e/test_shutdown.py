@@ -1,4 +1,4 @@
-"""A host gets SIGTERM in the middle of a job, or outlasts message locks with one task: nothing is lost or spent."""
+"""A host gets SIGTERM during a job, or runs one task for longer than a message lock: nothing is lost or spent."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -19,7 +19,7 @@ TIMEOUT_SECONDS = 120
 
 
 class Hosts:
-    """Starts one host after the other on one database and one broker."""
+    """Starts one host after another on one database and one broker."""
 
     def __init__(self, database_url: str, broker: EmulatorProcess, log_file: Path) -> None:
         self.database_url = database_url
@@ -57,7 +57,7 @@ def hosts(database_url: str, e2e_config: Path, tmp_path: Path) -> Iterator[Hosts
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("asks", ["handlers ask", "handlers do not ask"])
 def test_sigterm_in_the_middle_of_a_job_spends_nothing_and_the_next_host_completes_it(hosts: Hosts, asks: str) -> None:
-    """Handlers that ask end early; those that do not outlast the grace. Both are handed back."""
+    """Handlers that ask end early; those that do not ask outlast the grace. The tasks of both are released."""
     with hosts.start("--grace", "0", SHUTDOWN_GRACE_SECONDS="1") as host, closing(JobsClient(host.base_url)) as client:
         job_id = client.submit("slow", {"n": 40, "seconds": 60, "asks": asks == "handlers ask"})
         wait_until(lambda: hosts.running() >= 4, TIMEOUT_SECONDS)

@@ -1,4 +1,4 @@
-"""Stopping jobs and opening them again, over HTTP."""
+"""Jobs are cancelled, resumed and retried over HTTP."""
 
 import time
 from pathlib import Path
@@ -49,7 +49,7 @@ def test_a_job_whose_source_was_missing_is_retried_when_it_is_there(
 
 
 def settled_tasks(app: RunningApp, job_id: str) -> dict[str, int]:
-    """Waits until every task of stage 1 has ended; returns how many did how."""
+    """Waits until every task of stage 1 has ended; returns how many have each status."""
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:
         tasks: dict[str, int] = app.client.job(job_id)["stages"][0]["tasks"]
