@@ -1,4 +1,4 @@
-"""Rows to start from, made through the ports alone."""
+"""Rows for tests to start from, made only through the ports."""
 
 from core.definitions import AlignedBatch, TaskDefinition
 from core.ids import task_id

@@ -1,4 +1,4 @@
-"""What the suite needs beside the ports: time that passes at once, and a look into a table."""
+"""The suite's needs beside the ports: time that passes at once, and a look into a table."""
 
 import json
 from typing import Any, Protocol
@@ -19,7 +19,7 @@ class Harness(Protocol):
     def database(self) -> Database: ...
 
     def pass_time(self, seconds: float) -> None:
-        """Brings leases and waits that much nearer to their end."""
+        """Moves leases and waits that many seconds nearer to their end."""
 
     def ingested(self, job_id: str) -> list[Any]:
         """The loaded rows of a job, in order of chunk and row."""

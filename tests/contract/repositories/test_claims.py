@@ -100,7 +100,7 @@ def test_tasks_that_have_ended_are_never_claimed_again(database: Database) -> No
     assert claim(database, ids(0, 1)) == []
 
 
-def test_the_unclaimed_say_when_to_come_back(database: Database) -> None:
+def test_unclaimed_tasks_say_when_they_may_be_claimed(database: Database) -> None:
     queue_batch(database, 4)
     claim(database, ids(0, 1, 2))
     record(database, completed(ids(0)[0]), retrying(ids(1)[0]))

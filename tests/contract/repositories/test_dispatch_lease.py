@@ -46,7 +46,7 @@ def test_a_lease_that_has_expired_is_renewed_unless_it_was_taken_over(harness: H
 
 
 def test_a_lease_that_was_taken_away_is_not_renewed(database: Database) -> None:
-    """As when the stage was stopped and opened again: it is another dispatch's."""
+    """As after the stage was stopped and reopened: the lease belongs to another dispatch."""
     start_stage(database)
     acquire(database, "a")
     with database.transaction() as work:

@@ -50,7 +50,7 @@ def test_creating_a_job_twice_keeps_the_first(database: Database) -> None:
         ('{"a":12345678901234567890}', '{"a":12345678901234567891}', False),
     ],
 )
-def test_submissions_are_the_same_when_jsonb_says_so(database: Database, stored: str, asked: str, same: bool) -> None:  # noqa: FBT001
+def test_submissions_are_the_same_when_jsonb_says_so(database: Database, stored: str, asked: str, same: bool) -> None:  # noqa: FBT001 - a parameter of the test
     with database.transaction() as work:
         work.jobs.create(JOB, "hello_world", stored, 1)
         assert work.jobs.same_submission(JOB, "hello_world", asked) is same
@@ -123,7 +123,7 @@ def test_a_processing_job_ends_once(database: Database, status: JobStatus) -> No
 
 @pytest.mark.parametrize("status", [JobStatus.FAILED, JobStatus.CANCELLED])
 @pytest.mark.parametrize("queued", [False, True])
-def test_a_job_may_fail_or_be_cancelled_before_it_starts(database: Database, status: JobStatus, queued: bool) -> None:  # noqa: FBT001
+def test_a_job_may_fail_or_be_cancelled_before_it_starts(database: Database, status: JobStatus, queued: bool) -> None:  # noqa: FBT001 - a parameter of the test
     create_job(database)
     with database.transaction() as work:
         if queued:

@@ -96,7 +96,7 @@ def test_the_oldest_jobs_are_marked_first_and_found_again_until_they_are_gone(ha
     assert begin(harness.database) == [OTHER_JOB, JOB]
 
 
-def test_a_marked_job_is_not_opened_again(harness: Harness) -> None:
+def test_a_marked_job_is_not_reopened(harness: Harness) -> None:
     ended_job(harness.database, status=JobStatus.CANCELLED)
     harness.pass_time(2 * DAYS * DAY_SECONDS)
     assert begin(harness.database) == [JOB]

@@ -20,7 +20,7 @@ _RECEIVE_SECONDS = 30
 
 
 class QueueHarness(Protocol):
-    """One implementation under test, and its other end."""
+    """One implementation under test, and the receiving end of its queues."""
 
     @property
     def queue(self) -> MessageQueue: ...
@@ -32,7 +32,7 @@ class QueueHarness(Protocol):
         """Lets time pass, or leaves it to `receive` to wait for what is due."""
 
     def receive(self, name: str, count: int) -> list[OutgoingMessage]:
-        """Takes that many messages off a queue."""
+        """Receives that many messages of a queue."""
 
     def visible(self, name: str) -> int:
         """How many messages of a queue could be received now."""

@@ -1,4 +1,4 @@
-"""Stopping a stage, and opening it again."""
+"""Stages are stopped and reopened."""
 
 import pytest
 
@@ -32,7 +32,7 @@ MANY = 100
 
 
 def running_stage(database: Database, batches: int = 2, size: int = 3) -> None:
-    """A running stage 1 of a processing job, with batches of so many tasks."""
+    """A running stage 1 of a processing job, with batches of these sizes."""
     start_job(database)
     start_stage(database, max_failed_fraction=1.0)
     for index in range(batches):
@@ -103,7 +103,7 @@ def test_a_task_of_a_stopped_stage_whose_lease_expired_is_not_taken_over(harness
     assert claim(harness.database, ids(0), "other") == []
 
 
-def test_who_runs_a_task_can_see_that_its_stage_was_stopped(database: Database) -> None:
+def test_the_worker_of_a_task_can_see_that_its_stage_is_stopped(database: Database) -> None:
     running_stage(database)
     claim(database, ids(0))
     with database.transaction() as work:
@@ -115,7 +115,7 @@ def test_who_runs_a_task_can_see_that_its_stage_was_stopped(database: Database) 
     assert record(database, completed(ids(0)[0])) == ids(0)
 
 
-def test_what_nobody_runs_is_cancelled(harness: Harness) -> None:
+def test_tasks_that_nobody_runs_are_cancelled(harness: Harness) -> None:
     database = harness.database
     running_stage(database)
     claim(database, ids(0, 1), "gone")
@@ -193,7 +193,7 @@ def some_ended(database: Database) -> None:
     cancel_all(database)
 
 
-def test_retrying_puts_back_what_failed_and_what_was_cancelled(database: Database) -> None:
+def test_a_retry_reopens_failed_and_cancelled_tasks(database: Database) -> None:
     some_ended(database)
     assert counters(stage(database)) == (3, 3, 4, 2)
     assert reopen(database, failed_too=True) == 2
@@ -211,7 +211,7 @@ def test_retrying_puts_back_what_failed_and_what_was_cancelled(database: Databas
     assert counters(row) == (1, 3, 0, 0)
 
 
-def test_resuming_puts_back_what_was_cancelled_alone(database: Database) -> None:
+def test_a_resume_reopens_cancelled_tasks_alone(database: Database) -> None:
     some_ended(database)
     assert reopen(database, failed_too=False) == 1
     statuses = [status_of(database, task_id) for task_id in ids(0, 3, 4, 6)]
@@ -221,7 +221,7 @@ def test_resuming_puts_back_what_was_cancelled_alone(database: Database) -> None
     assert counters(stage(database)) == (2, 3, 3, 0)
 
 
-def test_a_task_that_was_put_back_begins_anew_but_for_its_sends(database: Database) -> None:
+def test_a_reopened_task_begins_anew_but_for_its_sends(database: Database) -> None:
     some_ended(database)
     reopen(database, failed_too=True)
     with database.transaction() as work:
@@ -232,7 +232,7 @@ def test_a_task_that_was_put_back_begins_anew_but_for_its_sends(database: Databa
     assert resend == Resend(3, dict.fromkeys(ids(3, 4, 5), 2))
 
 
-def test_a_send_of_before_does_not_mark_a_batch_that_was_put_back(database: Database) -> None:
+def test_an_earlier_send_does_not_mark_a_reopened_batch(database: Database) -> None:
     some_ended(database)
     reopen(database, failed_too=True)
     with database.transaction() as work:
@@ -241,7 +241,7 @@ def test_a_send_of_before_does_not_mark_a_batch_that_was_put_back(database: Data
     assert status_of(database, ids(3)[0]) == TaskStatus.PENDING_QUEUE
 
 
-def test_an_outcome_does_not_show_that_a_batch_that_was_put_back_is_sent_but_the_last_one_does(
+def test_an_outcome_does_not_show_that_a_reopened_batch_was_sent_but_the_last_one_does(
     database: Database,
 ) -> None:
     some_ended(database)
@@ -252,7 +252,7 @@ def test_an_outcome_does_not_show_that_a_batch_that_was_put_back_is_sent_but_the
     assert (batch(database, 1).status, batch(database, 1).open_tasks) == (BatchStatus.FINISHED, 0)
 
 
-def test_a_batch_that_was_put_back_and_stopped_before_it_was_sent_finishes_with_what_had_run(
+def test_a_batch_that_is_reopened_and_cancelled_before_it_is_sent_finishes_with_its_earlier_outcomes(
     database: Database,
 ) -> None:
     some_ended(database)
@@ -264,7 +264,7 @@ def test_a_batch_that_was_put_back_and_stopped_before_it_was_sent_finishes_with_
     assert counters(stage(database)) == (3, 3, 4, 2)
 
 
-def test_each_batch_is_put_back_once_an_opening(database: Database) -> None:
+def test_each_batch_is_reopened_once_an_opening(database: Database) -> None:
     some_ended(database)
     assert reopen(database, failed_too=True, limit=1) == 1
     with database.transaction() as work:
@@ -291,14 +291,14 @@ def test_a_batch_that_is_written_after_an_opening_belongs_to_it(database: Databa
         assert work.stops.reopen_batches(KEY, MANY) == 0
 
 
-def test_nothing_is_put_back_in_a_stage_that_is_not_dispatching(database: Database) -> None:
+def test_no_batch_is_reopened_in_a_stage_that_is_not_dispatching(database: Database) -> None:
     some_ended(database)
     with pytest.raises(DispatchLeaseLostError), database.transaction() as work:
         work.stops.reopen_batches(KEY, MANY)
     assert status_of(database, ids(3)[0]) == TaskStatus.FAILED
 
 
-def test_only_a_stage_that_has_ended_opens(database: Database) -> None:
+def test_only_an_ended_stage_is_reopened(database: Database) -> None:
     start_stage(database)
     with database.transaction() as work:
         assert not work.stages.reopen(KEY, failed_too=True)
@@ -388,7 +388,7 @@ def test_a_dispatching_stage_fails_when_none_of_its_tasks_may(
     assert stage(database).status == expected
 
 
-def test_a_stage_that_opens_again_does_not_fail_by_the_failures_of_before(database: Database) -> None:
+def test_a_reopened_stage_does_not_fail_by_its_earlier_failures(database: Database) -> None:
     start_stage(database)
     for index in range(2):
         create_batch(database, batch_of(1, index))

@@ -142,7 +142,7 @@ def test_a_limit_bounds_what_is_found(harness: Harness, database: Database, stag
     assert stage.number == 1
 
 
-def test_a_dispatch_that_nobody_goes_on_with_is_found(harness: Harness, database: Database, stage: StageKey) -> None:
+def test_an_interrupted_dispatch_is_found(harness: Harness, database: Database, stage: StageKey) -> None:
     with database.transaction() as work:
         assert work.sweeps.interrupted_dispatches(AGE, 10) == []
     harness.pass_time(AGE)
@@ -187,7 +187,7 @@ def test_a_running_stage_is_silent_when_nothing_happens_in_it(
         found = work.sweeps.silent_batches(stage, AGE, 10)
         assert (found.batches, by_id(found.tasks)) == (1, lost(0, 1, 2))
     with database.transaction() as work:
-        assert work.sweeps.silent_stages(AGE, 10) == [stage]  # until nothing is found any more
+        assert work.sweeps.silent_stages(AGE, 10) == [stage]  # until no silent batch is found
         assert work.sweeps.silent_batches(stage, AGE, 10) == SilentBatches(0, [])
     with database.transaction() as work:
         assert work.sweeps.silent_stages(AGE, 10) == []
@@ -218,7 +218,7 @@ def test_a_stage_with_a_task_at_work_is_not_silent(harness: Harness, database: D
     assert stage.number == 1
 
 
-def test_a_stage_whose_sending_again_has_begun_goes_on_though_things_happen(
+def test_the_resend_of_a_silent_stage_goes_on_although_a_task_is_claimed_meanwhile(
     harness: Harness, database: Database, stage: StageKey
 ) -> None:
     create_batch(database, batch_of(3, batch_index=1))
@@ -238,7 +238,7 @@ def test_a_stage_whose_sending_again_has_begun_goes_on_though_things_happen(
         assert work.sweeps.silent_stages(AGE, 10) == []
 
 
-def test_tasks_that_are_done_are_not_sent_again(harness: Harness, database: Database, stage: StageKey) -> None:
+def test_ended_tasks_are_not_sent_again(harness: Harness, database: Database, stage: StageKey) -> None:
     run_dispatch(database, 3, 1)
     claim(database, ids(1))
     record(database, completed(ids(1)[0]))
