@@ -1,4 +1,4 @@
-"""A record of every change of a status, written by triggers in the transaction that makes the change."""
+"""A record of every change of a status. Triggers write it in the transaction that makes the change."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -50,7 +50,7 @@ _SCHEMA = """
         WHEN (OLD.status <> NEW.status) EXECUTE FUNCTION audit.task();
 """
 
-# Whoever holds a lock would keep the schema from being dropped.
+# An open transaction with a lock would prevent the schema from being dropped.
 _STOP_ALL = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()

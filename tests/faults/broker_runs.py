@@ -1,4 +1,4 @@
-"""What the tests of broker faults have in common: a job on two workers, and what must be true of it afterwards."""
+"""Shared by the tests of broker faults: a job on two workers, and the assertions on it afterwards."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ TEST_SECONDS = 2 * WAIT_SECONDS
 def two_workers(
     database_url: str, directory: Path, queue_properties: Mapping[str, Any] | None = None, *broker_arguments: str
 ) -> Iterator[Stand]:
-    """A stand with an audited database, two workers, and little outages with locks, leases and silence."""
+    """A stand with an audited database and two workers, whose locks, leases and silence end within seconds."""
     with (
         audited(database_url),
         standing(
@@ -40,7 +40,7 @@ def two_workers(
 
 
 def strike_during(stand: Stand, job_id: str, times: int, strike: Callable[[], object]) -> None:
-    """Strikes so many times while the job's first nine tenths run, evenly by the tasks that have ended."""
+    """Strikes that many times while the first nine tenths of the job run, after equal numbers of ended tasks."""
     for number in range(times):
         stand.wait_for_tasks(job_id, TASKS * 9 // 10 * number // times, WAIT_SECONDS)
         strike()

@@ -8,10 +8,10 @@ from local.stack import ROOT
 
 
 def wrong_clock(offset_seconds: int) -> Mapping[str, str]:
-    """Settings of a Functions host that put the time of day of its workers off, but not the host's own.
+    """Settings of a Functions host that give its workers a wrong time of day; the host's own stays right.
 
-    What measures how long something takes goes by another clock, which stays right, as it does when an operator, or
-    a time server, sets the clock of a machine.
+    Durations are measured by another clock, which stays right, as when an operator or a time server sets the clock of
+    a machine.
 
     Args:
         offset_seconds: above 0 ahead, below 0 behind.

@@ -29,11 +29,11 @@ _SENDS_COPIED = 2
 
 
 class CopyingQueue:
-    """The broker, but that every message is delivered one to five times.
+    """The broker, but it delivers every message one to five times.
 
     The first goes with its batch, in any order; each of up to four copies comes at its own moment of the next seconds,
-    so that copies overtake each other and other batches. What comes back later because it came too early is not copied
-    again and again: the copies would multiply without end.
+    so that copies overtake each other and other batches. Rescheduled messages are not copied: the copies would
+    multiply without end.
 
     Args:
         queue: the real one.
@@ -55,10 +55,10 @@ class CopyingQueue:
 
 
 def _number_of_copies(queue: str, message: OutgoingMessage) -> int:
-    comes_back = (
+    is_rescheduled = (
         message.enqueue_at is not None if queue == JOBS_QUEUE else TaskMessage.decode(message.body).send > _SENDS_COPIED
     )
-    return 0 if comes_back else random.randint(0, _MOST_COPIES)
+    return 0 if is_rescheduled else random.randint(0, _MOST_COPIES)
 
 
 def _copy(message: OutgoingMessage) -> OutgoingMessage:

@@ -15,7 +15,7 @@ _FORKS.set_forkserver_preload([worker.__name__])
 
 
 class Crew:
-    """So many workers; the first of them has the timer.
+    """Worker processes; the first of them has the timer.
 
     Args:
         environment: the app's settings.
@@ -46,14 +46,14 @@ class Crew:
         self._workers[index] = self._fork(sweeps=index == 0)
 
     def replace_dead(self) -> int:
-        """Starts another worker in the place of each that has ended by itself; returns how many had."""
+        """Replaces the workers that have ended by themselves; returns how many."""
         dead = [index for index, process in enumerate(self._workers) if not process.is_alive()]
         for index in dead:
             self.kill(index)
         return len(dead)
 
     def pause(self, index: int) -> None:
-        """Stops a worker where it is."""
+        """Stops a worker with SIGSTOP."""
         os.kill(self.pid(index), signal.SIGSTOP)
 
     def resume(self, index: int) -> None:
@@ -61,7 +61,7 @@ class Crew:
         os.kill(self.pid(index), signal.SIGCONT)
 
     def log(self) -> str:
-        """What the workers have logged until now."""
+        """The workers' log until now."""
         return self._log_file.read_text() if self._log_file.exists() else ""
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Functions hosts instead of forked workers: where a worker needs another clock than its host, or HTTP is asked."""
+"""Functions hosts instead of forked workers, for workers with another clock than their host and for HTTP."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,11 +19,11 @@ def hosts_on(stand: Stand, directory: Path, environments: Sequence[Mapping[str, 
     Args:
         stand: the stand.
         directory: for their logs.
-        environments: for each host, its settings on top of the stand's.
+        environments: the settings of each host, added to the stand's.
     """
 
     def start(number: int) -> HostProcess:
-        # The path, because a worker looks in its app's own directory alone.
+        # The worker looks for modules only in its app's own directory and in PYTHONPATH.
         env = {**stand.environment, "PYTHONPATH": str(ROOT), **environments[number]}
         return HostProcess.start(_APP_DIR, env=env, log_file=directory / f"host-{number}.log")
 

@@ -1,7 +1,7 @@
-"""What must hold of every job once it has come to rest, whatever was done to it.
+"""The invariants of every job at rest, whatever happened to it.
 
-Each invariant is a query for the rows that break it. `audit.audited` makes more of them checkable: those that speak of
-what happened on the way.
+Each invariant is a query for the rows that break it. With `audit.audited` more of them can be checked: those about the
+way to that state.
 """
 
 import time
@@ -131,13 +131,13 @@ _TRANSITIONS = [
 def assert_invariants(
     database_url: str, job_id: str | None = None, *, job_status: str = "completed", dead_letters: int = 0
 ) -> None:
-    """Holds the rows of one job, or of all, against every invariant.
+    """Checks the rows of one job, or of all, against every invariant.
 
     Args:
         database_url: where they are.
         job_id: the job, None for all.
         job_status: how it ended.
-        dead_letters: how many rows the table ``dead_letters`` has, of whatever job.
+        dead_letters: how many rows the table ``dead_letters`` has, of all jobs.
 
     Raises:
         AssertionError: names each invariant that is broken, and rows that break it.
@@ -160,7 +160,7 @@ def assert_queues_empty(broker: EmulatorProcess, seconds: float = _REST_SECONDS)
     """Waits until no queue holds a message of any kind, while the workers still run.
 
     Raises:
-        AssertionError: they do not come to rest in time.
+        AssertionError: they are not empty in time.
     """
     deadline = time.monotonic() + seconds
     while left := [each for each in broker.queues() if each.active + each.locked + each.scheduled + each.dead_letter]:
@@ -171,7 +171,7 @@ def assert_queues_empty(broker: EmulatorProcess, seconds: float = _REST_SECONDS)
 def _queries(cur: cursor) -> Mapping[str, str]:
     cur.execute("SELECT to_regclass('audit.changes') IS NOT NULL")
     audited = cur.fetchone() == (True,)
-    # What was counted while the tables were small makes plans that take minutes.
+    # Statistics from when the tables were small lead to plans that take minutes.
     cur.execute(f"ANALYZE jobs, stages, batches, tasks{', audit.changes' if audited else ''}")
     return {**_ROWS, **_CHANGES} if audited else _ROWS
 

@@ -1,4 +1,4 @@
-"""The job of the fault tests: two stages of short tasks, the second made of the first's results."""
+"""The job of the fault tests: two stages of short tasks, the second built from the results of the first."""
 
 import time
 from collections.abc import Iterator
@@ -53,5 +53,5 @@ class SumJob(JobController[SumParameters]):
 
 
 def expected_result(n: int) -> list[int]:
-    """The result of a `SumJob` of which nothing was lost and nothing counted twice."""
+    """The result of a `SumJob` when nothing is lost and nothing counted twice."""
     return [sum(range(1, n + 1)), sum(range(2, n + 2))]

@@ -1,4 +1,4 @@
-"""A pytest plugin for a run inside a run: it uses a database of the PostgreSQL that is there already."""
+"""A pytest plugin for a run inside a run: it uses a database of the outer run's PostgreSQL."""
 
 import os
 from collections.abc import Iterator
@@ -25,5 +25,5 @@ def _lend(data_dir: Path, **options: Any) -> Iterator[_LentPostgres]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Takes the place of starting a PostgreSQL."""
-    EmbeddedPostgres.start = staticmethod(_lend)  # type: ignore[method-assign, assignment]
+    """Uses the lent database instead of starting a PostgreSQL."""
+    EmbeddedPostgres.start = staticmethod(_lend)  # type: ignore[method-assign, assignment] # a stand-in

@@ -1,4 +1,4 @@
-"""A copy of the project in which one text at a time is replaced, and tests are run."""
+"""A copy of the project, to run tests in while one text is replaced."""
 
 import importlib.util
 import os
@@ -37,7 +37,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Result:
-    """How a run of tests ended: pytest's exit code, the ids of those that failed, and all that it said."""
+    """The result of a run of tests: pytest's exit code, the ids of failed tests, and its output."""
 
     exit_code: int
     failed: frozenset[str]
@@ -45,10 +45,10 @@ class Result:
 
 
 class Copy:
-    """A copy of the project; its tests use an empty database that is lent to them.
+    """A copy of the project, whose tests use an empty database lent to them.
 
     Args:
-        directory: where it lies; created.
+        directory: where to create it.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -63,7 +63,7 @@ class Copy:
 
     @contextmanager
     def edited(self, edits: Sequence[Edit]) -> Iterator[None]:
-        """Makes edits, for the length of a block.
+        """Edits the copy for the length of a block.
 
         Raises:
             AssertionError: a text is not there exactly once.
@@ -105,5 +105,5 @@ SOME_FAILED = int(pytest.ExitCode.TESTS_FAILED)
 def _write(path: Path, text: str) -> None:
     path.write_text(text)
     if path.suffix == ".py":
-        # Python compares times by the second and sizes, which may both be those of the text before.
+        # Python compares times by the second and sizes; both may equal those of the previous text.
         Path(importlib.util.cache_from_source(str(path))).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The guards of the queries and the sweeps, each with the tests that miss it."""
+"""The guards of the queries and the sweeps, each with the tests that fail without it."""
 
 from collections.abc import Sequence
 

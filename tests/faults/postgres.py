@@ -1,4 +1,4 @@
-"""A PostgreSQL of a test's own, to crash, to starve and to fill."""
+"""A PostgreSQL for one test, which may crash it, take its connections or fill its disk."""
 
 import signal
 import tempfile
@@ -42,7 +42,7 @@ class FragilePostgres:
     @classmethod
     @contextmanager
     def start(cls, parent: Path | None = None) -> Iterator[Self]:
-        """Starts one on a directory of its own, under `parent` if given."""
+        """Starts a server on a directory of its own, under `parent` if given."""
         # Not under pytest's directories, which only their owner may enter: as root, PostgreSQL is another user.
         with tempfile.TemporaryDirectory(prefix="lockstep-postgres-", dir=parent) as directory:
             postgres = cls(EmbeddedPostgres.start(Path(directory, "data")))
@@ -53,7 +53,7 @@ class FragilePostgres:
 
     @contextmanager
     def database(self, tablespace: str = "pg_default") -> Iterator[str]:
-        """The URL of a migrated database that is there for the length of a block."""
+        """The URL of a migrated database that exists for the length of a block."""
         name = f"faults_{uuid.uuid4().hex}"
         identifiers = {"name": sql.Identifier(name), "tablespace": sql.Identifier(tablespace)}
         self.execute(sql.SQL("CREATE DATABASE {name} TABLESPACE {tablespace}").format(**identifiers))
@@ -66,7 +66,7 @@ class FragilePostgres:
             self.execute(sql.SQL("DROP DATABASE {name} WITH (FORCE)").format(**identifiers))
 
     def restart_immediately(self) -> None:
-        """What ``pg_ctl stop -m immediate`` and ``pg_ctl start`` do: no goodbye to anybody, then crash recovery."""
+        """Does what ``pg_ctl stop -m immediate`` and ``pg_ctl start`` do: no shutdown checkpoint, then recovery."""
         with suppress(psutil.NoSuchProcess):
             psutil.Process(self.server.pid).send_signal(signal.SIGQUIT)
         self.server.stop()  # waits for its end
@@ -77,18 +77,18 @@ class FragilePostgres:
         self.server = EmbeddedPostgres.start(self.server.data_dir, port=self.server.port)
 
     def terminate_backends(self, most: int) -> int:
-        """Ends connections of the app, chosen at random; returns how many."""
+        """Terminates connections of the app, chosen at random; returns how many."""
         return len(self.execute(_BACKENDS, most))
 
     @contextmanager
     def without_free_connections(self) -> Iterator[None]:
-        """Takes every connection that the server has, those of the app too, for the length of a block."""
+        """Takes every connection of the server, also those of the app, for the length of a block."""
         url = self.server.url("postgres")
         with ExitStack() as taken, closing(psycopg2.connect(url)) as conn:
             conn.autocommit = True
             with conn.cursor() as cursor:
                 ended = True
-                while ended:  # the app may have been faster
+                while ended:  # the app may have reconnected first
                     _take_free(url, taken)
                     cursor.execute(_BACKENDS, (_ALL,))
                     ended = cursor.rowcount > 0
@@ -104,7 +104,7 @@ class FragilePostgres:
 
 
 def _take_free(url: str, taken: ExitStack) -> None:
-    """Opens connections until the server gives no more."""
+    """Opens connections until the server refuses more."""
     with suppress(psycopg2.OperationalError):
         while True:
             taken.enter_context(closing(psycopg2.connect(url)))

@@ -1,4 +1,4 @@
-"""Disks that are full while a test wants them to be."""
+"""Disks that a test can fill and free."""
 
 import os
 import subprocess
@@ -39,7 +39,7 @@ class SmallDisk:
         database_url: the database.
         fill: leaves no room on the disk.
         free: makes room again.
-        symptom: what the app is told meanwhile.
+        symptom: the error that the app gets meanwhile.
     """
 
     database_url: str
@@ -50,7 +50,7 @@ class SmallDisk:
 
 @contextmanager
 def small_tablespace(postgres: FragilePostgres) -> Iterator[SmallDisk]:
-    """A database whose tables are on a small file system: PostgreSQL refuses what needs more room."""
+    """A database whose tables are on a small file system: PostgreSQL refuses writes that need more room."""
     with _file_system(_TABLESPACE_MEGABYTES) as directory:
         location, filler = directory / "tablespace", directory / "filler"
         location.mkdir()
@@ -66,7 +66,7 @@ def small_tablespace(postgres: FragilePostgres) -> Iterator[SmallDisk]:
 
 @contextmanager
 def small_data_directory(_: FragilePostgres) -> Iterator[SmallDisk]:
-    """A server with everything on a small file system: it panics for want of a log file, and stays down."""
+    """A server with everything on a small file system: it panics because it cannot write its log, and stays down."""
     with _file_system(_SERVER_MEGABYTES) as directory, FragilePostgres.start(directory) as postgres:
         filler = directory / "filler"
 
@@ -86,7 +86,7 @@ def small_data_directory(_: FragilePostgres) -> Iterator[SmallDisk]:
 
 @contextmanager
 def refusing_tables(postgres: FragilePostgres) -> Iterator[SmallDisk]:
-    """A database that says of itself that its disk is full: it lets tasks be claimed, and refuses outcomes."""
+    """A database that simulates a full disk: it accepts claims and refuses outcomes."""
     with postgres.database() as url:
         _execute(url, _REFUSE)
         yield SmallDisk(
@@ -98,7 +98,7 @@ def refusing_tables(postgres: FragilePostgres) -> Iterator[SmallDisk]:
 
 Kind = Callable[[FragilePostgres], AbstractContextManager[SmallDisk]]
 
-# Only root can mount a file system; with any other user the database says of itself that its disk is full.
+# Only root can mount a file system; for other users the database simulates a full disk.
 KINDS: list[Kind] = [refusing_tables]
 if os.geteuid() == 0:
     KINDS += [small_tablespace, small_data_directory]

@@ -18,7 +18,7 @@ from tests.faults.crew import Crew
 from tests.faults.jobs import SumJob
 
 _LOCK = "PT5S"
-# Short, so that what a killed worker held is free again within seconds, as after a minute in Azure.
+# Short, so that leases and locks of a killed worker end within seconds; in Azure they take a minute.
 TIMES = {"LEASE_SECONDS": "4", "SWEEP_AGE_SECONDS": "2", "SILENCE_SECONDS": "6", "WORKER_THREADS": "4"}
 _POLL_SECONDS = 0.1
 _WHERE = """
@@ -30,7 +30,7 @@ _WHERE = """
 
 @dataclass
 class Stand:
-    """What a test of faults works with.
+    """A database, a broker and workers for a fault test.
 
     Attributes:
         database_url: the database, as the tests reach it.
@@ -80,7 +80,7 @@ class Stand:
             time.sleep(_POLL_SECONDS)
 
     def wait_for_tasks(self, job_id: str, ended: int, seconds: float) -> None:
-        """Waits until so many of a job's tasks have ended."""
+        """Waits until that many of a job's tasks have ended."""
         self.wait_for(lambda: self.ended_tasks(job_id) >= ended, seconds)
 
     def status(self, job_id: str) -> str:
@@ -103,15 +103,15 @@ def standing(
     broker_arguments: Sequence[str] = (),
     **environment: str,
 ) -> Iterator[Stand]:
-    """A stand with so many workers; afterwards no process is left behind.
+    """A stand with that many workers; afterwards no process is left.
 
     Args:
         database_url: a migrated database.
         directory: for the logs.
         workers: how many.
-        queue_properties: of all queues, as in Config.json, where they differ.
+        queue_properties: properties of all queues, as in Config.json, that differ from the default.
         broker_arguments: further arguments of the broker's command line.
-        environment: settings that differ.
+        environment: settings that differ from the default.
     """
     with EmulatorProcess.start(broker_config(directory, queue_properties or {}), arguments=broker_arguments) as broker:
         settings = {

@@ -1,4 +1,4 @@
-"""Messages that nobody can use, over the engine with fakes: each is kept, once and as it was."""
+"""Unusable messages, over the engine with fakes: each is kept once and unchanged."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ from tests.support.drive import Stand, stand
 from tests.support.sample_jobs import counted, sample_job
 from triggers import dead_letters, jobs, tasks
 
-# The decorated names are builders of the Functions model; this is what the host calls.
+# The decorated names are builders of the Functions model; the host calls the functions behind them.
 run_job_message: Callable[[Any], None] = jobs.run_job_message._function.get_user_function()
 run_tasks: Callable[[Any], None] = tasks.run_tasks._function.get_user_function()
 run_long_task: Callable[[Any], None] = tasks.run_long_task._function.get_user_function()
@@ -74,7 +74,7 @@ def app_behind_the_triggers() -> Iterator[Stand]:
 
 
 def assert_kept(entry: str, body: bytes, reason: str) -> None:
-    """That a message, delivered, becomes one dead letter and nothing else."""
+    """Asserts that a delivered message becomes one dead letter and changes nothing else."""
     queue, deliver = ENTRIES[entry]
     with app_behind_the_triggers() as it:
         deliver(Delivery(body, "m-1", 7, WHY))
@@ -114,7 +114,7 @@ def test_a_message_without_a_row_is_kept_as_an_orphan(found: tuple[str, bytes]) 
 
 @many
 @given(bad=st.lists(RUBBISH | SPOILT_TASKS | SPOILT_JOBS, min_size=1, max_size=20), data=st.data())
-def test_bad_messages_of_an_invocation_keep_the_good_ones_from_nothing(bad: list[bytes], data: st.DataObject) -> None:
+def test_bad_messages_do_not_harm_the_good_ones_of_their_invocation(bad: list[bytes], data: st.DataObject) -> None:
     with app_behind_the_triggers() as it:
         job_id = it.submit("sample")
         it.deliver_job_messages()
@@ -129,7 +129,7 @@ COUNTS = st.integers(0, 10**6)
 
 @many
 @given(data=st.data())
-def test_messages_in_good_order_that_do_not_fit_a_job_do_it_no_harm(data: st.DataObject) -> None:
+def test_well_formed_messages_that_do_not_fit_a_job_do_it_no_harm(data: st.DataObject) -> None:
     with app_behind_the_triggers() as it:
         job_id = it.submit("sample")
         job_messages = st.builds(

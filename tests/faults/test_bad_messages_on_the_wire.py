@@ -1,4 +1,4 @@
-"""Messages that nobody can use, sent to the real broker and met by the real host: each is kept, once and as it was."""
+"""Unusable messages, sent to the real broker and received by the real host: each is kept once and unchanged."""
 
 import base64
 import time
@@ -74,7 +74,7 @@ def test_every_bad_message_is_kept_once_and_the_workers_live_on(database_url: st
 
 
 def _send(broker: EmulatorProcess, bodies: dict[str, list[tuple[str, bytes]]]) -> None:
-    """Sends everything twice, and dead-letters the first copies: before there is a host."""
+    """Sends everything twice and dead-letters the first copies, before the host starts."""
     with ServiceBusClient.from_connection_string(broker.connection_string) as client:
         for queue, found in bodies.items():
             messages = [
@@ -113,7 +113,7 @@ def _held(counts: Any) -> int:
 
 
 def _kept(base_url: str) -> Kept:
-    """The dead letters that the API shows, page by page."""
+    """All dead letters of the API, read page by page."""
     kept: Kept = Counter()
     before: dict[str, int] = {}
     while True:

@@ -1,4 +1,4 @@
-"""A broker whose connections break: at any time, before an acknowledgement, before a message is settled."""
+"""Connections to the broker break: at any time, before an acknowledgement, before a message is settled."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A broker that has no more room, or no more time, for messages."""
+"""A broker whose queue is full, or that throttles."""
 
 import time
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(TEST_SECONDS)
 
 @contextmanager
 def ballast(broker: EmulatorProcess) -> Iterator[None]:
-    """Fills sb-tasks, of one megabyte, all but a fortieth with messages that are not due for the length of a block."""
+    """Fills sb-tasks, of one megabyte, up to the last fortieth with messages that are not due, for a block."""
     due_at = datetime.now(UTC) + timedelta(days=1)
     part = MEGABYTE * 39 // 40 // 5
     with (

@@ -1,4 +1,4 @@
-"""A broker that loses all its messages, and one that is away."""
+"""A broker that loses all its messages, and one that cannot be reached."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ from tests.faults.stand import Stand, standing
 from tests.faults.trials import Trial
 
 RESTARTS = size(2, 10)
-WORK_MS = size(60, 5)  # so that two workers leave some of the short form in the queue for a while
+WORK_MS = size(60, 5)  # in the short form, too, tasks then stay in the queue for a while
 SUBMISSIONS = size(2, 20)
 TASKS_OF_A_SUBMISSION = size(50, 500)
 _AT_ONCE = 2
@@ -45,7 +45,7 @@ def test_a_job_survives_a_broker_that_loses_every_message_again_and_again(databa
     record("restarts that lose every message", tasks=TASKS, restarts=RESTARTS, seconds=round(time.monotonic() - began))
 
 
-def test_submissions_are_accepted_while_the_broker_is_away_and_run_when_it_is_back(
+def test_submissions_are_accepted_while_the_broker_is_unavailable_and_run_when_it_is_reachable_again(
     database_url: str, tmp_path: Path
 ) -> None:
     n = TASKS_OF_A_SUBMISSION

@@ -1,4 +1,4 @@
-"""The checker itself, on systems whose faults are known."""
+"""The checker itself, on systems with known faults."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple

@@ -21,7 +21,7 @@ _SLACK_SECONDS = 600
 
 
 def tasks_by_clock(stand: Stand, offset_seconds: int) -> int:
-    """How many tasks ran where the clock was so much off, as their results tell."""
+    """How many tasks ran on a clock that was wrong by about this much, as their results tell."""
     off = "(result ->> 'clock')::float8 - extract(epoch FROM finished_at)"
     [(count,)] = stand.ask(f"SELECT count(*) FROM tasks WHERE abs({off} - %s) < %s", offset_seconds, _SLACK_SECONDS)
     return int(count)

@@ -1,4 +1,4 @@
-"""Messages that come several times and in any order, and tasks that cannot succeed."""
+"""Messages that are delivered several times and in any order, and tasks that cannot succeed."""
 
 import re
 import time
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(2 * WAIT_SECONDS)
 
 @contextmanager
 def three_workers(database_url: str, directory: Path, **environment: str) -> Iterator[Stand]:
-    """A stand with an audited database and three workers, which has little outages with locks and leases."""
+    """A stand with an audited database and three workers, whose locks and leases end within seconds."""
     lock = {"LockDuration": "PT2S"}
     with (
         audited(database_url),

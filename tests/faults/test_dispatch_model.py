@@ -67,5 +67,5 @@ def test_a_missing_guard_or_sweep_is_found(without: str, instance: Size, broken:
     assert (violation.broken, violation.actions[-1].name) == (broken, last_action)
 
 
-def test_what_the_sweep_of_pending_batches_repairs_a_resumed_dispatch_repairs_too() -> None:
+def test_a_repeated_dispatch_repairs_what_the_sweep_of_pending_batches_repairs() -> None:
     assert check(Dispatch(_REFUSALS, without=["sweep_batch"]).model()).violation is None

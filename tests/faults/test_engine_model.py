@@ -1,12 +1,12 @@
 """Whatever happens to the engine, in whatever order: every job ends, once, and as it should.
 
 Hypothesis draws runs of 50 steps: jobs are submitted; messages are delivered in any order, several times, or
-lost; processes die, fail or stop at any commit and any send; PostgreSQL and the broker go away; time passes. Each run
-ends in `tests/faults/model/rest.py`. The engine is the real one, over the fakes, which pass the same contract suite as
-PostgreSQL and Service Bus.
+lost; processes die, fail or stop at any commit and any send; PostgreSQL and the broker become unavailable; time
+passes. Each run ends in `tests/faults/model/rest.py`. The engine is the real one, over the fakes, which pass the same
+contract suite as PostgreSQL and Service Bus.
 
 A run follows from its seed alone. `make test` always takes the same seeds; `make chaos` draws new ones, for ten
-times as many runs. A failure is made as small as can be and names the `LOCKSTEP_SEED` that replays it:
+times as many runs. A failure is reduced to a small run and names the `LOCKSTEP_SEED` that replays it:
 
     LOCKSTEP_SEED=17 python -m pytest tests/faults/test_engine_model.py -k first
 """
@@ -43,13 +43,13 @@ SETTINGS = settings(
 
 @pytest.fixture
 def _one_thread_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Runs what the engine runs on threads at once, gives each process its own clock, and logs nothing."""
+    """Runs the engine's threads one at a time, gives each process its own clock, and logs nothing."""
     monkeypatch.setattr("bootstrap.ThreadPoolExecutor", InlineExecutor)
     monkeypatch.setattr("engine.stages.dispatch_window.ThreadPoolExecutor", InlineExecutor)
     for module in ("stages.dispatch_window", "stages.stage_canceller", "tasks.task_runner", "tasks.worker"):
         monkeypatch.setattr(f"engine.{module}.time", OwnTime)
     monkeypatch.setattr("engine.tasks.worker._TURN_SECONDS", 0.0)
-    # Or hypothesis would also draw numbers that it finds in the modules that happen to be imported.
+    # Keeps hypothesis from drawing numbers that it finds in imported modules.
     monkeypatch.setattr(f"{HypothesisProvider.__module__}.HypothesisProvider._maybe_draw_constant", _none)
     logging.disable()
     yield
@@ -61,7 +61,7 @@ def _none(*_: object, **__: object) -> None:
 
 
 @pytest.mark.usefixtures("_one_thread_at_a_time")
-@pytest.mark.timeout(1_200)  # a failure is made as small as possible, which takes its time
+@pytest.mark.timeout(1_200)  # to reduce a failure takes long
 @pytest.mark.parametrize("number", range(size(8, 80)), ids=lambda number: f"{number}" if number else "first")
 def test_whatever_happens_every_job_ends_as_it_should(number: int) -> None:
     chosen = FIRST_SEED + number

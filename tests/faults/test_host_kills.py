@@ -35,7 +35,7 @@ class Hosts:
         self.running[index] = self._start()
 
     def kill_worker(self, index: int) -> None:
-        """Kills the worker process of a host, which starts another; what ran in it is abandoned."""
+        """Kills the worker process of a host, which starts another; its messages are abandoned."""
         for process in psutil.Process(self.running[index].pid).children():
             process.kill()
 

@@ -1,4 +1,4 @@
-"""The checker of the fault tests finds what it is there to find."""
+"""The invariants of the fault tests find every breach."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -52,7 +52,7 @@ def test_a_job_that_went_as_it_should_passes(audited_url: str) -> None:
     assert_invariants(audited_url, JOB)
 
 
-def test_what_another_job_does_is_no_matter(audited_url: str) -> None:
+def test_changes_of_another_job_do_not_matter(audited_url: str) -> None:
     _execute(
         audited_url,
         "INSERT INTO jobs (job_id, job_type, parameters, total_stages) VALUES (repeat('a', 32), 'sum', '{}', 1)",

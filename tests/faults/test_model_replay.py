@@ -1,4 +1,4 @@
-"""The models say what the queries do: runs of theirs, on the fake and on PostgreSQL, leave the same rows."""
+"""The models agree with the queries: their runs leave the same rows on the fake and on PostgreSQL."""
 
 import random
 from collections import Counter
@@ -43,12 +43,12 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
 
 @pytest.fixture(autouse=True)
 def _one_batch_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A model cancels the tasks of one batch at a time."""
+    """Cancels one batch at a time, as the models do."""
     monkeypatch.setattr(engine.stages.stage_canceller, "_BATCHES_PER_STEP", 1)
 
 
 def _walk(models: Sequence[Model[State]], bench: Bench, walks: int, max_failed_fraction: float = 0.0) -> Counter[str]:
-    """Replays random runs; what was rare so far is chosen more often. Returns how often each action was."""
+    """Replays random runs and prefers rare actions; returns how often each action was taken."""
     seen: Counter[str] = Counter()
     for seed in range(walks):
         chance = random.Random(seed)

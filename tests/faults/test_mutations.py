@@ -1,4 +1,4 @@
-"""Each guard, taken out, makes a test fail: so the tests that are to hold it do hold it."""
+"""Without any one guard a test fails, so the tests hold every guard."""
 
 import itertools
 
@@ -19,7 +19,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
 
 @pytest.fixture
 def lent_url(postgres: EmbeddedPostgres) -> str:
-    """An empty database; it is not dropped, because the whole server soon is."""
+    """An empty database; it is not dropped, because the whole server soon ends."""
     return postgres.url(f"lent_{next(_numbers)}")
 
 

@@ -1,4 +1,4 @@
-"""A worker that is stopped past its lease and goes on: by then it is a zombie, and changes nothing."""
+"""A worker that is paused past its lease and goes on is a zombie and changes nothing."""
 
 import time
 from functools import partial
@@ -18,7 +18,7 @@ ROUNDS = size(1, 10)
 WORK_MS = 30
 WAIT_SECONDS = 120
 
-# It may send a message of an ended task more, and counts that; the claim makes the message harmless.
+# A zombie may send, and count, one more message for an ended task; the claim makes it harmless.
 _ROWS = """
     SELECT to_jsonb(t) - 'sends' FROM tasks AS t UNION ALL SELECT to_jsonb(b) FROM batches AS b
     UNION ALL SELECT to_jsonb(s) FROM stages AS s UNION ALL SELECT to_jsonb(j) FROM jobs AS j
@@ -28,7 +28,7 @@ _ROWS = """
 
 
 def pause_with_tasks(stand: Stand, worker: int) -> list[str]:
-    """Stops the only worker while it runs tasks; returns these."""
+    """Pauses the only worker while it runs tasks; returns them."""
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
         assert time.monotonic() < deadline, "the worker claims no tasks"

@@ -1,4 +1,4 @@
-"""A PostgreSQL that crashes, drops connections, is full, or has no connection left, during a job."""
+"""PostgreSQL crashes, drops connections, has a full disk or no free connection during a job."""
 
 import time
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ WORK_MS = 30
 _LONG_WORK_MS = 100
 WAIT_SECONDS = size(200, 3_000)
 
-# A test takes a minute, the server that they share a second.
+# A test takes a minute; to start the server that they share takes a second.
 pytestmark = [pytest.mark.spread, pytest.mark.timeout(WAIT_SECONDS * 2)]
 
 
@@ -33,7 +33,7 @@ def fragile() -> Iterator[FragilePostgres]:
 
 
 def finish(stand: Stand, job_id: str, n: int) -> int:
-    """Sees a job to its end and holds it against the invariants; returns how many runs its tasks took."""
+    """Waits for the end of a job and checks the invariants; returns how many runs its tasks took."""
     stand.wait_for_end(job_id, WAIT_SECONDS)
     assert_queues_empty(stand.broker)
     assert_invariants(stand.database_url, job_id)

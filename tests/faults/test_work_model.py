@@ -34,7 +34,7 @@ _SIZES = {
         Size((1, 1), outcomes=("completed", "failed")),
         Size((1, 1), faults=Faults(crashes=1), outcomes=("completed", "failed")),
     ),
-    "tasks that are given back": size(
+    "tasks that are released": size(
         Size((2,), may_release=True),
         Size((2,), faults=Faults(crashes=1, pauses=1), may_release=True),
     ),

@@ -1,4 +1,4 @@
-"""A job of tasks that misbehave as their indexes tell them to, and a second stage of tasks that do not."""
+"""A job whose first stage has tasks that misbehave by their indexes, and whose second has tasks that do not."""
 
 import os
 import time
@@ -35,7 +35,7 @@ class TrialParameters(JobParameters):
 
 
 def work(context: TaskContext, parameters: TaskParameters) -> JsonValue:
-    """Tells who ran it, and what time it is there; takes so long that no worker gets all tasks."""
+    """Returns its process and that process's time; takes so long that no worker gets all tasks."""
     time.sleep(_WORK_SECONDS)
     return {"pid": os.getpid(), "clock": time.time()}
 

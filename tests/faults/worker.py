@@ -1,4 +1,4 @@
-"""A Functions host in one process, quickly forked: the consumers of the local host, the triggers of the app."""
+"""A Functions host in one process that forks quickly: the consumers of the local host, the triggers of the app."""
 
 import logging
 import multiprocessing
@@ -48,13 +48,13 @@ class ThreadsAsPool(WorkerPool):
         function = self._functions[invoke.function]
         try:
             function.call(**{function.trigger["name"]: to_argument(function.trigger["type"], invoke.data)})
-        except Exception as exc:  # noqa: BLE001 - whatever it is, the broker is told to deliver again
+        except Exception as exc:  # noqa: BLE001 - after any error the broker delivers again
             return Completed(invoke.invocation_id, error=f"{type(exc).__name__}: {exc}")
         return Completed(invoke.invocation_id)
 
 
 def run(environment: Mapping[str, str], log_file: Path, *, sweeps: bool) -> None:
-    """Serves until it is killed, or its parent is gone.
+    """Serves until it is killed, or its parent has ended.
 
     Args:
         environment: the app's settings.
@@ -82,7 +82,7 @@ def run(environment: Mapping[str, str], log_file: Path, *, sweeps: bool) -> None
 
 
 def _build() -> bootstrap.App:
-    """The app, as soon as PostgreSQL lets it be built; a Functions host would try at each invocation."""
+    """Builds the app as soon as PostgreSQL can be reached; a Functions host tries at each invocation."""
     build = build_with_copies if COPIES in os.environ else bootstrap.build
     while True:
         try:

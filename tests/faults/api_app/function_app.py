@@ -1,4 +1,4 @@
-"""The HTTP half of the app: what is submitted is accepted, and nobody works it off."""
+"""The HTTP half of the app: it accepts jobs, and nothing runs them."""
 
 import azure.functions as func
 

@@ -12,7 +12,7 @@ from tests.faults.crash.trials import Outcome
 
 
 def main() -> int:
-    """Runs what is asked for and prints a line for each case; returns 1 if something did not hold."""
+    """Runs the chosen cases and prints a line for each; returns 1 if an invariant did not hold."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.crash")
     parser.add_argument(
         "--size", type=int, action="append", choices=SIZES, help="tasks of the job; all sizes by default"

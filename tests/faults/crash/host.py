@@ -1,4 +1,4 @@
-"""The process under test: the application as it is deployed, and a host that does what Azure's would."""
+"""The process under test: the application as it is deployed, in a host that behaves as Azure's does."""
 
 import logging
 import sys
@@ -104,13 +104,13 @@ class Host:
         _deploy(_build(settings, controller, points))
 
     def everything(self) -> None:
-        """What a host does when it comes up, and its client: ask again what was not answered; sweep; run all."""
+        """Repeats unanswered requests, sweeps and runs all functions, as a client and a host do after a start."""
         self.submit()
         self.sweep()
         self.consume(*QUEUE_FUNCTIONS)
 
     def submit(self) -> None:
-        """Submits the job, unless that was answered, and repeats whatever else has had no answer."""
+        """Submits the job, unless that was answered, and repeats all other unanswered requests."""
         if not self.shared.is_set("submit_job answered"):
             self.ask("submit_job")
         for request in self.shared.unanswered():
@@ -124,7 +124,7 @@ class Host:
             response = self._run(request, post(self._controller.job_type, {"n": self.size}, {"Idempotency-Key": _KEY}))
         else:
             response = self._run(request, get(JOB_ID))
-        # Who asks again may come too late: what was asked for has been done.
+        # A repeated request may be refused: the first one had its effect.
         assert response.status_code in {HTTPStatus.ACCEPTED, HTTPStatus.CONFLICT}, response.get_body()
         self._points.pass_by(_HOST, "answer", "before")
         self.shared.set(f"{request} answered")
@@ -137,7 +137,7 @@ class Host:
         self._points.pass_by(_HOST, "return", "after")
 
     def consume(self, *functions: str, most: int | None = None) -> None:
-        """Runs functions on what is in their queues until that is nothing, or so many times."""
+        """Runs functions on the messages in their queues until these are empty, or that many times."""
         chosen = [each for each in _QUEUE_FUNCTIONS if each.name in functions]
         done = 0
         while done != most and not bootstrap.shutdown.requested:
@@ -147,7 +147,7 @@ class Host:
             done += 1
 
     def bury(self, queue: str, most: int) -> None:
-        """Moves up to so many messages to the dead-letter queue, as a broker does that gives them up."""
+        """Moves up to that many messages to the dead-letter queue, as a broker does after too many deliveries."""
         waiting = min(self._ready()[queue], most)
         assert waiting, f"{queue} is empty"
         receiver = self._receiver(queue)
@@ -160,7 +160,7 @@ class Host:
             sender.send_messages([Sent(body, message_id=f"strange {index}") for index, body in enumerate(bodies)])
 
     def _end(self) -> None:
-        """Tells the process to end, as SIGTERM does."""
+        """Begins a shutdown, as SIGTERM does."""
         threading.Thread(target=bootstrap.drain, daemon=True).start()
 
     def _run(self, name: str, argument: Any) -> Any:
@@ -182,7 +182,7 @@ class Host:
         if messages:
             self._invoke(function, receiver, messages)
         elif function.queue.endswith(_DEAD_LETTERS):
-            self._empty.add(function.queue)  # those that a dead process has locked are counted as well
+            self._empty.add(function.queue)  # counts the messages that a dead process has locked, too
             return False
         return True
 
@@ -213,13 +213,13 @@ class Host:
 
 
 def _receive(receiver: ServiceBusReceiver, most: int) -> list[ServiceBusReceivedMessage]:
-    """So many messages, if they are there: what an invocation does shall not depend on how fast they come in."""
+    """That many messages, if they are there: an invocation must not depend on how fast they arrive."""
     received: list[ServiceBusReceivedMessage] = []
     while len(received) < most:
         try:
             page = receiver.receive_messages(most - len(received), _WAIT_SECONDS)
         except OperationTimeoutError:
-            logger.info("a link is slow to open")  # as on a machine that has much else to do
+            logger.info("a link is slow to open")  # as on a busy machine
             continue
         if not page:
             break
@@ -248,7 +248,7 @@ def _build(settings: Settings, controller: type[JobController[Any]], points: Poi
 
 
 def _deploy(app: App) -> None:
-    """Makes it the application that the routes and triggers of this process find."""
+    """Makes it the application of the routes and triggers of this process."""
     for module in _ENTRANCES:
         vars(module)["app"] = lambda: app
 

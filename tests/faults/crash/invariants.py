@@ -1,4 +1,4 @@
-"""What must hold of a job, its rows and the queues when everything is at rest."""
+"""The invariants of a job, its rows and the queues when everything is at rest."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -28,7 +28,7 @@ _SHOWN = 3
 
 
 def violations(world: World, scenario: Scenario, size: int) -> Iterator[str]:
-    """What does not hold, in words."""
+    """The invariants that do not hold, in words."""
     for rule, query in _RULES.items():
         broken = world.execute(query)
         if broken:
@@ -45,7 +45,7 @@ def violations(world: World, scenario: Scenario, size: int) -> Iterator[str]:
 
 
 def _job(world: World, scenario: Scenario, size: int) -> Iterator[str]:
-    """One job for however many submissions; when it has completed, with all its tasks and the right result."""
+    """There is one job for all its submissions; a completed one has all its tasks and the right result."""
     jobs = world.execute("SELECT status, stage, result FROM jobs")
     if len(jobs) != 1:
         yield f"one job was submitted, and there are {len(jobs)}"

@@ -66,7 +66,7 @@ def fail(context: TaskContext, parameters: TaskParameters) -> JsonValue:
 
 
 def fail_until_repaired(context: TaskContext, parameters: TaskParameters) -> JsonValue:
-    """Every third task fails for good, until what it uses is repaired."""
+    """Every third task fails for good, until its client repairs the cause."""
     if parameters["index"] % 3 == 0 and not SHARED.is_set("repaired"):
         raise PermanentTaskError("it is broken")
     return work(context, parameters)
@@ -80,7 +80,7 @@ def cancel_amid_the_run(context: TaskContext, parameters: TaskParameters) -> Jso
 
 
 def end_amid_the_run(context: TaskContext, parameters: TaskParameters) -> JsonValue:
-    """The process is told to end while its first tasks run; they see it, and stop."""
+    """The process shuts down while its first tasks run; they notice and end early."""
     if SHARED.first("handler ended"):
         CLIENT["end"]()
         while not context.is_cancelled():
@@ -89,23 +89,23 @@ def end_amid_the_run(context: TaskContext, parameters: TaskParameters) -> JsonVa
 
 
 def work_slowly(context: TaskContext, parameters: TaskParameters) -> JsonValue:
-    """The first task takes longer than its lease is renewed."""
+    """The first task takes so long that its lease is renewed."""
     _pause_once("handler paused")
     return work(context, parameters)
 
 
 def pause(stage: StageContext) -> None:
-    """The first dispatch takes longer than its lease is renewed."""
+    """The first dispatch takes so long that its lease is renewed."""
     _pause_once("controller paused")
 
 
 def refuse(stage: StageContext) -> None:
-    """There is nothing that the stage could be made of."""
+    """The controller fails the job, because it cannot create the stage's tasks."""
     raise JobFailure("the file is gone")
 
 
 def raise_once(stage: StageContext) -> None:
-    """The controller's code fails for once."""
+    """The controller's code fails once."""
     if SHARED.first("controller raised"):
         raise RuntimeError("it works the next time")
 

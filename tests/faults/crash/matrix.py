@@ -23,9 +23,9 @@ _WORLDS = 4
 
 @dataclass(frozen=True)
 class Recording:
-    """What a scenario passes when it is left alone, in order, how long it takes, and how many processes.
+    """The points that an undisturbed scenario passes, in order, its duration, and its number of processes.
 
-    What it passes may depend on which of its threads comes first.
+    Which points it passes may depend on the order of its threads.
     """
 
     scenario: str
@@ -37,14 +37,14 @@ class Recording:
 
 @dataclass(frozen=True)
 class Case:
-    """What is done to a scenario.
+    """A scenario and the kills in it.
 
     Attributes:
         scenario: its name.
         points: where the process is killed, and then its successor.
         passing: which passing of the first point is the first kill's.
         covers: other points at the same instant.
-        seconds: how long the scenario takes when it is left alone.
+        seconds: how long the scenario takes undisturbed.
     """
 
     scenario: str
@@ -55,7 +55,7 @@ class Case:
 
 
 class Matrix:
-    """Runs cases in worlds of its own."""
+    """Runs cases in worlds that it opens."""
 
     def __init__(self, pool: ProcessPoolExecutor) -> None:
         self._pool = pool
@@ -65,8 +65,8 @@ class Matrix:
     @contextmanager
     def open(cls, server_url: str) -> Iterator["Matrix"]:
         """A matrix on a PostgreSQL server, `postgresql://...` without a database."""
-        # A world forks its processes, so it must have no threads, which this process may have: it is forked in turn
-        # from a server that has done nothing but import.
+        # A world forks its processes, so its own process must have no threads. This process may have some, so worlds
+        # are forked from a server that has only imported modules.
         context = get_context("forkserver")
         context.set_forkserver_preload([__name__])
         with ProcessPoolExecutor(_WORLDS, context, _open_world, (server_url, context.Lock())) as pool:
@@ -96,16 +96,16 @@ def record(scenario: str, size: int) -> Recording:
 
 
 def kill(case: Case, size: int) -> Outcome:
-    """Runs one case, in this process's world; what goes wrong with the trial itself is a violation too.
+    """Runs one case in this process's world; an error of the trial itself is a violation, too.
 
-    A trial that does not come to the point, because its threads took turns otherwise, is tried again.
+    A trial that does not reach the point, because its threads ran in another order, is tried again.
     """
     try:
         for _ in range(_TRIES):
             outcome = _trial(case.scenario, size).kill(case.points, case.passing)
             if outcome.kills or outcome.violations:
                 break
-    except Exception as exc:  # noqa: BLE001 - the other cases shall run
+    except Exception as exc:  # noqa: BLE001 - the other cases must run
         return Outcome(0, (f"{type(exc).__name__}: {exc}",), 0.0, 0)
     return outcome
 
@@ -119,6 +119,6 @@ _worlds: list[World] = []
 
 
 def _open_world(server_url: str, turn: AbstractContextManager[Any]) -> None:
-    with turn:  # one emulator after the other: together they would be slower to start than they may
+    with turn:  # one emulator after the other: started together they would exceed their time limit
         _worlds.append(World(server_url, f"crash_{os.getpid()}"))
-    gc.freeze()  # or each process that is forked would soon have a copy of most of the memory
+    gc.freeze()  # keeps forked processes from copying most of the memory

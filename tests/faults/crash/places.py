@@ -20,7 +20,7 @@ def places() -> set[str]:
 
 
 def _places(node: ast.AST, outer: str) -> Iterator[str]:
-    """Functions by qualified name; what is nested in one belongs to it."""
+    """Functions by qualified name; nested functions belong to the outer one."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.ClassDef):
             yield from _places(child, f"{outer}{child.name}.")

@@ -1,4 +1,4 @@
-"""Which kills it takes: every point that a recording passes, killed once, and every commit, send and return twice."""
+"""The plan of kills: every point that a recording passes once, and every commit, send and return twice."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +10,7 @@ from tests.faults.crash.points import Passing, Point
 def once(recordings: Sequence[Recording]) -> list[Case]:
     """A case for every point: the first passing of all between whose moments something is written.
 
-    Between the end of one step and the beginning of the next there is nothing to be lost, unless that is a transaction,
+    Between the end of one step and the beginning of the next nothing can be lost, unless that is a transaction,
     which writes before it ends: there the two points are one, and the case of the first covers the second.
     """
     cases: dict[Point, Case] = {}
@@ -52,7 +52,7 @@ def twice(recordings: Sequence[Recording]) -> list[Case]:
 
 
 def _shortest_first(recordings: Sequence[Recording]) -> list[Recording]:
-    """A point is passed in the scenario that takes the fewest processes, if it is one that surely comes there."""
+    """Scenarios that always pass the same points come first, then those with fewer processes."""
     return sorted(recordings, key=lambda recording: (recording.depends_on_threads, recording.lives))
 
 

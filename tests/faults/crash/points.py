@@ -1,7 +1,7 @@
 """The crash points: before and after every commit, every send and every return, found by wrapping the two ports.
 
 Nothing in the engine knows of them. A point is named by the function that runs, the place in the engine that opens the
-transaction or sends, and what it does there, so a new commit is a new point without anyone's doing.
+transaction or sends, and what it does there, so a new commit is a new point by itself.
 """
 
 import os
@@ -52,9 +52,9 @@ class Passing:
 
     Attributes:
         point: the point.
-        writes: False when the transaction only reads: dying there is dying after what came before it.
+        writes: False when the transaction only reads: a death there equals one after the step before.
         actor: the process and the thread.
-        in_transaction: whether a transaction is open, which has written perhaps.
+        in_transaction: whether a transaction is open, which may have written.
     """
 
     point: Point
@@ -67,13 +67,13 @@ Watch = Callable[[Passing], None]
 
 
 class Points:
-    """Knows which function runs, tells of every passing, and kills the process at the chosen one.
+    """Knows which function runs, reports every passing, and kills the process at the chosen one.
 
     Args:
-        shared: counts the passings down over several lives.
-        fatal: the point to die at when the shared count is down; None to live.
+        shared: counts the passings down across lives.
+        fatal: the point to die at when the shared count reaches 0; None to live.
         dies_at: the point to die at in any case.
-        watch: told of each passing; also asks the database whether a transaction has written.
+        watch: called for each passing; then the database is asked whether a transaction has written.
     """
 
     def __init__(self, shared: Shared, fatal: Point | None, dies_at: Point | None, watch: Watch | None) -> None:
@@ -103,7 +103,7 @@ class Points:
             self._local.in_transaction = False
 
     def writes(self, work: UnitOfWork) -> bool:
-        """Whether a transaction has written; asked only while somebody watches."""
+        """Whether a transaction has written; asked only while passings are watched."""
         if self._watch is None:
             return True
         rows = cast(PostgresUnitOfWork, work)._rows
@@ -165,7 +165,7 @@ class _Watched:
 
 
 def _place() -> str:
-    """The innermost function of the engine on the stack; helpers that only pass a call on do not count."""
+    """The innermost function of the engine on the stack, without helpers that only pass a call on."""
     frame = sys._getframe(1)
     while True:
         if frame.f_code.co_filename in _PLACES:

@@ -9,14 +9,14 @@ _COUNTDOWN = struct.Struct("q")
 
 
 class Shared:
-    """What outlives a killed process: memory that it shares with its parent and with its successors."""
+    """Memory that outlives a killed process: it shares it with its parent and with its successors."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.reset()
 
     def reset(self) -> None:
-        """Forgets everything; from now on nobody shares it but the processes that this one forks."""
+        """Clears the memory; from now on only processes that this one forks share it."""
         self._memory = mmap.mmap(-1, mmap.PAGESIZE)
 
     def arm(self, passings: int) -> None:
@@ -24,14 +24,14 @@ class Shared:
         _COUNTDOWN.pack_into(self._memory, 0, passings)
 
     def countdown(self) -> bool:
-        """Counts a passing; whether it is the one."""
+        """Counts a passing; returns whether it is the last one."""
         with self._lock:
             self.arm(self.passings_left - 1)
             return self.passings_left == 0
 
     @property
     def passings_left(self) -> int:
-        """How many passings there still are."""
+        """How many passings are left."""
         left: int = _COUNTDOWN.unpack_from(self._memory)[0]
         return left
 
@@ -48,11 +48,11 @@ class Shared:
         return [request for request in _REQUESTS if self.is_set(f"{request} answered")]
 
     def unanswered(self) -> list[str]:
-        """The requests of the client that it has sent in vain."""
+        """The requests of the client that were sent and not answered."""
         return [request for request in _REQUESTS if self.is_set(f"{request} sent") and request not in self.answered()]
 
     def first(self, name: str) -> bool:
-        """Sets a flag; whether this is the first call of all processes that asks."""
+        """Sets a flag; returns whether this is the first such call of all processes."""
         with self._lock:
             before = self.is_set(name)
             self.set(name)
@@ -63,4 +63,4 @@ class Shared:
 
 
 SHARED = Shared()
-"""The one of this process and of those that it forks."""
+"""Shared by this process and those that it forks."""

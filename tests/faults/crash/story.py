@@ -1,4 +1,4 @@
-"""What stories are made of: lives of the process, and what befalls the world between them."""
+"""The parts of a story: lives of the process, and events in the world between them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -28,11 +28,11 @@ class Life:
     """One life of the process.
 
     Attributes:
-        act: what it does; a process that comes to its end is gone.
-        before: what befalls the world first.
-        dies_at: where it dies of its own story, the first time that it passes there.
-        after: what befalls the world then.
-        pass_seconds: how much time passes then.
+        act: what it does; then the process ends.
+        before: an event in the world before the life.
+        dies_at: where it dies as part of the story, at the first passing.
+        after: an event in the world after the life.
+        pass_seconds: how much time then passes.
     """
 
     act: Act = Host.everything
@@ -48,7 +48,7 @@ def _none(size: int) -> int:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A job type and its story; when that is told, or broken off by a kill, plain lives follow until all is at rest.
+    """A job type and its story. After the story, or a kill that breaks it off, plain lives follow until all is at rest.
 
     Attributes:
         name: for people.
@@ -56,10 +56,10 @@ class Scenario:
         lives: the story.
         ends: how the job ends after the last request of its client that was answered; completed means with errors, if
             any task failed.
-        failed: how many tasks of a job of so many fail.
+        failed: how many tasks fail, by the size of the job.
         letters: how many different messages are then kept as dead letters.
-        depends_on_its_story: whether a story that is broken off may end better than that.
-        depends_on_threads: whether the threads that come first decide what it passes.
+        depends_on_its_story: whether the job may end better when the story is broken off.
+        depends_on_threads: whether the order of threads decides which points it passes.
         environment: settings.
     """
 
@@ -75,7 +75,7 @@ class Scenario:
 
 
 def running(*functions: str, most: int | None = None) -> Act:
-    """A life in which only these functions run, so many times, after a submission and a sweep."""
+    """A life in which only these functions run, up to that many times, after a submission and a sweep."""
 
     def act(host: Host) -> None:
         host.submit()
@@ -98,7 +98,7 @@ def in_turn(*functions: str) -> Act:
 
 
 def asking(request: str, after: Act = Host.submit) -> Act:
-    """A life that begins with a request of the client, before which something else is done."""
+    """A life that begins with an act and then a request of the client."""
 
     def act(host: Host) -> None:
         after(host)
@@ -109,7 +109,7 @@ def asking(request: str, after: Act = Host.submit) -> Act:
 
 
 def burying(queue: str, most: int, after: Act = Host.submit) -> Act:
-    """A life in which, after something else, messages are moved to a dead-letter queue, and all goes on."""
+    """A life that begins with an act; then messages are moved to a dead-letter queue, and all functions run."""
 
     def act(host: Host) -> None:
         after(host)
@@ -120,12 +120,12 @@ def burying(queue: str, most: int, after: Act = Host.submit) -> Act:
 
 
 def lose_messages(world: World) -> None:
-    """The broker loses all that it has."""
+    """The broker loses all messages."""
     world.emulator.control.restart(lose_messages=True)
 
 
 def end_locks(world: World) -> None:
-    """The broker gives its messages back at once, though the leases of who took them go on."""
+    """The broker ends all locks at once, though the leases of the locked messages' tasks still hold."""
     world.emulator.control.restart()
 
 
@@ -133,7 +133,7 @@ def refusing(queue: str) -> Event:
     """The broker refuses the next send to a queue."""
 
     def refuse(world: World) -> None:
-        # A condition after which the client does not try again of itself.
+        # The client library does not repeat a send after this condition.
         world.emulator.control.refuse("amqp:not-allowed", Moment.SEND, count=1, entity=queue)
 
     return refuse

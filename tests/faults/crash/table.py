@@ -1,4 +1,4 @@
-"""The table of `docs/reliability.md`: every step that is killed at, and for which sizes a job comes there."""
+"""The table of `docs/reliability.md`: every step with a kill, and the job sizes that reach it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 

@@ -20,8 +20,8 @@ from tests.faults.sizes import LONG
 _PAGE = Path(__file__).parents[3] / "docs" / "reliability.md"
 
 _ELSEWHERE = {
-    "Recorder._try_to",  # while PostgreSQL is away: it keeps a lease, or gives it back, and fails in silence
-    "Pruner.prune",  # what it deletes has ended long ago, and what is left it finds again
+    "Recorder._try_to",  # keeps or releases leases while PostgreSQL is unavailable; its errors are ignored
+    "Pruner.prune",  # deletes only jobs that ended long ago, and finds the rest again
     "Pruner._job",
 }
 
@@ -70,7 +70,7 @@ def test_the_page_on_reliability_lists_every_place_of_every_function(matrix: Mat
 
 
 def _places(text: str) -> set[tuple[str, str]]:
-    """Function and place of each row; what a step commits depends, in a few of them, on who comes first."""
+    """Function and place of each row, without the step: some steps depend on the order of threads."""
     cells = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| ")
     ]

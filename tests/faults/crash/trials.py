@@ -21,11 +21,11 @@ _AT_REST = f"""
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a trial.
+    """The outcome of a trial.
 
     Attributes:
         kills: how often the process was killed.
-        violations: what did not hold.
+        violations: the invariants that did not hold.
         passed_seconds: how much time passed until all was at rest, by the clock of the rows.
         lives: how many processes it took.
     """
@@ -37,14 +37,14 @@ class Outcome:
 
 
 class TrialError(Exception):
-    """A story cannot be told to its end."""
+    """A story cannot be played to its end."""
 
 
 class Trial:
     """Plays a scenario in a world.
 
     Args:
-        world: where; whatever was there is gone.
+        world: where it plays; it is emptied first.
         scenario: the story.
         size: how many tasks the job has.
 
@@ -82,7 +82,7 @@ class Trial:
         """Plays it, and kills the process at the first point, and its successors at the others.
 
         Args:
-            points: where; a successor that does not come there any more lives on.
+            points: where to kill; a successor that does not reach its point lives on.
             passing: the first process dies when it passes there for the n-th time, the others at the first.
         """
         self._fatal = list(points)
@@ -109,7 +109,7 @@ class Trial:
             self._world.let_pass(life.pass_seconds)
 
     def _live(self, life: Life) -> bool:
-        """Lets a process live; whether it was killed."""
+        """Lets a process live; returns whether it was killed."""
         self.lives += 1
         if self.lives > _MOST_LIVES:
             raise TrialError(f"it does not come to rest:\n{self._world.log()}")
@@ -126,7 +126,7 @@ class Trial:
         return False
 
     def _count_kill(self) -> None:
-        """The next process comes up at once if it is to die as well; the last one when locks and leases have ended."""
+        """The next process starts at once if it will be killed, too; the last one when locks and leases have ended."""
         self._kills += 1
         self._fatal.pop(0)
         self._world.shared.arm(1)

@@ -1,4 +1,4 @@
-"""What a process lives in: a database and a broker of its own, a clock for both, and a parent that sees it die."""
+"""The world of a process: a database and a broker of its own, a clock for both, and a parent that watches it."""
 
 import logging
 import os
@@ -52,7 +52,7 @@ class LifeError(Exception):
 
 @dataclass(frozen=True)
 class Subject:
-    """What the processes of a world are.
+    """What the processes of a world run.
 
     Attributes:
         controller: their job type.
@@ -77,13 +77,13 @@ class World:
         self.shared = SHARED
         child = ChildProcess.start("local.service_bus", ("--port", "0", "--http-port", "0"), _START_SECONDS)
         self.emulator = EmulatorProcess(child)
-        # For the processes, which open it each for themselves: to make one takes longer than to fork.
+        # Each process opens it for itself: to create one takes longer than to fork.
         self._unopened = ControlClient(self.emulator.http_port)
         self.database_url = f"{server_url}/{name}"
         self._environment = {
             "DATABASE_URL": self.database_url,
             "ServiceBusConnection": self.emulator.connection_string,
-            # A batch at a time, or chance would decide which tasks come with which others.
+            # One batch at a time, so that chance does not decide which tasks are delivered together.
             "DISPATCH_PARALLEL": "1",
         }
         self.passed_seconds = 0.0
@@ -94,7 +94,7 @@ class World:
         self.rows = self._create_database()
 
     def reset(self) -> None:
-        """Forgets everything; the clock goes on."""
+        """Deletes all rows and messages; the clock goes on."""
         self.execute(_EMPTY)
         self.emulator.control.clear_faults()
         self.emulator.control.restart(lose_messages=True)
@@ -104,13 +104,13 @@ class World:
         self._log.truncate()
 
     def execute(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        """Runs a statement; returns its rows, if it gives any."""
+        """Runs a statement; returns its rows, if it has any."""
         with self.rows.cursor() as cursor:
             cursor.execute(statement, values)
             return cursor.fetchall() if cursor.description else []
 
     def let_pass(self, seconds: float) -> None:
-        """Lets so much time pass, for PostgreSQL and for the broker, while no process lives."""
+        """Lets time pass for PostgreSQL and for the broker while no process lives."""
         self._set_clock(self._ahead_seconds + seconds)
         self.passed_seconds += seconds
         self.emulator.control.let_pass(seconds)
@@ -123,7 +123,7 @@ class World:
         dies_at: Point | None = None,
         watch: Watch | None = None,
     ) -> bool:
-        """Lets a process live until its act is over; whether it was killed before, at either of the two points.
+        """Lets a process live until its act is over; returns whether it was killed before, at one of the two points.
 
         Raises:
             LifeError: it ended otherwise, or did not end.
@@ -139,12 +139,12 @@ class World:
         return False
 
     def log(self) -> str:
-        """The end of what the processes have logged."""
+        """The end of the processes' log."""
         self._log.seek(0)
         return self._log.read().decode(errors="replace")[-_LOG_BYTES:]
 
     def _be(self, subject: Subject, act: Callable[[Host], None], points: Points) -> None:
-        """The child's whole life; it leaves as a process does that is not asked to tidy up."""
+        """The child's whole life; it exits without cleaning up."""
         try:
             os.dup2(self._log.fileno(), 2)
             logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(threadName)s %(name)s: %(message)s")
@@ -189,7 +189,7 @@ def _connect(url: str) -> connection:
 
 
 def _wait(pid: int) -> int | None:
-    """The status with which a child ended; None when it had to be ended."""
+    """The exit status of a child; None when it had to be killed."""
     ends = select.poll()
     handle = os.pidfd_open(pid)
     ends.register(handle, select.POLLIN)

@@ -1,4 +1,4 @@
-"""A database that watches every write and every commit: what must hold at all times, holds."""
+"""A database that checks every write and every commit against the rules that hold at all times."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -23,10 +23,10 @@ _WRITES: Mapping[str, Callable[[Any, Any, datetime], Iterable[str]]] = {
 
 
 class Audit:
-    """What was found, and what has happened.
+    """The violations found, and counts of what has happened.
 
     Attributes:
-        violations: what should not have happened; kept, because the engine would catch an exception.
+        violations: broken rules; collected, because the engine would catch an exception.
         advances: how often each job left each of its stages.
         runs: how often handlers were called.
     """
@@ -46,7 +46,7 @@ class Audit:
             self.violations.append(f"task {task_id} runs and has no row")
 
     def rows(self, table: str) -> dict[Any, Any]:
-        """What is committed."""
+        """The committed rows."""
         return self._store.committed.setdefault(table, {})
 
     def wrote(self, table: str, old: Any, new: Any, now: datetime) -> None:
@@ -61,7 +61,7 @@ class Audit:
             self.violations.append(f"a task of a stage that has ended is claimed: {task} {stage}")
 
     def committed(self, before: Mapping[str, Mapping[Any, Any]], changes: Mapping[str, Mapping[Any, Any]]) -> None:
-        """Called after every commit with the rows that it has changed, as they were and as they are."""
+        """Called after every commit with the rows that it has changed, before and after."""
         batches: dict[str, None] = {}
         stages: dict[StageKey, None] = {}
         for task_id, task in changes.get("tasks", {}).items():
@@ -128,7 +128,7 @@ class AuditedDatabase(FakeDatabase):
 
 class _Store(Store):
     def wait_for(self, owner: Transaction) -> None:
-        """Lets the invocation that has stopped in the middle of a transaction come to its end."""
+        """Lets the invocation that has stopped in the middle of a transaction run to its end."""
         assert isinstance(owner, _Transaction)
         self.changed.release()
         try:

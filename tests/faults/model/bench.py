@@ -1,4 +1,4 @@
-"""The databases that runs of the models are replayed on: time passes when the model says so."""
+"""The databases on which runs of the models are replayed; their time passes when the model says so."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -27,10 +27,10 @@ class Bench(Protocol):
         """Lets a moment pass."""
 
     def end_wait(self, task_id: str, hours: int) -> None:
-        """Has the lease of a task end, or the wait for its retry, so long ago."""
+        """Ends the lease of a task, or the wait for its retry, that long ago."""
 
     def end_dispatch_lease(self) -> None:
-        """Has every dispatch lease end long ago."""
+        """Ends every dispatch lease long ago."""
 
 
 class FakeBench:

@@ -1,4 +1,4 @@
-"""What Service Bus does between a send and the end of a message: locks, delivery counts, dead letters."""
+"""The broker's side of a message between its send and its end: locks, delivery counts, dead letters."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Copy:
 
 @dataclass(eq=False)
 class Hand:
-    """Messages that were delivered to one invocation, locked for it until then."""
+    """Messages that were delivered to one invocation, which has locked them until a time."""
 
     queue: str
     copies: list[Copy]
@@ -47,13 +47,13 @@ class Broker:
         self._hands: list[Hand] = []
 
     def ready(self, queue: str) -> list[Copy]:
-        """What can be delivered now."""
+        """The messages that can be delivered now."""
         ready = self._ready[queue]
         ready.extend(Copy(message) for message in self._queue.receive(queue))
         return ready
 
     def take(self, queue: str, most: int, seed: int = 0) -> Hand:
-        """Delivers up to so many messages; any of them in any order, but with seed 0 the first ones."""
+        """Delivers up to that many messages: the first ones with seed 0, else any in any order."""
         ready = self.ready(queue)
         if seed:
             Random(seed).shuffle(ready)
@@ -70,7 +70,7 @@ class Broker:
             self._hands.remove(hand)
 
     def abandon(self, hand: Hand) -> None:
-        """Gives messages back, unless their lock is over."""
+        """Makes messages available again, unless their lock is over."""
         if hand not in self._hands:
             return
         self._hands.remove(hand)
@@ -82,7 +82,7 @@ class Broker:
                 self._ready[hand.queue].append(copy)
 
     def expire(self) -> None:
-        """Gives back what was locked long enough."""
+        """Makes messages available again whose locks are over."""
         for hand in list(self._hands):
             if hand.locked_until <= self._queue.clock.now():
                 self.abandon(hand)
@@ -92,7 +92,7 @@ class Broker:
         return min((hand.locked_until for hand in self._hands), default=None)
 
     def duplicate(self, queue: str, seed: int, copies: int) -> None:
-        """Lets one message be delivered so many times more."""
+        """Lets one message be delivered that many times more."""
         ready = self.ready(queue)
         message = ready[seed % len(ready)].message
         ready.extend(Copy(message) for _ in range(copies))

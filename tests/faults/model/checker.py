@@ -1,7 +1,7 @@
 """An exhaustive check of small models: every state that any interleaving reaches, breadth first.
 
-TLC, the checker of TLA+, is not to be had from a package registry, and a model in Python can be replayed against the
-repositories (`tests/faults/test_model_replay.py`), which one in another language cannot.
+The models are in Python and not in TLA+, because then they can be replayed against the repositories:
+`tests/faults/test_model_replay.py`.
 """
 
 from collections import deque
@@ -18,7 +18,7 @@ class Action(NamedTuple):
     Attributes:
         name: what it is called in the model.
         who: the actor and what it acts on.
-        is_fault: whether it is something that may stop happening: a crash, a duplicate, a loss.
+        is_fault: whether it is a fault, which may stop happening: a crash, a duplicate, a loss.
     """
 
     name: str
@@ -35,11 +35,11 @@ class Model(Generic[State]):
 
     Attributes:
         initial: where it may start.
-        steps: what may happen next in a state, and what comes of it.
+        steps: the actions that may come next in a state, each with the state after it.
         invariants: what holds in every state.
         rules: what holds of every step (before, action, after).
-        is_good_end: whether all that was asked for is done. From every state one must be in reach without a further
-            fault. As there are finitely many states, every fair run that suffers no more faults then comes to one.
+        is_good_end: whether everything that was asked for has ended. Every state must lead to such an end without a
+            further fault. As there are finitely many states, every fair run without more faults then comes to one.
     """
 
     initial: Iterable[State]

@@ -1,6 +1,6 @@
 """Dispatchers, a sweeper and workers on a stage that is being dispatched: rows and messages in lockstep.
 
-Workers do not crash here and a batch is worked on after the other, which keeps it small; `work.py` has the rest.
+To keep the model small, workers do not crash here and run one batch after the other; `work.py` has the rest.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -81,7 +81,7 @@ class Dispatch:
         yield from self._faults(state)
 
     def _begin(self, state: State, number: int) -> Step:
-        """`StageEngine` with a dispatch message: take the lease, and read what there is."""
+        """`StageEngine` with a dispatch message: takes the lease and reads the batches."""
         action = Action("begin_dispatch", (number,))
         taken = state._replace(dispatches=state.dispatches - 1)
         stage = state.rows.stage
@@ -91,7 +91,7 @@ class Dispatch:
             return action, with_sender(taken, number, Sender("complete"))
         rows = self._transactions.acquire_lease(state.rows, number)
         if rows is None:
-            return action, state  # it comes back when the lease is over
+            return action, state  # the message is rescheduled to the end of the lease
         return action, with_sender(taken._replace(rows=rows), number, following(Sender(plan=plan(rows))))
 
     def _sending(self, state: State, number: int, sender: Sender) -> Iterator[Step]:
@@ -140,7 +140,7 @@ class Dispatch:
     def _send(self, state: State, number: int, sender: Sender) -> Iterator[Step]:
         batch = sender.plan[0][0]
         taken = sent(state, sender.tasks)
-        # A resend without tasks is none: all of the batch's messages have arrived before.
+        # Without tasks nothing is resent: all of the batch's messages have arrived before.
         taken = taken._replace(sent=tuple(was or index == batch for index, was in enumerate(state.sent)))
         yield Action("send", (number, batch)), with_sender(taken, number, sender._replace(at="mark", tasks=()))
         if state.faults.refusals:
@@ -183,7 +183,7 @@ class Dispatch:
             yield Action("sweep_advance"), state._replace(advances=1)
 
     def _worker_steps(self, state: State, number: int, running: int | None) -> Iterator[Step]:
-        """`Recorder.record` sends the stage's message at once: that it may not is the other model's."""
+        """`Recorder.record` sends the stage's message at once here; `work.py` has the case that it does not."""
         if running is not None:
             yield Action("record", (number, running)), self._recorded(state, number, (running, "completed"))
             if state.faults.failures:
@@ -197,7 +197,7 @@ class Dispatch:
                 tasks = one_less(state.tasks, (index,))
                 after = with_worker(state._replace(rows=rows, tasks=tasks), number, index if claimed else None)
                 if not claimed and state.rows.tasks[index].status not in ENDED:
-                    after = state  # it comes back
+                    after = state  # the message is rescheduled
                 yield Action("claim", (number, index)), after
 
     def _recorded(self, state: State, number: int, outcome: tuple[int, Outcome]) -> State:
@@ -206,7 +206,7 @@ class Dispatch:
         return with_worker(state._replace(rows=recorded.rows, advances=advances), number, None)
 
     def _stopping(self, state: State) -> Iterator[Step]:
-        """What the handlers of sb-jobs do with a stage that was stopped; `work.py` has them step by step."""
+        """What the handlers of sb-jobs do with a stopped stage; `work.py` has it step by step."""
         if state.rows.stage.status == "failed" and state.advances and state.rows.job.status == "processing":
             yield Action("fail_job", (STRANGER,)), state._replace(rows=self._transactions.fail_job(state.rows))
         cancelled = self._transactions.cancel_some(state.rows)
@@ -246,7 +246,7 @@ class Dispatch:
 
 
 def _is_good_end(state: State) -> bool:
-    """The stage's message is there, or the job was stopped and nothing is left of it."""
+    """The stage's message is there, or the job has failed or was cancelled and nothing is left of it."""
     has_finished = state.rows.stage.status == "finished" and state.advances > 0
     return has_finished or is_stopped_for_good(state.rows)
 
@@ -264,7 +264,7 @@ def _what_is_queued_was_sent(state: State) -> bool:
 
 
 def _a_running_stage_is_all_sent(state: State) -> bool:
-    """A batch may be pending all the same: others have begun to send it again."""
+    """A batch may be pending nevertheless: another sender has begun to resend it."""
     return state.rows.stage.status not in ("running", "finished") or all(state.sent)
 
 

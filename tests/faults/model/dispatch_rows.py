@@ -7,7 +7,7 @@ class DispatchTransactions(Transactions):
     """The transactions of a dispatch by the two-phase protocol."""
 
     def acquire_lease(self, rows: Rows, dispatcher: int) -> Rows | None:
-        """stages.sql `acquire_dispatch_lease`; None when it is not to be had."""
+        """stages.sql `acquire_dispatch_lease`; None when it cannot be acquired."""
         stage = rows.stage
         is_free = stage.dispatcher == NOBODY or stage.is_lease_over
         if stage.status != "dispatching" or not self.holds("holder of a dispatch lease", condition=is_free):
@@ -87,7 +87,7 @@ class DispatchTransactions(Transactions):
 
 
 def plan(rows: Rows) -> tuple[tuple[int, BatchStatus], ...]:
-    """batches.sql `page`: what a replay reads of earlier dispatches before it begins, without those it skips."""
+    """batches.sql `page`: the batches of earlier dispatches that a replay reads, without those that it skips."""
     return tuple(
         (number, batch.status)
         for number, batch in enumerate(rows.batches)

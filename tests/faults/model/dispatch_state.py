@@ -14,10 +14,10 @@ class Sender(NamedTuple):
 
     Attributes:
         at: what it does next.
-        plan: the batches that are left to do, the current one first, and the status in which they were found.
+        plan: the batches that are left, the current one first, and the status in which they were found.
         tasks: those of the current batch that it sends.
         send: which send of the batch this is, see `Batch.last_send`.
-        is_unsent: whether a batch stayed pending, because the broker refused it or another sender is at it.
+        is_unsent: whether a batch stayed pending, because the broker refused it or another sender resends it.
     """
 
     at: Literal["idle", "begin", "send", "mark", "close", "send_advance", "complete"] = "idle"
@@ -28,7 +28,7 @@ class Sender(NamedTuple):
 
 
 class Faults(NamedTuple):
-    """How many more there may be."""
+    """How many more faults of each kind there may be."""
 
     crashes: int = 0
     losses: int = 0
@@ -44,8 +44,8 @@ NO_FAULTS = Faults()
 class State(NamedTuple):
     """Rows, messages and actors.
 
-    `tasks`, `dispatches` and `advances` count the messages that wait, `sent` tells which batches the broker has ever
-    taken, `workers` what each of them runs.
+    `tasks`, `dispatches` and `advances` count the messages in the broker, `sent` tells which batches the broker has
+    ever taken, `workers` which task each of them runs.
     """
 
     rows: Rows

@@ -1,4 +1,4 @@
-"""One call into a process, which may die, fail or stop at what it asks of its database or its queue."""
+"""One call into a process, which may die, fail or stop at an operation of its database or its queue."""
 
 import threading
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class ProcessDied(BaseException):
-    """Ends whatever a process was about to do."""
+    """Ends a process wherever it is."""
 
 
 class Strike(Enum):
@@ -38,12 +38,12 @@ class Mortal(Protocol):
 
     @property
     def ran(self) -> Callable[[str], None]:
-        """To be called with the id of each task whose handler starts."""
+        """Is called with the id of each task whose handler starts."""
         ...
 
 
 class Invocation:
-    """A call, on its own thread if it is to be stopped: of all these threads one runs at a time.
+    """A call, on its own thread if it may stop; of all these threads one runs at a time.
 
     Attributes:
         process: where it runs.
@@ -52,8 +52,8 @@ class Invocation:
 
     Args:
         process: where it runs.
-        call: what it does.
-        fault: what strikes it.
+        call: the call.
+        fault: the fault that strikes it, if any.
     """
 
     def __init__(self, process: Mortal, call: Callable[[], object], fault: Fault | None = None) -> None:
@@ -75,7 +75,7 @@ class Invocation:
         self._idle.acquire()
 
     def go_on(self, fault: Fault | None = None) -> None:
-        """Runs what has stopped on to its end, or to where it stops again; a dead process's ends at once."""
+        """Runs a stopped call on to its end, or to where it stops again; in a dead process it ends at once."""
         self._fault, self._operations = fault, 0
         self._go.release()
         self._idle.acquire()
@@ -85,16 +85,16 @@ class Invocation:
         if self.process.dead:
             raise ProcessDied
 
-    def is_away(self) -> bool:
-        """Whether the database and the queue are out of reach by now."""
+    def is_cut_off(self) -> bool:
+        """Whether the database and the queue can no longer be reached."""
         fault = self._fault
         return fault is not None and fault.strike is Strike.AWAY and self._operations >= fault.at
 
     def before(self) -> Strike | None:
-        """Called before each operation; returns what is to happen there."""
+        """Called before each operation; returns what happens there."""
         self.must_live()
         self._operations += 1
-        if self.is_away():
+        if self.is_cut_off():
             return Strike.FAIL_BEFORE
         if self._fault is None or self._fault.at != self._operations:
             return None
@@ -125,7 +125,7 @@ class Invocation:
         _local.running = self
         try:
             self._call()
-        except BaseException as exc:  # noqa: BLE001 - handed to whoever started it
+        except BaseException as exc:  # noqa: BLE001 - kept in `error` for the caller
             self.error = exc
         finally:
             self.ended = True

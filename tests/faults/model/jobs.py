@@ -50,7 +50,7 @@ class Kind:
 
 
 class Plan(JobParameters):
-    """How a job goes: stage by stage so many tasks; behaviours in turn; what breaks, if anything does."""
+    """How a job goes: the tasks of each stage; their behaviours, in turn; what breaks, if anything does."""
 
     sizes: tuple[int, ...]
     behaviours: tuple[str, ...] = ("works",)
@@ -58,12 +58,12 @@ class Plan(JobParameters):
     breaks: str = ""
 
     def size(self, stage: int) -> int:
-        """The tasks of a stage (from 1); single ones are many messages, so there are few of them."""
+        """The number of tasks of a stage (from 1); limited if they are queued one by one, which takes many messages."""
         size = self.sizes[stage - 1]
         return size if self.use_service_bus else min(size, _MOST_SINGLE)
 
     def behaviour(self, task_index: int) -> str:
-        """How a task goes; the first of each batch are enough to be different."""
+        """How a task goes; only the first ones of each batch differ."""
         return self.behaviours[task_index % len(self.behaviours)] if task_index % BATCH_SIZE < _DIFFERENT else "works"
 
 

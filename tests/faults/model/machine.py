@@ -1,4 +1,4 @@
-"""The state machine: what may happen to the engine, in any order."""
+"""The state machine: everything that may happen to the engine, in any order."""
 
 from collections import Counter
 from typing import ClassVar
@@ -37,7 +37,7 @@ plans = st.builds(
 
 
 class EngineMachine(RuleBasedStateMachine):
-    """One run: so many steps, after each of which nothing may be violated, and then the way to rest.
+    """One run: steps, none of which may violate anything, and then the way to rest.
 
     Class attributes:
         tally: what has happened in all runs.
@@ -109,7 +109,7 @@ class EngineMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.ready())
     @rule(queue=numbers, first=places, second=places)
     def a_second_process_takes_over_and_the_first_goes_on(self, queue: int, first: int, second: int) -> None:
-        """Both stop in the middle of the same work; the second comes when locks and leases of the first are over."""
+        """Both stop in the middle of the same work; the second begins when the first's locks and leases are over."""
         name, stopped = self.pick(queue), len(self.world.stopped)
         self.world.deliver(0, name, 100, 0, Fault(Strike.STOP, first))
         self.world.pass_time(LOCK_SECONDS)
@@ -145,7 +145,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.ready())
     @rule(process=processes, queue=numbers, times=st.sampled_from([1, 1, MAX_RESENDS + 1]))
-    def postgres_is_away_until_messages_die(self, process: int, queue: int, times: int) -> None:
+    def postgres_is_unavailable_until_messages_die(self, process: int, queue: int, times: int) -> None:
         name = self.pick(queue).removesuffix(DEAD)
         for _ in range(times):
             for _ in range(MAX_DELIVERIES):
@@ -184,7 +184,7 @@ class EngineMachine(RuleBasedStateMachine):
         return [name for name in (*QUEUES, *DEAD_QUEUES) if self.world.broker.ready(name)]
 
     def ended(self, *statuses: JobStatus) -> list[str]:
-        """The jobs that have ended so."""
+        """The jobs that have ended with one of these statuses."""
         return [job_id for job_id, job in self.world.audit.rows("jobs").items() if job.status in statuses]
 
     def job(self, number: int) -> str:

@@ -1,4 +1,4 @@
-"""How a job, and each of its tasks, must have ended."""
+"""The right ends of a job and of each of its tasks."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _BROKEN = {"": "", "tasks": "RuntimeError", "aggregate": "RuntimeError", "refuse
 
 
 def check_job(world: World, job: JobRow) -> None:
-    """Holds an ended job against what was submitted."""
+    """Checks an ended job against its submission."""
     plan = world.submitted[job.job_id].plan
     stages = [row for key, row in sorted(world.audit.rows("stages").items()) if key.job_id == job.job_id]
     tasks = [row for row in world.audit.rows("tasks").values() if row.parent_job_id == job.job_id]
@@ -81,7 +81,7 @@ def _check_task(world: World, plan: Plan, task: TaskRow) -> None:
 
 
 def check_letters(world: World) -> None:
-    """Only messages that the broker gave up on, and those of an atomic dispatch that was rolled back, are kept."""
+    """Only messages on which the broker gave up, and those of an atomic dispatch that was rolled back, are kept."""
     letters: list[KeptLetter] = list(world.audit.rows("dead_letters").values())
     for letter in (kept.letter for kept in letters):
         if letter.reason == GIVEN_UP:

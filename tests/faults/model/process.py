@@ -33,7 +33,7 @@ class Process:
         queue: the messages.
         registry: the job types.
         seconds: what its own clock shows.
-        pace: the seconds that pass on its own clock whenever it is looked at.
+        pace: the seconds that pass on its own clock at each reading.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class ProcessDatabase:
     def transaction(self) -> Iterator[UnitOfWork]:
         invocation = running()
         invocation.must_live()
-        if invocation.is_away():
+        if invocation.is_cut_off():
             raise DatabaseUnavailableError("away")
         with self._database.transaction() as work:
             yield work
@@ -106,7 +106,7 @@ class ProcessQueue:
 
 
 class InlineExecutor(Executor):
-    """Runs what is submitted at once, in the thread that submits it; takes the arguments of a `ThreadPoolExecutor`."""
+    """Runs a submitted call at once, in the thread of its caller; takes the arguments of a `ThreadPoolExecutor`."""
 
     def __init__(self, max_workers: int, thread_name_prefix: str = "") -> None:
         pass
@@ -121,7 +121,7 @@ class InlineExecutor(Executor):
 
 
 class OwnTime:
-    """Stands for the module `time` in the engine; it has nothing but the process's own clock, which may be off."""
+    """Replaces the module `time` in the engine; it has only the process's own clock, which may be wrong."""
 
     @staticmethod
     def monotonic() -> float:

@@ -1,4 +1,4 @@
-"""What Lockstep promises about rows (docs/architecture.md, docs/state_machines.md), for every state and every step."""
+"""Lockstep's promises about rows (docs/architecture.md, docs/state_machines.md), for every state and every step."""
 
 from collections.abc import Callable, Mapping
 
@@ -44,7 +44,7 @@ def _a_complete_stage_has_ended(rows: Rows) -> bool:
 
 
 def _no_stage_is_skipped(rows: Rows) -> bool:
-    """The second stage is never done here, so the job stands at it for good."""
+    """The second stage never ends here, so the job stays at it."""
     return rows.job.stage == 1 or (rows.job.stage == 2 and rows.stage.status == "finished")
 
 
@@ -67,7 +67,7 @@ def _an_ended_stage_stays_as_it_is(before: Rows, action: Action, after: Rows) ->
 
 
 def _only_its_holder_touches_a_live_lease(before: Rows, action: Action, after: Rows) -> bool:
-    """The first of `action.who` is the actor; a holder that dies leaves its lease to a stranger."""
+    """The first of `action.who` is the actor; the lease of a dead holder passes to `STRANGER`."""
     return all(
         new._replace(holder=old.holder) == old and new.holder in (old.holder, STRANGER)
         for old, new in zip(before.tasks, after.tasks, strict=True)
@@ -133,5 +133,5 @@ RULES: Mapping[str, Callable[[Rows, Action, Rows], bool]] = {
 
 
 def is_stopped_for_good(rows: Rows) -> bool:
-    """The job has failed or was cancelled, and every task that there is has ended."""
+    """The job has failed or was cancelled, and all its tasks have ended."""
     return rows.job.status != "processing" and all(batch.status in (*BATCH_ENDED, "absent") for batch in rows.batches)

@@ -1,4 +1,4 @@
-"""Replays runs of the models on a database: does each step's transaction, and compares rows and what sweeps find."""
+"""Replays runs of the models on a database: runs each step's transaction and compares rows and findings of sweeps."""
 
 import uuid
 from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ _OUTCOMES: dict[str, Callable[[str], TaskOutcome]] = {
 
 
 class RolledBackError(Exception):
-    """Ends a transaction that was only to look."""
+    """Ends a transaction that only reads."""
 
 
 class Replay:
@@ -65,7 +65,7 @@ class Replay:
                 work.stages.finish_dispatch(_KEY, "first", len(rows.tasks), len(rows.batches))
 
     def step(self, action: Action, before: Rows, after: Rows) -> None:
-        """Does what a step of the model does, and compares what has come of it.
+        """Runs a step of the model on the database and compares the outcomes.
 
         Raises:
             AssertionError: the model and the database disagree.
@@ -200,7 +200,7 @@ class Replay:
         self._bench.end_dispatch_lease()
 
     def _rows(self) -> tuple[Any, ...]:
-        """What there is, in the model's words; whose a lease is shows in what its holder can do."""
+        """The rows, as the model has them; only its holder's actions show whose a lease is."""
         with self._database.transaction() as work:
             tasks = work.tasks.page(JOB, None, "", _MANY)
             batches = work.batches.page(_KEY, -1, _MANY)
@@ -220,7 +220,7 @@ class Replay:
         )
 
     def _compare_findings(self, work: UnitOfWork, rows: Rows) -> None:
-        """What the sweeper finds when it waits for nothing."""
+        """Compares what the sweeper finds when its waiting times are 0."""
         indexes = range(len(rows.tasks))
         transactions, sweeps = self._transactions, work.sweeps
         pending = [batch_id(JOB, 1, number) for number in transactions.pending_batches(rows)]

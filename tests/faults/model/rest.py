@@ -1,4 +1,4 @@
-"""Faults stop and time goes on: every job comes to its end, and then nothing is left to be done."""
+"""Faults stop and time goes on: every job ends, and then nothing is left to do."""
 
 from core.statuses import BATCH_ENDS, JOB_ENDS
 from engine.repair.sweeper import SweepReport
@@ -16,10 +16,10 @@ _STEP = 20.0
 
 
 def bring_to_rest(world: World) -> None:
-    """Has every job end, first while what has stopped stays so, and then lets that go on, too late.
+    """Brings every job to its end while stopped invocations stay stopped; then lets these go on, too late.
 
     Raises:
-        AssertionError: something is not as it should be in the end.
+        AssertionError: something is wrong in the end.
     """
     world.queue.failures.clear()
     _settle(world)
@@ -51,7 +51,7 @@ def _all_ended(world: World) -> bool:
 
 
 def deliver_everything(world: World) -> None:
-    """Delivers what can be delivered now, and what that leads to."""
+    """Delivers the messages that can be delivered now, and those that are sent meanwhile."""
     for _ in range(_MANY_DELIVERIES):
         delivered = [world.deliver(0, name, 100) for name in (*QUEUES, *DEAD_QUEUES)]
         if not any(delivered):

@@ -67,7 +67,7 @@ class Job(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """The rows of a job that stands at its first stage or, once that is done, at the second."""
+    """The rows of a job that is at its first stage or, once that has ended, at the second."""
 
     tasks: tuple[Task, ...]
     batches: tuple[Batch, ...]
@@ -75,18 +75,18 @@ class Rows(NamedTuple):
     job: Job = Job()
 
     def with_tasks(self, changes: dict[int, Task]) -> "Rows":
-        """These rows but for some tasks."""
+        """These rows with some tasks replaced."""
         if not changes:
             return self
         return self._replace(tasks=tuple(changes.get(index, task) for index, task in enumerate(self.tasks)))
 
     def with_batch(self, index: int, batch: Batch) -> "Rows":
-        """These rows but for one batch."""
+        """These rows with one batch replaced."""
         return self._replace(batches=(*self.batches[:index], batch, *self.batches[index + 1 :]))
 
 
 class Recorded(NamedTuple):
-    """What a record has written: the tasks, and whether it ended the stage."""
+    """The effect of a record: the tasks that it wrote, and whether it ended the stage."""
 
     rows: Rows
     tasks: tuple[int, ...]
@@ -98,7 +98,7 @@ class Transactions:
 
     Args:
         max_failed_fraction: what the stage tolerates.
-        without: the guards to leave out, by name; the check must then find what they are for.
+        without: the guards to leave out, by name; the check must then find a violation.
     """
 
     def __init__(self, max_failed_fraction: float = 0.0, without: Collection[str] = ()) -> None:
@@ -106,11 +106,11 @@ class Transactions:
         self._without = frozenset(without)
 
     def holds(self, guard: str, *, condition: bool) -> bool:
-        """Whether a guard lets something pass: its condition is met, or it is left out."""
+        """Whether a guard lets a row pass: its condition is met, or the guard is left out."""
         return condition or guard in self._without
 
     def claim(self, rows: Rows, wanted: Iterable[int], holder: int) -> tuple[Rows, tuple[int, ...]]:
-        """tasks.sql `claim`; returns what was claimed as well."""
+        """tasks.sql `claim`; also returns the tasks that were claimed."""
         is_live = self.holds("stage of a claim", condition=rows.stage.status in STAGE_LIVE)
         claimed = tuple(index for index in wanted if is_live and self._may_claim(rows.tasks[index]))
         taken = {
@@ -220,7 +220,7 @@ class Transactions:
 
     def cancel_some(self, rows: Rows) -> Rows | None:
         """`StageCanceller.cancel_waiting`, one transaction with one batch: stops.sql `waiting_batches`, `cancel_tasks`,
-        `lock_stage`; None when nothing waits or the stage goes on.
+        `lock_stage`; None when no task waits or the stage is not stopped.
         """
         if rows.stage.status not in STAGE_STOPPED:
             return None

@@ -7,7 +7,7 @@ from tests.faults.model.rows import Rows
 
 
 class HasRows(Protocol):
-    """A state of a model, as the promises about rows see it."""
+    """A state of a model, for the promises about rows."""
 
     @property
     def rows(self) -> Rows: ...
@@ -33,15 +33,15 @@ def of_row_steps(holds: Callable[[Rows, Action, Rows], bool]) -> Callable[[HasRo
 
 
 def replaced(items: tuple[Item, ...], number: int, item: Item) -> tuple[Item, ...]:
-    """The items but for one."""
+    """The items with one replaced."""
     return (*items[:number], item, *items[number + 1 :])
 
 
 def one_less(counts: tuple[int, ...], indexes: Collection[int]) -> tuple[int, ...]:
-    """Counts of messages after one of each of these was taken."""
+    """Counts of messages after one message of each index was taken."""
     return tuple(count - (index in indexes) for index, count in enumerate(counts))
 
 
 def one_more(counts: tuple[int, ...], indexes: Collection[int]) -> tuple[int, ...]:
-    """Counts of messages after one of each of these was sent."""
+    """Counts of messages after one message of each index was sent."""
     return tuple(min(count + (index in indexes), MOST_COPIES) for index, count in enumerate(counts))

@@ -1,4 +1,4 @@
-"""Workers, the handlers of the stage's message and a sweeper, on a stage whose dispatch is done.
+"""Workers, the handlers of the stage's message and a sweeper, on a stage whose dispatch has ended.
 
 Every step is atomic and any may come next. An actor may crash between any two of its steps, a message may be delivered
 twice or get lost, and a lease may expire under its holder; the number of the first three is bounded.
@@ -97,7 +97,7 @@ class Work:
         yield from self._faults(state)
 
     def _claims(self, state: State, number: int) -> Iterator[Step]:
-        """The broker hands over some messages; the worker claims their tasks and may give some back at once."""
+        """The broker delivers some messages; the worker claims their tasks and may release some at once."""
         visible = [index for index, count in enumerate(state.tasks) if count]
         for messages in _subsets(visible):
             if not messages:
@@ -172,7 +172,7 @@ class Work:
         return Action("send_advance", (number,)), with_worker(advance_sent(state), number, after)
 
     def _settle(self, state: State, number: int, worker: Worker) -> State:
-        """`UnclaimedMessages.handle`: what is not due comes back, what has ended repeats its stage's message."""
+        """`UnclaimedMessages.handle`: reschedules tasks that are not due; ended ones repeat the stage's message."""
         is_live = state.rows.stage.status in STAGE_LIVE
         live = [index for index in worker.rest if is_live and state.rows.tasks[index].status not in ENDED]
         after = with_worker(sent(state, live), number, worker._replace(at="complete", rest=()))
@@ -191,7 +191,7 @@ class Work:
             yield Action("read_cancel", (number,)), with_handler(taken, number, asked)
 
     def _handler_steps(self, state: State, number: int, step: HandlerStep) -> Iterator[Step]:
-        """What it does then."""
+        """What the handler does after it has read the rows."""
         rows = state.rows
         match step:
             case "advance":
@@ -228,12 +228,12 @@ class Work:
             name = "expire" if task.status == "processing" else "come_due"
             if task.holder < 0:
                 yield Action(name, (index,)), state._replace(rows=rows)
-            elif state.faults.pauses:  # a live holder renews in time unless it is held up
+            elif state.faults.pauses:  # a live holder renews in time unless it is paused
                 fewer = state.faults._replace(pauses=state.faults.pauses - 1)
                 yield Action(name, (index,), is_fault=True), state._replace(rows=rows, faults=fewer)
 
     def _sweeps(self, state: State) -> Iterator[Step]:
-        """`engine/repair/sweeper.py`: whatever is found is sent again. It may die before the send."""
+        """`engine/repair/sweeper.py`: it resends what it finds. It may die before the send."""
         for name, find in (
             ("sweep_lease", self._transactions.sweep_lease),
             ("sweep_retry", self._transactions.sweep_retry),
@@ -281,19 +281,19 @@ class Work:
             failed = self._transactions.fail_job(state.rows)
             yield Action("fail_job", (STRANGER,), is_fault=True), state._replace(rows=failed, faults=fewer)
         if faults.cancellations and state.rows.job.status == "processing":
-            # The broker may be away when its message is sent, which is no error; the sweeper sends it.
+            # If the broker is unavailable for its message, that is no error; the sweeper sends it.
             fewer = faults._replace(cancellations=faults.cancellations - 1)
             cancelled = self._transactions.cancel_job(state.rows)
             yield Action("cancel_job", (STRANGER,), is_fault=True), state._replace(rows=cancelled, faults=fewer)
 
 
 def _is_good_end(state: State) -> bool:
-    """The job goes on to its next stage, or was stopped and nothing is left of it."""
+    """The job is at its next stage, or has failed or was cancelled and nothing is left of it."""
     return is_stopped_for_good(state.rows) or (state.rows.job.stage == 2 and state.dispatches > 0)
 
 
 def _asked_for(rows: Rows) -> HandlerStep:
-    """What `StageEngine.handle` does with an advance of stage 1 when it reads these rows."""
+    """The reaction of `StageEngine.handle` to an advance of stage 1 when it reads these rows."""
     if rows.job.status != "processing" or rows.job.stage > 2:
         return "complete"
     if rows.job.stage == 2:

@@ -11,10 +11,10 @@ class Worker(NamedTuple):
 
     Attributes:
         at: what it does next.
-        messages: the tasks whose messages it completes in the end.
-        running: what it has claimed and not yet recorded.
-        suspects: what it gave back, to claim it alone.
-        rest: what it could not claim.
+        messages: the tasks whose messages it completes at its end.
+        running: the tasks that it has claimed and not yet recorded.
+        suspects: the tasks that it released, to claim each alone.
+        rest: the tasks that it could not claim.
         retries: the retries that it has recorded and not yet sent.
         has_ended_stage: whether it has the stage's message to send.
     """
@@ -32,7 +32,7 @@ HandlerStep = Literal["idle", "advance", "fail", "send", "announce", "cancel", "
 
 
 class Faults(NamedTuple):
-    """How many more there may be."""
+    """How many more faults of each kind there may be."""
 
     crashes: int = 0
     duplicates: int = 0
@@ -46,7 +46,7 @@ NO_FAULTS = Faults()
 
 
 class State(NamedTuple):
-    """Rows, messages and actors; `tasks`, `advances`, `cancels` and `dispatches` count the messages that wait."""
+    """Rows, messages and actors; `tasks`, `advances`, `cancels` and `dispatches` count the messages in the broker."""
 
     rows: Rows
     tasks: tuple[int, ...]
@@ -67,9 +67,9 @@ class Size:
         workers: how many invocations run at once.
         handlers: how many handlers of the stage's message run at once.
         faults: how many there may be in one run.
-        outcomes: what may come of an attempt.
+        outcomes: the possible outcomes of an attempt.
         max_attempts: after so many failures a task is not tried again.
-        may_release: whether workers give tasks back, as they do with those that were interrupted before.
+        may_release: whether workers release tasks, as they do with those that were interrupted before.
         max_failed_fraction: what the stage tolerates.
     """
 
@@ -90,7 +90,7 @@ def after_sends(worker: Worker) -> Worker:
 
 
 def crashed(state: State, number: int, worker: Worker) -> State:
-    """Its messages come back, and its leases run out with nobody to renew them."""
+    """Its messages are delivered again, and its leases expire because nobody renews them."""
     left = {
         index: task._replace(holder=STRANGER) for index, task in enumerate(state.rows.tasks) if task.holder == number
     }

@@ -43,9 +43,9 @@ class World:
     Attributes:
         tally: counts what happens.
         submitted: the jobs by id.
-        accepted: the ids of those that were answered with a 202.
-        cancelled: the ids of those that somebody wanted to cancel.
-        stopped: the invocations that have stopped, and the messages that they hold.
+        accepted: the ids of the jobs that were answered with 202.
+        cancelled: the ids of the jobs that a client asked to cancel.
+        stopped: the stopped invocations, and the messages that they hold.
     """
 
     tally: Counter[str]
@@ -82,21 +82,21 @@ class World:
         self._invoke(process, lambda at: at.app.canceller.cancel(job_id), fault)
 
     def retry(self, process: int, job_id: str, fault: Fault | None = None) -> None:
-        """A client has a failed job tried again."""
+        """A client retries a failed job."""
         self._invoke(process, lambda at: at.app.reopener.retry(job_id), fault)
 
     def resume(self, process: int, job_id: str, fault: Fault | None = None) -> None:
-        """A client goes on with a cancelled job."""
+        """Resume: a client lets a cancelled job run on."""
         self._invoke(process, lambda at: at.app.reopener.resume(job_id), fault)
 
     def sweep(self, process: int, fault: Fault | None = None) -> SweepReport | None:
-        """The timer comes; what was repaired, unless that failed or has stopped."""
+        """The timer runs; returns what was repaired, unless the sweep failed or has stopped."""
         reports: list[SweepReport] = []
         self._invoke(process, lambda at: reports.append(at.app.sweeper.sweep()), fault)
         return reports[0] if reports else None
 
     def deliver(self, process: int, queue: str, most: int, seed: int = 0, fault: Fault | None = None) -> bool:
-        """The broker delivers a message, or some of sb-tasks; whether there were any."""
+        """The broker delivers a message, or some of sb-tasks; returns whether there were any."""
         hand = self.broker.take(queue, min(most, _MOST_PER_INVOCATION) if queue == TASKS_QUEUE else 1, seed)
         if not hand.copies:
             self.broker.complete(hand)
@@ -105,7 +105,7 @@ class World:
         return True
 
     def go_on(self, index: int, fault: Fault | None = None) -> None:
-        """What has stopped goes on."""
+        """A stopped invocation goes on."""
         self.stopped[index][0].go_on(fault)
         self._settle_stopped()
 
@@ -117,12 +117,12 @@ class World:
         self.broker.expire()
 
     def kill(self, process: int) -> None:
-        """A process dies, with all that has stopped in it, and another takes its place."""
+        """A process dies with its stopped invocations, and another takes its place."""
         self.processes[process].dead = True
         self._bury()
 
     def end(self) -> None:
-        """Ends the threads of what has stopped."""
+        """Ends the threads of stopped invocations."""
         self.tally.update(
             jobs=len(self.audit.rows("jobs")), tasks=len(self.audit.rows("tasks")), starts=self.audit.runs
         )
@@ -152,7 +152,7 @@ class World:
         return invocation
 
     def _settle_stopped(self) -> None:
-        """Returning completes messages, raising or dying gives them back."""
+        """An invocation that returns completes its messages; one that raises or dies makes them available again."""
         for invocation, hand in [each for each in self.stopped if each[0].ended]:
             self.stopped.remove((invocation, hand))
             if not isinstance(invocation.error, LockstepError | ProcessDied | None):

@@ -1,4 +1,4 @@
-"""What must hold of every single write of a row."""
+"""The rules of every single write of a row."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -23,7 +23,7 @@ _FROM_OUTSIDE = ("TaskInterruptedError", "DeadLetteredError")
 
 
 def of_task(old: TaskRow | None, new: TaskRow, now: datetime) -> Iterator[str]:
-    """What is wrong with a write of a task: by whom, and when, may it be taken, and what may be recorded."""
+    """What is wrong with a write of a task: who may claim it and when, and what may be recorded."""
     if old is None:
         if new.attempt or new.status not in {TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED}:
             yield "created with a past"

@@ -1,6 +1,6 @@
 """Gives the workers of a Functions host another clock than the host: every Python process imports this as it starts.
 
-libfaketime has to be there before the process begins, so the worker begins anew with it.
+libfaketime must be loaded before the process begins, so the worker starts itself again with it.
 """
 
 import os

@@ -1,6 +1,6 @@
-"""The scenarios: between them they pass every place where the engine commits or sends.
+"""The scenarios: together they pass every place where the engine commits or sends.
 
-A trial plays all that comes before its point, so the stories are short: one for each thing that can befall a job.
+A trial plays everything before its point, so the stories are short: one for each event that can happen to a job.
 """
 
 from tests.faults.crash.scenarios import dead_letters, deaths, losses, requests, runs, strange_messages

@@ -1,4 +1,4 @@
-"""The broker gives messages up: they are sent again, or what they stand for is given up too."""
+"""The broker dead-letters messages: they are resent, or their task or job fails."""
 
 from core.ids import batch_id, task_id
 from core.messages import JobAction, JobMessage, TaskMessage
@@ -53,7 +53,7 @@ SCENARIOS = (
         jobs.job_type(tolerated=1.0),
         (
             Life(dies_at=CLAIMED, after=_end_locks_and_spend_all_resends),
-            # In other hands they cannot be given up yet.
+            # While another worker holds their leases they do not fail.
             Life(burying("sb-tasks", _BURIED), pass_seconds=LOCK_SECONDS),
             Life(burying("sb-tasks", _BURIED)),
         ),

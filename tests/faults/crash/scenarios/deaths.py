@@ -1,4 +1,4 @@
-"""A process dies, and the broker gives its messages back at once, while its leases go on."""
+"""A process dies. The broker delivers its messages again at once, while its leases still hold."""
 
 from core.batching import BATCH_SIZE
 from tests.faults.crash import jobs
@@ -28,19 +28,19 @@ SCENARIOS = (
     Scenario(
         "a worker dies that has ended the stage",
         jobs.job_type(),
-        # It had not said so; its messages find their tasks ended.
+        # It had not sent the stage's message; its messages find their tasks ended.
         (Life(_run_all_but_the_last_batch), Life(dies_at=ENDED, after=end_locks)),
     ),
     Scenario(
         "a process dies that has advanced the job",
         jobs.job_type(),
-        # It had told nobody.
+        # It had not sent the message of the next stage.
         (Life(dies_at=ADVANCED, after=end_locks),),
     ),
     Scenario(
         "a dispatcher dies that was done",
         jobs.job_type(),
-        # It had not completed its message, which comes again when the stage has ended.
+        # It had not completed its message, which is delivered again when the stage has ended.
         (Life(running("run_job_message"), dies_at=CLOSED), Life(running("run_tasks"), after=end_locks)),
     ),
 )

@@ -1,4 +1,4 @@
-"""The broker loses all that it has: it starts again, and is empty."""
+"""The broker loses all messages: it restarts empty."""
 
 from tests.faults.crash import jobs
 from tests.faults.crash.host import Host

@@ -1,4 +1,4 @@
-"""Points at which a process dies of its own story."""
+"""Points at which a process dies as part of a story."""
 
 from tests.faults.crash.points import Point
 

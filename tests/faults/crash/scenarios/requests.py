@@ -1,4 +1,4 @@
-"""A client cancels the job, resumes it, or has it try again what failed."""
+"""A client asks to cancel, resume or retry the job."""
 
 from core.statuses import JobStatus
 from tests.faults.crash import jobs

@@ -1,4 +1,4 @@
-"""Jobs that run as they may, or meet what their own code or a broker that refuses does to them."""
+"""Jobs that run undisturbed, whose own code fails, or whose messages the broker refuses."""
 
 from controllers.base import DispatchProtocol
 from core.statuses import JobStatus
