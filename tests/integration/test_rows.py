@@ -1,4 +1,4 @@
-"""What a job type's repository is given of PostgreSQL."""
+"""The interface to PostgreSQL that the repository of a job type gets."""
 
 from collections.abc import Iterator
 from contextlib import closing, suppress
