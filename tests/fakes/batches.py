@@ -1,6 +1,5 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from typing_extensions import override
@@ -9,21 +8,20 @@ from core.models import Batch, BatchDelta, PendingBatch, Resend, StageKey
 from core.statuses import BATCH_ENDS, BatchStatus, TaskStatus
 from repositories.ports import BatchRepository
 from tests.fakes.rows import BatchRow
-from tests.fakes.store import Table
+from tests.fakes.tables import Tables
 from tests.fakes.tasks import FakeTaskRepository
 
 
 class FakeBatchRepository(BatchRepository):
     """`BatchRepository` in memory."""
 
-    def __init__(self, batches: Table[str, BatchRow], tasks: FakeTaskRepository, now: datetime) -> None:
-        self._batches = batches
-        self._tasks = tasks
-        self._now = now
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._now = tables.now
 
     @override
     def get(self, batch_id: str) -> Batch | None:
-        row = self._batches.get(batch_id)
+        row = self._tables.batches.get(batch_id)
         return None if row is None else _batch(row)
 
     @override
@@ -38,7 +36,7 @@ class FakeBatchRepository(BatchRepository):
     def pending_of_stage(self, key: StageKey, after_index: int, limit: int) -> list[PendingBatch]:
         found = [
             row
-            for row in self._batches.rows()
+            for row in self._tables.batches.rows()
             if row.stage_key == key and row.status == BatchStatus.PENDING_QUEUE and row.batch_index > after_index
         ]
         found.sort(key=lambda row: row.batch_index)
@@ -46,16 +44,18 @@ class FakeBatchRepository(BatchRepository):
 
     @override
     def mark_queued(self, batch_id: str, send_attempt: int) -> bool:
-        self._tasks.batch_update_status(batch_id, TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED, send_attempt)
-        row = self._batches.lock(batch_id)
+        FakeTaskRepository(self._tables).batch_update_status(
+            batch_id, TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED, send_attempt
+        )
+        row = self._tables.batches.lock(batch_id)
         if row is None or row.send_attempts != send_attempt:
             return False
         return self._change_pending(batch_id, status=BatchStatus.QUEUED, queued_at=self._now, last_error=None)
 
     @override
     def begin_resend(self, batch_id: str) -> Resend | None:
-        sends = self._tasks.begin_resend(batch_id)
-        row = self._batches.lock(batch_id)
+        sends = FakeTaskRepository(self._tables).begin_resend(batch_id)
+        row = self._tables.batches.lock(batch_id)
         if row is None or not self._change_pending(batch_id, send_attempts=row.send_attempts + 1):
             return None
         return Resend(row.send_attempts + 1, sends)
@@ -68,7 +68,7 @@ class FakeBatchRepository(BatchRepository):
     def apply_outcomes(self, deltas: Sequence[BatchDelta]) -> list[str]:
         finished = []
         for delta in sorted(deltas, key=lambda delta: delta.batch_id):
-            row = self._batches.lock(delta.batch_id)
+            row = self._tables.batches.lock(delta.batch_id)
             if row is None:
                 continue
             row = replace(
@@ -81,24 +81,24 @@ class FakeBatchRepository(BatchRepository):
             ran = row.open_tasks == 0 and row.cancelled_tasks < row.task_count
             if row.status == BatchStatus.PENDING_QUEUE and (arrived or ran):
                 row = replace(row, status=BatchStatus.QUEUED, queued_at=self._now, last_error=None)
-                self._batches.update(row.batch_id, row)
+                self._tables.batches.update(row.batch_id, row)
             if row.open_tasks == 0 and row.status not in BATCH_ENDS:
                 status = BatchStatus.FINISHED if ran else BatchStatus.CANCELLED
                 row = replace(row, status=status, finished_at=self._now)
                 finished.append(row.batch_id)
-            self._batches.update(row.batch_id, row)
+            self._tables.batches.update(row.batch_id, row)
         return finished
 
     def _change_pending(self, batch_id: str, **changes: Any) -> bool:
-        row = self._batches.lock(batch_id)
+        row = self._tables.batches.lock(batch_id)
         if row is None or row.status != BatchStatus.PENDING_QUEUE:
             return False
-        self._batches.update(batch_id, replace(row, **changes))
+        self._tables.batches.update(batch_id, replace(row, **changes))
         return True
 
     def _select(self, wanted: Callable[[BatchRow], bool], limit: int) -> list[Batch]:
         rows = sorted(
-            (row for row in self._batches.rows() if wanted(row)), key=lambda row: (row.stage, row.batch_index)
+            (row for row in self._tables.batches.rows() if wanted(row)), key=lambda row: (row.stage, row.batch_index)
         )
         return [_batch(row) for row in rows[:limit]]
 

@@ -1,6 +1,5 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 
@@ -8,34 +7,24 @@ from typing_extensions import override
 
 from controllers.ingest_csv.ingested_rows import IngestedRows
 from core.errors import DatabaseUnavailableError
-from core.models import StageKey
-from repositories.dead_letters import storable
-from repositories.ports import Database, DeadLetter, DeadLetterRepository, KeptLetter, Rows, UnitOfWork
+from repositories.ports import Database, Rows, UnitOfWork
 from tests.fakes.batches import FakeBatchRepository
 from tests.fakes.clock import FakeClock
+from tests.fakes.dead_letters import FakeDeadLetterRepository
 from tests.fakes.ingested_rows import FakeIngestedRows
 from tests.fakes.jobs import FakeJobRepository
 from tests.fakes.pruning import FakePruneRepository
-from tests.fakes.rows import (
-    BATCH_CHECKS,
-    JOB_CHECKS,
-    STAGE_CHECKS,
-    TASK_CHECKS,
-    BatchRow,
-    JobRow,
-    StageRow,
-    TaskRow,
-)
 from tests.fakes.stages import FakeStageRepository
 from tests.fakes.stops import FakeStopRepository
-from tests.fakes.store import Store, Table, Transaction
+from tests.fakes.store import Store, Transaction
 from tests.fakes.sweeps import FakeSweepRepository
+from tests.fakes.tables import Tables
 from tests.fakes.tasks import FakeTaskRepository
 
 R = TypeVar("R")
 
 _FAKES: Mapping[Any, Callable[[Transaction], Any]] = {IngestedRows: FakeIngestedRows}
-"""What stands in for the repositories of job types."""
+"""The fakes of the repositories of job types."""
 
 
 class FakeDatabase(Database):
@@ -46,13 +35,14 @@ class FakeDatabase(Database):
 
     Args:
         clock: what leases and timestamps go by.
+        store: where the rows are; a new one unless given.
     """
 
-    def __init__(self, clock: FakeClock | None = None) -> None:
+    def __init__(self, clock: FakeClock | None = None, store: Store | None = None) -> None:
         self.clock = clock or FakeClock()
         self.lost_acknowledgements = 0
         self._back_at = self.clock.now()
-        self._store = Store()
+        self._store = store or Store()
 
     def go_away(self, seconds: float) -> None:
         """Refuses every transaction, and every commit, for so long by the clock."""
@@ -74,6 +64,25 @@ class FakeDatabase(Database):
             self.lost_acknowledgements -= 1
             raise DatabaseUnavailableError("the commit was not acknowledged")
 
+    @contextmanager
+    def tables(self) -> Iterator[Tables]:
+        """Opens a transaction on the tables themselves, for changes that no repository makes."""
+        transaction = self.begin()
+        try:
+            yield Tables(transaction)
+        except BaseException:
+            transaction.roll_back()
+            raise
+        transaction.commit()
+
+    def clear(self) -> None:
+        """Deletes all rows at once."""
+        self._store.committed.clear()
+
+    def waiting(self) -> int:
+        """How many transactions wait for a row that another one holds."""
+        return self._store.waiting
+
     def _answer(self) -> None:
         if self.clock.now() < self._back_at:
             raise DatabaseUnavailableError("away")
@@ -87,21 +96,17 @@ class FakeUnitOfWork(UnitOfWork):
     """The repositories of one transaction."""
 
     def __init__(self, transaction: Transaction, clock: FakeClock) -> None:
-        now = transaction.started_at
-        jobs: Table[str, JobRow] = Table(transaction, "jobs", JOB_CHECKS)
-        stages: Table[StageKey, StageRow] = Table(transaction, "stages", STAGE_CHECKS)
-        batches: Table[str, BatchRow] = Table(transaction, "batches", BATCH_CHECKS)
-        tasks: Table[str, TaskRow] = Table(transaction, "tasks", TASK_CHECKS)
+        tables = Tables(transaction)
         self._clock = clock
         self._transaction = transaction
-        self.jobs = FakeJobRepository(jobs, now)
-        self.stages = FakeStageRepository(jobs, stages, batches, tasks, now)
-        self.tasks = FakeTaskRepository(stages, batches, tasks, now)
-        self.batches = FakeBatchRepository(batches, self.tasks, now)
-        self.dead_letters = FakeDeadLetterRepository(Table(transaction, "dead_letters", {}), now)
-        self.sweeps = FakeSweepRepository(jobs, stages, batches, tasks, now)
-        self.stops = FakeStopRepository(stages, batches, tasks, now)
-        self.pruning = FakePruneRepository(jobs, stages, batches, tasks, now)
+        self.jobs = FakeJobRepository(tables)
+        self.stages = FakeStageRepository(tables)
+        self.batches = FakeBatchRepository(tables)
+        self.tasks = FakeTaskRepository(tables)
+        self.dead_letters = FakeDeadLetterRepository(tables)
+        self.sweeps = FakeSweepRepository(tables)
+        self.stops = FakeStopRepository(tables)
+        self.pruning = FakePruneRepository(tables)
 
     @override
     def repository(self, kind: Callable[[Rows], R]) -> R:
@@ -109,27 +114,5 @@ class FakeUnitOfWork(UnitOfWork):
 
     @override
     def now(self) -> datetime:
-        """The clock (aware), which may move during a transaction."""
+        # The clock may move during a transaction; `Tables.now` does not.
         return self._clock.now()
-
-
-class FakeDeadLetterRepository(DeadLetterRepository):
-    """`DeadLetterRepository` in memory."""
-
-    def __init__(self, letters: Table[int, KeptLetter], now: datetime) -> None:
-        self._letters = letters
-        self._now = now
-
-    @override
-    def add(self, letter: DeadLetter) -> None:
-        columns = asdict(letter)
-        texts = {name: storable(value) for name, value in columns.items() if isinstance(value, str)}
-        letter = DeadLetter(**{**columns, **texts})
-        key = len(self._letters.rows()) + 1
-        while not self._letters.insert(key, KeptLetter(key, self._now, letter)):
-            key += 1
-
-    @override
-    def newest(self, limit: int, before_id: int | None = None) -> list[KeptLetter]:
-        rows = self._letters.rows()[::-1]
-        return [row for row in rows if before_id is None or row.dead_letter_id < before_id][:limit]

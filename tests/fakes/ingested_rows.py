@@ -3,7 +3,8 @@ from collections.abc import Iterable
 from typing_extensions import override
 
 from controllers.ingest_csv.ingested_rows import IngestedRows
-from tests.fakes.store import Table, Transaction
+from tests.fakes.store import Transaction
+from tests.fakes.table import Table
 
 IngestKey = tuple[str, int, int]
 

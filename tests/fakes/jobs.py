@@ -1,6 +1,5 @@
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from typing_extensions import override
@@ -9,23 +8,23 @@ from core.models import Job
 from core.statuses import JobStatus
 from repositories.ports import JobRepository
 from tests.fakes.rows import JobRow, from_json, same_json
-from tests.fakes.store import Table
+from tests.fakes.tables import Tables
 
 
 class FakeJobRepository(JobRepository):
     """`JobRepository` in memory."""
 
-    def __init__(self, jobs: Table[str, JobRow], now: datetime) -> None:
-        self._jobs = jobs
-        self._now = now
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._now = tables.now
 
     @override
     def create(self, job_id: str, job_type: str, parameters: str, total_stages: int) -> bool:
-        return self._jobs.insert(job_id, JobRow(job_id, job_type, parameters, total_stages, self._now))
+        return self._tables.jobs.insert(job_id, JobRow(job_id, job_type, parameters, total_stages, self._now))
 
     @override
     def get(self, job_id: str) -> Job | None:
-        row = self._jobs.get(job_id)
+        row = self._tables.jobs.get(job_id)
         if row is None:
             return None
         columns = {**vars(row)}
@@ -35,7 +34,7 @@ class FakeJobRepository(JobRepository):
 
     @override
     def same_submission(self, job_id: str, job_type: str, parameters: str) -> bool | None:
-        row = self._jobs.lock(job_id)
+        row = self._tables.jobs.lock(job_id)
         return None if row is None else row.job_type == job_type and same_json(row.parameters, parameters)
 
     @override
@@ -48,7 +47,7 @@ class FakeJobRepository(JobRepository):
 
     @override
     def advance(self, job_id: str, from_stage: int) -> bool:
-        row = self._jobs.lock(job_id)
+        row = self._tables.jobs.lock(job_id)
         if row is None or row.stage != from_stage:
             return False
         return self._move(job_id, {JobStatus.PROCESSING}, stage=from_stage + 1)
@@ -62,7 +61,7 @@ class FakeJobRepository(JobRepository):
 
     @override
     def reopen(self, job_id: str, expected: AbstractSet[JobStatus]) -> bool:
-        row = self._jobs.lock(job_id)
+        row = self._tables.jobs.lock(job_id)
         if row is not None and row.pruned_at is not None:
             return False
         begun = row is not None and row.stage > 0
@@ -72,8 +71,8 @@ class FakeJobRepository(JobRepository):
         return self._move(job_id, expected, **changes, result=None, error=None, finished_at=None)
 
     def _move(self, job_id: str, expected: AbstractSet[JobStatus], **changes: Any) -> bool:
-        row = self._jobs.lock(job_id)
+        row = self._tables.jobs.lock(job_id)
         if row is None or row.status not in expected:
             return False
-        self._jobs.update(job_id, replace(row, **changes))
+        self._tables.jobs.update(job_id, replace(row, **changes))
         return True

@@ -6,10 +6,10 @@ from typing import Any
 from typing_extensions import override
 
 from core.models import Stage, StageCounts, StageKey
-from core.statuses import STAGE_ENDS, BatchStatus, JobStatus, StageStatus, TaskStatus
+from core.statuses import STAGE_ENDS, BatchStatus, StageStatus, TaskStatus
 from repositories.ports import StageRepository
-from tests.fakes.rows import BatchRow, JobRow, StageRow, TaskRow, from_json
-from tests.fakes.store import Table
+from tests.fakes.rows import StageRow, from_json
+from tests.fakes.tables import Tables
 
 _LIVE = (StageStatus.DISPATCHING, StageStatus.RUNNING)
 _NO_LEASE: dict[str, Any] = {"dispatch_lease_id": None, "dispatch_lease_expires_at": None}
@@ -18,40 +18,32 @@ _NO_LEASE: dict[str, Any] = {"dispatch_lease_id": None, "dispatch_lease_expires_
 class FakeStageRepository(StageRepository):
     """`StageRepository` in memory."""
 
-    def __init__(
-        self,
-        jobs: Table[str, JobRow],
-        stages: Table[StageKey, StageRow],
-        batches: Table[str, BatchRow],
-        tasks: Table[str, TaskRow],
-        now: datetime,
-    ) -> None:
-        self._jobs = jobs
-        self._stages = stages
-        self._batches = batches
-        self._tasks = tasks
-        self._now = now
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._now = tables.now
 
     @override
     def create(self, key: StageKey, name: str, max_failed_fraction: float) -> bool:
-        created = self._stages.insert(key, StageRow(key.job_id, key.number, name, max_failed_fraction, self._now))
-        if created and self._jobs.get(key.job_id) is None:
-            raise self._stages.violation("stages_job_id_fkey")
+        created = self._tables.stages.insert(
+            key, StageRow(key.job_id, key.number, name, max_failed_fraction, self._now)
+        )
+        if created and self._tables.jobs.get(key.job_id) is None:
+            raise self._tables.stages.violation("stages_job_id_fkey")
         return created
 
     @override
     def get(self, key: StageKey) -> Stage | None:
-        row = self._stages.get(key)
+        row = self._tables.stages.get(key)
         return None if row is None else _stage(row)
 
     @override
     def of_job(self, job_id: str) -> list[Stage]:
-        return [_stage(row) for row in self._stages.rows() if row.job_id == job_id]
+        return [_stage(row) for row in self._tables.stages.rows() if row.job_id == job_id]
 
     @override
     def counts(self, key: StageKey) -> StageCounts:
-        batches = [row for row in self._batches.rows() if row.stage_key == key]
-        statuses = [row.status for row in self._tasks.rows() if row.stage_key == key]
+        batches = self._tables.batches_of(key)
+        statuses = [row.status for row in self._tables.tasks.rows() if row.stage_key == key]
         ended = sum(row.task_count - row.open_tasks for row in batches)
         failed = sum(row.failed_tasks for row in batches)
         cancelled = sum(row.cancelled_tasks for row in batches)
@@ -69,7 +61,7 @@ class FakeStageRepository(StageRepository):
 
     @override
     def acquire_dispatch_lease(self, key: StageKey, lease_id: str, lease_seconds: float) -> bool:
-        row = self._stages.lock(key)
+        row = self._tables.stages.lock(key)
         if row is None or row.status != StageStatus.DISPATCHING:
             return False
         expires_at = row.dispatch_lease_expires_at
@@ -81,7 +73,7 @@ class FakeStageRepository(StageRepository):
 
     @override
     def renew_dispatch_lease(self, key: StageKey, lease_id: str, lease_seconds: float) -> bool:
-        row = self._stages.lock(key)
+        row = self._tables.stages.lock(key)
         if row is None or row.status != StageStatus.DISPATCHING or row.dispatch_lease_id != lease_id:
             return False
         self._update(row, dispatch_lease_expires_at=self._now + timedelta(seconds=lease_seconds))
@@ -89,19 +81,19 @@ class FakeStageRepository(StageRepository):
 
     @override
     def dispatch_lease_expires_at(self, key: StageKey) -> datetime | None:
-        row = self._stages.get(key)
+        row = self._tables.stages.get(key)
         dispatching = row is not None and row.status == StageStatus.DISPATCHING
         return row.dispatch_lease_expires_at if row and dispatching else None
 
     @override
     def release_dispatch_lease(self, key: StageKey, lease_id: str) -> None:
-        row = self._stages.lock(key)
+        row = self._tables.stages.lock(key)
         if row is not None and row.dispatch_lease_id == lease_id:
             self._update(row, **_NO_LEASE, attended_at=self._now)
 
     @override
     def finish_dispatch(self, key: StageKey, lease_id: str, total_tasks: int, total_batches: int) -> bool:
-        row = self._stages.lock(key)
+        row = self._tables.stages.lock(key)
         if row is None or row.status != StageStatus.DISPATCHING or row.dispatch_lease_id != lease_id:
             return False
         self._update(row, status=StageStatus.RUNNING, total_tasks=total_tasks, total_batches=total_batches, **_NO_LEASE)
@@ -109,11 +101,11 @@ class FakeStageRepository(StageRepository):
 
     @override
     def add_finished_batches(self, batch_ids: Sequence[str]) -> list[StageKey]:
-        found = [self._batches.get(batch_id) for batch_id in sorted(set(batch_ids))]
+        found = [self._tables.batches.get(batch_id) for batch_id in sorted(set(batch_ids))]
         batches = [batch for batch in found if batch is not None]
         keys = sorted({batch.stage_key for batch in batches})
         for key in keys:
-            row = self._stages.lock(key)
+            row = self._tables.stages.lock(key)
             assert row is not None, "a foreign key keeps the stage of a batch"
             done = [batch for batch in batches if batch.stage_key == key]
             unsuccessful = sum(batch.failed_tasks + batch.cancelled_tasks for batch in done)
@@ -128,7 +120,7 @@ class FakeStageRepository(StageRepository):
 
     @override
     def finish_if_complete(self, key: StageKey) -> bool:
-        row = self._stages.lock(key)
+        row = self._tables.stages.lock(key)
         if row is None or row.status not in _LIVE:
             return False
         too_many = row.failed_tasks / max(row.total_tasks or 0, 1) > row.max_failed_fraction
@@ -143,13 +135,13 @@ class FakeStageRepository(StageRepository):
 
     @override
     def record_result(self, key: StageKey, result: str) -> None:
-        row = self._stages.lock(key)
+        row = self._tables.stages.lock(key)
         if row is not None and row.status == StageStatus.FINISHED:
             self._update(row, result=result)
 
     @override
     def stop(self, key: StageKey, status: StageStatus) -> bool:
-        row = self._stages.lock(key)
+        row = self._tables.stages.lock(key)
         if row is None or row.status not in _LIVE:
             return False
         self._update(row, status=status, finished_at=self._now, **_NO_LEASE)
@@ -157,7 +149,7 @@ class FakeStageRepository(StageRepository):
 
     @override
     def reopen(self, key: StageKey, *, failed_too: bool) -> bool:
-        row = self._stages.lock(key)
+        row = self._tables.stages.lock(key)
         if row is None or row.status not in STAGE_ENDS:
             return False
         self._update(
@@ -173,18 +165,14 @@ class FakeStageRepository(StageRepository):
 
     @override
     def ended_but_not_advanced(self, keys: Sequence[StageKey]) -> list[StageKey]:
-        return [key for key in keys if self._has_ended(key) and self._stands_at(key)]
+        return [key for key in keys if self._has_ended(key) and self._tables.is_at(key)]
 
     def _has_ended(self, key: StageKey) -> bool:
-        row = self._stages.get(key)
+        row = self._tables.stages.get(key)
         return row is not None and row.status in {StageStatus.FINISHED, StageStatus.FAILED}
 
-    def _stands_at(self, key: StageKey) -> bool:
-        job = self._jobs.get(key.job_id)
-        return job is not None and job.status == JobStatus.PROCESSING and job.stage == key.number
-
     def _update(self, row: StageRow, **changes: Any) -> None:
-        self._stages.update(row.key, replace(row, **changes))
+        self._tables.stages.update(row.key, replace(row, **changes))
 
 
 def _stage(row: StageRow) -> Stage:

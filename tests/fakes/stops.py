@@ -1,7 +1,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 
 from typing_extensions import override
 
@@ -10,7 +9,7 @@ from core.models import LiveBatches, StageKey
 from core.statuses import BATCH_ENDS, STAGE_STOPS, BatchStatus, StageStatus, TaskStatus
 from repositories.ports import StopRepository
 from tests.fakes.rows import BatchRow, StageRow, TaskRow
-from tests.fakes.store import Table
+from tests.fakes.tables import Tables
 
 _WAITING = (TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED, TaskStatus.RETRYING)
 
@@ -18,27 +17,21 @@ _WAITING = (TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED, TaskStatus.RETRYING)
 class FakeStopRepository(StopRepository):
     """`StopRepository` in memory."""
 
-    def __init__(
-        self,
-        stages: Table[StageKey, StageRow],
-        batches: Table[str, BatchRow],
-        tasks: Table[str, TaskRow],
-        now: datetime,
-    ) -> None:
-        self._stages = stages
-        self._batches = batches
-        self._tasks = tasks
-        self._now = now
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._now = tables.now
 
     @override
     def live_batches(self, key: StageKey) -> LiveBatches:
-        live = [row for row in self._batches_of(key) if row.status not in BATCH_ENDS]
+        live = [row for row in self._tables.batches_of(key) if row.status not in BATCH_ENDS]
         return LiveBatches(len(live), sum(row.open_tasks for row in live))
 
     @override
     def waiting_batches(self, key: StageKey, limit: int) -> list[str]:
-        live = {row.batch_id for row in self._batches_of(key) if row.status not in BATCH_ENDS}
-        return sorted({row.batch_id for row in self._tasks.rows() if row.batch_id in live and self._waits(row)})[:limit]
+        live = {row.batch_id for row in self._tables.batches_of(key) if row.status not in BATCH_ENDS}
+        return sorted({row.batch_id for row in self._tables.tasks.rows() if row.batch_id in live and self._waits(row)})[
+            :limit
+        ]
 
     @override
     def cancel_tasks(self, batch_ids: Sequence[str]) -> dict[str, int]:
@@ -50,25 +43,25 @@ class FakeStopRepository(StopRepository):
                 row = replace(  # noqa: PLW2901 - the next version of the row
                     row, status=TaskStatus.RETRYING, not_before=self._now, lease_id=None, lease_expires_at=None
                 )
-                self._tasks.update(row.task_id, row)
+                self._tables.tasks.update(row.task_id, row)
             ended = replace(row, status=TaskStatus.CANCELLED, not_before=None, finished_at=self._now)
-            self._tasks.update(row.task_id, ended)
+            self._tables.tasks.update(row.task_id, ended)
             cancelled[row.batch_id] += 1
         return dict(cancelled)
 
     @override
     def lock_stopped(self, key: StageKey) -> bool:
-        row = self._stages.lock(key)
+        row = self._tables.stages.lock(key)
         return row is not None and row.status in STAGE_STOPS
 
     @override
     def reopen_batches(self, key: StageKey, limit: int) -> int:
-        stage = self._stages.get(key)
+        stage = self._tables.stages.get(key)
         assert stage is not None
-        found = [row.batch_id for row in self._batches_of(key) if _reopens(row, stage)][:limit]
+        found = [row.batch_id for row in self._tables.batches_of(key) if _reopens(row, stage)][:limit]
         self._reopen_tasks(found, stage)
-        batches = [row for batch_id in found if (row := self._batches.lock(batch_id)) is not None]
-        stage = self._stages.lock(key)
+        batches = [row for batch_id in found if (row := self._tables.batches.lock(batch_id)) is not None]
+        stage = self._tables.stages.lock(key)
         if stage is None or stage.status != StageStatus.DISPATCHING:
             raise DispatchLeaseLostError(f"stage {key.number} of job {key.job_id} is not being dispatched")
         for row in batches:
@@ -82,8 +75,8 @@ class FakeStopRepository(StopRepository):
                 failed_tasks=stage.failed_tasks - row.failed_tasks,
                 cancelled_tasks=stage.cancelled_tasks - row.cancelled_tasks,
             )
-            self._batches.update(row.batch_id, _reopened(row, stage))
-        self._stages.update(key, stage)
+            self._tables.batches.update(row.batch_id, _reopened(row, stage))
+        self._tables.stages.update(key, stage)
         return len(found)
 
     def _reopen_tasks(self, batch_ids: Sequence[str], stage: StageRow) -> None:
@@ -100,19 +93,15 @@ class FakeStopRepository(StopRepository):
                     started_at=None,
                     finished_at=None,
                 )
-                self._tasks.update(row.task_id, again)
+                self._tables.tasks.update(row.task_id, again)
 
     def _lock_tasks(self, batch_ids: Sequence[str]) -> list[TaskRow]:
         wanted = set(batch_ids)
-        found = [row.task_id for row in self._tasks.rows() if row.batch_id in wanted]
-        return [row for task_id in found if (row := self._tasks.lock(task_id)) is not None]
+        return self._tables.tasks.lock_those(row.task_id for row in self._tables.tasks.rows() if row.batch_id in wanted)
 
     def _waits(self, row: TaskRow) -> bool:
         expired = row.lease_expires_at is not None and row.lease_expires_at <= self._now
         return row.status in _WAITING or (row.status == TaskStatus.PROCESSING and expired)
-
-    def _batches_of(self, key: StageKey) -> list[BatchRow]:
-        return [row for row in self._batches.rows() if row.stage_key == key]
 
 
 def _reopens(batch: BatchRow, stage: StageRow) -> bool:

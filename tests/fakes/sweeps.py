@@ -8,8 +8,8 @@ from core.lanes import Lane
 from core.models import LostTask, SilentBatches, StageKey
 from core.statuses import BATCH_ENDS, STAGE_STOPS, BatchStatus, JobStatus, StageStatus, TaskStatus
 from repositories.ports import SweepRepository
-from tests.fakes.rows import BatchRow, JobRow, StageRow, TaskRow
-from tests.fakes.store import Table
+from tests.fakes.rows import BatchRow, StageRow, TaskRow
+from tests.fakes.tables import Tables
 
 _ENDED = (StageStatus.FINISHED, StageStatus.FAILED)
 _WAITING = (TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED)
@@ -18,37 +18,27 @@ _WAITING = (TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED)
 class FakeSweepRepository(SweepRepository):
     """`SweepRepository` in memory; it waits for rows that another transaction holds, where PostgreSQL passes over."""
 
-    def __init__(
-        self,
-        jobs: Table[str, JobRow],
-        stages: Table[StageKey, StageRow],
-        batches: Table[str, BatchRow],
-        tasks: Table[str, TaskRow],
-        now: datetime,
-    ) -> None:
-        self._jobs = jobs
-        self._stages = stages
-        self._batches = batches
-        self._tasks = tasks
-        self._now = now
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._now = tables.now
 
     @override
     def unstarted_jobs(self, status: JobStatus, age_seconds: float, limit: int) -> list[str]:
         found = [
             row
-            for row in self._jobs.rows()
+            for row in self._tables.jobs.rows()
             if row.status == status and self._is_old(age_seconds, row.queued_at or row.created_at)
         ][:limit]
         for row in found:
-            self._jobs.lock(row.job_id)
-            self._jobs.update(row.job_id, replace(row, queued_at=self._now))
+            self._tables.jobs.lock(row.job_id)
+            self._tables.jobs.update(row.job_id, replace(row, queued_at=self._now))
         return [row.job_id for row in found]
 
     @override
     def pending_batches(self, age_seconds: float, limit: int) -> list[tuple[str, Lane]]:
         found = [
             row
-            for row in self._batches.rows()
+            for row in self._tables.batches.rows()
             if row.status == BatchStatus.PENDING_QUEUE
             and self._is_old(age_seconds, row.created_at)
             and self._is_processing(row.job_id)
@@ -87,10 +77,10 @@ class FakeSweepRepository(SweepRepository):
 
     @override
     def stopped_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
-        live = {row.stage_key for row in self._batches.rows() if row.status not in BATCH_ENDS}
+        live = {row.stage_key for row in self._tables.batches.rows() if row.status not in BATCH_ENDS}
         found = [
             row
-            for row in self._stages.rows()
+            for row in self._tables.stages.rows()
             if row.status in STAGE_STOPS
             and row.key in live
             and self._is_old(age_seconds, row.finished_at, row.attended_at)
@@ -107,22 +97,24 @@ class FakeSweepRepository(SweepRepository):
 
     @override
     def silent_batches(self, key: StageKey, age_seconds: float, limit: int) -> SilentBatches:
-        stage = self._stages.lock(key)
+        stage = self._tables.stages.lock(key)
         assert stage is not None
         due = [
             (row.queued_at, row.batch_index, row)
-            for row in self._batches_of(key)
+            for row in self._tables.batches_of(key)
             if row.queued_at is not None and self._is_due(row, age_seconds)
         ]
         found = [row for at, _, row in sorted(due, key=lambda each: each[:2]) if _is_before(at, stage.silent_since)]
         found = found[:limit]
         if not found:
-            self._stages.update(key, replace(stage, silent_since=None))
+            self._tables.stages.update(key, replace(stage, silent_since=None))
         for row in found:
-            self._batches.lock(row.batch_id)
-            self._batches.update(row.batch_id, replace(row, queued_at=self._now, send_attempts=row.send_attempts + 1))
+            self._tables.batches.lock(row.batch_id)
+            self._tables.batches.update(
+                row.batch_id, replace(row, queued_at=self._now, send_attempts=row.send_attempts + 1)
+            )
         ids = {row.batch_id for row in found}
-        waiting = [row for row in self._tasks.rows() if row.batch_id in ids and row.status in _WAITING]
+        waiting = [row for row in self._tables.tasks.rows() if row.batch_id in ids and row.status in _WAITING]
         tasks = [self._write(row, replace(row, sends=row.sends + 1)) for row in waiting]
         return SilentBatches(len(found), tasks)
 
@@ -133,13 +125,13 @@ class FakeSweepRepository(SweepRepository):
     def _is_silent(self, stage: StageRow, age_seconds: float) -> bool:
         if stage.silent_since is not None:
             return True
-        batches = self._batches_of(stage.key)
+        batches = self._tables.batches_of(stage.key)
         if not any(self._is_due(row, age_seconds) for row in batches):
             return False
         active = (TaskStatus.PROCESSING, TaskStatus.RETRYING)
         sent = [row for row in batches if row.queued_at is not None]
         return all(self._is_old(age_seconds, row.queued_at, row.finished_at) for row in sent) and not any(
-            row.stage_key == stage.key and row.status in active for row in self._tasks.rows()
+            row.stage_key == stage.key and row.status in active for row in self._tables.tasks.rows()
         )
 
     def _touch_tasks(self, wanted: Callable[[TaskRow], bool], limit: int) -> list[LostTask]:
@@ -155,13 +147,13 @@ class FakeSweepRepository(SweepRepository):
                     sends=row.sends + 1,
                 ),
             )
-            for row in sorted((row for row in self._tasks.rows() if wanted(row)), key=_waited_until)[:limit]
+            for row in sorted((row for row in self._tables.tasks.rows() if wanted(row)), key=_waited_until)[:limit]
         ]
 
     def _write(self, old: TaskRow, new: TaskRow) -> LostTask:
-        self._tasks.lock(old.task_id)
-        self._tasks.update(old.task_id, new)
-        batch = self._batches.get(new.batch_id)
+        self._tables.tasks.lock(old.task_id)
+        self._tables.tasks.update(old.task_id, new)
+        batch = self._tables.batches.get(new.batch_id)
         assert batch is not None
         return LostTask(new.task_id, new.batch_id, batch.lane, new.sends)
 
@@ -169,27 +161,22 @@ class FakeSweepRepository(SweepRepository):
         self, wanted: Callable[[StageRow], bool], limit: int, touch: Callable[[StageRow], StageRow] | None = None
     ) -> list[StageKey]:
         touch = touch or (lambda row: replace(row, attended_at=self._now))
-        return self._touch([row for row in self._stages.rows() if self._is_at(row) and wanted(row)][:limit], touch)
+        return self._touch(
+            [row for row in self._tables.stages.rows() if self._tables.is_at(row.key) and wanted(row)][:limit], touch
+        )
 
     def _touch(self, found: Sequence[StageRow], touch: Callable[[StageRow], StageRow]) -> list[StageKey]:
         for row in found:
-            self._stages.lock(row.key)
-            self._stages.update(row.key, touch(row))
+            self._tables.stages.lock(row.key)
+            self._tables.stages.update(row.key, touch(row))
         return [row.key for row in found]
 
-    def _batches_of(self, key: StageKey) -> Sequence[BatchRow]:
-        return [row for row in self._batches.rows() if row.stage_key == key]
-
-    def _is_at(self, stage: StageRow) -> bool:
-        job = self._jobs.get(stage.job_id)
-        return job is not None and (job.status, job.stage) == (JobStatus.PROCESSING, stage.number)
-
     def _is_processing(self, job_id: str) -> bool:
-        job = self._jobs.get(job_id)
+        job = self._tables.jobs.get(job_id)
         return job is not None and job.status == JobStatus.PROCESSING
 
     def _is_being_dispatched(self, batch: BatchRow) -> bool:
-        stage = self._stages.get(batch.stage_key)
+        stage = self._tables.stages.get(batch.stage_key)
         assert stage is not None
         expires_at = stage.dispatch_lease_expires_at
         return expires_at is not None and expires_at > self._now

@@ -34,7 +34,7 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
             Edit(
                 _FAKE_TASKS,
                 "self._lock_held(list(by_id), lease_id)",
-                "self._lock(by_id, lambda each: each.status == TaskStatus.PROCESSING)",
+                "self._tables.tasks.lock_those(by_id, lambda each: each.status == TaskStatus.PROCESSING)",
             ),
         ],
         _both("test_records.py::test_a_zombie_changes_nothing"),
@@ -47,7 +47,7 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
                 "        OR (status = 'retrying' AND not_before <= now())\n"
                 "        OR (status = 'processing' AND lease_expires_at <= now())\n    )\n",
             ),
-            Edit(_FAKE_TASKS, "self._lock(task_ids, self._may_run)", "self._lock(task_ids, lambda _: True)"),
+            Edit(_FAKE_TASKS, "lock_those(task_ids, self._may_run)", "lock_those(task_ids)"),
         ],
         _both("test_claims.py::test_tasks_that_have_ended_are_never_claimed_again"),
     ),
@@ -84,9 +84,10 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
             ),
             Edit(
                 _FAKE_TASKS,
-                "        held = self._lock_held(task_ids, lease_id)\n        for row in held:\n            given_back",
-                "        held = self._lock(task_ids, lambda each: each.status == TaskStatus.PROCESSING)\n"
-                "        for row in held:\n            given_back",
+                "self._lock_held(task_ids, lease_id)\n        for row in held:\n"
+                "            self._tables.tasks.update(row.task_id, released_row",
+                "self._tables.tasks.lock_those(task_ids, lambda each: each.status == TaskStatus.PROCESSING)\n"
+                "        for row in held:\n            self._tables.tasks.update(row.task_id, released_row",
             ),
         ],
         _both("test_claims.py::test_a_released_task_has_spent_no_attempt_and_is_due_at_once"),
@@ -100,9 +101,10 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
             ),
             Edit(
                 _FAKE_TASKS,
-                "        held = self._lock_held(task_ids, lease_id)\n        for row in held:\n            self._tasks",
-                "        held = self._lock(task_ids, lambda each: each.status == TaskStatus.PROCESSING)\n"
-                "        for row in held:\n            self._tasks",
+                "self._lock_held(task_ids, lease_id)\n        for row in held:\n"
+                "            self._tables.tasks.update(row.task_id, replace",
+                "self._tables.tasks.lock_those(task_ids, lambda each: each.status == TaskStatus.PROCESSING)\n"
+                "        for row in held:\n            self._tables.tasks.update(row.task_id, replace",
             ),
         ],
         _both("test_claims.py::test_a_lease_that_was_taken_over_is_not_renewed"),

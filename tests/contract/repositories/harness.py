@@ -42,7 +42,7 @@ class FakeHarness:
             return [json.loads(text) for text in rows.texts_of(job_id)]
 
     def waiting(self) -> int:
-        return self.database._store.waiting
+        return self.database.waiting()
 
 
 class PostgresHarness:

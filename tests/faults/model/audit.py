@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from core.models import StageKey
 from core.statuses import BATCH_ENDS, STAGE_ENDS, TASK_ENDS, StageStatus, TaskStatus
@@ -11,8 +11,11 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.database import FakeDatabase
 from tests.fakes.rows import BatchRow, JobRow, StageRow, TaskRow
 from tests.fakes.store import Store, Transaction
+from tests.fakes.tables import Tables
 from tests.faults.model import writes
 from tests.faults.model.invocation import Invocation, running
+
+R = TypeVar("R")
 
 _WRITES: Mapping[str, Callable[[Any, Any, datetime], Iterable[str]]] = {
     "tasks": writes.of_task,
@@ -29,25 +32,22 @@ class Audit:
         violations: broken rules; collected, because the engine would catch an exception.
         advances: how often each job left each of its stages.
         runs: how often handlers were called.
+        tables: what is committed.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, tables: Tables) -> None:
         self.violations: list[str] = []
         self.advances: Counter[StageKey] = Counter()
         self.runs = 0
-        self._store = store
+        self.tables = tables
         self._tasks_of: dict[str, list[str]] = defaultdict(list)
         self._batches_of: dict[StageKey, list[str]] = defaultdict(list)
 
     def ran(self, task_id: str) -> None:
         """Called when a handler starts."""
         self.runs += 1
-        if task_id not in self.rows("tasks"):
+        if self.tables.tasks.get(task_id) is None:
             self.violations.append(f"task {task_id} runs and has no row")
-
-    def rows(self, table: str) -> dict[Any, Any]:
-        """The committed rows."""
-        return self._store.committed.setdefault(table, {})
 
     def wrote(self, table: str, old: Any, new: Any, now: datetime) -> None:
         """Called for every write of a row, before its commit."""
@@ -75,23 +75,21 @@ class Audit:
             stages[batch.stage_key] = None
         stages.update(dict.fromkeys(changes.get("stages", {})))
         for batch_id in batches:
-            self._check_batch(self.rows("batches")[batch_id])
+            self._check_batch(_found(self.tables.batches.get(batch_id)))
         for key in stages:
-            self._check_stage(self.rows("stages")[key])
+            self._check_stage(_found(self.tables.stages.get(key)))
         for job_id, job in changes.get("jobs", {}).items():
             self._check_job(before["jobs"].get(job_id), job)
 
     def _check_batch(self, batch: BatchRow) -> None:
-        rows = self.rows("tasks")
-        tasks: list[TaskRow] = [rows[task_id] for task_id in self._tasks_of[batch.batch_id]]
+        tasks = [_found(self.tables.tasks.get(task_id)) for task_id in self._tasks_of[batch.batch_id]]
         ended = Counter(task.status for task in tasks if task.status in TASK_ENDS)
         counted = (len(tasks), len(tasks) - ended.total(), ended[TaskStatus.FAILED], ended[TaskStatus.CANCELLED])
         if counted != (batch.task_count, batch.open_tasks, batch.failed_tasks, batch.cancelled_tasks):
             self.violations.append(f"tasks, open, failed, cancelled are {counted}: {batch}")
 
     def _check_stage(self, stage: StageRow) -> None:
-        rows = self.rows("batches")
-        batches: list[BatchRow] = [rows[batch_id] for batch_id in self._batches_of[stage.key]]
+        batches = [_found(self.tables.batches.get(batch_id)) for batch_id in self._batches_of[stage.key]]
         ended = [batch for batch in batches if batch.status in BATCH_ENDS]
         failed = sum(batch.failed_tasks for batch in ended)
         cancelled = sum(batch.cancelled_tasks for batch in ended)
@@ -105,7 +103,7 @@ class Audit:
             return
         key = StageKey(new.job_id, old.stage)
         self.advances[key] += 1
-        left: StageRow = self.rows("stages")[key]
+        left = _found(self.tables.stages.get(key))
         if left.status != StageStatus.FINISHED:
             self.violations.append(f"job {new.job_id} leaves a stage that is not finished: {left}")
 
@@ -118,9 +116,8 @@ class AuditedDatabase(FakeDatabase):
     """
 
     def __init__(self, clock: FakeClock) -> None:
-        super().__init__(clock)
-        self._store = _Store()
-        self.audit = Audit(self._store)
+        super().__init__(clock, _Store())
+        self.audit = Audit(Tables(Transaction(self._store, clock.now())))
 
     def begin(self) -> Transaction:
         return _Transaction(self._store, self.clock.now(), self.audit)
@@ -152,9 +149,14 @@ class _Transaction(Transaction):
 
     def commit(self) -> None:
         changes = {} if self._failed else self._changes
-        before = {table: _some(self._audit.rows(table), rows) for table, rows in changes.items()}
+        before = {table: _some(self._store.committed.get(table, {}), rows) for table, rows in changes.items()}
         super().commit()
         self._audit.committed(before, changes)
+
+
+def _found(row: R | None) -> R:
+    assert row is not None
+    return row
 
 
 def _some(rows: Mapping[Any, Any], keys: Iterable[Any]) -> dict[Any, Any]:

@@ -6,11 +6,9 @@ from typing import Protocol
 
 from psycopg2.extensions import connection
 
-from core.models import StageKey
 from repositories.ports import Database
 from repositories.postgres import PostgresDatabase
 from tests.fakes.database import FakeDatabase
-from tests.fakes.rows import StageRow, TaskRow
 from tests.support.emptying import emptying
 
 
@@ -38,24 +36,26 @@ class FakeBench:
         self.database = FakeDatabase()
 
     def clear(self) -> None:
-        self.database._store.committed.clear()
+        self.database.clear()
 
     def tick(self) -> None:
         self.database.clock.advance(1)
 
     def end_wait(self, task_id: str, hours: int) -> None:
-        tasks = self.database._store.committed["tasks"]
-        row: TaskRow = tasks[task_id]
         ended = self.database.clock.now() - timedelta(hours=hours)
-        is_leased = row.lease_expires_at is not None
-        tasks[task_id] = replace(row, lease_expires_at=ended) if is_leased else replace(row, not_before=ended)
+        with self.database.tables() as tables:
+            for row in tables.tasks.lock_those([task_id]):
+                leased = row.lease_expires_at is not None
+                changed = replace(row, lease_expires_at=ended) if leased else replace(row, not_before=ended)
+                tables.tasks.update(task_id, changed)
 
     def end_dispatch_lease(self) -> None:
-        stages: dict[StageKey, StageRow] = self.database._store.committed["stages"]
         ended = self.database.clock.now() - timedelta(hours=1)
-        for key, row in stages.items():
-            if row.dispatch_lease_id is not None:
-                stages[key] = replace(row, dispatch_lease_expires_at=ended)
+        with self.database.tables() as tables:
+            for row in tables.stages.lock_those(
+                tables.stages.all_keys(), lambda row: row.dispatch_lease_id is not None
+            ):
+                tables.stages.update(row.key, replace(row, dispatch_lease_expires_at=ended))
 
 
 class PostgresBench:

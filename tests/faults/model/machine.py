@@ -185,7 +185,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     def ended(self, *statuses: JobStatus) -> list[str]:
         """The jobs that have ended with one of these statuses."""
-        return [job_id for job_id, job in self.world.audit.rows("jobs").items() if job.status in statuses]
+        return [job.job_id for job in self.world.audit.tables.jobs.rows() if job.status in statuses]
 
     def job(self, number: int) -> str:
         """A job that was submitted."""

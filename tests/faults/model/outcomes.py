@@ -10,7 +10,6 @@ from core.statuses import STAGE_ENDS, STAGE_STOPS, TASK_ENDS, JobStatus, StageSt
 from engine.process.keeping import ORPHAN
 from engine.repair.dead_letters import MAX_RESENDS
 from engine.tasks.handler_runner import MAX_INTERRUPTIONS
-from repositories.ports import KeptLetter
 from tests.fakes.rows import JobRow, StageRow, TaskRow, from_json
 from tests.faults.model.jobs import FAILING, Plan
 from tests.faults.model.world import GIVEN_UP, World
@@ -21,8 +20,8 @@ _BROKEN = {"": "", "tasks": "RuntimeError", "aggregate": "RuntimeError", "refuse
 def check_job(world: World, job: JobRow) -> None:
     """Checks an ended job against its submission."""
     plan = world.submitted[job.job_id].plan
-    stages = [row for key, row in sorted(world.audit.rows("stages").items()) if key.job_id == job.job_id]
-    tasks = [row for row in world.audit.rows("tasks").values() if row.parent_job_id == job.job_id]
+    stages = [row for row in world.audit.tables.stages.rows() if row.job_id == job.job_id]
+    tasks = [row for row in world.audit.tables.tasks.rows() if row.parent_job_id == job.job_id]
     assert [stage.number for stage in stages] == list(range(1, job.stage + 1)), "one row for each stage that it came to"
     assert [world.audit.advances[stage.key] for stage in stages[:-1]] == [1] * len(stages[:-1])
     assert {stage.status for stage in stages[:-1]} <= {StageStatus.FINISHED}
@@ -81,9 +80,8 @@ def _check_task(world: World, plan: Plan, task: TaskRow) -> None:
 
 
 def check_letters(world: World) -> None:
-    """Only messages on which the broker gave up, and those of an atomic dispatch that was rolled back, are kept."""
-    letters: list[KeptLetter] = list(world.audit.rows("dead_letters").values())
-    for letter in (kept.letter for kept in letters):
+    """Only messages that the broker gave up on, and those of an atomic dispatch that was rolled back, are kept."""
+    for letter in (kept.letter for kept in world.audit.tables.dead_letters.rows()):
         if letter.reason == GIVEN_UP:
             assert world.broker.given_up[letter.queue] > MAX_RESENDS
             continue

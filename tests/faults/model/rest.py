@@ -42,11 +42,11 @@ def _settle(world: World) -> None:
             return
         world.pass_time(max(_STEP, min([*waits, 5 * _MINUTE])))
         world.sweep(0)
-    raise AssertionError(f"no rest: {world.audit.rows('jobs')} {world.audit.rows('stages')}")
+    raise AssertionError(f"no rest: {world.audit.tables.jobs.rows()} {world.audit.tables.stages.rows()}")
 
 
 def _all_ended(world: World) -> bool:
-    jobs, batches = world.audit.rows("jobs").values(), world.audit.rows("batches").values()
+    jobs, batches = world.audit.tables.jobs.rows(), world.audit.tables.batches.rows()
     return all(job.status in JOB_ENDS for job in jobs) and all(batch.status in BATCH_ENDS for batch in batches)
 
 
@@ -60,10 +60,10 @@ def deliver_everything(world: World) -> None:
 
 
 def _check(world: World) -> None:
-    jobs = world.audit.rows("jobs")
+    jobs = world.audit.tables.jobs.rows()
     assert not world.audit.violations
-    assert world.accepted <= jobs.keys(), "a job that was accepted is gone"
+    assert world.accepted <= {job.job_id for job in jobs}, "a job that was accepted is gone"
     assert all(world.queue.size(name) + len(world.broker.ready(name)) == 0 for name in (*QUEUES, *DEAD_QUEUES))
-    for job in jobs.values():
+    for job in jobs:
         check_job(world, job)
     check_letters(world)

@@ -124,7 +124,9 @@ class World:
     def end(self) -> None:
         """Ends the threads of stopped invocations."""
         self.tally.update(
-            jobs=len(self.audit.rows("jobs")), tasks=len(self.audit.rows("tasks")), starts=self.audit.runs
+            jobs=len(self.audit.tables.jobs.all_keys()),
+            tasks=len(self.audit.tables.tasks.all_keys()),
+            starts=self.audit.runs,
         )
         for process in self.processes:
             process.dead = True

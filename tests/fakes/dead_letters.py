@@ -1,0 +1,29 @@
+from dataclasses import asdict
+
+from typing_extensions import override
+
+from repositories.dead_letters import storable
+from repositories.ports import DeadLetter, DeadLetterRepository, KeptLetter
+from tests.fakes.tables import Tables
+
+
+class FakeDeadLetterRepository(DeadLetterRepository):
+    """`DeadLetterRepository` in memory."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._letters = tables.dead_letters
+        self._now = tables.now
+
+    @override
+    def add(self, letter: DeadLetter) -> None:
+        columns = asdict(letter)
+        texts = {name: storable(value) for name, value in columns.items() if isinstance(value, str)}
+        letter = DeadLetter(**{**columns, **texts})
+        key = len(self._letters.rows()) + 1
+        while not self._letters.insert(key, KeptLetter(key, self._now, letter)):
+            key += 1
+
+    @override
+    def newest(self, limit: int, before_id: int | None = None) -> list[KeptLetter]:
+        rows = self._letters.rows()[::-1]
+        return [row for row in rows if before_id is None or row.dead_letter_id < before_id][:limit]

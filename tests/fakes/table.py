@@ -1,0 +1,82 @@
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, TypeVar
+
+from core.errors import ConstraintViolationError, DatabaseError
+from tests.fakes.store import Transaction
+
+Key = TypeVar("Key")
+Row = TypeVar("Row")
+
+
+class Table(Generic[Key, Row]):
+    """One table within one transaction.
+
+    Args:
+        transaction: whose changes it makes.
+        name: the table's name.
+        checks: its CHECK constraints by name: whether a row satisfies each.
+    """
+
+    def __init__(self, transaction: Transaction, name: str, checks: Mapping[str, Callable[[Row], bool]]) -> None:
+        self._transaction = transaction
+        self._name = name
+        self._checks = checks
+
+    def get(self, key: Key) -> Row | None:
+        """The row, or None."""
+        row: Row | None = self._transaction.read(self._name, key)
+        return row
+
+    def all_keys(self) -> list[Key]:
+        """All keys in order."""
+        return sorted(self._transaction.view(self._name))
+
+    def rows(self) -> list[Row]:
+        """All rows in key order."""
+        view = self._transaction.view(self._name)
+        return [view[key] for key in sorted(view)]
+
+    def lock(self, key: Key) -> Row | None:
+        """The row, held until the transaction ends, or None."""
+        row: Row | None = self._transaction.lock(self._name, key)
+        return row
+
+    def lock_those(self, keys: Iterable[Key], wanted: Callable[[Row], bool] = lambda _: True) -> list[Row]:
+        """Locks the wanted rows in the order of their keys, and returns those that are wanted still."""
+        rows = []
+        unique: set[Any] = set(keys)
+        for key in sorted(unique):
+            seen = self.get(key)
+            if seen is not None and wanted(seen):
+                row = self.lock(key)
+                if row is not None and wanted(row):
+                    rows.append(row)
+        return rows
+
+    def insert(self, key: Key, row: Row) -> bool:
+        """Inserts a row; False when the key is taken."""
+        if self.lock(key) is not None:
+            return False
+        self.update(key, row)
+        return True
+
+    def update(self, key: Key, row: Row) -> None:
+        """Replaces a locked row.
+
+        Raises:
+            ConstraintViolationError: the new one breaks a CHECK; PostgreSQL tries them in the order of names.
+        """
+        broken = [name for name, holds in self._checks.items() if not holds(row)]
+        if broken:
+            raise self.violation(min(broken))
+        self._transaction.write(self._name, key, row)
+
+    def delete(self, key: Key) -> None:
+        """Deletes a row."""
+        self.lock(key)
+        self._transaction.write(self._name, key, None)
+
+    def violation(self, constraint: str) -> DatabaseError:
+        """The error to raise for a broken constraint."""
+        message = f'a row of relation "{self._name}" violates constraint "{constraint}"'
+        return self._transaction.fail(ConstraintViolationError(message, constraint))

@@ -1,0 +1,34 @@
+"""The tables of the fake database, which all fake repositories of a transaction share."""
+
+from core.models import StageKey
+from core.statuses import JobStatus
+from repositories.ports import KeptLetter
+from tests.fakes.checks import BATCH_CHECKS, JOB_CHECKS, STAGE_CHECKS, TASK_CHECKS
+from tests.fakes.rows import BatchRow, JobRow, StageRow, TaskRow
+from tests.fakes.store import Transaction
+from tests.fakes.table import Table
+
+
+class Tables:
+    """The tables as one transaction sees them.
+
+    Attributes:
+        now: when the transaction started, as `now()` in SQL.
+    """
+
+    def __init__(self, transaction: Transaction) -> None:
+        self.now = transaction.started_at
+        self.jobs: Table[str, JobRow] = Table(transaction, "jobs", JOB_CHECKS)
+        self.stages: Table[StageKey, StageRow] = Table(transaction, "stages", STAGE_CHECKS)
+        self.batches: Table[str, BatchRow] = Table(transaction, "batches", BATCH_CHECKS)
+        self.tasks: Table[str, TaskRow] = Table(transaction, "tasks", TASK_CHECKS)
+        self.dead_letters: Table[int, KeptLetter] = Table(transaction, "dead_letters", {})
+
+    def batches_of(self, key: StageKey) -> list[BatchRow]:
+        """The batches of a stage."""
+        return [row for row in self.batches.rows() if row.stage_key == key]
+
+    def is_at(self, key: StageKey) -> bool:
+        """Whether the stage's job is processing and stands at it."""
+        job = self.jobs.get(key.job_id)
+        return job is not None and (job.status, job.stage) == (JobStatus.PROCESSING, key.number)

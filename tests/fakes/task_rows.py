@@ -1,0 +1,94 @@
+"""How the rows of tasks and their batches are created and changed, and what the repository returns of them."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from core.definitions import AlignedBatch
+from core.models import ClaimedTask, Task, TaskOutcome
+from core.statuses import BatchStatus, TaskStatus
+from tests.fakes.rows import BatchRow, TaskRow, from_json
+
+
+def batch_row(batch: AlignedBatch, status: BatchStatus, opening: int, now: datetime) -> BatchRow:
+    return BatchRow(
+        batch_id=batch.batch_id,
+        job_id=batch.job_id,
+        stage=batch.stage,
+        batch_index=batch.batch_index,
+        lane=batch.lane,
+        task_count=batch.task_count,
+        open_tasks=batch.task_count,
+        status=status,
+        digest=batch.digest,
+        created_at=now,
+        queued_at=now if status == BatchStatus.QUEUED else None,
+        opening=opening,
+    )
+
+
+def task_rows(batch: AlignedBatch, status: BatchStatus, now: datetime) -> Iterator[TaskRow]:
+    for task in batch.rows:
+        values = (task.task_id, batch.job_id, task.task_type, batch.stage, task.task_index, batch.batch_id)
+        yield TaskRow(*values, TaskStatus(status), task.parameters, now)
+
+
+def claimed_row(row: TaskRow, lease_id: str, expires_at: datetime, now: datetime) -> TaskRow:
+    return replace(
+        row,
+        status=TaskStatus.PROCESSING,
+        attempt=row.attempt + 1,
+        not_before=None,
+        lease_id=lease_id,
+        lease_expires_at=expires_at,
+        started_at=row.started_at or now,
+    )
+
+
+def recorded_row(row: TaskRow, outcome: TaskOutcome, now: datetime) -> TaskRow:
+    retrying = outcome.status == TaskStatus.RETRYING
+    return replace(
+        row,
+        status=outcome.status,
+        result=outcome.result,
+        error=outcome.error,
+        lease_id=None,
+        lease_expires_at=None,
+        failures=row.failures + (outcome.status != TaskStatus.COMPLETED),
+        sends=row.sends + retrying,
+        not_before=now + timedelta(seconds=outcome.retry_delay_seconds) if retrying else None,
+        finished_at=None if retrying else now,
+    )
+
+
+def released_row(row: TaskRow, now: datetime) -> TaskRow:
+    return replace(
+        row,
+        status=TaskStatus.RETRYING,
+        not_before=now,
+        lease_id=None,
+        lease_expires_at=None,
+        attempt=row.attempt - 1,
+        started_at=row.started_at if row.attempt > 1 else None,
+    )
+
+
+def claimed_task(row: TaskRow) -> ClaimedTask:
+    return ClaimedTask(
+        task_id=row.task_id,
+        job_id=row.parent_job_id,
+        stage=row.stage,
+        task_index=row.task_index,
+        batch_id=row.batch_id,
+        task_type=row.task_type,
+        parameters=from_json(row.parameters),
+        attempt=row.attempt,
+        failures=row.failures,
+    )
+
+
+def as_task(row: TaskRow) -> Task:
+    columns = {**vars(row)}
+    del columns["lease_id"], columns["dead_letters"]
+    decoded = {name: from_json(columns[name]) for name in ("parameters", "result", "error")}
+    return Task(**{**columns, **decoded})
