@@ -37,7 +37,7 @@ def test_without_a_limit_nothing_is_throttled(clock: Clock) -> None:
     assert throttle.allowance() > 1_000_000_000
 
 
-def test_credits_come_back_in_proportion_to_time(clock: Clock, throttle: Throttle) -> None:
+def test_credits_recover_in_proportion_to_time(clock: Clock, throttle: Throttle) -> None:
     throttle.charge(RATE)
     assert throttle.allowance() == 0
     clock.now_ms += 250
