@@ -5,6 +5,7 @@ from io import RawIOBase
 from typing import Any
 
 from psycopg2.extensions import cursor, encodings
+from typing_extensions import override
 
 from core.errors import DatabaseError
 from repositories.ports.rows import Row, Rows
@@ -17,33 +18,33 @@ class PostgresRows(Rows):
     def __init__(self, cur: cursor) -> None:
         self._cursor = cur
 
+    @override
     def execute(self, query: str, parameters: Mapping[str, Any] | None = None) -> int:
-        """Runs a statement; returns how many rows it changed."""
         with translated():
             self._cursor.execute(query, parameters)
             return self._cursor.rowcount
 
+    @override
     def all(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
-        """Runs a query; returns its rows."""
         with translated():
             self._cursor.execute(query, parameters)
             names = [column.name for column in self._cursor.description or ()]
             return [dict(zip(names, row, strict=True)) for row in self._cursor.fetchall()]
 
+    @override
     def first(self, query: str, parameters: Mapping[str, Any] | None = None) -> Row | None:
-        """Runs a query; returns its first row, or None."""
         rows = self.all(query, parameters)
         return rows[0] if rows else None
 
+    @override
     def one(self, query: str, parameters: Mapping[str, Any] | None = None) -> Row:
-        """Runs a query that always returns a row."""
         row = self.first(query, parameters)
         if row is None:
             raise LookupError(f"no row was returned by {query!r}")
         return row
 
+    @override
     def copy(self, query: str, lines: Iterable[str] | Iterable[bytes]) -> int:
-        """Streams lines in PostgreSQL's COPY format into a table."""
         stream = _Stream(lines, encodings[self._cursor.connection.encoding])
         try:
             with translated():
