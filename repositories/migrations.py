@@ -31,10 +31,6 @@ def expected(job_types: Sequence[Path] = ()) -> list[str]:
 def pending(database: PostgresDatabase, job_types: Sequence[Path] = ()) -> list[str]:
     """The ids of the migrations that the database lacks, in the order of their application.
 
-    Args:
-        database: where to look.
-        job_types: the directories of the job types' own migrations.
-
     Raises:
         DatabaseUnavailableError: PostgreSQL cannot be reached.
     """

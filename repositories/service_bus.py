@@ -43,7 +43,6 @@ class ServiceBusRepository(MessageQueue):
     closed because it was idle; a client that failed is closed.
 
     Args:
-        new_client: creates a client.
         queues: the queues that `ping` checks.
     """
 

@@ -12,8 +12,6 @@ class Table(Generic[Key, Row]):
     """One table within one transaction.
 
     Args:
-        transaction: whose changes it makes.
-        name: the table's name.
         checks: its CHECK constraints by name: whether a row satisfies each.
     """
 
