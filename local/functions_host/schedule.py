@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import ClassVar, Protocol
 
 from croniter import croniter
+from typing_extensions import override
 
 from local.functions_host.errors import AppLoadError
 from local.functions_host.timespan import parse_timespan
@@ -35,18 +36,15 @@ class Schedule(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class CronSchedule:
+class CronSchedule(Schedule):
     """An NCRONTAB expression in UTC: six numeric fields, seconds first."""
 
     expression: str
     adjust_for_dst: ClassVar[bool] = True
 
+    @override
     def next_after(self, moment: datetime) -> datetime:
-        """The first occurrence after a moment.
-
-        Raises:
-            CroniterBadDateError: there is no occurrence within 50 years.
-        """
+        """Raises CroniterBadDateError when there is no occurrence within 50 years."""
         # If day and day of week are both given, NCRONTAB requires both to match; classic cron requires either.
         occurrences = croniter(self.expression, moment.astimezone(UTC), day_or=False, second_at_beginning=True)
         following: datetime = occurrences.get_next(datetime)
@@ -54,12 +52,13 @@ class CronSchedule:
 
 
 @dataclass(frozen=True, slots=True)
-class IntervalSchedule:
+class IntervalSchedule(Schedule):
     """A time span from one run to the next."""
 
     interval: timedelta
     adjust_for_dst: ClassVar[bool] = False
 
+    @override
     def next_after(self, moment: datetime) -> datetime:
         """The moment plus the interval."""
         return moment + self.interval

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import psycopg2
 from psycopg2.extensions import connection, cursor, parse_dsn
+from typing_extensions import override
 
 from local.functions_host.errors import AppLoadError, TimerStoreError
 from local.functions_host.schedule_status import ScheduleStatus
@@ -92,22 +93,25 @@ class TimerStore(Protocol):
         """
 
 
-class SoleHost:
+class SoleHost(TimerStore):
     """The store of a host without a database: it holds every timer and stores no status."""
 
+    @override
     def acquire(self, _function: str) -> Held | None:
         """Always succeeds."""
         return Held(None)
 
+    @override
     def keep(self, _function: str, _status: ScheduleStatus) -> bool:
         """Always succeeds; the status is not stored."""
         return True
 
+    @override
     def release(self, _function: str, _status: ScheduleStatus) -> None:
         """Does nothing: no other host waits for the lease."""
 
 
-class PostgresTimerStore:
+class PostgresTimerStore(TimerStore):
     """Stores the timers of an app in PostgreSQL, in a table that it creates on first use.
 
     Args:
@@ -130,6 +134,7 @@ class PostgresTimerStore:
         self._lock = threading.Lock()
         self._connection: connection | None = None
 
+    @override
     def acquire(self, function: str) -> Held | None:
         """Insert the timer's row, or take over an expired lease."""
         with self._cursor() as cur:
@@ -139,10 +144,12 @@ class PostgresTimerStore:
             return None
         return Held(ScheduleStatus(*row) if row[1] else None)
 
+    @override
     def keep(self, function: str, status: ScheduleStatus) -> bool:
         """Update the timer's row if this host still owns it."""
         return self._keep(function, status, LEASE_SECONDS)
 
+    @override
     def release(self, function: str, status: ScheduleStatus) -> None:
         """Update the timer's row and let its lease expire now."""
         self._keep(function, status, 0.0)

@@ -9,7 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from local.service_bus.broker.journal import Entity, EntityKind, JournalError
+from typing_extensions import override
+
+from local.service_bus.broker.journal import Entity, EntityKind, Journal, JournalError
 from local.service_bus.broker.messages import Content, DeadLetter, Message, MessageState
 from local.service_bus.broker.namespace import Namespace
 from local.service_bus.broker.session_queue import SessionQueue
@@ -53,7 +55,7 @@ class StoreError(Exception):
     """The data file cannot be used; the message names the file and the reason."""
 
 
-class Store:
+class Store(Journal):
     """A journal in the SQLite file at `path`, created if missing and used by one process at a time.
 
     Changes are buffered until `commit`, so a message that is sent and completed between two commits is never written.
@@ -90,26 +92,27 @@ class Store:
         """Closes the file."""
         self._connection.close()
 
+    @override
     def put(self, queue: str, message: Message) -> None:
-        """Records a new or changed message; `commit` writes the state that it has then."""
         self._messages[queue, message.sequence_number] = message
 
+    @override
     def remove(self, queue: str, sequence_number: int) -> None:
-        """Records that a message has been removed."""
         self._messages[queue, sequence_number] = None
 
+    @override
     def put_session_state(self, queue: str, session_id: str, state: bytes | None) -> None:
-        """Records the state of a session; None removes it."""
         self._states[queue, session_id] = state
 
+    @override
     def put_entity(self, entity: Entity) -> None:
-        """Records a new entity."""
         self._entities[entity.topic, entity.name] = entity
 
+    @override
     def remove_entity(self, entity: Entity) -> None:
-        """Records that an entity has been deleted; the caller removes its messages one by one."""
         self._entities[entity.topic, entity.name] = None
 
+    @override
     def commit(self) -> None:
         """Writes all recorded changes in one transaction.
 

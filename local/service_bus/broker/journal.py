@@ -3,6 +3,8 @@
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from typing_extensions import override
+
 from local.service_bus.broker.messages import Message
 from local.service_bus.broker.settings import QueueSettings
 
@@ -58,23 +60,29 @@ class Journal(Protocol):
         """
 
 
-class NoJournal:
+class NoJournal(Journal):
     """The journal of an emulator without a data file: it stores nothing."""
 
+    @override
     def put(self, queue: str, message: Message) -> None:
-        """Does nothing."""
+        pass
 
+    @override
     def remove(self, queue: str, sequence_number: int) -> None:
-        """Does nothing."""
+        pass
 
+    @override
     def put_session_state(self, queue: str, session_id: str, state: bytes | None) -> None:
-        """Does nothing."""
+        pass
 
+    @override
     def put_entity(self, entity: Entity) -> None:
-        """Does nothing."""
+        pass
 
+    @override
     def remove_entity(self, entity: Entity) -> None:
-        """Does nothing."""
+        pass
 
+    @override
     def commit(self) -> None:
-        """Does nothing."""
+        pass
