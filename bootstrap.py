@@ -154,7 +154,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         submitter=Submitter(database, queue, registry),
         canceller=Canceller(database, queue),
         reopener=Reopener(database, queue),
-        stages=StageEngine(database, queue, registry, StageSteps(dispatcher, advancer, stage_canceller, endings)),
+        stages=StageEngine(database, queue, registry, StageSteps(dispatcher, advancer, stage_canceller), endings),
         worker=Worker(database, queue, runner, settler, limits, backends.outages),
         dead_letters=DeadLetters(database, queue, recorder, endings, limits),
         sweeper=Sweeper(database, queue, limits),

@@ -71,9 +71,9 @@ class TaskContext:
         task_index: from 0.
         attempt: 1 for the first run.
         services: what the outside world lends.
-        is_cancelled: tells whether the run is no longer wanted: its job was stopped, its lease was lost, or its host
-            stops. A handler that was told so because its host stops may end as it likes: the task runs again, as if for
-            the first time.
+        is_cancelled: tells whether the run is no longer wanted: its job was cancelled or failed, its lease was lost, or
+            its process shuts down. In a shutdown the handler may return or raise: the task runs again, as if for the
+            first time.
     """
 
     job_id: str

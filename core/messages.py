@@ -108,7 +108,7 @@ class JobMessage:
         job_id: 32 hex digits.
         stage: from 1.
         action: what to do.
-        redispatches: how often this stage was dispatched again because the broker did not take some of its batches.
+        redispatches: how often in a row a dispatch of this stage ended with batches that the broker refused; up to 6.
         failures: how often the job's code raised an unforeseen error on it.
         deaths: how often the broker gave up on it.
     """

@@ -3,11 +3,12 @@ from typing import Any
 
 from typing_extensions import override
 
-from core.models import Job
+from core.models import Job, StageKey
 from core.statuses import JobStatus
 from repositories import queries
 from repositories.ports import JobRepository
 from repositories.ports.rows import Row, Rows
+from repositories.stage_keys import columns
 
 _QUERIES = queries.load("jobs")
 
@@ -43,8 +44,8 @@ class PostgresJobRepository(JobRepository):
         return self._changed("start", {"job_id": job_id})
 
     @override
-    def advance(self, job_id: str, from_stage: int) -> bool:
-        return self._changed("advance", {"job_id": job_id, "from_stage": from_stage})
+    def advance(self, key: StageKey) -> bool:
+        return self._changed("advance", columns(key))
 
     @override
     def finish(self, job_id: str, status: JobStatus, result: str | None, error: str | None) -> bool:

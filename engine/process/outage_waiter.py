@@ -23,7 +23,7 @@ class OutageWaiter:
     Args:
         wait: waits so many seconds; returns True, at once, when the process shuts down.
         clock: seconds, monotonic.
-        shutdown_wait: like `wait`, but goes on waiting during a shutdown, until the grace time is over; default `wait`.
+        shutdown_wait: like `wait`, but goes on waiting during a shutdown, until `drain` gives up; default `wait`.
     """
 
     def __init__(

@@ -1,3 +1,5 @@
+"""Sends messages, or raises why the broker refused them."""
+
 from collections.abc import Sequence
 
 from core.errors import QueueUnavailableError

@@ -129,7 +129,7 @@ class Sweeper:
             job_ids = transact(self._database, lambda work: work.sweeps.unstarted_jobs(status, age_seconds, _PAGE))
             messages = [JobMessage(job_id, 1, JobAction.DISPATCH) for job_id in job_ids]
             self._send_job_messages(messages, "was not started")
-            transact(self._database, lambda work: [work.jobs.mark_queued(job_id) for job_id in job_ids])
+            transact(self._database, lambda work: _mark_queued(work, job_ids))
             return len(job_ids)
 
         return self._all(ends_at, repair)
@@ -203,6 +203,11 @@ class Sweeper:
         for queue_name, lost in by_queue.items():
             send(self._queue, queue_name, [TaskMessage(t.task_id, t.batch_id, t.send).outgoing() for t in lost])
         return len(tasks)
+
+
+def _mark_queued(work: UnitOfWork, job_ids: Sequence[str]) -> None:
+    for job_id in job_ids:
+        work.jobs.mark_queued(job_id)
 
 
 def _expired_leases(age_seconds: float) -> Callable[[UnitOfWork], list[LostTask]]:

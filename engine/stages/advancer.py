@@ -29,16 +29,20 @@ class Advancer:
         self._endings = endings
         self._limits = limits
 
-    def start(self, job: Job, controller: JobController[Any]) -> None:
-        """Creates the first stage of a job that has not begun."""
+    def start(self, job: Job, controller: JobController[Any]) -> tuple[Job, Stage | None]:
+        """Creates the first stage of a job that has not begun; returns the job and that stage as they are now."""
         spec = controller.stages[0]
+        first = StageKey(job.job_id, 1)
 
-        def start(work: UnitOfWork) -> None:
+        def start(work: UnitOfWork) -> tuple[Job | None, Stage | None]:
             work.jobs.mark_queued(job.job_id)
             if work.jobs.start(job.job_id):
-                work.stages.create(StageKey(job.job_id, 1), spec.name, spec.max_failed_fraction)
+                work.stages.create(first, spec.name, spec.max_failed_fraction)
+            return work.jobs.get(job.job_id), work.stages.get(first)
 
-        transact(self._database, start)
+        started, stage = transact(self._database, start)
+        assert started is not None, "no job is pruned while it has a message"
+        return started, stage
 
     def advance(self, job: Job, stage: Stage, controller: JobController[Any]) -> None:
         """Aggregates the ended stage that the job stands at, and moves on.
@@ -75,7 +79,7 @@ class Advancer:
         spec = controller.stages[stage.number]
 
         def start(work: UnitOfWork) -> None:
-            if work.jobs.advance(job.job_id, from_stage=stage.number):
+            if work.jobs.advance(stage.key):
                 require_unopened(work, stage)
                 work.stages.record_result(stage.key, stage_result)
                 work.stages.create(following, spec.name, spec.max_failed_fraction)

@@ -30,17 +30,19 @@ class StageSteps:
     dispatcher: StageDispatcher
     advancer: Advancer
     canceller: StageCanceller
-    endings: JobEndings
 
 
 class StageEngine:
     """Handles the messages of sb-jobs: reads the rows, decides on a step, has it taken, and handles its failure."""
 
-    def __init__(self, database: Database, queue: MessageQueue, registry: Registry, steps: StageSteps) -> None:
+    def __init__(
+        self, database: Database, queue: MessageQueue, registry: Registry, steps: StageSteps, endings: JobEndings
+    ) -> None:
         self._database = database
         self._queue = queue
         self._registry = registry
         self._steps = steps
+        self._endings = endings
 
     def handle(self, message: JobMessage) -> None:
         """Does what a message asks for, if it still has to be done.
@@ -52,10 +54,7 @@ class StageEngine:
         job, stage = self._read(message)
         step = next_step(message, job, stage)
         if step == Step.NOTHING:
-            logger.info(
-                "job %s is %s at stage %d; %s of stage %d is ignored",
-                *(job.job_id, job.status, job.stage, message.action, message.stage),
-            )
+            _ignore(message, job)
         elif step == Step.CANCEL:
             self._steps.canceller.cancel_waiting(message.key)
         else:
@@ -73,12 +72,11 @@ class StageEngine:
         """Takes a step; a failure of the job's code fails the job, at once or after some tries."""
         try:
             if step == Step.START:
-                self._steps.advancer.start(job, self._registry.controller(job.job_type))
-                job, stage = self._read(message)
+                job, stage = self._steps.advancer.start(job, self._registry.controller(job.job_type))
                 step = next_step(message, job, stage)
             self._take(step, message, job, stage)
         except JobFailure as exc:
-            self._steps.endings.fail(message.key, exc)
+            self._endings.fail(message.key, exc)
         except Exception as exc:
             if isinstance(exc, LockstepError) and exc.retryable:
                 raise
@@ -96,14 +94,23 @@ class StageEngine:
                 send_job_message(self._queue, JobMessage(job.job_id, job.stage, JobAction.DISPATCH))
             case Step.REPEAT_ADVANCE:
                 send_job_message(self._queue, JobMessage(job.job_id, job.stage, JobAction.ADVANCE))
+            case _:  # a job that was to start was cancelled meanwhile
+                _ignore(message, job)
 
     def _try_again_or_fail(self, message: JobMessage, exc: Exception) -> None:
         if message.failures >= MAX_FAILURES:
             logger.error("job %s fails after %d failures", message.job_id, message.failures, exc_info=exc)
-            self._steps.endings.fail(message.key, exc)
+            self._endings.fail(message.key, exc)
             return
         delay_seconds = 2**message.failures
         logger.warning("job %s failed and is tried again in %d s", message.job_id, delay_seconds, exc_info=exc)
         with self._database.transaction() as work:
             due_at = work.now() + timedelta(seconds=delay_seconds)
         send(self._queue, JOBS_QUEUE, [replace(message, failures=message.failures + 1).outgoing(due_at)])
+
+
+def _ignore(message: JobMessage, job: Job) -> None:
+    logger.info(
+        "job %s is %s at stage %d; %s of stage %d is ignored",
+        *(job.job_id, job.status, job.stage, message.action, message.stage),
+    )

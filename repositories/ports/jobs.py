@@ -3,7 +3,7 @@
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
-from core.models import Job
+from core.models import Job, StageKey
 from core.statuses import JobStatus
 
 
@@ -33,8 +33,8 @@ class JobRepository(Protocol):
         """Moves queued -> processing, at stage 1; False when the job is in another status."""
         ...
 
-    def advance(self, job_id: str, from_stage: int) -> bool:
-        """Moves a processing job from one stage to the next; False when it is at another stage."""
+    def advance(self, key: StageKey) -> bool:
+        """Moves a processing job from this stage to the next; False when it is at another stage."""
         ...
 
     def finish(self, job_id: str, status: JobStatus, result: str | None, error: str | None) -> bool:

@@ -31,7 +31,7 @@ WHERE job_id = %(job_id)s AND status = 'queued'
 -- name: advance
 -- The compare-and-set that lets a stage advance exactly once.
 UPDATE jobs SET stage = stage + 1
-WHERE job_id = %(job_id)s AND status = 'processing' AND stage = %(from_stage)s
+WHERE job_id = %(job_id)s AND status = 'processing' AND stage = %(stage)s
 
 -- name: finish
 -- A job may fail before it has started; it completes only while processing.

@@ -4,7 +4,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from core.models import Job
+from core.models import Job, StageKey
 from core.statuses import JobStatus
 from repositories.ports import JobRepository
 from tests.fakes.rows import JobRow, from_json, same_json
@@ -46,11 +46,11 @@ class FakeJobRepository(JobRepository):
         return self._move(job_id, {JobStatus.QUEUED}, status=JobStatus.PROCESSING, stage=1, started_at=self._now)
 
     @override
-    def advance(self, job_id: str, from_stage: int) -> bool:
-        row = self._tables.jobs.lock(job_id)
-        if row is None or row.stage != from_stage:
+    def advance(self, key: StageKey) -> bool:
+        row = self._tables.jobs.lock(key.job_id)
+        if row is None or row.stage != key.number:
             return False
-        return self._move(job_id, {JobStatus.PROCESSING}, stage=from_stage + 1)
+        return self._move(key.job_id, {JobStatus.PROCESSING}, stage=key.number + 1)
 
     @override
     def finish(self, job_id: str, status: JobStatus, result: str | None, error: str | None) -> bool:

@@ -237,9 +237,9 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     ),
     "the compare-and-set on the job's stage": (
         [
-            Edit(_JOBS, " AND status = 'processing' AND stage = %(from_stage)s", " AND status = 'processing'"),
-            Edit(_FAKE_JOBS, "if row is None or row.stage != from_stage:", "if row is None:"),
-            Edit(_FAKE_JOBS, "stage=from_stage + 1", "stage=row.stage + 1"),
+            Edit(_JOBS, " AND status = 'processing' AND stage = %(stage)s", " AND status = 'processing'"),
+            Edit(_FAKE_JOBS, "if row is None or row.stage != key.number:", "if row is None:"),
+            Edit(_FAKE_JOBS, "stage=key.number + 1", "stage=row.stage + 1"),
         ],
         _both("test_jobs.py::test_a_stage_is_left_once"),
     ),

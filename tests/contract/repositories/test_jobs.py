@@ -1,6 +1,7 @@
 import pytest
 
 from core.errors import ConstraintViolationError
+from core.models import StageKey
 from core.statuses import JobStatus
 from repositories.ports import Database
 from tests.contract.repositories.building import ERROR, JOB, OTHER_JOB, create_job, start_job
@@ -86,26 +87,26 @@ def test_only_a_queued_job_starts_and_does_so_at_stage_1(database: Database) -> 
 def test_a_stage_is_left_once(database: Database) -> None:
     start_job(database)
     with database.transaction() as work:
-        assert work.jobs.advance(JOB, 1)
-        assert not work.jobs.advance(JOB, 1)
-        assert not work.jobs.advance(JOB, 3)
-        assert work.jobs.advance(JOB, 2)
+        assert work.jobs.advance(StageKey(JOB, 1))
+        assert not work.jobs.advance(StageKey(JOB, 1))
+        assert not work.jobs.advance(StageKey(JOB, 3))
+        assert work.jobs.advance(StageKey(JOB, 2))
 
 
 def test_a_job_that_is_not_processing_does_not_advance(database: Database) -> None:
     create_job(database)
     with database.transaction() as work:
-        assert not work.jobs.advance(JOB, 0)
-        assert not work.jobs.advance(OTHER_JOB, 1)
+        assert not work.jobs.advance(StageKey(JOB, 0))
+        assert not work.jobs.advance(StageKey(OTHER_JOB, 1))
 
 
 def test_a_job_never_advances_past_its_last_stage(database: Database) -> None:
     start_job(database)
     with database.transaction() as work:
-        work.jobs.advance(JOB, 1)
-        work.jobs.advance(JOB, 2)
+        work.jobs.advance(StageKey(JOB, 1))
+        work.jobs.advance(StageKey(JOB, 2))
     with pytest.raises(ConstraintViolationError) as caught, database.transaction() as work:
-        work.jobs.advance(JOB, 3)
+        work.jobs.advance(StageKey(JOB, 3))
     assert caught.value.constraint == "jobs_stage_in_range"
 
 

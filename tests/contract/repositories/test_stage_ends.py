@@ -156,7 +156,7 @@ def test_an_ended_stage_is_reported_until_its_job_moves_on(database: Database) -
         reports.append(work.stages.ended_but_not_advanced(asked))
         work.stages.finish_if_complete(KEY)
         reports.append(work.stages.ended_but_not_advanced(asked))
-        work.jobs.advance(JOB, 1)
+        work.jobs.advance(StageKey(JOB, 1))
         reports.append(work.stages.ended_but_not_advanced(asked))
     assert reports == [[], [KEY], []]
 

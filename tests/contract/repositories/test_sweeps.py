@@ -169,7 +169,7 @@ def test_a_stage_that_ended_and_did_not_advance_is_found(harness: Harness, datab
         assert work.sweeps.unadvanced_stages(AGE, 10) == [stage]
     with database.transaction() as work:
         assert work.sweeps.unadvanced_stages(AGE, 10) == []
-        assert work.jobs.advance(JOB, 1)
+        assert work.jobs.advance(StageKey(JOB, 1))
     harness.pass_time(AGE)
     with database.transaction() as work:
         assert work.sweeps.unadvanced_stages(AGE, 10) == []

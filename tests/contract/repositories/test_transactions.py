@@ -175,7 +175,7 @@ def test_a_stage_is_left_once_however_many_try(database: Database) -> None:
     def advance(_: int) -> bool:
         start.wait()
         with database.transaction() as work:
-            return work.jobs.advance(JOB, 1)
+            return work.jobs.advance(StageKey(JOB, 1))
 
     with ThreadPoolExecutor(6) as workers:
         assert sorted(workers.map(advance, range(6))) == [False] * 5 + [True]

@@ -113,7 +113,7 @@ class Replay:
 
     def _do_advance(self, action: Action, before: Rows, after: Rows) -> None:
         with self._database.transaction() as work:
-            if work.jobs.advance(JOB, 1):
+            if work.jobs.advance(_KEY):
                 work.stages.create(StageKey(JOB, 2), "second", 0.0)
 
     def _do_fail_job(self, action: Action, before: Rows, after: Rows) -> None:

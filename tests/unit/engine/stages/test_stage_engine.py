@@ -1,5 +1,6 @@
 """Messages of sb-jobs that arrive twice or late, or whose controller raises."""
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -10,9 +11,11 @@ from core.definitions import TaskDefinition
 from core.errors import JobFailure, JobNotFoundError, QueueUnavailableError
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.messages import JobAction, JobMessage
-from core.models import StageKey
+from core.models import Job, Stage, StageKey
 from core.statuses import JobStatus, StageStatus
+from engine.stages import stage_engine
 from engine.stages.job_endings import JobEndings
+from engine.stages.step import Step, next_step
 from tests.support.drive import Stand, job_messages, second_process, stand
 from tests.support.sample_jobs import SampleParameters, Tasks, counted, sample_job
 
@@ -252,3 +255,22 @@ def test_a_job_goes_on_past_an_empty_stage(sizes: tuple[int, int]) -> None:
         job = it.job(job_id)
         assert (job.status, job.result) == (JobStatus.COMPLETED, list(sizes))
         assert [it.stage(job_id, number).total_tasks for number in (1, 2)] == list(sizes)
+
+
+def test_a_job_that_is_cancelled_just_before_it_starts_does_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with stand(sample_job(counted(1))) as it:
+        job_id = it.submit("sample")
+
+        def decide_and_cancel(message: JobMessage, job: Job, stage: Stage | None) -> Step:
+            step = next_step(message, job, stage)
+            if step == Step.START:
+                it.app.canceller.cancel(job_id)
+            return step
+
+        monkeypatch.setattr(stage_engine, "next_step", decide_and_cancel)
+        with caplog.at_level(logging.INFO):
+            send(it, job_id, JobAction.DISPATCH)
+        assert (it.job(job_id).status, it.stage_or_none(job_id)) == (JobStatus.CANCELLED, None)
+        assert f"job {job_id} is cancelled at stage 0; dispatch of stage 1 is ignored" in caplog.text
