@@ -45,13 +45,13 @@ from settings import Settings
 logger = logging.getLogger(__name__)
 
 _RELEASE_SECONDS = 5.0
-"""The longest time that releasing takes after the grace time, when the database and the broker answer."""
+"""How long releasing tasks may take after the grace time: enough, when the database and the broker answer."""
 
 shutdown = Shutdown()
-"""Of this process."""
+"""The shutdown of this process."""
 
 outages = OutageWaiter(shutdown.wait, shutdown_wait=shutdown.wait_through_shutdown)
-"""Of this process; it waits no longer when the process shuts down."""
+"""The outage waiter of this process; it stops waiting when the process shuts down."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class _Once:
         return others.result() if others else self._build(mine)
 
     def _build(self, building: Future[App]) -> App:
-        """Builds the application; callers that arrive meanwhile share the result instead of waiting in turn."""
+        """Builds the application; callers that arrive meanwhile share the result instead of building in turn."""
         try:
             app = build(Settings.from_environment())
         except BaseException as exc:
@@ -208,12 +208,12 @@ app = _Once().get
 
 
 def wait_out_outages(action: Callable[[], None]) -> None:
-    """Handles a message, and repeats it while PostgreSQL or the broker is unavailable, for nearly a message lock.
+    """Handles a message; repeats this while PostgreSQL or the broker is unavailable, for nearly a message lock.
 
-    A message that is abandoned at once is delivered again at once, and soon has no deliveries left.
+    A message that is abandoned at once is also delivered again at once, and soon runs out of deliveries.
 
     Args:
-        action: handles the message; must be safe to repeat, as a message may be delivered twice.
+        action: handles the message; must be safe to repeat, because a message may be delivered twice.
 
     Raises:
         LockstepError: the outage goes on; the broker must deliver the message again.
@@ -223,10 +223,10 @@ def wait_out_outages(action: Callable[[], None]) -> None:
 
 
 def drain() -> None:
-    """Lets running tasks end within `SHUTDOWN_GRACE_SECONDS`, releases the others; returns when nothing runs.
+    """Lets running tasks end within `SHUTDOWN_GRACE_SECONDS`, then releases the rest; returns when nothing runs.
 
     Raises:
-        ConfigurationError: a setting is missing or makes no sense.
+        ConfigurationError: a setting is missing or wrong.
     """
     grace_seconds = Settings.from_environment().shutdown_grace_seconds
     logger.info("shutting down: running tasks have %g s to end before they are released", grace_seconds)

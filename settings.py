@@ -21,7 +21,7 @@ class Settings(BaseModel):
     qualified name of a namespace that the app reaches with its identity.
     """
 
-    # Some values are secrets, and the cause of an error at startup is logged.
+    # Hides the input, because some values are secrets and errors at startup are logged.
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     database_url: str = Field(alias="DATABASE_URL", pattern=r"^postgres(ql)?://")
@@ -48,7 +48,7 @@ class Settings(BaseModel):
         """Reads the settings.
 
         Raises:
-            ConfigurationError: one is missing or wrong; the message names the variable.
+            ConfigurationError: a setting is missing or wrong; the message names the variable.
         """
         # An empty variable counts as unset: many deployment tools express "not set" this way.
         given = {name: value for name, value in environment.items() if value}

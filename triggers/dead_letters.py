@@ -43,7 +43,7 @@ def dead_job_message(message: func.ServiceBusMessage) -> None:
 
 
 def _dead(message: func.ServiceBusMessage) -> DeadMessage:
-    # The broker puts the reason into application properties; the field of azure-functions for it stays empty in Azure.
+    # The broker puts the reason into application properties; in Azure, azure-functions leaves its own field empty.
     properties = message.application_properties or {}
     reason = str(properties.get("DeadLetterReason") or "no reason given")
     return DeadMessage(received(message), reason, str(properties.get("DeadLetterErrorDescription") or ""))

@@ -6,5 +6,5 @@ from core.messages import ReceivedMessage
 
 
 def received(message: func.ServiceBusMessage) -> ReceivedMessage:
-    """The message as the engine reads it."""
+    """Returns the message in the form that the engine reads."""
     return ReceivedMessage(message.get_body(), message.message_id, message.delivery_count)

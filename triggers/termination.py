@@ -1,8 +1,8 @@
 """Drains the process on SIGTERM.
 
-At scale-in Azure first stops the triggers and lets running invocations end; a Python worker is not told of this.
-Processes that still run when the instance is removed get SIGTERM, and SIGKILL some seconds later. When an app is
-restarted, its processes get SIGTERM at once. The Python worker has no handler for it.
+At scale-in, Azure first stops the triggers and lets running invocations end; it does not tell Python workers. Processes
+that still run when Azure removes the instance get SIGTERM, and SIGKILL some seconds later. When an app is restarted,
+its processes get SIGTERM at once. The Python worker has no handler for SIGTERM.
 """
 
 import logging

@@ -12,26 +12,26 @@ logger = logging.getLogger(__name__)
 
 
 class Canceller:
-    """Cancels jobs. Their tasks that wait are cancelled afterwards, by a message to sb-jobs."""
+    """Cancels jobs at once; a CANCEL message to sb-jobs then has their waiting tasks cancelled."""
 
     def __init__(self, database: Database, queue: MessageQueue) -> None:
         self._database = database
         self._queue = queue
 
     def cancel(self, job_id: str) -> JobStatus:
-        """Cancels a job that has not ended; to cancel it again changes nothing.
+        """Cancels a job that has not ended. Cancelling a cancelled job changes nothing.
 
-        From here on no task of it is claimed. Workers learn of it when they renew their leases: then they start no more
-        of the tasks that they have claimed, and running handlers see it by `context.is_cancelled()`.
+        From now on, workers claim none of the job's tasks. A worker learns of the cancellation when it renews its
+        leases: it starts no more of its claimed tasks, and `context.is_cancelled()` tells the running handlers.
 
         Returns:
-            Its status, cancelled.
+            The job's status: cancelled.
 
         Raises:
             JobNotFoundError: there is no such job.
-            JobStateError: it has ended otherwise.
+            JobStateError: the job has ended in another way.
             DatabaseError: nothing was cancelled.
-            QueueError: it is cancelled, but the broker will never take the message that cancels its tasks.
+            QueueError: the job is cancelled, but the broker will never take the message that cancels its tasks.
         """
         job = transact(self._database, lambda work: _cancel(work, job_id))
         if job.stage:
@@ -41,12 +41,12 @@ class Canceller:
 
 
 def request_cancellation(queue: MessageQueue, key: StageKey) -> None:
-    """Asks for the waiting tasks of a stopped stage to be cancelled.
+    """Sends the CANCEL message for the waiting tasks of a stopped stage.
 
-    When the broker is unavailable, the sweeper asks again later.
+    When the broker is unavailable, the sweeper sends the message later.
 
     Raises:
-        QueueError: the broker will never take the message, as when the queue is missing.
+        QueueError: the broker will never take the message, for example because the queue is missing.
     """
     try:
         send_job_message(queue, JobMessage(key.job_id, key.number, JobAction.CANCEL))
@@ -58,7 +58,7 @@ def request_cancellation(queue: MessageQueue, key: StageKey) -> None:
 
 def _cancel(work: UnitOfWork, job_id: str) -> Job:
     ended = work.jobs.finish(job_id, JobStatus.CANCELLED, None, None)
-    job = work.jobs.get(job_id)  # after the update: it locks the row, so the stage stays the same until the commit
+    job = work.jobs.get(job_id)  # after the update, which locks the row: the stage cannot change before the commit
     if job is None:
         raise JobNotFoundError(job_id)
     if job.status != JobStatus.CANCELLED:

@@ -16,21 +16,21 @@ _RESUMED = frozenset({JobStatus.CANCELLED})
 
 
 class Reopener:
-    """Opens the stage at which a job ended again; the stage's dispatcher reopens its batches and sends them."""
+    """Reopens the stage at which a job ended; the stage's dispatcher then reopens and sends its batches."""
 
     def __init__(self, database: Database, queue: MessageQueue) -> None:
         self._database = database
         self._queue = queue
 
     def retry(self, job_id: str) -> JobStatus:
-        """Runs the failed tasks of a job's last stage again, and the tasks that were cancelled when it failed.
+        """Reruns the failed tasks of the stage at which a job ended, and the tasks cancelled when the stage failed.
 
         Returns:
             The job's new status.
 
         Raises:
             JobNotFoundError: there is no such job.
-            JobStateError: it did not fail, or some of its tasks have not ended, or none can run again.
+            JobStateError: the job did not fail, some of its tasks have not ended, or none of its tasks can run again.
             DatabaseError: nothing has changed.
             QueueError: the job goes on, but the broker will never take its message.
         """
@@ -44,7 +44,7 @@ class Reopener:
 
         Raises:
             JobNotFoundError: there is no such job.
-            JobStateError: it was not cancelled, or some of its tasks have not ended.
+            JobStateError: the job was not cancelled, or some of its tasks have not ended.
             DatabaseError: nothing has changed.
             QueueError: the job goes on, but the broker will never take its message.
         """
@@ -70,7 +70,7 @@ def _open(work: UnitOfWork, job_id: str, expected: AbstractSet[JobStatus], refus
         if before.pruned_at is not None:
             raise JobBeingPrunedError(job_id, before.status)
         raise JobStateError(job_id, before.status, refusal)
-    job = work.jobs.get(job_id)  # after the update: it locks the row, so the stage stays the same until the commit
+    job = work.jobs.get(job_id)  # after the update, which locks the row: the stage cannot change before the commit
     assert job is not None, "the row was updated"
     if job.stage == 0:
         return job, JobMessage(job_id, 1, JobAction.DISPATCH)

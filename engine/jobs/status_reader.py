@@ -1,4 +1,4 @@
-"""The views that the API shows: rows, and the numbers that are computed from them."""
+"""The views that the API shows: rows, and numbers computed from rows."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,9 +16,9 @@ class StageView:
     Attributes:
         stage: the row.
         counts: its tasks by status.
-        tasks_per_second: ended tasks divided by the time since the stage began, or by its whole time.
-        eta_seconds: the time that the other tasks take at that rate; None before totals and rate are known, and after
-            the end.
+        tasks_per_second: ended tasks divided by the time that the stage has taken so far, or took in all.
+        eta_seconds: the time that the remaining tasks need at this rate; None while the totals or the rate are unknown,
+            and after the stage has ended.
     """
 
     stage: Stage
@@ -33,9 +33,9 @@ class JobView:
 
     Attributes:
         job: the row.
-        stages: those that have begun, in order.
-        progress: from 0 to 1; every stage counts the same. While a stage is being dispatched, the tasks created so far
-            stand for its total.
+        stages: the stages that have begun, in order.
+        progress: from 0 to 1; every stage has the same weight. While a stage is being dispatched, the number of tasks
+            created so far serves as its total.
     """
 
     job: Job
@@ -44,7 +44,7 @@ class JobView:
 
 
 class StatusReader:
-    """Reads where jobs stand, in one transaction an answer."""
+    """Reads the state of jobs; each answer takes one transaction."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -77,7 +77,7 @@ class StatusReader:
             return work.batches.page_of_job(job_id, after, limit)
 
     def tasks(self, job_id: str, status: TaskStatus | None, after: str, limit: int) -> list[Task]:
-        """Returns up to `limit` tasks of a job with an id above `after`, of one status or any.
+        """Returns up to `limit` tasks of a job with an id above `after`, in one status or in any.
 
         Raises:
             JobNotFoundError: there is no such job.
@@ -94,7 +94,7 @@ class StatusReader:
 
 
 def _final(stage: Stage) -> StageCounts | None:
-    """Returns the counts of a finished stage from its row: they are final, so its batches are not counted again."""
+    """Returns the counts of a finished stage from its row, which saves counting its batches; None for other stages."""
     if stage.status != StageStatus.FINISHED or stage.total_batches is None or stage.total_tasks is None:
         return None
     return StageCounts(

@@ -22,7 +22,7 @@ MAX_KEY_LENGTH = 255
 
 @dataclass(frozen=True)
 class Submission:
-    """The job of a submission; `created` is False when the same job existed already."""
+    """The job of a submission; `created` is False if the job existed already."""
 
     job_id: str
     status: JobStatus
@@ -30,7 +30,7 @@ class Submission:
 
 
 class Submitter:
-    """Accepts jobs: a submission becomes a durable row first, and then a message."""
+    """Accepts jobs: writes a durable row first, then sends a message."""
 
     def __init__(self, database: Database, queue: MessageQueue, registry: Registry) -> None:
         self._database = database
@@ -38,9 +38,9 @@ class Submitter:
         self._registry = registry
 
     def submit(self, job_type: str, parameters: Mapping[str, Any], idempotency_key: str | None = None) -> Submission:
-        """Accepts a job; to submit the same job again changes nothing.
+        """Accepts a job. Submitting the same job again changes nothing.
 
-        The job id comes from the key, or else from type and parameters (defaults filled in).
+        The job id is derived from the key; without a key, from the type and the parameters, with defaults filled in.
 
         Raises:
             UnknownJobTypeError: no job type has this name.
@@ -48,13 +48,14 @@ class Submitter:
             IdempotencyConflictError: the key belongs to another job.
             JobBeingPrunedError: the job ended long ago and is being deleted; it can be submitted again afterwards.
             DatabaseError: nothing was accepted.
-            QueueError: the row is durable, but the broker will never take its message, as when a queue is missing.
+            QueueError: the row is durable, but the broker will never take its message, for example because the queue
+                is missing.
         """
         controller = self._registry.controller(job_type)
         text = json_text.encode(parameters, what="the parameters")
         try:
-            # Strict refuses what the API's schema forbids ("3" for a number). From JSON, strict still reads a date from
-            # its text.
+            # Strict mode refuses what the API's schema forbids ("3" for a number). In JSON input, it still accepts a
+            # date written as a string.
             model = controller.Parameters.model_validate_json(text, strict=True)
         except ValidationError as exc:
             raise InvalidInputError(f"the parameters of {job_type} are not valid", _field_errors(exc)) from exc
@@ -90,7 +91,7 @@ class Submitter:
         except QueueError as exc:
             if not exc.retryable:
                 raise
-            # A durable row is what 202 promises: the sweeper sends the message.
+            # 202 promises only a durable row. The sweeper sends the message later.
             logger.warning("job %s stays pending until the broker takes its message: %s", job_id, exc)
             return False
         transact(self._database, lambda work: work.jobs.mark_queued(job_id))

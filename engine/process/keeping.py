@@ -1,4 +1,4 @@
-"""Keeps messages that cannot be used: as rows of `dead_letters`, where people find them."""
+"""Keeps unusable messages as rows of `dead_letters`, where people can read them."""
 
 import logging
 
@@ -9,17 +9,17 @@ from repositories.ports import Database, DeadLetter
 logger = logging.getLogger(__name__)
 
 UNREADABLE = "unreadable"
-"""The reason on the dead letter of a message that cannot be decoded."""
+"""The reason of a dead letter whose message cannot be decoded."""
 
 ORPHAN = "orphan"
-"""The reason on the dead letter of a message that never found its row."""
+"""The reason of a dead letter whose message has no row."""
 
 
 def keep(database: Database, queue_name: str, raw: ReceivedMessage, reason: str, description: str) -> None:
     """Keeps a message as a dead letter.
 
     Raises:
-        DatabaseError: it could not be kept; the message must not be completed.
+        DatabaseError: the message was not kept, so the caller must not complete it.
     """
     logger.error("message %s of %s is kept as a dead letter (%s): %s", raw.message_id, queue_name, reason, description)
     letter = DeadLetter(queue_name, reason, description, raw.body, raw.message_id, raw.delivery_count)

@@ -7,16 +7,17 @@ class Limits:
 
     Attributes:
         dispatch_parallel: batches of a stage in flight at once.
-        dispatch_slice_seconds: after this long a dispatch ends its slice and a message continues it, well inside the
-            shortest function timeout of a plan (5 minutes on Consumption by default).
-        lease_seconds: how long a worker or a dispatcher may be silent before another takes over. A little less than a
-            message lock (60 s), so that a message that is delivered again finds the lease expired.
+        dispatch_slice_seconds: the length of a dispatch slice; another message then continues the dispatch. Far below
+            the shortest function timeout of a plan (5 minutes, the default on Consumption).
+        lease_seconds: how long a worker or a dispatcher may be silent before another one takes over. A little shorter
+            than a message lock (60 s): when the broker delivers a message again, the lease has expired.
         sweep_age_seconds: how long a job or batch may be pending before the sweeper sends its messages.
-        silence_seconds: how long a message may be overdue, or nothing may happen in a running stage, before the sweeper
-            takes messages for lost; longer than the usual wait in a busy queue, which looks the same.
+        silence_seconds: the sweeper takes a message for lost when it is overdue for this long, or when nothing has
+            happened in a running stage for this long. Longer than messages usually wait in a busy queue, because the
+            sweeper cannot tell a waiting message from a lost one.
         retention_days: how long a job is kept after its end; 0 keeps it for ever.
-        max_result_bytes: the most that a task's result may have as JSON.
-        max_aggregate_bytes: the most that a stage's or a job's result may have as JSON.
+        max_result_bytes: the maximum size of a task's result as JSON.
+        max_aggregate_bytes: the maximum size of a stage's or a job's result as JSON.
     """
 
     dispatch_parallel: int = 4

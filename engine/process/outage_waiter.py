@@ -12,18 +12,18 @@ logger = logging.getLogger(__name__)
 _FIRST_PAUSE_SECONDS = 0.25
 
 _LONGEST_PAUSE_SECONDS = 5.0
-"""Between two tries: then hundreds of waiting workers cost a server that starts a few connections a second each."""
+"""The longest pause between two tries: hundreds of waiting workers must not overload a server that is starting."""
 
 T = TypeVar("T")
 
 
 class OutageWaiter:
-    """Repeats what fails for a reason that passes, with growing pauses; safe to use from several threads.
+    """Repeats actions that fail with a retryable error, with growing pauses; safe to use from several threads.
 
     Args:
-        wait: waits so many seconds; returns True, at once, when the process shuts down.
-        clock: seconds, monotonic.
-        shutdown_wait: like `wait`, but goes on waiting during a shutdown, until `drain` gives up; default `wait`.
+        wait: waits for a number of seconds; returns True at once when the process shuts down.
+        clock: a monotonic clock, in seconds.
+        shutdown_wait: like `wait`, but keeps waiting during a shutdown, until `drain` gives up; default `wait`.
     """
 
     def __init__(
@@ -37,23 +37,23 @@ class OutageWaiter:
         self._shutdown_wait = shutdown_wait or wait
 
     def through_shutdown(self) -> "OutageWaiter":
-        """Returns a waiter that goes on during a shutdown: for outcomes that exist in memory alone."""
+        """Returns a waiter that keeps trying during a shutdown: for outcomes that exist only in memory."""
         return OutageWaiter(self._shutdown_wait, self._clock)
 
     def deadline(self, seconds: float) -> float:
-        """Returns the time, by this object's clock, so many seconds from now."""
+        """Returns the time `seconds` from now, by this waiter's clock."""
         return self._clock() + seconds
 
     def run(self, action: Callable[[], T], until: float, longest_pause_seconds: float = _LONGEST_PAUSE_SECONDS) -> T:
-        """Runs an action, and repeats it while it fails for a reason that passes and there is time.
+        """Runs an action; repeats it until a deadline while it fails with a retryable error.
 
         Args:
-            action: must be safe to repeat: after a failure nobody knows how far it came.
-            until: the time of the last try, as `deadline` gives it.
+            action: must be safe to repeat, because a failed try may have taken effect.
+            until: the time of the last try, from `deadline`.
             longest_pause_seconds: the limit of the growing pauses.
 
         Raises:
-            LockstepError: of the last try; at once, if it is not retryable or the process shuts down.
+            LockstepError: the error of the last try; raised at once if it is not retryable or the process shuts down.
         """
         pause_seconds = _FIRST_PAUSE_SECONDS
         failures = 0

@@ -14,7 +14,7 @@ def send(queue: MessageQueue, name: str, messages: Sequence[OutgoingMessage]) ->
     """Sends messages in batches of up to 100.
 
     Raises:
-        QueueError: the broker refused a batch; it took those before it.
+        QueueError: the broker refused a batch; it has taken the batches before that one.
     """
     for start in range(0, len(messages), _MOST_PER_BATCH):
         result = queue.batch_send_messages(name, messages[start : start + _MOST_PER_BATCH])

@@ -1,4 +1,4 @@
-"""The shutdown of a process: it drains what runs, or releases it, within a grace time."""
+"""The shutdown of a process: running tasks may end within a grace time, and are released after it."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ from core.errors import ShutdownError
 
 
 class Shutdown:
-    """Tells the parts of a process that it shuts down, and waits for those that are at work."""
+    """Tells the parts of a process that the process shuts down, and waits for work in progress."""
 
     def __init__(self) -> None:
         self._requested = threading.Event()
@@ -21,20 +21,20 @@ class Shutdown:
 
     @property
     def requested(self) -> bool:
-        """Whether the process shuts down: nothing new begins."""
+        """Whether the process shuts down, so that no new work begins."""
         return self._requested.is_set()
 
     @property
     def grace_is_over(self) -> bool:
-        """Whether running tasks are released now."""
+        """Whether the grace time is over, so that running tasks are released."""
         return time.monotonic() >= self._grace_ends_at
 
     def wait(self, seconds: float) -> bool:
-        """Waits so long, or until the shutdown is requested; returns whether it is."""
+        """Waits `seconds`, or until the shutdown is requested; returns whether it is requested."""
         return self._requested.wait(seconds)
 
     def wait_through_shutdown(self, seconds: float) -> bool:
-        """Waits so long, even during a shutdown, or until `drain` gives up; returns whether it has."""
+        """Waits `seconds`, even during a shutdown, or until `drain` gives up; returns whether `drain` has given up."""
         until = time.monotonic() + seconds
         if self._requested.wait(seconds):
             self._drained.wait(max(min(until, self._release_ends_at) - time.monotonic(), 0))
@@ -42,11 +42,11 @@ class Shutdown:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """For the length of a block, `drain` has something to wait for.
+        """Makes `drain` wait for the end of a block.
 
         Raises:
-            ShutdownError: the shutdown was requested before. It is raised only when all others have ended: a broker
-                delivers a failed message again at once, perhaps to this process.
+            ShutdownError: the shutdown was requested before the block. Raised only after `drain` has ended its wait:
+                the broker delivers a failed message again at once, perhaps to this process.
         """
         if not self._begin():
             self._drained.wait()
@@ -59,14 +59,14 @@ class Shutdown:
                 self._idle.notify_all()
 
     def drain(self, grace_seconds: float, release_seconds: float) -> bool:
-        """Requests the shutdown, and waits until nobody is at work any more.
+        """Requests the shutdown, and waits until no work is in progress.
 
         Args:
             grace_seconds: how long running tasks may go on.
-            release_seconds: how long it may take to release the others afterwards.
+            release_seconds: how long releasing the remaining tasks may take afterwards.
 
         Returns:
-            Whether all have ended.
+            Whether all work has ended.
         """
         with self._idle:
             self._grace_ends_at = time.monotonic() + grace_seconds
@@ -77,7 +77,7 @@ class Shutdown:
         return idle
 
     def _begin(self) -> bool:
-        """Counts somebody who begins to work, unless the shutdown is requested: `drain` waits for all that began."""
+        """Counts a block that begins, so that `drain` waits for it; returns False once the shutdown is requested."""
         with self._idle:
             if self.requested:
                 return False

@@ -1,8 +1,8 @@
 """The two ways into a transaction.
 
-`transact` is for what writes: it takes locks, may lose a deadlock, and is then repeated. `database.transaction()` is
-for what only reads, and for the two transactions that send a message inside: these are not repeated, because a send
-cannot be rolled back. `tests/unit/test_layers.py` holds the rule.
+`transact` is for transactions that write: they take locks, may lose a deadlock, and are then repeated.
+`database.transaction()` is for transactions that only read, and for the two that send messages before they commit:
+these must not be repeated, because a send cannot be rolled back. `tests/unit/test_layers.py` checks the rule.
 """
 
 import logging
@@ -20,18 +20,18 @@ T = TypeVar("T")
 
 
 def transact(database: Database, action: Callable[[UnitOfWork], T]) -> T:
-    """Runs an action in a transaction, and again when it loses a deadlock.
+    """Runs an action in a transaction, and repeats it when it loses a deadlock.
 
-    Locks are taken in order, so a lost deadlock is rare. To repeat it here is cheaper than to have the broker deliver a
-    hundred messages again.
+    All transactions take locks in the same order, so deadlocks are rare. Repeating the transaction here is cheaper than
+    having the broker deliver a hundred messages again.
 
     Args:
-        database: where the transaction is opened.
+        database: opens the transaction.
         action: must have no effect outside the transaction.
 
     Raises:
-        TransactionConflictError: it lost five times in a row.
-        LockstepError: whatever else the action raises, at its first attempt.
+        TransactionConflictError: the transaction lost five times in a row.
+        LockstepError: any other error of the action; the action is not repeated.
     """
     for attempt in range(1, _ATTEMPTS + 1):
         try:

@@ -60,14 +60,14 @@ class DeadLetters:
         self._unclaimed = UnclaimedMessages(database, queue)
 
     def task(self, queue_name: str, dead: DeadMessage) -> None:
-        """Handles a task message; to return completes it.
+        """Handles the dead letter of a task. Returning completes the message.
 
         Args:
             queue_name: the queue that the dead-letter queue belongs to.
             dead: the message.
 
         Raises:
-            LockstepError: infrastructure failed; the message stays.
+            LockstepError: infrastructure failed; the message stays in the dead-letter queue.
         """
         try:
             message = TaskMessage.decode(dead.raw.body)
@@ -86,10 +86,10 @@ class DeadLetters:
             self._fail(queue_name, message, dead)
 
     def job(self, dead: DeadMessage) -> None:
-        """Handles a message of sb-jobs; to return completes it.
+        """Handles a dead letter of sb-jobs. Returning completes the message.
 
         Raises:
-            LockstepError: infrastructure failed; the message stays.
+            LockstepError: infrastructure failed; the message stays in the dead-letter queue.
         """
         try:
             message = JobMessage.decode(dead.raw.body)
@@ -114,17 +114,17 @@ class DeadLetters:
             send(self._queue, JOBS_QUEUE, [again.outgoing(now + _delay(again.deaths))])
         else:
             self._keep(JOBS_QUEUE, dead, dead.reason, dead.description)
-            if message.action != JobAction.CANCEL:  # the sweeper asks again for waiting tasks to be cancelled
+            if message.action != JobAction.CANCEL:  # the sweeper sends CANCEL again
                 self._endings.fail(message.key, DeadLetteredError(_text(dead)))
 
     def _send_again(self, queue_name: str, message: TaskMessage, dead: DeadMessage) -> bool:
-        # The send is inside: a resend that the broker refuses must not count, or an outage would spend all resends.
+        # Sends inside the transaction: a refused resend must not count, or an outage would use up all resends.
         with self._database.transaction() as work:
             counted = work.tasks.count_dead_letter(message.task_id, most=MAX_RESENDS)
             if counted is None:
                 return False
             again = replace(message, send=counted.send, misses=0).outgoing(work.now() + _delay(counted.dead_letters))
-            # A commit that fails after the send would count the same number again.
+            # If the commit fails after the send, the next resend gets the same number: the suffix keeps the ids apart.
             again = replace(again, message_id=f"{again.message_id}-{uuid.uuid4().hex[:8]}")
             send(self._queue, queue_name, [again])
         logger.warning("task %s is resent (dead letter %d): %s", message.task_id, counted.dead_letters, dead.reason)

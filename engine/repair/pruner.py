@@ -1,7 +1,7 @@
-"""Deletes jobs that ended long ago, some batches a transaction, so that no live job has to wait for it.
+"""Deletes jobs that ended long ago, a few batches per transaction, so that live jobs do not wait for locks.
 
-A job is marked first: from then on it cannot be opened again. Rows that another transaction holds, and jobs for which
-the time of a run is too short, are left for the next run. Several hosts may prune at once.
+The pruner marks a job first; a marked job cannot be reopened. Rows that another transaction has locked, and jobs for
+which a run has no time left, are left for the next run. Several hosts may prune at once.
 """
 
 import logging
@@ -22,7 +22,7 @@ _BATCHES = 10
 """Batches that one transaction deletes, with up to a thousand tasks."""
 
 _RUN_SECONDS = 240.0
-"""After this long a run begins nothing more: inside the shortest function timeout of a plan, 5 minutes."""
+"""After this time a run begins no more transactions; below the shortest function timeout of a plan, 5 minutes."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Pruner:
     Args:
         database: holds the rows.
         limits: how long a job is kept after its end.
-        clock: seconds, monotonic; bounds a run.
+        clock: a monotonic clock, in seconds; limits the length of a run.
     """
 
     def __init__(self, database: Database, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
@@ -51,7 +51,7 @@ class Pruner:
         self._clock = clock
 
     def prune(self) -> PruneReport:
-        """Prunes all jobs that are old enough, for some four minutes at most.
+        """Prunes all jobs that are old enough, for about four minutes at most.
 
         Raises:
             DatabaseError: PostgreSQL is unavailable; deleted rows stay deleted.
@@ -76,7 +76,7 @@ class Pruner:
         return report
 
     def _job(self, job_id: str, report: PruneReport, ends_at: float) -> PruneReport:
-        """Deletes a job batch by batch while there is time; returns the report with what it deleted."""
+        """Deletes a job batch by batch until `ends_at`; returns the report with the deleted rows added."""
         while self._clock() < ends_at:
             deleted = transact(self._database, lambda work: work.pruning.delete_batches(job_id, _BATCHES))
             report = replace(report, batches=report.batches + deleted.batches, tasks=report.tasks + deleted.tasks)

@@ -1,7 +1,7 @@
-"""Finds jobs, batches, tasks and stages whose message a crash or the broker has lost, and sends it again.
+"""Finds jobs, batches, tasks and stages whose messages were lost by a crash or by the broker, and resends the messages.
 
-Every repair is safe to repeat, and to run on several hosts at once: one more message does no harm, because the claim
-and the compare-and-sets decide what it means.
+Every repair is safe to repeat, and to run on several hosts at once: an additional message does no harm, because the
+claim and the compare-and-sets decide whether it has an effect.
 """
 
 import logging
@@ -24,10 +24,10 @@ from repositories.ports import Database, MessageQueue, UnitOfWork
 logger = logging.getLogger(__name__)
 
 _PAGE = 100
-"""Rows that one transaction takes: a Service Bus batch of messages, or ten thousand tasks of silent batches."""
+"""Rows per transaction: the messages of one Service Bus batch, or silent batches with up to ten thousand tasks."""
 
 _RUN_SECONDS = 40.0
-"""After this long a run begins nothing more; the next run, a minute later, continues."""
+"""After this time a run begins no more repairs; the next run, a minute later, continues."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class SweepReport:
 
     Attributes:
         jobs: jobs whose first message was lost.
-        batches: batches that had rows and no messages.
+        batches: batches that had rows but no messages.
         retries: retrying tasks whose scheduled message was lost.
         leases: tasks whose worker died, and whose message was not delivered again.
         dispatches: stages whose dispatch was interrupted.
-        advances: stages that had ended, and whose job had not advanced.
-        silent_tasks: waiting tasks of stages in which nothing happened any more.
+        advances: ended stages whose job had not advanced.
+        silent_tasks: waiting tasks of silent stages.
         stopped: stopped stages with tasks that had not ended.
     """
 
@@ -62,7 +62,7 @@ class Sweeper:
         database: tells which rows are overdue.
         queue: takes the messages.
         limits: how long a row may be overdue.
-        clock: seconds, monotonic; bounds a run.
+        clock: a monotonic clock, in seconds; limits the length of a run.
     """
 
     def __init__(
@@ -76,15 +76,14 @@ class Sweeper:
         self._sender = BatchSender(database, queue)
 
     def sweep(self) -> SweepReport:
-        """Runs every repair once, for some 40 s at most. A repair that fails does not stop the others.
+        """Runs every repair once, for about 40 s at most. A repair that fails does not stop the others.
 
         Raises:
-            LockstepError: the first failure of the infrastructure; rows that were not repaired are found again after
-                their time.
+            LockstepError: the first error of a repair; a later sweep finds the rows that were not repaired.
         """
         ends_at = self._clock() + _RUN_SECONDS
-        # A message that is known not to be sent is sent soon. A message that is overdue may wait behind others in a
-        # busy queue, so it takes longer to be called lost.
+        # A message that was certainly not sent is sent soon. An overdue message may wait behind others in a busy queue,
+        # so the sweeper waits longer before it takes the message for lost.
         kinds: dict[str, Callable[[], int]] = {
             "jobs": lambda: (
                 self._jobs(JobStatus.PENDING_QUEUE, self._age, ends_at)
@@ -115,7 +114,7 @@ class Sweeper:
         return report
 
     def _all(self, ends_at: float, repair: Callable[[], int]) -> int:
-        """Repairs page by page until no row is left, or time is up; returns how many."""
+        """Repairs page by page until no row is left or `ends_at`; returns the number of repaired rows."""
         total = 0
         while self._clock() < ends_at:
             repaired = repair()
@@ -159,7 +158,7 @@ class Sweeper:
         return self._all(ends_at, lambda: self._send_tasks(transact(self._database, find)))
 
     def _batches(self, ends_at: float) -> int:
-        """Sends pending batches, each once in a run: a batch that the broker refuses would be found again at once."""
+        """Sends pending batches, each at most once per run: a refused batch would be found again at once."""
         found = transact(self._database, lambda work: work.sweeps.pending_batches(self._age, _PAGE))
         sent = 0
         refused: set[Lane] = set()

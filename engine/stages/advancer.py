@@ -45,10 +45,10 @@ class Advancer:
         return started, stage
 
     def advance(self, job: Job, stage: Stage, controller: JobController[Any]) -> None:
-        """Aggregates the ended stage that the job stands at, and moves on.
+        """Aggregates the job's current stage, which has ended; starts the next stage, or ends the job.
 
-        An aggregation takes time: meanwhile another host may handle the same message, and a client may reopen the
-        stage. Then nothing is written.
+        Aggregation takes time. If another host handles the same message meanwhile, or a client reopens the stage,
+        nothing is written.
 
         Raises:
             JobFailure: the stage failed, or its result cannot be stored.

@@ -24,12 +24,12 @@ class BatchSender:
     def two_phase(self, batch: AlignedBatch) -> bool:
         """Writes the rows as pending_queue, sends the messages, marks the rows as queued.
 
-        A crash between two steps leaves a batch that `resend` completes: the claim decides who runs a task, so a second
-        message does no harm.
+        After a crash between two steps, `resend` completes the batch. A second message does no harm, because the claim
+        decides which worker runs a task.
 
         Returns:
-            False when the batch is still pending: the broker refused it, and the reason is on its row, or another
-            sender is sending it.
+            False when the batch is still pending: the broker refused it (the reason is on its row), or another sender
+            is sending it.
 
         Raises:
             DispatchLeaseLostError: the stage is no longer dispatched; there are no rows and no messages.
@@ -42,7 +42,7 @@ class BatchSender:
         """Sends a batch whose rows are pending_queue, and marks them as queued.
 
         Returns:
-            False when it is still pending.
+            False when the batch is still pending.
 
         Raises:
             DatabaseError: the batch stays pending.
@@ -56,8 +56,8 @@ class BatchSender:
     def atomic(self, batch: AlignedBatch) -> bool:
         """Writes the rows as queued and sends the messages inside one transaction: one round trip fewer.
 
-        When the commit fails after the send, messages exist without rows. A worker that receives one reschedules it a
-        few times and then keeps it as a dead letter; the batch is dispatched again.
+        If the commit fails after the send, messages exist without rows. A worker that receives such a message
+        reschedules it a few times and then keeps it as a dead letter. The batch is dispatched again.
 
         Returns:
             True.
@@ -69,7 +69,7 @@ class BatchSender:
         """
         with self._database.transaction() as work:
             if work.tasks.batch_create_tasks(batch, BatchStatus.QUEUED):
-                # A send whose commit fails is counted nowhere, so the next dispatch counts the same number.
+                # If the commit fails, the next dispatch sends with the same number: the suffix keeps the ids apart.
                 result = self._send(batch.batch_id, batch.lane, batch.messages(), id_suffix=f"-{uuid.uuid4().hex[:8]}")
                 if not result.success:
                     raise DispatchInterruptedError(f"batch {batch.batch_id} was rolled back: {result.error}")
@@ -84,7 +84,7 @@ class BatchSender:
                 return False
             if work.batches.mark_queued(batch_id, send_attempt):
                 return True
-            # An outcome of one of its tasks marked it before; or another sender is at it, and may not come to the end.
+            # Either an outcome of one of its tasks has marked it, or another sender is sending it and may still fail.
             batch = work.batches.get(batch_id)
             return batch is None or batch.status != BatchStatus.PENDING_QUEUE
 

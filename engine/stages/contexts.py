@@ -1,4 +1,4 @@
-"""Builds the contexts that controllers get, from rows."""
+"""Builds the contexts of controllers from rows."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,15 +10,15 @@ from core.models import Job, StageKey, TaskResult
 from repositories.ports import Database
 
 _PAGE = 200
-"""Results a page: at the default limit of 64 KiB a result, 12.5 MiB at most."""
+"""Results per page: 12.5 MiB at most, with the default limit of 64 KiB per result."""
 
 
 class Contexts:
     """Builds contexts of jobs and stages.
 
     Args:
-        database: results are read from it.
-        services: lent to controllers and handlers.
+        database: holds the results.
+        services: passed to controllers and handlers.
     """
 
     def __init__(self, database: Database, services: Services) -> None:
@@ -30,7 +30,7 @@ class Contexts:
         return JobContext(job.job_id, controller.Parameters.model_validate(job.parameters), self._services)
 
     def stage(self, job: Job, controller: JobController[Any], number: int) -> StageContext:
-        """Builds the context of a stage (from 1) whose predecessor, if any, has ended."""
+        """Builds the context of a stage; stages count from 1, and the stage before has ended."""
         name = controller.stages[number - 1].name
         if number == 1:
             return StageContext(number, name)
@@ -45,7 +45,7 @@ class Contexts:
         )
 
     def results(self, key: StageKey) -> Iterator[TaskResult]:
-        """Yields a finished stage's task results in index order; reads a page at a time, a transaction a page."""
+        """Yields a finished stage's task results in index order; reads each page in a transaction of its own."""
         after_index = -1
         while True:
             with self._database.transaction() as work:

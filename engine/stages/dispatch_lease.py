@@ -11,7 +11,7 @@ class DispatchLease:
     Attributes:
         key: the stage.
         lease_id: names the lease on the stage's row.
-        seconds: how long the lease lasts from when it is taken or renewed.
+        seconds: how long the lease lasts after it is taken or renewed.
     """
 
     def __init__(self, database: Database, key: StageKey, seconds: float) -> None:
@@ -21,7 +21,7 @@ class DispatchLease:
         self._database = database
 
     def take(self) -> bool:
-        """Takes the lease; returns False when another dispatcher holds one."""
+        """Takes the lease; returns False when another dispatcher holds it."""
         return transact(
             self._database, lambda work: work.stages.acquire_dispatch_lease(self.key, self.lease_id, self.seconds)
         )

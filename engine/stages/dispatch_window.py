@@ -30,8 +30,8 @@ _REOPENED_AT_ONCE = 10
 class DispatchWindow(BatchWindow):
     """The batches of one stage that are in flight.
 
-    It skips batches that an earlier dispatch has queued, and resends those that are still pending. `dispatch_parallel`
-    batches are sent at once and as many more wait: memory is bounded by that, not by the size of the stage.
+    It skips batches that an earlier dispatch has queued, and resends batches that are still pending. It sends
+    `dispatch_parallel` batches at once and lets as many more wait, so memory does not grow with the size of the stage.
 
     Attributes:
         key: the stage.
@@ -58,8 +58,8 @@ class DispatchWindow(BatchWindow):
         self._shutdown = shutdown
         self._lease = lease
         self._earlier = EarlierBatches(database, lease.key)
-        # A slice begins with its first new or reopened batch. If it began with the replay, a long replay would fill it,
-        # and the next slice would do the same.
+        # A slice begins with its first new or reopened batch. If it began with the replay, a long replay would fill
+        # this slice, and every later one.
         self._slice_ends: float | None = None
         self._renew_at = time.monotonic() + lease.seconds / 3
         self._executor: ThreadPoolExecutor | None = None
@@ -67,10 +67,10 @@ class DispatchWindow(BatchWindow):
 
     @contextmanager
     def open(self) -> Iterator["DispatchWindow"]:
-        """Runs the threads for the length of a block, and waits for all batches at its end.
+        """Runs the threads during a block, and waits for all batches at its end.
 
         Raises:
-            LockstepError: of a batch in flight.
+            LockstepError: a batch in flight failed.
         """
         with ThreadPoolExecutor(self._limits.dispatch_parallel, thread_name_prefix="dispatch") as self._executor:
             try:
@@ -111,7 +111,7 @@ class DispatchWindow(BatchWindow):
         self._drain(down_to=0)
 
     def expect_no_more(self) -> None:
-        """Checks that the replay came as far as the dispatch that it replays.
+        """Checks that the replay yielded every batch of the earlier dispatch.
 
         Raises:
             NonDeterministicStageError: an earlier dispatch wrote batches that this one did not yield.
@@ -153,7 +153,7 @@ class DispatchWindow(BatchWindow):
             self._slice_ends = time.monotonic() + self._limits.dispatch_slice_seconds
 
     def _keep_time(self) -> None:
-        """Ends the slice when its time is over; renews the lease when a third of its length is over."""
+        """Ends the slice when its time is over; renews the lease every third of its length."""
         now = time.monotonic()
         if self._shutdown.requested or (self._slice_ends is not None and now >= self._slice_ends):
             raise SliceEnded(f"stage {self.key.number} of job {self.key.job_id} goes on in another slice")

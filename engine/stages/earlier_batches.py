@@ -18,7 +18,7 @@ class EarlierBatches:
         self._exhausted = False
 
     def find(self, batch_index: int) -> Batch | None:
-        """Returns the batch with this index, or None; must be called with rising indexes."""
+        """Returns the batch with this index, or None; call it with increasing indexes."""
         while True:
             if not self._page and not self._exhausted:
                 self._fetch()
@@ -29,7 +29,7 @@ class EarlierBatches:
                 return batch
 
     def expect_no_more(self) -> None:
-        """Checks that the replay came as far as the dispatch that it replays.
+        """Checks that the replay yielded every batch of the earlier dispatch.
 
         Raises:
             NonDeterministicStageError: an earlier dispatch wrote batches that the replay did not yield.

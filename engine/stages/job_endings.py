@@ -17,11 +17,11 @@ logger = logging.getLogger(__name__)
 def require_unopened(work: UnitOfWork, stage: Stage) -> None:
     """Checks that a stage has not been reopened since it was read.
 
-    The caller has changed the job's row in this transaction. To reopen a stage begins with that row, so the check holds
+    The caller has changed the job's row in this transaction. Reopening a stage begins with that row, so the check holds
     until the commit.
 
     Raises:
-        StageReopenedError: it has been reopened.
+        StageReopenedError: the stage has been reopened.
     """
     now = work.stages.get(stage.key)
     if now is None or now.openings != stage.openings:
@@ -36,7 +36,7 @@ class JobEndings:
         self._queue = queue
 
     def complete(self, last: Stage, stage_result: str, job_result: str) -> None:
-        """Ends a job whose last stage has finished; with errors, if any of its tasks failed.
+        """Ends a job whose last stage has finished, as completed with errors if any of its tasks failed.
 
         Args:
             last: the stage as it was when its results were read.
@@ -61,9 +61,9 @@ class JobEndings:
             logger.info("job %s is %s", last.job_id, status)
 
     def fail(self, key: StageKey, exc: BaseException) -> None:
-        """Ends a job that cannot go on from this stage; an unexpected exception keeps its traceback.
+        """Fails a job at this stage; the job's error includes the traceback of an unexpected exception.
 
-        Its unstarted tasks are cancelled, its running tasks end.
+        The waiting tasks of the job are cancelled; its running tasks end.
         """
         error: Mapping[str, Any] = describe_plainly(exc) if isinstance(exc, JobFailure) else describe(exc)
 

@@ -12,14 +12,14 @@ from repositories.ports import Database, MessageQueue, UnitOfWork
 logger = logging.getLogger(__name__)
 
 _BATCHES_PER_STEP = 10
-"""A thousand tasks a transaction: a fraction of a second, so that nobody waits long for its locks."""
+"""Up to a thousand tasks per transaction take a fraction of a second, so no one waits long for the locks."""
 
 
 class StageCanceller:
     """Cancels the waiting tasks of stopped stages: stages that failed, or whose job was cancelled.
 
-    Such a stage hands out no more tasks. Tasks that run end as they would have, and their outcomes are recorded. Tasks
-    that begin to wait later, after a handler's error say, are found by the sweeper.
+    Such a stage hands out no more tasks. Its running tasks end normally, and their outcomes are recorded. The sweeper
+    finds tasks that begin to wait later, for example after a handler's error.
     """
 
     def __init__(self, database: Database, queue: MessageQueue, limits: Limits) -> None:
@@ -28,10 +28,10 @@ class StageCanceller:
         self._slice_seconds = limits.dispatch_slice_seconds
 
     def cancel_waiting(self, key: StageKey) -> None:
-        """Cancels the waiting tasks of a stopped stage, for a slice of time; another message asks for the rest.
+        """Cancels the waiting tasks of a stopped stage, for one slice; another message continues with the rest.
 
         Raises:
-            LockstepError: infrastructure failed; tasks that were cancelled stay so.
+            LockstepError: infrastructure failed; cancelled tasks stay cancelled.
         """
         slice_ends = time.monotonic() + self._slice_seconds
         total = 0
@@ -47,7 +47,7 @@ class StageCanceller:
 
 
 def _cancel_some(work: UnitOfWork, key: StageKey) -> int:
-    """Cancels the waiting tasks of some batches; returns how many.
+    """Cancels the waiting tasks of some batches; returns the number of cancelled tasks.
 
     Raises:
         StageReopenedError: the stage was opened again; nothing is cancelled.

@@ -20,10 +20,10 @@ from repositories.ports import Database, MessageQueue, UnitOfWork
 logger = logging.getLogger(__name__)
 
 _MAX_DELAY_SECONDS = 60
-"""Before a stage with unsent batches is dispatched again; the delay doubles from 1 s."""
+"""The longest delay before a stage with unsent batches is dispatched again; the delays double from 1 s."""
 
 _MAX_REDISPATCHES = 6
-"""The message counts no further: 2 ** 6 s are over the longest delay."""
+"""The message counts no further, because 2 ** 6 s is over the longest delay."""
 
 
 class StageDispatcher:
@@ -81,7 +81,7 @@ class StageDispatcher:
             if stage.openings:
                 window.reopen_batches()
             if stage.total_tasks is not None and stage.total_batches is not None:
-                return stage.total_tasks, stage.total_batches  # an earlier dispatch came to its end
+                return stage.total_tasks, stage.total_batches  # an earlier dispatch was completed
             controller.queue_stage_tasks(
                 self._contexts.job(job, controller), self._contexts.stage(job, controller, key.number), window
             )
@@ -89,7 +89,7 @@ class StageDispatcher:
         return window.total_tasks, window.total_batches
 
     def _reschedule(self, message: JobMessage) -> None:
-        """Has the message delivered again when the other dispatcher's lease expires: that dispatcher may have died."""
+        """Reschedules the message to the end of the other dispatcher's lease: that dispatcher may have died."""
         with self._database.transaction() as work:
             expires_at = work.stages.dispatch_lease_expires_at(message.key)
         if expires_at is None:

@@ -18,9 +18,9 @@ from repositories.ports import Database, MessageQueue
 logger = logging.getLogger(__name__)
 
 MAX_FAILURES = 6
-"""Unforeseen failures of a job's code that are tolerated; one more fails the job. It is tried again after 1, 2, 4, 8,
-16 and 32 s, so a source that is unavailable for half a minute, or a deployment that has not reached every host, does
-no harm. The message counts them, because the broker's delivery count also grows with every crash and outage."""
+"""How many unexpected failures of a job's code are tolerated; one more fails the job. The step is tried again after 1,
+2, 4, 8, 16 and 32 s, so a source that is unavailable for half a minute, or a deployment that has not reached every
+host, does no harm. The message counts the failures: the broker's delivery count also grows with crashes and outages."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class StageSteps:
 
 
 class StageEngine:
-    """Handles the messages of sb-jobs: reads the rows, decides on a step, has it taken, and handles its failure."""
+    """Handles the messages of sb-jobs: reads the rows, chooses a step, has a part take the step, handles failures."""
 
     def __init__(
         self, database: Database, queue: MessageQueue, registry: Registry, steps: StageSteps, endings: JobEndings
@@ -45,7 +45,7 @@ class StageEngine:
         self._endings = endings
 
     def handle(self, message: JobMessage) -> None:
-        """Does what a message asks for, if it still has to be done.
+        """Takes the step that a message still asks for, if there is one.
 
         Raises:
             JobNotFoundError: there is no such job.

@@ -1,7 +1,7 @@
-"""What a message of sb-jobs still asks for, decided from the rows alone.
+"""Decides, from the rows alone, which step a message of sb-jobs still asks for.
 
-A message may come late, or twice: the statuses and the job's stage tell what is left to do. If the step was taken
-before, the message that follows from it may be lost, so it is repeated; one more message does no harm.
+A message may come late, or twice: the statuses and the job's stage tell what is left to do. If the step has been taken
+already, its follow-up message may be lost, so that message is repeated; an additional message does no harm.
 """
 
 from enum import StrEnum

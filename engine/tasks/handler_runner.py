@@ -22,22 +22,22 @@ logger = logging.getLogger(__name__)
 
 
 _UNKNOWN = TaskPolicy(max_attempts=8, backoff=Backoff(base_seconds=4, cap_seconds=60))
-"""For task types without a handler here: during a deployment another host may have it."""
+"""The policy of task types that this host does not know: during a deployment, another host may know them."""
 
 
 MAX_INTERRUPTIONS = 5
-"""Interrupted runs of a task that are tolerated; after one more it counts as their cause and fails. Fewer than the 10
-deliveries after which the broker gives up on its message. Once interrupted, a task runs with no other interrupted task
-beside it (`engine/tasks/worker.py`), so it is not blamed for what another one does."""
+"""How many interrupted runs of a task are tolerated. After one more, the task is taken for their cause, and fails. The
+number is below the 10 deliveries after which the broker gives up on a message. Interrupted tasks run one at a time in a
+process (`engine/tasks/worker.py`), so none is blamed for what another one does."""
 
 
 class HandlerRunner:
-    """Runs the handler of one task and turns whatever happens into an outcome; safe to use from several threads.
+    """Runs the handler of one task and turns its result or exception into an outcome; safe to use from several threads.
 
     Args:
-        task_type: looks a task type up by its name.
-        services: lent to handlers.
-        max_result_bytes: the largest result, as JSON.
+        task_type: looks up a task type by name.
+        services: passed to handlers.
+        max_result_bytes: the maximum size of a result as JSON.
     """
 
     def __init__(self, task_type: Callable[[str], TaskType | None], services: Services, max_result_bytes: int) -> None:
@@ -48,7 +48,7 @@ class HandlerRunner:
     def run(self, task: ClaimedTask, is_cancelled: Callable[[], bool]) -> TaskOutcome:
         """Runs a task once; its own failure is an outcome, never an exception.
 
-        A task during which too many workers died does not run again: it fails.
+        A task whose runs were interrupted too often fails without another run.
         """
         if task.interruptions > MAX_INTERRUPTIONS:
             logger.error("task %s fails: %d runs were interrupted", task.task_id, task.interruptions)
@@ -69,7 +69,7 @@ class HandlerRunner:
         )
         try:
             result = self._encode(declared.handler(context, task.parameters))
-        # sys.exit() included: whatever a handler raises is the failure of its task, and of no other.
+        # Even SystemExit: an exception of a handler fails its own task, and no other.
         except BaseException as exc:  # noqa: BLE001 - see above
             return _failed(task, declared.policy, exc)
         return TaskOutcome(task.task_id, TaskStatus.COMPLETED, result=result)

@@ -7,16 +7,16 @@ from repositories.ports import Database
 
 
 class Inbox:
-    """Decodes task messages; keeps those that it cannot read as dead letters."""
+    """Decodes task messages; keeps unreadable ones as dead letters."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def read(self, queue_name: str, received: Sequence[ReceivedMessage]) -> dict[str, TaskMessage]:
-        """Returns the readable messages by task id; of several for one task, the one that was sent last.
+        """Returns the readable messages by task id; if a task has several, the one that was sent last.
 
         Raises:
-            DatabaseError: the unreadable ones could not be kept.
+            DatabaseError: an unreadable message could not be kept.
         """
         messages: dict[str, TaskMessage] = {}
         for raw in received:

@@ -16,11 +16,12 @@ from repositories.ports import Database, MessageQueue, UnitOfWork
 logger = logging.getLogger(__name__)
 
 _LONGEST_PAUSE_SECONDS = 1.0
-"""During an outage: shorter than the pauses of workers that wait to claim the same tasks anew."""
+"""The longest pause between two tries in an outage. Workers that wait to claim the same tasks pause longer, so the
+outcomes are recorded first."""
 
 
 class Recorder:
-    """Records the outcomes of tasks, and sends the messages that follow: retries, and ADVANCE of an ended stage."""
+    """Records the outcomes of tasks, and sends the messages that follow: retries, and ADVANCE for an ended stage."""
 
     def __init__(self, database: Database, queue: MessageQueue, limits: Limits, outages: OutageWaiter) -> None:
         self._database = database
@@ -32,22 +33,23 @@ class Recorder:
     def record(self, queue_name: str, lease_id: str, outcomes: Sequence[TaskOutcome]) -> set[str]:
         """Records the outcomes of the tasks whose lease is still held, in one transaction.
 
-        While PostgreSQL is unavailable it waits, up to the time after which the sweeper takes the task for lost: work
-        that is done is worth more than the message's lock. A database whose disk is full may refuse outcomes and still
-        allow claims. Then run after run would be thrown away and held against its task, so the lease is renewed
-        meanwhile, and released in the end.
+        While PostgreSQL is unavailable, it repeats the transaction until the sweeper takes the tasks for lost, even if
+        the message lock ends before: finished work is worth more than the lock. A database whose disk is full may
+        refuse outcomes and still accept claims. Other workers would then run the tasks again and again, in vain, and
+        each run would count as an interruption. So the lease is renewed while this method waits, and the tasks are
+        released if it gives up.
 
         Args:
-            queue_name: the queue that retries are sent to.
+            queue_name: the queue for the messages of retries.
             lease_id: the lease.
-            outcomes: of tasks that were claimed with this lease.
+            outcomes: the outcomes of tasks that were claimed with this lease.
 
         Returns:
-            The ids of the tasks whose outcome was recorded. The others were taken over; or they were recorded by a
-            transaction whose commit was not acknowledged, and the messages that follow were not sent.
+            The ids of the tasks whose outcomes were recorded. Another worker took the other tasks over; or an earlier
+            try committed their outcomes, its acknowledgement was lost, and the messages that follow were not sent.
 
         Raises:
-            LockstepError: infrastructure failed; what was committed stays, and its messages are repeated later.
+            LockstepError: infrastructure failed; committed outcomes stay, and their messages are sent later.
         """
         task_ids = sorted(outcome.task_id for outcome in outcomes)
         try:
@@ -99,7 +101,7 @@ def _write(
 
 
 def _deltas(recorded: Sequence[RecordedTask]) -> list[BatchDelta]:
-    """Counts the ended tasks of each batch, in batch id order: the order in which every invocation locks."""
+    """Counts the ended tasks of each batch, in batch id order: every invocation locks batches in this order."""
     completed = Counter(task.batch_id for task in recorded if task.status == TaskStatus.COMPLETED)
     failed = Counter(task.batch_id for task in recorded if task.status == TaskStatus.FAILED)
     return [BatchDelta(batch_id, completed[batch_id], failed[batch_id]) for batch_id in sorted({*completed, *failed})]

@@ -11,25 +11,25 @@ logger = logging.getLogger(__name__)
 
 
 class Releaser:
-    """Releases claimed tasks that were not run to an end, and sends their messages anew."""
+    """Releases claimed tasks that did not run to their end, and sends new messages for them."""
 
     def __init__(self, database: Database, queue: MessageQueue) -> None:
         self._database = database
         self._queue = queue
 
     def release(self, queue_name: str, tasks: Sequence[ClaimedTask], lease_id: str) -> None:
-        """Releases tasks: their attempts are not spent, and their messages are delivered at once.
+        """Releases tasks: their attempts are not spent, and their new messages are due at once.
 
-        A task that another worker has taken over stays with that worker; one more message does no harm there.
+        A task that another worker has taken over stays with that worker; an additional message does no harm.
 
         Args:
-            queue_name: the queue that their messages go to.
-            tasks: claimed with the lease.
+            queue_name: the queue for the new messages.
+            tasks: the tasks, claimed with the lease.
             lease_id: the lease.
 
         Raises:
             DatabaseError: nothing was released.
-            QueueError: the tasks were released, and a message is missing.
+            QueueError: the tasks were released, but not all messages were sent.
         """
         ids = sorted(task.task_id for task in tasks)
         batches = {task.task_id: task.batch_id for task in tasks}

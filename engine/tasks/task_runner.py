@@ -19,10 +19,10 @@ logger = logging.getLogger(__name__)
 _Running = dict[Future[TaskOutcome | None], ClaimedTask]
 
 _TICK_SECONDS = 0.5
-"""How often a run looks whether the process shuts down."""
+"""How often a run checks whether the process shuts down."""
 
 _RENEWAL_RETRY_SECONDS = 1.0
-"""After a renewal that failed: after an outage the lease must be renewed before another worker takes it over."""
+"""The pause after a failed renewal: short, to renew the lease after an outage before another worker takes it over."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Claimed:
     """Tasks that were claimed together.
 
     Attributes:
-        queue_name: the queue that their messages came from.
+        queue_name: the queue of their messages.
         lease_id: the lease.
         tasks: at least one.
-        start_until: no task starts later, by `time.monotonic`.
+        start_until: the time, by `time.monotonic`, after which no task starts.
     """
 
     queue_name: str
@@ -44,12 +44,12 @@ class Claimed:
 
 @dataclass
 class Ran:
-    """The result of a run; each of its tasks is in one of the three.
+    """The result of a run; each of its tasks is in exactly one of the three fields.
 
     Attributes:
-        outcomes: of the tasks that ended.
+        outcomes: the outcomes of the tasks that ended.
         released: the ids of the tasks that were released.
-        unfinished: tasks that must be released, and could not be so far.
+        unfinished: the tasks that must still be released.
     """
 
     outcomes: list[TaskOutcome] = field(default_factory=list)
@@ -64,7 +64,7 @@ class TaskRunner:
         database: holds the leases.
         handlers: runs one task.
         executor: the threads that handlers run on.
-        releaser: takes the tasks that do not run here any more.
+        releaser: releases the tasks that will not run here.
         limits: gives the length of a lease.
         shutdown: tells whether the process shuts down.
     """
@@ -86,13 +86,13 @@ class TaskRunner:
         self._shutdown = shutdown
 
     def run(self, claimed: Claimed) -> Ran:
-        """Runs tasks to their ends; renews their leases every third of their length.
+        """Runs tasks to their ends; renews their leases every third of a lease.
 
-        A task that has not started when its time is up, or when the process shuts down, is released at once. A task
-        that still runs when the grace time is over is released as well, and its outcome does not count.
+        A task that has not started at `start_until`, or when the process shuts down, is released at once. A task that
+        still runs when the grace time is over is released as well, and its outcome does not count.
 
         Raises:
-            LockstepError: a renewal was refused; nothing of this run may be recorded.
+            LockstepError: a renewal was refused; no outcome of this run may be recorded.
         """
         if self._shutdown.requested:
             return Ran(unfinished=list(claimed.tasks))
@@ -101,7 +101,7 @@ class TaskRunner:
         try:
             return self._follow(claimed, dict(futures), wanted)
         except BaseException:
-            wanted.clear()  # nothing of this run is recorded: tell running handlers, and start no other
+            wanted.clear()  # no outcome of this run is recorded: tell running handlers, and start no more
             for future in futures:
                 future.cancel()
             raise
@@ -109,9 +109,9 @@ class TaskRunner:
     def _run_one(self, claimed: Claimed, task: ClaimedTask, wanted: set[str]) -> TaskOutcome | None:
         """Runs one task; returns None when the task must be released.
 
-        A handler that asked and was told of the shutdown may have done half of its work, so its result does not count;
-        that of a handler that did not ask does. A handler that was told that its job is cancelled, and raises, has not
-        failed.
+        If `is_cancelled` told the handler of the shutdown, the handler may have stopped half-way, so its result does
+        not count. The result of a handler that did not ask counts. If `is_cancelled` told the handler that its job is
+        cancelled, and the handler raises, the task has not failed.
         """
         if self._must_not_start(claimed, task, wanted):
             return None
@@ -128,7 +128,7 @@ class TaskRunner:
         return None if gave_up else outcome
 
     def _follow(self, claimed: Claimed, running: _Running, wanted: set[str]) -> Ran:
-        """Waits for running tasks, collects what came of them, renews their leases."""
+        """Waits for running tasks, collects their outcomes, and renews their leases."""
         ran = Ran()
         held = set(wanted)
         renew_at = time.monotonic() + self._lease_seconds / 3
@@ -138,12 +138,12 @@ class TaskRunner:
             held.difference_update(task.task_id for task in ran.unfinished)
             self._release(claimed, ran)
             if running and time.monotonic() >= renew_at:
-                # The leases of ended tasks as well: their outcomes are recorded when the last one has ended.
+                # Ended tasks too: all outcomes are recorded together, when the last task has ended.
                 renew_at = time.monotonic() + self._renew(held, wanted, claimed.lease_id)
         return ran
 
     def _collect(self, claimed: Claimed, running: _Running, wanted: set[str], ran: Ran) -> None:
-        """Moves ended tasks, and tasks that need not be waited for any more, from `running` to `ran`."""
+        """Moves ended tasks, and tasks for which the run no longer waits, from `running` to `ran`."""
         for future, task in list(running.items()):
             if future.done():
                 outcome = future.result()
@@ -161,7 +161,7 @@ class TaskRunner:
         return self._shutdown.requested or time.monotonic() >= claimed.start_until or task.task_id not in wanted
 
     def _release(self, claimed: Claimed, ran: Ran) -> None:
-        """Releases unfinished tasks; when that fails, it is repeated later, in the end by the caller."""
+        """Releases unfinished tasks. If that fails, the run tries again later, and the caller after the run."""
         if not ran.unfinished:
             return
         try:
@@ -173,12 +173,12 @@ class TaskRunner:
         ran.unfinished.clear()
 
     def _renew(self, held: set[str], wanted: set[str], lease_id: str) -> float:
-        """Renews leases; removes lost leases from `held`, and tasks of lost leases or stopped stages from `wanted`.
+        """Renews leases. Removes tasks with lost leases from `held`; from `wanted`, also tasks of stopped stages.
 
-        An outage of PostgreSQL does not end the run: nobody can take the tasks over meanwhile.
+        An outage of PostgreSQL does not end the run: no other worker can take the tasks over meanwhile.
 
         Returns:
-            The seconds to the next renewal.
+            The seconds until the next renewal.
         """
         task_ids = sorted(held)
 

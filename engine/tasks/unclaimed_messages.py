@@ -1,4 +1,4 @@
-"""Messages whose task could not be claimed: ended, not due, in other hands, or without a row."""
+"""Messages whose task could not be claimed: it has ended, is not due, is leased to another worker, or has no row."""
 
 import logging
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ from repositories.ports import Database, MessageQueue
 logger = logging.getLogger(__name__)
 
 MAX_MISSES = 5
-"""How often a message without a row is rescheduled: after 1, 2, 4, 8 and 16 s, half a minute in all, longer than the
-commit of an atomic dispatch can take."""
+"""How often a message without a row is rescheduled: after 1, 2, 4, 8 and 16 s. That is half a minute in all, longer
+than the commit of an atomic dispatch can take."""
 
 
 class UnclaimedMessages:
-    """Handles messages that came too early, too late, or before their row: no task is lost by it."""
+    """Handles messages that came too early, too late, or before their row, so that no task is lost."""
 
     def __init__(self, database: Database, queue: MessageQueue) -> None:
         self._database = database
@@ -46,7 +46,7 @@ class UnclaimedMessages:
             elif state.due_at is None:
                 ended.append(message)
             else:
-                # Never at once: a broker whose clock is ahead would deliver it again in a loop.
+                # At least a second later: a broker whose clock is ahead would deliver the message again in a loop.
                 not_due.append((message, max(state.due_at, now + timedelta(seconds=1))))
         self._reschedule(queue_name, not_due)
         self._await_rows(queue_name, rowless, now)
@@ -67,7 +67,7 @@ class UnclaimedMessages:
         send(self._queue, queue_name, later)
 
     def _await_rows(self, queue_name: str, messages: Sequence[TaskMessage], now: datetime) -> None:
-        """Waits for rows that an atomic dispatch may still commit; keeps the message in the end as a dead letter."""
+        """Reschedules messages whose rows may still be committed; in the end, keeps the messages as dead letters."""
         later: list[OutgoingMessage] = []
         for message in messages:
             if message.misses >= MAX_MISSES:
@@ -80,7 +80,7 @@ class UnclaimedMessages:
         send(self._queue, queue_name, later)
 
     def _repeat_advance(self, messages: Sequence[TaskMessage]) -> None:
-        """Repeats the stage message when the worker that ended the stage died before it sent it."""
+        """Repeats ADVANCE for a stage that has ended: the worker that ended it may have died before it sent ADVANCE."""
         keys = {StageKey(message.address.job_id, message.address.stage) for message in messages}
         if not keys:
             return

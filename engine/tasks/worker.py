@@ -1,8 +1,8 @@
-"""One invocation of a worker: claim the tasks of up to 100 messages, run them, record them together.
+"""One invocation of a worker: claims the tasks of up to 100 messages, runs them, records their outcomes together.
 
-A task's own failure is recorded and never raised, because a raise has the broker deliver the whole batch again. Only
-failing infrastructure raises, after the worker has waited for the outage to end; then the claim, not the broker,
-prevents that a task runs twice.
+A task's own failure is recorded and never raised, because an exception makes the broker deliver the whole batch again.
+The worker raises only when infrastructure fails, and only after it has waited for the outage to end. Then the broker
+delivers the messages again, and the claim keeps tasks from running twice.
 """
 
 import logging
@@ -33,7 +33,7 @@ _TURN_SECONDS = 5.0
 
 
 class Worker:
-    """Runs tasks: claims them by their messages, runs the claimed ones, settles the outcomes."""
+    """Claims the tasks of messages, runs them, and settles their outcomes."""
 
     def __init__(
         self,
@@ -54,10 +54,10 @@ class Worker:
         self._unclaimed = UnclaimedMessages(database, queue)
 
     def run(self, queue_name: str, received: Sequence[ReceivedMessage]) -> None:
-        """Runs the tasks of one invocation's messages; to return completes the messages.
+        """Runs the tasks of one invocation's messages. Returning completes the messages.
 
         Args:
-            queue_name: the queue that they came from; further messages of these tasks go there.
+            queue_name: the queue of the messages; new messages for these tasks go there too.
             received: 1 to 100 messages.
 
         Raises:
@@ -67,7 +67,7 @@ class Worker:
         if not messages:
             return
         settled = self._run_claimed(queue_name, list(messages))
-        # Last, because it may raise: by now the claimed tasks are settled, and their attempts not spent in vain.
+        # Last, because it may raise: the claimed tasks are settled by now, so no attempt is spent in vain.
         rest = messages.keys() - settled
         if rest:
             self._unclaimed.handle(queue_name, [messages[task_id] for task_id in sorted(rest)])
@@ -75,8 +75,8 @@ class Worker:
     def _run_claimed(self, queue_name: str, task_ids: Sequence[str]) -> set[str]:
         """Claims and runs tasks together, except for suspects: tasks whose earlier run was interrupted.
 
-        A suspect may have ended the process of its worker. Each one runs alone and is claimed only then, so that only
-        the guilty one is blamed when it happens again.
+        A suspect may have killed the process of its worker. Each suspect is claimed and run alone, so that only the
+        guilty task is blamed if its worker dies again.
 
         Returns:
             The ids of the tasks that were recorded or released.
@@ -95,9 +95,9 @@ class Worker:
         return settled | self._run_alone(queue_name, suspects, start_until)
 
     def _run_alone(self, queue_name: str, suspects: Sequence[ClaimedTask], start_until: float) -> set[str]:
-        """Claims and runs suspects one at a time in this process; returns the ids of those that were settled.
+        """Claims and runs suspects one at a time in this process; returns the ids of the settled ones.
 
-        The first one runs in any case. Those for which the time is too short are left for later.
+        The first suspect may start after `start_until`; later ones may not, and are left for another invocation.
         """
         settled: set[str] = set()
         for number, suspect in enumerate(suspects):
@@ -113,7 +113,7 @@ class Worker:
         return settled
 
     def _start_until(self) -> float:
-        """Until when tasks may start: half a lease leaves as much again, and more, before the message lock ends."""
+        """Returns the time after which no task starts: half a lease from now, in the first half of the message lock."""
         return time.monotonic() + self._lease_seconds / 2
 
     def _run_and_settle(self, claimed: Claimed) -> set[str]:
@@ -124,7 +124,7 @@ class Worker:
             return work.tasks.claim(task_ids, lease_id, self._lease_seconds)
 
         def claim_again(work: UnitOfWork) -> list[ClaimedTask]:
-            # The first claim may have been committed, and its acknowledgement lost.
+            # The first claim may have been committed although its acknowledgement was lost.
             work.tasks.release(task_ids, lease_id)
             return claim(work)
 
@@ -135,5 +135,5 @@ class Worker:
             return self._wait_out(lambda: transact(self._database, claim_again))
 
     def _wait_out(self, action: Callable[[], T]) -> T:
-        """Runs an action, and repeats it during an outage, for at most the length of a lease."""
+        """Runs an action; during an outage, repeats it for at most the length of a lease."""
         return self._outages.run(action, self._outages.deadline(self._lease_seconds))
