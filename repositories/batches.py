@@ -44,7 +44,7 @@ class PostgresBatchRepository(BatchRepository):
     @override
     def mark_queued(self, batch_id: str, send_attempt: int) -> bool:
         tasks = PostgresTaskRepository(self._rows)
-        # Tasks before their batch, the order in which a worker's record takes the same locks.
+        # Tasks first, then their batch: a worker that records outcomes takes the locks in the same order.
         tasks.batch_update_status(batch_id, TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED, send_attempt)
         values = {"batch_id": batch_id, "send_attempt": send_attempt}
         return self._rows.execute(_QUERIES["mark_queued"], values) == 1

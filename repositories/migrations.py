@@ -1,7 +1,7 @@
-"""Applies migrations, each once, even when several processes start: Lockstep's own, then those of the job types.
+"""Applies each migration once, even when several processes start: first Lockstep's own, then those of the job types.
 
-The app does this at its first call. yoyo records which migrations are applied. The lock is our own, because yoyo's
-lock row outlives a process that is killed.
+The app applies them at its first call. yoyo records which migrations are applied. We use a lock of our own, because the
+row that yoyo locks with outlives a killed process.
 """
 
 import logging
@@ -20,7 +20,7 @@ _DIRECTORY = Path(__file__).parent / "sql" / "migrations"
 
 
 def expected(job_types: Sequence[Path] = ()) -> list[str]:
-    """The ids of the migrations that this version of the code needs, in the order of their application.
+    """Returns the ids of the migrations that this version of the code needs, in the order of their application.
 
     Args:
         job_types: the directories of the job types' own migrations.
@@ -29,7 +29,7 @@ def expected(job_types: Sequence[Path] = ()) -> list[str]:
 
 
 def pending(database: PostgresDatabase, job_types: Sequence[Path] = ()) -> list[str]:
-    """The ids of the migrations that the database lacks, in the order of their application.
+    """Returns the ids of the migrations that the database lacks, in the order of their application.
 
     Raises:
         DatabaseUnavailableError: PostgreSQL cannot be reached.
@@ -42,7 +42,7 @@ def apply(database: PostgresDatabase, database_url: str, job_types: Sequence[Pat
     """Applies the pending migrations; returns the ids that were pending once this process held the lock.
 
     Args:
-        database: the database, on whose connection the lock is held.
+        database: holds the lock on one of its connections.
         database_url: `postgresql://...`, for yoyo's own connection.
         job_types: the directories of the job types' own migrations.
 

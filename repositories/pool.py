@@ -1,7 +1,7 @@
-"""A connection pool whose callers wait for a free connection, for a bounded time.
+"""A connection pool whose callers wait a limited time for a free connection.
 
-psycopg2's own pool raises as soon as it is exhausted. This one lends the connection that was used last, so surplus
-connections stay idle, and checks an idle connection before it lends it again.
+psycopg2's own pool raises at once when all its connections are in use. This one lends the connection that was used
+last, so surplus connections stay idle, and checks a connection that was idle for long before it lends the connection.
 """
 
 import logging
@@ -45,7 +45,7 @@ class ConnectionPool:
 
     @contextmanager
     def lend(self) -> Iterator[connection]:
-        """Lends a connection for the length of a block; closes it afterwards if it is broken.
+        """Lends a connection to a block; closes the connection afterwards if it is broken.
 
         Raises:
             PoolTimeoutError: no connection was free in time.
@@ -92,7 +92,7 @@ class ConnectionPool:
                 keepalives_idle=60,
                 keepalives_interval=10,
                 keepalives_count=3,
-                tcp_user_timeout=30_000,  # milliseconds; notices within a lease that the server has vanished
+                tcp_user_timeout=30_000,  # milliseconds; a vanished server is noticed within a lease
             )
         except psycopg2.OperationalError as exc:
             raise DatabaseUnavailableError(f"cannot connect to PostgreSQL: {exc}") from exc
@@ -109,7 +109,7 @@ class ConnectionPool:
         _close(conn)
 
     def _discard_idle(self) -> None:
-        """Closes the idle connections: what broke one connection, such as a failover, has broken them too."""
+        """Closes the idle connections: whatever broke one connection, such as a failover, has broken them too."""
         with self._lock:
             idle = list(self._idle)
             self._idle.clear()

@@ -79,7 +79,7 @@ class PostgresUnitOfWork(UnitOfWork):
         return cast(datetime, self._rows.one(_QUERIES["now"])["now"])
 
     def applied_migrations(self) -> set[str]:
-        """The ids of the migrations that were applied."""
+        """Returns the ids of the applied migrations."""
         if not self._rows.one(_QUERIES["has_migrations"])["found"]:
             return set()
         return {row["migration_id"] for row in self._rows.all(_QUERIES["applied_migrations"])}

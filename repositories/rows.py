@@ -1,4 +1,4 @@
-"""Runs queries on a cursor: returns plain rows, raises the errors of `core.errors`."""
+"""Runs queries on a cursor; returns plain rows, and raises the errors of `core.errors`."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from io import RawIOBase
@@ -50,7 +50,7 @@ class PostgresRows(Rows):
             with translated():
                 self._cursor.copy_expert(query, stream)
         except DatabaseError:
-            # psycopg2 cancels the COPY when the stream raises, and tells of the cancellation alone.
+            # psycopg2 cancels the COPY when the stream raises, and reports only the cancellation.
             if stream.error is not None:
                 raise stream.error from None
             raise
@@ -58,7 +58,7 @@ class PostgresRows(Rows):
 
 
 class _Stream(RawIOBase):
-    """Lines, as the file that psycopg2 reads a COPY from; never more than a buffer of them is in memory."""
+    """A file of lines that psycopg2 reads a COPY from; holds no more than one buffer of lines in memory."""
 
     def __init__(self, lines: Iterable[str] | Iterable[bytes], encoding: str) -> None:
         self._lines: Iterator[str | bytes] = iter(lines)
@@ -66,7 +66,7 @@ class _Stream(RawIOBase):
         self.error: BaseException | None = None
 
     def read(self, size: int = -1, /) -> bytes:
-        """At least `size` bytes, fewer at the end."""
+        """Returns at least `size` bytes, fewer at the end."""
         parts: list[bytes] = []
         length = 0
         try:

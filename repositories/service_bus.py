@@ -1,4 +1,4 @@
-"""Sends batches to Service Bus, each as one AMQP message that the broker takes whole or not at all."""
+"""Sends batches to Service Bus: each is one AMQP message, which the broker takes whole or not at all."""
 
 import logging
 import threading
@@ -27,19 +27,19 @@ logger = logging.getLogger(__name__)
 _SCHEDULED_ENQUEUE_TIME = b"x-opt-scheduled-enqueue-time"
 _CONTENT_TYPE = "application/json"
 _SEND_TIMEOUT_SECONDS = 20.0
-"""Without it, the SDK waits for ever for a broker that does not answer. Far shorter than a lease or a message lock."""
+"""Far shorter than a lease or a message lock. Without it, the SDK waits for ever for a broker that does not answer."""
 _BACKOFF_FACTOR = 0.2
 """With this factor the SDK tries four times, 0.4, 0.8 and 1.6 s apart: enough for a broken connection or one second of
-throttling. With its default of 0.8, a submission waits 11 s for an unavailable broker before it is accepted anyway."""
+throttling. With the default of 0.8, a submission waits 11 s for an unavailable broker before it is accepted anyway."""
 _FAILURES = (ServiceBusError, ValueError, OSError)
-"""What the SDK raises: also ValueError for a closed client, and sometimes OSError for a broken socket."""
+"""The errors of the SDK. It also raises ValueError for a closed client, and sometimes OSError for a broken socket."""
 
 
 class ServiceBusRepository(MessageQueue):
     """The broker behind the port `MessageQueue`.
 
-    The SDK's clients are not thread-safe, so a thread borrows one for each send. The client that was used last is lent
-    first, so only as many connections stay in use as threads send at once. The SDK reopens a link that the service
+    The SDK's clients are not thread-safe, so a thread borrows one for each send. It gets the client that was used last,
+    so there are no more connections in use than threads that send at once. The SDK reopens a link that the service
     closed because it was idle; a client that failed is closed.
 
     Args:
@@ -127,7 +127,7 @@ class _Client:
 
 def _fill(batch: ServiceBusMessageBatch, messages: Sequence[OutgoingMessage]) -> None:
     for message in messages:
-        # The fastest public way of the SDK; `python -m benchmarks dispatch` compares it with ServiceBusMessage.
+        # The SDK's fastest public way; `python -m benchmarks dispatch` compares it with ServiceBusMessage.
         batch.add_message(
             AmqpAnnotatedMessage(
                 data_body=[message.body],

@@ -14,7 +14,7 @@ from core.errors import (
 )
 
 _CONFLICTS = (pg.DeadlockDetected, pg.SerializationFailure, pg.LockNotAvailable)
-# A server that is read-only is failing over, or its disk is full: both pass.
+# A read-only server is failing over, or its disk is full: both states pass.
 _UNAVAILABLE = (psycopg2.OperationalError, psycopg2.InterfaceError, pg.ReadOnlySqlTransaction)
 
 
@@ -28,7 +28,7 @@ def translated() -> Iterator[None]:
 
 
 def translate(exc: psycopg2.Error) -> DatabaseError:
-    """The error of `core.errors` for an error of psycopg2, by its class."""
+    """Returns the error of `core.errors` that corresponds to psycopg2's."""
     message = str(exc).strip() or type(exc).__name__
     if isinstance(exc, _CONFLICTS):
         return TransactionConflictError(message)

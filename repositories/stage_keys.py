@@ -1,4 +1,4 @@
-"""A stage's key, as SQL takes it and as rows hold it: the columns are `job_id` and `stage`."""
+"""Converts a stage's key to and from SQL, where its columns are `job_id` and `stage`."""
 
 from collections.abc import Sequence
 
@@ -7,15 +7,15 @@ from repositories.ports.rows import Row
 
 
 def columns(key: StageKey) -> dict[str, str | int]:
-    """The values of the placeholders that name one stage."""
+    """Returns the values of the placeholders that name one stage."""
     return {"job_id": key.job_id, "stage": key.number}
 
 
 def arrays(keys: Sequence[StageKey]) -> dict[str, list[str] | list[int]]:
-    """The values of the placeholders that name several stages."""
+    """Returns the values of the placeholders that name several stages."""
     return {"job_ids": [key.job_id for key in keys], "stages": [key.number for key in keys]}
 
 
 def key_of(row: Row) -> StageKey:
-    """The stage that a row names."""
+    """Returns the key of the stage that a row names."""
     return StageKey(row["job_id"], row["stage"])

@@ -1,4 +1,4 @@
-"""Finds what a crash or the broker has lost, on PostgreSQL."""
+"""Finds rows whose messages were lost, on PostgreSQL."""
 
 from collections.abc import Sequence
 

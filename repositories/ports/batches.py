@@ -10,19 +10,19 @@ class BatchRepository(Protocol):
     """The table `batches`, the outbox."""
 
     def get(self, batch_id: str) -> Batch | None:
-        """The batch, or None."""
+        """Returns the batch, or None."""
         ...
 
     def page(self, key: StageKey, after_index: int, limit: int) -> list[Batch]:
-        """Up to `limit` batches of a stage with an index above `after_index`, in index order."""
+        """Returns up to `limit` batches of a stage with an index above `after_index`, in index order."""
         ...
 
     def page_of_job(self, job_id: str, after: tuple[int, int], limit: int) -> list[Batch]:
-        """Up to `limit` batches of a job after (stage, batch_index), in that order."""
+        """Returns up to `limit` batches of a job after (stage, batch_index), in that order."""
         ...
 
     def pending_of_stage(self, key: StageKey, after_index: int, limit: int) -> list[PendingBatch]:
-        """Up to `limit` pending_queue batches of a stage with an index above `after_index`, in index order."""
+        """Returns up to `limit` pending_queue batches of a stage with an index above `after_index`, in index order."""
         ...
 
     def mark_queued(self, batch_id: str, send_attempt: int) -> bool:
@@ -41,5 +41,5 @@ class BatchRepository(Protocol):
         ...
 
     def apply_outcomes(self, deltas: Sequence[BatchDelta]) -> list[str]:
-        """Subtracts ended tasks from their batches' open tasks, in id order; returns the batches that end by it."""
+        """Subtracts ended tasks from their batches' open tasks, in id order; returns the batches that this ends."""
         ...

@@ -31,11 +31,11 @@ class UnitOfWork(Protocol):
     pruning: PruneRepository
 
     def repository(self, kind: Callable[[Rows], R]) -> R:
-        """A job type's own repository: an object of its class, in this transaction."""
+        """Returns a job type's own repository: an object of its class, in this transaction."""
         ...
 
     def now(self) -> datetime:
-        """The database's clock (aware): the only clock of rows and scheduled messages."""
+        """Returns the time of the database's clock (aware), the only clock of rows and scheduled messages."""
         ...
 
 
@@ -43,11 +43,11 @@ class Database(Protocol):
     """A database with transactions."""
 
     def transaction(self) -> AbstractContextManager[UnitOfWork]:
-        """Opens a transaction: committed at the end of the block, rolled back when it raises.
+        """Opens a transaction; commits it at the end of the block, or rolls it back when the block raises.
 
         Raises:
             DatabaseUnavailableError: PostgreSQL cannot be reached, or no connection was free in time.
-            TransactionConflictError: PostgreSQL aborted it to resolve a deadlock; the same block may be repeated.
+            TransactionConflictError: PostgreSQL aborted it to resolve a deadlock; the caller may repeat the block.
             DatabaseError: PostgreSQL refused a statement.
         """
         ...

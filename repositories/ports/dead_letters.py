@@ -34,5 +34,5 @@ class DeadLetterRepository(Protocol):
         ...
 
     def newest(self, limit: int, before_id: int | None = None) -> list[KeptLetter]:
-        """Up to `limit` dead letters with an id below `before_id`, the newest first."""
+        """Returns up to `limit` dead letters with an id below `before_id`, the newest first."""
         ...

@@ -15,13 +15,13 @@ class JobRepository(Protocol):
         ...
 
     def get(self, job_id: str) -> Job | None:
-        """The job, or None."""
+        """Returns the job, or None."""
         ...
 
     def same_submission(self, job_id: str, job_type: str, parameters: str) -> bool | None:
-        """Whether the job has this type and these parameters (compared as jsonb); None when it does not exist.
+        """Tells whether the job has this type and these parameters (compared as jsonb); None when there is no such job.
 
-        The job is not deleted before the transaction ends.
+        The job cannot be deleted before the transaction ends.
         """
         ...
 
@@ -42,5 +42,5 @@ class JobRepository(Protocol):
         ...
 
     def reopen(self, job_id: str, expected: AbstractSet[JobStatus]) -> bool:
-        """Moves a job of an expected status -> processing, or -> pending_queue if it had not begun; False otherwise."""
+        """Moves a job in an expected status -> processing, or -> pending_queue if it had not begun; False otherwise."""
         ...

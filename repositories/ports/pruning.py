@@ -9,10 +9,10 @@ class PruneRepository(Protocol):
     """Deletes jobs that ended long ago, from all tables. Rows that another transaction holds are skipped."""
 
     def begin(self, retention_days: int, limit: int) -> list[str]:
-        """Marks jobs that ended at least so many days ago and have no live batch. A marked job cannot be reopened.
+        """Marks jobs that ended at least `retention_days` ago and have no live batch. A marked job cannot be reopened.
 
         Returns:
-            Up to `limit` of these jobs and of those that were marked before, the oldest first.
+            Up to `limit` marked jobs, including jobs that were marked before, the oldest first.
         """
         ...
 
@@ -21,5 +21,5 @@ class PruneRepository(Protocol):
         ...
 
     def delete_job(self, job_id: str) -> bool:
-        """Deletes a marked job without batches, and its stages; False when rows of it are left."""
+        """Deletes a marked job that has no batches, and its stages; False when some of its rows are left."""
         ...

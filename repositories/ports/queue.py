@@ -13,9 +13,9 @@ class SendResult:
     """The result of sending one batch.
 
     Attributes:
-        success: whether the broker acknowledged the batch; it never takes a part of one.
+        success: whether the broker acknowledged the batch; the broker never takes part of a batch.
         sent: how many messages were acknowledged: all or 0.
-        error: why the send failed; None on success.
+        error: the reason for a failure; None on success.
     """
 
     success: bool

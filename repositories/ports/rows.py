@@ -10,7 +10,7 @@ class Rows(Protocol):
     """Runs queries in one transaction. Values are parameters, `%(name)s` in the query, and never part of its text."""
 
     def execute(self, query: str, parameters: Mapping[str, Any] | None = None) -> int:
-        """Runs a statement; returns how many rows it touched."""
+        """Runs a statement; returns the number of rows that it touched."""
         ...
 
     def all(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
@@ -22,16 +22,16 @@ class Rows(Protocol):
         ...
 
     def one(self, query: str, parameters: Mapping[str, Any] | None = None) -> Row:
-        """Runs a query that always gives a row; returns it.
+        """Runs a query that always returns a row; returns this row.
 
         Raises:
-            LookupError: it gave none.
+            LookupError: the query returned no row.
         """
         ...
 
     def copy(self, query: str, lines: Iterable[str] | Iterable[bytes]) -> int:
-        """Streams lines into a table with `COPY ... FROM STDIN`; returns how many rows that made.
+        """Streams lines into a table with `COPY ... FROM STDIN`; returns the number of new rows.
 
-        What the iterable raises reaches the caller as it is. `copy_line` writes a line of the text format.
+        An exception of the iterable reaches the caller unchanged. `copy_line` writes a line of the text format.
         """
         ...

@@ -16,15 +16,15 @@ class StageRepository(Protocol):
         ...
 
     def get(self, key: StageKey) -> Stage | None:
-        """The stage, or None."""
+        """Returns the stage, or None."""
         ...
 
     def of_job(self, job_id: str) -> list[Stage]:
-        """The job's stages in order."""
+        """Returns the job's stages in order."""
         ...
 
     def counts(self, key: StageKey) -> StageCounts:
-        """The stage's tasks by status, counted from its batches."""
+        """Returns the numbers of the stage's tasks by status, counted from its batches."""
         ...
 
     def acquire_dispatch_lease(self, key: StageKey, lease_id: str, lease_seconds: float) -> bool:
@@ -36,7 +36,7 @@ class StageRepository(Protocol):
         ...
 
     def dispatch_lease_expires_at(self, key: StageKey) -> datetime | None:
-        """When the dispatch lease of a dispatching stage ends; None when nobody holds it."""
+        """Returns when the dispatch lease of a dispatching stage expires; None when no dispatcher holds it."""
         ...
 
     def release_dispatch_lease(self, key: StageKey, lease_id: str) -> None:
@@ -54,8 +54,8 @@ class StageRepository(Protocol):
     def finish_if_complete(self, key: StageKey) -> bool:
         """Moves running -> finished when every batch has ended, or -> failed when too many tasks have failed.
 
-        Too many are more than `max_failed_fraction` of the tasks. The stage fails as soon as that is certain,
-        even while it is dispatching.
+        "Too many" means more than `max_failed_fraction` of the tasks. The stage fails as soon as this is certain, even
+        while it is dispatching.
         """
         ...
 
@@ -72,5 +72,5 @@ class StageRepository(Protocol):
         ...
 
     def ended_but_not_advanced(self, keys: Sequence[StageKey]) -> list[StageKey]:
-        """Those of the stages that have ended and are still the current stage of a processing job."""
+        """Returns the given stages that have ended and are still the current stage of a processing job."""
         ...

@@ -7,18 +7,18 @@ from core.models import LiveBatches, StageKey
 
 
 class StopRepository(Protocol):
-    """Cancels the tasks of stopped stages and reopens batches, some at a time; works on several tables."""
+    """Cancels the tasks of stopped stages and reopens batches, a few at a time; works on several tables."""
 
     def live_batches(self, key: StageKey) -> LiveBatches:
         """Counts the batches of a stage that have not ended."""
         ...
 
     def waiting_batches(self, key: StageKey, limit: int) -> list[str]:
-        """Up to `limit` batches of a stage with tasks that wait or whose lease has expired."""
+        """Returns up to `limit` batches of a stage with waiting tasks, or with tasks whose lease has expired."""
         ...
 
     def cancel_tasks(self, batch_ids: Sequence[str]) -> dict[str, int]:
-        """Cancels the tasks of the batches that wait or whose lease has expired; returns how many of each batch."""
+        """Cancels the waiting tasks of batches, and tasks whose lease has expired; returns their number by batch id."""
         ...
 
     def lock_stopped(self, key: StageKey) -> bool:
@@ -26,10 +26,10 @@ class StopRepository(Protocol):
         ...
 
     def reopen_batches(self, key: StageKey, limit: int) -> int:
-        """Reopens up to `limit` batches of an earlier opening, with their tasks that run again; returns how many.
+        """Reopens up to `limit` batches of an earlier opening, with the tasks to run again; returns how many batches.
 
         Moves these batches and tasks -> pending_queue, resets the attempts, and subtracts the batches from the stage's
-        counts. 0 when none is left.
+        counts. Returns 0 when no batch is left to reopen.
 
         Raises:
             DispatchLeaseLostError: the stage is not dispatching.

@@ -33,26 +33,26 @@ class TaskRepository(Protocol):
         ...
 
     def claim(self, task_ids: Sequence[str], lease_id: str, lease_seconds: float) -> list[ClaimedTask]:
-        """Leases those of the tasks that may run now and counts the attempt; returns these.
+        """Leases the tasks that may run now, and counts the attempt; returns the leased tasks.
 
         Tasks of a stopped stage may not run.
         """
         ...
 
     def unclaimed(self, task_ids: Sequence[str]) -> list[UnclaimedTask]:
-        """Why the tasks cannot be claimed; leaves out tasks without a row."""
+        """Returns why the tasks cannot be claimed; leaves out tasks without a row."""
         ...
 
     def renew_leases(self, task_ids: Sequence[str], lease_id: str, lease_seconds: float) -> set[str]:
-        """Extends the leases that are still held; returns the tasks."""
+        """Extends the leases that are still held; returns the ids of their tasks."""
         ...
 
     def stopped(self, task_ids: Sequence[str]) -> set[str]:
-        """Those of the tasks whose stage has ended: their handlers may end early."""
+        """Returns the ids of the tasks whose stage has ended: their handlers may end early."""
         ...
 
     def record(self, lease_id: str, outcomes: Sequence[TaskOutcome]) -> list[RecordedTask]:
-        """Writes the outcomes of the tasks that are still under this lease; returns these."""
+        """Writes the outcomes of the tasks that are still under this lease; returns these tasks."""
         ...
 
     def release(self, task_ids: Sequence[str], lease_id: str) -> int:
@@ -60,7 +60,7 @@ class TaskRepository(Protocol):
         ...
 
     def count_dead_letter(self, task_id: str, most: int) -> DeadLetterCount | None:
-        """Counts one more dead letter and one more send; None when the task has no row, or had `most` already."""
+        """Counts one more dead letter and send; None when the task has no row, or has `most` dead letters already."""
         ...
 
     def count_sends(self, task_ids: Sequence[str]) -> dict[str, int]:
@@ -68,13 +68,13 @@ class TaskRepository(Protocol):
         ...
 
     def get(self, task_id: str) -> Task | None:
-        """The task, or None."""
+        """Returns the task, or None."""
         ...
 
     def page(self, job_id: str, status: TaskStatus | None, after: str, limit: int) -> list[Task]:
-        """Up to `limit` tasks of a job with an id above `after`, in id order, of one status or any."""
+        """Returns up to `limit` tasks of a job with an id above `after`, in id order, in one status or in any."""
         ...
 
     def results_page(self, key: StageKey, after_index: int, limit: int) -> list[TaskResult]:
-        """Up to `limit` ended tasks of a stage with an index above `after_index`, in index order."""
+        """Returns up to `limit` ended tasks of a stage with an index above `after_index`, in index order."""
         ...

@@ -35,8 +35,8 @@ ORDER BY batch_index
 LIMIT %(limit)s
 
 -- name: mark_queued
--- Changes nothing when a worker has recorded an outcome before (that marks the batch), when the batch is being resent,
--- or when it was reopened: messages of an earlier send may have been used up while the stage was stopped.
+-- Changes nothing when a worker has recorded an outcome already (which marks the batch), when the batch is being
+-- resent, or when it was reopened: messages of an earlier send may have been used up while the stage was stopped.
 UPDATE batches SET status = 'queued', queued_at = now(), last_error = NULL
 WHERE batch_id = %(batch_id)s AND status = 'pending_queue' AND send_attempts = %(send_attempt)s
 
@@ -64,9 +64,9 @@ FROM unnest(
 WHERE b.batch_id = d.batch_id
 
 -- name: arrived
--- A message of the batch has arrived, so all were sent: the broker takes a batch whole or not at all. This does not
--- hold once the stage was reopened: the message may be of an earlier send, and others of that send may have been used
--- up. Then the batch counts as sent when its last task has ended and at least one has run.
+-- A message of the batch has arrived, so all its messages were sent: the broker takes a batch whole or not at all. This
+-- does not hold for a reopened batch: the message may be from an earlier send, and other messages of that send may have
+-- been used up. Such a batch counts as sent when its last task has ended and at least one task has run.
 UPDATE batches SET status = 'queued', queued_at = now(), last_error = NULL
 WHERE batch_id = ANY(%(batch_ids)s::text[]) AND status = 'pending_queue'
     AND (

@@ -5,8 +5,8 @@
 SELECT clock_timestamp() AS now
 
 -- name: has_migrations
--- yoyo creates its table with the first migration. Reads the catalogue: to_regclass may answer with the state from
--- before the wait for the lock.
+-- yoyo creates its table with the first migration. This reads the catalogue, because to_regclass may answer with the
+-- state from before the wait for the lock.
 SELECT EXISTS (
     SELECT FROM pg_tables WHERE tablename = '_yoyo_migration' AND schemaname = ANY(current_schemas(false))
 ) AS found
@@ -15,5 +15,5 @@ SELECT EXISTS (
 SELECT migration_id FROM _yoyo_migration
 
 -- name: lock_migrations
--- Held until the transaction ends: processes migrate one after another, and a killed process releases the lock.
+-- Holds the lock until the transaction ends: processes migrate one after another, and a killed process releases it.
 SELECT pg_advisory_xact_lock(hashtext('lockstep.migrations'))

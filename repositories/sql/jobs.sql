@@ -44,7 +44,8 @@ WHERE job_id = %(job_id)s
     )
 
 -- name: reopen
--- A job that had not begun starts anew; another one continues at its current stage; a marked job stays as it is.
+-- A job that had not begun starts anew; other jobs continue at their current stage; a job marked for deletion stays
+-- as it is.
 UPDATE jobs
 SET
     status = CASE WHEN stage = 0 THEN 'pending_queue'::job_status ELSE 'processing'::job_status END,

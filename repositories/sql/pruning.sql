@@ -1,6 +1,6 @@
--- Deletes jobs that ended long ago, some batches at a time. Rows that another transaction holds are skipped and left to
--- the next run, so pruning waits for nobody and nobody waits for it. Locks are taken in the order that all queries
--- keep: tasks, batches, stages, job. Each lock is a statement of its own: see tasks.sql.
+-- Deletes jobs that ended long ago, a few batches at a time. Skips rows that another transaction has locked, and leaves
+-- them to the next run, so the pruner waits for no other transaction. Takes locks in the same order as all queries:
+-- tasks, batches, stages, job. Each lock is a statement of its own: see tasks.sql.
 
 -- name: jobs_to_prune
 -- A job with a live batch is left alone: one of its tasks may still run.

@@ -1,4 +1,4 @@
--- The table stages. Its row is the hot row of a job, written about once per hundred tasks.
+-- The table stages. A stage's row is the hot row of its job, written about once per hundred tasks.
 
 -- name: create
 INSERT INTO stages (job_id, stage, name, max_failed_fraction)
@@ -21,7 +21,8 @@ WHERE job_id = %(job_id)s
 ORDER BY stage
 
 -- name: counts
--- Adds up the batches, which are a hundredth of the tasks; counts only processing and retrying tasks one by one.
+-- Adds up the batches, of which there are a hundred times fewer than tasks. Counts only processing and retrying tasks
+-- one by one.
 SELECT
     count(*) AS batches,
     count(*) FILTER (WHERE queued_at IS NOT NULL) AS batches_queued,
@@ -51,8 +52,8 @@ WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'dispatching'
     AND (dispatch_lease_id IS NULL OR dispatch_lease_expires_at <= now())
 
 -- name: renew_dispatch_lease
--- Renews an expired lease that nobody has taken. A lease that the stop of the stage has ended is not renewed: once the
--- stage is reopened, its dispatcher must know about that.
+-- Also renews an expired lease, unless another dispatcher has taken it. Does not renew a lease that ended because the
+-- stage was stopped: the dispatcher must notice this, even if the stage has been reopened since.
 UPDATE stages
 SET dispatch_lease_expires_at = now() + make_interval(secs => %(lease_seconds)s)
 WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'dispatching' AND dispatch_lease_id = %(lease_id)s
@@ -100,9 +101,9 @@ WHERE s.job_id = done.job_id AND s.stage = done.stage
 RETURNING s.job_id, s.stage
 
 -- name: finish_if_complete
--- Ends a complete stage, only once, because the UPDATE names the expected status. Ends it earlier when more tasks have
--- failed than it tolerates. Before the totals are known, this is certain only for a stage that tolerates no failure and
--- was never reopened: a reopened stage may still count failures that will be retried.
+-- Ends a complete stage once, because the UPDATE names the expected status. Ends a stage early when more of its tasks
+-- have failed than it tolerates. While the totals are unknown, this is certain only for a stage that tolerates no
+-- failure and was never reopened: a reopened stage may still count failures that will be retried.
 UPDATE stages
 SET
     status = CASE

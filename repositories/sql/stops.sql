@@ -1,5 +1,5 @@
--- Cancels the tasks of a stopped stage and reopens its batches, some batches at a time. Locks are taken in the order
--- that all queries keep: tasks, batches, stage. Each lock is a statement of its own: see tasks.sql.
+-- Cancels the tasks of a stopped stage and reopens its batches, a few batches at a time. Takes locks in the same order
+-- as all queries: tasks, batches, stage. Each lock is a statement of its own: see tasks.sql.
 
 -- name: live_batches
 SELECT count(*) AS live, coalesce(sum(open_tasks), 0) AS open_tasks FROM batches
@@ -21,7 +21,7 @@ ORDER BY b.batch_id
 LIMIT %(limit)s
 
 -- name: cancel_tasks
--- First takes the task from a worker whose lease has expired; then the task is cancelled like the waiting ones.
+-- First ends expired leases, so that their tasks wait; then cancels all waiting tasks.
 SELECT 1 FROM tasks
 WHERE batch_id = ANY(%(batch_ids)s::text[])
     AND (

@@ -1,6 +1,6 @@
--- Finds jobs, batches, stages and tasks whose message a crash or the broker has lost. Locks what it finds and restarts
--- its time, so that nothing is found again too soon. Skips rows that another transaction holds, so two sweepers never
--- wait for each other. Locking is a statement of its own: see tasks.sql.
+-- Finds jobs, batches, stages and tasks whose messages were lost by a crash or by the broker. Locks the rows that it
+-- finds and restarts their time, so that no row is found again too soon. Skips rows that another transaction has
+-- locked, so two sweepers never wait for each other. Each lock is a statement of its own: see tasks.sql.
 
 -- name: unstarted_jobs
 SELECT job_id FROM jobs
@@ -41,7 +41,7 @@ LIMIT %(limit)s
 FOR NO KEY UPDATE SKIP LOCKED
 
 -- name: touch_tasks
--- Ends an expired lease: its holder can record nothing any more, and the task waits for its new message.
+-- Ends an expired lease: its holder can no longer record an outcome, and the task waits for its new message.
 UPDATE tasks AS t
 SET status = 'retrying', not_before = now(), lease_id = NULL, lease_expires_at = NULL, sends = t.sends + 1
 FROM batches AS b
@@ -70,7 +70,7 @@ LIMIT %(limit)s
 FOR NO KEY UPDATE OF s SKIP LOCKED
 
 -- name: stopped_stages
--- Stopped stages with tasks that have not ended: running ones, and waiting ones that are still to be cancelled.
+-- Stopped stages with tasks that have not ended: running tasks, and waiting tasks that must still be cancelled.
 -- A scalar subquery, as in silent_stages.
 SELECT s.job_id, s.stage
 FROM stages AS s
@@ -86,10 +86,10 @@ LIMIT %(limit)s
 FOR NO KEY UPDATE OF s SKIP LOCKED
 
 -- name: silent_stages
--- Running stages in which nothing has happened for a while: no task is processing or retrying, no batch was sent or has
--- ended. Their messages are taken for lost. Also stages whose resending has begun. A batch gets twice as long after
--- each send, because a stage that waits behind other jobs is silent as well. Scalar subqueries, because PostgreSQL
--- would turn EXISTS into a join that reads all batches.
+-- Silent stages: running stages in which no task is processing or retrying, and no batch was sent or has ended for a
+-- while. Their messages are taken for lost. Also finds stages whose resending has begun. The time of a batch doubles
+-- with each send, because a stage that waits behind other jobs is silent as well. The subqueries are scalar, because
+-- PostgreSQL would turn EXISTS into a join that reads all batches.
 SELECT s.job_id, s.stage
 FROM jobs AS j
 JOIN stages AS s ON s.job_id = j.job_id AND s.stage = j.stage

@@ -49,8 +49,8 @@ WHERE batch_id = %(batch_id)s AND status = 'pending_queue'
 RETURNING task_id, sends
 
 -- name: claim
--- This query, not the broker, decides which tasks run: those that are waiting, due for a retry, or leased to a worker
--- whose lease has expired; none of a stopped stage.
+-- This query, not the broker, decides which tasks run: tasks that wait, tasks whose retry is due, and tasks whose lease
+-- has expired, but no task of a stopped stage.
 SELECT 1 FROM tasks
 WHERE task_id = ANY(%(task_ids)s::text[]) AND status IN ('pending_queue', 'queued', 'processing', 'retrying')
 ORDER BY task_id
@@ -128,7 +128,7 @@ WHERE tasks.task_id = outcome.task_id AND tasks.status = 'processing' AND tasks.
 RETURNING tasks.task_id, tasks.batch_id, tasks.status, tasks.sends AS send, tasks.not_before
 
 -- name: release
--- Undoes the claim, so the attempt does not count. The task is due at once: its message is still there, or a new one is
+-- Undoes the claim, so the attempt does not count. The task is due at once: its message still exists, or a new one is
 -- sent.
 SELECT 1 FROM tasks
 WHERE task_id = ANY(%(task_ids)s::text[]) AND status = 'processing' AND lease_id = %(lease_id)s
