@@ -1,15 +1,15 @@
-"""All that a job type is written with: the one module that it imports Lockstep from.
+"""Everything that job types import from Lockstep, in one module.
 
 | names | for |
 |---|---|
 | `JobController`, `JobParameters`, `StageSpec`, `DispatchProtocol` | a job type's class, its parameters, its stages |
 | `task_type`, `TaskType`, `Lane`, `Backoff` | its task types: handler, retries, lane |
-| `JobContext`, `StageContext`, `TaskContext`, `Services` | what its code is told |
-| `Tasks`, `TaskDefinition`, `TaskParameters` | what becomes of a stage |
-| `TaskResult`, `TaskResults`, `TaskStatus`, `JsonValue` | what comes of its tasks |
+| `JobContext`, `StageContext`, `TaskContext`, `Services` | the contexts that its code gets |
+| `Tasks`, `TaskDefinition`, `TaskParameters` | the tasks that a stage yields |
+| `TaskResult`, `TaskResults`, `TaskStatus`, `JsonValue` | the results of its tasks |
 | `JobFailure`, `PermanentTaskError`, `LockstepError`, `UnencodableValueError` | errors to raise, or to catch |
 | `Rows`, `Row`, `queries`, `copy_line` | tables of its own: a repository's transaction, named SQL, COPY |
-| `json_text` | JSON as PostgreSQL's `jsonb` takes it |
+| `json_text` | JSON that PostgreSQL's `jsonb` accepts |
 """
 
 from controllers.base import DispatchProtocol, JobController, StageSpec, TaskResults, Tasks

@@ -1,8 +1,8 @@
 """The base of every job type.
 
-A job type is a class that derives from `JobController`, and its task types. The base cuts what the class
-yields into aligned batches and puts them, one by one, into the window that the engine passes in; the
-engine decides how many are in flight and survives what breaks.
+A job type is a class that derives from `JobController`, with its task types. The base class cuts the yielded tasks into
+aligned batches and puts them, one by one, into the window that the engine passes in. The engine decides how many
+batches are in flight, and handles failures.
 """
 
 from abc import ABC, abstractmethod
@@ -35,8 +35,8 @@ class StageSpec:
     """One stage of a job type.
 
     Attributes:
-        name: for people.
-        max_failed_fraction: how many of its tasks may fail (0 to 1) before the job fails.
+        name: shown to people.
+        max_failed_fraction: the fraction of its tasks (0 to 1) that may fail; if more fail, the job fails.
         dispatch_protocol: overrides the controller's for this stage.
     """
 
@@ -46,21 +46,21 @@ class StageSpec:
 
 
 Tasks = Iterable[TaskDefinition]
-"""What `create_stage_tasks` yields."""
+"""The task definitions that `create_stage_tasks` yields."""
 
 TaskResults = Iterator[TaskResult]
 """The results of a stage's tasks in index order, read page by page."""
 
 
 class BatchWindow(Protocol):
-    """Takes the batches of one stage on their way into database and broker."""
+    """Takes the batches of one stage, to write them to the database and send them to the broker."""
 
     def put_two_phase(self, batch: AlignedBatch) -> None:
-        """Queues a batch by the two-phase protocol, or skips it when an earlier dispatch did."""
+        """Queues a batch by the two-phase protocol; skips it when an earlier dispatch has queued it."""
         ...
 
     def put_atomic(self, batch: AlignedBatch) -> None:
-        """Queues a batch by the atomic protocol, or skips it when an earlier dispatch did."""
+        """Queues a batch by the atomic protocol; skips it when an earlier dispatch has queued it."""
         ...
 
 
@@ -69,7 +69,7 @@ class JobController(ABC, Generic[P]):
 
     Class attributes:
         job_type: the name in `POST /api/jobs/{job_type}`.
-        Parameters: the pydantic model of its parameters; taken from the brackets behind `JobController`.
+        Parameters: the pydantic model of its parameters, taken from the brackets after `JobController`.
         stages: its stages in order.
         task_types: its task types.
         migrations: the directory of its own tables' migrations, if it has any: `{job_type}.0001.what_it_does.sql`.
@@ -86,7 +86,7 @@ class JobController(ABC, Generic[P]):
     aligned_threshold: ClassVar[int] = 1
 
     def __init_subclass__(cls) -> None:
-        """Finds the model of the parameters in the brackets."""
+        """Takes the model of the parameters from the brackets."""
         super().__init_subclass__()
         for base in cls.__dict__.get("__orig_bases__", ()):
             for argument in get_args(base):
@@ -97,15 +97,15 @@ class JobController(ABC, Generic[P]):
     def create_stage_tasks(self, job: JobContext[P], stage: StageContext) -> Tasks:
         """Yields the tasks of a stage, index 0, 1, 2, ...
 
-        It must be deterministic: an interrupted dispatch is replayed, and a replay that yields other
-        tasks fails the job. It is consumed lazily, so it may yield a million without holding them.
+        It must be deterministic: an interrupted dispatch is replayed, and a replay that yields other tasks fails the
+        job. It is consumed lazily, so it may yield a million tasks without holding them in memory.
 
         Raises:
             JobFailure: the job cannot succeed; it fails with this message.
         """
 
     def aggregate_stage_results(self, job: JobContext[P], stage: StageContext, results: TaskResults) -> JsonValue:
-        """Makes one JSON-able value of a finished stage; None unless overridden.
+        """Makes one JSON-able value of a finished stage's results; returns None unless overridden.
 
         Args:
             job: the job.
@@ -115,11 +115,11 @@ class JobController(ABC, Generic[P]):
         return None
 
     def aggregate_job_results(self, job: JobContext[P], stage_results: list[JsonValue]) -> JsonValue:
-        """Makes the job's result of its stage results, in order; the list of them unless overridden."""
+        """Makes the job's result of its stage results, in order; returns their list unless overridden."""
         return stage_results
 
     def queue_stage_tasks(self, job: JobContext[P], stage: StageContext, queue: BatchWindow) -> None:
-        """Queues the tasks of a stage: in aligned batches, or one at a time when the job asks for it."""
+        """Queues the tasks of a stage: in aligned batches, or one at a time if the job's parameters ask for that."""
         definitions = iter(self.create_stage_tasks(job, stage))
         first = list(islice(definitions, self.aligned_threshold))
         definitions = chain(first, definitions)

@@ -1,4 +1,4 @@
-"""What a job's code is told: about the job, the stage, the task."""
+"""The contexts that a job's code gets: of the job, of the stage, of the task."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,20 +10,20 @@ from controllers.services import Services
 from core.models import TaskResult
 
 JsonValue = Any
-"""Whatever JSON can say: None, bool, int, float, str, lists and string-keyed mappings of these."""
+"""Any value that JSON can express: None, bool, int, float, str, and lists and string-keyed mappings of these."""
 
 TaskParameters = Mapping[str, Any]
-"""What a task is told: the parameters of its definition, read back from JSON."""
+"""The parameters of a task's definition, decoded from JSON."""
 
 
 class JobParameters(BaseModel):
-    """What every job accepts; a job type's own parameters derive from this.
+    """The parameters that every job accepts; a job type's own parameters derive from this class.
 
     Attributes:
         use_service_bus: true (the default) queues tasks in aligned batches, false one task at a time.
     """
 
-    # Parameters are payload: they belong into neither logs nor errors.
+    # Parameters are payload: they belong neither in logs nor in errors.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     use_service_bus: bool = True
@@ -48,9 +48,9 @@ class StageContext:
     Attributes:
         number: from 1.
         name: as the controller declares it.
-        previous_result: what `aggregate_stage_results` returned for the stage before; None in the first.
-        previous_results: opens an iterator over the task results of the stage before, in index order,
-            read page by page; empty in the first stage.
+        previous_result: the result of `aggregate_stage_results` for the stage before; None in the first stage.
+        previous_results: opens an iterator over the task results of the stage before, in index order, read page by
+            page; empty in the first stage.
     """
 
     number: int
@@ -66,14 +66,14 @@ class TaskContext:
     Attributes:
         job_id: the job.
         task_id: the task.
-        batch_id: the aligned batch it came in.
+        batch_id: the aligned batch of the task.
         stage: from 1.
         task_index: from 0.
         attempt: 1 for the first run.
-        services: what the outside world lends.
-        is_cancelled: tells whether the run is no longer wanted: its job was cancelled or failed, its lease was lost, or
-            its process shuts down. In a shutdown the handler may return or raise: the task runs again, as if for the
-            first time.
+        services: the files, hosts and database that the handler may use.
+        is_cancelled: tells whether the run is no longer wanted: its stage was stopped, its lease was lost, or its
+            process shuts down. A handler that learns of a shutdown this way may end as it likes: the task runs again,
+            and this attempt does not count.
     """
 
     job_id: str
@@ -87,7 +87,7 @@ class TaskContext:
 
     @property
     def idempotency_key(self) -> str:
-        """The same for every run of this task: give it to systems that must do a thing only once."""
+        """The same key for every run of this task: pass it to systems that must do a thing only once."""
         return self.task_id
 
 

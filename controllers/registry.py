@@ -25,8 +25,8 @@ class Registry:
         controllers: the classes of the job types.
 
     Raises:
-        ConfigurationError: two job types or two task types share a name, a job type is not complete, or a file
-            among its migrations has another name than migrations have.
+        ConfigurationError: two job types or two task types share a name, a job type is not complete, or one of its
+            migrations has a wrong file name.
     """
 
     def __init__(self, controllers: Iterable[type[JobController[Any]]] = CONTROLLERS) -> None:
@@ -37,10 +37,10 @@ class Registry:
             self._add(controller_class())
 
     def controller(self, job_type: str) -> JobController[Any]:
-        """The controller of a job type.
+        """Returns the controller of a job type.
 
         Raises:
-            UnknownJobTypeError: none is registered; the error lists those that are.
+            UnknownJobTypeError: the job type is not registered; the error lists the registered ones.
         """
         try:
             return self._controllers[job_type]
@@ -48,7 +48,7 @@ class Registry:
             raise UnknownJobTypeError(job_type, self.job_types) from None
 
     def task_type(self, name: str) -> TaskType | None:
-        """The handler and policy of a task type, or None."""
+        """Returns the task type with this name, or None."""
         return self._task_types.get(name)
 
     @property
@@ -81,7 +81,7 @@ def _put(table: dict[str, Any], name: str, value: Any, what: str) -> None:
 
 
 def _check_migrations(job_type: str, directory: Path) -> None:
-    """Holds the names by which migrations of several job types differ, and by which they are put in order."""
+    """Checks the file names of migrations: the names keep job types apart, and give the order of application."""
     right = re.compile(rf"{re.escape(job_type)}\.\d{{4}}\.[a-z0-9_]+\.sql")
     files = sorted(path for path in directory.glob("*") if path.suffix in (".sql", ".py"))
     if not files:

@@ -6,11 +6,11 @@ from repositories.ports import Database
 
 @dataclass(frozen=True)
 class Services:
-    """What the outside world lends to controllers and handlers, in their contexts.
+    """The services that controllers and handlers get in their contexts.
 
     Attributes:
-        data_dir: the only directory that jobs may read files of.
-        allowed_source_hosts: the hosts that https sources may name.
+        data_dir: the only directory that jobs may read files from.
+        allowed_source_hosts: the hosts that jobs may read from over https.
         database: transactions on Lockstep's own database.
     """
 

@@ -1,4 +1,4 @@
-"""A task type is declared where its handler is: its name is written once."""
+"""Task types: a decorator declares one at its handler, so its name is written once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _DEFAULT = TaskPolicy()
 
 @dataclass(frozen=True)
 class TaskType:
-    """A kind of task: its name, its handler, and how it is tried and consumed. `task_type` makes one."""
+    """A kind of task: its name, its handler, its retries and its lane. `task_type` makes one."""
 
     name: str
     handler: Handler
@@ -27,7 +27,7 @@ class TaskType:
         """Defines a task of this type.
 
         Args:
-            index: its place in the stage: 0, 1, 2, ... in the order of yielding.
+            index: its place in the stage: 0, 1, 2, ... in the order in which the stage yields its tasks.
             parameters: JSON-able; the handler gets a copy of them.
         """
         return TaskDefinition(self.name, parameters, index)
@@ -45,7 +45,7 @@ def task_type(
     For a second task type with the same handler, call it: `task_type("a.large", lane=Lane.LONG)(small.handler)`.
 
     Args:
-        name: unique among all job types, by convention `{job_type}.{verb}`; it is kept on the rows of the tasks.
+        name: unique among all job types, by convention `{job_type}.{verb}`; stored in the rows of the tasks.
         max_attempts: how often the handler may fail before a task fails for good.
         backoff: the waits between attempts.
         lane: `Lane.LONG` for a task that may outlast a message lock (60 s).

@@ -40,16 +40,16 @@ class TaskDefinition:
         """The parameters in canonical JSON, encoded once for both the row and the digest.
 
         Raises:
-            UnencodableValueError: they are not JSON.
+            UnencodableValueError: JSON cannot express the parameters.
         """
         return json_text.encode(self.parameters, what=f"the parameters of task {self.index}")
 
     def to_task_record(self, job_id: str, stage: int) -> TaskRow:
-        """The task's row."""
+        """Returns the task's row."""
         return TaskRow(ids.task_id(job_id, stage, self.index), self.task_type, self.index, self.encoded_parameters)
 
     def to_queue_message(self, job_id: str, stage: int, batch_id: str, send: int = 1) -> TaskMessage:
-        """The task's message, as its send number `send`."""
+        """Returns the task's message for the send with the number `send`."""
         return TaskMessage(ids.task_id(job_id, stage, self.index), batch_id, send)
 
 
@@ -78,7 +78,7 @@ class AlignedBatch:
 
     @property
     def task_count(self) -> int:
-        """How many tasks the batch has."""
+        """The number of tasks."""
         return len(self.definitions)
 
     @cached_property
@@ -95,6 +95,6 @@ class AlignedBatch:
         return digest.hexdigest()
 
     def messages(self) -> list[TaskMessage]:
-        """The first message of each task, in index order."""
+        """Returns the first message of each task, in index order."""
         batch_id = self.batch_id
         return [TaskMessage(row.task_id, batch_id) for row in self.rows]

@@ -8,11 +8,11 @@ _MAX_TRACEBACK = 4_000
 
 
 def describe(exc: BaseException) -> dict[str, Any]:
-    """An exception as JSON: type, message and the end of the traceback, each cut to a limit.
+    """Describes an exception as JSON: type, message and the end of the traceback, each cut to a limit.
 
-    jsonb refuses NUL characters and half surrogate pairs; they are replaced.
+    NUL characters and half surrogate pairs, which jsonb refuses, are replaced.
     """
-    # The last frames say where it failed; the first ones are always the same.
+    # The last frames show where the code failed; the first ones are always the same.
     trace = "".join(traceback.format_exception(exc))
     return {
         "type": type(exc).__name__,
@@ -22,7 +22,7 @@ def describe(exc: BaseException) -> dict[str, Any]:
 
 
 def describe_plainly(exc: BaseException) -> dict[str, Any]:
-    """An exception whose message is enough, as JSON: type and message, no traceback."""
+    """Describes an exception whose message is enough as JSON: type and message, no traceback."""
     return {"type": type(exc).__name__, "message": _message(exc)}
 
 

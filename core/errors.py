@@ -12,7 +12,7 @@ from core.statuses import JobStatus
 
 
 class LockstepError(Exception):
-    """An error that Lockstep foresees."""
+    """The root of the errors that Lockstep raises on purpose."""
 
     retryable: ClassVar[bool] = False
 
@@ -21,7 +21,7 @@ class ConfigurationError(LockstepError):
     """A setting is missing or wrong."""
 
 
-# Errors of a caller of the API.
+# Errors that an API caller makes.
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class InvalidInputError(LockstepError):
     """The input is not valid.
 
     Attributes:
-        errors: what is wrong, field by field; empty when the message is enough.
+        errors: the errors by field; empty when the message is enough.
     """
 
     def __init__(self, message: str, errors: Sequence[FieldError] = ()) -> None:
@@ -128,7 +128,7 @@ class JobBeingPrunedError(JobStateError):
 
 
 class JobFailure(LockstepError):  # noqa: N818 - authors declare an outcome with it
-    """A controller raises it: the job cannot succeed, and fails with this message."""
+    """A controller raises this error when the job cannot succeed; the job fails with this message."""
 
 
 class StageDefinitionError(JobFailure):
@@ -136,7 +136,7 @@ class StageDefinitionError(JobFailure):
 
 
 class NonDeterministicStageError(JobFailure):
-    """A replayed dispatch yields other tasks than the first dispatch has queued."""
+    """A replayed dispatch yields other tasks than the first dispatch queued."""
 
 
 class StageFailedError(JobFailure):
@@ -148,7 +148,7 @@ class AggregateError(JobFailure):
 
 
 class PermanentTaskError(LockstepError):
-    """A task handler raises it: a retry is useless, so the task fails at once."""
+    """A task handler raises this error when a retry is useless; the task fails at once."""
 
 
 class UnknownTaskTypeError(LockstepError):
@@ -252,11 +252,11 @@ class SliceEnded(LockstepError):  # noqa: N818 - a signal, not an error
 
 
 class DispatchLeaseLostError(LockstepError):
-    """The dispatcher has lost the stage's dispatch lease to another one, or the stage has ended."""
+    """The dispatcher has lost the stage's dispatch lease to another dispatcher, or the stage has ended."""
 
 
 class StageReopenedError(LockstepError):
-    """The stage was reopened meanwhile, so its earlier end has no more consequences."""
+    """The stage was reopened meanwhile, so its earlier end no longer counts."""
 
 
 class ShutdownError(LockstepError):

@@ -1,6 +1,6 @@
-"""Ids are derived, never random: the same job, stage and index always give the same id.
+"""Derives the ids of jobs, batches and tasks: the same job, stage and index always give the same id.
 
-So a replayed dispatch and a repeated submission find the rows of the first one.
+So a replayed dispatch finds the rows of the first dispatch, and a repeated submission the row of the first one.
 """
 
 import hashlib
@@ -14,26 +14,26 @@ _BATCH_ID = re.compile(r"(?P<job>[0-9a-f]{32})-s(?P<stage>[1-9][0-9]?)-b[0-9]{1,
 
 MAX_STAGES = 99
 MAX_STAGE_TASKS = 10_000_000
-"""Both limits follow from the fixed width of the numbers in a task id; with it, ids sort like their numbers."""
+"""Both limits follow from the fixed width of the numbers in a task id. With it, ids sort like their numbers."""
 
 
 def job_id_for_parameters(job_type: str, canonical_parameters: str) -> str:
-    """The id (32 hex digits) of the job with this type and these parameters in canonical JSON."""
+    """Returns the id (32 hex digits) of the job with this type and these parameters in canonical JSON."""
     return _digest_32("parameters", job_type, canonical_parameters)
 
 
 def job_id_for_key(idempotency_key: str) -> str:
-    """The id (32 hex digits) of the job that a client names by an idempotency key."""
+    """Returns the id (32 hex digits) of the job that a client names by an idempotency key."""
     return _digest_32("key", idempotency_key)
 
 
 def batch_id(job_id: str, stage: int, batch_index: int) -> str:
-    """The id of a stage's batch; stages count from 1, batches from 0."""
+    """Returns the id of a stage's batch; stages count from 1, batches from 0."""
     return f"{job_id}-s{stage}-b{batch_index}"
 
 
 def task_id(job_id: str, stage: int, task_index: int) -> str:
-    """The id of a stage's task; stages count from 1, tasks from 0."""
+    """Returns the id of a stage's task; stages count from 1, tasks from 0."""
     return f"{job_id}-s{stage:02d}-t{task_index:07d}"
 
 
@@ -59,7 +59,7 @@ def parse_task_id(value: str) -> TaskAddress:
 
 
 def is_batch_of_stage(value: str, task: TaskAddress) -> bool:
-    """Whether the text is the id of a batch of the task's stage."""
+    """Tells whether a text is the id of a batch of the task's stage."""
     match = _BATCH_ID.fullmatch(value)
     return match is not None and (match["job"], int(match["stage"])) == (task.job_id, task.stage)
 

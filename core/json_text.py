@@ -10,7 +10,7 @@ from core.errors import PayloadTooLargeError, UnencodableValueError
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 MAX_DEPTH = 100
-"""Levels of arrays and objects: far below the recursion limit of the interpreter, also when the JSON is decoded."""
+"""Levels of arrays and objects: far below the interpreter's recursion limit, in encoding and in decoding."""
 
 _encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
@@ -21,7 +21,7 @@ def encode(value: Any, *, what: str = "the value", max_bytes: int | None = None)
     Args:
         value: anything that JSON can express.
         what: names the value in error messages.
-        max_bytes: the limit of its size in UTF-8; None for no limit.
+        max_bytes: the maximum size in UTF-8; None for no limit.
 
     Raises:
         UnencodableValueError: the value contains something that JSON or jsonb cannot express: another

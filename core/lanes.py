@@ -1,4 +1,4 @@
-"""The broker's queues, and which lane uses which."""
+"""The broker's queues, and the lanes that use them."""
 
 from enum import StrEnum
 
@@ -8,7 +8,7 @@ LONG_TASKS_QUEUE = "sb-tasks-long"
 
 
 class Lane(StrEnum):
-    """How the tasks of a type are consumed."""
+    """How workers receive the tasks of a type."""
 
     FAST = "fast"  # up to 100 messages per invocation; Functions does not renew their locks
     LONG = "long"  # one message per invocation; Functions renews its lock

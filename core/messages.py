@@ -1,6 +1,6 @@
-"""The messages in the queues: small, versioned, ids only.
+"""The messages in the queues: small, versioned, and with ids only.
 
-Parameters stay in the row, so a hundred messages always fit one batch (256 KB on Standard).
+Parameters stay in the rows, so a hundred messages always fit into one batch (256 KB on Standard).
 """
 
 import json
@@ -52,7 +52,7 @@ class TaskMessage:
         task_id: the task; it contains the job, the stage and the index.
         batch_id: the aligned batch of the task.
         send: the number of this send of the task, from 1.
-        misses: how often a worker found no row for it.
+        misses: how often a worker found no row for the task.
     """
 
     task_id: str
@@ -66,13 +66,13 @@ class TaskMessage:
         return parse_task_id(self.task_id)
 
     def outgoing(self, enqueue_at: datetime | None = None) -> OutgoingMessage:
-        """The message as it is sent."""
-        # Built by hand for speed: it runs once for every task of a job, and ids need no escaping.
+        """Returns the message in the form that is sent."""
+        # Built by hand for speed: this runs once for every task of a job, and ids need no escaping.
         body = (
             f'{{"v":{VERSION},"task_id":"{self.task_id}","batch_id":"{self.batch_id}",'
             f'"send":{self.send},"misses":{self.misses}}}'
         )
-        # Without a row there is nowhere to count sends; the misses keep the ids of such messages apart.
+        # A task without a row cannot count its sends; the misses keep the ids of its messages apart.
         tail = f"m{self.misses}" if self.misses else ""
         return OutgoingMessage(body.encode(), f"{self.task_id}:{self.send}{tail}", enqueue_at)
 
@@ -81,7 +81,7 @@ class TaskMessage:
         """Reads a message body.
 
         Raises:
-            MessageFormatError: it is not a task message of a known version.
+            MessageFormatError: the body is not a task message of a known version.
         """
         fields = _fields(body)
         task_id = _text(fields, "task_id")
@@ -109,8 +109,8 @@ class JobMessage:
         stage: from 1.
         action: what to do.
         redispatches: how often in a row a dispatch of this stage ended with batches that the broker refused; up to 6.
-        failures: how often the job's code raised an unforeseen error on it.
-        deaths: how often the broker gave up on it.
+        failures: how often the job's code raised an unexpected error while it handled the message.
+        deaths: how often the broker gave up on the message.
     """
 
     job_id: str
@@ -126,9 +126,9 @@ class JobMessage:
         return StageKey(self.job_id, self.stage)
 
     def outgoing(self, enqueue_at: datetime | None = None) -> OutgoingMessage:
-        """The message as it is sent."""
+        """Returns the message in the form that is sent."""
         body = json.dumps({"v": VERSION, **asdict(self)})
-        # Sends of job messages are counted nowhere; a random tail makes each id unique.
+        # No row counts the sends of job messages, so a random tail makes each id unique.
         message_id = f"{self.job_id}-s{self.stage}-{self.action}:{uuid.uuid4().hex}"
         return OutgoingMessage(body.encode(), message_id, enqueue_at)
 
@@ -137,7 +137,7 @@ class JobMessage:
         """Reads a message body.
 
         Raises:
-            MessageFormatError: it is not a job message of a known version.
+            MessageFormatError: the body is not a job message of a known version.
         """
         fields = _fields(body)
         job_id = _text(fields, "job_id")
@@ -148,7 +148,7 @@ class JobMessage:
             action = JobAction(_text(fields, "action"))
         except ValueError as exc:
             raise MessageFormatError(f"unknown action {reprlib.repr(fields['action'])}") from exc
-        # Messages that an earlier version sent, and that are still in the queue, call the count "resumes".
+        # Messages of an earlier version, which may still be in the queue, call the count "resumes".
         count = "redispatches" if "redispatches" in fields else "resumes"
         return cls(
             *(job_id, stage, action),

@@ -1,4 +1,4 @@
-"""What the repositories take and return: frozen snapshots of rows, counts and outcomes."""
+"""The values that repositories take and return: frozen snapshots of rows, counts and outcomes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,8 +39,8 @@ class StageKey:
 class Stage:
     """A row of `stages`. The totals are None until the dispatch has ended.
 
-    The counts of tasks by outcome grow when a batch ends, so they may be one batch behind. `openings` counts how often
-    the stage was reopened.
+    The counts of tasks by outcome grow only when a batch ends, so they may be behind. `openings` counts how often the
+    stage was reopened.
     """
 
     job_id: str
@@ -70,7 +70,7 @@ class StageCounts:
     """A stage's tasks by status, counted from its batches and from the few tasks that are processing or retrying."""
 
     batches: int
-    batches_queued: int  # queued or further
+    batches_queued: int  # queued, or already ended
     tasks: int
     pending_queue: int
     processing: int
@@ -114,7 +114,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Task:
-    """A row of `tasks`; `failures` counts attempts that ended in the handler's own error, `sends` its messages."""
+    """A row of `tasks`. `failures` counts the attempts in which the handler raised, `sends` the messages sent."""
 
     task_id: str
     parent_job_id: str
@@ -140,7 +140,7 @@ class Task:
 class ClaimedTask:
     """A task that this worker has leased.
 
-    `attempt` counts this run, `failures` the runs before it that ended in the handler's own error.
+    `attempt` is the number of this run; `failures` counts the earlier runs in which the handler raised.
     """
 
     task_id: str
@@ -155,7 +155,7 @@ class ClaimedTask:
 
     @property
     def interruptions(self) -> int:
-        """The earlier runs that were cut off: their worker died or lost its lease."""
+        """The number of earlier runs that were cut off, because their worker died or lost its lease."""
         return self.attempt - 1 - self.failures
 
 
@@ -196,7 +196,7 @@ class TaskOutcome:
 
 @dataclass(frozen=True)
 class RecordedTask:
-    """An outcome that was written, because the worker still held the lease.
+    """A task whose outcome was written, because the worker still held the lease.
 
     Attributes:
         task_id: the task.
@@ -215,7 +215,7 @@ class RecordedTask:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """How a task of a finished stage ended; what an aggregation reads."""
+    """How a task of a finished stage ended; aggregations read it."""
 
     task_index: int
     task_type: str
@@ -236,7 +236,7 @@ class BatchDelta:
 
 @dataclass(frozen=True)
 class LiveBatches:
-    """How many batches of a stage have not ended, and how many of their tasks have not."""
+    """How many batches of a stage, and how many of their tasks, have not ended."""
 
     batches: int
     open_tasks: int
@@ -274,7 +274,7 @@ class Resend:
 
 @dataclass(frozen=True)
 class DeadLetterCount:
-    """How often the broker gave up on a message of a task, including this time, and the number of its next send."""
+    """How often the broker has given up on messages of a task, this time included, and the number of its next send."""
 
     dead_letters: int
     send: int
@@ -292,7 +292,7 @@ class LostTask:
 
 @dataclass(frozen=True)
 class SilentBatches:
-    """How many batches of a silent stage were found, and their waiting tasks."""
+    """The number of batches that were found in a silent stage, and their waiting tasks."""
 
     batches: int
     tasks: list[LostTask]

@@ -19,11 +19,11 @@ class Backoff:
     cap_seconds: float = 300.0
 
     def delay_seconds(self, attempt: int, fraction: float) -> float:
-        """The wait after a failed attempt.
+        """Returns the wait after a failed attempt.
 
         Args:
             attempt: the attempt that failed, from 1.
-            fraction: the place in the range, 0 to 1; random in use, fixed in tests.
+            fraction: the place in the range, 0 to 1; random in the app, fixed in tests.
         """
         # 2.0 ** 1024 overflows; an exponent of 60 is already over every sensible cap.
         ceiling = self.base_seconds * self.factor ** min(attempt - 1, 60)

@@ -1,4 +1,4 @@
-"""Two stages: greetings, then replies that use them. The smallest job that shows everything."""
+"""The smallest job that shows everything: a stage of greetings, then a stage of replies that use them."""
 
 from pydantic import Field
 
@@ -64,6 +64,6 @@ class HelloWorld(JobController[HelloWorldParameters]):
         return {"completed": completed, "last": last}
 
     def aggregate_job_results(self, job: JobContext[HelloWorldParameters], stage_results: list[JsonValue]) -> JsonValue:
-        """Names both counts."""
+        """Returns both counts and the last reply."""
         greetings, replies = stage_results
         return {"greetings": greetings["completed"], "replies": replies["completed"], "last": replies["last"]}

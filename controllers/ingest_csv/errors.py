@@ -6,7 +6,7 @@ class CsvError(JobFailure):
 
 
 class SourceError(JobFailure, PermanentTaskError):
-    """A source cannot be used, now or later: it fails the job, or the task, whoever asked for it."""
+    """A source cannot be used, now or later: the job or the task that reads it fails."""
 
 
 class SourceUnavailableError(LockstepError):

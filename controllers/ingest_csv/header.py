@@ -1,4 +1,4 @@
-"""Reads how a CSV file begins: its columns, and where its rows start."""
+"""Reads the beginning of a CSV file: its columns, and where its rows start."""
 
 import csv
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ from controllers.ingest_csv.errors import CsvError
 from controllers.ingest_csv.ranges import RecordGrammar, count_lines
 
 MAX_HEADER_BYTES = 16 * 1024
-"""The columns travel with every task, so they must be few enough to be repeated."""
+"""The parameters of every task repeat the columns, so the header must be short."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
 class CsvLayout:
-    """How a file begins.
+    """The beginning of a file.
 
     Attributes:
         columns: the names of the columns, unique, in the order of the file.
-        offset: the byte where the rows start.
-        first_line: the number of the line there, from 1.
+        offset: the byte at which the rows start.
+        first_line: the number of the line at which the rows start, from 1.
     """
 
     columns: tuple[str, ...]

@@ -17,7 +17,7 @@ from controllers.ingest_csv.errors import SourceError, SourceUnavailableError
 from controllers.ingest_csv.source import Source
 
 _TIMEOUT_SECONDS = 20.0
-"""Of one wait on the socket: well inside a message lock (60 s)."""
+"""The timeout of one wait on the socket: far shorter than a message lock (60 s)."""
 
 _DEFAULT_PORT = 443
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+)", re.ASCII)
@@ -31,8 +31,8 @@ class HttpsSource(Source):
 
     Args:
         url: https.
-        name: what to call it in errors.
-        allowed_hosts: "host" (port 443) or "host:port"; redirects, too, must stay among them.
+        name: names the source in errors.
+        allowed_hosts: "host" (port 443) or "host:port"; redirects must lead to these hosts too.
 
     Raises:
         SourceError: the host is not allowed.
@@ -46,7 +46,7 @@ class HttpsSource(Source):
         self._name = name
         self._etag: str | None = None
         self._size: int | None = None
-        # Assembled by hand: urlopen would bring handlers for http, ftp and file, too.
+        # Assembled by hand, because urlopen would also handle http, ftp and file URLs.
         self._opener = urllib.request.OpenerDirector()
         for handler in (
             urllib.request.ProxyHandler(),
@@ -62,8 +62,8 @@ class HttpsSource(Source):
         """Requests one range.
 
         Raises:
-            SourceError: the server refuses, does not answer ranges, or has another file by now.
-            SourceUnavailableError: it cannot be reached, is busy, or broke off.
+            SourceError: the server refuses, does not answer range requests, or now has another file.
+            SourceUnavailableError: the server cannot be reached, is busy, or broke off.
         """
         if self._size is not None and offset >= self._size:
             return b""
@@ -123,15 +123,15 @@ class HttpsSource(Source):
             raise SourceError(f"{self._name} changed while it was being read")
         self._size = size
         etag = headers.get("ETag")
-        if etag is not None and not etag.startswith("W/"):  # If-Range takes strong ones alone, RFC 9110 13.1.5
+        if etag is not None and not etag.startswith("W/"):  # If-Range allows only strong ETags, RFC 9110 13.1.5
             self._etag = etag
 
 
 def check_host(url: str, allowed_hosts: frozenset[str]) -> None:
-    """Checks where a URL leads.
+    """Checks that a URL leads to an allowed host.
 
     Raises:
-        SourceError: it is not https, or its host and port are not allowed.
+        SourceError: the URL is not https, or its host and port are not allowed.
     """
     parts = urlsplit(url)
     try:

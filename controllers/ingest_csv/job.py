@@ -33,14 +33,14 @@ from controllers.ingest_csv.rows import parse_range
 from controllers.ingest_csv.source import blocks
 
 MAX_LISTED_REJECTS = 100
-"""In the job's result."""
+"""Rejected rows that the job's result lists."""
 
 _FAST_CHUNK_BYTES = 256 * 1024
-"""An invocation of the fast lane brings up to 100 tasks, so up to 25 MiB: at some 2 MiB a second they
-end well inside a message lock (60 s). Larger chunks take the long lane, one at a time."""
+"""An invocation of the fast lane has up to 100 tasks, so up to 25 MiB. At about 2 MiB a second they end long before
+their message locks (60 s). Larger chunks take the long lane, one at a time."""
 
 _MAX_CHUNK_BYTES = 16 * 1024 * 1024
-"""A task holds its rows as JSON and as text for COPY, some 20 times its chunk in all."""
+"""A task holds its rows in memory as JSON and as text for COPY: about 20 times its chunk in all."""
 
 
 class IngestCsvParameters(JobParameters):
@@ -67,12 +67,12 @@ class IngestCsvParameters(JobParameters):
 
 @task_type("ingest_csv.load")
 def load(context: TaskContext, parameters: TaskParameters) -> JsonValue:
-    """Loads one range; again and again with the same outcome.
+    """Loads one range; loading it again gives the same rows.
 
     Raises:
         SourceError: the source cannot be used.
-        SourceUnavailableError: it cannot be read now.
-        PermanentTaskError: the range is not the one that was cut.
+        SourceUnavailableError: the source cannot be read now.
+        PermanentTaskError: the range has changed since the file was cut.
     """
     source, columns = parameters["source"], parameters["columns"]
     with open_source(source, context.services) as opened:
@@ -86,7 +86,7 @@ def load(context: TaskContext, parameters: TaskParameters) -> JsonValue:
         "rows_loaded": loaded,
         "rows_rejected": parsed.rejected_rows,
         "rejected": [asdict(row) for row in parsed.rejected],
-        # The first chunk speaks for all: the job's result is made of task results alone.
+        # The job's result is made only of task results, so the first chunk reports the columns of all.
         "columns": columns if context.task_index == 0 else None,
     }
 
@@ -96,12 +96,12 @@ load_large = task_type("ingest_csv.load_large", lane=Lane.LONG)(load.handler)
 
 @task_type("ingest_csv.verify")
 def verify(context: TaskContext, parameters: TaskParameters) -> JsonValue:
-    """Compares the rows in the table with those that the load reported.
+    """Compares the number of rows in the table with the number that the load tasks reported.
 
-    What lies behind them was left by a job with the same id that was deleted since, and goes.
+    First deletes rows of later chunks: an earlier job with the same id, deleted since, may have left them.
 
     Raises:
-        PermanentTaskError: they differ.
+        PermanentTaskError: the numbers differ.
     """
     expected: int = parameters["expected_rows"]
     with context.services.database.transaction() as work:
@@ -139,7 +139,7 @@ class IngestCsv(JobController[IngestCsvParameters]):
         return next(completed, None)
 
     def aggregate_job_results(self, job: JobContext[IngestCsvParameters], stage_results: list[JsonValue]) -> JsonValue:
-        """The load's result, and where the rows came from."""
+        """Returns the result of the load, with the source of the rows."""
         return {**stage_results[0], "source": display_name(job.parameters.source)}
 
 

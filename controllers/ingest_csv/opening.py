@@ -1,4 +1,4 @@
-"""Opens what the parameter `source` names: a file under DATA_DIR, or an https URL of an allowed host."""
+"""Opens the source of a job: a file under DATA_DIR, or an https URL of an allowed host."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,12 +17,12 @@ _FILE_BLOCK_BYTES = 1024 * 1024
 
 
 def display_name(source: str) -> str:
-    """A source as results, errors and logs may show it: without a URL's query, which may hold a signature."""
+    """Returns a source for results, errors and logs: without a URL's query, which may hold a signature."""
     return source.split("?", 1)[0] if _is_url(source) else source
 
 
 def check_source(source: str) -> str:
-    """Refuses what no configuration could allow.
+    """Refuses a source that no configuration can allow.
 
     Raises:
         ValueError: the source is neither an https URL nor a path inside DATA_DIR.
@@ -38,10 +38,11 @@ def check_source(source: str) -> str:
 
 @contextmanager
 def open_source(source: str, services: Services) -> Iterator[Source]:
-    """Opens a source for the length of a block.
+    """Opens a source, and closes it at the end of the block.
 
     Raises:
-        SourceError: it does not exist, is no regular file, lies outside DATA_DIR, or its host is not allowed.
+        SourceError: the source does not exist, is not a regular file, lies outside DATA_DIR, or has a host that is not
+            allowed.
     """
     if _is_url(source):
         yield HttpsSource(source, display_name(source), services.allowed_source_hosts)
@@ -100,4 +101,4 @@ def _check_url(source: str) -> None:
         raise ValueError("a URL must not hold a user name or a password")
     if parts.fragment:
         raise ValueError("a URL of a file has no fragment")
-    _ = parts.port  # raises ValueError itself when it is no port number
+    _ = parts.port  # raises ValueError when the port is not a number

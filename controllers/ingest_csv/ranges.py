@@ -1,7 +1,7 @@
-"""Cuts a CSV file into byte ranges that end on record boundaries, as Python's csv module sees records.
+"""Cuts a CSV file into byte ranges that end on record boundaries, with the same records as Python's csv module.
 
-That is RFC 4180 with the csv module's leniency: a quote opens a quoted field only where a field begins;
-anywhere else in an unquoted field it is text, and so is what follows a closing quote.
+This is RFC 4180 with the csv module's leniency: a quote opens a quoted field only at the beginning of a field; anywhere
+else in an unquoted field it is text, and so are characters after a closing quote.
 """
 
 import re
@@ -12,19 +12,18 @@ from dataclasses import dataclass
 from controllers.ingest_csv.errors import CsvError
 
 MAX_RECORD_BYTES = 1024 * 1024
-"""A longer record is taken for a quote that is never closed. It bounds what is held of an open record."""
+"""A longer record is taken for a quote that is never closed. The limit bounds the memory of an open record."""
 
 
 @dataclass(frozen=True)
 class CsvRange:
-    """A run of whole records.
+    """Whole records, one after the other.
 
     Attributes:
-        offset: its first byte in the file, from 0.
+        offset: the position of its first byte in the file, from 0.
         length: in bytes.
-        crc32: of its bytes; tells whether the file is still the one that was cut.
-        first_line: the number of its first line in the file, from 1, as an editor counts: quoted line
-            breaks count too.
+        crc32: the checksum of its bytes; tells whether the file has changed since it was cut.
+        first_line: the number of its first line in the file, from 1, as an editor counts: quoted line breaks count too.
     """
 
     offset: int
@@ -36,8 +35,8 @@ class CsvRange:
 class RecordGrammar:
     """Finds where records end, for one delimiter.
 
-    Positions that it is given must be where a record begins. A carriage return at the very end of the
-    data ends no record yet: a line feed may follow.
+    A start position must be the beginning of a record. A carriage return at the very end of the data does not end a
+    record yet, because a line feed may follow.
 
     Args:
         delimiter: one ASCII character, no quote and no line break.
@@ -54,12 +53,12 @@ class RecordGrammar:
         self._many = re.compile(rb"(?:%b)*+" % record)
 
     def end_of_one(self, data: bytes, start: int) -> int | None:
-        """Where the record at `start` ends; None when it is not complete."""
+        """Returns the end of the record at `start`; None when the record is not complete."""
         match = self._one.match(data, start)
         return match.end() if match else None
 
     def end_of_all(self, data: bytes, start: int, limit: int) -> int:
-        """Where the last complete record between `start` and `limit` ends; `start` when there is none."""
+        """Returns the end of the last complete record between `start` and `limit`; `start` when there is none."""
         if data.find(b'"', start, limit) < 0:  # then any line break ends a record, and no pattern is needed
             return max(start, data.rfind(b"\n", start, limit) + 1, data.rfind(b"\r", start, limit - 1) + 1)
         match = self._many.match(data, start, limit)
@@ -68,7 +67,7 @@ class RecordGrammar:
 
 
 def count_lines(data: bytes, start: int, end: int) -> int:
-    """The line breaks between two positions, CRLF counted once."""
+    """Counts the line breaks between two positions; CRLF counts once."""
     returns = data.count(b"\r", start, end)
     pairs = data.count(b"\r\n", start, end) if returns else 0
     return data.count(b"\n", start, end) + returns - pairs
@@ -79,15 +78,15 @@ def split(
 ) -> Iterator[CsvRange]:
     """Cuts a file at the first record boundary at or after every `chunk_bytes`, lazily.
 
-    The cut depends on the bytes alone, not on how they come in blocks. It holds one block and one open
-    record at a time.
+    The cuts depend only on the bytes, not on the sizes of the blocks. One block and one open record are in memory at a
+    time.
 
     Args:
         blocks: the file from `offset` on, in blocks of any size above 0.
         delimiter: one ASCII character, no quote and no line break.
-        chunk_bytes: the least size of a range, except the last.
-        offset: where the blocks begin; a record begins there.
-        first_line: the number of the line there.
+        chunk_bytes: the minimum size of a range, except the last one.
+        offset: the position at which the blocks begin, which is the beginning of a record.
+        first_line: the number of the line at `offset`.
 
     Raises:
         CsvError: a record is still open after `MAX_RECORD_BYTES`.
@@ -136,7 +135,7 @@ class _GrowingRange:
         self.length += end - start
 
     def close(self) -> CsvRange:
-        """Hands the range out and begins the next one behind it."""
+        """Returns the range, and begins the next one after it."""
         closed = CsvRange(self._offset, self.length, self._crc32, self._first_line)
         self._offset += self.length
         self._first_line = self.next_line

@@ -8,16 +8,16 @@ from io import BytesIO, TextIOWrapper
 from controllers.authoring import UnencodableValueError, json_text
 
 MAX_LISTED_REJECTS = 20
-"""Of one range: a task's result is read by people and kept in its row."""
+"""Rejected rows that the result of one range lists: people read the result, and the task's row stores it."""
 
-# The csv module's own limit, 128 KiB a field, is global to the process. Here the splitter bounds a
-# record, and a value that is always the same leaves nothing for threads to race for.
+# The csv module's own limit, 128 KiB per field, is global to the process. Here the splitter limits the size of records,
+# so the limit is switched off; threads cannot race, because they all set the same value.
 _NO_FIELD_LIMIT = 2**31 - 1
 
 
 @dataclass(frozen=True)
 class RejectedRow:
-    """A row that cannot be loaded: the line of the file that it starts on, from 1, and why."""
+    """A row that cannot be loaded: the line of the file on which it starts, from 1, and the reason."""
 
     line: int
     reason: str
@@ -25,13 +25,13 @@ class RejectedRow:
 
 @dataclass(frozen=True)
 class ParsedRange:
-    """What a range holds.
+    """The rows of a range.
 
     Attributes:
-        rows: the good ones as (row number in the range, from 0; JSON object by column). A rejected row
-            uses up its number, a blank line has none.
-        rejected_rows: how many cannot be loaded.
-        rejected: the first `MAX_LISTED_REJECTS` of them.
+        rows: the good rows as (row number in the range, from 0; JSON object by column). A rejected row has a number
+            too, a blank line has none.
+        rejected_rows: how many rows cannot be loaded.
+        rejected: the first `MAX_LISTED_REJECTS` of these rows.
     """
 
     rows: list[tuple[int, str]]
@@ -52,7 +52,7 @@ def parse_range(data: bytes, columns: Sequence[str], delimiter: str, first_line:
         first_line: the number of the first line in the file, from 1.
     """
     csv.field_size_limit(_NO_FIELD_LIMIT)
-    # surrogateescape leaves ASCII, hence the structure, alone and keeps a bad byte inside its row.
+    # surrogateescape does not change ASCII, and so not the structure, and keeps a bad byte inside its row.
     text = TextIOWrapper(BytesIO(data), encoding="utf-8", errors="surrogateescape", newline="")
     reader = csv.reader(text, delimiter=delimiter)
     rows: list[tuple[int, str]] = []

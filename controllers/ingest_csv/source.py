@@ -6,7 +6,7 @@ class Source(Protocol):
     """A file that can be read from any byte.
 
     Attributes:
-        block_bytes: how much to read at a time.
+        block_bytes: the number of bytes to read at a time.
     """
 
     block_bytes: int
@@ -16,13 +16,13 @@ class Source(Protocol):
 
         Raises:
             SourceError: the source cannot be used.
-            SourceUnavailableError: it cannot be read now.
+            SourceUnavailableError: the source cannot be read now.
         """
         ...
 
 
 def blocks(source: Source, offset: int) -> Iterator[bytes]:
-    """The source from a byte on, block by block."""
+    """Yields the source from a byte on, block by block."""
     while block := source.read(offset, source.block_bytes):
         yield block
         offset += len(block)

@@ -1,4 +1,4 @@
--- One JSON object per CSV row. Databases that were migrated before this file was split off have the table already.
+-- One JSON object per CSV row. Databases that were migrated before this file existed have the table already.
 CREATE TABLE IF NOT EXISTS ingested_rows (
     job_id text COLLATE "C" NOT NULL,
     chunk_index integer NOT NULL,
