@@ -147,7 +147,7 @@ class DeadLetters:
 
 @dataclass(frozen=True)
 class Health:
-    """The state of each part: `ok`, or what is wrong with it."""
+    """The state of each part: `ok`, or its error."""
 
     healthy: bool
     checks: Mapping[str, str]

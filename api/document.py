@@ -26,7 +26,7 @@ _ANSWERED = (
 
 
 def document(registry: Registry) -> Json:
-    """The document; its paths are relative to `/api`.
+    """Builds the document; its paths are relative to `/api`.
 
     Each job type has its own path, because the schema of a body cannot depend on a path parameter.
     """
@@ -71,7 +71,7 @@ def document(registry: Registry) -> Json:
 
 
 def _schemas(controllers: Iterable[JobController[Any]]) -> tuple[Mapping[str, Json], Json]:
-    """The schema of each job type's body, and all named schemas."""
+    """Returns the schema of each job type's body, and all named schemas."""
     inputs: list[tuple[str, Any, TypeAdapter[Any]]] = [
         (controller.job_type, "validation", TypeAdapter(controller.Parameters)) for controller in controllers
     ]

@@ -17,7 +17,7 @@ blueprint = func.Blueprint()
 @blueprint.function_name("health")
 @blueprint.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the binding requires it
-    """Answers 200 when every part can be used, otherwise 503 with what is wrong."""
+    """Answers 200 when every part can be used, otherwise 503; the body names the error of each part."""
     checks = {"database": _check(_database), "migrations": _check(_migrations), "broker": _check(_broker)}
     healthy = all(outcome == "ok" for outcome in checks.values())
     return views.json_response(answers.Health(healthy, checks), 200 if healthy else 503)

@@ -15,12 +15,12 @@ _TASK_ID = "^[0-9a-f]{32}-s(?!00)[0-9]{2}-t[0-9]{7}$"
 
 
 def json_answer(schema: str, description: str) -> Json:
-    """A response whose body has a named schema."""
+    """Describes a response whose body has a named schema."""
     return {"description": description, "content": {"application/json": {"schema": {"$ref": SCHEMAS + schema}}}}
 
 
 def problem_answer(description: str) -> Json:
-    """A response whose body is a problem document."""
+    """Describes a response whose body is a problem document."""
     return {
         "description": description,
         "content": {"application/problem+json": {"schema": {"$ref": SCHEMAS + "Problem"}}},

@@ -28,14 +28,14 @@ _NO_DETAILS = "The app failed on this request; its logs have the details."
 
 
 def problem(status: int, title: str, detail: str, **extensions: Any) -> func.HttpResponse:
-    """A problem document; `extensions` are its further members."""
+    """Returns a problem document; `extensions` are its further members."""
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **extensions}
     headers = {"Retry-After": _RETRY_AFTER_SECONDS} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
     return func.HttpResponse(json.dumps(body), status_code=status, mimetype="application/problem+json", headers=headers)
 
 
 def answers_problems(function: HttpFunction) -> HttpFunction:
-    """Turns the errors of a function into problem documents; an unforeseen error is a 500 without details."""
+    """Turns the errors of a function into problem documents; an unexpected error becomes a 500 without details."""
 
     @functools.wraps(function)
     def answer(req: func.HttpRequest) -> func.HttpResponse:

@@ -15,7 +15,7 @@ MAX_LIMIT = 1_000
 
 JOB_ID = "[0-9a-f]{32}"
 BATCH_CURSOR = "([0-9]{1,2})-([0-9]{1,9})"
-"""Both are regular expressions that Python and JSON schema read alike."""
+"""Both are regular expressions with the same meaning in Python and in JSON schema."""
 
 MAX_LETTER_ID = 10**18 - 1  # the most digits that always fit a bigint
 
@@ -26,11 +26,11 @@ _BATCH_CURSOR = re.compile(BATCH_CURSOR)
 
 
 def json_object(req: func.HttpRequest, max_bytes: int) -> dict[str, Any]:
-    """The body as a JSON object; an empty body counts as an empty object.
+    """Reads the body as a JSON object; an empty body counts as an empty object.
 
     Raises:
         PayloadTooLargeError: the body has more than `max_bytes`.
-        InvalidInputError: it is not a JSON object.
+        InvalidInputError: the body is not a JSON object.
     """
     body = req.get_body()
     if len(body) > max_bytes:
@@ -45,10 +45,10 @@ def json_object(req: func.HttpRequest, max_bytes: int) -> dict[str, Any]:
 
 
 def job_id(req: func.HttpRequest) -> str:
-    """The job id of the route.
+    """Reads the job id from the route.
 
     Raises:
-        JobNotFoundError: it is not a job id.
+        JobNotFoundError: the route contains no job id.
     """
     value = str(req.route_params.get("job_id", ""))
     if not _JOB_ID.fullmatch(value):
@@ -57,10 +57,10 @@ def job_id(req: func.HttpRequest) -> str:
 
 
 def limit(req: func.HttpRequest) -> int:
-    """The page size of the query, 1 to `MAX_LIMIT`.
+    """Reads the page size from the query, 1 to `MAX_LIMIT`.
 
     Raises:
-        InvalidInputError: it is out of range or not a whole number.
+        InvalidInputError: the page size is out of range or not a whole number.
     """
     text = req.params.get("limit", str(DEFAULT_LIMIT))
     if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_LIMIT)) and 1 <= int(text) <= MAX_LIMIT:
@@ -69,7 +69,7 @@ def limit(req: func.HttpRequest) -> int:
 
 
 def task_status(req: func.HttpRequest) -> TaskStatus | None:
-    """The task status of the query, or None for any.
+    """Reads the task status from the query; None means any.
 
     Raises:
         InvalidInputError: there is no such status.
@@ -84,10 +84,10 @@ def task_status(req: func.HttpRequest) -> TaskStatus | None:
 
 
 def after_task(req: func.HttpRequest) -> str:
-    """The task id after which the page starts, or "" for the first page.
+    """Reads the task id after which the page starts; "" for the first page.
 
     Raises:
-        InvalidInputError: it is not a task id.
+        InvalidInputError: the text is not a task id.
     """
     text = str(req.params.get("after", ""))
     if text:
@@ -99,10 +99,10 @@ def after_task(req: func.HttpRequest) -> str:
 
 
 def before_letter(req: func.HttpRequest) -> int | None:
-    """The dead letter id before which the page starts, or None for the first page.
+    """Reads the dead letter id before which the page starts; None for the first page.
 
     Raises:
-        InvalidInputError: it is not a dead letter id.
+        InvalidInputError: the text is not a dead letter id.
     """
     text = req.params.get("before")
     if not text:
@@ -113,10 +113,10 @@ def before_letter(req: func.HttpRequest) -> int | None:
 
 
 def after_batch(req: func.HttpRequest) -> tuple[int, int]:
-    """The (stage, batch_index) after which the page starts, written `{stage}-{batch_index}`; (0, 0) for the first page.
+    """Reads the `{stage}-{batch_index}` after which the page starts, as a pair; (0, 0) for the first page.
 
     Raises:
-        InvalidInputError: it has another form.
+        InvalidInputError: the text has another form.
     """
     text = req.params.get("after")
     if not text:
@@ -128,7 +128,7 @@ def after_batch(req: func.HttpRequest) -> tuple[int, int]:
 
 
 def _number(text: str) -> float | int:
-    """A number with a point or an exponent; 1.0 is an integer, as in JSON schema."""
+    """Reads a number with a point or an exponent; 1.0 becomes an integer, as in JSON schema."""
     value = float(text)
     return int(value) if value.is_integer() and abs(value) <= _MAX_EXACT else value
 

@@ -15,13 +15,13 @@ from repositories.ports import KeptLetter
 
 
 def json_response(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
-    """A JSON response; dataclasses become objects, times become ISO 8601."""
+    """Returns a JSON response; dataclasses become objects, times become ISO 8601."""
     text = json.dumps(body, default=_plain)
     return func.HttpResponse(text, status_code=status, mimetype="application/json", headers=dict(headers or {}))
 
 
 def job(view: JobView) -> answers.Job:
-    """A job with its stages; rate and ETA are those of the current stage."""
+    """Returns the answer for a job with its stages; rate and ETA are those of the current stage."""
     row = view.job
     current = next((each for each in view.stages if each.stage.number == row.stage), None)
     return answers.Job(
@@ -45,12 +45,12 @@ def job(view: JobView) -> answers.Job:
 
 
 def batch(row: Batch) -> answers.Batch:
-    """A batch."""
+    """Returns the answer for a batch."""
     return answers.Batch(**{field.name: getattr(row, field.name) for field in fields(answers.Batch)})
 
 
 def dead_letter(kept: KeptLetter) -> answers.DeadLetter:
-    """A dead letter; its body as text, or in base64 when it is not UTF-8."""
+    """Returns the answer for a dead letter, with its body as text, or in base64 if it is not UTF-8."""
     letter = kept.letter
     text, encoded = None, None
     try:
