@@ -86,7 +86,7 @@ def _submit(controller: JobController[Any], body: Json, schemas: Json) -> Json:
     return {
         "operationId": f"submit_{controller.job_type}",
         "summary": f"Submit a {controller.job_type} job.",
-        "description": f"Its stages: {stages}. The same submission again returns the same job.",
+        "description": f"Its stages: {stages}. Submitting the same job again returns the same job.",
         "parameters": [operations.IDEMPOTENCY_KEY],
         "requestBody": {"required": needed, "content": {"application/json": {"schema": body}}},
         "responses": {

@@ -41,7 +41,7 @@ def _change(verb: str, summary: str, conflict: str) -> Json:
         "summary": summary,
         "responses": {
             "202": {
-                **json_answer("Change", "The request is accepted; what is left to do happens in the background."),
+                **json_answer("Change", "The request is accepted; the rest happens in the background."),
                 "headers": {"Location": LOCATION, "Retry-After": RETRY_AFTER},
             },
             "404": _response("NoSuchJob"),
@@ -174,7 +174,7 @@ HEALTH: Json = {
     "operationId": "health",
     "summary": "Check the database, the migrations and the broker.",
     "security": [],
-    "responses": {"200": json_answer("Health", "All can be used."), "503": json_answer("Health", "One cannot.")},
+    "responses": {"200": json_answer("Health", "All are usable."), "503": json_answer("Health", "One is not.")},
 }
 
 GET_OPENAPI: Json = {

@@ -121,7 +121,7 @@ class JobBeingPrunedError(JobStateError):
     """The job ended more than `RETENTION_DAYS` ago and is being pruned: it cannot be reopened or submitted."""
 
     def __init__(self, job_id: str, status: JobStatus) -> None:
-        super().__init__(job_id, status, "it ended long ago and is being deleted; submit it again when it is gone")
+        super().__init__(job_id, status, "it ended long ago and is being deleted; submit it again after the deletion")
 
 
 # Errors of a job type's code.

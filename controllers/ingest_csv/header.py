@@ -45,15 +45,15 @@ def read_layout(head: bytes, delimiter: str, *, has_header: bool) -> CsvLayout:
     mark = len(_BYTE_ORDER_MARK) if head.startswith(_BYTE_ORDER_MARK) else 0
     start = len(head) - len(head[mark:].lstrip(b"\r\n"))
     if start == len(head):
-        raise CsvError("the source is empty, or begins with blank lines alone")
+        raise CsvError("the source is empty, or its beginning contains only blank lines")
     end = RecordGrammar(delimiter).end_of_one(head, start)
     record = head[start:end]
     if b"\x00" in record:
-        raise CsvError("the source is not a CSV file in UTF-8: its first record holds NUL bytes")
+        raise CsvError("the source is not a CSV file in UTF-8: its first record contains NUL bytes")
     if end is None and len(head) > MAX_HEADER_BYTES:
         raise CsvError(
             f"the first record is longer than {MAX_HEADER_BYTES:,} bytes; "
-            "either the source is no CSV file, or a quote is never closed"
+            "either the source is not a CSV file, or a quote is never closed"
         )
     columns = _columns(record, delimiter, has_header=has_header)
     rows_start = start + len(record) if has_header else start
@@ -65,7 +65,7 @@ def _columns(record: bytes, delimiter: str, *, has_header: bool) -> tuple[str, .
         text = record.decode()
     except UnicodeDecodeError as exc:
         raise CsvError(
-            f"the source is not a CSV file in UTF-8: its first record holds byte 0x{exc.object[exc.start]:02x}"
+            f"the source is not a CSV file in UTF-8: its first record contains byte 0x{exc.object[exc.start]:02x}"
         ) from exc
     fields = next(csv.reader(StringIO(text, newline=""), delimiter=delimiter))
     columns: dict[str, None] = {}

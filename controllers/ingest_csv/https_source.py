@@ -95,7 +95,7 @@ class HttpsSource(Source):
                 f"status {response.status} instead of {HTTPStatus.PARTIAL_CONTENT}"
             )
         if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise SourceError(f"the server of {self._name} sends it compressed; ranges of it are of no use")
+            raise SourceError(f"the server of {self._name} sends it compressed, so its ranges cannot be used")
         given = _ContentRange.parse(response.headers)
         if given is None or given.start != offset or not offset <= given.end < min(offset + length, given.size):
             raise SourceError(
@@ -137,7 +137,7 @@ def check_host(url: str, allowed_hosts: frozenset[str]) -> None:
     try:
         host = f"{parts.hostname}:{parts.port or _DEFAULT_PORT}"
     except ValueError as exc:
-        raise SourceError(f"a URL of host {parts.hostname} has a port that is no number") from exc
+        raise SourceError(f"a URL of host {parts.hostname} has a port that is not a number") from exc
     allowed = {name.lower() if ":" in name else f"{name.lower()}:{_DEFAULT_PORT}" for name in allowed_hosts}
     if parts.scheme != "https" or host not in allowed:
         raise SourceError(f"{parts.scheme}://{host} is not among the allowed source hosts")

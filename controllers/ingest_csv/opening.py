@@ -28,7 +28,7 @@ def check_source(source: str) -> str:
         ValueError: the source is neither an https URL nor a path inside DATA_DIR.
     """
     if not source.isprintable():
-        raise ValueError("a source holds printable characters alone")
+        raise ValueError("a source must contain only printable characters")
     if _is_url(source):
         _check_url(source)
     elif PurePosixPath(source).is_absolute() or ".." in PurePosixPath(source).parts:
@@ -96,9 +96,9 @@ def _check_url(source: str) -> None:
     if parts.scheme != "https":
         raise ValueError("a URL must be https")
     if not parts.hostname or " " in source or not source.isascii():
-        raise ValueError("the URL has no host, or holds characters that need percent-encoding")
+        raise ValueError("the URL has no host, or contains characters that need percent-encoding")
     if parts.username is not None or parts.password is not None:
-        raise ValueError("a URL must not hold a user name or a password")
+        raise ValueError("a URL must not contain a user name or a password")
     if parts.fragment:
         raise ValueError("a URL of a file has no fragment")
     _ = parts.port  # raises ValueError when the port is not a number

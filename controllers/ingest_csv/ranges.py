@@ -111,7 +111,7 @@ def split(
         if len(tail) > MAX_RECORD_BYTES:
             raise CsvError(
                 f"the record on line {growing.next_line:,} is longer than {MAX_RECORD_BYTES:,} bytes; "
-                "most often that is a quote that is never closed"
+                "the most common cause is a quote that is never closed"
             )
     growing.add(tail, 0, len(tail))
     if growing.length:

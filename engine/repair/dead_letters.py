@@ -81,7 +81,7 @@ class DeadLetters:
         elif task.status in TASK_ENDS:
             self._unclaimed.handle(queue_name, [message])  # its stage may still have to advance
         elif message.send < task.sends:
-            logger.info("task %s was resent since; its dead letter (send %d) is dropped", task.task_id, message.send)
+            logger.info("task %s has been resent; its dead letter (send %d) is dropped", task.task_id, message.send)
         elif not self._send_again(queue_name, message, dead):
             self._fail(queue_name, message, dead)
 
@@ -106,7 +106,8 @@ class DeadLetters:
             logger.info("job %s has ended; its dead letter (%s) is dropped", message.job_id, message.action)
         elif job.stage > message.stage or (stage is not None and stage.status == StageStatus.RUNNING):
             logger.info(
-                "stage %d of job %s went on; its dead letter (%s) is dropped", message.stage, job.job_id, message.action
+                "stage %d of job %s has gone on; its dead letter (%s) is dropped",
+                *(message.stage, job.job_id, message.action),
             )
         elif message.deaths < MAX_RESENDS:
             logger.warning("%s of job %s is sent again: %s", message.action, message.job_id, dead.reason)
