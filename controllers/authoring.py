@@ -4,16 +4,19 @@
 |---|---|
 | `JobController`, `JobParameters`, `StageSpec`, `DispatchProtocol` | a job type's class, its parameters, its stages |
 | `task_type`, `TaskType`, `Lane`, `Backoff` | its task types: handler, retries, lane |
-| `JobContext`, `StageContext`, `TaskContext`, `Services` | the contexts that its code gets |
-| `Tasks`, `TaskDefinition`, `TaskParameters` | the tasks that a stage yields |
-| `TaskResult`, `TaskResults`, `TaskStatus`, `JsonValue` | the results of its tasks |
-| `JobFailure`, `PermanentTaskError`, `LockstepError`, `UnencodableValueError` | errors to raise, or to catch |
-| `Rows`, `Row`, `queries`, `copy_line` | tables of its own: a repository's transaction, named SQL, COPY |
-| `json_text` | JSON that PostgreSQL's `jsonb` accepts |
+| `JobContext`, `StageContext`, `TaskContext`, `Services` | the contexts that its code gets, and the services in them |
+| `Tasks`, `TaskDefinition`, `TaskParameters`, `Handler` | the task definitions of a stage, and what runs a task |
+| `TaskResult`, `TaskResults`, `TaskStatus`, `JsonValue` | the results of tasks, stages and jobs |
+| `BatchWindow`, `AlignedBatch` | a controller that changes how the tasks of a stage are queued |
+| `JobFailure`, `PermanentTaskError`, `LockstepError`, `UnencodableValueError`, `ConstraintViolationError` | errors |
+| `Database`, `UnitOfWork` | transactions: `Services.transact` to write, `Database.transaction` to read |
+| `Rows`, `Row`, `queries`, `copy_line` | tables of its own: the connection of a repository, named SQL, COPY |
+| `json_text` | JSON as PostgreSQL's `jsonb` takes it |
 """
 
-from controllers.base import DispatchProtocol, JobController, StageSpec, TaskResults, Tasks
+from controllers.base import BatchWindow, DispatchProtocol, JobController, StageSpec, TaskResults, Tasks
 from controllers.context import (
+    Handler,
     JobContext,
     JobParameters,
     JsonValue,
@@ -24,19 +27,30 @@ from controllers.context import (
 from controllers.services import Services
 from controllers.task_type import TaskType, task_type
 from core import json_text
-from core.definitions import TaskDefinition
-from core.errors import JobFailure, LockstepError, PermanentTaskError, UnencodableValueError
+from core.definitions import AlignedBatch, TaskDefinition
+from core.errors import (
+    ConstraintViolationError,
+    JobFailure,
+    LockstepError,
+    PermanentTaskError,
+    UnencodableValueError,
+)
 from core.lanes import Lane
 from core.models import TaskResult
 from core.retry import Backoff
 from core.statuses import TaskStatus
 from repositories import queries
 from repositories.copy_format import copy_line
-from repositories.ports import Row, Rows
+from repositories.ports import Database, Row, Rows, UnitOfWork
 
 __all__ = [
+    "AlignedBatch",
     "Backoff",
+    "BatchWindow",
+    "ConstraintViolationError",
+    "Database",
     "DispatchProtocol",
+    "Handler",
     "JobContext",
     "JobController",
     "JobFailure",
@@ -59,6 +73,7 @@ __all__ = [
     "TaskType",
     "Tasks",
     "UnencodableValueError",
+    "UnitOfWork",
     "copy_line",
     "json_text",
     "queries",

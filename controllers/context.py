@@ -1,4 +1,4 @@
-"""The contexts that a job's code gets: of the job, of the stage, of the task."""
+"""The contexts that a job type's code gets: of a job, a stage, a task."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ JsonValue = Any
 """Any value that JSON can express: None, bool, int, float, str, and lists and string-keyed mappings of these."""
 
 TaskParameters = Mapping[str, Any]
-"""The parameters of a task's definition, decoded from JSON."""
+"""A task's parameters: those of its definition, decoded from JSON."""
 
 
 class JobParameters(BaseModel):
