@@ -1,13 +1,13 @@
-from controllers.authoring import JobFailure, LockstepError, PermanentTaskError
+from controllers import authoring as lockstep
 
 
-class CsvError(JobFailure):
+class CsvError(lockstep.JobFailure):
     """The file is not a CSV file that can be loaded."""
 
 
-class SourceError(JobFailure, PermanentTaskError):
+class SourceError(lockstep.JobFailure, lockstep.PermanentTaskError):
     """A source cannot be used, now or later: the job or the task that reads it fails."""
 
 
-class SourceUnavailableError(LockstepError):
+class SourceUnavailableError(lockstep.LockstepError):
     """A source cannot be read now; another attempt may succeed."""

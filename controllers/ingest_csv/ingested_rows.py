@@ -1,20 +1,20 @@
 from collections.abc import Iterable
 
-from controllers.authoring import Rows, copy_line, queries
+from controllers import authoring as lockstep
 
-_QUERIES = queries.beside(__file__, "ingested_rows")
+_QUERIES = lockstep.queries.beside(__file__, "ingested_rows")
 
 
 class IngestedRows:
     """The table `ingested_rows`."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: lockstep.Rows) -> None:
         self._rows = rows
 
     def replace_chunk(self, job_id: str, chunk_index: int, rows: Iterable[tuple[int, str]]) -> int:
         """Replaces a chunk's rows by (row number in the chunk, JSON text of the row); returns the number of rows."""
         self._rows.execute(_QUERIES["clear_chunk"], {"job_id": job_id, "chunk_index": chunk_index})
-        lines = (copy_line(job_id, chunk_index, number, data) for number, data in rows)
+        lines = (lockstep.copy_line(job_id, chunk_index, number, data) for number, data in rows)
         return self._rows.copy(_QUERIES["copy_rows"], lines)
 
     def clear_from(self, job_id: str, chunk_index: int) -> int:

@@ -9,22 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from controllers.authoring import (
-    JobContext,
-    JobController,
-    JobParameters,
-    JsonValue,
-    Lane,
-    PermanentTaskError,
-    StageContext,
-    StageSpec,
-    TaskContext,
-    TaskParameters,
-    TaskResults,
-    Tasks,
-    TaskStatus,
-    task_type,
-)
+from controllers import authoring as lockstep
 from controllers.ingest_csv.header import MAX_HEADER_BYTES, read_layout
 from controllers.ingest_csv.ingested_rows import IngestedRows
 from controllers.ingest_csv.opening import check_source, display_name, open_source
@@ -43,7 +28,7 @@ _MAX_CHUNK_BYTES = 16 * 1024 * 1024
 """A task holds its rows in memory as JSON and as text for COPY: about 20 times its chunk in all."""
 
 
-class IngestCsvParameters(JobParameters):
+class IngestCsvParameters(lockstep.JobParameters):
     """Which file to load, and how to read and cut it."""
 
     source: Annotated[str, AfterValidator(check_source)] = Field(
@@ -65,8 +50,8 @@ class IngestCsvParameters(JobParameters):
     has_header: bool = Field(default=True, description="whether the first record names the columns")
 
 
-@task_type("ingest_csv.load")
-def load(context: TaskContext, parameters: TaskParameters) -> JsonValue:
+@lockstep.task_type("ingest_csv.load")
+def load(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     """Loads one range; loading it again gives the same rows.
 
     Raises:
@@ -78,7 +63,7 @@ def load(context: TaskContext, parameters: TaskParameters) -> JsonValue:
     with open_source(source, context.services) as opened:
         data = opened.read(parameters["offset"], parameters["length"])
     if len(data) != parameters["length"] or zlib.crc32(data) != parameters["crc32"]:
-        raise PermanentTaskError(f"the source {display_name(source)!r} changed while it was being read")
+        raise lockstep.PermanentTaskError(f"the source {display_name(source)!r} changed while it was being read")
     parsed = parse_range(data, columns, parameters["delimiter"], parameters["first_line"])
     with context.services.database.transaction() as work:
         loaded = work.repository(IngestedRows).replace_chunk(context.job_id, context.task_index, parsed.rows)
@@ -91,11 +76,11 @@ def load(context: TaskContext, parameters: TaskParameters) -> JsonValue:
     }
 
 
-load_large = task_type("ingest_csv.load_large", lane=Lane.LONG)(load.handler)
+load_large = lockstep.task_type("ingest_csv.load_large", lane=lockstep.Lane.LONG)(load.handler)
 
 
-@task_type("ingest_csv.verify")
-def verify(context: TaskContext, parameters: TaskParameters) -> JsonValue:
+@lockstep.task_type("ingest_csv.verify")
+def verify(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     """Compares the number of rows in the table with the number that the load tasks reported.
 
     First deletes rows of later chunks: an earlier job with the same id, deleted since, may have left them.
@@ -109,19 +94,23 @@ def verify(context: TaskContext, parameters: TaskParameters) -> JsonValue:
         rows.clear_from(context.job_id, parameters["chunks"])
         found = rows.count(context.job_id)
     if found != expected:
-        raise PermanentTaskError(f"the table holds {found:,} rows of this job, but its tasks loaded {expected:,}")
+        raise lockstep.PermanentTaskError(
+            f"the table holds {found:,} rows of this job, but its tasks loaded {expected:,}"
+        )
     return {"rows_found": found}
 
 
-class IngestCsv(JobController[IngestCsvParameters]):
+class IngestCsv(lockstep.JobController[IngestCsvParameters]):
     """Loads a CSV file."""
 
     job_type = "ingest_csv"
-    stages = (StageSpec("load"), StageSpec("verify"))
+    stages = (lockstep.StageSpec("load"), lockstep.StageSpec("verify"))
     task_types = (load, load_large, verify)
     migrations = Path(__file__).with_name("migrations")
 
-    def create_stage_tasks(self, job: JobContext[IngestCsvParameters], stage: StageContext) -> Tasks:
+    def create_stage_tasks(
+        self, job: lockstep.JobContext[IngestCsvParameters], stage: lockstep.StageContext
+    ) -> lockstep.Tasks:
         """Yields a task for each range of the file, then one that verifies the count."""
         if stage.number == 1:
             yield from _load_tasks(job)
@@ -130,20 +119,22 @@ class IngestCsv(JobController[IngestCsvParameters]):
             yield verify.task(0, {"expected_rows": loaded["rows_loaded"], "chunks": loaded["chunks"]})
 
     def aggregate_stage_results(
-        self, job: JobContext[IngestCsvParameters], stage: StageContext, results: TaskResults
-    ) -> JsonValue:
+        self, job: lockstep.JobContext[IngestCsvParameters], stage: lockstep.StageContext, results: lockstep.TaskResults
+    ) -> lockstep.JsonValue:
         """Sums the chunks' counts and lists the first rejected rows in the order of the file."""
-        completed = (each.result for each in results if each.status == TaskStatus.COMPLETED)
+        completed = (each.result for each in results if each.status == lockstep.TaskStatus.COMPLETED)
         if stage.number == 1:
             return _sum_up(completed)
         return next(completed, None)
 
-    def aggregate_job_results(self, job: JobContext[IngestCsvParameters], stage_results: list[JsonValue]) -> JsonValue:
+    def aggregate_job_results(
+        self, job: lockstep.JobContext[IngestCsvParameters], stage_results: list[lockstep.JsonValue]
+    ) -> lockstep.JsonValue:
         """Returns the result of the load, with the source of the rows."""
         return {**stage_results[0], "source": display_name(job.parameters.source)}
 
 
-def _load_tasks(job: JobContext[IngestCsvParameters]) -> Tasks:
+def _load_tasks(job: lockstep.JobContext[IngestCsvParameters]) -> lockstep.Tasks:
     given = job.parameters
     loading = load if given.chunk_bytes <= _FAST_CHUNK_BYTES else load_large
     with open_source(given.source, job.services) as source:
@@ -160,7 +151,7 @@ def _load_tasks(job: JobContext[IngestCsvParameters]) -> Tasks:
             yield loading.task(index, {**shared, **asdict(each)})
 
 
-def _sum_up(chunks: Iterator[Mapping[str, Any]]) -> JsonValue:
+def _sum_up(chunks: Iterator[Mapping[str, Any]]) -> lockstep.JsonValue:
     total: dict[str, Any] = {"rows_loaded": 0, "rows_rejected": 0, "rejected": [], "chunks": 0, "columns": []}
     for chunk in chunks:
         total["rows_loaded"] += chunk["rows_loaded"]

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from typing_extensions import override
 
-from controllers.authoring import Services
+from controllers import authoring as lockstep
 from controllers.ingest_csv.errors import SourceError, SourceUnavailableError
 from controllers.ingest_csv.https_source import HttpsSource
 from controllers.ingest_csv.source import Source
@@ -37,7 +37,7 @@ def check_source(source: str) -> str:
 
 
 @contextmanager
-def open_source(source: str, services: Services) -> Iterator[Source]:
+def open_source(source: str, services: lockstep.Services) -> Iterator[Source]:
     """Opens a source, and closes it at the end of the block.
 
     Raises:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO, TextIOWrapper
 
-from controllers.authoring import UnencodableValueError, json_text
+from controllers import authoring as lockstep
 
 MAX_LISTED_REJECTS = 20
 """Rejected rows that the result of one range lists: people read the result, and the task's row stores it."""
@@ -76,8 +76,8 @@ def _encode(fields: list[str], columns: Sequence[str]) -> str | None:
     if len(fields) != len(columns):
         return None
     try:
-        return json_text.encode(dict(zip(columns, fields, strict=True)))
-    except UnencodableValueError:
+        return lockstep.json_text.encode(dict(zip(columns, fields, strict=True)))
+    except lockstep.UnencodableValueError:
         return None
 
 

@@ -4,30 +4,18 @@ import threading
 
 from pydantic import Field
 
-from controllers.authoring import (
-    JobContext,
-    JobController,
-    JobParameters,
-    JsonValue,
-    Lane,
-    StageContext,
-    StageSpec,
-    TaskContext,
-    TaskParameters,
-    Tasks,
-    task_type,
-)
+from controllers import authoring as lockstep
 
 
-class SlowParameters(JobParameters):
+class SlowParameters(lockstep.JobParameters):
     n: int
     seconds: float = Field(description="how long each task takes")
     asks: bool = Field(default=False, description="whether its tasks end early when they are no longer wanted")
     long: bool = False
 
 
-@task_type("slow.short")
-def work(context: TaskContext, parameters: TaskParameters) -> JsonValue:
+@lockstep.task_type("slow.short")
+def work(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     ended = threading.Event()
     for _ in range(int(parameters["seconds"] * 20)):
         ended.wait(0.05)
@@ -36,15 +24,17 @@ def work(context: TaskContext, parameters: TaskParameters) -> JsonValue:
     return "done"
 
 
-long_work = task_type("slow.long", lane=Lane.LONG)(work.handler)
+long_work = lockstep.task_type("slow.long", lane=lockstep.Lane.LONG)(work.handler)
 
 
-class Slow(JobController[SlowParameters]):
+class Slow(lockstep.JobController[SlowParameters]):
     job_type = "slow"
-    stages = (StageSpec("work"),)
+    stages = (lockstep.StageSpec("work"),)
     task_types = (work, long_work)
 
-    def create_stage_tasks(self, job: JobContext[SlowParameters], stage: StageContext) -> Tasks:
+    def create_stage_tasks(
+        self, job: lockstep.JobContext[SlowParameters], stage: lockstep.StageContext
+    ) -> lockstep.Tasks:
         working = long_work if job.parameters.long else work
         parameters = {"seconds": job.parameters.seconds, "asks": job.parameters.asks}
         for index in range(job.parameters.n):

@@ -5,38 +5,28 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from controllers.authoring import (
-    JobContext,
-    JobController,
-    JobParameters,
-    JsonValue,
-    StageContext,
-    StageSpec,
-    TaskContext,
-    TaskParameters,
-    TaskResults,
-    Tasks,
-    task_type,
-)
+from controllers import authoring as lockstep
 
 
-class SumParameters(JobParameters):
+class SumParameters(lockstep.JobParameters):
     n: int = Field(description="tasks of each stage")
     work_ms: float = Field(default=5, description="how long a task takes, in milliseconds")
 
 
-@task_type("sum.work")
-def work(context: TaskContext, parameters: TaskParameters) -> JsonValue:
+@lockstep.task_type("sum.work")
+def work(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     time.sleep(parameters["work_ms"] / 1000)
     return parameters["value"] + 1
 
 
-class SumJob(JobController[SumParameters]):
+class SumJob(lockstep.JobController[SumParameters]):
     job_type = "sum"
-    stages = (StageSpec("first"), StageSpec("second"))
+    stages = (lockstep.StageSpec("first"), lockstep.StageSpec("second"))
     task_types = (work,)
 
-    def create_stage_tasks(self, job: JobContext[SumParameters], stage: StageContext) -> Tasks:
+    def create_stage_tasks(
+        self, job: lockstep.JobContext[SumParameters], stage: lockstep.StageContext
+    ) -> lockstep.Tasks:
         values: Iterator[int] = iter(range(job.parameters.n))
         if stage.number == 2:
             values = (result.result for result in stage.previous_results())
@@ -44,11 +34,13 @@ class SumJob(JobController[SumParameters]):
             yield work.task(index, {"value": value, "work_ms": job.parameters.work_ms})
 
     def aggregate_stage_results(
-        self, job: JobContext[SumParameters], stage: StageContext, results: TaskResults
-    ) -> JsonValue:
+        self, job: lockstep.JobContext[SumParameters], stage: lockstep.StageContext, results: lockstep.TaskResults
+    ) -> lockstep.JsonValue:
         return sum(result.result for result in results)
 
-    def aggregate_job_results(self, job: JobContext[SumParameters], stage_results: list[JsonValue]) -> JsonValue:
+    def aggregate_job_results(
+        self, job: lockstep.JobContext[SumParameters], stage_results: list[lockstep.JsonValue]
+    ) -> lockstep.JsonValue:
         return stage_results
 
 

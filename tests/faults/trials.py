@@ -7,58 +7,43 @@ from typing import Literal
 
 from pydantic import Field
 
-from controllers.authoring import (
-    Backoff,
-    JobContext,
-    JobController,
-    JobParameters,
-    JsonValue,
-    PermanentTaskError,
-    StageContext,
-    StageSpec,
-    TaskContext,
-    TaskParameters,
-    TaskResults,
-    Tasks,
-    TaskStatus,
-    task_type,
-)
+from controllers import authoring as lockstep
 
 TOLERATED = 0.02
 _WORK_SECONDS = 0.005
 Kind = Literal["works", "recovers", "raises", "refuses", "kills"]
 
 
-class TrialParameters(JobParameters):
+class TrialParameters(lockstep.JobParameters):
     n: int = Field(description="tasks of each stage")
     kinds: Mapping[int, Kind] = Field(default={}, description="by index, what a task of the first stage does")
 
 
-def work(context: TaskContext, parameters: TaskParameters) -> JsonValue:
+def work(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     """Returns its process and that process's time; takes so long that no worker gets all tasks."""
     time.sleep(_WORK_SECONDS)
     return {"pid": os.getpid(), "clock": time.time()}
 
 
-def recover(context: TaskContext, parameters: TaskParameters) -> JsonValue:
+def recover(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     if context.attempt == 1:
         raise ConnectionError("only the first time")
     return work(context, parameters)
 
 
-def always_raise(context: TaskContext, parameters: TaskParameters) -> JsonValue:
+def always_raise(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     raise ValueError("poison")
 
 
-def refuse(context: TaskContext, parameters: TaskParameters) -> JsonValue:
-    raise PermanentTaskError("poison")
+def refuse(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
+    raise lockstep.PermanentTaskError("poison")
 
 
-def kill(context: TaskContext, parameters: TaskParameters) -> JsonValue:
+def kill(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     os._exit(1)
 
 
-_BACKOFF = Backoff(base_seconds=0.5, cap_seconds=1)
+_BACKOFF = lockstep.Backoff(base_seconds=0.5, cap_seconds=1)
 _HANDLERS = {
     "works": work,
     "recovers": recover,
@@ -67,21 +52,24 @@ _HANDLERS = {
     "kills": kill,
 }
 _TASK_TYPES = {
-    kind: task_type(f"trial.{kind}", max_attempts=3, backoff=_BACKOFF)(handler) for kind, handler in _HANDLERS.items()
+    kind: lockstep.task_type(f"trial.{kind}", max_attempts=3, backoff=_BACKOFF)(handler)
+    for kind, handler in _HANDLERS.items()
 }
 
 
-class Trial(JobController[TrialParameters]):
+class Trial(lockstep.JobController[TrialParameters]):
     job_type = "trial"
-    stages = (StageSpec("misbehaving", max_failed_fraction=TOLERATED), StageSpec("working"))
+    stages = (lockstep.StageSpec("misbehaving", max_failed_fraction=TOLERATED), lockstep.StageSpec("working"))
     task_types = tuple(_TASK_TYPES.values())
 
-    def create_stage_tasks(self, job: JobContext[TrialParameters], stage: StageContext) -> Tasks:
+    def create_stage_tasks(
+        self, job: lockstep.JobContext[TrialParameters], stage: lockstep.StageContext
+    ) -> lockstep.Tasks:
         kinds = job.parameters.kinds if stage.number == 1 else {}
         for index in range(job.parameters.n):
             yield _TASK_TYPES[kinds.get(index, "works")].task(index, {})
 
     def aggregate_stage_results(
-        self, job: JobContext[TrialParameters], stage: StageContext, results: TaskResults
-    ) -> JsonValue:
-        return sum(result.status == TaskStatus.COMPLETED for result in results)
+        self, job: lockstep.JobContext[TrialParameters], stage: lockstep.StageContext, results: lockstep.TaskResults
+    ) -> lockstep.JsonValue:
+        return sum(result.status == lockstep.TaskStatus.COMPLETED for result in results)

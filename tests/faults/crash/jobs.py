@@ -6,51 +6,32 @@ from typing import Any
 
 from pydantic import Field
 
-from controllers.authoring import (
-    Backoff,
-    DispatchProtocol,
-    JobContext,
-    JobController,
-    JobFailure,
-    JobParameters,
-    JsonValue,
-    Lane,
-    PermanentTaskError,
-    StageContext,
-    StageSpec,
-    TaskContext,
-    TaskParameters,
-    TaskResults,
-    Tasks,
-    TaskStatus,
-    task_type,
-)
-from controllers.context import Handler
+from controllers import authoring as lockstep
 from tests.faults.crash.shared import SHARED
 
 LEASE_SECONDS = 3
 """Of the scenario in which leases are renewed, which a third of it takes."""
 BACKOFF_SECONDS = 10
-_BACKOFF = Backoff(base_seconds=BACKOFF_SECONDS)
+_BACKOFF = lockstep.Backoff(base_seconds=BACKOFF_SECONDS)
 
 CLIENT: dict[str, Callable[[], None]] = {}
 """What is asked for while a handler runs; the host fills it."""
 
-Before = Callable[[StageContext], None]
+Before = Callable[[lockstep.StageContext], None]
 
 
-class CrashParameters(JobParameters):
+class CrashParameters(lockstep.JobParameters):
     n: int = Field(ge=1)
 
 
-def work(context: TaskContext, parameters: TaskParameters) -> JsonValue:
+def work(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     return parameters["index"]
 
 
-def fail_now_and_then(context: TaskContext, parameters: TaskParameters) -> JsonValue:
+def fail_now_and_then(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     """Every third task fails in its first attempt, every seventh for good."""
     if parameters["index"] % 7 == 6:
-        raise PermanentTaskError("it never works")
+        raise lockstep.PermanentTaskError("it never works")
     if parameters["index"] % 3 == 0 and context.attempt == 1:
         raise OSError("it works the next time")
     return work(context, parameters)
@@ -61,25 +42,25 @@ def failures_now_and_then(size: int) -> int:
     return size // 7
 
 
-def fail(context: TaskContext, parameters: TaskParameters) -> JsonValue:
-    raise PermanentTaskError("it never works")
+def fail(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
+    raise lockstep.PermanentTaskError("it never works")
 
 
-def fail_until_repaired(context: TaskContext, parameters: TaskParameters) -> JsonValue:
+def fail_until_repaired(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     """Every third task fails for good, until its client repairs the cause."""
     if parameters["index"] % 3 == 0 and not SHARED.is_set("repaired"):
-        raise PermanentTaskError("it is broken")
+        raise lockstep.PermanentTaskError("it is broken")
     return work(context, parameters)
 
 
-def cancel_amid_the_run(context: TaskContext, parameters: TaskParameters) -> JsonValue:
+def cancel_amid_the_run(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     """The job is cancelled while its first tasks run."""
     if SHARED.first("handler cancelled"):
         CLIENT["cancel"]()
     return work(context, parameters)
 
 
-def end_amid_the_run(context: TaskContext, parameters: TaskParameters) -> JsonValue:
+def end_amid_the_run(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     """The process shuts down while its first tasks run; they notice and end early."""
     if SHARED.first("handler ended"):
         CLIENT["end"]()
@@ -88,23 +69,23 @@ def end_amid_the_run(context: TaskContext, parameters: TaskParameters) -> JsonVa
     return work(context, parameters)
 
 
-def work_slowly(context: TaskContext, parameters: TaskParameters) -> JsonValue:
+def work_slowly(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     """The first task takes so long that its lease is renewed."""
     _pause_once("handler paused")
     return work(context, parameters)
 
 
-def pause(stage: StageContext) -> None:
+def pause(stage: lockstep.StageContext) -> None:
     """The first dispatch takes so long that its lease is renewed."""
     _pause_once("controller paused")
 
 
-def refuse(stage: StageContext) -> None:
+def refuse(stage: lockstep.StageContext) -> None:
     """The controller fails the job, because it cannot create the stage's tasks."""
-    raise JobFailure("the file is gone")
+    raise lockstep.JobFailure("the file is gone")
 
 
-def raise_once(stage: StageContext) -> None:
+def raise_once(stage: lockstep.StageContext) -> None:
     """The controller's code fails once."""
     if SHARED.first("controller raised"):
         raise RuntimeError("it works the next time")
@@ -115,42 +96,47 @@ def _pause_once(flag: str) -> None:
         time.sleep(LEASE_SECONDS / 2)
 
 
-def _nothing(stage: StageContext) -> None:
+def _nothing(stage: lockstep.StageContext) -> None:
     pass
 
 
 def job_type(
-    handler: Handler = work,
+    handler: lockstep.Handler = work,
     *,
     tolerated: float = 0.0,
-    protocol: DispatchProtocol = DispatchProtocol.TWO_PHASE,
+    protocol: lockstep.DispatchProtocol = lockstep.DispatchProtocol.TWO_PHASE,
     before_tasks: Before = _nothing,
     before_results: Before = _nothing,
-) -> type[JobController[Any]]:
+) -> type[lockstep.JobController[Any]]:
     """A job type whose short tasks run this handler; the two callables run as code of the controller."""
 
-    short = task_type("crash.short", max_attempts=3, backoff=_BACKOFF)(handler)
-    long = task_type("crash.long", backoff=_BACKOFF, lane=Lane.LONG)(work)
+    short = lockstep.task_type("crash.short", max_attempts=3, backoff=_BACKOFF)(handler)
+    long = lockstep.task_type("crash.long", backoff=_BACKOFF, lane=lockstep.Lane.LONG)(work)
 
-    class Crash(JobController[CrashParameters]):
+    class Crash(lockstep.JobController[CrashParameters]):
         job_type = "crash"
-        stages = (StageSpec("many", max_failed_fraction=tolerated), StageSpec("one", max_failed_fraction=tolerated))
+        stages = (
+            lockstep.StageSpec("many", max_failed_fraction=tolerated),
+            lockstep.StageSpec("one", max_failed_fraction=tolerated),
+        )
         task_types = (short, long)
         dispatch_protocol = protocol
 
-        def create_stage_tasks(self, job: JobContext[CrashParameters], stage: StageContext) -> Tasks:
+        def create_stage_tasks(
+            self, job: lockstep.JobContext[CrashParameters], stage: lockstep.StageContext
+        ) -> lockstep.Tasks:
             before_tasks(stage)
             if stage.number == 1:
                 for index in range(job.parameters.n):
                     yield short.task(index, {"index": index})
             else:
-                completed = sum(result.status == TaskStatus.COMPLETED for result in stage.previous_results())
+                completed = sum(result.status == lockstep.TaskStatus.COMPLETED for result in stage.previous_results())
                 yield long.task(0, {"index": completed})
 
         def aggregate_stage_results(
-            self, job: JobContext[CrashParameters], stage: StageContext, results: TaskResults
-        ) -> JsonValue:
+            self, job: lockstep.JobContext[CrashParameters], stage: lockstep.StageContext, results: lockstep.TaskResults
+        ) -> lockstep.JsonValue:
             before_results(stage)
-            return sum(result.status == TaskStatus.COMPLETED for result in results)
+            return sum(result.status == lockstep.TaskStatus.COMPLETED for result in results)
 
     return Crash

@@ -3,25 +3,7 @@
 from dataclasses import dataclass
 from itertools import product
 
-from controllers.authoring import (
-    Backoff,
-    DispatchProtocol,
-    JobContext,
-    JobController,
-    JobFailure,
-    JobParameters,
-    JsonValue,
-    Lane,
-    PermanentTaskError,
-    StageContext,
-    StageSpec,
-    TaskContext,
-    TaskParameters,
-    TaskResults,
-    Tasks,
-    TaskStatus,
-    task_type,
-)
+from controllers import authoring as lockstep
 from controllers.registry import Registry
 from core.batching import BATCH_SIZE
 from tests.faults.model.invocation import running
@@ -41,7 +23,7 @@ class Kind:
     """A job type."""
 
     stages: int
-    protocol: DispatchProtocol
+    protocol: lockstep.DispatchProtocol
     tolerance: float
 
     @property
@@ -49,7 +31,7 @@ class Kind:
         return f"{self.stages} {self.protocol} {self.tolerance}"
 
 
-class Plan(JobParameters):
+class Plan(lockstep.JobParameters):
     """How a job goes: the tasks of each stage; their behaviours, in turn; what breaks, if anything does."""
 
     sizes: tuple[int, ...]
@@ -67,21 +49,25 @@ class Plan(JobParameters):
         return self.behaviours[task_index % len(self.behaviours)] if task_index % BATCH_SIZE < _DIFFERENT else "works"
 
 
-KINDS = [Kind(*each) for each in product((1, 2, 3), DispatchProtocol, TOLERANCES)]
+KINDS = [Kind(*each) for each in product((1, 2, 3), lockstep.DispatchProtocol, TOLERANCES)]
 
 
-def _lane(plan: Plan, index: int, size: int) -> Lane:
+def _lane(plan: Plan, index: int, size: int) -> lockstep.Lane:
     """Long tasks are delivered one by one, so there are few of them."""
-    return Lane.LONG if plan.lane == "long" and (size <= _LONG_EACH or index % _LONG_EACH == 0) else Lane.FAST
+    return (
+        lockstep.Lane.LONG
+        if plan.lane == "long" and (size <= _LONG_EACH or index % _LONG_EACH == 0)
+        else lockstep.Lane.FAST
+    )
 
 
-def work(context: TaskContext, parameters: TaskParameters) -> JsonValue:
+def work(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     """Every task's handler: its result and its errors name the attempt."""
     running().process.ran(context.task_id)
     behaviour = parameters["behaviour"]
     fails = {"fails once": 1, "fails twice": 2, "always fails": MAX_ATTEMPTS}.get(behaviour, 0)
     if behaviour == "fails for good":
-        raise PermanentTaskError(f"attempt {context.attempt}")
+        raise lockstep.PermanentTaskError(f"attempt {context.attempt}")
     if behaviour == "exits":
         raise SystemExit(f"attempt {context.attempt}")
     if context.attempt <= fails or behaviour == "always fails":
@@ -89,20 +75,20 @@ def work(context: TaskContext, parameters: TaskParameters) -> JsonValue:
     return {"attempt": context.attempt}
 
 
-def _job_type(kind: Kind) -> type[JobController[Plan]]:
-    backoff = Backoff(base_seconds=10, cap_seconds=100)
+def _job_type(kind: Kind) -> type[lockstep.JobController[Plan]]:
+    backoff = lockstep.Backoff(base_seconds=10, cap_seconds=100)
     working = {
-        lane: task_type(f"{kind.job_type} {lane}", max_attempts=MAX_ATTEMPTS, backoff=backoff, lane=lane)(work)
-        for lane in Lane
+        lane: lockstep.task_type(f"{kind.job_type} {lane}", max_attempts=MAX_ATTEMPTS, backoff=backoff, lane=lane)(work)
+        for lane in lockstep.Lane
     }
 
-    class Modelled(JobController[Plan]):
+    class Modelled(lockstep.JobController[Plan]):
         job_type = kind.job_type
-        stages = tuple(StageSpec(f"stage {number}", kind.tolerance) for number in range(1, kind.stages + 1))
+        stages = tuple(lockstep.StageSpec(f"stage {number}", kind.tolerance) for number in range(1, kind.stages + 1))
         task_types = tuple(working.values())
         dispatch_protocol = kind.protocol
 
-        def create_stage_tasks(self, job: JobContext[Plan], stage: StageContext) -> Tasks:
+        def create_stage_tasks(self, job: lockstep.JobContext[Plan], stage: lockstep.StageContext) -> lockstep.Tasks:
             plan = job.parameters
             size = plan.size(stage.number)
             for index in range(size):
@@ -110,14 +96,14 @@ def _job_type(kind: Kind) -> type[JobController[Plan]]:
             if plan.breaks == "tasks":
                 raise RuntimeError("a bug of the job type")
             if plan.breaks == "refuses":
-                raise JobFailure("a source is not there")
+                raise lockstep.JobFailure("a source is not there")
 
         def aggregate_stage_results(
-            self, job: JobContext[Plan], stage: StageContext, results: TaskResults
-        ) -> JsonValue:
+            self, job: lockstep.JobContext[Plan], stage: lockstep.StageContext, results: lockstep.TaskResults
+        ) -> lockstep.JsonValue:
             if job.parameters.breaks == "aggregate":
                 raise RuntimeError("a bug of the job type")
-            return sum(result.status == TaskStatus.COMPLETED for result in results)
+            return sum(result.status == lockstep.TaskStatus.COMPLETED for result in results)
 
     return Modelled
 

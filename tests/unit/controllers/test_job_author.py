@@ -4,45 +4,34 @@ from typing import Any
 
 from pydantic import Field
 
-from controllers.authoring import (
-    JobContext,
-    JobController,
-    JobParameters,
-    JsonValue,
-    StageContext,
-    StageSpec,
-    TaskContext,
-    TaskParameters,
-    TaskResults,
-    Tasks,
-    TaskStatus,
-    task_type,
-)
+from controllers import authoring as lockstep
 from controllers.registry import CONTROLLERS
 from core.statuses import BatchStatus, JobStatus, StageStatus
 from tests.support.drive import stand
 
 
-class SquaresParameters(JobParameters):
+class SquaresParameters(lockstep.JobParameters):
     upto: int = Field(ge=1, le=1_000)
 
 
-@task_type("squares.square")
-def square(context: TaskContext, parameters: TaskParameters) -> JsonValue:
+@lockstep.task_type("squares.square")
+def square(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     return parameters["number"] ** 2
 
 
-@task_type("squares.check")
-def check(context: TaskContext, parameters: TaskParameters) -> JsonValue:
+@lockstep.task_type("squares.check")
+def check(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     return {"total": parameters["total"], "key": context.idempotency_key}
 
 
-class Squares(JobController[SquaresParameters]):
+class Squares(lockstep.JobController[SquaresParameters]):
     job_type = "squares"
-    stages = (StageSpec("square"), StageSpec("check"))
+    stages = (lockstep.StageSpec("square"), lockstep.StageSpec("check"))
     task_types = (square, check)
 
-    def create_stage_tasks(self, job: JobContext[SquaresParameters], stage: StageContext) -> Tasks:
+    def create_stage_tasks(
+        self, job: lockstep.JobContext[SquaresParameters], stage: lockstep.StageContext
+    ) -> lockstep.Tasks:
         if stage.number == 1:
             for index in range(job.parameters.upto):
                 yield square.task(index, {"number": index + 1})
@@ -50,12 +39,12 @@ class Squares(JobController[SquaresParameters]):
             yield check.task(0, {"total": stage.previous_result})
 
     def aggregate_stage_results(
-        self, job: JobContext[SquaresParameters], stage: StageContext, results: TaskResults
-    ) -> JsonValue:
+        self, job: lockstep.JobContext[SquaresParameters], stage: lockstep.StageContext, results: lockstep.TaskResults
+    ) -> lockstep.JsonValue:
         return sum(each.result for each in results) if stage.number == 1 else next(results).result
 
 
-REGISTERED: tuple[type[JobController[Any]], ...] = (*CONTROLLERS, Squares)
+REGISTERED: tuple[type[lockstep.JobController[Any]], ...] = (*CONTROLLERS, Squares)
 
 
 def test_a_new_job_type_runs_from_its_submission_to_its_result() -> None:
@@ -81,7 +70,7 @@ def test_its_rows_tell_exactly_what_ran() -> None:
         assert {batch.status for batch in batches} == {BatchStatus.FINISHED}
         tasks = it.tasks(job_id)
         assert [task.result for task in tasks[:3]] == [1, 4, 9]
-        assert {(task.status, task.attempt) for task in tasks} == {(TaskStatus.COMPLETED, 1)}
+        assert {(task.status, task.attempt) for task in tasks} == {(lockstep.TaskStatus.COMPLETED, 1)}
         stages = [it.stage(job_id, number) for number in (1, 2)]
         assert [(each.status, each.total_tasks, each.completed_tasks) for each in stages] == [
             (StageStatus.FINISHED, 250, 250),

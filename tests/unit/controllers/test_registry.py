@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from controllers.authoring import JobContext, JobController, StageContext, StageSpec, Tasks
+from controllers import authoring as lockstep
 from controllers.hello_world import HelloWorld
 from controllers.ingest_csv import IngestCsv
 from controllers.registry import Registry
@@ -44,12 +44,12 @@ def test_two_task_types_of_one_name_are_refused() -> None:
 
 
 def test_a_job_type_without_a_model_of_its_parameters_is_refused() -> None:
-    class Bare(JobController):  # type: ignore[type-arg] # what mypy tells an author who uses it
+    class Bare(lockstep.JobController):  # type: ignore[type-arg] # what mypy tells an author who uses it
         job_type = "bare"
-        stages = (StageSpec("only"),)
+        stages = (lockstep.StageSpec("only"),)
         task_types = ()
 
-        def create_stage_tasks(self, job: JobContext[Any], stage: StageContext) -> Tasks:
+        def create_stage_tasks(self, job: lockstep.JobContext[Any], stage: lockstep.StageContext) -> lockstep.Tasks:
             return ()
 
     with pytest.raises(ConfigurationError, match=r"job type bare must derive from JobController\[its parameters\]"):
@@ -61,7 +61,7 @@ def test_the_migrations_of_the_job_types_are_found() -> None:
     assert [path.name for path in directory.glob("*.sql")] == ["ingest_csv.0001.ingested_rows.sql"]
 
 
-def migrating(directory: Path) -> type[JobController[Any]]:
+def migrating(directory: Path) -> type[lockstep.JobController[Any]]:
     class Migrating(HelloWorld):
         job_type = "word.count"
         migrations = directory
@@ -100,4 +100,4 @@ def test_a_directory_of_migrations_without_any_is_refused(tmp_path: Path) -> Non
 @pytest.mark.parametrize("count", [0, 100])
 def test_a_job_type_has_1_to_99_stages(count: int) -> None:
     with pytest.raises(ConfigurationError, match="1 to 99 stages"):
-        Registry([sample_job(counted(1), stages=(StageSpec("one of many"),) * count)])
+        Registry([sample_job(counted(1), stages=(lockstep.StageSpec("one of many"),) * count)])
