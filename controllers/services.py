@@ -1,7 +1,12 @@
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from repositories.ports import Database
+from repositories.ports import Database, UnitOfWork
+from repositories.transactions import transact
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -11,9 +16,21 @@ class Services:
     Attributes:
         data_dir: the only directory that jobs may read files from.
         allowed_source_hosts: the hosts that jobs may read from over https.
-        database: transactions on Lockstep's own database.
+        database: Lockstep's own database; `database.transaction()` is for transactions that only read.
     """
 
     data_dir: Path
     allowed_source_hosts: frozenset[str]
     database: Database
+
+    def transact(self, action: Callable[[UnitOfWork], T]) -> T:
+        """Runs an action in a transaction that may write; returns what it returns.
+
+        Runs it again when the transaction loses a deadlock, so that this costs a task no attempt. The action must have
+        no effect outside the transaction, and must not use up an iterator that was opened before.
+
+        Raises:
+            TransactionConflictError: it lost five times in a row.
+            DatabaseError: PostgreSQL refused a statement.
+        """
+        return transact(self.database, action)

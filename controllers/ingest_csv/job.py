@@ -65,8 +65,9 @@ def load(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> 
     if len(data) != parameters["length"] or zlib.crc32(data) != parameters["crc32"]:
         raise lockstep.PermanentTaskError(f"the source {display_name(source)!r} changed while it was being read")
     parsed = parse_range(data, columns, parameters["delimiter"], parameters["first_line"])
-    with context.services.database.transaction() as work:
-        loaded = work.repository(IngestedRows).replace_chunk(context.job_id, context.task_index, parsed.rows)
+    loaded = context.services.transact(
+        lambda work: work.repository(IngestedRows).replace_chunk(context.job_id, context.task_index, parsed.rows)
+    )
     return {
         "rows_loaded": loaded,
         "rows_rejected": parsed.rejected_rows,
@@ -83,16 +84,19 @@ load_large = lockstep.task_type("ingest_csv.load_large", lane=lockstep.Lane.LONG
 def verify(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     """Compares the number of rows in the table with the number that the load tasks reported.
 
-    First deletes rows of later chunks: an earlier job with the same id, deleted since, may have left them.
+    Deletes rows of later chunks, left by a pruned job with the same id.
 
     Raises:
         PermanentTaskError: the numbers differ.
     """
-    expected: int = parameters["expected_rows"]
-    with context.services.database.transaction() as work:
+
+    def count(work: lockstep.UnitOfWork) -> int:
         rows = work.repository(IngestedRows)
         rows.clear_from(context.job_id, parameters["chunks"])
-        found = rows.count(context.job_id)
+        return rows.count(context.job_id)
+
+    expected: int = parameters["expected_rows"]
+    found = context.services.transact(count)
     if found != expected:
         raise lockstep.PermanentTaskError(
             f"the table holds {found:,} rows of this job, but its tasks loaded {expected:,}"

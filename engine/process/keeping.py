@@ -3,8 +3,8 @@
 import logging
 
 from core.messages import ReceivedMessage
-from engine.process.transactions import transact
 from repositories.ports import Database, DeadLetter
+from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
 

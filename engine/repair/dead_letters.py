@@ -18,11 +18,11 @@ from core.statuses import JOB_ENDS, TASK_ENDS, StageStatus, TaskStatus
 from engine.process.keeping import ORPHAN, UNREADABLE, keep
 from engine.process.limits import Limits
 from engine.process.sending import send
-from engine.process.transactions import transact
 from engine.stages.job_endings import JobEndings
 from engine.tasks.recorder import Recorder
 from engine.tasks.unclaimed_messages import UnclaimedMessages
 from repositories.ports import Database, MessageQueue
+from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
 

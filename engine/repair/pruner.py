@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from engine.process.limits import Limits
-from engine.process.transactions import transact
 from repositories.ports import Database
+from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from core.models import LostTask, StageKey
 from core.statuses import JobStatus
 from engine.process.limits import Limits
 from engine.process.sending import send
-from engine.process.transactions import transact
 from engine.stages.batch_sender import BatchSender
 from repositories.ports import Database, MessageQueue, UnitOfWork
+from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
 

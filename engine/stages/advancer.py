@@ -9,10 +9,10 @@ from core.models import Job, Stage, StageKey
 from core.statuses import StageStatus
 from engine.process.limits import Limits
 from engine.process.sending import send_job_message
-from engine.process.transactions import transact
 from engine.stages.contexts import Contexts
 from engine.stages.job_endings import JobEndings, require_unopened
 from repositories.ports import Database, MessageQueue, UnitOfWork
+from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from core.errors import DispatchInterruptedError
 from core.lanes import Lane
 from core.messages import OutgoingMessage, TaskMessage
 from core.statuses import BatchStatus
-from engine.process.transactions import transact
 from repositories.ports import Database, MessageQueue, SendResult, UnitOfWork
+from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
 

@@ -1,8 +1,8 @@
 import uuid
 
 from core.models import StageKey
-from engine.process.transactions import transact
 from repositories.ports import Database
+from repositories.transactions import transact
 
 
 class DispatchLease:

@@ -15,11 +15,11 @@ from core.models import PendingBatch, StageKey
 from core.statuses import BatchStatus
 from engine.process.limits import Limits
 from engine.process.shutdown import Shutdown
-from engine.process.transactions import transact
 from engine.stages.batch_sender import BatchSender
 from engine.stages.dispatch_lease import DispatchLease
 from engine.stages.earlier_batches import EarlierBatches
 from repositories.ports import Database
+from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from core.errors import JobFailure, StageReopenedError
 from core.models import LiveBatches, Stage, StageKey
 from core.statuses import JobStatus, StageStatus
 from engine.jobs.canceller import request_cancellation
-from engine.process.transactions import transact
 from repositories.ports import Database, MessageQueue, UnitOfWork
+from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from core.messages import JobAction, JobMessage
 from core.models import BatchDelta, StageKey
 from engine.process.limits import Limits
 from engine.process.sending import send_job_message
-from engine.process.transactions import transact
 from repositories.ports import Database, MessageQueue, UnitOfWork
+from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
 

@@ -10,12 +10,12 @@ from core.models import Job
 from engine.process.limits import Limits
 from engine.process.sending import send, send_job_message
 from engine.process.shutdown import Shutdown
-from engine.process.transactions import transact
 from engine.stages.batch_sender import BatchSender
 from engine.stages.contexts import Contexts
 from engine.stages.dispatch_lease import DispatchLease
 from engine.stages.dispatch_window import DispatchWindow
 from repositories.ports import Database, MessageQueue, UnitOfWork
+from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
 

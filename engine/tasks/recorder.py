@@ -10,8 +10,8 @@ from core.statuses import TaskStatus
 from engine.process.limits import Limits
 from engine.process.outage_waiter import OutageWaiter
 from engine.process.sending import send
-from engine.process.transactions import transact
 from repositories.ports import Database, MessageQueue, UnitOfWork
+from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from core.messages import TaskMessage
 from core.models import ClaimedTask
 from engine.process.sending import send
-from engine.process.transactions import transact
 from repositories.ports import Database, MessageQueue, UnitOfWork
+from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
 

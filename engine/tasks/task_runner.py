@@ -9,10 +9,10 @@ from core.models import ClaimedTask, TaskOutcome
 from core.statuses import TaskStatus
 from engine.process.limits import Limits
 from engine.process.shutdown import Shutdown
-from engine.process.transactions import transact
 from engine.tasks.handler_runner import HandlerRunner
 from engine.tasks.releaser import Releaser
 from repositories.ports import Database, UnitOfWork
+from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
 

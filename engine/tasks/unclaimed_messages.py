@@ -10,8 +10,8 @@ from core.messages import JobAction, JobMessage, OutgoingMessage, ReceivedMessag
 from core.models import StageKey
 from engine.process.keeping import ORPHAN, keep
 from engine.process.sending import send
-from engine.process.transactions import transact
 from repositories.ports import Database, MessageQueue
+from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
 

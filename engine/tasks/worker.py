@@ -17,12 +17,12 @@ from core.messages import ReceivedMessage
 from core.models import ClaimedTask
 from engine.process.limits import Limits
 from engine.process.outage_waiter import OutageWaiter
-from engine.process.transactions import transact
 from engine.tasks.inbox import Inbox
 from engine.tasks.settler import Settler
 from engine.tasks.task_runner import Claimed, TaskRunner
 from engine.tasks.unclaimed_messages import UnclaimedMessages
 from repositories.ports import Database, MessageQueue, UnitOfWork
+from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
 

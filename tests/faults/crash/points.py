@@ -20,7 +20,7 @@ from repositories.ports import Database, MessageQueue, SendResult, UnitOfWork
 from repositories.postgres import PostgresUnitOfWork
 from tests.faults.crash.shared import Shared
 
-_HELPERS = {"transactions.py", "sending.py"}
+_HELPERS = {"sending.py"}
 _PLACES = {str(path) for path in Path(engine.__path__[0]).rglob("*.py") if path.name not in _HELPERS}
 _QUIET = {"get", "now"}
 """Reads that nearly every transaction makes, and that say nothing about it."""

@@ -13,8 +13,8 @@ class Log(lockstep.JobParameters):
 
 @lockstep.task_type("page_visits.count_day")
 def count_day(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> int:
-    with context.services.database.transaction() as work:
-        return work.repository(Visits).replace_day(parameters["day"], Counter(parameters["pages"]))
+    visits: Counter[str] = Counter(parameters["pages"])
+    return context.services.transact(lambda work: work.repository(Visits).replace_day(parameters["day"], visits))
 
 
 class PageVisits(lockstep.JobController[Log]):

@@ -1,8 +1,8 @@
 import pytest
 
 from core.errors import DatabaseUnavailableError, LockstepError, TransactionConflictError
-from engine.process.transactions import transact
 from repositories.ports import UnitOfWork
+from repositories.transactions import transact
 from tests.fakes.database import FakeDatabase
 
 JOB = "f" * 32

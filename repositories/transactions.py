@@ -2,7 +2,8 @@
 
 `transact` is for transactions that write: they take locks, may lose a deadlock, and are then repeated.
 `database.transaction()` is for transactions that only read, and for the two that send messages before they commit:
-these must not be repeated, because a send cannot be rolled back. `tests/unit/test_layers.py` checks the rule.
+these must not be repeated, because a send cannot be rolled back. Job types write with `Services.transact`, which is
+the same: a lost deadlock costs their tasks no attempt. `tests/unit/test_layers.py` checks the rule for both.
 """
 
 import logging
@@ -27,7 +28,8 @@ def transact(database: Database, action: Callable[[UnitOfWork], T]) -> T:
 
     Args:
         database: opens the transaction.
-        action: must have no effect outside the transaction.
+        action: may run several times, so it must have no effect outside the transaction, and must not use up an
+            iterator that was opened before.
 
     Raises:
         TransactionConflictError: the transaction lost five times in a row.
