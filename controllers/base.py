@@ -18,7 +18,7 @@ from controllers.context import JobContext, JobParameters, JsonValue, P, StageCo
 from controllers.task_type import TaskType
 from core.batching import BATCH_SIZE, aligned_batches
 from core.definitions import AlignedBatch, TaskDefinition
-from core.errors import StageDefinitionError
+from core.errors import ConfigurationError, StageDefinitionError
 from core.lanes import Lane
 from core.models import TaskResult
 
@@ -86,12 +86,21 @@ class JobController(ABC, Generic[P]):
     aligned_threshold: ClassVar[int] = 1
 
     def __init_subclass__(cls) -> None:
-        """Takes the model of the parameters from the brackets."""
+        """Takes the model of the parameters from the brackets.
+
+        Raises:
+            ConfigurationError: the class also assigns `Parameters`, to another model.
+        """
         super().__init_subclass__()
-        for base in cls.__dict__.get("__orig_bases__", ()):
-            for argument in get_args(base):
-                if isinstance(argument, type) and issubclass(argument, JobParameters):
-                    cls.Parameters = argument
+        arguments = [each for base in cls.__dict__.get("__orig_bases__", ()) for each in get_args(base)]
+        for model in arguments:
+            if isinstance(model, type) and issubclass(model, JobParameters):
+                if cls.__dict__.get("Parameters", model) is not model:
+                    raise ConfigurationError(
+                        f"{cls.__qualname__} assigns another model to Parameters than {model.__name__} "
+                        "in the brackets of JobController; leave the assignment out"
+                    )
+                cls.Parameters = model
 
     @abstractmethod
     def create_stage_tasks(self, job: JobContext[P], stage: StageContext) -> Tasks:
@@ -118,15 +127,15 @@ class JobController(ABC, Generic[P]):
         """Makes the job's result of its stage results, in order; returns their list unless overridden."""
         return stage_results
 
-    def queue_stage_tasks(self, job: JobContext[P], stage: StageContext, queue: BatchWindow) -> None:
+    def queue_stage_tasks(self, job: JobContext[P], stage: StageContext, window: BatchWindow) -> None:
         """Queues the tasks of a stage: in aligned batches, or one at a time if the job's parameters ask for that."""
         definitions = iter(self.create_stage_tasks(job, stage))
         first = list(islice(definitions, self.aligned_threshold))
         definitions = chain(first, definitions)
         if job.parameters.use_service_bus and len(first) >= self.aligned_threshold:
-            self._queue_tasks_in_batches(job, stage, definitions, queue)
+            self._queue_tasks_in_batches(job, stage, definitions, window)
         else:
-            self._queue_tasks_individually(job, stage, definitions, queue)
+            self._queue_tasks_individually(job, stage, definitions, window)
 
     def create_stage_tasks_aligned_batches(
         self, job: JobContext[P], stage: StageContext, definitions: Tasks, batch_size: int
@@ -134,36 +143,36 @@ class JobController(ABC, Generic[P]):
         """Cuts a stage's definitions into aligned batches, lazily."""
         return aligned_batches(job.job_id, stage.number, definitions, self._lane_of, batch_size)
 
-    def process_batch_atomic(self, batch: AlignedBatch, queue: BatchWindow) -> None:
+    def process_batch_atomic(self, batch: AlignedBatch, window: BatchWindow) -> None:
         """Queues one batch with its rows and messages inside one database transaction."""
-        queue.put_atomic(batch)
+        window.put_atomic(batch)
 
-    def process_batch_two_phase(self, batch: AlignedBatch, queue: BatchWindow) -> None:
+    def process_batch_two_phase(self, batch: AlignedBatch, window: BatchWindow) -> None:
         """Queues one batch: rows as pending, then messages, then rows as queued."""
-        queue.put_two_phase(batch)
+        window.put_two_phase(batch)
 
     def _queue_tasks_in_batches(
-        self, job: JobContext[P], stage: StageContext, definitions: Tasks, queue: BatchWindow
+        self, job: JobContext[P], stage: StageContext, definitions: Tasks, window: BatchWindow
     ) -> None:
-        self._queue(job, stage, definitions, queue, BATCH_SIZE)
+        self._queue(job, stage, definitions, window, BATCH_SIZE)
 
     def _queue_tasks_individually(
-        self, job: JobContext[P], stage: StageContext, definitions: Tasks, queue: BatchWindow
+        self, job: JobContext[P], stage: StageContext, definitions: Tasks, window: BatchWindow
     ) -> None:
-        self._queue(job, stage, definitions, queue, batch_size=1)
+        self._queue(job, stage, definitions, window, batch_size=1)
 
     def _queue(
         self,
         job: JobContext[P],
         stage: StageContext,
         definitions: Tasks,
-        queue: BatchWindow,
+        window: BatchWindow,
         batch_size: int,
     ) -> None:
         protocol = self.stages[stage.number - 1].dispatch_protocol or self.dispatch_protocol
         process = self.process_batch_atomic if protocol == DispatchProtocol.ATOMIC else self.process_batch_two_phase
         for batch in self.create_stage_tasks_aligned_batches(job, stage, definitions, batch_size):
-            process(batch, queue)
+            process(batch, window)
 
     def _lane_of(self, task_type: str) -> Lane:
         try:

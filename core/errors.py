@@ -18,7 +18,7 @@ class LockstepError(Exception):
 
 
 class ConfigurationError(LockstepError):
-    """A setting is missing or wrong."""
+    """A setting is missing or wrong, or a job type of the app is."""
 
 
 # Errors that an API caller makes.

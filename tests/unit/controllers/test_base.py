@@ -9,7 +9,7 @@ from controllers.base import BatchWindow, DispatchProtocol, JobController, Stage
 from controllers.context import JobContext, StageContext
 from controllers.services import Services
 from core.definitions import AlignedBatch, TaskDefinition
-from core.errors import StageDefinitionError
+from core.errors import ConfigurationError, StageDefinitionError
 from core.lanes import Lane
 from core.retry import TaskPolicy
 from tests.fakes.database import FakeDatabase
@@ -97,6 +97,20 @@ def test_the_model_of_the_parameters_stands_in_the_brackets() -> None:
         pass
 
     assert (sample_job(counted(1)).Parameters, Derived.Parameters) == (SampleParameters, SampleParameters)
+
+
+def test_a_model_that_contradicts_the_brackets_is_refused() -> None:
+    class Other(SampleParameters):
+        pass
+
+    class Same(JobController[SampleParameters]):
+        Parameters = SampleParameters
+
+    assert Same.Parameters is SampleParameters
+    with pytest.raises(ConfigurationError, match=r"Contradicts assigns another model to Parameters than SampleParam"):
+
+        class Contradicts(JobController[SampleParameters]):
+            Parameters = Other
 
 
 def test_definitions_are_consumed_as_batches_are_taken() -> None:
