@@ -17,6 +17,8 @@ CONTROLLERS: tuple[type[JobController[Any]], ...] = (
     IngestCsv,
 )
 
+_NEEDED = ("job_type", "Parameters", "stages", "task_types")
+
 
 class Registry:
     """Looks up controllers by job type and task types by name.
@@ -25,8 +27,8 @@ class Registry:
         controllers: the classes of the job types.
 
     Raises:
-        ConfigurationError: two job types or two task types share a name, a job type is not complete, or one of its
-            migrations has a wrong file name.
+        ConfigurationError: two job types or two task types share a name, a job type is not complete, or its directory
+            of migrations is missing, empty, or holds something else.
     """
 
     def __init__(self, controllers: Iterable[type[JobController[Any]]] = CONTROLLERS) -> None:
@@ -34,6 +36,7 @@ class Registry:
         self._task_types: dict[str, TaskType] = {}
         self._migrations: list[Path] = []
         for controller_class in controllers:
+            _check_complete(controller_class)
             self._add(controller_class())
 
     def controller(self, job_type: str) -> JobController[Any]:
@@ -65,13 +68,21 @@ class Registry:
         if not 1 <= len(controller.stages) <= MAX_STAGES:
             raise ConfigurationError(f"job type {controller.job_type} must have 1 to {MAX_STAGES} stages")
         _put(self._controllers, controller.job_type, controller, "job type")
-        if not hasattr(controller, "Parameters"):
-            raise ConfigurationError(f"job type {controller.job_type} must derive from JobController[its parameters]")
         for task_type in controller.task_types:
             _put(self._task_types, task_type.name, task_type, "task type")
         if controller.migrations is not None:
             _check_migrations(controller.job_type, controller.migrations)
             self._migrations.append(controller.migrations)
+
+
+def _check_complete(controller: type[JobController[Any]]) -> None:
+    """Names all that a class lacks at once, before something fails that needs it."""
+    missing = [name for name in _NEEDED if not hasattr(controller, name)] + sorted(controller.__abstractmethods__)
+    if missing:
+        raise ConfigurationError(
+            f"the job type {controller.__qualname__} is not complete: it lacks {', '.join(missing)}"
+            + ("; Parameters come from the brackets, JobController[...]" if "Parameters" in missing else "")
+        )
 
 
 def _put(table: dict[str, Any], name: str, value: Any, what: str) -> None:
@@ -81,11 +92,11 @@ def _put(table: dict[str, Any], name: str, value: Any, what: str) -> None:
 
 
 def _check_migrations(job_type: str, directory: Path) -> None:
-    """Checks the file names of migrations: the names keep job types apart, and give the order of application."""
+    """Refuses names by which migrations of two job types could clash, and files that would silently not be applied."""
     right = re.compile(rf"{re.escape(job_type)}\.\d{{4}}\.[a-z0-9_]+\.sql")
-    files = sorted(path for path in directory.glob("*") if path.suffix in (".sql", ".py"))
+    files = sorted(path for path in directory.glob("*") if not path.name.startswith("."))  # those are of editors
     if not files:
         raise ConfigurationError(f"job type {job_type} has no migrations in {directory}")
     for path in files:
         if not right.fullmatch(path.name):
-            raise ConfigurationError(f"the migration {path} needs a name like {job_type}.0001.what_it_does.sql")
+            raise ConfigurationError(f"{path} is no migration: it needs a name like {job_type}.0001.what_it_does.sql")

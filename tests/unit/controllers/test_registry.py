@@ -43,17 +43,24 @@ def test_two_task_types_of_one_name_are_refused() -> None:
         Registry([HelloWorld, Other])
 
 
-def test_a_job_type_without_a_model_of_its_parameters_is_refused() -> None:
-    class Bare(lockstep.JobController):  # type: ignore[type-arg] # what mypy tells an author who uses it
-        job_type = "bare"
-        stages = (lockstep.StageSpec("only"),)
-        task_types = ()
+def test_a_job_type_that_lacks_all_is_refused_with_the_names_of_all_that_it_lacks() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Registry([type("Bare", (lockstep.JobController,), {})])
+    assert "Bare is not complete: it lacks job_type, Parameters, stages, task_types, create_stage_tasks;" in str(
+        caught.value
+    )
+    assert "JobController[...]" in str(caught.value)
 
-        def create_stage_tasks(self, job: lockstep.JobContext[Any], stage: lockstep.StageContext) -> lockstep.Tasks:
-            return ()
 
-    with pytest.raises(ConfigurationError, match=r"job type bare must derive from JobController\[its parameters\]"):
-        Registry([Bare])
+@pytest.mark.parametrize("name", ["job_type", "stages", "task_types"])
+def test_a_job_type_that_lacks_one_thing_is_refused_with_its_name(name: str) -> None:
+    complete = {"job_type": "sample", "stages": (lockstep.StageSpec("only"),), "task_types": ()}
+    given = {**complete, "Parameters": lockstep.JobParameters, "create_stage_tasks": lambda *_: ()}
+    Registry([type("Whole", (lockstep.JobController,), given)])
+
+    del given[name]
+    with pytest.raises(ConfigurationError, match=f"the job type Partial is not complete: it lacks {name}$"):
+        Registry([type("Partial", (lockstep.JobController,), given)])
 
 
 def test_the_migrations_of_the_job_types_are_found() -> None:
@@ -79,6 +86,10 @@ def migrating(directory: Path) -> type[lockstep.JobController[Any]]:
         "word.count.0001.sql",
         "word.count.0001.words.rollback.sql",
         "word.count.0001.words.py",
+        "word.count.0002.words.SQL",
+        "word.count.0002.words.sql.bak",
+        "__init__.py",
+        "notes.txt",
     ],
 )
 def test_a_migration_bears_its_job_type_and_a_number_in_its_name(tmp_path: Path, name: str) -> None:
@@ -90,6 +101,12 @@ def test_a_migration_bears_its_job_type_and_a_number_in_its_name(tmp_path: Path,
         Registry([migrating(tmp_path)])
     assert str(tmp_path / name) in str(caught.value)
     assert "word.count.0001.what_it_does.sql" in str(caught.value)
+
+
+def test_a_hidden_file_among_migrations_is_left_alone(tmp_path: Path) -> None:
+    tmp_path.joinpath("word.count.0001.words.sql").touch()
+    tmp_path.joinpath(".word.count.0001.words.sql.swp").touch()
+    assert Registry([migrating(tmp_path)]).migrations == [tmp_path]
 
 
 def test_a_directory_of_migrations_without_any_is_refused(tmp_path: Path) -> None:
