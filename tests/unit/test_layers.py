@@ -1,11 +1,16 @@
 """The rules on imports and literals that import-linter cannot hold."""
 
 import ast
+import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+
+from controllers.base import JobController
+from controllers.hello_world import HelloWorld
+from controllers.registry import CONTROLLERS
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("api", "triggers", "controllers", "engine", "core", "repositories")
@@ -24,7 +29,16 @@ def named(path: Path) -> str:
 
 
 every_file = pytest.mark.parametrize("path", APP_FILES, ids=named)
-every_job_type_file = pytest.mark.parametrize("path", sorted((ROOT / "controllers").glob("*/**/*.py")), ids=named)
+
+
+def job_type_files(controllers: Iterable[type] = CONTROLLERS) -> list[Path]:
+    """The files of the registered job types: all of a package, or the one file of a job type without a package."""
+    modules = [Path(inspect.getfile(each)).relative_to(ROOT) for each in controllers]
+    places = {ROOT.joinpath(*module.parts[:2]) for module in modules}
+    return sorted(path for place in places for path in ([place] if place.is_file() else place.rglob("*.py")))
+
+
+every_job_type_file = pytest.mark.parametrize("path", job_type_files(), ids=named)
 
 
 def imported(path: Path) -> set[str]:
@@ -75,10 +89,18 @@ def test_the_settings_know_nothing_but_the_core() -> None:
 
 @every_job_type_file
 def test_a_job_type_imports_lockstep_from_one_module_and_other_job_types_never(path: Path) -> None:
-    own = ".".join(path.relative_to(ROOT).parts[:2])
+    own = ".".join(path.relative_to(ROOT).with_suffix("").parts[:2])
     ours = {module for module in imported(path) if module.split(".")[0] in (*PACKAGES, "bootstrap", "settings")}
     ours.discard("controllers")  # of `from controllers import authoring`
     assert not {module for module in ours if not f"{module}.".startswith(("controllers.authoring.", f"{own}."))}
+
+
+def test_a_job_type_may_be_a_package_or_a_single_file() -> None:
+    assert {named(path) for path in job_type_files([HelloWorld])} == {
+        "controllers/hello_world/__init__.py",
+        "controllers/hello_world/job.py",
+    }
+    assert job_type_files([JobController]) == [ROOT / "controllers" / "base.py"]
 
 
 @every_file
