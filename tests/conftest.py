@@ -15,14 +15,14 @@ from local.service_bus.process import EmulatorProcess
 from repositories import migrations
 from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
-from tests.support.emptying import emptying
+from tests.support.emptying import EMPTY
 
 pytest_plugins = ["tests.support.side_by_side"]
 
 _EMPTY_ALL = f"""
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid();
-    {emptying("ingested_rows")}
+    {EMPTY}
 """
 
 

@@ -5,13 +5,11 @@ from typing import Any, TypeVar, cast
 
 from typing_extensions import override
 
-from controllers.ingest_csv.ingested_rows import IngestedRows
 from core.errors import DatabaseUnavailableError
 from repositories.ports import Database, Rows, UnitOfWork
 from tests.fakes.batches import FakeBatchRepository
 from tests.fakes.clock import FakeClock
 from tests.fakes.dead_letters import FakeDeadLetterRepository
-from tests.fakes.ingested_rows import FakeIngestedRows
 from tests.fakes.jobs import FakeJobRepository
 from tests.fakes.pruning import FakePruneRepository
 from tests.fakes.stages import FakeStageRepository
@@ -23,8 +21,8 @@ from tests.fakes.tasks import FakeTaskRepository
 
 R = TypeVar("R")
 
-_FAKES: Mapping[Any, Callable[[Transaction], Any]] = {IngestedRows: FakeIngestedRows}
-"""The fakes of the repositories of job types."""
+Fakes = Mapping[Callable[[Rows], Any], Callable[[Transaction], Any]]
+"""The repositories of job types, each with its fake."""
 
 
 class FakeDatabase(Database):
@@ -36,13 +34,15 @@ class FakeDatabase(Database):
     Args:
         clock: what leases and timestamps go by.
         store: where the rows are; a new one unless given.
+        fakes: what stands in for the repositories of the job types.
     """
 
-    def __init__(self, clock: FakeClock | None = None, store: Store | None = None) -> None:
+    def __init__(self, clock: FakeClock | None = None, store: Store | None = None, fakes: Fakes | None = None) -> None:
         self.clock = clock or FakeClock()
         self.lost_acknowledgements = 0
         self._back_at = self.clock.now()
         self._store = store or Store()
+        self._fakes = fakes or {}
 
     def go_away(self, seconds: float) -> None:
         """Refuses every transaction, and every commit, for so long by the clock."""
@@ -54,7 +54,7 @@ class FakeDatabase(Database):
         self._answer()
         transaction = self.begin()
         try:
-            yield FakeUnitOfWork(transaction, self.clock)
+            yield FakeUnitOfWork(transaction, self.clock, self._fakes)
             self._answer()
         except BaseException:
             transaction.roll_back()
@@ -95,9 +95,10 @@ class FakeDatabase(Database):
 class FakeUnitOfWork(UnitOfWork):
     """The repositories of one transaction."""
 
-    def __init__(self, transaction: Transaction, clock: FakeClock) -> None:
+    def __init__(self, transaction: Transaction, clock: FakeClock, fakes: Fakes) -> None:
         tables = Tables(transaction)
         self._clock = clock
+        self._fakes = fakes
         self._transaction = transaction
         self.jobs = FakeJobRepository(tables)
         self.stages = FakeStageRepository(tables)
@@ -110,7 +111,9 @@ class FakeUnitOfWork(UnitOfWork):
 
     @override
     def repository(self, kind: Callable[[Rows], R]) -> R:
-        return cast(R, _FAKES[kind](self._transaction))
+        fake = self._fakes.get(kind)
+        assert fake, f"no fake of {kind} is given to FakeDatabase"
+        return cast(R, fake(self._transaction))
 
     @override
     def now(self) -> datetime:

@@ -17,7 +17,7 @@ from engine.process.shutdown import Shutdown
 from repositories.ports import DeadLetter
 from settings import Settings
 from tests.fakes.clock import FakeClock
-from tests.fakes.database import FakeDatabase
+from tests.fakes.database import FakeDatabase, Fakes
 from tests.fakes.queue import FakeQueue
 
 _MOST_PER_INVOCATION = 100
@@ -133,10 +133,17 @@ def task_messages(messages: list[OutgoingMessage]) -> list[TaskMessage]:
 
 
 @contextmanager
-def stand(*controllers: type[JobController[Any]], **changes: Any) -> Iterator[Stand]:
-    """An application with these job types; `changes` are fields of `Settings`."""
+def stand(*controllers: type[JobController[Any]], fakes: Fakes | None = None, **changes: Any) -> Iterator[Stand]:
+    """An application with these job types.
+
+    Args:
+        controllers: the job types.
+        fakes: what stands in for their own repositories.
+        changes: fields of `Settings`.
+    """
     clock = FakeClock()
-    with _stand(FakeDatabase(clock), FakeQueue(clock), controllers, SETTINGS.model_copy(update=changes)) as it:
+    database = FakeDatabase(clock, fakes=fakes)
+    with _stand(database, FakeQueue(clock), controllers, SETTINGS.model_copy(update=changes)) as it:
         yield it
 
 

@@ -30,7 +30,7 @@ class Harness(Protocol):
 
 class FakeHarness:
     def __init__(self) -> None:
-        self.database = FakeDatabase()
+        self.database = FakeDatabase(fakes={IngestedRows: FakeIngestedRows})
 
     def pass_time(self, seconds: float) -> None:
         self.database.clock.advance(seconds)

@@ -27,14 +27,13 @@ from settings import Settings
 from tests.faults.crash.host import Host
 from tests.faults.crash.points import Point, Points, Watch
 from tests.faults.crash.shared import SHARED
-from tests.support.emptying import emptying
+from tests.support.emptying import EMPTY
 
 _LIFE_SECONDS = 300
 _START_SECONDS = 300
 """Many worlds begin at once."""
 _LOG_BYTES = 6_000
 _AUDIT = Path(__file__).with_name("audit.sql").read_text()
-_EMPTY = emptying("audit")
 # A clock that can be moved on: the functions of this schema are found before those of pg_catalog. A session reads how
 # far ahead it is when it begins, so time passes between two lives and never during one.
 _CLOCK = """
@@ -95,7 +94,7 @@ class World:
 
     def reset(self) -> None:
         """Deletes all rows and messages; the clock goes on."""
-        self.execute(_EMPTY)
+        self.execute(EMPTY)
         self.emulator.control.clear_faults()
         self.emulator.control.restart(lose_messages=True)
         self.shared.reset()

@@ -9,7 +9,7 @@ from psycopg2.extensions import connection
 from repositories.ports import Database
 from repositories.postgres import PostgresDatabase
 from tests.fakes.database import FakeDatabase
-from tests.support.emptying import emptying
+from tests.support.emptying import EMPTY
 
 
 class Bench(Protocol):
@@ -66,7 +66,7 @@ class PostgresBench:
         self._conn = conn
 
     def clear(self) -> None:
-        self._execute(emptying())
+        self._execute(EMPTY)
 
     def tick(self) -> None:
         pass

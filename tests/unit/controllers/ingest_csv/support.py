@@ -26,7 +26,7 @@ class Ingestion:
 
     data_dir: Path
     allowed_source_hosts: frozenset[str] = frozenset()
-    database: FakeDatabase = field(default_factory=FakeDatabase)
+    database: FakeDatabase = field(default_factory=lambda: FakeDatabase(fakes={IngestedRows: FakeIngestedRows}))
     registry: Registry = field(default_factory=lambda: Registry([IngestCsv]))
 
     @property
