@@ -1,11 +1,8 @@
+"""What COPY reads; `tests/integration/test_rows.py` has the rest, on the real database."""
+
 from itertools import repeat
 
-from repositories.copy_format import copy_line
 from repositories.rows import _Stream
-
-
-def test_a_line_has_its_values_escaped_and_null_apart_from_text() -> None:
-    assert copy_line("a\tb", 1, None, r"\N") == "a\\tb\t1\t\\N\t\\\\N\n"
 
 
 def test_no_more_lines_are_taken_than_a_buffer_needs() -> None:
