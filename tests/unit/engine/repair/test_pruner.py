@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from core.errors import JobStateError
 from core.lanes import TASKS_QUEUE
 from core.statuses import JobStatus
 from engine.process.limits import Limits
@@ -88,21 +87,6 @@ def test_a_job_whose_task_still_runs_is_kept_until_that_has_ended() -> None:
         it.app.worker.run(TASKS_QUEUE, received(it.queue.receive(TASKS_QUEUE)))
         it.app.sweeper.sweep()
         it.pump()
-        assert it.app.pruner.prune().jobs == 1
-
-
-def test_a_job_that_is_being_deleted_is_neither_reopened_nor_submitted_again() -> None:
-    with stand(sample_job(counted(3))) as it:
-        job_id = it.submit("sample")
-        it.app.canceller.cancel(job_id)
-        it.pump()
-        it.clock.advance(31 * DAY_SECONDS)
-        with it.database.transaction() as work:
-            assert work.pruning.begin(30, 10) == [job_id]
-        with pytest.raises(JobStateError, match="being deleted"):
-            it.app.reopener.resume(job_id)
-        with pytest.raises(JobStateError, match="being deleted"):
-            it.submit("sample")
         assert it.app.pruner.prune().jobs == 1
 
 
