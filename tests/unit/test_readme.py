@@ -1,4 +1,4 @@
-"""The job type that README shows is complete, runs as it stands, and is as short as README says."""
+"""The job type that README shows is complete, runs as it stands, and has at most 20 lines."""
 
 import importlib.util
 import re
