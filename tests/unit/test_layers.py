@@ -28,7 +28,14 @@ def named(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-every_file = pytest.mark.parametrize("path", APP_FILES, ids=named)
+def each_of(paths: Iterable[Path]) -> pytest.MarkDecorator:
+    """Runs a test for each of these files."""
+    return pytest.mark.parametrize("path", sorted(paths), ids=named)
+
+
+def without(*names: str) -> list[Path]:
+    """The files of the app that are not, and are not in, one of these."""
+    return [path for path in APP_FILES if not any(path.is_relative_to(ROOT / name) for name in names)]
 
 
 def job_type_files(controllers: Iterable[type] = CONTROLLERS) -> list[Path]:
@@ -36,9 +43,6 @@ def job_type_files(controllers: Iterable[type] = CONTROLLERS) -> list[Path]:
     modules = [Path(inspect.getfile(each)).relative_to(ROOT) for each in controllers]
     places = {ROOT.joinpath(*module.parts[:2]) for module in modules}
     return sorted(path for place in places for path in ([place] if place.is_file() else place.rglob("*.py")))
-
-
-every_job_type_file = pytest.mark.parametrize("path", job_type_files(), ids=named)
 
 
 def imported(path: Path) -> set[str]:
@@ -87,7 +91,7 @@ def test_the_settings_know_nothing_but_the_core() -> None:
     assert not roots(ROOT / "settings.py") & {"bootstrap", "controllers", "engine", "repositories"}
 
 
-@every_job_type_file
+@each_of(job_type_files())
 def test_a_job_type_imports_lockstep_from_one_module_and_other_job_types_never(path: Path) -> None:
     own = ".".join(path.relative_to(ROOT).with_suffix("").parts[:2])
     ours = {module for module in imported(path) if module.split(".")[0] in (*PACKAGES, "bootstrap", "settings")}
@@ -103,30 +107,26 @@ def test_a_job_type_may_be_a_package_or_a_single_file() -> None:
     assert job_type_files([JobController]) == [ROOT / "controllers" / "base.py"]
 
 
-@every_file
+@each_of(without("settings.py"))
 def test_the_environment_is_read_by_the_settings_alone(path: Path) -> None:
-    if named(path) == "settings.py":
-        return
     tree = ast.parse(path.read_text())
     read = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} & {"environ", "getenv"}
     assert not read
     assert not imported(path) & {"os.environ", "os.getenv"}
 
 
-@every_file
+@each_of(APP_FILES)
 def test_nothing_goes_by_the_clock_of_its_machine(path: Path) -> None:
     assert not wall_clocks(path)
 
 
-@every_file
+@each_of(without("repositories"))
 def test_the_drivers_are_imported_by_the_repositories_alone(path: Path) -> None:
-    if path.is_relative_to(ROOT / "repositories"):
-        return
     drivers = ("azure.servicebus", "psycopg2", "yoyo")
     assert not [module for module in imported(path) if module.startswith(drivers)]
 
 
-@every_file
+@each_of(APP_FILES)
 def test_no_python_file_holds_sql(path: Path) -> None:
     assert not [text for text in literals(path) if _SQL.search(text)]
 
@@ -152,36 +152,3 @@ def test_a_wall_clock_is_seen_however_it_is_read(tmp_path: Path, source: str, re
     breach = tmp_path / "breach.py"
     breach.write_text(source)
     assert wall_clocks(breach) == read
-
-
-_READS = {
-    *("counts", "dispatch_lease_expires_at", "ended_but_not_advanced", "get", "newest", "now", "of_job", "page"),
-    *("page_of_job", "pending_of_stage", "results_page", "unclaimed"),
-}
-_SENDS = {"send", "_send"}
-
-
-def unrepeated_writes(path: Path) -> set[str]:
-    """The writes inside `with ....transaction()` blocks that send nothing: they belong into `transact`."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.With) and ast.unparse(node.items[0].context_expr).endswith(".transaction()"):
-            calls = [ast.unparse(each.func) for each in ast.walk(node) if isinstance(each, ast.Call)]
-            if not _SENDS & {call.split(".")[-1] for call in calls}:
-                found |= {call for call in calls if call.startswith("work.") and call.split(".")[-1] not in _READS}
-    return found
-
-
-@every_file
-def test_transactions_that_write_are_repeated_when_they_lose_a_conflict(path: Path) -> None:
-    if path.is_relative_to(ROOT / "engine") or path.is_relative_to(ROOT / "controllers"):
-        assert not unrepeated_writes(path)
-
-
-def test_a_write_that_is_not_repeated_is_seen(tmp_path: Path) -> None:
-    breach = tmp_path / "breach.py"
-    block = "with self._database.transaction() as work:\n    work.stages.get(key)\n    work.stages.stop(key)\n"
-    breach.write_text(block)
-    assert unrepeated_writes(breach) == {"work.stages.stop"}
-    breach.write_text(f"{block}    send(queue, message)\n")
-    assert not unrepeated_writes(breach)
