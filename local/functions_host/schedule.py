@@ -60,7 +60,6 @@ class IntervalSchedule(Schedule):
 
     @override
     def next_after(self, moment: datetime) -> datetime:
-        """The moment plus the interval."""
         return moment + self.interval
 
 

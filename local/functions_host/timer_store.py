@@ -103,7 +103,6 @@ class SoleHost(TimerStore):
 
     @override
     def keep(self, _function: str, _status: ScheduleStatus) -> bool:
-        """Always succeeds; the status is not stored."""
         return True
 
     @override

@@ -114,11 +114,7 @@ class Store(Journal):
 
     @override
     def commit(self) -> None:
-        """Writes all recorded changes in one transaction.
-
-        Raises:
-            JournalError: the file cannot be written; the changes stay recorded for the next call.
-        """
+        """Writes them in one transaction."""
         if not (self._messages or self._states or self._entities):
             return
         try:
