@@ -1,4 +1,4 @@
-"""In the engine and in job types, a transaction that writes is opened by `transact`, which repeats it when it loses a conflict."""
+"""In the engine and in job types, `transact` opens the transactions that write: it repeats those that lose a conflict."""
 
 import ast
 import re
