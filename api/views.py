@@ -11,7 +11,7 @@ import azure.functions as func
 from api import answers
 from core.models import Batch
 from engine.jobs.status_reader import JobView, StageView
-from repositories.ports import KeptLetter
+from repositories.ports import KeptDeadLetter
 
 
 def json_response(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
@@ -49,7 +49,7 @@ def batch(row: Batch) -> answers.Batch:
     return answers.Batch(**{field.name: getattr(row, field.name) for field in fields(answers.Batch)})
 
 
-def dead_letter(kept: KeptLetter) -> answers.DeadLetter:
+def dead_letter(kept: KeptDeadLetter) -> answers.DeadLetter:
     """Returns the answer for a dead letter, with its body as text, or in base64 if it is not UTF-8."""
     letter = kept.letter
     text, encoded = None, None

@@ -3,7 +3,7 @@ from dataclasses import asdict
 from typing_extensions import override
 
 from repositories import queries
-from repositories.ports import DeadLetter, DeadLetterRepository, KeptLetter
+from repositories.ports import DeadLetter, DeadLetterRepository, KeptDeadLetter
 from repositories.ports.rows import Row, Rows
 
 _QUERIES = queries.load("dead_letters")
@@ -22,14 +22,14 @@ class PostgresDeadLetterRepository(DeadLetterRepository):
         self._rows.execute(_QUERIES["add"], {**columns, **texts})
 
     @override
-    def newest(self, limit: int, before_id: int | None = None) -> list[KeptLetter]:
+    def newest(self, limit: int, before_id: int | None = None) -> list[KeptDeadLetter]:
         return [_kept(row) for row in self._rows.all(_QUERIES["newest"], {"limit": limit, "before_id": before_id})]
 
 
-def _kept(row: Row) -> KeptLetter:
+def _kept(row: Row) -> KeptDeadLetter:
     columns = {**row, "body": bytes(row["body"])}
     dead_letter_id, received_at = columns.pop("dead_letter_id"), columns.pop("received_at")
-    return KeptLetter(dead_letter_id, received_at, DeadLetter(**columns))
+    return KeptDeadLetter(dead_letter_id, received_at, DeadLetter(**columns))
 
 
 def storable(text: str) -> str:

@@ -4,7 +4,7 @@ import azure.functions as func
 
 from bootstrap import app, wait_out_outages
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
-from engine.repair.dead_letters import DeadMessage
+from engine.repair.dead_letters import DeadLetteredMessage
 from triggers.messages import received
 
 blueprint = func.Blueprint()
@@ -42,8 +42,8 @@ def dead_job_message(message: func.ServiceBusMessage) -> None:
     wait_out_outages(lambda: app().dead_letters.job(dead))
 
 
-def _dead(message: func.ServiceBusMessage) -> DeadMessage:
+def _dead(message: func.ServiceBusMessage) -> DeadLetteredMessage:
     # The broker puts the reason into application properties; in Azure, azure-functions leaves its own field empty.
     properties = message.application_properties or {}
     reason = str(properties.get("DeadLetterReason") or "no reason given")
-    return DeadMessage(received(message), reason, str(properties.get("DeadLetterErrorDescription") or ""))
+    return DeadLetteredMessage(received(message), reason, str(properties.get("DeadLetterErrorDescription") or ""))

@@ -6,7 +6,7 @@ from datetime import datetime
 from core.errors import JobNotFoundError
 from core.models import Batch, Job, Stage, StageCounts, Task
 from core.statuses import JOB_ENDS, STAGE_ENDS, StageStatus, TaskStatus
-from repositories.ports import Database, KeptLetter
+from repositories.ports import Database, KeptDeadLetter
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class StatusReader:
                 raise JobNotFoundError(job_id)
             return work.tasks.page(job_id, status, after, limit)
 
-    def dead_letters(self, before_id: int | None, limit: int) -> list[KeptLetter]:
+    def dead_letters(self, before_id: int | None, limit: int) -> list[KeptDeadLetter]:
         """Returns dead letters with an id below `before_id`, the newest first."""
         with self._database.transaction() as work:
             return work.dead_letters.newest(limit, before_id)

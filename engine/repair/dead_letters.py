@@ -38,7 +38,7 @@ class DeadLetteredError(JobFailure):
 
 
 @dataclass(frozen=True)
-class DeadMessage:
+class DeadLetteredMessage:
     """A message of a dead-letter queue, and why it is there."""
 
     raw: ReceivedMessage
@@ -59,7 +59,7 @@ class DeadLetters:
         self._lease_seconds = limits.lease_seconds
         self._unclaimed = UnclaimedMessages(database, queue)
 
-    def task(self, queue_name: str, dead: DeadMessage) -> None:
+    def task(self, queue_name: str, dead: DeadLetteredMessage) -> None:
         """Handles the dead letter of a task. Returning completes the message.
 
         Args:
@@ -85,7 +85,7 @@ class DeadLetters:
         elif not self._send_again(queue_name, message, dead):
             self._fail(queue_name, message, dead)
 
-    def job(self, dead: DeadMessage) -> None:
+    def job(self, dead: DeadLetteredMessage) -> None:
         """Handles a dead letter of sb-jobs. Returning completes the message.
 
         Raises:
@@ -118,7 +118,7 @@ class DeadLetters:
             if message.action != JobAction.CANCEL:  # the sweeper sends CANCEL again
                 self._endings.fail(message.key, DeadLetteredError(_text(dead)))
 
-    def _send_again(self, queue_name: str, message: TaskMessage, dead: DeadMessage) -> bool:
+    def _send_again(self, queue_name: str, message: TaskMessage, dead: DeadLetteredMessage) -> bool:
         # Sends inside the transaction: a refused resend must not count, or an outage would use up all resends.
         with self._database.transaction() as work:
             counted = work.tasks.count_dead_letter(message.task_id, most=MAX_RESENDS)
@@ -131,7 +131,7 @@ class DeadLetters:
         logger.warning("task %s is resent (dead letter %d): %s", message.task_id, counted.dead_letters, dead.reason)
         return True
 
-    def _fail(self, queue_name: str, message: TaskMessage, dead: DeadMessage) -> None:
+    def _fail(self, queue_name: str, message: TaskMessage, dead: DeadLetteredMessage) -> None:
         lease_id = uuid.uuid4().hex
         claimed = transact(
             self._database, lambda work: work.tasks.claim([message.task_id], lease_id, self._lease_seconds)
@@ -145,7 +145,7 @@ class DeadLetters:
         if not self._recorder.record(queue_name, lease_id, [outcome]):
             self._unclaimed.handle(queue_name, [message])
 
-    def _keep(self, queue_name: str, dead: DeadMessage, reason: str, description: str) -> None:
+    def _keep(self, queue_name: str, dead: DeadLetteredMessage, reason: str, description: str) -> None:
         keep(self._database, queue_name, dead.raw, reason, description)
 
 
@@ -153,5 +153,5 @@ def _delay(times: int) -> timedelta:
     return timedelta(seconds=_FIRST_DELAY_SECONDS * 2 ** (times - 1))
 
 
-def _text(dead: DeadMessage) -> str:
+def _text(dead: DeadLetteredMessage) -> str:
     return f"the broker gave up on its message: {dead.reason}: {dead.description}"

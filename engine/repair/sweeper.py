@@ -108,7 +108,7 @@ class Sweeper:
         report = SweepReport(**counts)
         if report != SweepReport():
             found = ", ".join(f"{name} {count}" for name, count in asdict(report).items() if count)
-            logger.warning("lost messages are sent again: %s", found)
+            logger.warning("lost messages are resent: %s", found)
         if failures:
             raise failures[0]
         return report

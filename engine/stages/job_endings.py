@@ -25,7 +25,7 @@ def require_unopened(work: UnitOfWork, stage: Stage) -> None:
     """
     now = work.stages.get(stage.key)
     if now is None or now.openings != stage.openings:
-        raise StageReopenedError(f"stage {stage.number} of job {stage.job_id} was opened again while it was aggregated")
+        raise StageReopenedError(f"stage {stage.number} of job {stage.job_id} was reopened while it was aggregated")
 
 
 class JobEndings:

@@ -50,7 +50,7 @@ def _cancel_some(work: UnitOfWork, key: StageKey) -> int:
     """Cancels the waiting tasks of some batches; returns the number of cancelled tasks.
 
     Raises:
-        StageReopenedError: the stage was opened again; nothing is cancelled.
+        StageReopenedError: the stage was reopened; nothing is cancelled.
     """
     batch_ids = work.stops.waiting_batches(key, _BATCHES_PER_STEP)
     cancelled = work.stops.cancel_tasks(batch_ids)
@@ -59,5 +59,5 @@ def _cancel_some(work: UnitOfWork, key: StageKey) -> int:
     if finished:
         work.stages.add_finished_batches(finished)
     if not work.stops.lock_stopped(key):
-        raise StageReopenedError(f"stage {key.number} of job {key.job_id} was opened again; nothing of it is cancelled")
+        raise StageReopenedError(f"stage {key.number} of job {key.job_id} was reopened; nothing of it is cancelled")
     return sum(cancelled.values())

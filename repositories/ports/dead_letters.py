@@ -18,7 +18,7 @@ class DeadLetter:
 
 
 @dataclass(frozen=True)
-class KeptLetter:
+class KeptDeadLetter:
     """A stored dead letter; ids grow with time."""
 
     dead_letter_id: int
@@ -33,6 +33,6 @@ class DeadLetterRepository(Protocol):
         """Stores a dead letter."""
         ...
 
-    def newest(self, limit: int, before_id: int | None = None) -> list[KeptLetter]:
+    def newest(self, limit: int, before_id: int | None = None) -> list[KeptDeadLetter]:
         """Returns up to `limit` dead letters with an id below `before_id`, the newest first."""
         ...

@@ -17,7 +17,7 @@ def test_a_job_survives_a_broker_that_loses_every_message(impatient_app: Running
     impatient_app.lose_all_messages()
     impatient_app.client.wait(job_id, TIMEOUT_SECONDS)
     assert_all_completed(impatient_app.client, job_id, [N, N])
-    assert "sent again what was lost" in impatient_app.log_file.read_text()
+    assert "lost messages are resent" in impatient_app.log_file.read_text()
 
 
 @pytest.mark.timeout(600)

@@ -3,7 +3,7 @@ from dataclasses import asdict
 from typing_extensions import override
 
 from repositories.dead_letters import storable
-from repositories.ports import DeadLetter, DeadLetterRepository, KeptLetter
+from repositories.ports import DeadLetter, DeadLetterRepository, KeptDeadLetter
 from tests.fakes.tables import Tables
 
 
@@ -20,10 +20,10 @@ class FakeDeadLetterRepository(DeadLetterRepository):
         texts = {name: storable(value) for name, value in columns.items() if isinstance(value, str)}
         letter = DeadLetter(**{**columns, **texts})
         key = len(self._letters.rows()) + 1
-        while not self._letters.insert(key, KeptLetter(key, self._now, letter)):
+        while not self._letters.insert(key, KeptDeadLetter(key, self._now, letter)):
             key += 1
 
     @override
-    def newest(self, limit: int, before_id: int | None = None) -> list[KeptLetter]:
+    def newest(self, limit: int, before_id: int | None = None) -> list[KeptDeadLetter]:
         rows = self._letters.rows()[::-1]
         return [row for row in rows if before_id is None or row.dead_letter_id < before_id][:limit]

@@ -2,7 +2,7 @@
 
 from core.models import StageKey
 from core.statuses import JobStatus
-from repositories.ports import KeptLetter
+from repositories.ports import KeptDeadLetter
 from tests.fakes.checks import BATCH_CHECKS, JOB_CHECKS, STAGE_CHECKS, TASK_CHECKS
 from tests.fakes.rows import BatchRow, JobRow, StageRow, TaskRow
 from tests.fakes.store import Transaction
@@ -22,7 +22,7 @@ class Tables:
         self.stages: Table[StageKey, StageRow] = Table(transaction, "stages", STAGE_CHECKS)
         self.batches: Table[str, BatchRow] = Table(transaction, "batches", BATCH_CHECKS)
         self.tasks: Table[str, TaskRow] = Table(transaction, "tasks", TASK_CHECKS)
-        self.dead_letters: Table[int, KeptLetter] = Table(transaction, "dead_letters", {})
+        self.dead_letters: Table[int, KeptDeadLetter] = Table(transaction, "dead_letters", {})
 
     def batches_of(self, key: StageKey) -> list[BatchRow]:
         """The batches of a stage."""

@@ -1,4 +1,4 @@
-"""In the engine and in job types, `transact` opens the transactions that write: it repeats those that lose a conflict."""
+"""In the engine and in job types, `transact` opens transactions that write: it repeats those that lose a conflict."""
 
 import ast
 import re

@@ -9,7 +9,7 @@ from core import ids
 from core.errors import LockstepError
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
 from core.messages import JobMessage, ReceivedMessage
-from engine.repair.dead_letters import DeadMessage
+from engine.repair.dead_letters import DeadLetteredMessage
 from engine.repair.sweeper import SweepReport
 from tests.fakes.clock import FakeClock
 from tests.fakes.queue import FakeQueue
@@ -187,7 +187,7 @@ def _handle(hand: Hand, at: Process) -> None:
     elif not hand.queue.endswith(DEAD):
         at.app.worker.run(hand.queue, received)
     else:
-        dead = DeadMessage(received[0], GIVEN_UP, f"delivered {MAX_DELIVERIES} times")
+        dead = DeadLetteredMessage(received[0], GIVEN_UP, f"delivered {MAX_DELIVERIES} times")
         if hand.queue == JOBS_QUEUE + DEAD:
             at.app.dead_letters.job(dead)
         else:

@@ -12,7 +12,7 @@ from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
 from core.messages import JobAction, JobMessage, OutgoingMessage, ReceivedMessage, TaskMessage
 from core.statuses import JobStatus, TaskStatus
 from engine.process.keeping import ORPHAN, UNREADABLE
-from engine.repair.dead_letters import MAX_RESENDS, DeadMessage
+from engine.repair.dead_letters import MAX_RESENDS, DeadLetteredMessage
 from tests.support.drive import Stand, job_messages, received, stand, task_messages
 from tests.support.sample_jobs import counted, sample_job
 
@@ -20,8 +20,8 @@ REASON = "MaxDeliveryCountExceeded"
 WHY = "Message could not be consumed after 10 delivery attempts."
 
 
-def dead(message: OutgoingMessage) -> DeadMessage:
-    return DeadMessage(received([message])[0], REASON, WHY)
+def dead(message: OutgoingMessage) -> DeadLetteredMessage:
+    return DeadLetteredMessage(received([message])[0], REASON, WHY)
 
 
 def dispatched(it: Stand) -> tuple[str, OutgoingMessage]:
@@ -114,7 +114,7 @@ def test_a_long_task_is_resent_to_its_own_queue() -> None:
 @pytest.mark.parametrize("body", [b"", b"\xff\x00", b"{}", b'{"v": 99}', b"[" * 100_000])
 def test_unreadable_messages_are_kept(body: bytes) -> None:
     with stand(sample_job(counted(1))) as it:
-        unreadable = DeadMessage(ReceivedMessage(body, "id", 11), REASON, WHY)
+        unreadable = DeadLetteredMessage(ReceivedMessage(body, "id", 11), REASON, WHY)
         it.app.dead_letters.task(TASKS_QUEUE, unreadable)
         it.app.dead_letters.job(unreadable)
         letters = it.dead_letters()
