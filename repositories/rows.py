@@ -66,14 +66,14 @@ class _Stream(RawIOBase):
         self.error: BaseException | None = None
 
     def read(self, size: int = -1, /) -> bytes:
-        """Returns at least `size` bytes, fewer at the end."""
+        """Returns whole lines, at least `size` bytes in all; the rest when it is shorter, or when no size is given."""
         parts: list[bytes] = []
         length = 0
         try:
             for line in self._lines:
                 parts.append(line.encode(self._encoding) if isinstance(line, str) else line)
                 length += len(parts[-1])
-                if length >= size:
+                if 0 <= size <= length:
                     break
         except BaseException as exc:
             self.error = exc

@@ -30,7 +30,7 @@ class Rows(Protocol):
         ...
 
     def copy(self, query: str, lines: Iterable[str] | Iterable[bytes]) -> int:
-        """Streams lines into a table with `COPY ... FROM STDIN`; returns the number of new rows.
+        """Streams lines into a table with `COPY ... FROM STDIN`; returns how many rows were inserted.
 
         An exception of the iterable reaches the caller unchanged. `copy_line` writes a line of the text format.
         """
