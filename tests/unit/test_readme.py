@@ -1,4 +1,4 @@
-"""The job type that README shows is complete, runs as it stands, and has at most 20 lines."""
+"""The job type that README shows is complete, runs as it stands, and has at most 20 lines; the lines of the other exist."""
 
 import importlib.util
 import re
@@ -42,3 +42,14 @@ def test_the_job_type_of_the_readme_has_at_most_20_lines(word_count: ModuleType)
     lines = Path(str(word_count.__file__)).read_text().splitlines()
 
     assert len([line for line in lines if line.strip()]) <= 20
+
+
+def test_the_example_with_a_table_is_made_of_lines_of_the_job_type_that_it_names() -> None:
+    text = _README.read_text()
+    blocks = re.findall(r"```python\n# (visits|job)\.py.*?\n(.*?)```", text, re.DOTALL)
+    package = _README.parent / "tests" / "integration" / "page_visits"
+    known = {name: package.joinpath(f"{name}.py").read_text().splitlines() for name, _ in blocks}
+
+    assert [name for name, _ in blocks] == ["visits", "job"]
+    assert [line for name, block in blocks for line in block.splitlines() if line not in ("", *known[name])] == []
+    assert [path.name for path in package.rglob("*.sql") if path.name not in text] == []
