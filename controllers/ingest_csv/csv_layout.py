@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from io import StringIO
 
 from controllers.ingest_csv.errors import CsvError
-from controllers.ingest_csv.ranges import RecordGrammar, count_lines
+from controllers.ingest_csv.record_ranges import RecordGrammar, count_lines
 
 MAX_HEADER_BYTES = 16 * 1024
 """The parameters of every task repeat the columns, so the header must be short."""

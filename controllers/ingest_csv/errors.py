@@ -1,3 +1,5 @@
+"""The errors of loading a file: those of the file, and those of the source that it is read from."""
+
 from controllers import authoring as lockstep
 
 
@@ -10,4 +12,8 @@ class SourceError(lockstep.JobFailure, lockstep.PermanentTaskError):
 
 
 class SourceUnavailableError(lockstep.LockstepError):
-    """A source cannot be read now; another attempt may succeed."""
+    """A source cannot be read now; another attempt may succeed.
+
+    It is not `retryable`: the engine would wait for it as for an outage of PostgreSQL or the broker. Without that, a
+    task is retried with its backoff, and a dispatch with a delay, a limited number of times.
+    """

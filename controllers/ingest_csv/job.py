@@ -10,12 +10,12 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from controllers import authoring as lockstep
-from controllers.ingest_csv.header import MAX_HEADER_BYTES, read_layout
+from controllers.ingest_csv.csv_layout import MAX_HEADER_BYTES, read_layout
 from controllers.ingest_csv.ingested_rows import IngestedRows
-from controllers.ingest_csv.opening import check_source, display_name, open_source
-from controllers.ingest_csv.ranges import split
+from controllers.ingest_csv.record_ranges import split
 from controllers.ingest_csv.rows import parse_range
 from controllers.ingest_csv.source import blocks
+from controllers.ingest_csv.source_opener import check_source, display_name, open_source
 
 MAX_LISTED_REJECTS = 100
 """Rejected rows that the job's result lists."""

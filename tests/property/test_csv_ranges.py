@@ -7,8 +7,8 @@ from io import StringIO
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from controllers.ingest_csv.header import read_layout
-from controllers.ingest_csv.ranges import CsvRange, split
+from controllers.ingest_csv.csv_layout import read_layout
+from controllers.ingest_csv.record_ranges import CsvRange, split
 from controllers.ingest_csv.rows import parse_range
 
 _DELIMITERS = st.sampled_from([",", ";", "\t", "|", "-", "]", "^", "\\", " "])

@@ -1,7 +1,7 @@
 import pytest
 
+from controllers.ingest_csv.csv_layout import MAX_HEADER_BYTES, CsvLayout, read_layout
 from controllers.ingest_csv.errors import CsvError
-from controllers.ingest_csv.header import MAX_HEADER_BYTES, CsvLayout, read_layout
 
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])

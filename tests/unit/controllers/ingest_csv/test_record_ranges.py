@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from controllers.ingest_csv.errors import CsvError
-from controllers.ingest_csv.ranges import MAX_RECORD_BYTES, split
+from controllers.ingest_csv.record_ranges import MAX_RECORD_BYTES, split
 
 BLOCK = 64 * 1024
 
