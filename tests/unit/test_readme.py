@@ -1,4 +1,4 @@
-"""The job type that README shows is complete, runs as it stands, and has at most 20 lines; the lines of the other exist."""
+"""The job type that README shows is complete, runs, and has at most 20 lines; the lines of the other one exist."""
 
 import importlib.util
 import re
