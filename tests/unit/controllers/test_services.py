@@ -9,6 +9,7 @@ from controllers import authoring as lockstep
 from controllers.ingest_csv.ingested_rows import IngestedRows
 from core.errors import TransactionConflictError
 from tests.fakes.database import FakeDatabase, FakeUnitOfWork
+from tests.fakes.ingested_rows import FakeIngestedRows
 
 JOB = "f" * 32
 
@@ -17,7 +18,7 @@ class ConflictingDatabase(FakeDatabase):
     """Loses a conflict at the end of its first transactions."""
 
     def __init__(self, conflicts: int) -> None:
-        super().__init__()
+        super().__init__(fakes={IngestedRows: FakeIngestedRows})
         self._left = conflicts
 
     @override
