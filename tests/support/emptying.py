@@ -7,7 +7,7 @@ EMPTY = f"""
     DECLARE
         own text[] := ARRAY(
             SELECT oid::regclass FROM pg_class
-            WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname !~ '^_?yoyo_'
+            WHERE relnamespace = current_schema::regnamespace AND relkind = 'r' AND relname !~ '^_?yoyo_'
         );
         size bigint := (SELECT sum(pg_relation_size(each::regclass)) FROM unnest(own) AS each);
         each text;
@@ -20,7 +20,7 @@ EMPTY = f"""
         END IF;
     END $$
 """
-"""Empties every table of the schema `public` but those of yoyo, which say what is migrated.
+"""Empties every table of the session's schema but those of yoyo, which say what is migrated.
 
 For a few rows a TRUNCATE takes 40 ms, as long as many a test, and a DELETE takes 1 ms. But deleted rows slow
 queries down until they are vacuumed, so large tables are truncated.
