@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from core.connection_strings import check_postgres_url
 from core.errors import ConfigurationError
 
 
@@ -24,7 +25,7 @@ class Settings(BaseModel):
     # Hides the input, because some values are secrets and errors at startup are logged.
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    database_url: str = Field(alias="DATABASE_URL", pattern=r"^postgres(ql)?://")
+    database_url: Annotated[str, AfterValidator(check_postgres_url)] = Field(alias="DATABASE_URL")
     service_bus_connection: str | None = Field(default=None, alias="ServiceBusConnection")
     service_bus_namespace: str | None = Field(default=None, alias="ServiceBusConnection__fullyQualifiedNamespace")
     database_pool_size: int = Field(default=16, ge=1, le=200, alias="DATABASE_POOL_SIZE")
@@ -55,7 +56,10 @@ class Settings(BaseModel):
         try:
             settings = cls.model_validate(given)
         except ValidationError as exc:
-            wrong = "; ".join(f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in exc.errors())
+            wrong = "; ".join(
+                f"{'.'.join(map(str, error['loc']))}: {error['msg'].removeprefix('Value error, ')}"
+                for error in exc.errors()
+            )
             raise ConfigurationError(f"settings are missing or wrong: {wrong}") from exc
         if settings.service_bus_connection is None and settings.service_bus_namespace is None:
             raise ConfigurationError(

@@ -30,6 +30,9 @@ def _check(probe: Callable[[], str]) -> str:
         logger.warning("health check failed: %s", exc)
         # The class says enough; the message may contain host names.
         return type(exc).__name__
+    except Exception:  # whatever it is, an anonymous caller gets no more than this
+        logger.exception("health check failed")
+        return "error"
 
 
 def _database() -> str:

@@ -74,7 +74,7 @@ def running_stack(
         database_url = environment.get("DATABASE_URL") or _postgres(parts, state_dir)
         say(f"PostgreSQL     {without_password(database_url)}")
         service_bus = environment.get("ServiceBusConnection") or _emulator(parts, state_dir)
-        say(f"Service Bus    {service_bus.split(';')[0].removeprefix('Endpoint=')}")
+        say(f"Service Bus    {endpoint(service_bus)}")
         log_file = state_dir / "functions.log"
         host = parts.enter_context(
             HostProcess.start(
@@ -128,7 +128,15 @@ def running_services(state_dir: Path, postgres_port: int, amqp_port: int, http_p
 
 def without_password(url: str) -> str:
     """Removes the password from a database URL, so that the URL can be printed."""
-    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1@", url)
+    # Up to the last @, because a password may hold one that is not percent-encoded. A query may hold a password too.
+    shown = re.sub(r"://([^:/?@]*).*@", r"://\1@", url, flags=re.DOTALL).partition("?")[0]
+    return shown if re.fullmatch(r"[a-z]+://([^:/@]*@)?[^:/@]*(:\d+)?(/.*)?", shown) else "postgresql://..."
+
+
+def endpoint(connection_string: str) -> str:
+    """Returns the endpoint of a Service Bus connection string, wherever it stands, and never a key."""
+    parts = (part.partition("=") for part in connection_string.split(";"))
+    return next((value for name, _, value in parts if name.strip().lower() == "endpoint"), "...")
 
 
 def _postgres(parts: ExitStack, state_dir: Path) -> str:

@@ -8,11 +8,16 @@ import logging
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
-from yoyo import get_backend, read_migrations
+from psycopg2.extensions import parse_dsn
+from yoyo import read_migrations
+from yoyo.backends import get_backend_class
+from yoyo.connections import DatabaseURI
+from yoyo.migrations import default_migration_table
 
 from repositories.postgres import PostgresDatabase, PostgresUnitOfWork
-from repositories.sql_errors import translated
+from repositories.sql_errors import connecting, translated
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +72,17 @@ def _missing(work: PostgresUnitOfWork, job_types: Sequence[Path]) -> list[str]:
 
 def _apply_with_yoyo(database_url: str, job_types: Sequence[Path]) -> None:
     with translated():
-        backend = get_backend(database_url)
+        backend = _backend(database_url)
         with closing(backend.connection):
             for directory in (_DIRECTORY, *job_types):
                 backend.apply_migrations(backend.to_apply(read_migrations(str(directory))))
+
+
+def _backend(database_url: str) -> Any:
+    """Connects yoyo with what libpq reads in the URL. yoyo's own reading differs, and its errors show parts of it."""
+    with connecting():
+        options = parse_dsn(database_url)
+        uri = DatabaseURI("postgresql", None, None, None, None, options.pop("dbname", None), options)
+        backend = get_backend_class("postgresql")(uri, default_migration_table)
+    backend.init_database()
+    return backend

@@ -14,8 +14,9 @@ from contextlib import contextmanager, suppress
 import psycopg2
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, connection
 
-from core.errors import DatabaseUnavailableError, PoolTimeoutError
+from core.errors import PoolTimeoutError
 from repositories import queries
+from repositories.sql_errors import connecting
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class ConnectionPool:
         Raises:
             PoolTimeoutError: no connection was free in time.
             DatabaseUnavailableError: PostgreSQL cannot be reached.
+            ConfigurationError: libpq cannot read the connection string.
         """
         if not self._permits.acquire(timeout=self._wait_seconds):
             raise PoolTimeoutError(
@@ -84,7 +86,7 @@ class ConnectionPool:
             _close(conn)
 
     def _connect(self) -> connection:
-        try:
+        with connecting():
             return psycopg2.connect(
                 self._dsn,
                 connect_timeout=_CONNECT_TIMEOUT_SECONDS,
@@ -94,8 +96,6 @@ class ConnectionPool:
                 keepalives_count=3,
                 tcp_user_timeout=30_000,  # milliseconds; a vanished server is noticed within a lease
             )
-        except psycopg2.OperationalError as exc:
-            raise DatabaseUnavailableError(f"cannot connect to PostgreSQL: {exc}") from exc
 
     def _take_back(self, conn: connection) -> None:
         # The borrower has committed or rolled back; in any other state the connection is broken.

@@ -1,5 +1,6 @@
 """Maps psycopg2's errors to `core.errors`."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -7,6 +8,7 @@ import psycopg2
 from psycopg2 import errors as pg
 
 from core.errors import (
+    ConfigurationError,
     ConstraintViolationError,
     DatabaseError,
     DatabaseUnavailableError,
@@ -16,6 +18,32 @@ from core.errors import (
 _CONFLICTS = (pg.DeadlockDetected, pg.SerializationFailure, pg.LockNotAvailable)
 # A read-only server is failing over, or its disk is full: both states pass.
 _UNAVAILABLE = (psycopg2.OperationalError, psycopg2.InterfaceError, pg.ReadOnlySqlTransaction)
+_CONNECT_REASON = re.compile(
+    r"^(?:connection to server .* failed:|could not translate host name .* to address:) +(.+)$", re.MULTILINE
+)
+"""The part of libpq's text that says why a connection failed. What precedes it repeats the connection string."""
+_QUOTED = re.compile(r' *(?:".*"|".*$)')
+
+
+@contextmanager
+def connecting() -> Iterator[None]:
+    """Turns an error that psycopg2 raises while it connects into one that repeats nothing of the connection string.
+
+    libpq quotes what it read as a host, a port or an option: with a wrong URL, that may be a part of the password.
+    The errors have no cause, because a traceback would show libpq's text.
+
+    Raises:
+        DatabaseUnavailableError: PostgreSQL cannot be reached, or refuses the connection.
+        ConfigurationError: libpq cannot read the connection string.
+    """
+    try:
+        yield
+    except psycopg2.OperationalError as exc:
+        reasons = [_QUOTED.sub("", reason) for reason in _CONNECT_REASON.findall(str(exc))]
+        reason = "; ".join(dict.fromkeys(reasons)) or "check DATABASE_URL"
+        raise DatabaseUnavailableError(f"cannot connect to PostgreSQL: {reason}") from None
+    except (psycopg2.Error, ValueError):  # ValueError: an escape is not UTF-8
+        raise ConfigurationError("DATABASE_URL is not a connection string of PostgreSQL") from None
 
 
 @contextmanager

@@ -122,11 +122,9 @@ class PostgresTimerStore(TimerStore):
     """
 
     def __init__(self, url: str, app: str) -> None:
-        try:
-            parse_dsn(url)
-        except psycopg2.ProgrammingError as exc:
+        if not _is_clear(url):
             # Without libpq's message, which repeats the URL and its password.
-            raise AppLoadError("DATABASE_URL is not a connection string of PostgreSQL") from exc
+            raise AppLoadError("DATABASE_URL is not a connection string of PostgreSQL")
         self._url = url
         self._app = app
         self._owner = uuid.uuid4().hex
@@ -195,3 +193,13 @@ class PostgresTimerStore(TimerStore):
             with suppress(psycopg2.Error):
                 self._connection.close()
             self._connection = None
+
+
+def _is_clear(url: str) -> bool:
+    """Whether libpq reads no part of a password as a host, a port or a database, which its errors repeat."""
+    try:
+        options = parse_dsn(url)
+    except (psycopg2.Error, ValueError):  # ValueError: an escape is not UTF-8
+        return False
+    names = options.get("host", "") + options.get("dbname", "")
+    return "@" not in names and all(port.isdecimal() for port in options.get("port", "0").split(",") if port)

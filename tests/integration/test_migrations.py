@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -113,3 +114,18 @@ def test_a_refused_migration_is_an_error_of_the_database(
     with pytest.raises(DatabaseError, match="already exists"):
         migrations.apply(unmigrated, unmigrated_database_url)
     assert migrations.pending(unmigrated) == migrations.expected()
+
+
+def test_migrations_read_a_database_url_as_the_pool_does(
+    unmigrated: PostgresDatabase, unmigrated_database_url: str
+) -> None:
+    url = unmigrated_database_url.replace("postgres@", "postgres:p?a#s:s@")
+    assert url != unmigrated_database_url
+    assert migrations.apply(unmigrated, url) == migrations.expected()
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:x@pssst@127.0.0.1/db", "postgresql://me:pssst/db"])
+def test_a_database_url_that_yoyo_cannot_use_is_not_shown(unmigrated: PostgresDatabase, url: str) -> None:
+    with pytest.raises(DatabaseError, match="cannot connect") as caught:
+        migrations.apply(unmigrated, url)
+    assert "pssst" not in "".join(traceback.format_exception(caught.value))

@@ -1,3 +1,4 @@
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
@@ -8,10 +9,11 @@ import psycopg2
 import pytest
 from psycopg2.extensions import connection
 
-from core.errors import DatabaseUnavailableError, PoolTimeoutError
+from core.errors import ConfigurationError, DatabaseUnavailableError, PoolTimeoutError
 from repositories import pool as pool_module
 from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
+from repositories.sql_errors import connecting
 
 NewPool = Callable[..., ConnectionPool]
 
@@ -158,4 +160,36 @@ def test_an_unreachable_server_costs_no_permit() -> None:
         for _ in range(2):
             with pytest.raises(DatabaseUnavailableError, match="cannot connect") as caught, pool.lend():
                 pass
+            assert "Connection refused" in str(caught.value)
             assert not isinstance(caught.value, PoolTimeoutError)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://postgres:x@pssst@127.0.0.1/db",
+        "postgresql://postgres:pssst",
+        "postgresql://127.0.0.1:1/pssst",
+        "postgresql://127.0.0.1:1/db?sslmode=pssst",
+        "postgresql://127.0.0.1:1/db?connect_timeout=pssst",
+    ],
+)
+def test_what_libpq_repeats_of_a_connection_string_is_not_shown(url: str) -> None:
+    with pytest.raises(DatabaseUnavailableError, match="cannot connect") as caught, ConnectionPool(url, size=1).lend():
+        pass
+    assert "pssst" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("password", ["x%pssst", "x%ffpssst"])
+def test_a_connection_string_that_libpq_cannot_read_is_an_error_of_the_configuration(password: str) -> None:
+    pool = ConnectionPool(f"postgresql://postgres:{password}@127.0.0.1/db", size=1)
+    with pytest.raises(ConfigurationError, match="DATABASE_URL") as caught, pool.lend():
+        pass
+    assert "pssst" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_the_reason_of_a_failed_connection_is_shown_without_names() -> None:
+    text = 'connection to server at "h", port 1 failed: FATAL:  no entry for host "1.2.3.4", user "u", no encryption\n'
+    with pytest.raises(DatabaseUnavailableError) as caught, connecting():
+        raise psycopg2.OperationalError(text)
+    assert str(caught.value) == "cannot connect to PostgreSQL: FATAL:  no entry for host, no encryption"

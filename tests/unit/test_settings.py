@@ -102,8 +102,39 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         Settings.from_environment({"WORKER_THREADS": "none"})
 
 
-def test_no_value_is_shown_when_a_setting_is_wrong() -> None:
-    environment = {**LEAST, "DATABASE_URL": "mysql://user:pssst@localhost/jobs"}
-    with pytest.raises(ConfigurationError) as caught:
-        Settings.from_environment(environment)
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://user:pssst@localhost/jobs",
+        "postgresql://user:x@pssst@localhost/jobs",
+        "postgresql://user:x/pssst@localhost/jobs",
+        "postgresql://user:5432/pssst@localhost/jobs",
+        "postgresql://user:x%pssst@localhost/jobs",
+        "postgresql://user:x%00pssst@localhost/jobs",
+        "postgresql://user:x%ffpssst@localhost/jobs",
+        "postgresql://user:x\x00pssst@localhost/jobs",
+        "postgresql://user:x\ud800pssst@localhost/jobs",
+        "postgresql://user:pssst",
+        "postgresql://user@localhost:pssst/jobs",
+        "postgresql://localhost/jobs?password=x@pssst",
+        "postgresql://localhost/jobs?password=x%pssst",
+    ],
+)
+def test_a_database_url_that_libpq_would_misread_is_refused_without_showing_it(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"DATABASE_URL: .*percent-encode .*%40") as caught:
+        Settings.from_environment({**LEAST, "DATABASE_URL": url})
     assert "pssst" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres://user:s%40%2f%25@db.example:5432/jobs?sslmode=require",
+        "postgresql://user:a:b?c#d e@db/jobs",
+        "postgresql://one:1,two:2/jobs?target_session_attrs=read-write",
+        "postgresql://user@[::1]:5432/jobs",
+        "postgresql:///jobs?host=/var/run/postgresql&user=me%40server",
+    ],
+)
+def test_a_database_url_that_libpq_reads_as_it_was_meant_is_accepted(url: str) -> None:
+    assert Settings.from_environment({**LEAST, "DATABASE_URL": url}).database_url == url

@@ -108,7 +108,17 @@ def test_an_unreachable_database_is_an_error_in_one_line() -> None:
     assert "\n" not in str(error.value)
 
 
-def test_a_wrong_connection_string_is_refused_without_repeating_it() -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "a secret",
+        "postgresql://me:x@secret@db/app",
+        "postgresql://me:x/secret@db/app",
+        "postgresql://me:secret",
+        "postgresql://me:x%ffsecret@db/app",
+    ],
+)
+def test_a_wrong_connection_string_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(AppLoadError) as error:
-        PostgresTimerStore("a secret", "app")
+        PostgresTimerStore(url, "app")
     assert str(error.value) == "DATABASE_URL is not a connection string of PostgreSQL"

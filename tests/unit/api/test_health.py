@@ -40,3 +40,13 @@ def test_an_app_that_cannot_be_built_is_not_healthy(monkeypatch: pytest.MonkeyPa
     response = check(get(""))
     assert response.status_code == 503
     assert set(body(response)["checks"].values()) == {"DatabaseUnavailableError"}
+
+
+def test_an_error_of_unknown_kind_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise ValueError("a secret")
+
+    monkeypatch.setattr(health, "app", broken)
+    response = check(get(""))
+    assert response.status_code == 503
+    assert set(body(response)["checks"].values()) == {"error"}
