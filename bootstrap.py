@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from azure.identity import DefaultAzureCredential
+from azure.core.credentials import TokenCredential
+from azure.identity import ClientSecretCredential, DefaultAzureCredential, ManagedIdentityCredential
 
 from controllers.base import JobController
 from controllers.registry import CONTROLLERS, Registry
@@ -170,7 +171,18 @@ def _service_bus(settings: Settings) -> service_bus.ServiceBusRepository:
     if settings.service_bus_connection is not None:
         return service_bus.by_connection_string(settings.service_bus_connection, queues)
     assert settings.service_bus_namespace is not None, "Settings requires one of the two"
-    return service_bus.by_identity(settings.service_bus_namespace, DefaultAzureCredential(), queues)
+    return service_bus.by_identity(settings.service_bus_namespace, _credential(settings), queues)
+
+
+def _credential(settings: Settings) -> TokenCredential:
+    """The identity that the Functions host receives with: it chooses in this order, too."""
+    client_id = settings.service_bus_client_id
+    tenant_id, client_secret = settings.service_bus_tenant_id, settings.service_bus_client_secret
+    if settings.service_bus_credential is not None:  # managedidentity, the only kind that Settings accepts
+        return ManagedIdentityCredential(client_id=client_id)
+    if client_id and tenant_id and client_secret:
+        return ClientSecretCredential(tenant_id, client_id, client_secret)
+    return DefaultAzureCredential(managed_identity_client_id=client_id)
 
 
 class _Once:

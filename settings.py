@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from core.connection_strings import check_postgres_url
+from core.connection_strings import check_postgres_url, check_service_bus
 from core.errors import ConfigurationError
 
 
@@ -19,15 +19,26 @@ class Settings(BaseModel):
     """The settings; the alias of a field is its environment variable.
 
     One of two is required: `service_bus_connection`, a connection string, or `service_bus_namespace`, the fully
-    qualified name of a namespace that the app reaches with its identity.
+    qualified name of a namespace that the app reaches with an identity. The other settings of the connection choose the
+    identity; the Functions host, which receives the messages, reads the same ones.
     """
 
     # Hides the input, because some values are secrets and errors at startup are logged.
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     database_url: Annotated[str, AfterValidator(check_postgres_url)] = Field(alias="DATABASE_URL")
-    service_bus_connection: str | None = Field(default=None, alias="ServiceBusConnection")
-    service_bus_namespace: str | None = Field(default=None, alias="ServiceBusConnection__fullyQualifiedNamespace")
+    service_bus_connection: Annotated[str, AfterValidator(check_service_bus)] | None = Field(
+        default=None, alias="ServiceBusConnection"
+    )
+    service_bus_namespace: str | None = Field(
+        default=None, alias="ServiceBusConnection__fullyQualifiedNamespace", pattern=r"^[A-Za-z0-9.-]+$"
+    )
+    service_bus_credential: str | None = Field(
+        default=None, alias="ServiceBusConnection__credential", pattern="^(?i:managedidentity)$"
+    )
+    service_bus_client_id: str | None = Field(default=None, alias="ServiceBusConnection__clientId")
+    service_bus_tenant_id: str | None = Field(default=None, alias="ServiceBusConnection__tenantId")
+    service_bus_client_secret: str | None = Field(default=None, alias="ServiceBusConnection__clientSecret")
     database_pool_size: int = Field(default=16, ge=1, le=200, alias="DATABASE_POOL_SIZE")
     dispatch_parallel: int = Field(default=4, ge=1, le=64, alias="DISPATCH_PARALLEL")
     dispatch_slice_seconds: float = Field(default=120.0, gt=0, allow_inf_nan=False, alias="DISPATCH_SLICE_SECONDS")

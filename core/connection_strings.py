@@ -10,6 +10,7 @@ from urllib.parse import unquote
 _HOST = r"(?:\[[^\]@/]*\]|[^\s:,/?@\[\]]*)(?::\d{0,5})?"
 _POSTGRES_URL = re.compile(rf"postgres(?:ql)?://(?:[^@/]*@)?{_HOST}(?:,{_HOST})*(?:/[^@?]*)?(?:\?[^@]*)?")
 _BAD_ESCAPE = re.compile(r"%(?:00|(?![0-9A-Fa-f]{2}))|\x00")
+_ENDPOINT = re.compile(r"[A-Za-z]+://[^\s/@\[\]]+/?")
 
 
 def check_postgres_url(url: str) -> str:
@@ -32,3 +33,20 @@ def _is_utf8(url: str) -> bool:
     except UnicodeError:
         return False
     return True
+
+
+def check_service_bus(connection_string: str) -> str:
+    """Returns a connection string of Service Bus that its client accepts: the client checks it at each send.
+
+    Raises:
+        ValueError: it is none; the message says what is right and repeats nothing.
+    """
+    parts = [part.partition("=") for part in connection_string.strip().rstrip(";").split(";")]
+    given = {name.lower(): value for name, _, value in parts if value}
+    signature, name, key = (given.get(f"sharedaccess{part}") for part in ("signature", "keyname", "key"))
+    is_complete = all(equals for _, equals, _ in parts) and _ENDPOINT.fullmatch(given.get("endpoint", ""))
+    if not is_complete or bool(signature) == bool(key) or bool(name) != bool(key):
+        raise ValueError(
+            "must read Endpoint=sb://NAME.servicebus.windows.net/;SharedAccessKeyName=...;SharedAccessKey=..."
+        )
+    return connection_string

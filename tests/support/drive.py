@@ -25,7 +25,11 @@ _MANY_ROUNDS = 1_000
 _ALL = 1_000_000
 
 SETTINGS = Settings.from_environment(
-    {"DATABASE_URL": "postgresql://nowhere", "ServiceBusConnection": "none", "WORKER_THREADS": "2"}
+    {
+        "DATABASE_URL": "postgresql://nowhere",
+        "ServiceBusConnection": "Endpoint=sb://nowhere;SharedAccessKeyName=any;SharedAccessKey=any",
+        "WORKER_THREADS": "2",
+    }
 )
 
 

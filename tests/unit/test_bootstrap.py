@@ -1,13 +1,16 @@
 """How a process gets its application."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import pytest
 
 import bootstrap
 from bootstrap import App
 from core.errors import DatabaseUnavailableError
+from repositories import service_bus
+from settings import Settings
 from tests.support.drive import stand
 from tests.support.waiting import wait_until
 
@@ -28,7 +31,7 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> Builds:
     builds = Builds()
     monkeypatch.setattr(bootstrap, "build", builds)
     monkeypatch.setenv("DATABASE_URL", "postgresql://nowhere")
-    monkeypatch.setenv("ServiceBusConnection", "none")
+    monkeypatch.setenv("ServiceBusConnection", "Endpoint=sb://nowhere;SharedAccessKeyName=any;SharedAccessKey=any")
     return builds
 
 
@@ -58,3 +61,41 @@ def test_an_app_that_could_not_be_built_is_built_by_the_next_caller_and_then_kep
         assert second.result(30) is it.app
         assert once.get() is it.app
         assert len(builds.begun) == 2
+
+
+class Credentials:
+    """Replaces the credentials of azure.identity; says which one the sender got and with what."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for kind in ("DefaultAzureCredential", "ManagedIdentityCredential", "ClientSecretCredential"):
+            monkeypatch.setattr(bootstrap, kind, partial(self._new, kind))
+        monkeypatch.setattr(service_bus, "by_identity", lambda *given: given)
+
+    @staticmethod
+    def _new(kind: str, *given: str, **named: str | None) -> tuple[object, ...]:
+        return (kind, *given, *((name, value) for name, value in named.items() if value is not None))
+
+    @staticmethod
+    def of_the_sender(**identity: str) -> Any:
+        identity = {"fullyQualifiedNamespace": "jobs.servicebus.windows.net", **identity}
+        environment = {f"ServiceBusConnection__{name}": value for name, value in identity.items()}
+        settings = Settings.from_environment({"DATABASE_URL": "postgresql://nowhere", **environment})
+        namespace, credential, _queues = cast(Any, bootstrap._service_bus(settings))
+        assert namespace == "jobs.servicebus.windows.net"
+        return credential
+
+
+@pytest.mark.parametrize(
+    ("identity", "expected"),
+    [
+        ({}, ("DefaultAzureCredential",)),
+        ({"clientId": "me"}, ("DefaultAzureCredential", ("managed_identity_client_id", "me"))),
+        ({"credential": "managedidentity"}, ("ManagedIdentityCredential",)),
+        ({"credential": "managedIdentity", "clientId": "me"}, ("ManagedIdentityCredential", ("client_id", "me"))),
+        ({"tenantId": "we", "clientId": "me", "clientSecret": "key"}, ("ClientSecretCredential", "we", "me", "key")),
+    ],
+)
+def test_the_sender_uses_the_identity_that_the_functions_host_receives_with(
+    monkeypatch: pytest.MonkeyPatch, identity: dict[str, str], expected: tuple[object, ...]
+) -> None:
+    assert Credentials(monkeypatch).of_the_sender(**identity) == expected

@@ -2,11 +2,15 @@ import traceback
 from pathlib import Path
 
 import pytest
+from azure.servicebus import ServiceBusClient
 
 from core.errors import ConfigurationError
 from settings import Settings
 
-LEAST = {"DATABASE_URL": "postgresql://localhost/jobs", "ServiceBusConnection": "Endpoint=sb://localhost"}
+LEAST = {
+    "DATABASE_URL": "postgresql://localhost/jobs",
+    "ServiceBusConnection": "Endpoint=sb://localhost;SharedAccessKeyName=all;SharedAccessKey=a+b/c=",
+}
 
 
 def test_two_variables_are_enough() -> None:
@@ -54,9 +58,63 @@ def test_an_identity_may_stand_for_the_connection_string() -> None:
     assert settings.service_bus_namespace == "jobs.servicebus.windows.net"
 
 
+def test_the_identity_may_be_chosen() -> None:
+    prefix = "ServiceBusConnection__"
+    settings = Settings.from_environment(
+        {
+            "DATABASE_URL": LEAST["DATABASE_URL"],
+            prefix + "fullyQualifiedNamespace": "jobs.servicebus.windows.net",
+            prefix + "credential": "ManagedIdentity",
+            prefix + "clientId": "client",
+            prefix + "tenantId": "tenant",
+            prefix + "clientSecret": "secret",
+        }
+    )
+    assert settings.service_bus_credential == "ManagedIdentity"
+    assert settings.service_bus_client_id == "client"
+    assert (settings.service_bus_tenant_id, settings.service_bus_client_secret) == ("tenant", "secret")
+
+
+@pytest.mark.parametrize(
+    "connection_string",
+    [
+        "pssst",
+        "Endpoint=sb://jobs",
+        "Endpoint=sb://jobs;SharedAccessKeyName=all",
+        "Endpoint=sb://jobs;SharedAccessKey=pssst",
+        "Endpoint=jobs;SharedAccessKeyName=all;SharedAccessKey=pssst",
+        "Endpoint=sb://[jobs;SharedAccessKeyName=all;SharedAccessKey=pssst",
+        "Endpoint=sb://jobs;SharedAccessKeyName=all;SharedAccessKey=pssst;pssst",
+        "Endpoint=sb://jobs;SharedAccessKeyName=all;SharedAccessKey=pssst;SharedAccessSignature=pssst",
+        "SharedAccessKeyName=all;SharedAccessKey=pssst",
+    ],
+)
+def test_a_connection_string_that_the_client_refuses_is_refused_at_the_start(connection_string: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - whatever the client says, it refuses
+        ServiceBusClient.from_connection_string(connection_string)
+    with pytest.raises(ConfigurationError, match=r"ServiceBusConnection: .*SharedAccessKeyName=") as caught:
+        Settings.from_environment({**LEAST, "ServiceBusConnection": connection_string})
+    assert "pssst" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    "connection_string",
+    [
+        "Endpoint=sb://jobs/;SharedAccessKeyName=all;SharedAccessKey=a=;",
+        "endpoint=sb://jobs;sharedaccesskeyname=all;sharedaccesskey=a",
+        "Endpoint=sb://jobs/;SharedAccessSignature=sr=a&se=1",
+        "Endpoint=sb://127.0.0.1:5672;SharedAccessKeyName=all;SharedAccessKey=a;UseDevelopmentEmulator=true;",
+    ],
+)
+def test_a_connection_string_that_the_client_takes_is_accepted(connection_string: str) -> None:
+    ServiceBusClient.from_connection_string(connection_string).close()
+    settings = Settings.from_environment({**LEAST, "ServiceBusConnection": connection_string})
+    assert settings.service_bus_connection == connection_string
+
+
 def test_a_missing_database_is_named_by_its_variable() -> None:
     with pytest.raises(ConfigurationError, match="DATABASE_URL: Field required"):
-        Settings.from_environment({"ServiceBusConnection": "x"})
+        Settings.from_environment({"ServiceBusConnection": LEAST["ServiceBusConnection"]})
 
 
 def test_a_missing_broker_is_named_by_both_its_variables() -> None:
@@ -77,6 +135,8 @@ def test_an_empty_variable_is_an_unset_one(name: str) -> None:
     ("name", "value"),
     [
         ("DATABASE_URL", "mysql://localhost/jobs"),
+        ("ServiceBusConnection__fullyQualifiedNamespace", "sb://jobs.servicebus.windows.net/"),
+        ("ServiceBusConnection__credential", "workload"),
         ("DATABASE_POOL_SIZE", "0"),
         ("DATABASE_POOL_SIZE", "many"),
         ("DISPATCH_PARALLEL", "65"),

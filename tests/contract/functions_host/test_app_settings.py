@@ -8,7 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from local.functions_host import connections
 from local.functions_host.connections import Connection
+from local.functions_host.errors import AppLoadError
 from local.service_bus.process import EmulatorProcess
 from tests.contract.functions_host.conftest import Send
 from tests.contract.functions_host.support import SAMPLE_APP, Events, wait_until
@@ -116,6 +118,35 @@ def test_a_connection_is_a_connection_string(
     start_host(SAMPLE_APP, Broker=values[plain], AzureWebJobsBroker=values[prefixed])
     send("one", [orders()])
     wait_until(lambda: events.ends("one"), "the function has run")
+
+
+@pytest.mark.parametrize("name", ["Broker", "AzureWebJobsBroker"])
+def test_a_malformed_connection_string_is_an_error_at_the_start(name: str) -> None:
+    with pytest.raises(AppLoadError, match=f"^{name} is not a connection string of Service Bus$"):
+        Connection("Broker", {name: "Endpoint=sb://jobs"})
+
+
+@pytest.mark.parametrize(
+    ("identity", "expected"),
+    [
+        ({}, ("default", None)),
+        ({"clientId": "me"}, ("default", "me")),
+        ({"credential": "managedidentity", "clientId": "me"}, ("managed", "me")),
+    ],
+)
+def test_the_identity_of_a_connection_may_be_chosen(
+    identity: dict[str, str], expected: tuple[str, str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def credential(kind: str, name: str) -> Callable[..., object]:
+        return lambda **given: made.append((kind, given[name]))
+
+    monkeypatch.setattr(connections, "DefaultAzureCredential", credential("default", "managed_identity_client_id"))
+    monkeypatch.setattr(connections, "ManagedIdentityCredential", credential("managed", "client_id"))
+    settings = {f"Broker__{name}": value for name, value in {"fullyQualifiedNamespace": "jobs", **identity}.items()}
+    Connection("Broker", settings).client().close()
+    assert made == [expected]
 
 
 @pytest.mark.parametrize("name", ["Broker__fullyQualifiedNamespace", "AzureWebJobsBroker__fullyQualifiedNamespace"])

@@ -34,7 +34,7 @@ def it(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand]:
             monkeypatch.setattr(module, "app", lambda: it.app)
         monkeypatch.setattr(bootstrap, "outages", it.outages)
         monkeypatch.setenv("DATABASE_URL", it.app.settings.database_url)
-        monkeypatch.setenv("ServiceBusConnection", "none")
+        monkeypatch.setenv("ServiceBusConnection", "Endpoint=sb://nowhere;SharedAccessKeyName=any;SharedAccessKey=any")
         yield it
 
 

@@ -14,7 +14,11 @@ ROOT = Path(__file__).parents[3]
 READY = "import logging, threading, function_app; logging.basicConfig(level=20); print('ready', flush=True); "
 IDLE = READY + "threading.Event().wait()"
 AT_WORK = READY + "import bootstrap; bootstrap.shutdown.at_work().__enter__(); threading.Event().wait()"
-SETTINGS = {"DATABASE_URL": "postgresql://nowhere", "ServiceBusConnection": "none", "SHUTDOWN_GRACE_SECONDS": "600"}
+SETTINGS = {
+    "DATABASE_URL": "postgresql://nowhere",
+    "ServiceBusConnection": "Endpoint=sb://nowhere;SharedAccessKeyName=any;SharedAccessKey=any",
+    "SHUTDOWN_GRACE_SECONDS": "600",
+}
 
 
 class Process:
