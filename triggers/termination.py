@@ -23,7 +23,8 @@ def drain_on_sigterm() -> None:
     """Makes SIGTERM drain this process before it dies; a second SIGTERM does not wait.
 
     Call it where the app is imported: the Functions worker imports the app in its main thread, the only one in which
-    Python can install a signal handler, and calls functions in other threads.
+    Python can install a signal handler, and calls functions in other threads. Another host may import it elsewhere:
+    then the process does not drain, and its functions work all the same.
     """
     ending = signal.getsignal(signal.SIGTERM) or signal.SIG_DFL
 
@@ -31,7 +32,10 @@ def drain_on_sigterm() -> None:
         signal.signal(signal.SIGTERM, ending)
         threading.Thread(target=_drain_and_end, name="drain", daemon=True).start()
 
-    signal.signal(signal.SIGTERM, on_sigterm)
+    try:
+        signal.signal(signal.SIGTERM, on_sigterm)
+    except ValueError as exc:
+        logger.warning("this process does not drain on SIGTERM, so its tasks wait for their leases to expire: %s", exc)
 
 
 def _drain_and_end() -> None:

@@ -78,3 +78,18 @@ def test_the_second_one_ends_a_process_that_is_at_work(started: list[Process]) -
     assert process.process.poll() is None
     process.process.terminate()
     assert process.ended_by() == signal.SIGTERM
+
+
+def test_an_app_imported_off_the_main_thread_has_its_functions_and_says_that_it_does_not_drain() -> None:
+    code = (
+        "import logging, threading; logging.basicConfig(level=30)\n"
+        "def load():\n"
+        "    import function_app\n"
+        "    print(len(function_app.app.get_functions()), 'functions', flush=True)\n"
+        "loading = threading.Thread(target=load); loading.start(); loading.join()\n"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(loaded.stdout.split()[0]) > 1
+    assert "WARNING:triggers.termination:" in loaded.stderr
+    assert "SIGTERM" in loaded.stderr
+    assert "Traceback" not in loaded.stderr
