@@ -48,6 +48,9 @@ logger = logging.getLogger(__name__)
 _RELEASE_SECONDS = 5.0
 """How long releasing tasks may take after the grace time: enough, when the database and the broker answer."""
 
+_AZURE_LOGGERS = ("azure.servicebus", "azure.core", "azure.identity", "uamqp")
+"""At INFO, the client of Service Bus logs each step of each connection and link: nine tenths of the lines of an app."""
+
 shutdown = Shutdown()
 """The shutdown of this process."""
 
@@ -104,6 +107,8 @@ def build(settings: Settings, controllers: Iterable[type[JobController[Any]]] = 
         DatabaseUnavailableError: PostgreSQL is unavailable.
         ConfigurationError: the job types contradict each other.
     """
+    for name in _AZURE_LOGGERS:
+        logging.getLogger(name).setLevel(settings.azure_log_level)
     registry = Registry(controllers)
     database = PostgresDatabase(ConnectionPool(settings.database_url, settings.database_pool_size))
     migrations.apply(database, settings.database_url, registry.migrations)

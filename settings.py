@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -47,6 +47,9 @@ class Settings(BaseModel):
     silence_seconds: float = Field(default=300.0, ge=1, allow_inf_nan=False, alias="SILENCE_SECONDS")
     shutdown_grace_seconds: float = Field(default=8.0, ge=0, allow_inf_nan=False, alias="SHUTDOWN_GRACE_SECONDS")
     retention_days: int = Field(default=30, ge=0, le=36_500, alias="RETENTION_DAYS")
+    azure_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        default="WARNING", alias="AZURE_LOG_LEVEL"
+    )
     worker_threads: int = Field(default=8, ge=1, le=256, alias="WORKER_THREADS")
     max_result_bytes: int = Field(default=64 * 1024, ge=1, alias="MAX_RESULT_BYTES")
     max_request_bytes: int = Field(default=1024 * 1024, ge=1, alias="MAX_REQUEST_BYTES")

@@ -1,5 +1,7 @@
 """How a process gets its application."""
 
+import logging
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, cast
@@ -9,7 +11,7 @@ import pytest
 import bootstrap
 from bootstrap import App
 from core.errors import DatabaseUnavailableError
-from repositories import service_bus
+from repositories import migrations, service_bus
 from settings import Settings
 from tests.support.drive import stand
 from tests.support.waiting import wait_until
@@ -99,3 +101,31 @@ def test_the_sender_uses_the_identity_that_the_functions_host_receives_with(
     monkeypatch: pytest.MonkeyPatch, identity: dict[str, str], expected: tuple[object, ...]
 ) -> None:
     assert Credentials(monkeypatch).of_the_sender(**identity) == expected
+
+
+@pytest.fixture
+def azure_loggers(caplog: pytest.LogCaptureFixture) -> Iterator[list[logging.Logger]]:
+    """The loggers of Azure's libraries, without levels of their own, in a process that logs from INFO on."""
+    caplog.set_level(logging.INFO)
+    loggers = [logging.getLogger(name) for name in ("azure.servicebus", "azure.core", "azure.identity", "uamqp")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.NOTSET)
+    yield loggers
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
+@pytest.mark.parametrize(("environment", "level"), [({}, logging.WARNING), ({"AZURE_LOG_LEVEL": "INFO"}, logging.INFO)])
+def test_the_libraries_of_azure_log_warnings_only_unless_a_setting_asks_for_more(
+    azure_loggers: list[logging.Logger],
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    level: int,
+) -> None:
+    monkeypatch.setattr(migrations, "apply", lambda *_: [])
+    broker = "Endpoint=sb://nowhere;SharedAccessKeyName=any;SharedAccessKey=any"
+    given = {"DATABASE_URL": "postgresql://nowhere", "ServiceBusConnection": broker, **environment}
+    bootstrap.build(Settings.from_environment(given)).close()
+    assert [logger.getEffectiveLevel() for logger in azure_loggers] == [level] * 4
+    assert logging.getLogger("azure.servicebus._pyamqp.client").getEffectiveLevel() == level

@@ -147,6 +147,7 @@ def test_an_empty_variable_is_an_unset_one(name: str) -> None:
         ("LEASE_SECONDS", "inf"),
         ("RETENTION_DAYS", "-1"),
         ("RETENTION_DAYS", "1.5"),
+        ("AZURE_LOG_LEVEL", "loud"),
         ("WORKER_THREADS", "1.5"),
         ("MAX_RESULT_BYTES", "-1"),
         ("MAX_REQUEST_BYTES", "64k"),
