@@ -16,10 +16,10 @@ class PostgresDeadLetterRepository(DeadLetterRepository):
         self._rows = rows
 
     @override
-    def add(self, letter: DeadLetter) -> None:
+    def add(self, letter: DeadLetter) -> bool:
         columns = asdict(letter)
         texts = {name: storable(value) for name, value in columns.items() if isinstance(value, str)}
-        self._rows.execute(_QUERIES["add"], {**columns, **texts})
+        return self._rows.execute(_QUERIES["add"], {**columns, **texts}) == 1
 
     @override
     def newest(self, limit: int, before_id: int | None = None) -> list[KeptDeadLetter]:

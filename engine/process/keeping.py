@@ -16,11 +16,13 @@ ORPHAN = "orphan"
 
 
 def keep(database: Database, queue_name: str, raw: ReceivedMessage, reason: str, description: str) -> None:
-    """Keeps a message as a dead letter.
+    """Keeps a message as a dead letter; safe to repeat, because a message is kept once.
 
     Raises:
         DatabaseError: the message was not kept, so the caller must not complete it.
     """
-    logger.error("message %s of %s is kept as a dead letter (%s): %s", raw.message_id, queue_name, reason, description)
     letter = DeadLetter(queue_name, reason, description, raw.body, raw.message_id, raw.delivery_count)
-    transact(database, lambda work: work.dead_letters.add(letter))
+    if transact(database, lambda work: work.dead_letters.add(letter)):
+        logger.error("message %s of %s is a dead letter (%s): %s", raw.message_id, queue_name, reason, description)
+    else:
+        logger.info("message %s of %s was kept as a dead letter before", raw.message_id, queue_name)

@@ -29,8 +29,12 @@ class KeptDeadLetter:
 class DeadLetterRepository(Protocol):
     """The table `dead_letters`."""
 
-    def add(self, letter: DeadLetter) -> None:
-        """Stores a dead letter."""
+    def add(self, letter: DeadLetter) -> bool:
+        """Stores a dead letter once: a message is known by its queue, the first 128 characters of its id, and its body.
+
+        Returns:
+            Whether it is new; False when it is stored already, which stays as it is.
+        """
         ...
 
     def newest(self, limit: int, before_id: int | None = None) -> list[KeptDeadLetter]:

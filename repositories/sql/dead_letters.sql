@@ -3,6 +3,7 @@
 -- name: add
 INSERT INTO dead_letters (queue, reason, description, body, message_id, delivery_count)
 VALUES (%(queue)s, %(reason)s, %(description)s, %(body)s, %(message_id)s, %(delivery_count)s)
+ON CONFLICT (queue, coalesce(left(message_id, 128), ''), sha256(body)) DO NOTHING
 
 -- name: newest
 SELECT dead_letter_id, received_at, queue, reason, description, body, message_id, delivery_count

@@ -15,15 +15,23 @@ class FakeDeadLetterRepository(DeadLetterRepository):
         self._now = tables.now
 
     @override
-    def add(self, letter: DeadLetter) -> None:
+    def add(self, letter: DeadLetter) -> bool:
         columns = asdict(letter)
         texts = {name: storable(value) for name, value in columns.items() if isinstance(value, str)}
         letter = DeadLetter(**{**columns, **texts})
+        if _identity(letter) in {_identity(kept.letter) for kept in self._letters.rows()}:
+            return False
         key = len(self._letters.rows()) + 1
         while not self._letters.insert(key, KeptDeadLetter(key, self._now, letter)):
             key += 1
+        return True
 
     @override
     def newest(self, limit: int, before_id: int | None = None) -> list[KeptDeadLetter]:
         rows = self._letters.rows()[::-1]
         return [row for row in rows if before_id is None or row.dead_letter_id < before_id][:limit]
+
+
+def _identity(letter: DeadLetter) -> tuple[str, str, bytes]:
+    """What the index dead_letters_once is over."""
+    return letter.queue, (letter.message_id or "")[:128], letter.body

@@ -119,7 +119,7 @@ def test_bad_messages_do_not_harm_the_good_ones_of_their_invocation(bad: list[by
         job_id = it.submit("sample")
         it.deliver_job_messages()
         good = deliveries(it.queue.receive(TASKS_QUEUE))
-        run_tasks(data.draw(st.permutations([*good, *(Delivery(body) for body in bad)])))
+        run_tasks(data.draw(st.permutations([*good, *(Delivery(body, f"bad-{n}") for n, body in enumerate(bad))])))
         assert {task.status for task in it.tasks(job_id)} == {TaskStatus.COMPLETED}
         assert sorted(letter.body for letter in it.dead_letters()) == sorted(bad)
 

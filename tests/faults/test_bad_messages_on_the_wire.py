@@ -77,14 +77,18 @@ def _send(broker: EmulatorProcess, bodies: dict[str, list[tuple[str, bytes]]]) -
     """Sends everything twice and dead-letters the first copies, before the host starts."""
     with ServiceBusClient.from_connection_string(broker.connection_string) as client:
         for queue, found in bodies.items():
-            messages = [
-                ServiceBusMessage(body, message_id=f"{number}{_ODD_IDS[number % len(_ODD_IDS)]}")
-                for number, (_, body) in enumerate(found)
-            ]
             with client.get_queue_sender(queue) as sender:
-                _send_one_by_one(sender, messages)
-                _dead_letter(client, queue, len(messages))
-                _send_one_by_one(sender, messages)
+                _send_one_by_one(sender, _messages(found, "first"))
+                _dead_letter(client, queue, len(found))
+                _send_one_by_one(sender, _messages(found, "second"))
+
+
+def _messages(found: Sequence[tuple[str, bytes]], copy: str) -> list[ServiceBusMessage]:
+    """Each has an id of its own, or it is kept once."""
+    return [
+        ServiceBusMessage(body, message_id=f"{copy} {number}{_ODD_IDS[number % len(_ODD_IDS)]}")
+        for number, (_, body) in enumerate(found)
+    ]
 
 
 def _send_one_by_one(sender: Any, messages: Sequence[ServiceBusMessage]) -> None:

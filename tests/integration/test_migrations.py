@@ -129,3 +129,25 @@ def test_a_database_url_that_yoyo_cannot_use_is_not_shown(unmigrated: PostgresDa
     with pytest.raises(DatabaseError, match="cannot connect") as caught:
         migrations.apply(unmigrated, url)
     assert "pssst" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_dead_letters_that_were_kept_several_times_are_kept_once_by_the_migration(
+    unmigrated: PostgresDatabase, unmigrated_database_url: str
+) -> None:
+    migrations.apply(unmigrated, unmigrated_database_url)
+    with closing(psycopg2.connect(unmigrated_database_url)) as conn:
+        with conn, conn.cursor() as cursor:
+            cursor.execute("DROP INDEX dead_letters_once")
+            cursor.execute("DELETE FROM _yoyo_migration WHERE migration_id LIKE '0007%'")
+            cursor.execute(
+                """
+                INSERT INTO dead_letters (queue, reason, description, body, message_id)
+                SELECT 'sb-tasks', 'unreadable', 'try ' || n, '{', id
+                FROM generate_series(1, 3) AS n, (VALUES ('a'), ('b'), (NULL)) AS ids (id)
+                ORDER BY n
+                """
+            )
+        assert len(migrations.apply(unmigrated, unmigrated_database_url)) == 1
+        with conn.cursor() as cursor:
+            cursor.execute("SELECT message_id, description FROM dead_letters ORDER BY message_id NULLS LAST")
+            assert cursor.fetchall() == [("a", "try 1"), ("b", "try 1"), (None, "try 1")]

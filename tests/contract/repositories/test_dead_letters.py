@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from repositories.ports import Database, DeadLetter
@@ -29,3 +31,29 @@ def test_a_dead_letter_is_kept_even_when_its_words_are_no_text(database: Databas
         work.dead_letters.add(DeadLetter("sb-jobs", sent, sent, b"", sent, 1))
         kept = work.dead_letters.newest(10)[0].letter
     assert (kept.reason, kept.description, kept.message_id) == (expected, expected, expected)
+
+
+@pytest.mark.parametrize("message_id", ["id", None, "\u6f22" * 1_000])
+def test_a_message_is_kept_once_however_often_it_is_added(database: Database, message_id: str | None) -> None:
+    first = DeadLetter("sb-tasks", "unreadable", "not JSON", b"{", message_id, 1)
+    with database.transaction() as work:
+        assert work.dead_letters.add(first)
+    for again in (first, replace(first, delivery_count=2), replace(first, reason="orphan", description="no row")):
+        with database.transaction() as work:
+            assert not work.dead_letters.add(again)
+            assert not work.dead_letters.add(again)
+    with database.transaction() as work:
+        assert [kept.letter for kept in work.dead_letters.newest(10)] == [first]
+
+
+def test_messages_that_differ_in_queue_id_or_body_are_kept_each(database: Database) -> None:
+    first = DeadLetter("sb-tasks", "unreadable", "not JSON", b"{", "id", 1)
+    others = [
+        replace(first, queue="sb-jobs"),
+        replace(first, message_id="ID"),
+        replace(first, message_id=None),
+        replace(first, body=b"{ "),
+    ]
+    with database.transaction() as work:
+        assert all(work.dead_letters.add(letter) for letter in (first, *others))
+        assert [kept.letter for kept in work.dead_letters.newest(10)] == [*others[::-1], first]

@@ -1,5 +1,8 @@
 """Unreadable messages, and messages without a row."""
 
+import pytest
+
+from core.errors import QueueUnavailableError
 from core.ids import batch_id, task_id
 from core.lanes import TASKS_QUEUE
 from core.messages import OutgoingMessage, ReceivedMessage, TaskMessage
@@ -47,6 +50,18 @@ def test_an_invocation_of_nothing_but_rubbish_is_completed() -> None:
     with stand(sample_job(counted(1))) as it:
         it.app.worker.run(TASKS_QUEUE, [ReceivedMessage(b"")])
         assert [letter.reason for letter in it.dead_letters()] == [UNREADABLE]
+
+
+def test_an_unreadable_message_is_kept_once_although_its_invocation_is_repeated_during_an_outage(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with stand(sample_job(counted(1))) as it:
+        batch = [ReceivedMessage(b"{rubbish", "m-1", 1), *received([LOST.outgoing()])]
+        it.queue.failures.extend([QueueUnavailableError("no answer")] * 20)
+        it.outages.run(lambda: it.app.worker.run(TASKS_QUEUE, batch), it.outages.deadline(600))
+        assert [letter.body for letter in it.dead_letters()] == [b"{rubbish"]
+        assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
+        assert it.queue.size(TASKS_QUEUE) == 1
 
 
 def test_a_message_without_a_row_is_looked_at_again_five_times_and_then_kept() -> None:
