@@ -167,6 +167,10 @@ class TaskResultError(PermanentTaskError):
     """A handler's result cannot be stored: it is not JSON, or it is over the size limit."""
 
 
+class OutcomeRefusedError(PermanentTaskError):
+    """PostgreSQL refuses to record how the task ended."""
+
+
 class TaskInterruptedError(PermanentTaskError):
     """Too many workers died or lost their lease while they ran the task."""
 
@@ -185,7 +189,11 @@ class DatabaseError(LockstepError):
     """PostgreSQL refused a statement."""
 
 
-class ConstraintViolationError(DatabaseError):
+class RefusedValueError(DatabaseError):
+    """PostgreSQL cannot store or return a value: it is out of range, or a constraint or a trigger refuses its row."""
+
+
+class ConstraintViolationError(RefusedValueError):
     """A row violates a constraint of the schema.
 
     Attributes:

@@ -7,7 +7,7 @@ from typing import Any
 from psycopg2.extensions import cursor, encodings
 from typing_extensions import override
 
-from core.errors import DatabaseError
+from core.errors import DatabaseError, RefusedValueError
 from repositories.ports.rows import Row, Rows
 from repositories.sql_errors import translated
 
@@ -29,7 +29,13 @@ class PostgresRows(Rows):
         with translated():
             self._cursor.execute(query, parameters)
             names = [column.name for column in self._cursor.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in self._cursor.fetchall()]
+            return [dict(zip(names, row, strict=True)) for row in self._fetched()]
+
+    def _fetched(self) -> list[tuple[Any, ...]]:
+        try:
+            return self._cursor.fetchall()
+        except (ValueError, OverflowError) as exc:  # for example a time after the year 9999
+            raise RefusedValueError(f"a value of a row cannot be read: {exc}") from exc
 
     @override
     def first(self, query: str, parameters: Mapping[str, Any] | None = None) -> Row | None:

@@ -12,10 +12,12 @@ from core.errors import (
     ConstraintViolationError,
     DatabaseError,
     DatabaseUnavailableError,
+    RefusedValueError,
     TransactionConflictError,
 )
 
 _CONFLICTS = (pg.DeadlockDetected, pg.SerializationFailure, pg.LockNotAvailable)
+_REFUSED = (psycopg2.DataError, pg.RaiseException)
 # A read-only server is failing over, or its disk is full: both states pass.
 _UNAVAILABLE = (psycopg2.OperationalError, psycopg2.InterfaceError, pg.ReadOnlySqlTransaction)
 _CONNECT_REASON = re.compile(
@@ -62,6 +64,8 @@ def translate(exc: psycopg2.Error) -> DatabaseError:
         return TransactionConflictError(message)
     if isinstance(exc, psycopg2.IntegrityError):
         return ConstraintViolationError(message, exc.diag.constraint_name or "")
+    if isinstance(exc, _REFUSED):
+        return RefusedValueError(message)
     if isinstance(exc, _UNAVAILABLE):
         return DatabaseUnavailableError(message)
     return DatabaseError(message)

@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from core.errors import DatabaseError, DatabaseUnavailableError
 from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage, TaskMessage
-from core.models import BatchDelta, RecordedTask, StageKey, TaskOutcome
+from core.models import BatchDelta, RecordedTask, TaskOutcome
 from core.statuses import TaskStatus
 from engine.process.limits import Limits
 from engine.process.outage_waiter import OutageWaiter
 from engine.process.sending import send
+from engine.tasks.refused_outcomes import Written, write_apart
 from repositories.ports import Database, MessageQueue, UnitOfWork
 from repositories.transactions import transact
 
@@ -33,6 +34,9 @@ class Recorder:
     def record(self, queue_name: str, lease_id: str, outcomes: Sequence[TaskOutcome]) -> set[str]:
         """Records the outcomes of the tasks whose lease is still held, in one transaction.
 
+        If PostgreSQL refuses a value, the outcomes are recorded job by job, then task by task: a refused outcome fails
+        its own task and no other.
+
         While PostgreSQL is unavailable, it repeats the transaction until the sweeper takes the tasks for lost, even if
         the message lock ends before: finished work is worth more than the lock. A database whose disk is full may
         refuse outcomes and still accept claims. Other workers would then run the tasks again and again, in vain, and
@@ -52,17 +56,23 @@ class Recorder:
             LockstepError: infrastructure failed; committed outcomes stay, and their messages are sent later.
         """
         task_ids = sorted(outcome.task_id for outcome in outcomes)
-        try:
-            recorded, ended_stages = self._outages.run(
-                lambda: self._write_or_keep_lease(lease_id, outcomes, task_ids),
-                self._outages.deadline(self._silence_seconds),
-                _LONGEST_PAUSE_SECONDS,
+        until = self._outages.deadline(self._silence_seconds)
+
+        def write(part: Sequence[TaskOutcome]) -> Written:
+            return self._outages.run(
+                lambda: self._write_or_keep_lease(lease_id, part, task_ids), until, _LONGEST_PAUSE_SECONDS
             )
-        except DatabaseUnavailableError:
+
+        try:
+            recorded, ended_stages = write_apart(write, outcomes)
+        except DatabaseError:
             self._try_to(lambda work: work.tasks.release(task_ids, lease_id))
             raise
         if len(recorded) < len(outcomes):
-            logger.warning("%d outcomes are not recorded: their leases are lost", len(outcomes) - len(recorded))
+            logger.warning(
+                "%d outcomes are not recorded: their leases are lost, or they are refused",
+                len(outcomes) - len(recorded),
+            )
         retries = [
             TaskMessage(task.task_id, task.batch_id, task.send).outgoing(task.not_before)
             for task in recorded
@@ -73,9 +83,7 @@ class Recorder:
         send(self._queue, JOBS_QUEUE, advances)
         return {task.task_id for task in recorded}
 
-    def _write_or_keep_lease(
-        self, lease_id: str, outcomes: Sequence[TaskOutcome], task_ids: Sequence[str]
-    ) -> tuple[list[RecordedTask], list[StageKey]]:
+    def _write_or_keep_lease(self, lease_id: str, outcomes: Sequence[TaskOutcome], task_ids: Sequence[str]) -> Written:
         try:
             return transact(self._database, lambda work: _write(work, lease_id, outcomes))
         except DatabaseUnavailableError:
@@ -89,9 +97,7 @@ class Recorder:
             logger.debug("the leases of unrecorded tasks are left as they are: %s", exc)
 
 
-def _write(
-    work: UnitOfWork, lease_id: str, outcomes: Sequence[TaskOutcome]
-) -> tuple[list[RecordedTask], list[StageKey]]:
+def _write(work: UnitOfWork, lease_id: str, outcomes: Sequence[TaskOutcome]) -> Written:
     """Writes outcomes to tasks, then batches, then stages; returns the recorded tasks and the stages that ended."""
     recorded = work.tasks.record(lease_id, outcomes)
     deltas = _deltas(recorded)

@@ -1,7 +1,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
-from core.errors import ConstraintViolationError, DatabaseError
+from core.errors import ConstraintViolationError, DatabaseError, RefusedValueError
 from tests.fakes.store import Transaction
 
 Key = TypeVar("Key")
@@ -78,3 +78,7 @@ class Table(Generic[Key, Row]):
         """The error to raise for a broken constraint."""
         message = f'a row of relation "{self._name}" violates constraint "{constraint}"'
         return self._transaction.fail(ConstraintViolationError(message, constraint))
+
+    def refusal(self, message: str) -> DatabaseError:
+        """The error to raise for a value that no column can hold."""
+        return self._transaction.fail(RefusedValueError(message))

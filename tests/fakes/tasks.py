@@ -91,7 +91,10 @@ class FakeTaskRepository(TaskRepository):
     def record(self, lease_id: str, outcomes: Sequence[TaskOutcome]) -> list[RecordedTask]:
         by_id = {outcome.task_id: outcome for outcome in outcomes}
         held = self._lock_held(list(by_id), lease_id)
-        recorded = [recorded_row(row, by_id[row.task_id], self._now) for row in held]
+        try:
+            recorded = [recorded_row(row, by_id[row.task_id], self._now) for row in held]
+        except OverflowError as exc:
+            raise self._tables.tasks.refusal("interval out of range") from exc
         for row in recorded:
             self._tables.tasks.update(row.task_id, row)
         return [RecordedTask(row.task_id, row.batch_id, row.status, row.sends, row.not_before) for row in recorded]

@@ -14,8 +14,10 @@ from core.errors import (
     ConstraintViolationError,
     DatabaseError,
     DatabaseUnavailableError,
+    RefusedValueError,
     TransactionConflictError,
 )
+from repositories.postgres import PostgresDatabase
 from repositories.sql_errors import translate
 
 
@@ -49,6 +51,27 @@ def test_a_missing_value_breaks_a_constraint_without_a_name(conn: connection) ->
     error = error_of(conn, "INSERT INTO ingested_rows VALUES ('x', 0, 0, NULL)")
     assert isinstance(error, ConstraintViolationError)
     assert error.constraint == ""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT make_interval(secs => 1e18)",
+        "SELECT 1 / 0",
+        "SELECT '{'::jsonb",
+        "INSERT INTO ingested_rows VALUES ('x', 0, 0, NULL)",
+        "DO $$ BEGIN RAISE EXCEPTION 'as a trigger does'; END $$",
+    ],
+)
+def test_a_value_that_the_server_refuses_is_told_from_a_wrong_statement(conn: connection, statement: str) -> None:
+    error = error_of(conn, statement)
+    assert isinstance(error, RefusedValueError)
+    assert not error.retryable
+
+
+def test_a_time_that_python_cannot_hold_is_a_refused_value(postgres_database: PostgresDatabase) -> None:
+    with postgres_database.transaction() as work, pytest.raises(RefusedValueError, match="cannot be read"):
+        work.repository(lambda rows: rows).all("SELECT '33000-01-01'::timestamptz")
 
 
 def test_a_wrong_statement_is_not_retryable(conn: connection) -> None:

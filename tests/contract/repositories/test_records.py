@@ -1,6 +1,6 @@
 import pytest
 
-from core.errors import ConstraintViolationError
+from core.errors import ConstraintViolationError, RefusedValueError
 from core.models import RecordedTask, TaskOutcome
 from core.statuses import TaskStatus
 from repositories.ports import Database
@@ -69,6 +69,16 @@ def test_a_retry_gets_a_time_and_the_next_send(database: Database) -> None:
     assert (recorded.status, recorded.send, recorded.not_before) == (TaskStatus.RETRYING, 2, task.not_before)
     assert recorded.not_before is not None
     assert recorded.not_before > now
+
+
+@pytest.mark.parametrize("delay_seconds", [1e18, float("inf"), 1e12], ids=["1e18", "infinity", "the year 33,000"])
+def test_a_retry_at_a_time_that_no_column_or_no_row_can_hold_is_refused(
+    database: Database, delay_seconds: float
+) -> None:
+    queue_batch(database)
+    claim(database, ids(0))
+    with pytest.raises(RefusedValueError):
+        record(database, retrying(ids(0)[0], delay_seconds=delay_seconds))
 
 
 def test_a_zombie_changes_nothing(harness: Harness) -> None:

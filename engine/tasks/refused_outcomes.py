@@ -1,0 +1,75 @@
+"""Outcomes that PostgreSQL refuses: each fails its own task, and keeps no other outcome from being recorded."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+
+from core import json_text
+from core.error_records import describe_plainly
+from core.errors import OutcomeRefusedError, RefusedValueError
+from core.ids import parse_task_id
+from core.models import RecordedTask, StageKey, TaskOutcome
+from core.statuses import TaskStatus
+
+logger = logging.getLogger(__name__)
+
+Written = tuple[list[RecordedTask], list[StageKey]]
+"""The tasks whose outcomes were recorded, and the stages that ended with them."""
+
+_Write = Callable[[Sequence[TaskOutcome]], Written]
+
+
+def write_apart(write: _Write, outcomes: Sequence[TaskOutcome]) -> Written:
+    """Writes outcomes in one transaction; if PostgreSQL refuses a value, job by job, then task by task.
+
+    The task of a refused outcome fails with the reason. If that is refused too, as when a CHECK of its stage's row is
+    violated, the task stays under its lease.
+
+    Args:
+        write: writes some outcomes in a transaction of its own.
+        outcomes: the outcomes of tasks with different ids.
+
+    Raises:
+        LockstepError: any error but a refused value; parts that were written before stay.
+    """
+    try:
+        return write(outcomes)
+    except RefusedValueError as exc:
+        if len(outcomes) == 1:
+            return _fail(write, outcomes[0], exc)
+        logger.warning("%d outcomes cannot be recorded together: %s", len(outcomes), _reason(exc))
+    written = [write_apart(write, part) for part in _parts(outcomes)]
+    return [task for tasks, _ in written for task in tasks], [key for _, keys in written for key in keys]
+
+
+def _parts(outcomes: Sequence[TaskOutcome]) -> Iterator[list[TaskOutcome]]:
+    """Splits outcomes of several jobs by job, and outcomes of one job by task, in the order of ids."""
+    in_order = sorted(outcomes, key=lambda outcome: outcome.task_id)
+    by_job = [list(each) for _, each in groupby(in_order, lambda outcome: parse_task_id(outcome.task_id).job_id)]
+    yield from by_job if len(by_job) > 1 else ([outcome] for outcome in in_order)
+
+
+def _fail(write: _Write, outcome: TaskOutcome, refusal: RefusedValueError) -> Written:
+    logger.error("the outcome of task %s is refused, so the task fails: %s", outcome.task_id, _reason(refusal))
+    error = describe_plainly(OutcomeRefusedError(_explanation(outcome, refusal)))
+    try:
+        return write([TaskOutcome(outcome.task_id, TaskStatus.FAILED, error=json_text.encode(error))])
+    except RefusedValueError as exc:
+        logger.error(  # noqa: TRY400 - the traceback holds the row, which may hold secrets
+            "task %s cannot be recorded as failed either; it stays under its lease: %s", outcome.task_id, _reason(exc)
+        )
+        return [], []
+
+
+def _explanation(outcome: TaskOutcome, refusal: RefusedValueError) -> str:
+    text = f"PostgreSQL refuses to record this task as {outcome.status}: {_reason(refusal)}"
+    if outcome.status != TaskStatus.RETRYING or outcome.error is None:
+        return text  # the error itself may be the refused value
+    error = json.loads(outcome.error)
+    return f"{text}; the attempt failed with {error['type']}: {error['message']}"
+
+
+def _reason(refusal: RefusedValueError) -> str:
+    """Returns the first line of PostgreSQL's text: the next lines show the row."""
+    return str(refusal).partition("\n")[0]
