@@ -17,6 +17,7 @@ from typing import ClassVar, Generic, Protocol, get_args
 from controllers.context import JobContext, JobParameters, JsonValue, P, StageContext
 from controllers.task_type import TaskType
 from core.batching import BATCH_SIZE, aligned_batches
+from core.declared import require_name, require_number, require_one_of
 from core.definitions import AlignedBatch, TaskDefinition
 from core.errors import ConfigurationError, StageDefinitionError
 from core.lanes import Lane
@@ -43,6 +44,17 @@ class StageSpec:
     name: str
     max_failed_fraction: float = 0.0
     dispatch_protocol: DispatchProtocol | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses a stage that no row can hold.
+
+        Raises:
+            ConfigurationError: names the wrong value and the right ones.
+        """
+        require_name("the name of a stage", self.name)
+        require_number(f"max_failed_fraction of stage {self.name!r}", self.max_failed_fraction, 0, 1)
+        if self.dispatch_protocol is not None:
+            require_one_of(f"dispatch_protocol of stage {self.name!r}", self.dispatch_protocol, DispatchProtocol)
 
 
 Tasks = Iterable[TaskDefinition]
@@ -74,7 +86,8 @@ class JobController(ABC, Generic[P]):
         task_types: its task types.
         migrations: the directory of its own tables' migrations, if it has any: `{job_type}.0001.what_it_does.sql`.
         dispatch_protocol: "two_phase" (the default) or "atomic".
-        aligned_threshold: a stage with fewer tasks than this is queued one task at a time.
+        aligned_threshold: a stage with fewer tasks than this is queued one task at a time; at most 100,000, because
+            so many definitions are held in memory.
     """
 
     job_type: ClassVar[str]

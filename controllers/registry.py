@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from controllers.base import JobController
+from controllers.base import DispatchProtocol, JobController, StageSpec
 from controllers.hello_world import HelloWorld
 from controllers.ingest_csv import IngestCsv
 from controllers.task_type import TaskType
+from core.declared import require_name, require_one_of, require_type, require_whole_number
 from core.errors import ConfigurationError, UnknownJobTypeError
 from core.ids import MAX_STAGES
 
@@ -16,6 +17,8 @@ CONTROLLERS: tuple[type[JobController[Any]], ...] = (
     HelloWorld,
     IngestCsv,
 )
+
+MAX_ALIGNED_THRESHOLD = 100_000
 
 _NEEDED = ("job_type", "Parameters", "stages", "task_types")
 
@@ -27,8 +30,8 @@ class Registry:
         controllers: the classes of the job types.
 
     Raises:
-        ConfigurationError: two job types or two task types share a name, a job type is not complete, or its directory
-            of migrations is missing, empty, or holds something else.
+        ConfigurationError: two job types or two task types share a name, a job type is not complete or declares a value
+            that cannot work, or its directory of migrations is missing, empty, or holds something else.
     """
 
     def __init__(self, controllers: Iterable[type[JobController[Any]]] = CONTROLLERS) -> None:
@@ -37,6 +40,7 @@ class Registry:
         self._migrations: list[Path] = []
         for controller_class in controllers:
             _check_complete(controller_class)
+            _check_values(controller_class)
             self._add(controller_class())
 
     def controller(self, job_type: str) -> JobController[Any]:
@@ -82,6 +86,19 @@ def _check_complete(controller: type[JobController[Any]]) -> None:
         raise ConfigurationError(
             f"the job type {controller.__qualname__} is not complete: it lacks {', '.join(missing)}"
             + ("; Parameters come from the brackets, JobController[...]" if "Parameters" in missing else "")
+        )
+
+
+def _check_values(controller: type[JobController[Any]]) -> None:
+    of_it = f"of {controller.__qualname__}"
+    require_name(f"job_type {of_it}", controller.job_type, without="/")
+    require_whole_number(f"aligned_threshold {of_it}", controller.aligned_threshold, 0, MAX_ALIGNED_THRESHOLD)
+    require_one_of(f"dispatch_protocol {of_it}", controller.dispatch_protocol, DispatchProtocol)
+    for spec in controller.stages:
+        require_type(f"one of the stages {of_it}", spec, StageSpec, "a StageSpec")
+    for task_type in controller.task_types:
+        require_type(
+            f"one of the task_types {of_it}", task_type, TaskType, "a task type, which task_type(...) declares"
         )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from controllers.context import Handler, JsonValue, TaskContext, TaskParameters
+from core.declared import require_name
 from core.definitions import TaskDefinition
 from core.lanes import Lane
 from core.retry import Backoff, TaskPolicy
@@ -18,6 +19,14 @@ class TaskType:
     name: str
     handler: Handler
     policy: TaskPolicy = _DEFAULT
+
+    def __post_init__(self) -> None:
+        """Refuses a name that no row can hold.
+
+        Raises:
+            ConfigurationError: names the wrong name.
+        """
+        require_name("the name of a task type", self.name)
 
     def __call__(self, context: TaskContext, parameters: TaskParameters) -> JsonValue:
         """Runs the handler."""
@@ -46,9 +55,12 @@ def task_type(
 
     Args:
         name: unique among all job types, by convention `{job_type}.{verb}`; stored in the rows of the tasks.
-        max_attempts: how often the handler may fail before a task fails for good.
+        max_attempts: how often the handler may fail before a task fails for good, 1 to 1,000.
         backoff: the waits between attempts.
         lane: `Lane.LONG` for a task that may outlast a message lock (60 s).
+
+    Raises:
+        ConfigurationError: a value cannot work; the error names it and the right ones.
     """
 
     def declare(handler: Handler) -> TaskType:

@@ -1,0 +1,118 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from controllers import authoring as lockstep
+from controllers.registry import Registry
+from core.errors import ConfigurationError
+from core.retry import Backoff, TaskPolicy
+
+NAN, INFINITY = float("nan"), float("inf")
+
+HANDLER = lockstep.task_type("a.b")(lambda context, parameters: None).handler
+
+
+@pytest.mark.parametrize(
+    ("declare", "value", "what", "right"),
+    [
+        *(
+            (lambda value: Backoff(cap_seconds=value), value, "Backoff.cap_seconds", "a number from 0 to 2,592,000")
+            for value in (1e18, INFINITY, NAN, 10**400, -1, "300", True, None)
+        ),
+        *(
+            (lambda value: Backoff(base_seconds=value), value, "Backoff.base_seconds", "a number from 0 to 2,592,000")
+            for value in (1e18, INFINITY, NAN, -0.5, "2")
+        ),
+        *(
+            (lambda value: Backoff(factor=value), value, "Backoff.factor", "a number from 1 to 100")
+            for value in (0.5, 1e6, INFINITY, NAN, -2, "2")
+        ),
+        *(
+            (lambda value: TaskPolicy(max_attempts=value), value, "max_attempts", "a whole number from 1 to 1,000")
+            for value in (0, -1, 1_001, 2.5, "3", True, None, NAN)
+        ),
+        (lambda value: TaskPolicy(backoff=value), 2.0, "backoff", "a Backoff"),
+        *(
+            (lambda value: TaskPolicy(lane=value), value, "lane", "Lane.FAST or Lane.LONG")
+            for value in ("slow", "fast")
+        ),
+        *(
+            (lambda value: lockstep.task_type(value)(HANDLER), value, "name of a task type", "a text")
+            for value in ("", " ", "a\x00b", "a\nb", 7, None)
+        ),
+        *(
+            (
+                lambda value: lockstep.StageSpec("one", max_failed_fraction=value),
+                value,
+                "max_failed_fraction",
+                "a number from 0 to 1",
+            )
+            for value in (1.5, -0.1, NAN, INFINITY, "0.5", 5)
+        ),
+        *((lockstep.StageSpec, value, "name of a stage", "a text") for value in ("", "a\x00b", 7)),
+        (
+            lambda value: lockstep.StageSpec("one", dispatch_protocol=value),
+            "atomc",
+            "dispatch_protocol",
+            "'two_phase' or 'atomic'",
+        ),
+    ],
+)
+def test_a_declared_value_that_cannot_work_is_refused_with_what_would(
+    declare: Callable[[Any], object], value: Any, what: str, right: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        declare(value)
+    assert what in str(caught.value)
+    assert repr(value) in str(caught.value)
+    assert right in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "declare",
+    [
+        lambda: Backoff(0, 1, 0),
+        lambda: Backoff(2_592_000, 100, 2_592_000),
+        lambda: TaskPolicy(1),
+        lambda: TaskPolicy(1_000, lane=lockstep.Lane.LONG),
+        lambda: lockstep.StageSpec("ünï cödé", 0),
+        lambda: lockstep.StageSpec("one", 1, lockstep.DispatchProtocol.ATOMIC),
+    ],
+)
+def test_the_ends_of_a_range_belong_to_it(declare: Callable[[], object]) -> None:
+    declare()
+
+
+@pytest.mark.parametrize("attempt", [1, 61, 10**9])
+def test_the_largest_backoff_can_be_computed(attempt: int) -> None:
+    assert Backoff(2_592_000, 100, 2_592_000).delay_seconds(attempt, 1.0) == 2_592_000
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "right"),
+    [
+        *(("aligned_threshold", value, "a whole number from 0 to 100,000") for value in (-1, 10**9, 1.5, "5", None)),
+        *(("job_type", value, "a text") for value in ("", 7, "a\x00b")),
+        ("job_type", "a/b", "without '/'"),
+        ("dispatch_protocol", "atomc", "'two_phase' or 'atomic'"),
+        ("stages", ("one",), "a StageSpec"),
+        ("task_types", ("a.b",), "a task type"),
+    ],
+)
+def test_a_job_type_whose_declarations_cannot_work_is_refused_with_what_would(
+    attribute: str, value: Any, right: str
+) -> None:
+    given = {
+        "job_type": "sample",
+        "stages": (lockstep.StageSpec("only"),),
+        "task_types": (),
+        "Parameters": lockstep.JobParameters,
+        "create_stage_tasks": lambda *_: (),
+        attribute: value,
+    }
+    with pytest.raises(ConfigurationError) as caught:
+        Registry([type("Wrong", (lockstep.JobController,), given)])
+    assert "Wrong" in str(caught.value)
+    assert attribute in str(caught.value)
+    assert right in str(caught.value)
