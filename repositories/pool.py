@@ -10,9 +10,18 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 
 import psycopg2
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE, connection
+from psycopg2.extensions import (
+    PYDATETIMETZ,
+    TRANSACTION_STATUS_IDLE,
+    connection,
+    cursor,
+    new_array_type,
+    new_type,
+    register_type,
+)
 
 from core.errors import PoolTimeoutError
 from repositories import queries
@@ -26,8 +35,18 @@ _CHECK_AFTER_IDLE_SECONDS = 30.0
 _CONNECT_TIMEOUT_SECONDS = 10
 
 
+def _utc(text: str | bytes | None, cur: cursor) -> datetime | None:
+    moment: datetime | None = PYDATETIMETZ(text, cur)
+    return moment and moment.astimezone(UTC)
+
+
+# PostgreSQL sends a timestamptz in the time zone of the session, which a server, a role or a URL may set.
+_TIMESTAMPTZ = new_type((1184,), "TIMESTAMPTZ", _utc)
+_TIMESTAMPTZ_ARRAY = new_array_type((1185,), "TIMESTAMPTZ[]", _TIMESTAMPTZ)
+
+
 class ConnectionPool:
-    """Lends connections to threads, at most `size` at a time.
+    """Lends connections to threads, at most `size` at a time. Times are read in UTC, whatever the session's time zone.
 
     Args:
         dsn: a libpq connection string or URL.
@@ -87,7 +106,7 @@ class ConnectionPool:
 
     def _connect(self) -> connection:
         with connecting():
-            return psycopg2.connect(
+            conn = psycopg2.connect(
                 self._dsn,
                 connect_timeout=_CONNECT_TIMEOUT_SECONDS,
                 application_name="lockstep",
@@ -96,6 +115,9 @@ class ConnectionPool:
                 keepalives_count=3,
                 tcp_user_timeout=30_000,  # milliseconds; a vanished server is noticed within a lease
             )
+        register_type(_TIMESTAMPTZ, conn)
+        register_type(_TIMESTAMPTZ_ARRAY, conn)
+        return conn
 
     def _take_back(self, conn: connection) -> None:
         # The borrower has committed or rolled back; in any other state the connection is broken.

@@ -2,6 +2,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
+from datetime import UTC
 from socket import socket
 from threading import Barrier, Lock
 
@@ -38,6 +39,21 @@ def terminate(database_url: str) -> Callable[[int], None]:
             assert cursor.fetchone() == (True,)
 
     return end
+
+
+def test_times_are_in_utc_whatever_the_zone_of_the_session(database_url: str) -> None:
+    database = PostgresDatabase(ConnectionPool(f"{database_url}?options=-c%20TimeZone%3DAsia/Kolkata", size=1))
+    with closing(database), database.transaction() as work:
+        row = work.repository(lambda rows: rows).one(
+            "SELECT current_setting('TimeZone') AS zone, '2026-01-02 03:04:05+05:30'::timestamptz AS time,"
+            " ARRAY['2026-01-02 03:04:05+05:30'::timestamptz, NULL] AS times, NULL::timestamptz AS nothing"
+        )
+        now = work.now()
+    assert row["zone"] == "Asia/Kolkata"
+    assert row["time"].isoformat() == "2026-01-01T21:34:05+00:00"
+    assert [time and time.isoformat() for time in row["times"]] == ["2026-01-01T21:34:05+00:00", None]
+    assert row["nothing"] is None
+    assert now.tzinfo is UTC
 
 
 def backend(conn: connection) -> int:

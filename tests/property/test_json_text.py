@@ -1,5 +1,6 @@
 import json
 import math
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -45,6 +46,14 @@ def storable(value: Any) -> bool:
 @given(values)
 def test_what_is_written_reads_back_as_the_same_value(value: Any) -> None:
     assert json.loads(json_text.encode(value)) == value
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_jsonb_reads_a_float_as_a_float(value: float) -> None:
+    text = json_text.encode(value)
+    # jsonb keeps a number as digits before and after the point; json reads digits without a point as an integer.
+    assert "." in f"{Decimal(text):f}"
+    assert float(text) == value
 
 
 @given(values)

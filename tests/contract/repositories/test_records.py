@@ -1,5 +1,6 @@
 import pytest
 
+from core import json_text
 from core.errors import ConstraintViolationError, RefusedValueError
 from core.models import RecordedTask, TaskOutcome
 from core.statuses import TaskStatus
@@ -54,6 +55,20 @@ def test_a_result_may_be_null(database: Database) -> None:
         task = work.tasks.get(ids(0)[0])
     assert task is not None
     assert (task.status, task.result) == (TaskStatus.COMPLETED, None)
+
+
+@pytest.mark.parametrize(
+    "number", [1.0, 0.1, -2.5, 1e15, 1e16, -1e16, 1.2345678901234567e16, 2e22, 1.7e308, 5e-324, 10**16, 2**70]
+)
+def test_a_number_of_a_result_keeps_its_type(database: Database, number: float) -> None:
+    queue_batch(database)
+    claim(database, ids(0))
+    record(database, completed(ids(0)[0], json_text.encode({"e+16": [number, "1e+16"]})))
+    with database.transaction() as work:
+        task = work.tasks.get(ids(0)[0])
+    assert task is not None
+    assert task.result == {"e+16": [number, "1e+16"]}
+    assert type(task.result["e+16"][0]) is type(number)
 
 
 def test_a_retry_gets_a_time_and_the_next_send(database: Database) -> None:

@@ -54,6 +54,47 @@ def test_what_json_cannot_say_is_refused(value: Any) -> None:
         json_text.encode(value, what="the thing")
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1e15, "1000000000000000.0"),
+        (1e16, "10000000000000000.0"),
+        (-1.5e16, "-15000000000000000.0"),
+        (1.2345678901234568e16, "12345678901234568.0"),
+        ({"1e+16": ["1e+16", 'a"1e+16', "\\", 1e22, True]},
+         '{"1e+16":["1e+16","a\\"1e+16","\\\\",10000000000000000000000.0,true]}'),
+        (1e-7, "1e-07"),
+        (10**16, "10000000000000000"),
+    ],
+)  # fmt: skip
+def test_a_large_float_is_spelled_as_a_float_that_jsonb_does_not_take_for_an_integer(value: Any, text: str) -> None:
+    assert json_text.encode(value) == text
+    assert json.loads(text) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ({"rows": [{"a": 1, 2: 3}]}, "the keys of the object at rows[0] are of several types (int, str); use texts"),
+        ({"a": {(1, 2): 3}}, "a key of the object at a is of type tuple; use a text"),
+        ([1, {2}], "the value at [1] is of type set, which JSON does not have"),
+        (b"x", "it is of type bytes, which JSON does not have"),
+        ({"a": [float("nan")]}, "the number at a[0] is nan"),
+        (float("-inf"), "it is the number -inf"),
+        ({"a": "\ud800"}, "the text at a holds half a surrogate pair"),
+        ({"\udfff": 1}, "a key of the outermost object holds half a surrogate pair"),
+        ([[10**5_000]], "the integer at [0][0] has more than 4,300 digits"),
+        (_cycle(), "it is nested deeper than 100 levels, or contains itself"),
+        ({1: 2, None: 3}, "the keys of the outermost object are of several types (NoneType, int); use texts"),
+        ({"x" * 100: {1}}, f"the value at {'x' * 39}\u2026 is of type set, which JSON does not have"),
+    ],
+)
+def test_the_error_says_in_words_what_is_wrong_and_where(value: Any, reason: str) -> None:
+    with pytest.raises(UnencodableValueError) as caught:
+        json_text.encode(value, what="the result")
+    assert str(caught.value) == f"the result cannot be written as JSON: {reason}"
+
+
 def test_what_is_nested_too_deeply_is_refused() -> None:
     with pytest.raises(UnencodableValueError):
         json_text.encode(_deep())
