@@ -225,6 +225,25 @@ class TaskResult:
 
 
 @dataclass(frozen=True)
+class StageError:
+    """The most frequent error of a stage's failed tasks.
+
+    Attributes:
+        type: the exception's class name.
+        message: the exception's text.
+        tasks: how many of the failed tasks that were read have this error.
+        read_tasks: how many failed tasks were read.
+        first_task_id: the first task with this error.
+    """
+
+    type: str
+    message: str
+    tasks: int
+    read_tasks: int
+    first_task_id: str
+
+
+@dataclass(frozen=True)
 class BatchDelta:
     """How many tasks of a batch ended in one transaction, by outcome."""
 

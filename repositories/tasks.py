@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import Any
 
 from typing_extensions import override
 
@@ -9,6 +10,7 @@ from core.models import (
     ClaimedTask,
     DeadLetterCount,
     RecordedTask,
+    StageError,
     StageKey,
     Task,
     TaskOutcome,
@@ -119,13 +121,23 @@ class PostgresTaskRepository(TaskRepository):
 
     @override
     def results_page(self, key: StageKey, after_index: int, limit: int) -> list[TaskResult]:
-        # "-" sorts before every digit, so the first page begins below index 0.
-        stage = (key.job_id, key.number)
-        after = task_id(*stage, after_index) if after_index >= 0 else f"{key.job_id}-s{key.number:02d}-t-"
-        before = task_id(*stage, MAX_STAGE_TASKS - 1) + "~"
-        values = {"after": after, "before": before, "limit": limit}
+        values = {**_ids_of(key), "limit": limit}
+        if after_index >= 0:
+            values["after"] = task_id(key.job_id, key.number, after_index)
         rows = self._rows.all(_QUERIES["results_page"], values)
         return [TaskResult(**{**row, "status": TaskStatus(row["status"])}) for row in rows]
+
+    @override
+    def most_frequent_error(self, key: StageKey, limit: int) -> StageError | None:
+        row = self._rows.first(_QUERIES["most_frequent_error"], {**_ids_of(key), "limit": limit})
+        return None if row is None else StageError(**{**row, "read_tasks": int(row["read_tasks"])})
+
+
+def _ids_of(key: StageKey) -> dict[str, Any]:
+    """The bounds of the task ids of a stage; neither is an id."""
+    # "-" sorts before every digit, and "~" after them.
+    before = task_id(key.job_id, key.number, MAX_STAGE_TASKS - 1) + "~"
+    return {"after": f"{key.job_id}-s{key.number:02d}-t-", "before": before}
 
 
 def _task(row: Row) -> Task:

@@ -5,7 +5,7 @@ from controllers.base import JobController
 from core import json_text
 from core.errors import AggregateError, InvalidInputError, StageFailedError, StageReopenedError
 from core.messages import JobAction, JobMessage
-from core.models import Job, Stage, StageKey
+from core.models import Job, Stage, StageError, StageKey
 from core.statuses import StageStatus
 from engine.process.limits import Limits
 from engine.process.sending import send_job_message
@@ -15,6 +15,12 @@ from repositories.ports import Database, MessageQueue, UnitOfWork
 from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
+
+_READ_FAILED_TASKS = 1_000
+"""A stage may have millions of failed tasks; the first ones tell the cause, in some milliseconds."""
+
+_QUOTED_CHARACTERS = 500
+"""Of a task's error message; a job's message is cut to 2,000."""
 
 
 class Advancer:
@@ -61,7 +67,9 @@ class Advancer:
 
     def _advance(self, job: Job, stage: Stage, controller: JobController[Any]) -> None:
         if stage.status == StageStatus.FAILED:
-            raise StageFailedError(_failure(stage))
+            with self._database.transaction() as work:
+                error = work.tasks.most_frequent_error(stage.key, _READ_FAILED_TASKS)
+            raise StageFailedError(_failure(stage, error))
         job_context = self._contexts.job(job, controller)
         stage_context = self._contexts.stage(job, controller, stage.number)
         stage_result = controller.aggregate_stage_results(job_context, stage_context, self._contexts.results(stage.key))
@@ -95,9 +103,17 @@ class Advancer:
             raise AggregateError(str(exc)) from exc
 
 
-def _failure(stage: Stage) -> str:
+def _failure(stage: Stage, error: StageError | None) -> str:
     of_them = "" if stage.total_tasks is None else f" of {stage.total_tasks:,}"
-    return (
+    summary = (
         f"{stage.failed_tasks:,}{of_them} tasks of stage {stage.number} ({stage.name}) failed; "
         f"it tolerates a fraction of {stage.max_failed_fraction:g}"
+    )
+    if error is None:
+        return summary
+    read = f"{'the first ' if error.read_tasks == _READ_FAILED_TASKS else ''}{error.read_tasks:,}"
+    return (
+        f"{summary}. Its most frequent error, in {error.tasks:,} of {read} failed tasks: "
+        f"{error.type}: {error.message[:_QUOTED_CHARACTERS]} (first in {error.first_task_id}). "
+        f"All are listed by GET /api/jobs/{stage.job_id}/tasks?status=failed"
     )

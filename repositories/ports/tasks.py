@@ -8,6 +8,7 @@ from core.models import (
     ClaimedTask,
     DeadLetterCount,
     RecordedTask,
+    StageError,
     StageKey,
     Task,
     TaskOutcome,
@@ -77,4 +78,8 @@ class TaskRepository(Protocol):
 
     def results_page(self, key: StageKey, after_index: int, limit: int) -> list[TaskResult]:
         """Returns up to `limit` ended tasks of a stage with an index above `after_index`, in index order."""
+        ...
+
+    def most_frequent_error(self, key: StageKey, limit: int) -> StageError | None:
+        """Returns the most frequent error among the first `limit` failed tasks of a stage; of equals, the first."""
         ...

@@ -1,6 +1,8 @@
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import islice
 
 from typing_extensions import override
 
@@ -10,6 +12,7 @@ from core.models import (
     ClaimedTask,
     DeadLetterCount,
     RecordedTask,
+    StageError,
     StageKey,
     Task,
     TaskOutcome,
@@ -141,6 +144,18 @@ class FakeTaskRepository(TaskRepository):
             if row.stage_key == key and row.task_index > after_index and row.status in TASK_ENDS
         ]
         return rows[:limit]
+
+    @override
+    def most_frequent_error(self, key: StageKey, limit: int) -> StageError | None:
+        failed = (row for row in self._tables.tasks.rows() if row.stage_key == key and row.status == TaskStatus.FAILED)
+        read = [(from_json(row.error), row.task_id) for row in islice(failed, limit)]
+        if not read:
+            return None
+        # A Counter gives equals in the order in which it met them.
+        counter = Counter((error["type"], error["message"]) for error, _ in read)
+        ((kind, message), tasks) = counter.most_common(1)[0]
+        first = next(task_id for error, task_id in read if (error["type"], error["message"]) == (kind, message))
+        return StageError(kind, message, tasks, len(read), first)
 
     def _may_run(self, row: TaskRow) -> bool:
         due_at = self._due_at(row)

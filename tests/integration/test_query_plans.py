@@ -159,6 +159,11 @@ def test_old_jobs_are_found_by_the_time_of_their_end(conn: connection) -> None:
     assert "jobs_ended" in _indexes(plan)
 
 
+def test_the_errors_of_a_stage_are_found_among_the_failed_tasks_alone(conn: connection) -> None:
+    plan = plan_of(conn, queries.load("tasks")["most_frequent_error"], _VALUES)
+    assert "tasks_failed" in _indexes(plan)
+
+
 def _indexes(plan: dict[str, Any]) -> set[str]:
     return {plan.get("Index Name", "")}.union(*(_indexes(child) for child in plan.get("Plans", [])))
 

@@ -81,8 +81,8 @@ def completed(task_id: str, result: str = '"done"') -> TaskOutcome:
     return TaskOutcome(task_id, TaskStatus.COMPLETED, result=result)
 
 
-def failed(task_id: str) -> TaskOutcome:
-    return TaskOutcome(task_id, TaskStatus.FAILED, error=ERROR)
+def failed(task_id: str, error: str = ERROR) -> TaskOutcome:
+    return TaskOutcome(task_id, TaskStatus.FAILED, error=error)
 
 
 def retrying(task_id: str, delay_seconds: float = 30.0) -> TaskOutcome:

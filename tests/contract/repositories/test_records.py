@@ -2,7 +2,7 @@ import pytest
 
 from core import json_text
 from core.errors import ConstraintViolationError, RefusedValueError
-from core.models import RecordedTask, TaskOutcome
+from core.models import RecordedTask, StageError, TaskOutcome
 from core.statuses import TaskStatus
 from repositories.ports import Database
 from tests.contract.repositories.building import (
@@ -187,3 +187,40 @@ def test_the_first_page_of_results_begins_at_index_0(database: Database) -> None
     record(database, completed(ids(0)[0]))
     with database.transaction() as work:
         assert [result.task_index for result in work.tasks.results_page(KEY, -1, 10)] == [0]
+
+
+def error_of(kind: str, message: str) -> str:
+    return json_text.encode({"type": kind, "message": message, "traceback": message * 2})
+
+
+def test_the_most_frequent_error_of_a_stage_is_found_with_its_first_task(database: Database) -> None:
+    for stage in (1, 2):
+        start_stage(database, stage)
+        create_batch(database, batch_of(12, stage=stage))
+    claim(database, ids(*range(12)))
+    claim(database, ids(*range(12), stage=2))
+    record(database, *(failed(task_id, error_of("OSError", "gone")) for task_id in ids(*range(12), stage=2)))
+    with database.transaction() as work:
+        assert work.tasks.most_frequent_error(KEY, 100) is None
+    record(
+        database,
+        *(completed(task_id) for task_id in ids(0, 1, 2)),
+        retrying(ids(3)[0]),
+        *(failed(task_id, error_of("ValueError", "bad")) for task_id in ids(4, 11)),
+        *(failed(task_id, error_of("OSError", "bad")) for task_id in ids(10, 5, 9)),
+        failed(ids(6)[0], error_of("OSError", "worse")),
+    )
+    with database.transaction() as work:
+        assert work.tasks.most_frequent_error(KEY, 100) == StageError("OSError", "bad", 3, 6, ids(5)[0])
+
+
+def test_of_errors_that_are_equally_frequent_the_first_is_given_and_no_more_tasks_are_read_than_asked(
+    database: Database,
+) -> None:
+    queue_batch(database, 5)
+    claim(database, ids(*range(5)))
+    kinds = ["b", "a", "a", "b", "b"]
+    record(database, *(failed(each, error_of(kind, "x")) for each, kind in zip(ids(*range(5)), kinds, strict=True)))
+    with database.transaction() as work:
+        assert work.tasks.most_frequent_error(KEY, 4) == StageError("b", "x", 2, 4, ids(0)[0])
+        assert work.tasks.most_frequent_error(KEY, 3) == StageError("a", "x", 2, 3, ids(1)[0])

@@ -83,11 +83,38 @@ def test_a_job_fails_when_more_tasks_fail_than_its_stage_tolerates() -> None:
         assert (job.status, job.stage, job.result) == (JobStatus.FAILED, 1, None)
         assert job.error == {
             "type": "StageFailedError",
-            "message": "3 of 4 tasks of stage 1 (first) failed; it tolerates a fraction of 0.5",
+            "message": (
+                "3 of 4 tasks of stage 1 (first) failed; it tolerates a fraction of 0.5. Its most frequent error, "
+                f"in 3 of 3 failed tasks: PermanentTaskError: no (first in {it.tasks(job_id)[0].task_id}). "
+                f"All are listed by GET /api/jobs/{job_id}/tasks?status=failed"
+            ),
             "stage": 1,
         }
         assert it.stage(job_id).status == StageStatus.FAILED
         assert it.stage_or_none(job_id, 2) is None
+
+
+def test_a_failed_job_quotes_the_most_frequent_error_of_its_tasks() -> None:
+    def handler(context: TaskContext, parameters: Mapping[str, Any]) -> None:
+        raise PermanentTaskError("the row is odd" if context.task_index < 3 else "the source has changed" + "!" * 1_000)
+
+    with stand(sample_job(counted(10), handler)) as it:
+        job_id = it.submit("sample")
+        it.pump()
+        error = it.job(job_id).error
+        assert error is not None
+        assert "in 7 of 10 failed tasks: PermanentTaskError: the source has changed!!!" in error["message"]
+        assert it.tasks(job_id)[3].task_id in error["message"]
+        assert len(error["message"]) < 1_000
+
+
+def test_a_failed_job_reads_no_more_than_a_thousand_of_its_failed_tasks() -> None:
+    with stand(sample_job(counted(1_200), fails_first(1_200), stages=(StageSpec("only", 0.99),))) as it:
+        job_id = it.submit("sample")
+        it.pump()
+        error = it.job(job_id).error
+        assert error is not None
+        assert "in 1,000 of the first 1,000 failed tasks: PermanentTaskError: no" in error["message"]
 
 
 def test_no_failure_is_tolerated_unless_declared() -> None:
@@ -97,7 +124,11 @@ def test_no_failure_is_tolerated_unless_declared() -> None:
         assert it.job(job_id).status == JobStatus.FAILED
         assert it.job(job_id).error == {
             "type": "StageFailedError",
-            "message": "1 of 1,000 tasks of stage 1 (only) failed; it tolerates a fraction of 0",
+            "message": (
+                "1 of 1,000 tasks of stage 1 (only) failed; it tolerates a fraction of 0. Its most frequent error, "
+                f"in 1 of 1 failed tasks: PermanentTaskError: no (first in {it.tasks(job_id)[0].task_id}). "
+                f"All are listed by GET /api/jobs/{job_id}/tasks?status=failed"
+            ),
             "stage": 1,
         }
 
