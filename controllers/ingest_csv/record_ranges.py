@@ -45,10 +45,13 @@ class RecordGrammar:
     def __init__(self, delimiter: str) -> None:
         # Possessive repeats never backtrack, so matching is linear and its memory constant.
         inside = rb"[^%b\r\n]" % re.escape(delimiter.encode("ascii"))
-        quoted = rb'(?<!%b)"[^"]*+(?:""[^"]*+)*+"' % inside
-        literal_quote = rb'(?<=%b)"' % inside
+        closed = rb'"[^"]*+(?:""[^"]*+)*+"'
+        # A quote at the start is read without looking behind it; every later one has its record before it. So the bytes
+        # before a record have no influence.
+        first = rb'(?:%b|(?!"))[^"\r\n]*+' % closed
+        later = rb'(?:(?<!%b)%b|(?<=%b)")[^"\r\n]*+' % (inside, closed, inside)
         line_end = rb"(?:\n|\r\n|\r(?=[^\n]))"
-        record = rb'[^"\r\n]*+(?:(?:%b|%b)[^"\r\n]*+)*+%b' % (quoted, literal_quote, line_end)
+        record = rb"%b(?:%b)*+%b" % (first, later, line_end)
         self._one = re.compile(record)
         self._many = re.compile(rb"(?:%b)*+" % record)
 

@@ -2,13 +2,17 @@ import csv
 import json
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from io import StringIO
+from itertools import product
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from controllers.ingest_csv.csv_layout import read_layout
-from controllers.ingest_csv.record_ranges import CsvRange, split
+from controllers.ingest_csv.errors import CsvError
+from controllers.ingest_csv.record_ranges import CsvRange, RecordGrammar, split
 from controllers.ingest_csv.rows import parse_range
 
 _DELIMITERS = st.sampled_from([",", ";", "\t", "|", "-", "]", "^", "\\", " "])
@@ -87,35 +91,104 @@ def test_a_range_ends_at_the_first_record_boundary_past_its_size(file: tuple[str
         assert min(boundary for boundary in boundaries if boundary >= each.offset + chunk) == end
 
 
-_CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=8)
-
-
-@given(
-    st.integers(1, 4).flatmap(lambda width: st.lists(st.lists(_CELLS, min_size=width, max_size=width), max_size=12)),
-    _DELIMITERS,
-    st.sampled_from(["\n", "\r\n", "\r"]),
-    st.sampled_from(["", "\ufeff"]),
-    st.sampled_from(["ended", "open"]),
-    _SIZES,
-)
-def test_every_row_that_the_csv_module_wrote_is_loaded(
-    rows: list[list[str]], delimiter: str, line_end: str, mark: str, last_line: str, chunk: int
+@given(st.binary(max_size=6), _files(), _SIZES)
+@example(b"\xef\xbb\xbf", ('"a\nb",c\n', ","), 40)
+@example(b"x", ('"a\nb",c\n', ","), 40)
+def test_where_records_end_does_not_depend_on_the_bytes_before_them(
+    before: bytes, file: tuple[str, str], limit: int
 ) -> None:
-    width = len(rows[0]) if rows else 1
-    header = [f"c{number}" for number in range(width)]
-    out = StringIO(newline="")
-    csv.writer(out, delimiter=delimiter, lineterminator=line_end, quoting=csv.QUOTE_ALL).writerows([header, *rows])
-    text = out.getvalue() if last_line == "ended" else out.getvalue().removesuffix(line_end)
-    data = f"{mark}{text}".encode()
+    text, delimiter = file
+    data = text.encode()
+    grammar = RecordGrammar(delimiter)
+    start = len(before)
+    end = grammar.end_of_one(data, 0)
+    assert grammar.end_of_one(before + data, start) == (None if end is None else start + end)
+    size = min(limit, len(data))
+    assert grammar.end_of_all(before + data, start, start + size) == start + grammar.end_of_all(data, 0, size)
 
-    layout = read_layout(data, delimiter, has_header=True)
+
+@given(_files(), st.booleans(), _SIZES)
+@example(('"a\nb",c\n1,2\n', ","), True, 1)  # noqa: FBT003 - an example gives its arguments by position
+def test_a_byte_order_mark_changes_nothing_that_is_read(file: tuple[str, str], has_header: bool, chunk: int) -> None:  # noqa: FBT001 - hypothesis gives it
+    text, delimiter = file
+
+    def read(data: bytes, mark: int) -> object:
+        try:
+            layout = read_layout(data, delimiter, has_header=has_header)
+        except CsvError as exc:
+            return str(exc)
+        body = data[layout.offset :]
+        return layout.columns, layout.offset - mark, layout.first_line, _ranges(body, delimiter, chunk, 7)
+
+    assert read(b"\xef\xbb\xbf" + text.encode(), 3) == read(text.encode(), 0)
+
+
+_CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=8)
+_FIRST_CELLS = ["", "a", "x\ny", "x\r\ny", "\r", "\n", 'say "x"', '"', "x,y;z", "\u00e9", "\ufeff"]
+_LINE_ENDS = ["\n", "\r\n", "\r"]
+_MARKS = ["", "\ufeff"]
+
+
+@dataclass(frozen=True)
+class _Dialect:
+    """How a file is written."""
+
+    delimiter: str
+    line_end: str
+    mark: str
+    has_header: bool
+    last_line_ended: bool
+
+    def write(self, rows: list[list[str]]) -> bytes:
+        out = StringIO(newline="")
+        writer = csv.writer(out, delimiter=self.delimiter, lineterminator=self.line_end, quoting=csv.QUOTE_ALL)
+        writer.writerows(rows)
+        text = out.getvalue() if self.last_line_ended else out.getvalue().removesuffix(self.line_end)
+        return f"{self.mark}{text}".encode()
+
+    def assert_loads(self, rows: list[list[str]], chunk: int) -> None:
+        """Writes rows, loads them as the job does, and asserts that they are the same."""
+        numbered = [f"column_{number}" for number in range(1, len(rows[0]) + 1)]
+        named = [name or number for name, number in zip(rows[0], numbered, strict=True)]
+        expected = (named, rows[1:]) if self.has_header else (numbered, rows)
+        data = self.write(rows)
+        assert _load(data, self.delimiter, chunk, has_header=self.has_header) == expected, data
+
+
+_DIALECTS = st.builds(
+    _Dialect, _DELIMITERS, st.sampled_from(_LINE_ENDS), st.sampled_from(_MARKS), st.booleans(), st.booleans()
+)
+
+
+def _load(data: bytes, delimiter: str, chunk: int, *, has_header: bool) -> tuple[list[str], list[list[str]]]:
+    """Returns the columns and the rows of a file of which no row is rejected."""
+    layout = read_layout(data, delimiter, has_header=has_header)
     loaded = []
     body = _blocks(data[layout.offset :], 11)
     for each in split(body, delimiter, chunk, offset=layout.offset, first_line=layout.first_line):
         part = data[each.offset : each.offset + each.length]
         parsed = parse_range(part, layout.columns, delimiter, each.first_line)
-        assert parsed.rejected_rows == 0
-        loaded += [json.loads(row) for _, row in parsed.rows]
+        assert parsed.rejected == []
+        loaded += [[json.loads(row)[column] for column in layout.columns] for _, row in parsed.rows]
+    return list(layout.columns), loaded
 
-    assert layout.columns == tuple(header)
-    assert loaded == [dict(zip(header, row, strict=True)) for row in rows]
+
+@pytest.mark.parametrize("first_cell", _FIRST_CELLS, ids=repr)
+def test_every_combination_of_features_at_the_beginning_of_a_file_is_read(first_cell: str) -> None:
+    rows = [[first_cell, "b"], ["1", "two\nlines"], [first_cell, "4"]]
+    dialects = product([",", ";", "\t", "|"], _LINE_ENDS, _MARKS, [True, False], [True, False])
+    for dialect, chunk in product(dialects, [1, 40]):
+        _Dialect(*dialect).assert_loads(rows, chunk)
+
+
+@given(
+    st.integers(1, 4).flatmap(lambda width: st.lists(st.lists(_CELLS, min_size=width, max_size=width), min_size=1)),
+    st.one_of(st.sampled_from(_FIRST_CELLS), _CELLS),
+    _DIALECTS,
+    _SIZES,
+)
+def test_every_row_that_the_csv_module_wrote_is_loaded(
+    rows: list[list[str]], first_cell: str, dialect: _Dialect, chunk: int
+) -> None:
+    header = [first_cell, *(f"several\nlines {number}" for number in range(1, len(rows[0])))]
+    dialect.assert_loads([header, *rows], chunk)

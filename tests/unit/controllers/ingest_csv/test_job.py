@@ -103,6 +103,23 @@ def test_a_file_without_a_header_gets_numbered_columns(ingestion: Ingestion) -> 
     assert ingestion.rows == [{"column_1": "1", "column_2": "2"}, {"column_1": "3", "column_2": "4"}]
 
 
+@pytest.mark.parametrize(
+    ("content", "parameters", "rows"),
+    [
+        (b'"Site\r\n(code)","Depth, m"\r\nA1,3\r\n', {}, [{"Site\r\n(code)": "A1", "Depth, m": "3"}]),
+        (b'"line 1\nline 2",10\n', {"has_header": False}, [{"column_1": "line 1\nline 2", "column_2": "10"}]),
+    ],
+    ids=["header", "no header"],
+)
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["no mark", "byte order mark"])
+def test_a_line_break_in_the_first_cell_is_read_with_and_without_a_byte_order_mark(
+    ingestion: Ingestion, content: bytes, parameters: dict[str, bool], rows: list[dict[str, str]], mark: bytes
+) -> None:
+    result = ingestion.run(ingestion.write(mark + content), **parameters)
+    assert result["rows_rejected"] == 0
+    assert ingestion.rows == rows
+
+
 def test_a_missing_row_fails_the_verification_for_good(ingestion: Ingestion) -> None:
     job = ingestion.job(ingestion.write(b"a\n1\n"))
     stage = StageContext(2, "verify", previous_result={"rows_loaded": 2, "chunks": 1})
