@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from io import StringIO
 
 from controllers.ingest_csv.errors import CsvError
-from controllers.ingest_csv.record_ranges import RecordGrammar, count_lines
+from controllers.ingest_csv.record_ranges import RecordGrammar, count_lines, describe_open_quote
 
 MAX_HEADER_BYTES = 16 * 1024
 """The parameters of every task repeat the columns, so the header must be short."""
@@ -39,14 +39,15 @@ def read_layout(head: bytes, delimiter: str, *, has_header: bool) -> CsvLayout:
         has_header: whether the first record names the columns; if not, it is the first row.
 
     Raises:
-        CsvError: the file is empty, is not text in UTF-8, or its first record is too long or
-            names a column twice.
+        CsvError: the file is empty, is not text in UTF-8, or its first record is too long, opens a quote that is never
+            closed, or names a column twice.
     """
     mark = len(_BYTE_ORDER_MARK) if head.startswith(_BYTE_ORDER_MARK) else 0
     start = len(head) - len(head[mark:].lstrip(b"\r\n"))
     if start == len(head):
         raise CsvError("the source is empty, or its beginning contains only blank lines")
-    end = RecordGrammar(delimiter).end_of_one(head, start)
+    grammar = RecordGrammar(delimiter)
+    end = grammar.end_of_one(head, start)
     record = head[start:end]
     if b"\x00" in record:
         raise CsvError("the source is not a CSV file in UTF-8: its first record contains NUL bytes")
@@ -55,6 +56,9 @@ def read_layout(head: bytes, delimiter: str, *, has_header: bool) -> CsvLayout:
             f"the first record is longer than {MAX_HEADER_BYTES:,} bytes; "
             "either the source is not a CSV file, or a quote is never closed"
         )
+    open_quote = describe_open_quote(grammar, head, start, 1 + count_lines(head, 0, start)) if end is None else None
+    if open_quote is not None:
+        raise CsvError(open_quote)
     columns = _columns(record, delimiter, has_header=has_header)
     rows_start = start + len(record) if has_header else start
     return CsvLayout(columns, rows_start, 1 + count_lines(head, 0, rows_start))

@@ -44,7 +44,8 @@ class RecordGrammar:
 
     def __init__(self, delimiter: str) -> None:
         # Possessive repeats never backtrack, so matching is linear and its memory constant.
-        inside = rb"[^%b\r\n]" % re.escape(delimiter.encode("ascii"))
+        separator = re.escape(delimiter.encode("ascii"))
+        inside = rb"[^%b\r\n]" % separator
         closed = rb'"[^"]*+(?:""[^"]*+)*+"'
         # A quote at the start is read without looking behind it; every later one has its record before it. So the bytes
         # before a record have no influence.
@@ -54,6 +55,8 @@ class RecordGrammar:
         record = rb"%b(?:%b)*+%b" % (first, later, line_end)
         self._one = re.compile(record)
         self._many = re.compile(rb"(?:%b)*+" % record)
+        self._quoted = re.compile(closed)
+        self._whole_fields = re.compile(rb'(?:(?:%b|(?!"))%b*+%b)*+' % (closed, inside, separator))
 
     def end_of_one(self, data: bytes, start: int) -> int | None:
         """Returns the end of the record at `start`; None when the record is not complete."""
@@ -68,12 +71,34 @@ class RecordGrammar:
         assert match is not None, "a repeat of nothing matches too"
         return match.end()
 
+    def open_quote(self, data: bytes, start: int) -> int | None:
+        """Returns the position of the quote that the record at `start` opens and `data` does not close."""
+        fields = self._whole_fields.match(data, start)
+        assert fields is not None, "a repeat of nothing matches too"
+        is_open = data.startswith(b'"', fields.end()) and not self._quoted.match(data, fields.end())
+        return fields.end() if is_open else None
+
 
 def count_lines(data: bytes, start: int, end: int) -> int:
     """Counts the line breaks between two positions; CRLF counts once."""
     returns = data.count(b"\r", start, end)
     pairs = data.count(b"\r\n", start, end) if returns else 0
     return data.count(b"\n", start, end) + returns - pairs
+
+
+def describe_open_quote(grammar: RecordGrammar, data: bytes, start: int, line: int) -> str | None:
+    """Says where the last record of a file opens a quote that is never closed; None when it opens none.
+
+    Args:
+        grammar: finds the quote.
+        data: up to the end of the file.
+        start: the beginning of the record.
+        line: the number of the line at `start`.
+    """
+    quote = grammar.open_quote(data, start)
+    if quote is None:
+        return None
+    return f"the quote opened on line {line + count_lines(data, start, quote):,} is never closed"
 
 
 def split(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from io import BytesIO, TextIOWrapper
 
 from controllers import authoring as lockstep
+from controllers.ingest_csv.record_ranges import RecordGrammar, count_lines, describe_open_quote
 
 MAX_LISTED_REJECTS = 20
 """Rejected rows that the result of one range lists: people read the result, and the task's row stores it."""
@@ -42,15 +43,21 @@ class ParsedRange:
 def parse_range(data: bytes, columns: Sequence[str], delimiter: str, first_line: int) -> ParsedRange:
     """Parses whole records.
 
-    Blank lines are skipped. A row is rejected when it has another number of columns, is not UTF-8, or
-    holds a NUL character, which PostgreSQL cannot store.
+    Blank lines are skipped. A row is rejected when it has another number of columns, is not UTF-8, holds a NUL
+    character, which PostgreSQL cannot store, or opens a quote that is never closed.
 
     Args:
-        data: whole records in UTF-8.
+        data: whole records in UTF-8; the last one of the file may lack its line end or the end of a quoted field.
         columns: the names of the columns.
         delimiter: one ASCII character, no quote and no line break.
         first_line: the number of the first line in the file, from 1.
     """
+    grammar = RecordGrammar(delimiter)
+    last = grammar.end_of_all(data, 0, len(data))
+    last_line = first_line + count_lines(data, 0, last)
+    open_quote = describe_open_quote(grammar, data, last, last_line)
+    if open_quote is not None:
+        data = data[:last]
     csv.field_size_limit(_NO_FIELD_LIMIT)
     # surrogateescape does not change ASCII, and so not the structure, and keeps a bad byte inside its row.
     text = TextIOWrapper(BytesIO(data), encoding="utf-8", errors="surrogateescape", newline="")
@@ -69,6 +76,10 @@ def parse_range(data: bytes, columns: Sequence[str], delimiter: str, first_line:
         elif len(rejected) < MAX_LISTED_REJECTS:
             rejected.append(RejectedRow(line, _reason(fields, columns)))
         number += 1
+    if open_quote is not None:
+        number += 1
+        if len(rejected) < MAX_LISTED_REJECTS:
+            rejected.append(RejectedRow(last_line, open_quote))
     return ParsedRange(rows, number - len(rows), rejected)
 
 

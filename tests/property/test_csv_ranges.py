@@ -91,6 +91,27 @@ def test_a_range_ends_at_the_first_record_boundary_past_its_size(file: tuple[str
         assert min(boundary for boundary in boundaries if boundary >= each.offset + chunk) == end
 
 
+@given(_files(), _SIZES, _SIZES)
+@example(('a,b\n1,"2\n3,4\n', ","), 1, 7)
+@example(('a\n"b""', ","), 1, 7)
+def test_a_record_with_a_quote_that_is_never_closed_is_always_rejected(
+    file: tuple[str, str], chunk: int, block: int
+) -> None:
+    text, delimiter = file
+    data = text.encode()
+    found = []
+    for each in _ranges(data, delimiter, chunk, block):
+        part = data[each.offset : each.offset + each.length]
+        found += parse_range(part, [], delimiter, each.first_line).rejected  # without columns, every row is rejected
+    never_closed = [row.line for row in found if "never closed" in row.reason]
+
+    records = [(line, record) for line, record in _records(text, delimiter) if record]
+    # A record that swallows what follows the file is open.
+    open_at_end = _records(f"{text}\nmore\n", delimiter)[-1][1] != ["more"]
+    assert len(found) == len(records)
+    assert never_closed == ([records[-1][0]] if open_at_end else [])
+
+
 @given(st.binary(max_size=6), _files(), _SIZES)
 @example(b"\xef\xbb\xbf", ('"a\nb",c\n', ","), 40)
 @example(b"x", ('"a\nb",c\n', ","), 40)

@@ -40,6 +40,8 @@ def test_a_column_without_a_name_is_named_by_its_place() -> None:
         (b"\x7fELF\x02\x01\x01\x00\n", "NUL bytes"),
         ("a,b\n1,2\n".encode("utf-16"), "NUL bytes"),
         (b"\x1f\x8b\x08a\n", "byte 0x8b"),
+        (b'id,"name\n1,Ann\n2,Bo\n', "the quote opened on line 1 is never closed"),
+        (b'\n"a\nb",c,"name\n1,Ann\n', "the quote opened on line 3 is never closed"),
         (b"a" * (MAX_HEADER_BYTES + 1), "longer than 16,384 bytes"),
         (b'"' + b"a,b\n" * MAX_HEADER_BYTES, "longer than 16,384 bytes"),
     ],
@@ -47,6 +49,11 @@ def test_a_column_without_a_name_is_named_by_its_place() -> None:
 def test_a_file_that_cannot_be_a_csv_is_a_clear_error(head: bytes, message: str) -> None:
     with pytest.raises(CsvError, match=message):
         read_layout(head[: MAX_HEADER_BYTES + 1], ",", has_header=True)
+
+
+def test_a_first_row_whose_quote_is_never_closed_is_no_file() -> None:
+    with pytest.raises(CsvError, match="the quote opened on line 1 is never closed"):
+        read_layout(b'1,"Ann\n2,Bo\n', ",", has_header=False)
 
 
 def test_the_longest_header_is_read() -> None:

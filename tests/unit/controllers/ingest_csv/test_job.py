@@ -50,6 +50,14 @@ def test_rejected_rows_are_listed_by_their_line_and_do_not_stop_the_job(ingestio
     ]
 
 
+def test_rows_behind_a_quote_that_is_never_closed_are_not_accepted_as_one_cell(ingestion: Ingestion) -> None:
+    rows = b"1,Ulm,10\n" * 500
+    result = ingestion.run(ingestion.write(b"id,city,pop\n" + rows + b'2,Bonn,"20\n' + rows), chunk_bytes=512)
+    assert (result["rows_loaded"], result["rows_rejected"]) == (500, 1)
+    assert result["rejected"] == [{"line": 502, "reason": "the quote opened on line 502 is never closed"}]
+    assert all(row == {"id": "1", "city": "Ulm", "pop": "10"} for row in ingestion.rows)
+
+
 def test_a_job_lists_the_first_hundred_rejected_rows_and_counts_all(ingestion: Ingestion) -> None:
     source = ingestion.write(b"a,b\n" + (b"1,2,3\n" * 19 + b"1,2," + b"x" * 500 + b"\n") * 10)
     result = ingestion.run(source, chunk_bytes=512)

@@ -48,6 +48,28 @@ def test_a_line_is_where_a_row_starts_even_behind_quoted_line_breaks() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("data", "line", "opened"),
+    [
+        (b'1,2\n3,"4\n5,6\n', 3, 3),
+        (b'1,"2', 2, 2),
+        (b'1,"2""', 2, 2),
+        (b'"x\ny","2\n', 2, 3),
+        (b'1,2\n"', 3, 3),
+        (b'\xff,"2\n', 2, 2),
+    ],
+)
+def test_a_row_whose_quote_is_never_closed_is_rejected_with_the_line_of_the_quote(
+    data: bytes, line: int, opened: int
+) -> None:
+    assert _parse(data).rejected == [RejectedRow(line, f"the quote opened on line {opened} is never closed")]
+
+
+@pytest.mark.parametrize("data", [b'1,"2"', b'1,"2"x', b'1,2"', b'5" pipe,2', b'1,"2"\r', b'1,"2"""'])
+def test_a_quote_that_is_closed_or_text_ends_a_file_as_any_other_character(data: bytes) -> None:
+    assert _parse(data).rejected == []
+
+
 def test_a_backslash_before_u0000_is_text_and_no_nul() -> None:
     assert _values(_parse(rb"\u0000,2" + b"\n")) == [[r"\u0000", "2"]]
 
