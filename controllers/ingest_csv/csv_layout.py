@@ -4,13 +4,26 @@ import csv
 from dataclasses import dataclass
 from io import StringIO
 
+from controllers import authoring as lockstep
 from controllers.ingest_csv.errors import CsvError
-from controllers.ingest_csv.record_ranges import RecordGrammar, count_lines, describe_open_quote
+from controllers.ingest_csv.record_grammar import (
+    MAX_RECORD_BYTES,
+    MEASURED_BYTES,
+    RecordGrammar,
+    count_lines,
+    describe_open_quote,
+    lift_field_limit,
+    record_too_long,
+)
 
-MAX_HEADER_BYTES = 16 * 1024
-"""The parameters of every task repeat the columns, so the header must be short."""
+MAX_COLUMNS_BYTES = 16 * 1024
+"""The parameters of every task repeat the names of the columns as JSON, so they must be short."""
 
+_MAX_BLANK_BYTES = 16 * 1024
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+HEAD_BYTES = len(_BYTE_ORDER_MARK) + _MAX_BLANK_BYTES + MEASURED_BYTES + 1
+"""The beginning of a file that holds its first record, and enough of a record that is too long."""
 
 
 @dataclass(frozen=True)
@@ -34,34 +47,37 @@ def read_layout(head: bytes, delimiter: str, *, has_header: bool) -> CsvLayout:
     A column without a name, and every column of a file without a header, is called `column_<n>`, n from 1.
 
     Args:
-        head: the first `MAX_HEADER_BYTES` + 1 bytes of the file, or all of a shorter one.
+        head: the first `HEAD_BYTES` bytes of the file, or all of a shorter one.
         delimiter: one ASCII character, no quote and no line break.
         has_header: whether the first record names the columns; if not, it is the first row.
 
     Raises:
         CsvError: the file is empty, is not text in UTF-8, or its first record is too long, opens a quote that is never
-            closed, or names a column twice.
+            closed, names a column twice, or has too many or too long names.
     """
     mark = len(_BYTE_ORDER_MARK) if head.startswith(_BYTE_ORDER_MARK) else 0
     start = len(head) - len(head[mark:].lstrip(b"\r\n"))
-    if start == len(head):
+    if start == len(head) or start - mark > _MAX_BLANK_BYTES:
         raise CsvError("the source is empty, or its beginning contains only blank lines")
-    grammar = RecordGrammar(delimiter)
+    line = 1 + count_lines(head, 0, start)
+    record = _first_record(head, start, line, RecordGrammar(delimiter))
+    columns = _columns(record, delimiter, has_header=has_header)
+    if not has_header:
+        return CsvLayout(columns, start, line)
+    return CsvLayout(columns, start + len(record), line + count_lines(record, 0, len(record)))
+
+
+def _first_record(head: bytes, start: int, line: int, grammar: RecordGrammar) -> bytes:
     end = grammar.end_of_one(head, start)
     record = head[start:end]
     if b"\x00" in record:
         raise CsvError("the source is not a CSV file in UTF-8: its first record contains NUL bytes")
-    if end is None and len(head) > MAX_HEADER_BYTES:
-        raise CsvError(
-            f"the first record is longer than {MAX_HEADER_BYTES:,} bytes; "
-            "either the source is not a CSV file, or a quote is never closed"
-        )
-    open_quote = describe_open_quote(grammar, head, start, 1 + count_lines(head, 0, start)) if end is None else None
+    if len(record) > MAX_RECORD_BYTES:
+        raise record_too_long(grammar, head[start:], line)
+    open_quote = describe_open_quote(grammar, record, 0, line) if end is None else None
     if open_quote is not None:
         raise CsvError(open_quote)
-    columns = _columns(record, delimiter, has_header=has_header)
-    rows_start = start + len(record) if has_header else start
-    return CsvLayout(columns, rows_start, 1 + count_lines(head, 0, rows_start))
+    return record
 
 
 def _columns(record: bytes, delimiter: str, *, has_header: bool) -> tuple[str, ...]:
@@ -71,6 +87,7 @@ def _columns(record: bytes, delimiter: str, *, has_header: bool) -> tuple[str, .
         raise CsvError(
             f"the source is not a CSV file in UTF-8: its first record contains byte 0x{exc.object[exc.start]:02x}"
         ) from exc
+    lift_field_limit()
     fields = next(csv.reader(StringIO(text, newline=""), delimiter=delimiter))
     columns: dict[str, None] = {}
     for number, field in enumerate(fields, start=1):
@@ -78,4 +95,10 @@ def _columns(record: bytes, delimiter: str, *, has_header: bool) -> tuple[str, .
         if name in columns:
             raise CsvError(f"the header names the column {name[:100]!r} twice")
         columns[name] = None
+    size = len(lockstep.json_text.encode(list(columns)).encode())
+    if size > MAX_COLUMNS_BYTES:
+        raise CsvError(
+            f"the names of the {len(columns):,} columns take {size:,} bytes as JSON, "
+            f"and the limit is {MAX_COLUMNS_BYTES:,}"
+        )
     return tuple(columns)

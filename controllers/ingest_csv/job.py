@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from controllers import authoring as lockstep
-from controllers.ingest_csv.csv_layout import MAX_HEADER_BYTES, read_layout
+from controllers.ingest_csv.csv_layout import HEAD_BYTES, read_layout
 from controllers.ingest_csv.ingested_rows import IngestedRows
 from controllers.ingest_csv.record_ranges import split
 from controllers.ingest_csv.rows import parse_range
@@ -142,7 +142,7 @@ def _load_tasks(job: lockstep.JobContext[IngestCsvParameters]) -> lockstep.Tasks
     given = job.parameters
     loading = load if given.chunk_bytes <= _FAST_CHUNK_BYTES else load_large
     with open_source(given.source, job.services) as source:
-        layout = read_layout(source.read(0, MAX_HEADER_BYTES + 1), given.delimiter, has_header=given.has_header)
+        layout = read_layout(source.read(0, HEAD_BYTES), given.delimiter, has_header=given.has_header)
         shared = {"source": given.source, "delimiter": given.delimiter, "columns": layout.columns}
         ranges = split(
             blocks(source, layout.offset),

@@ -6,14 +6,10 @@ from dataclasses import dataclass
 from io import BytesIO, TextIOWrapper
 
 from controllers import authoring as lockstep
-from controllers.ingest_csv.record_ranges import RecordGrammar, count_lines, describe_open_quote
+from controllers.ingest_csv.record_grammar import RecordGrammar, count_lines, describe_open_quote, lift_field_limit
 
 MAX_LISTED_REJECTS = 20
 """Rejected rows that the result of one range lists: people read the result, and the task's row stores it."""
-
-# The csv module's own limit, 128 KiB per field, is global to the process. Here the splitter limits the size of records,
-# so the limit is switched off; threads cannot race, because they all set the same value.
-_NO_FIELD_LIMIT = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ def parse_range(data: bytes, columns: Sequence[str], delimiter: str, first_line:
     open_quote = describe_open_quote(grammar, data, last, last_line)
     if open_quote is not None:
         data = data[:last]
-    csv.field_size_limit(_NO_FIELD_LIMIT)
+    lift_field_limit()
     # surrogateescape does not change ASCII, and so not the structure, and keeps a bad byte inside its row.
     text = TextIOWrapper(BytesIO(data), encoding="utf-8", errors="surrogateescape", newline="")
     reader = csv.reader(text, delimiter=delimiter)

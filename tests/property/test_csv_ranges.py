@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from controllers.ingest_csv.csv_layout import read_layout
 from controllers.ingest_csv.errors import CsvError
-from controllers.ingest_csv.record_ranges import CsvRange, RecordGrammar, split
+from controllers.ingest_csv.record_grammar import RecordGrammar
+from controllers.ingest_csv.record_ranges import CsvRange, split
 from controllers.ingest_csv.rows import parse_range
 
 _DELIMITERS = st.sampled_from([",", ";", "\t", "|", "-", "]", "^", "\\", " "])

@@ -1,7 +1,8 @@
 import pytest
 
-from controllers.ingest_csv.csv_layout import MAX_HEADER_BYTES, CsvLayout, read_layout
+from controllers.ingest_csv.csv_layout import HEAD_BYTES, MAX_COLUMNS_BYTES, CsvLayout, read_layout
 from controllers.ingest_csv.errors import CsvError
+from controllers.ingest_csv.record_grammar import MAX_RECORD_BYTES, MEASURED_BYTES
 
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
@@ -42,13 +43,17 @@ def test_a_column_without_a_name_is_named_by_its_place() -> None:
         (b"\x1f\x8b\x08a\n", "byte 0x8b"),
         (b'id,"name\n1,Ann\n2,Bo\n', "the quote opened on line 1 is never closed"),
         (b'\n"a\nb",c,"name\n1,Ann\n', "the quote opened on line 3 is never closed"),
-        (b"a" * (MAX_HEADER_BYTES + 1), "longer than 16,384 bytes"),
-        (b'"' + b"a,b\n" * MAX_HEADER_BYTES, "longer than 16,384 bytes"),
+        (b"\n" * 20_000 + b"a\n", "only blank lines"),
+        (b"a" * (MAX_COLUMNS_BYTES - 3), "names of the 1 columns take 16,385 bytes as JSON, and the limit is 16,384"),
+        (b"," * 2_000 + b"\n", "names of the 2,001 columns take "),
+        (b'"' + b"a,b\n" * 10_000, "the quote opened on line 1 is never closed"),
+        (b"\n\n" + b"x" * MAX_RECORD_BYTES + b"\n", "the record on line 3 is 1,048,577 bytes long"),
+        (b'"' + b"a,b\n" * MEASURED_BYTES, "longer than 4,194,304 bytes, .* the quote opened on line 1 is still open"),
     ],
 )
 def test_a_file_that_cannot_be_a_csv_is_a_clear_error(head: bytes, message: str) -> None:
     with pytest.raises(CsvError, match=message):
-        read_layout(head[: MAX_HEADER_BYTES + 1], ",", has_header=True)
+        read_layout(head[:HEAD_BYTES], ",", has_header=True)
 
 
 def test_a_first_row_whose_quote_is_never_closed_is_no_file() -> None:
@@ -56,6 +61,13 @@ def test_a_first_row_whose_quote_is_never_closed_is_no_file() -> None:
         read_layout(b'1,"Ann\n2,Bo\n', ",", has_header=False)
 
 
-def test_the_longest_header_is_read() -> None:
-    head = b"a" * MAX_HEADER_BYTES + b"\n"
-    assert read_layout(head, ",", has_header=True).offset == MAX_HEADER_BYTES + 1
+def test_the_longest_names_of_columns_are_read() -> None:
+    head = b"a" * (MAX_COLUMNS_BYTES - 4) + b"\n"
+    assert read_layout(head, ",", has_header=True).offset == len(head)
+
+
+def test_a_first_row_has_the_limit_of_a_row_and_not_of_a_header() -> None:
+    head = b"a" * (MAX_RECORD_BYTES - 3) + b",b\n"
+    assert read_layout(head, ",", has_header=False) == CsvLayout(("column_1", "column_2"), 0, 1)
+    with pytest.raises(CsvError, match="the record on line 1 is 1,048,577 bytes long"):
+        read_layout(b"a" + head, ",", has_header=False)
