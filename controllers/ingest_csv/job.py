@@ -1,5 +1,6 @@
 """Loads a CSV file into the table `ingested_rows`: ranges of whole records in parallel, then a check of the count."""
 
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -28,6 +29,16 @@ _MAX_CHUNK_BYTES = 16 * 1024 * 1024
 """A task holds its rows in memory as JSON and as text for COPY: about 20 times its chunk in all."""
 
 
+_DELIMITER = r"^[\x01-\x09\x0b\x0c\x0e-\x21\x23-\x7f]$"
+
+
+def _check_delimiter(delimiter: str) -> str:
+    # Field(pattern=...) would refuse it with the regular expression as the reason.
+    if len(delimiter) != 1 or not re.match(_DELIMITER, delimiter):
+        raise ValueError("a delimiter is one ASCII character, no quote and no line break")
+    return delimiter
+
+
 class IngestCsvParameters(lockstep.JobParameters):
     """Which file to load, and how to read and cut it."""
 
@@ -42,10 +53,10 @@ class IngestCsvParameters(lockstep.JobParameters):
         le=_MAX_CHUNK_BYTES,
         description="the least size of the byte range that one task loads",
     )
-    delimiter: str = Field(
+    delimiter: Annotated[str, AfterValidator(_check_delimiter)] = Field(
         default=",",
-        pattern=r"^[\x01-\x09\x0b\x0c\x0e-\x21\x23-\x7f]$",
         description="one ASCII character, no quote and no line break",
+        json_schema_extra={"pattern": _DELIMITER},
     )
     has_header: bool = Field(default=True, description="whether the first record names the columns")
 

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from pydantic import ValidationError
 
@@ -56,6 +58,25 @@ def test_a_delimiter_is_one_ascii_character(delimiter: str) -> None:
 def test_a_delimiter_that_cannot_work_is_refused(delimiter: str) -> None:
     with pytest.raises(ValidationError):
         IngestCsvParameters(source="a.csv", delimiter=delimiter)
+
+
+@pytest.mark.parametrize("delimiter", ["", ",,", '"', "\n", "\x00", "\N{SECTION SIGN}"])
+def test_a_refused_delimiter_is_told_in_words(delimiter: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        IngestCsvParameters(source="a.csv", delimiter=delimiter)
+    (error,) = caught.value.errors()
+    assert error["msg"] == "Value error, a delimiter is one ASCII character, no quote and no line break"
+
+
+def test_the_schema_allows_the_delimiters_that_are_accepted() -> None:
+    pattern = IngestCsvParameters.model_json_schema()["properties"]["delimiter"]["pattern"]
+    for character in map(chr, range(256)):
+        try:
+            IngestCsvParameters(source="a.csv", delimiter=character)
+        except ValidationError:
+            assert re.search(pattern, character) is None
+        else:
+            assert re.search(pattern, character) is not None
 
 
 @pytest.mark.parametrize("chunk_bytes", [511, 16 * 1024 * 1024 + 1])
