@@ -44,7 +44,8 @@ class CsvLayout:
 def read_layout(head: bytes, delimiter: str, *, has_header: bool) -> CsvLayout:
     """Reads the columns from the first record.
 
-    A column without a name, and every column of a file without a header, is called `column_<n>`, n from 1.
+    A column without a name, and every column of a file without a header, is called `column_<n>`, n from 1; underscores
+    follow if the header names that column too.
 
     Args:
         head: the first `HEAD_BYTES` bytes of the file, or all of a shorter one.
@@ -89,16 +90,26 @@ def _columns(record: bytes, delimiter: str, *, has_header: bool) -> tuple[str, .
         ) from exc
     lift_field_limit()
     fields = next(csv.reader(StringIO(text, newline=""), delimiter=delimiter))
-    columns: dict[str, None] = {}
-    for number, field in enumerate(fields, start=1):
-        name = (field if has_header else "") or f"column_{number}"
-        if name in columns:
-            raise CsvError(f"the header names the column {name[:100]!r} twice")
-        columns[name] = None
+    columns = _named(fields if has_header else [""] * len(fields))
     size = len(lockstep.json_text.encode(list(columns)).encode())
     if size > MAX_COLUMNS_BYTES:
         raise CsvError(
             f"the names of the {len(columns):,} columns take {size:,} bytes as JSON, "
             f"and the limit is {MAX_COLUMNS_BYTES:,}"
         )
+    return columns
+
+
+def _named(fields: list[str]) -> tuple[str, ...]:
+    given = set[str]()
+    for field in fields:
+        if field and field in given:
+            raise CsvError(f"the header names the column {field[:100]!r} twice")
+        given.add(field)
+    columns = []
+    for number, field in enumerate(fields, start=1):
+        name = field or f"column_{number}"
+        while not field and name in given:
+            name += "_"
+        columns.append(name)
     return tuple(columns)

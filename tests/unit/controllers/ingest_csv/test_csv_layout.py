@@ -32,6 +32,19 @@ def test_a_column_without_a_name_is_named_by_its_place() -> None:
 
 
 @pytest.mark.parametrize(
+    ("head", "columns"),
+    [
+        (b"id,,column_2\n", ("id", "column_2_", "column_2")),
+        (b"column_2,\n", ("column_2", "column_2_")),
+        (b",column_1,column_1_\n", ("column_1__", "column_1", "column_1_")),
+        (b",,column_1\n", ("column_1_", "column_2", "column_1")),
+    ],
+)
+def test_a_column_without_a_name_never_takes_the_name_of_another(head: bytes, columns: tuple[str, ...]) -> None:
+    assert read_layout(head, ",", has_header=True).columns == columns
+
+
+@pytest.mark.parametrize(
     ("head", "message"),
     [
         (b"", "empty"),
