@@ -6,6 +6,7 @@ from io import StringIO
 
 from controllers import authoring as lockstep
 from controllers.ingest_csv.errors import CsvError
+from controllers.ingest_csv.other_formats import refuse_other_formats, refuse_spreadsheet_hint
 from controllers.ingest_csv.record_grammar import (
     MAX_RECORD_BYTES,
     MEASURED_BYTES,
@@ -53,15 +54,17 @@ def read_layout(head: bytes, delimiter: str, *, has_header: bool) -> CsvLayout:
         has_header: whether the first record names the columns; if not, it is the first row.
 
     Raises:
-        CsvError: the file is empty, is not text in UTF-8, or its first record is too long, opens a quote that is never
-            closed, names a column twice, or has too many or too long names.
+        CsvError: the file is empty, has another format, or its first record is not UTF-8, is too long, opens a quote
+            that is never closed, names a column twice, or has too many or too long names.
     """
+    refuse_other_formats(head)
     mark = len(_BYTE_ORDER_MARK) if head.startswith(_BYTE_ORDER_MARK) else 0
     start = len(head) - len(head[mark:].lstrip(b"\r\n"))
     if start == len(head) or start - mark > _MAX_BLANK_BYTES:
         raise CsvError("the source is empty, or its beginning contains only blank lines")
     line = 1 + count_lines(head, 0, start)
     record = _first_record(head, start, line, RecordGrammar(delimiter))
+    refuse_spreadsheet_hint(record)
     columns = _columns(record, delimiter, has_header=has_header)
     if not has_header:
         return CsvLayout(columns, start, line)

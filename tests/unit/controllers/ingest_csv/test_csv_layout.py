@@ -52,8 +52,17 @@ def test_a_column_without_a_name_never_takes_the_name_of_another(head: bytes, co
         (b"\r\n\n", "empty"),
         (b"a,b,a\n", "names the column 'a' twice"),
         (b"\x7fELF\x02\x01\x01\x00\n", "NUL bytes"),
-        ("a,b\n1,2\n".encode("utf-16"), "NUL bytes"),
-        (b"\x1f\x8b\x08a\n", "byte 0x8b"),
+        (b"\xff\xfe" + "id,name\r\n".encode("utf-16-le"), "the source is text in UTF-16, not in UTF-8"),
+        (b"\xfe\xff" + "id,name\r\n".encode("utf-16-be"), "the source is text in UTF-16, not in UTF-8"),
+        ("id,name\r\n".encode("utf-16-le"), "the source is text in UTF-16, not in UTF-8"),
+        ("\r\n\nid,name\n".encode("utf-16-be"), "the source is text in UTF-16, not in UTF-8"),
+        ("id,name\n".encode("utf-32"), "the source is text in UTF-32, not in UTF-8"),
+        (b"\x00\x00\xfe\xff" + "id,name\n".encode("utf-32-be"), "the source is text in UTF-32, not in UTF-8"),
+        (b"\x1f\x8b\x08a\n", "the source is a gzip file, not a CSV file"),
+        (b"PK\x03\x04a\n", "the source is a zip file, for example an Excel workbook, not a CSV file"),
+        (b"<!DOCTYPE html>\n<html><body>\n", "the source is a web page, not a CSV file"),
+        (b"\xef\xbb\xbf\n  <html lang='en'>\n", "the source is a web page, not a CSV file"),
+        (b"caf\xe9,b\n", "its first record contains byte 0xe9"),
         (b'id,"name\n1,Ann\n2,Bo\n', "the quote opened on line 1 is never closed"),
         (b'\n"a\nb",c,"name\n1,Ann\n', "the quote opened on line 3 is never closed"),
         (b"\n" * 20_000 + b"a\n", "only blank lines"),
@@ -67,6 +76,25 @@ def test_a_column_without_a_name_never_takes_the_name_of_another(head: bytes, co
 def test_a_file_that_cannot_be_a_csv_is_a_clear_error(head: bytes, message: str) -> None:
     with pytest.raises(CsvError, match=message):
         read_layout(head[:HEAD_BYTES], ",", has_header=True)
+
+
+@pytest.mark.parametrize("line", [b"sep=;", b"SEP=;", b'"sep=;"', b"\xef\xbb\xbfsep=;", b"\r\nsep=;"])
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_a_line_that_tells_a_spreadsheet_the_delimiter_is_no_record(
+    line: bytes, line_end: bytes, delimiter: str
+) -> None:
+    for parameters in ({"has_header": True}, {"has_header": False}):
+        with pytest.raises(CsvError) as caught:
+            read_layout(line + line_end + b"id;city" + line_end, delimiter, **parameters)
+        assert str(caught.value) == (
+            "the first line tells a spreadsheet the delimiter: remove it, and give ';' as the parameter delimiter"
+        )
+
+
+@pytest.mark.parametrize("head", [b"<a>,b\n", b"sep=,b\n", b"sep,=\n", b"separator\n", b"PK,id\n", b"html\n"])
+def test_a_header_that_only_resembles_another_format_is_read(head: bytes) -> None:
+    assert read_layout(head, ",", has_header=True).offset == len(head)
 
 
 def test_a_first_row_whose_quote_is_never_closed_is_no_file() -> None:
