@@ -7,6 +7,10 @@ class CsvError(lockstep.JobFailure):
     """The file is not a CSV file that can be loaded."""
 
 
+class TooManyRejectedRowsError(lockstep.JobFailure):
+    """A larger share of the rows is rejected than the job's parameters allow."""
+
+
 class SourceError(lockstep.JobFailure, lockstep.PermanentTaskError):
     """A source cannot be used, now or later: the job or the task that reads it fails."""
 

@@ -2,24 +2,20 @@
 
 import re
 import zlib
-from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from controllers import authoring as lockstep
 from controllers.ingest_csv.csv_layout import HEAD_BYTES, read_layout
 from controllers.ingest_csv.ingested_rows import IngestedRows
+from controllers.ingest_csv.load_summary import check_rejected_share, sum_up
 from controllers.ingest_csv.record_ranges import split
 from controllers.ingest_csv.rows import parse_range
 from controllers.ingest_csv.source import blocks
 from controllers.ingest_csv.source_opener import check_source, display_name, open_source
-
-MAX_LISTED_REJECTS = 100
-"""Rejected rows that the job's result lists."""
 
 _FAST_CHUNK_BYTES = 256 * 1024
 """An invocation of the fast lane has up to 100 tasks, so up to 25 MiB. At about 2 MiB a second they end long before
@@ -59,6 +55,13 @@ class IngestCsvParameters(lockstep.JobParameters):
         json_schema_extra={"pattern": _DELIMITER},
     )
     has_header: bool = Field(default=True, description="whether the first record names the columns")
+    max_rejected_fraction: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="the largest share of rejected rows; the job fails when more of its rows are rejected",
+    )
 
 
 @lockstep.task_type("ingest_csv.load")
@@ -136,11 +139,18 @@ class IngestCsv(lockstep.JobController[IngestCsvParameters]):
     def aggregate_stage_results(
         self, job: lockstep.JobContext[IngestCsvParameters], stage: lockstep.StageContext, results: lockstep.TaskResults
     ) -> lockstep.JsonValue:
-        """Sums the chunks' counts and lists the first rejected rows in the order of the file."""
+        """Sums the chunks' counts and lists the first rejected rows in the order of the file.
+
+        Raises:
+            TooManyRejectedRowsError: more rows are rejected than the job's parameters allow.
+        """
         completed = (each.result for each in results if each.status == lockstep.TaskStatus.COMPLETED)
-        if stage.number == 1:
-            return _sum_up(completed)
-        return next(completed, None)
+        if stage.number > 1:
+            return next(completed, None)
+        total = sum_up(completed)
+        given = job.parameters
+        check_rejected_share(total, given.max_rejected_fraction, given.delimiter, has_header=given.has_header)
+        return total
 
     def aggregate_job_results(
         self, job: lockstep.JobContext[IngestCsvParameters], stage_results: list[lockstep.JsonValue]
@@ -164,14 +174,3 @@ def _load_tasks(job: lockstep.JobContext[IngestCsvParameters]) -> lockstep.Tasks
         )
         for index, each in enumerate(ranges):
             yield loading.task(index, {**shared, **asdict(each)})
-
-
-def _sum_up(chunks: Iterator[Mapping[str, Any]]) -> lockstep.JsonValue:
-    total: dict[str, Any] = {"rows_loaded": 0, "rows_rejected": 0, "rejected": [], "chunks": 0, "columns": []}
-    for chunk in chunks:
-        total["rows_loaded"] += chunk["rows_loaded"]
-        total["rows_rejected"] += chunk["rows_rejected"]
-        total["rejected"] += islice(chunk["rejected"], MAX_LISTED_REJECTS - len(total["rejected"]))
-        total["columns"] = chunk["columns"] or total["columns"]
-        total["chunks"] += 1
-    return total

@@ -60,9 +60,16 @@ def test_rows_behind_a_quote_that_is_never_closed_are_not_accepted_as_one_cell(i
 
 def test_a_job_lists_the_first_hundred_rejected_rows_and_counts_all(ingestion: Ingestion) -> None:
     source = ingestion.write(b"a,b\n" + (b"1,2,3\n" * 19 + b"1,2," + b"x" * 500 + b"\n") * 10)
-    result = ingestion.run(source, chunk_bytes=512)
+    result = ingestion.run(source, chunk_bytes=512, max_rejected_fraction=1.0)
     assert result["rows_rejected"] == 200
     assert [each["line"] for each in result["rejected"]] == list(range(2, 102))
+
+
+def test_the_rejected_rows_that_are_listed_are_the_first_of_the_file(ingestion: Ingestion) -> None:
+    more_than_a_task_lists = b"1\n" * 30 + b"1,2\n" * 150
+    result = ingestion.run(ingestion.write(b"a,b\n" + more_than_a_task_lists * 2), chunk_bytes=660)
+    assert result["rows_rejected"] == 60
+    assert [each["line"] for each in result["rejected"]] == list(range(2, 22))
 
 
 def test_loading_a_chunk_again_does_not_double_its_rows(ingestion: Ingestion) -> None:

@@ -83,3 +83,9 @@ def test_the_schema_allows_the_delimiters_that_are_accepted() -> None:
 def test_a_chunk_size_out_of_bounds_is_refused(chunk_bytes: int) -> None:
     with pytest.raises(ValidationError):
         IngestCsvParameters(source="a.csv", chunk_bytes=chunk_bytes)
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.1, float("nan"), float("inf")])
+def test_a_fraction_out_of_bounds_is_refused(fraction: float) -> None:
+    with pytest.raises(ValidationError):
+        IngestCsvParameters(source="a.csv", max_rejected_fraction=fraction)
