@@ -36,9 +36,9 @@ from core.errors import (
     UnencodableValueError,
 )
 from core.lanes import Lane
-from core.models import TaskResult
 from core.retry import Backoff
 from core.statuses import TaskStatus
+from core.task_runs import TaskResult
 from repositories import queries
 from repositories.copy_format import copy_line
 from repositories.ports import Database, Row, Rows, UnitOfWork

@@ -21,7 +21,7 @@ from core.declared import require_name, require_number, require_one_of
 from core.definitions import AlignedBatch, TaskDefinition
 from core.errors import ConfigurationError, StageDefinitionError
 from core.lanes import Lane
-from core.models import TaskResult
+from core.task_runs import TaskResult
 
 
 class DispatchProtocol(StrEnum):

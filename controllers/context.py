@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from controllers.services import Services
-from core.models import TaskResult
+from core.task_runs import TaskResult
 
 JsonValue = Any
 """Any value that JSON can express: None, bool, int, float, str, and lists and string-keyed mappings of these."""

@@ -137,94 +137,6 @@ class Task:
 
 
 @dataclass(frozen=True)
-class ClaimedTask:
-    """A task that this worker has leased.
-
-    `attempt` is the number of this run; `failures` counts the earlier runs in which the handler raised.
-    """
-
-    task_id: str
-    job_id: str
-    stage: int
-    task_index: int
-    batch_id: str
-    task_type: str
-    parameters: Mapping[str, Any]
-    attempt: int
-    failures: int
-
-    @property
-    def interruptions(self) -> int:
-        """The number of earlier runs that were cut off, because their worker died or lost its lease."""
-        return self.attempt - 1 - self.failures
-
-
-@dataclass(frozen=True)
-class UnclaimedTask:
-    """Why a task could not be claimed.
-
-    Attributes:
-        task_id: the task.
-        status: its status.
-        due_at: when to try again: the end of another worker's lease, or the time of the next attempt; None when
-            the task has ended or its stage was stopped.
-    """
-
-    task_id: str
-    status: TaskStatus
-    due_at: datetime | None
-
-
-@dataclass(frozen=True)
-class TaskOutcome:
-    """The outcome of one attempt.
-
-    Attributes:
-        task_id: the task.
-        status: completed, failed or retrying.
-        result: the handler's result as JSON text; None unless completed.
-        error: {type, message, traceback} as JSON text; None when completed.
-        retry_delay_seconds: the wait before the next attempt; 0 unless retrying.
-    """
-
-    task_id: str
-    status: TaskStatus
-    result: str | None = None
-    error: str | None = None
-    retry_delay_seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class RecordedTask:
-    """A task whose outcome was written, because the worker still held the lease.
-
-    Attributes:
-        task_id: the task.
-        batch_id: its batch.
-        status: the status that was written.
-        send: the number of its next send; meaningful when retrying.
-        not_before: when its next attempt is due, by the database's clock; None unless retrying.
-    """
-
-    task_id: str
-    batch_id: str
-    status: TaskStatus
-    send: int
-    not_before: datetime | None
-
-
-@dataclass(frozen=True)
-class TaskResult:
-    """How a task of a finished stage ended; aggregations read it."""
-
-    task_index: int
-    task_type: str
-    status: TaskStatus
-    result: Any
-    error: Mapping[str, Any] | None
-
-
-@dataclass(frozen=True)
 class StageError:
     """The most frequent error of a stage's failed tasks.
 
@@ -241,16 +153,6 @@ class StageError:
     tasks: int
     read_tasks: int
     first_task_id: str
-
-
-@dataclass(frozen=True)
-class BatchDelta:
-    """How many tasks of a batch ended in one transaction, by outcome."""
-
-    batch_id: str
-    completed: int = 0
-    failed: int = 0
-    cancelled: int = 0
 
 
 @dataclass(frozen=True)

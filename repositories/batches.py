@@ -3,8 +3,9 @@ from collections.abc import Sequence
 from typing_extensions import override
 
 from core.lanes import Lane
-from core.models import Batch, BatchDelta, PendingBatch, Resend, StageKey
+from core.models import Batch, PendingBatch, Resend, StageKey
 from core.statuses import BatchStatus, TaskStatus
+from core.task_runs import BatchDelta
 from repositories import queries
 from repositories.ports import BatchRepository
 from repositories.ports.rows import Row, Rows

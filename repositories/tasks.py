@@ -6,18 +6,9 @@ from typing_extensions import override
 from core.definitions import AlignedBatch
 from core.errors import DispatchLeaseLostError
 from core.ids import MAX_STAGE_TASKS, task_id
-from core.models import (
-    ClaimedTask,
-    DeadLetterCount,
-    RecordedTask,
-    StageError,
-    StageKey,
-    Task,
-    TaskOutcome,
-    TaskResult,
-    UnclaimedTask,
-)
+from core.models import DeadLetterCount, StageError, StageKey, Task
 from core.statuses import BatchStatus, TaskStatus
+from core.task_runs import ClaimedTask, RecordedTask, TaskOutcome, TaskResult, UnclaimedTask
 from repositories import queries
 from repositories.ports import TaskRepository
 from repositories.ports.rows import Row, Rows

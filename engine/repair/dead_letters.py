@@ -13,8 +13,8 @@ from core import json_text
 from core.errors import JobFailure, MessageFormatError
 from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage, ReceivedMessage, TaskMessage
-from core.models import TaskOutcome
 from core.statuses import JOB_ENDS, TASK_ENDS, StageStatus, TaskStatus
+from core.task_runs import TaskOutcome
 from engine.process.keeping import ORPHAN, UNREADABLE, keep
 from engine.process.limits import Limits
 from engine.process.sending import send

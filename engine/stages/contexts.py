@@ -6,7 +6,8 @@ from typing import Any
 from controllers.base import JobController
 from controllers.context import JobContext, StageContext
 from controllers.services import Services
-from core.models import Job, StageKey, TaskResult
+from core.models import Job, StageKey
+from core.task_runs import TaskResult
 from repositories.ports import Database
 
 _PAGE = 200

@@ -3,7 +3,8 @@ import time
 
 from core.errors import StageReopenedError
 from core.messages import JobAction, JobMessage
-from core.models import BatchDelta, StageKey
+from core.models import StageKey
+from core.task_runs import BatchDelta
 from engine.process.limits import Limits
 from engine.process.sending import send_job_message
 from repositories.ports import Database, MessageQueue, UnitOfWork

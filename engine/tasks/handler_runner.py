@@ -14,9 +14,9 @@ from core.errors import (
     TaskResultError,
     UnknownTaskTypeError,
 )
-from core.models import ClaimedTask, TaskOutcome
 from core.retry import Backoff, TaskPolicy
 from core.statuses import TaskStatus
+from core.task_runs import ClaimedTask, TaskOutcome
 
 logger = logging.getLogger(__name__)
 

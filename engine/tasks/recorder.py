@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from core.errors import DatabaseError, DatabaseUnavailableError
 from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage, TaskMessage
-from core.models import BatchDelta, RecordedTask, TaskOutcome
 from core.statuses import TaskStatus
+from core.task_runs import BatchDelta, RecordedTask, TaskOutcome
 from engine.process.limits import Limits
 from engine.process.outage_waiter import OutageWaiter
 from engine.process.sending import send
@@ -39,9 +39,8 @@ class Recorder:
 
         While PostgreSQL is unavailable, it repeats the transaction until the sweeper takes the tasks for lost, even if
         the message lock ends before: finished work is worth more than the lock. A database whose disk is full may
-        refuse outcomes and still accept claims. Other workers would then run the tasks again and again, in vain, and
-        each run would count as an interruption. So the lease is renewed while this method waits, and the tasks are
-        released if it gives up.
+        refuse outcomes and still accept claims; then other workers would run the tasks again and again, in vain. So the
+        lease is renewed while this method waits, and the tasks are released if it gives up.
 
         Args:
             queue_name: the queue for the messages of retries.
@@ -49,8 +48,8 @@ class Recorder:
             outcomes: the outcomes of tasks that were claimed with this lease.
 
         Returns:
-            The ids of the tasks whose outcomes were recorded. Another worker took the other tasks over; or an earlier
-            try committed their outcomes, its acknowledgement was lost, and the messages that follow were not sent.
+            The ids of the recorded tasks. Another worker took the others over; or an earlier try committed them, its
+            acknowledgement was lost, and the messages that follow were not sent.
 
         Raises:
             LockstepError: infrastructure failed; committed outcomes stay, and their messages are sent later.

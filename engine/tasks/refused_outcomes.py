@@ -9,8 +9,9 @@ from core import json_text
 from core.error_records import describe_plainly
 from core.errors import OutcomeRefusedError, RefusedValueError
 from core.ids import parse_task_id
-from core.models import RecordedTask, StageKey, TaskOutcome
+from core.models import StageKey
 from core.statuses import TaskStatus
+from core.task_runs import RecordedTask, TaskOutcome
 
 logger = logging.getLogger(__name__)
 

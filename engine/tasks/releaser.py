@@ -2,7 +2,7 @@ import logging
 from collections.abc import Sequence
 
 from core.messages import TaskMessage
-from core.models import ClaimedTask
+from core.task_runs import ClaimedTask
 from engine.process.sending import send
 from repositories.ports import Database, MessageQueue, UnitOfWork
 from repositories.transactions import transact

@@ -5,8 +5,8 @@ from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, field
 
 from core.errors import DatabaseUnavailableError, LockstepError
-from core.models import ClaimedTask, TaskOutcome
 from core.statuses import TaskStatus
+from core.task_runs import ClaimedTask, TaskOutcome
 from engine.process.limits import Limits
 from engine.process.shutdown import Shutdown
 from engine.tasks.handler_runner import HandlerRunner

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from core.errors import DatabaseUnavailableError
 from core.messages import ReceivedMessage
-from core.models import ClaimedTask
+from core.task_runs import ClaimedTask
 from engine.process.limits import Limits
 from engine.process.outage_waiter import OutageWaiter
 from engine.tasks.inbox import Inbox

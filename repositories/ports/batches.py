@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from core.models import Batch, BatchDelta, PendingBatch, Resend, StageKey
+from core.models import Batch, PendingBatch, Resend, StageKey
+from core.task_runs import BatchDelta
 
 
 class BatchRepository(Protocol):

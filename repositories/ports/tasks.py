@@ -4,18 +4,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from core.definitions import AlignedBatch
-from core.models import (
-    ClaimedTask,
-    DeadLetterCount,
-    RecordedTask,
-    StageError,
-    StageKey,
-    Task,
-    TaskOutcome,
-    TaskResult,
-    UnclaimedTask,
-)
+from core.models import DeadLetterCount, StageError, StageKey, Task
 from core.statuses import BatchStatus, TaskStatus
+from core.task_runs import ClaimedTask, RecordedTask, TaskOutcome, TaskResult, UnclaimedTask
 
 
 class TaskRepository(Protocol):

@@ -4,8 +4,9 @@ from typing import Any
 
 from typing_extensions import override
 
-from core.models import Batch, BatchDelta, PendingBatch, Resend, StageKey
+from core.models import Batch, PendingBatch, Resend, StageKey
 from core.statuses import BATCH_ENDS, BatchStatus, TaskStatus
+from core.task_runs import BatchDelta
 from repositories.ports import BatchRepository
 from tests.fakes.rows import BatchRow
 from tests.fakes.tables import Tables

@@ -5,8 +5,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from core.definitions import AlignedBatch
-from core.models import ClaimedTask, Task, TaskOutcome
+from core.models import Task
 from core.statuses import BatchStatus, TaskStatus
+from core.task_runs import ClaimedTask, TaskOutcome
 from tests.fakes.rows import BatchRow, TaskRow, from_json
 
 

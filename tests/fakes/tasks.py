@@ -8,18 +8,9 @@ from typing_extensions import override
 
 from core.definitions import AlignedBatch
 from core.errors import DispatchLeaseLostError
-from core.models import (
-    ClaimedTask,
-    DeadLetterCount,
-    RecordedTask,
-    StageError,
-    StageKey,
-    Task,
-    TaskOutcome,
-    TaskResult,
-    UnclaimedTask,
-)
+from core.models import DeadLetterCount, StageError, StageKey, Task
 from core.statuses import TASK_ENDS, BatchStatus, StageStatus, TaskStatus
+from core.task_runs import ClaimedTask, RecordedTask, TaskOutcome, TaskResult, UnclaimedTask
 from repositories.ports import TaskRepository
 from tests.fakes.rows import TaskRow, from_json
 from tests.fakes.tables import Tables

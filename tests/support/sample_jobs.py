@@ -7,9 +7,9 @@ from controllers.base import DispatchProtocol, JobController, StageSpec
 from controllers.context import Handler, JobContext, JobParameters, JsonValue, StageContext, TaskContext
 from controllers.task_type import TaskType
 from core.definitions import TaskDefinition
-from core.models import TaskResult
 from core.retry import Backoff, TaskPolicy
 from core.statuses import TaskStatus
+from core.task_runs import TaskResult
 
 TASK_TYPE = "sample.work"
 POLICY = TaskPolicy(max_attempts=3, backoff=Backoff(base_seconds=10, cap_seconds=100))

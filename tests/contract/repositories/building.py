@@ -3,8 +3,9 @@
 from core.definitions import AlignedBatch, TaskDefinition
 from core.ids import task_id
 from core.lanes import Lane
-from core.models import BatchDelta, StageKey, TaskOutcome
+from core.models import StageKey
 from core.statuses import BatchStatus, TaskStatus
+from core.task_runs import BatchDelta, TaskOutcome
 from repositories.ports import Database
 
 JOB = "0123456789abcdef" * 2

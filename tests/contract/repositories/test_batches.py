@@ -2,8 +2,9 @@ import pytest
 
 from core.errors import ConstraintViolationError
 from core.lanes import Lane
-from core.models import BatchDelta, Resend
+from core.models import Resend
 from core.statuses import BatchStatus, TaskStatus
+from core.task_runs import BatchDelta
 from repositories.ports import Database
 from tests.contract.repositories.building import (
     JOB,

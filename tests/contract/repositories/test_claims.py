@@ -1,5 +1,5 @@
-from core.models import ClaimedTask
 from core.statuses import BatchStatus, TaskStatus
+from core.task_runs import ClaimedTask
 from repositories.ports import Database
 from tests.contract.repositories.building import (
     JOB,

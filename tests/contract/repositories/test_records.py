@@ -2,8 +2,9 @@ import pytest
 
 from core import json_text
 from core.errors import ConstraintViolationError, RefusedValueError
-from core.models import RecordedTask, StageError, TaskOutcome
+from core.models import StageError
 from core.statuses import TaskStatus
+from core.task_runs import RecordedTask, TaskOutcome
 from repositories.ports import Database
 from tests.contract.repositories.building import (
     JOB,

@@ -1,8 +1,9 @@
 import pytest
 
 from core.errors import ConstraintViolationError
-from core.models import BatchDelta, StageCounts, StageKey
+from core.models import StageCounts, StageKey
 from core.statuses import BatchStatus, StageStatus
+from core.task_runs import BatchDelta
 from repositories.ports import Database
 from tests.contract.repositories.building import (
     JOB,

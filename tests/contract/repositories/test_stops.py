@@ -4,8 +4,9 @@ import pytest
 
 from core.errors import DispatchLeaseLostError
 from core.lanes import Lane
-from core.models import Batch, BatchDelta, LiveBatches, PendingBatch, Resend, Stage, StageKey
+from core.models import Batch, LiveBatches, PendingBatch, Resend, Stage, StageKey
 from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
+from core.task_runs import BatchDelta
 from repositories.ports import Database
 from tests.contract.repositories.building import (
     ERROR,

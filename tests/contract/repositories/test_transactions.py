@@ -6,8 +6,9 @@ from threading import Barrier
 import pytest
 
 from core.errors import ConstraintViolationError, DatabaseError, TransactionConflictError
-from core.models import BatchDelta, StageKey
+from core.models import StageKey
 from core.statuses import BatchStatus, JobStatus
+from core.task_runs import BatchDelta
 from repositories.ports import Database, UnitOfWork
 from tests.contract.repositories.building import (
     JOB,

@@ -7,8 +7,9 @@ from typing import Any
 
 from core.errors import DispatchLeaseLostError, JobStateError, StageFailedError
 from core.ids import batch_id, task_id
-from core.models import StageKey, TaskOutcome
+from core.models import StageKey
 from core.statuses import BatchStatus, TaskStatus
+from core.task_runs import TaskOutcome
 from engine.jobs.canceller import Canceller
 from engine.stages.job_endings import JobEndings
 from engine.stages.stage_canceller import _cancel_some

@@ -12,8 +12,8 @@ from controllers.ingest_csv.ingested_rows import IngestedRows
 from controllers.registry import Registry
 from controllers.services import Services
 from core.definitions import TaskDefinition
-from core.models import TaskResult
 from core.statuses import TaskStatus
+from core.task_runs import TaskResult
 from tests.fakes.database import FakeDatabase
 from tests.fakes.ingested_rows import FakeIngestedRows
 

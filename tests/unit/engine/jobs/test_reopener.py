@@ -13,8 +13,9 @@ from core.definitions import TaskDefinition
 from core.errors import JobFailure, JobNotFoundError, JobStateError, PermanentTaskError, QueueUnavailableError
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.messages import JobAction, JobMessage
-from core.models import StageKey, TaskResult
+from core.models import StageKey
 from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
+from core.task_runs import TaskResult
 from engine.repair.sweeper import SweepReport
 from tests.support.drive import Stand, received, stand, task_messages
 from tests.support.sample_jobs import SampleParameters, Tasks, counted, sample_job

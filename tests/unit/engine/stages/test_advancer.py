@@ -10,8 +10,9 @@ from controllers.context import JobContext, StageContext, TaskContext
 from core.definitions import TaskDefinition
 from core.errors import JobFailure, PermanentTaskError
 from core.messages import JobAction, JobMessage
-from core.models import StageKey, TaskResult
+from core.models import StageKey
 from core.statuses import JobStatus, StageStatus, TaskStatus
+from core.task_runs import TaskResult
 from engine.stages.job_endings import JobEndings
 from tests.support.drive import stand
 from tests.support.sample_jobs import TASK_TYPE, SampleParameters, counted, sample_job

@@ -10,8 +10,9 @@ from controllers.context import JsonValue, TaskContext
 from core.errors import DatabaseUnavailableError, PermanentTaskError
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.messages import JobAction, JobMessage, OutgoingMessage
-from core.models import Task, TaskOutcome
+from core.models import Task
 from core.statuses import JobStatus, TaskStatus
+from core.task_runs import TaskOutcome
 from engine.tasks import recorder
 from engine.tasks.handler_runner import MAX_INTERRUPTIONS
 from repositories.ports import UnitOfWork

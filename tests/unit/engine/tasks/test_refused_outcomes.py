@@ -11,9 +11,10 @@ from controllers.context import JsonValue, TaskContext
 from core.errors import DatabaseError
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.messages import JobAction, JobMessage
-from core.models import StageKey, TaskOutcome
+from core.models import StageKey
 from core.retry import Backoff
 from core.statuses import TaskStatus
+from core.task_runs import TaskOutcome
 from tests.fakes.tasks import FakeTaskRepository
 from tests.support.drive import Stand, job_messages, received, stand
 from tests.support.sample_jobs import counted, sample_job

@@ -10,8 +10,9 @@ from controllers.context import TaskContext
 from core.errors import QueueUnavailableError
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.messages import JobAction, JobMessage
-from core.models import Task, TaskOutcome
+from core.models import Task
 from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
+from core.task_runs import TaskOutcome
 from tests.support.drive import Stand, job_messages, received, second_process, stand, task_messages
 from tests.support.sample_jobs import counted, sample_job
 
