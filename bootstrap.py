@@ -41,6 +41,7 @@ from repositories import migrations, service_bus
 from repositories.pool import ConnectionPool
 from repositories.ports import Database, MessageQueue
 from repositories.postgres import PostgresDatabase
+from repositories.transaction_limits import limits_of_kinds
 from settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -110,7 +111,12 @@ def build(settings: Settings, controllers: Iterable[type[JobController[Any]]] = 
     for name in _AZURE_LOGGERS:
         logging.getLogger(name).setLevel(settings.azure_log_level)
     registry = Registry(controllers)
-    database = PostgresDatabase(ConnectionPool(settings.database_url, settings.database_pool_size))
+    limits = limits_of_kinds(
+        settings.database_lock_timeout_seconds,
+        settings.database_statement_timeout_seconds,
+        settings.job_type_statement_timeout_seconds,
+    )
+    database = PostgresDatabase(ConnectionPool(settings.database_url, settings.database_pool_size), limits)
     migrations.apply(database, settings.database_url, registry.migrations)
     queue = _service_bus(settings)
 

@@ -40,6 +40,15 @@ class Settings(BaseModel):
     service_bus_tenant_id: str | None = Field(default=None, alias="ServiceBusConnection__tenantId")
     service_bus_client_secret: str | None = Field(default=None, alias="ServiceBusConnection__clientSecret")
     database_pool_size: int = Field(default=16, ge=1, le=200, alias="DATABASE_POOL_SIZE")
+    database_lock_timeout_seconds: float = Field(
+        default=5.0, gt=0, le=3600, allow_inf_nan=False, alias="DATABASE_LOCK_TIMEOUT_SECONDS"
+    )
+    database_statement_timeout_seconds: float = Field(
+        default=20.0, gt=0, le=3600, allow_inf_nan=False, alias="DATABASE_STATEMENT_TIMEOUT_SECONDS"
+    )
+    job_type_statement_timeout_seconds: float = Field(
+        default=120.0, gt=0, le=3600, allow_inf_nan=False, alias="JOB_TYPE_STATEMENT_TIMEOUT_SECONDS"
+    )
     dispatch_parallel: int = Field(default=4, ge=1, le=64, alias="DISPATCH_PARALLEL")
     dispatch_slice_seconds: float = Field(default=120.0, gt=0, allow_inf_nan=False, alias="DISPATCH_SLICE_SECONDS")
     lease_seconds: float = Field(default=50.0, ge=1, allow_inf_nan=False, alias="LEASE_SECONDS")

@@ -9,7 +9,7 @@
 | `TaskResult`, `TaskResults`, `TaskStatus`, `JsonValue` | the results of tasks, stages and jobs |
 | `BatchWindow`, `AlignedBatch` | a controller that changes how the tasks of a stage are queued |
 | `JobFailure`, `PermanentTaskError`, `LockstepError`, `UnencodableValueError`, `ConstraintViolationError` | errors |
-| `Database`, `UnitOfWork` | transactions: `Services.transact` to write, `Database.transaction` to read |
+| `Database`, `UnitOfWork`, `TransactionKind` | `Services.transact` to write, `Database.transaction` to read |
 | `Rows`, `Row`, `queries`, `copy_line` | tables of its own: the connection of a repository, named SQL, COPY |
 | `json_text` | JSON as PostgreSQL's `jsonb` takes it |
 """
@@ -41,7 +41,7 @@ from core.statuses import TaskStatus
 from core.task_runs import TaskResult
 from repositories import queries
 from repositories.copy_format import copy_line
-from repositories.ports import Database, Row, Rows, UnitOfWork
+from repositories.ports import Database, Row, Rows, TransactionKind, UnitOfWork
 
 __all__ = [
     "AlignedBatch",
@@ -72,6 +72,7 @@ __all__ = [
     "TaskStatus",
     "TaskType",
     "Tasks",
+    "TransactionKind",
     "UnencodableValueError",
     "UnitOfWork",
     "copy_line",

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from repositories.ports import Database, UnitOfWork
+from repositories.ports import Database, TransactionKind, UnitOfWork
 from repositories.transactions import transact
 
 T = TypeVar("T")
@@ -16,7 +16,8 @@ class Services:
     Attributes:
         data_dir: the only directory that jobs may read files from.
         allowed_source_hosts: the hosts that jobs may read from over https.
-        database: Lockstep's own database; `database.transaction()` is for transactions that only read.
+        database: Lockstep's own database; `database.transaction()` is for transactions that only read, with the
+            limits of Lockstep's own; `database.transaction(TransactionKind.JOB_TYPE)` has those of `transact`.
     """
 
     data_dir: Path
@@ -31,6 +32,7 @@ class Services:
 
         Raises:
             TransactionConflictError: it lost five times in a row.
+            LockTimeoutError: another transaction holds a lock for longer than DATABASE_LOCK_TIMEOUT_SECONDS.
             DatabaseError: PostgreSQL refused a statement.
         """
-        return transact(self.database, action)
+        return transact(self.database, action, TransactionKind.JOB_TYPE)

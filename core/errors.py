@@ -215,10 +215,18 @@ class PoolTimeoutError(DatabaseUnavailableError):
     """No connection of the pool was free in time."""
 
 
+class StatementTimeoutError(DatabaseUnavailableError):
+    """A statement took longer than the limit of its transaction, and PostgreSQL cancelled it."""
+
+
 class TransactionConflictError(DatabaseError):
     """PostgreSQL aborted this transaction to resolve a deadlock or a serialization conflict."""
 
     retryable = True
+
+
+class LockTimeoutError(TransactionConflictError):
+    """Another transaction holds a lock for longer than this transaction may wait."""
 
 
 # Errors of the broker.

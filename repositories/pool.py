@@ -16,7 +16,6 @@ import psycopg2
 from psycopg2.extensions import (
     PYDATETIMETZ,
     TRANSACTION_STATUS_IDLE,
-    connection,
     cursor,
     new_array_type,
     new_type,
@@ -25,6 +24,7 @@ from psycopg2.extensions import (
 
 from core.errors import PoolTimeoutError
 from repositories import queries
+from repositories.guarded_connection import CHECK_SECONDS, GuardedConnection
 from repositories.sql_errors import connecting
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,8 @@ logger = logging.getLogger(__name__)
 _CHECK_AFTER_IDLE_SECONDS = 30.0
 """Azure's load balancers drop connections after 4 idle minutes; a check costs one round trip."""
 
-_CONNECT_TIMEOUT_SECONDS = 10
+_CONNECT_TIMEOUT_SECONDS = 5
+"""For each address of the server, TLS and authentication included. libpq sets no limit to the look-up of its name."""
 
 
 def _utc(text: str | bytes | None, cur: cursor) -> datetime | None:
@@ -54,17 +55,17 @@ class ConnectionPool:
         wait_seconds: how long a caller waits for a free connection.
     """
 
-    def __init__(self, dsn: str, size: int, wait_seconds: float = 30.0) -> None:
+    def __init__(self, dsn: str, size: int, wait_seconds: float = 10.0) -> None:
         self._dsn = dsn
         self._size = size
         self._wait_seconds = wait_seconds
         self._permits = threading.BoundedSemaphore(size)
         self._lock = threading.Lock()
-        self._idle: deque[tuple[connection, float]] = deque()
+        self._idle: deque[tuple[GuardedConnection, float]] = deque()
         self._closed = False
 
     @contextmanager
-    def lend(self) -> Iterator[connection]:
+    def lend(self) -> Iterator[GuardedConnection]:
         """Lends a connection to a block; closes the connection afterwards if it is broken.
 
         Raises:
@@ -94,7 +95,7 @@ class ConnectionPool:
         for conn, _ in idle:
             _close(conn)
 
-    def _take_idle(self) -> connection | None:
+    def _take_idle(self) -> GuardedConnection | None:
         while True:
             with self._lock:
                 if not self._idle:
@@ -104,10 +105,11 @@ class ConnectionPool:
                 return conn
             _close(conn)
 
-    def _connect(self) -> connection:
+    def _connect(self) -> GuardedConnection:
         with connecting():
             conn = psycopg2.connect(
                 self._dsn,
+                connection_factory=GuardedConnection,
                 connect_timeout=_CONNECT_TIMEOUT_SECONDS,
                 application_name="lockstep",
                 keepalives_idle=60,
@@ -119,9 +121,9 @@ class ConnectionPool:
         register_type(_TIMESTAMPTZ_ARRAY, conn)
         return conn
 
-    def _take_back(self, conn: connection) -> None:
+    def _take_back(self, conn: GuardedConnection) -> None:
         # The borrower has committed or rolled back; in any other state the connection is broken.
-        if not conn.closed and conn.info.transaction_status == TRANSACTION_STATUS_IDLE:
+        if not conn.closed and not conn.is_cut and conn.info.transaction_status == TRANSACTION_STATUS_IDLE:
             with self._lock:
                 if not self._closed:
                     self._idle.append((conn, time.monotonic()))
@@ -139,17 +141,17 @@ class ConnectionPool:
             _close(conn)
 
 
-def _is_alive(conn: connection) -> bool:
+def _is_alive(conn: GuardedConnection) -> bool:
+    conn.limit_seconds = CHECK_SECONDS
     try:
         with conn.cursor() as cursor:
             cursor.execute(queries.load("database")["now"])
-        conn.rollback()
     except psycopg2.Error as exc:
         logger.info("an idle database connection is broken, opening another: %s", exc)
         return False
     return True
 
 
-def _close(conn: connection) -> None:
+def _close(conn: GuardedConnection) -> None:
     with suppress(psycopg2.Error):
         conn.close()

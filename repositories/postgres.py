@@ -1,20 +1,21 @@
 """Transactions on PostgreSQL."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TypeVar, cast
 
 import psycopg2
-from psycopg2.extensions import connection, cursor
+from psycopg2.extensions import cursor
 from typing_extensions import override
 
 from repositories import queries
 from repositories.batches import PostgresBatchRepository
 from repositories.dead_letters import PostgresDeadLetterRepository
+from repositories.guarded_connection import CHECK_SECONDS, GuardedConnection
 from repositories.jobs import PostgresJobRepository
 from repositories.pool import ConnectionPool
-from repositories.ports import Database, UnitOfWork
+from repositories.ports import Database, TransactionKind, UnitOfWork
 from repositories.ports.rows import Rows
 from repositories.pruning import PostgresPruneRepository
 from repositories.rows import PostgresRows
@@ -23,8 +24,12 @@ from repositories.stages import PostgresStageRepository
 from repositories.stops import PostgresStopRepository
 from repositories.sweeps import PostgresSweepRepository
 from repositories.tasks import PostgresTaskRepository
+from repositories.transaction_limits import TransactionLimits, limits_of_kinds
 
 R = TypeVar("R")
+
+_MARGIN_SECONDS = 5.0
+"""How much longer the client waits for a statement's end than the statement may take: the network's share."""
 
 
 class PostgresDatabase(Database):
@@ -32,20 +37,24 @@ class PostgresDatabase(Database):
 
     Args:
         pool: lends the connections; closed with the database.
+        limits: the limits of every kind of transaction.
     """
 
-    def __init__(self, pool: ConnectionPool) -> None:
+    def __init__(self, pool: ConnectionPool, limits: Mapping[TransactionKind, TransactionLimits] | None = None) -> None:
         self._pool = pool
+        self._limits = limits or limits_of_kinds()
 
     @override
     @contextmanager
-    def transaction(self) -> Iterator["PostgresUnitOfWork"]:
+    def transaction(self, kind: TransactionKind = TransactionKind.SHORT) -> Iterator["PostgresUnitOfWork"]:
+        limits = self._limits[kind]
         with self._pool.lend() as conn:
+            conn.limit_seconds = limits.statement_seconds + _MARGIN_SECONDS
             try:
-                with translated():
-                    with conn.cursor() as cur:
-                        yield PostgresUnitOfWork(cur)
-                    conn.commit()
+                with translated(), conn.cursor() as cur:
+                    cur.execute(_QUERIES["begin"], limits.milliseconds())
+                    yield PostgresUnitOfWork(cur)
+                    cur.execute("COMMIT")
             except BaseException:
                 _roll_back(conn)
                 raise
@@ -92,6 +101,7 @@ class PostgresUnitOfWork(UnitOfWork):
 _QUERIES = queries.load("database")
 
 
-def _roll_back(conn: connection) -> None:
-    with suppress(psycopg2.Error):  # a dead connection has nothing left to roll back
-        conn.rollback()
+def _roll_back(conn: GuardedConnection) -> None:
+    conn.limit_seconds = CHECK_SECONDS
+    with suppress(psycopg2.Error), conn.cursor() as cur:  # a dead connection has nothing left to roll back
+        cur.execute("ROLLBACK")

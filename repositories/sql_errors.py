@@ -12,14 +12,21 @@ from core.errors import (
     ConstraintViolationError,
     DatabaseError,
     DatabaseUnavailableError,
+    LockTimeoutError,
     RefusedValueError,
+    StatementTimeoutError,
     TransactionConflictError,
 )
 
-_CONFLICTS = (pg.DeadlockDetected, pg.SerializationFailure, pg.LockNotAvailable)
-_REFUSED = (psycopg2.DataError, pg.RaiseException)
-# A read-only server is failing over, or its disk is full: both states pass.
-_UNAVAILABLE = (psycopg2.OperationalError, psycopg2.InterfaceError, pg.ReadOnlySqlTransaction)
+_ERRORS: dict[tuple[type[psycopg2.Error], ...], type[DatabaseError]] = {
+    (pg.LockNotAvailable,): LockTimeoutError,
+    (pg.QueryCanceled,): StatementTimeoutError,
+    (pg.DeadlockDetected, pg.SerializationFailure): TransactionConflictError,
+    (psycopg2.DataError, pg.RaiseException): RefusedValueError,
+    # A read-only server is failing over, or its disk is full: both states pass.
+    (psycopg2.OperationalError, psycopg2.InterfaceError, pg.ReadOnlySqlTransaction): DatabaseUnavailableError,
+}
+"""The first entry that fits counts: psycopg2's classes for a lock and a statement are kinds of OperationalError."""
 _CONNECT_REASON = re.compile(
     r"^(?:connection to server .* failed:|could not translate host name .* to address:) +(.+)$", re.MULTILINE
 )
@@ -60,12 +67,9 @@ def translated() -> Iterator[None]:
 def translate(exc: psycopg2.Error) -> DatabaseError:
     """Returns the error of `core.errors` that corresponds to psycopg2's."""
     message = str(exc).strip() or type(exc).__name__
-    if isinstance(exc, _CONFLICTS):
-        return TransactionConflictError(message)
     if isinstance(exc, psycopg2.IntegrityError):
         return ConstraintViolationError(message, exc.diag.constraint_name or "")
-    if isinstance(exc, _REFUSED):
-        return RefusedValueError(message)
-    if isinstance(exc, _UNAVAILABLE):
-        return DatabaseUnavailableError(message)
+    for kinds, error in _ERRORS.items():
+        if isinstance(exc, kinds):
+            return error(message)
     return DatabaseError(message)

@@ -21,7 +21,7 @@ from engine.process.sending import send
 from engine.stages.job_endings import JobEndings
 from engine.tasks.recorder import Recorder
 from engine.tasks.unclaimed_messages import UnclaimedMessages
-from repositories.ports import Database, MessageQueue
+from repositories.ports import Database, MessageQueue, TransactionKind
 from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
@@ -120,7 +120,7 @@ class DeadLetters:
 
     def _send_again(self, queue_name: str, message: TaskMessage, dead: DeadLetteredMessage) -> bool:
         # Sends inside the transaction: a refused resend must not count, or an outage would use up all resends.
-        with self._database.transaction() as work:
+        with self._database.transaction(TransactionKind.SENDING) as work:
             counted = work.tasks.count_dead_letter(message.task_id, most=MAX_RESENDS)
             if counted is None:
                 return False

@@ -8,7 +8,7 @@ from core.errors import DispatchInterruptedError
 from core.lanes import Lane
 from core.messages import OutgoingMessage, TaskMessage
 from core.statuses import BatchStatus
-from repositories.ports import Database, MessageQueue, SendResult, UnitOfWork
+from repositories.ports import Database, MessageQueue, SendResult, TransactionKind, UnitOfWork
 from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class BatchSender:
             DispatchLeaseLostError: the stage is no longer dispatched; there are no rows and no messages.
             DatabaseError: the rows were rolled back.
         """
-        with self._database.transaction() as work:
+        with self._database.transaction(TransactionKind.SENDING) as work:
             if work.tasks.batch_create_tasks(batch, BatchStatus.QUEUED):
                 # If the commit fails, the next dispatch sends with the same number: the suffix keeps the ids apart.
                 result = self._send(batch.batch_id, batch.lane, batch.messages(), id_suffix=f"-{uuid.uuid4().hex[:8]}")

@@ -15,6 +15,7 @@ from repositories.ports.stages import StageRepository
 from repositories.ports.stops import StopRepository
 from repositories.ports.sweeps import SweepRepository
 from repositories.ports.tasks import TaskRepository
+from repositories.ports.transaction_kinds import TransactionKind
 
 __all__ = [
     "BatchRepository",
@@ -32,5 +33,6 @@ __all__ = [
     "StopRepository",
     "SweepRepository",
     "TaskRepository",
+    "TransactionKind",
     "UnitOfWork",
 ]

@@ -14,6 +14,7 @@ from repositories.ports.stages import StageRepository
 from repositories.ports.stops import StopRepository
 from repositories.ports.sweeps import SweepRepository
 from repositories.ports.tasks import TaskRepository
+from repositories.ports.transaction_kinds import TransactionKind
 
 R = TypeVar("R")
 
@@ -42,11 +43,16 @@ class UnitOfWork(Protocol):
 class Database(Protocol):
     """A database with transactions."""
 
-    def transaction(self) -> AbstractContextManager[UnitOfWork]:
+    def transaction(self, kind: TransactionKind = TransactionKind.SHORT) -> AbstractContextManager[UnitOfWork]:
         """Opens a transaction; commits it at the end of the block, or rolls it back when the block raises.
 
+        Args:
+            kind: what the transaction does; decides its limits.
+
         Raises:
-            DatabaseUnavailableError: PostgreSQL cannot be reached, or no connection was free in time.
+            DatabaseUnavailableError: PostgreSQL cannot be reached or does not answer, no connection was free in time,
+                or a statement or a pause took longer than its limit.
+            LockTimeoutError: another transaction holds a lock for longer than the limit.
             TransactionConflictError: PostgreSQL aborted it to resolve a deadlock; the caller may repeat the block.
             DatabaseError: PostgreSQL refused a statement.
         """

@@ -1,4 +1,11 @@
--- The clock and the migrations.
+-- The clock, the limits of transactions, and the migrations.
+
+-- name: begin
+-- One message with the limits of the transaction, in milliseconds.
+BEGIN;
+SET LOCAL lock_timeout = %(lock)s;
+SET LOCAL statement_timeout = %(statement)s;
+SET LOCAL idle_in_transaction_session_timeout = %(idle)s
 
 -- name: now
 -- The wall clock, not the start of the transaction: scheduled messages use it.

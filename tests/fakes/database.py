@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 from typing_extensions import override
 
 from core.errors import DatabaseUnavailableError
-from repositories.ports import Database, Rows, UnitOfWork
+from repositories.ports import Database, Rows, TransactionKind, UnitOfWork
 from tests.fakes.batches import FakeBatchRepository
 from tests.fakes.clock import FakeClock
 from tests.fakes.dead_letters import FakeDeadLetterRepository
@@ -50,7 +50,7 @@ class FakeDatabase(Database):
 
     @override
     @contextmanager
-    def transaction(self) -> Iterator["FakeUnitOfWork"]:
+    def transaction(self, kind: TransactionKind = TransactionKind.SHORT) -> Iterator["FakeUnitOfWork"]:
         self._answer()
         transaction = self.begin()
         try:

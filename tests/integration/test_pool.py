@@ -150,7 +150,7 @@ def test_after_a_failover_one_caller_meets_a_dead_connection_and_the_next_none(
 def test_a_connection_that_is_returned_in_a_transaction_is_not_lent_again(new_pool: NewPool) -> None:
     pool = new_pool(size=1)
     with pool.lend() as conn, conn.cursor() as cursor:
-        cursor.execute("SELECT 1")
+        cursor.execute("BEGIN")
         pid = backend(conn)
     assert conn.closed
     with pool.lend() as conn:

@@ -25,6 +25,9 @@ def test_every_variable_is_read() -> None:
         {
             **LEAST,
             "DATABASE_POOL_SIZE": "3",
+            "DATABASE_LOCK_TIMEOUT_SECONDS": "2",
+            "DATABASE_STATEMENT_TIMEOUT_SECONDS": "30.5",
+            "JOB_TYPE_STATEMENT_TIMEOUT_SECONDS": "240",
             "DISPATCH_PARALLEL": "5",
             "DISPATCH_SLICE_SECONDS": "1.5",
             "LEASE_SECONDS": "7",
@@ -37,6 +40,8 @@ def test_every_variable_is_read() -> None:
         }
     )
     assert settings.database_pool_size == 3
+    assert (settings.database_lock_timeout_seconds, settings.database_statement_timeout_seconds) == (2, 30.5)
+    assert settings.job_type_statement_timeout_seconds == 240
     assert settings.dispatch_parallel == 5
     assert settings.dispatch_slice_seconds == 1.5
     assert settings.lease_seconds == 7

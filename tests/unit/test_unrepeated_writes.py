@@ -12,7 +12,7 @@ _FILES = sorted(
     path
     for folder in ("engine", "controllers")
     for path in (_ROOT / folder).rglob("*.py")
-    if ".transaction()" in path.read_text()
+    if ".transaction(" in path.read_text()
 )
 _READS = {
     *("counts", "dispatch_lease_expires_at", "ended_but_not_advanced", "get", "most_frequent_error", "newest", "now"),

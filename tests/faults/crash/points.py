@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import engine
 from core.messages import OutgoingMessage
-from repositories.ports import Database, MessageQueue, SendResult, UnitOfWork
+from repositories.ports import Database, MessageQueue, SendResult, TransactionKind, UnitOfWork
 from repositories.postgres import PostgresUnitOfWork
 from tests.faults.crash.shared import Shared
 
@@ -117,13 +117,13 @@ class FatalDatabase:
         self._database = database
         self._points = points
 
-    def transaction(self) -> AbstractContextManager[UnitOfWork]:
-        return self._transaction(_place())
+    def transaction(self, kind: TransactionKind = TransactionKind.SHORT) -> AbstractContextManager[UnitOfWork]:
+        return self._transaction(_place(), kind)
 
     @contextmanager
-    def _transaction(self, place: str) -> Iterator[UnitOfWork]:
+    def _transaction(self, place: str, kind: TransactionKind) -> Iterator[UnitOfWork]:
         calls: dict[str, None] = {}
-        with self._database.transaction() as work, self._points.transaction():
+        with self._database.transaction(kind) as work, self._points.transaction():
             yield cast(UnitOfWork, _Watched(work, calls))
             writes = self._points.writes(work)
             step = "commit of " + (", ".join(name for name in calls if name not in _QUIET) or "a read")

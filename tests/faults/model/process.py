@@ -11,7 +11,7 @@ from core.errors import DatabaseUnavailableError, QueueUnavailableError, Transac
 from core.messages import OutgoingMessage
 from engine.process.outage_waiter import OutageWaiter
 from engine.process.shutdown import Shutdown
-from repositories.ports import Database, MessageQueue, SendResult, UnitOfWork
+from repositories.ports import Database, MessageQueue, SendResult, TransactionKind, UnitOfWork
 from tests.faults.model.audit import AuditedDatabase
 from tests.faults.model.invocation import Strike, running
 from tests.support.drive import SETTINGS
@@ -67,12 +67,12 @@ class ProcessDatabase:
         self._database = database
 
     @contextmanager
-    def transaction(self) -> Iterator[UnitOfWork]:
+    def transaction(self, kind: TransactionKind = TransactionKind.SHORT) -> Iterator[UnitOfWork]:
         invocation = running()
         invocation.must_live()
         if invocation.is_cut_off():
             raise DatabaseUnavailableError("away")
-        with self._database.transaction() as work:
+        with self._database.transaction(kind) as work:
             yield work
             strike = invocation.before()
             if strike is Strike.FAIL_BEFORE:

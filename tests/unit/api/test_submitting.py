@@ -8,6 +8,7 @@ import pytest
 
 from api import jobs
 from core.errors import DatabaseUnavailableError, QueueNotFoundError, QueueUnavailableError
+from repositories.ports import TransactionKind
 from tests.support.drive import Stand
 from tests.unit.api.support import BASE, body, post, problem
 
@@ -18,7 +19,7 @@ submit: Callable[[func.HttpRequest], func.HttpResponse] = jobs.submit_job._funct
 class UnavailableDatabase:
     """A `Database` that cannot be reached."""
 
-    def transaction(self) -> AbstractContextManager[Any]:
+    def transaction(self, kind: TransactionKind = TransactionKind.SHORT) -> AbstractContextManager[Any]:
         raise DatabaseUnavailableError("connection to db.internal refused")
 
 

@@ -8,6 +8,7 @@ from typing_extensions import override
 from controllers import authoring as lockstep
 from controllers.ingest_csv.ingested_rows import IngestedRows
 from core.errors import TransactionConflictError
+from repositories.ports import TransactionKind
 from tests.fakes.database import FakeDatabase, FakeUnitOfWork
 from tests.fakes.ingested_rows import FakeIngestedRows
 
@@ -20,11 +21,13 @@ class ConflictingDatabase(FakeDatabase):
     def __init__(self, conflicts: int) -> None:
         super().__init__(fakes={IngestedRows: FakeIngestedRows})
         self._left = conflicts
+        self.kinds: list[TransactionKind] = []
 
     @override
     @contextmanager
-    def transaction(self) -> Iterator[FakeUnitOfWork]:
-        with super().transaction() as work:
+    def transaction(self, kind: TransactionKind = TransactionKind.SHORT) -> Iterator[FakeUnitOfWork]:
+        self.kinds.append(kind)
+        with super().transaction(kind) as work:
             yield work
             if self._left:
                 self._left -= 1
@@ -49,3 +52,12 @@ def test_a_job_type_learns_of_the_fifth_lost_conflict() -> None:
 
     with pytest.raises(TransactionConflictError):
         services.transact(write)
+
+
+def test_a_job_types_transaction_has_the_limits_of_its_kind() -> None:
+    database = ConflictingDatabase(0)
+    services = lockstep.Services(Path(), frozenset(), database)
+
+    services.transact(write)
+
+    assert database.kinds == [lockstep.TransactionKind.JOB_TYPE]

@@ -8,6 +8,8 @@ from core.errors import LockstepError
 RETRYABLE = {
     "DatabaseUnavailableError",
     "PoolTimeoutError",
+    "StatementTimeoutError",
+    "LockTimeoutError",
     "TransactionConflictError",
     "QueueUnavailableError",
     "DispatchInterruptedError",

@@ -1,6 +1,6 @@
 import pytest
 
-from core.errors import DatabaseUnavailableError, LockstepError, TransactionConflictError
+from core.errors import DatabaseUnavailableError, LockstepError, LockTimeoutError, TransactionConflictError
 from repositories.ports import UnitOfWork
 from repositories.transactions import transact
 from tests.fakes.database import FakeDatabase
@@ -38,3 +38,14 @@ def test_the_fifth_lost_conflict_is_raised() -> None:
 def test_another_error_is_raised_at_once() -> None:
     with pytest.raises(DatabaseUnavailableError):
         transact(FakeDatabase(), Loses(DatabaseUnavailableError("away"), 1))
+
+
+def test_a_lock_that_is_not_free_in_time_is_not_waited_for_again_and_again() -> None:
+    waits = iter([0.0, 5.0])
+    with pytest.raises(LockTimeoutError):
+        transact(FakeDatabase(), Loses(LockTimeoutError("locked"), 1), clock=lambda: next(waits))
+
+
+def test_a_short_wait_for_a_lock_is_repeated_like_any_conflict() -> None:
+    waits = iter([0.0, 0.5])
+    assert transact(FakeDatabase(), Loses(LockTimeoutError("locked"), 1), clock=lambda: next(waits))

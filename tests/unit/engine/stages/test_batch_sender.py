@@ -10,7 +10,7 @@ from core.messages import OutgoingMessage
 from core.models import Batch, StageKey
 from core.statuses import BatchStatus, TaskStatus
 from engine.stages.batch_sender import BatchSender
-from repositories.ports import SendResult, UnitOfWork
+from repositories.ports import SendResult, TransactionKind, UnitOfWork
 from tests.fakes.database import FakeDatabase
 from tests.fakes.queue import FakeQueue
 from tests.support.drive import task_messages
@@ -138,8 +138,9 @@ class FailingCommit:
         self._lost = False
 
     @contextmanager
-    def transaction(self) -> Iterator[UnitOfWork]:
-        with self._database.transaction() as work:
+    def transaction(self, kind: TransactionKind = TransactionKind.SHORT) -> Iterator[UnitOfWork]:
+        self.kind = kind
+        with self._database.transaction(kind) as work:
             yield work
             if not self._lost:
                 self._lost = True
@@ -157,3 +158,10 @@ def test_an_atomic_batch_whose_commit_fails_after_the_send_can_be_queued_again(d
     sender.atomic(BATCH)
     assert task_statuses(database) == {TaskStatus.QUEUED}
     assert queue.size(TASKS_QUEUE) == 74
+
+
+def test_an_atomic_batch_may_pause_its_transaction_for_as_long_as_a_send_takes(database: FakeDatabase) -> None:
+    watched = FailingCommit(database)
+    with pytest.raises(DatabaseUnavailableError):
+        BatchSender(watched, FakeQueue()).atomic(BATCH)
+    assert watched.kind is TransactionKind.SENDING
