@@ -250,6 +250,10 @@ class QueueUnavailableError(QueueError):
     retryable = True
 
 
+class QueueTimeoutError(QueueUnavailableError):
+    """Service Bus did not answer in time; it may still take what was sent to it."""
+
+
 class MessageFormatError(LockstepError):
     """A message in a queue cannot be decoded."""
 

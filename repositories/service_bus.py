@@ -1,56 +1,90 @@
 """Sends batches to Service Bus: each is one AMQP message, which the broker takes whole or not at all."""
 
 import logging
+import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from azure.core.credentials import TokenCredential
-from azure.servicebus import ServiceBusClient, ServiceBusMessageBatch, ServiceBusSender
+from azure.servicebus import ServiceBusClient, ServiceBusMessageBatch
 from azure.servicebus.amqp import AmqpAnnotatedMessage
 from azure.servicebus.exceptions import (
     MessageSizeExceededError,
     MessagingEntityNotFoundError,
-    ServiceBusError,
+    OperationTimeoutError,
 )
 from typing_extensions import override
 
-from core.errors import MessageTooLargeError, QueueError, QueueNotFoundError, QueueUnavailableError
+from core.errors import (
+    MessageTooLargeError,
+    QueueError,
+    QueueNotFoundError,
+    QueueTimeoutError,
+    QueueUnavailableError,
+)
 from core.messages import OutgoingMessage
+from repositories.broker_calls import BrokerCalls
+from repositories.broker_client import FAILURES, BrokerClient, tls_context
 from repositories.ports import MessageQueue, SendResult
 
 logger = logging.getLogger(__name__)
 
 _SCHEDULED_ENQUEUE_TIME = b"x-opt-scheduled-enqueue-time"
 _CONTENT_TYPE = "application/json"
-_SEND_TIMEOUT_SECONDS = 20.0
-"""Far shorter than a lease or a message lock. Without it, the SDK waits for ever for a broker that does not answer."""
 _BACKOFF_FACTOR = 0.2
 """With this factor the SDK tries four times, 0.4, 0.8 and 1.6 s apart: enough for a broken connection or one second of
 throttling. With the default of 0.8, a submission waits 11 s for an unavailable broker before it is accepted anyway."""
-_FAILURES = (ServiceBusError, ValueError, OSError)
-"""The errors of the SDK. It also raises ValueError for a closed client, and sometimes OSError for a broken socket."""
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """How long a call into the client of Service Bus may take.
+
+    Attributes:
+        send_seconds: to open a connection, make a batch, send it in up to four tries, and close a connection that
+            failed. Far shorter than a lease or a message lock.
+        ping_seconds: to open and close a connection.
+        close_seconds: to close a connection.
+    """
+
+    send_seconds: float = 20.0
+    ping_seconds: float = 5.0
+    close_seconds: float = 5.0
 
 
 class ServiceBusRepository(MessageQueue):
     """The broker behind the port `MessageQueue`.
 
-    The SDK's clients are not thread-safe, so a thread borrows one for each send. It gets the client that was used last,
-    so there are no more connections in use than threads that send at once. The SDK reopens a link that the service
-    closed because it was idle; a client that failed is closed.
+    The SDK's clients are not thread-safe, so a send borrows one. It gets the client that was used last, so there are no
+    more clients in use than threads that send at once; a client has a connection for each queue that it has sent to.
+    The SDK reopens a link that the service closed because it was idle; a client that failed is closed.
+
+    Each call runs in a thread of `BrokerCalls` and ends at its deadline. A send that is given up may still take effect,
+    later than the caller learns of its failure: whatever sends must take a failed send for one that may have happened.
 
     Args:
         queues: the queues that `ping` checks.
     """
 
-    def __init__(self, new_client: Callable[[], ServiceBusClient], queues: Sequence[str]) -> None:
+    def __init__(
+        self,
+        new_client: Callable[[], ServiceBusClient],
+        queues: Sequence[str],
+        deadlines: Deadlines | None = None,
+        calls: BrokerCalls | None = None,
+    ) -> None:
         self._new_client = new_client
         self._queues = tuple(queues)
+        self._deadlines = deadlines or Deadlines()
+        self._calls = calls or BrokerCalls()
         self._lock = threading.Lock()
-        self._idle: list[_Client] = []
+        self._idle: list[BrokerClient] = []
         self._closed = False
 
     @override
@@ -58,10 +92,10 @@ class ServiceBusRepository(MessageQueue):
         if not messages:
             return SendResult(success=True, sent=0)
         try:
-            with self._lend(queue) as sender:
-                batch = sender.create_message_batch()
-                _fill(batch, messages)
-                sender.send_messages(batch, timeout=_SEND_TIMEOUT_SECONDS)
+            with self._lend() as client:
+                until = time.monotonic() + self._deadlines.send_seconds
+                send = partial(_send, client, queue, messages, until)
+                self._calls.run(send, client, self._deadlines.send_seconds)
         except QueueError as exc:
             logger.warning("sending %d messages to %s failed: %s", len(messages), queue, exc)
             return SendResult(success=False, sent=0, error=exc)
@@ -69,9 +103,12 @@ class ServiceBusRepository(MessageQueue):
 
     @override
     def ping(self) -> None:
-        for queue in self._queues:
-            with self._lend(queue) as sender:
-                sender.create_message_batch()
+        # A link that is open already would prove nothing, so each ping opens one to each queue, all at once. Without
+        # the SDK's heartbeat, whose thread takes up to a second to end, they are closed at once.
+        clients = [(BrokerClient(self._new_client(), keep_alive=0), queue) for queue in self._queues]
+        opening = [(partial(_open, client, queue), client) for client, queue in clients]
+        for error in self._calls.run_all(opening, self._deadlines.ping_seconds):
+            raise error
 
     def close(self) -> None:
         """Closes the idle clients now, and the lent ones when they are returned."""
@@ -79,50 +116,65 @@ class ServiceBusRepository(MessageQueue):
             self._closed = True
             idle = list(self._idle)
             self._idle.clear()
-        if idle:
-            # The SDK waits up to a second for each client's heartbeat thread.
-            with ThreadPoolExecutor(len(idle)) as closers:
-                list(closers.map(_Client.close, idle))
+        self._close(idle)
+        self._calls.close()
 
     @contextmanager
-    def _lend(self, queue: str) -> Iterator[ServiceBusSender]:
+    def _lend(self) -> Iterator[BrokerClient]:
+        """Lends a client to a block, and takes it back unless the block raises."""
         with self._lock:
             client = self._idle.pop() if self._idle else None
-        client = client or _Client(self._new_client())
+        client = client or BrokerClient(self._new_client())
         try:
-            yield client.sender(queue)
-        except _FAILURES as exc:
-            client.close()
-            raise _translate(queue, exc) from exc
-        except BaseException:
-            client.close()
+            yield client
+        except QueueTimeoutError:
+            self._cut_idle()
             raise
-        self._take_back(client)
-
-    def _take_back(self, client: "_Client") -> None:
         with self._lock:
             if not self._closed:
                 self._idle.append(client)
                 return
+        self._close([client])
+
+    def _cut_idle(self) -> None:
+        """Breaks the idle connections: what has silenced one has silenced them too. The SDK opens others."""
+        with self._lock:
+            for client in self._idle:
+                client.cut()
+
+    def _close(self, clients: Sequence[BrokerClient]) -> None:
+        # All at once: the SDK waits up to a second for each client's heartbeat thread.
+        self._calls.run_all([(client.close, client) for client in clients], self._deadlines.close_seconds)
+
+
+def _send(client: BrokerClient, queue: str, messages: Sequence[OutgoingMessage], until: float) -> None:
+    with _translating(client, queue):
+        sender = client.sender(queue)
+        batch = sender.create_message_batch()
+        _fill(batch, messages)
+        seconds = until - time.monotonic()
+        if seconds <= 0:  # the call is given up, and must not send
+            raise QueueTimeoutError(f"the connection to {queue} was not open in time")
+        sender.send_messages(batch, timeout=seconds)
+
+
+def _open(client: BrokerClient, queue: str) -> None:
+    with _translating(client, queue):
+        client.sender(queue).create_message_batch()
+    client.close()
+
+
+@contextmanager
+def _translating(client: BrokerClient, queue: str) -> Iterator[None]:
+    """Closes a client that fails, and raises its errors as ours."""
+    try:
+        yield
+    except FAILURES as exc:
         client.close()
-
-
-class _Client:
-    """A connection and the senders on it."""
-
-    def __init__(self, client: ServiceBusClient) -> None:
-        self._client = client
-        self._senders: dict[str, ServiceBusSender] = {}
-
-    def sender(self, queue: str) -> ServiceBusSender:
-        sender = self._senders.get(queue)
-        if sender is None:
-            sender = self._senders[queue] = self._client.get_queue_sender(queue)
-        return sender
-
-    def close(self) -> None:
-        with suppress(*_FAILURES):
-            self._client.close()
+        raise _translate(queue, exc) from exc
+    except BaseException:
+        client.close()
+        raise
 
 
 def _fill(batch: ServiceBusMessageBatch, messages: Sequence[OutgoingMessage]) -> None:
@@ -147,23 +199,32 @@ def _translate(queue: str, exc: Exception) -> QueueError:
             return QueueNotFoundError(f"Service Bus has no queue {queue!r}: {exc}")
         case MessageSizeExceededError():
             return MessageTooLargeError(f"the batch for {queue} is over the size limit of the tier: {exc}")
+        case OperationTimeoutError():
+            return QueueTimeoutError(f"Service Bus did not take the batch for {queue} in time: {exc}")
         case _:
             return QueueUnavailableError(f"Service Bus did not take the batch for {queue}: {exc}")
 
 
-def by_connection_string(connection_string: str, queues: Sequence[str]) -> ServiceBusRepository:
+def by_connection_string(
+    connection_string: str,
+    queues: Sequence[str],
+    deadlines: Deadlines | None = None,
+    calls: BrokerCalls | None = None,
+) -> ServiceBusRepository:
     """Reaches a namespace with a connection string."""
 
-    def new_client() -> ServiceBusClient:
-        return ServiceBusClient.from_connection_string(connection_string, retry_backoff_factor=_BACKOFF_FACTOR)
+    def new_client(context: ssl.SSLContext) -> ServiceBusClient:
+        return ServiceBusClient.from_connection_string(
+            connection_string, retry_backoff_factor=_BACKOFF_FACTOR, ssl_context=context
+        )
 
-    return ServiceBusRepository(new_client, queues)
+    return ServiceBusRepository(partial(new_client, tls_context()), queues, deadlines, calls)
 
 
 def by_identity(namespace: str, credential: TokenCredential, queues: Sequence[str]) -> ServiceBusRepository:
     """Reaches a namespace, given by its fully qualified name, with an identity."""
 
-    def new_client() -> ServiceBusClient:
-        return ServiceBusClient(namespace, credential, retry_backoff_factor=_BACKOFF_FACTOR)
+    def new_client(context: ssl.SSLContext) -> ServiceBusClient:
+        return ServiceBusClient(namespace, credential, retry_backoff_factor=_BACKOFF_FACTOR, ssl_context=context)
 
-    return ServiceBusRepository(new_client, queues)
+    return ServiceBusRepository(partial(new_client, tls_context()), queues)
