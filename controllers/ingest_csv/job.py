@@ -13,7 +13,7 @@ from controllers.ingest_csv.csv_layout import HEAD_BYTES, read_layout
 from controllers.ingest_csv.ingested_rows import IngestedRows
 from controllers.ingest_csv.load_summary import check_rejected_share, sum_up
 from controllers.ingest_csv.record_ranges import split
-from controllers.ingest_csv.rows import parse_range
+from controllers.ingest_csv.rows import RejectedRows, parse_range
 from controllers.ingest_csv.source import blocks
 from controllers.ingest_csv.source_opener import check_source, display_name, open_source
 
@@ -22,7 +22,12 @@ _FAST_CHUNK_BYTES = 256 * 1024
 their message locks (60 s). Larger chunks take the long lane, one at a time."""
 
 _MAX_CHUNK_BYTES = 16 * 1024 * 1024
-"""A task holds its rows in memory as JSON and as text for COPY: about 20 times its chunk in all."""
+"""A task holds the bytes of its range, and one row at a time: COPY reads the rows while they are parsed. So its memory
+is the range (its chunk and at most one record more) and `RECORD_WORKING_BYTES`, whatever the shape of its rows."""
+
+RECORD_WORKING_BYTES = 40 * 1024 * 1024
+"""What one record of the largest size takes while it is parsed and written, most of it as a third of a million cells of
+two bytes. Common rows take some kilobytes."""
 
 
 _DELIMITER = r"^[\x01-\x09\x0b\x0c\x0e-\x21\x23-\x7f]$"
@@ -78,17 +83,20 @@ def load(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> 
         data = opened.read(parameters["offset"], parameters["length"])
     if len(data) != parameters["length"] or zlib.crc32(data) != parameters["crc32"]:
         raise lockstep.PermanentTaskError(f"the source {display_name(source)!r} changed while it was being read")
-    parsed = parse_range(data, columns, parameters["delimiter"], parameters["first_line"])
-    loaded = context.services.transact(
-        lambda work: work.repository(IngestedRows).replace_chunk(context.job_id, context.task_index, parsed.rows)
-    )
-    return {
-        "rows_loaded": loaded,
-        "rows_rejected": parsed.rejected_rows,
-        "rejected": [asdict(row) for row in parsed.rejected],
-        # The job's result is made only of task results, so the first chunk reports the columns of all.
-        "columns": columns if context.task_index == 0 else None,
-    }
+
+    def replace(work: lockstep.UnitOfWork) -> dict[str, lockstep.JsonValue]:
+        rejected = RejectedRows()  # a repeated transaction parses again
+        rows = parse_range(data, columns, parameters["delimiter"], parameters["first_line"], rejected)
+        loaded = work.repository(IngestedRows).replace_chunk(context.job_id, context.task_index, rows)
+        return {
+            "rows_loaded": loaded,
+            "rows_rejected": rejected.count,
+            "rejected": [asdict(row) for row in rejected.first],
+            # The job's result is made only of task results, so the first chunk reports the columns of all.
+            "columns": columns if context.task_index == 0 else None,
+        }
+
+    return context.services.transact(replace)
 
 
 load_large = lockstep.task_type("ingest_csv.load_large", lane=lockstep.Lane.LONG)(load.handler)

@@ -1,9 +1,10 @@
 """Parses one range of a CSV file into rows for the database, and lists the rows that cannot be loaded."""
 
 import csv
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from io import BytesIO, TextIOWrapper
+from itertools import islice
 
 from controllers import authoring as lockstep
 from controllers.ingest_csv.record_grammar import RecordGrammar, count_lines, describe_open_quote, lift_field_limit
@@ -20,26 +21,32 @@ class RejectedRow:
     reason: str
 
 
-@dataclass(frozen=True)
-class ParsedRange:
-    """The rows of a range.
+@dataclass
+class RejectedRows:
+    """Collects the rows of a range that cannot be loaded.
 
     Attributes:
-        rows: the good rows as (row number in the range, from 0; JSON object by column). A rejected row has a number
-            too, a blank line has none.
-        rejected_rows: how many rows cannot be loaded.
-        rejected: the first `MAX_LISTED_REJECTS` of these rows.
+        count: of all of them.
+        first: the first `MAX_LISTED_REJECTS`.
     """
 
-    rows: list[tuple[int, str]]
-    rejected_rows: int
-    rejected: list[RejectedRow]
+    count: int = 0
+    first: list[RejectedRow] = field(default_factory=list)
+
+    def add(self, row: RejectedRow) -> None:
+        """Counts a row, and lists it if it is among the first."""
+        self.count += 1
+        if len(self.first) < MAX_LISTED_REJECTS:
+            self.first.append(row)
 
 
-def parse_range(data: bytes, columns: Sequence[str], delimiter: str, first_line: int) -> ParsedRange:
-    """Parses whole records.
+def parse_range(
+    data: bytes, columns: Sequence[str], delimiter: str, first_line: int, rejected: RejectedRows
+) -> Iterator[tuple[int, str]]:
+    """Yields the good rows of whole records as (row number in the range, from 0; JSON object by column).
 
-    Blank lines are skipped. A row is rejected when it has another number of columns, is not UTF-8, holds a NUL
+    One row is in memory at a time: the rows of a range may take a hundred times its bytes. A rejected row has a number
+    too, a blank line has none. A row is rejected when it has another number of columns, is not UTF-8, holds a NUL
     character, which PostgreSQL cannot store, or opens a quote that is never closed.
 
     Args:
@@ -47,36 +54,35 @@ def parse_range(data: bytes, columns: Sequence[str], delimiter: str, first_line:
         columns: the names of the columns.
         delimiter: one ASCII character, no quote and no line break.
         first_line: the number of the first line in the file, from 1.
+        rejected: collects the other rows while these are yielded.
     """
     grammar = RecordGrammar(delimiter)
     last = grammar.end_of_all(data, 0, len(data))
-    last_line = first_line + count_lines(data, 0, last)
-    open_quote = describe_open_quote(grammar, data, last, last_line)
-    if open_quote is not None:
-        data = data[:last]
-    lift_field_limit()
+    lines_before_last = count_lines(data, 0, last)
+    open_quote = describe_open_quote(grammar, data, last, first_line + lines_before_last)
     # surrogateescape does not change ASCII, and so not the structure, and keeps a bad byte inside its row.
-    text = TextIOWrapper(BytesIO(data), encoding="utf-8", errors="surrogateescape", newline="")
-    reader = csv.reader(text, delimiter=delimiter)
-    rows: list[tuple[int, str]] = []
-    rejected: list[RejectedRow] = []
-    number = 0
+    lines: Iterable[str] = TextIOWrapper(BytesIO(data), encoding="utf-8", errors="surrogateescape", newline="")
+    if open_quote is not None:
+        lines = islice(lines, lines_before_last)
+    for number, (line, fields) in enumerate(_records(lines, delimiter, first_line)):
+        row = _encode(fields, columns)
+        if row is not None:
+            yield number, row
+        else:
+            rejected.add(RejectedRow(line, _reason(fields, columns)))
+    if open_quote is not None:
+        rejected.add(RejectedRow(first_line + lines_before_last, open_quote))
+
+
+def _records(lines: Iterable[str], delimiter: str, first_line: int) -> Iterator[tuple[int, list[str]]]:
+    """Yields the records that are not blank, each with the number of its first line."""
+    lift_field_limit()
+    reader = csv.reader(lines, delimiter=delimiter)
     lines_before = 0
     for fields in reader:
         line, lines_before = first_line + lines_before, reader.line_num
-        if not fields:
-            continue
-        row = _encode(fields, columns)
-        if row is not None:
-            rows.append((number, row))
-        elif len(rejected) < MAX_LISTED_REJECTS:
-            rejected.append(RejectedRow(line, _reason(fields, columns)))
-        number += 1
-    if open_quote is not None:
-        number += 1
-        if len(rejected) < MAX_LISTED_REJECTS:
-            rejected.append(RejectedRow(last_line, open_quote))
-    return ParsedRange(rows, number - len(rows), rejected)
+        if fields:
+            yield line, fields
 
 
 def _encode(fields: list[str], columns: Sequence[str]) -> str | None:

@@ -14,7 +14,7 @@ from controllers.ingest_csv.csv_layout import read_layout
 from controllers.ingest_csv.errors import CsvError
 from controllers.ingest_csv.record_grammar import RecordGrammar
 from controllers.ingest_csv.record_ranges import CsvRange, split
-from controllers.ingest_csv.rows import parse_range
+from controllers.ingest_csv.rows import RejectedRows, parse_range
 
 _DELIMITERS = st.sampled_from([",", ";", "\t", "|", "-", "]", "^", "\\", " "])
 _SIZES = st.integers(1, 40)
@@ -103,7 +103,9 @@ def test_a_record_with_a_quote_that_is_never_closed_is_always_rejected(
     found = []
     for each in _ranges(data, delimiter, chunk, block):
         part = data[each.offset : each.offset + each.length]
-        found += parse_range(part, [], delimiter, each.first_line).rejected  # without columns, every row is rejected
+        rejected = RejectedRows()
+        assert list(parse_range(part, [], delimiter, each.first_line, rejected)) == []  # no columns, so no good row
+        found += rejected.first
     never_closed = [row.line for row in found if "never closed" in row.reason]
 
     records = [(line, record) for line, record in _records(text, delimiter) if record]
@@ -189,9 +191,10 @@ def _load(data: bytes, delimiter: str, chunk: int, *, has_header: bool) -> tuple
     body = _blocks(data[layout.offset :], 11)
     for each in split(body, delimiter, chunk, offset=layout.offset, first_line=layout.first_line):
         part = data[each.offset : each.offset + each.length]
-        parsed = parse_range(part, layout.columns, delimiter, each.first_line)
-        assert parsed.rejected == []
-        loaded += [[json.loads(row)[column] for column in layout.columns] for _, row in parsed.rows]
+        rejected = RejectedRows()
+        rows = list(parse_range(part, layout.columns, delimiter, each.first_line, rejected))
+        assert rejected.count == 0
+        loaded += [[json.loads(row)[column] for column in layout.columns] for _, row in rows]
     return list(layout.columns), loaded
 
 

@@ -1,12 +1,18 @@
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from controllers.context import StageContext
 from controllers.ingest_csv import IngestCsv
+from controllers.ingest_csv.ingested_rows import IngestedRows
 from core.definitions import TaskDefinition
-from core.errors import PermanentTaskError
+from core.errors import PermanentTaskError, TransactionConflictError
 from core.lanes import Lane
+from tests.fakes.database import FakeDatabase
+from tests.fakes.ingested_rows import FakeIngestedRows
 from tests.unit.controllers.ingest_csv.support import Ingestion
 
 SAMPLES = Path(__file__).parents[4] / "samples"
@@ -165,3 +171,21 @@ def test_definitions_count_from_zero(ingestion: Ingestion) -> None:
         ingestion.load_tasks(ingestion.job(ingestion.write(b"a\n" + b"1\n" * 2_000), chunk_bytes=512))
     )
     assert [task.index for task in tasks] == list(range(len(tasks)))
+
+
+def test_a_repeated_transaction_counts_its_rows_once(ingestion: Ingestion) -> None:
+    class _LosesOnce(FakeIngestedRows):
+        lost = False
+
+        @override
+        def replace_chunk(self, job_id: str, chunk_index: int, rows: Iterable[tuple[int, str]]) -> int:
+            loaded = super().replace_chunk(job_id, chunk_index, rows)
+            if not _LosesOnce.lost:
+                _LosesOnce.lost = True
+                raise TransactionConflictError("a deadlock")
+            return loaded
+
+    ingestion = replace(ingestion, database=FakeDatabase(fakes={IngestedRows: _LosesOnce}))
+    result = ingestion.run(ingestion.write(b"a,b\n1,2\n1\n3,4\n"))
+    assert _LosesOnce.lost
+    assert (result["rows_loaded"], result["rows_rejected"], len(result["rejected"])) == (2, 1, 1)

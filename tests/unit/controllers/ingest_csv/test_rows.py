@@ -1,15 +1,27 @@
 import json
+from dataclasses import dataclass
 
 import pytest
 
-from controllers.ingest_csv.rows import MAX_LISTED_REJECTS, ParsedRange, RejectedRow, parse_range
+from controllers.ingest_csv.rows import MAX_LISTED_REJECTS, RejectedRow, RejectedRows, parse_range
 
 
-def _parse(data: bytes, first_line: int = 2) -> ParsedRange:
-    return parse_range(data, ("a", "b"), ",", first_line)
+@dataclass(frozen=True)
+class _Parsed:
+    rows: list[tuple[int, str]]
+    rejects: RejectedRows
+
+    @property
+    def rejected(self) -> list[RejectedRow]:
+        return self.rejects.first
 
 
-def _values(parsed: ParsedRange) -> list[list[str]]:
+def _parse(data: bytes, first_line: int = 2) -> _Parsed:
+    rejects = RejectedRows()
+    return _Parsed(list(parse_range(data, ("a", "b"), ",", first_line, rejects)), rejects)
+
+
+def _values(parsed: _Parsed) -> list[list[str]]:
     return [list(json.loads(row).values()) for _, row in parsed.rows]
 
 
@@ -39,7 +51,7 @@ def test_a_bad_row_keeps_its_number_and_leaves_its_neighbours_alone() -> None:
 def test_half_a_character_does_not_swallow_the_quote_behind_it() -> None:
     parsed = _parse(b'"\xe2","x"\n"3","4"\n')
     assert _values(parsed) == [["3", "4"]]
-    assert parsed.rejected_rows == 1
+    assert parsed.rejects.count == 1
 
 
 def test_a_line_is_where_a_row_starts_even_behind_quoted_line_breaks() -> None:
@@ -76,7 +88,7 @@ def test_a_backslash_before_u0000_is_text_and_no_nul() -> None:
 
 def test_rejected_rows_are_counted_beyond_those_that_are_listed() -> None:
     parsed = _parse(b"1\n" * 50)
-    assert parsed.rejected_rows == 50
+    assert parsed.rejects.count == 50
     assert len(parsed.rejected) == MAX_LISTED_REJECTS
 
 
