@@ -8,7 +8,8 @@
 | `Tasks`, `TaskDefinition`, `TaskParameters`, `Handler` | the task definitions of a stage, and what runs a task |
 | `TaskResult`, `TaskResults`, `TaskStatus`, `JsonValue` | the results of tasks, stages and jobs |
 | `BatchWindow`, `AlignedBatch` | a controller that changes how the tasks of a stage are queued |
-| `JobFailure`, `PermanentTaskError`, `LockstepError`, `UnencodableValueError`, `ConstraintViolationError` | errors |
+| `JobFailure`, `NonDeterministicStageError`, `PermanentTaskError`, `LockstepError`, `UnencodableValueError` | errors |
+| `ConstraintViolationError` | the error of a constraint of a table of its own |
 | `Database`, `UnitOfWork`, `TransactionKind` | `Services.transact` to write, `Database.transaction` to read |
 | `Rows`, `Row`, `queries`, `copy_line` | tables of its own: the connection of a repository, named SQL, COPY |
 | `json_text` | JSON as PostgreSQL's `jsonb` takes it |
@@ -32,6 +33,7 @@ from core.errors import (
     ConstraintViolationError,
     JobFailure,
     LockstepError,
+    NonDeterministicStageError,
     PermanentTaskError,
     UnencodableValueError,
 )
@@ -58,6 +60,7 @@ __all__ = [
     "JsonValue",
     "Lane",
     "LockstepError",
+    "NonDeterministicStageError",
     "PermanentTaskError",
     "Row",
     "Rows",

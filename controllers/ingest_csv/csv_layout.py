@@ -1,11 +1,13 @@
 """Reads the beginning of a CSV file: its columns, and where its rows start."""
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
 
 from controllers import authoring as lockstep
 from controllers.ingest_csv.errors import CsvError
+from controllers.ingest_csv.other_delimiters import SAMPLE_BYTES, OtherDelimiter, find_other_delimiter
 from controllers.ingest_csv.other_formats import refuse_other_formats, refuse_spreadsheet_hint
 from controllers.ingest_csv.record_grammar import (
     MAX_RECORD_BYTES,
@@ -17,8 +19,11 @@ from controllers.ingest_csv.record_grammar import (
     record_too_long,
 )
 
-MAX_COLUMNS_BYTES = 16 * 1024
-"""The parameters of every task repeat the names of the columns as JSON, so they must be short."""
+MAX_HEADER_BYTES = 16 * 1024
+"""The parameters of every task repeat the header as JSON, so it must be short. Without a header, they repeat none."""
+
+MAX_COLUMNS = 10_000
+"""Rows name each column, also those that the header does not name: this bounds what a column without a name costs."""
 
 _MAX_BLANK_BYTES = 16 * 1024
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -32,21 +37,22 @@ class CsvLayout:
     """The beginning of a file.
 
     Attributes:
-        columns: the names of the columns, unique, in the order of the file.
+        header: the names of the columns as the file gives them, unique or empty; None for a file without a header.
+        column_count: of the first record.
         offset: the byte at which the rows start.
         first_line: the number of the line at which the rows start, from 1.
+        other_delimiter: a delimiter that fits the file better than the given one, if there is one.
     """
 
-    columns: tuple[str, ...]
+    header: tuple[str, ...] | None
+    column_count: int
     offset: int
     first_line: int
+    other_delimiter: OtherDelimiter | None = None
 
 
 def read_layout(head: bytes, delimiter: str, *, has_header: bool) -> CsvLayout:
     """Reads the columns from the first record.
-
-    A column without a name, and every column of a file without a header, is called `column_<n>`, n from 1; underscores
-    follow if the header names that column too.
 
     Args:
         head: the first `HEAD_BYTES` bytes of the file, or all of a shorter one.
@@ -55,7 +61,7 @@ def read_layout(head: bytes, delimiter: str, *, has_header: bool) -> CsvLayout:
 
     Raises:
         CsvError: the file is empty, has another format, or its first record is not UTF-8, is too long, opens a quote
-            that is never closed, names a column twice, or has too many or too long names.
+            that is never closed, names a column twice, or has too many columns or too long names.
     """
     refuse_other_formats(head)
     mark = len(_BYTE_ORDER_MARK) if head.startswith(_BYTE_ORDER_MARK) else 0
@@ -65,10 +71,31 @@ def read_layout(head: bytes, delimiter: str, *, has_header: bool) -> CsvLayout:
     line = 1 + count_lines(head, 0, start)
     record = _first_record(head, start, line, RecordGrammar(delimiter))
     refuse_spreadsheet_hint(record)
-    columns = _columns(record, delimiter, has_header=has_header)
+    fields = _fields(record, delimiter)
+    if len(fields) > MAX_COLUMNS:
+        raise CsvError(f"the first record has {len(fields):,} columns, and the limit is {MAX_COLUMNS:,}")
+    other = find_other_delimiter(head[start : start + SAMPLE_BYTES], record, delimiter, len(fields))
     if not has_header:
-        return CsvLayout(columns, start, line)
-    return CsvLayout(columns, start + len(record), line + count_lines(record, 0, len(record)))
+        return CsvLayout(None, len(fields), start, line, other)
+    first_row = start + len(record)
+    return CsvLayout(_checked(fields), len(fields), first_row, line + count_lines(record, 0, len(record)), other)
+
+
+def name_columns(header: Sequence[str] | None, column_count: int) -> list[str]:
+    """Names the columns, each by another name.
+
+    A column without a name, and every column of a file without a header, is called `column_<n>`, n from 1; underscores
+    follow if the header names that column too.
+    """
+    fields = [""] * column_count if header is None else header
+    given = set(fields)
+    columns = []
+    for number, field in enumerate(fields, start=1):
+        name = field or f"column_{number}"
+        while not field and name in given:
+            name += "_"
+        columns.append(name)
+    return columns
 
 
 def _first_record(head: bytes, start: int, line: int, grammar: RecordGrammar) -> bytes:
@@ -84,7 +111,7 @@ def _first_record(head: bytes, start: int, line: int, grammar: RecordGrammar) ->
     return record
 
 
-def _columns(record: bytes, delimiter: str, *, has_header: bool) -> tuple[str, ...]:
+def _fields(record: bytes, delimiter: str) -> list[str]:
     try:
         text = record.decode()
     except UnicodeDecodeError as exc:
@@ -92,27 +119,18 @@ def _columns(record: bytes, delimiter: str, *, has_header: bool) -> tuple[str, .
             f"the source is not a CSV file in UTF-8: its first record contains byte 0x{exc.object[exc.start]:02x}"
         ) from exc
     lift_field_limit()
-    fields = next(csv.reader(StringIO(text, newline=""), delimiter=delimiter))
-    columns = _named(fields if has_header else [""] * len(fields))
-    size = len(lockstep.json_text.encode(list(columns)).encode())
-    if size > MAX_COLUMNS_BYTES:
-        raise CsvError(
-            f"the names of the {len(columns):,} columns take {size:,} bytes as JSON, "
-            f"and the limit is {MAX_COLUMNS_BYTES:,}"
-        )
-    return columns
+    return next(csv.reader(StringIO(text, newline=""), delimiter=delimiter))
 
 
-def _named(fields: list[str]) -> tuple[str, ...]:
+def _checked(header: list[str]) -> tuple[str, ...]:
     given = set[str]()
-    for field in fields:
+    for field in header:
         if field and field in given:
             raise CsvError(f"the header names the column {field[:100]!r} twice")
         given.add(field)
-    columns = []
-    for number, field in enumerate(fields, start=1):
-        name = field or f"column_{number}"
-        while not field and name in given:
-            name += "_"
-        columns.append(name)
-    return tuple(columns)
+    size = len(lockstep.json_text.encode(header).encode())
+    if size > MAX_HEADER_BYTES:
+        raise CsvError(
+            f"the header of {len(header):,} columns takes {size:,} bytes as JSON, and the limit is {MAX_HEADER_BYTES:,}"
+        )
+    return tuple(header)

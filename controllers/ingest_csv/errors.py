@@ -21,3 +21,11 @@ class SourceUnavailableError(lockstep.LockstepError):
     It is not `retryable`: the engine would wait for it as for an outage of PostgreSQL or the broker. Without that, a
     task is retried with its backoff, and a dispatch with a delay, a limited number of times.
     """
+
+
+def source_changed(name: str) -> SourceError:
+    """The error of a source that is not the file that the job began with."""
+    return SourceError(
+        f"the source {name!r} changed after the job began to read it; leave it as it is while a job loads it, "
+        "and submit a job for the new file"
+    )

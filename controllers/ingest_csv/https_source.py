@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from typing_extensions import override
 
-from controllers.ingest_csv.errors import SourceError, SourceUnavailableError
+from controllers.ingest_csv.errors import SourceError, SourceUnavailableError, source_changed
 from controllers.ingest_csv.source import Source
 
 _TIMEOUT_SECONDS = 20.0
@@ -76,6 +76,10 @@ class HttpsSource(Source):
         except (OSError, http.client.HTTPException) as exc:
             raise SourceUnavailableError(f"{self._name} cannot be read now: {exc}") from exc
 
+    @override
+    def size(self) -> int:
+        return self._size or 0
+
     def _request(self, offset: int, length: int) -> urllib.request.Request:
         headers = {
             "Range": f"bytes={offset}-{offset + length - 1}",
@@ -89,7 +93,7 @@ class HttpsSource(Source):
     def _body(self, response: http.client.HTTPResponse, offset: int, length: int) -> bytes:
         if response.status != HTTPStatus.PARTIAL_CONTENT:
             if self._etag is not None:
-                raise SourceError(f"{self._name} changed while it was being read")
+                raise source_changed(self._name)
             raise SourceError(
                 f"the server of {self._name} does not answer range requests: "
                 f"status {response.status} instead of {HTTPStatus.PARTIAL_CONTENT}"
@@ -97,12 +101,16 @@ class HttpsSource(Source):
         if response.headers.get("Content-Encoding", "identity") != "identity":
             raise SourceError(f"the server of {self._name} sends it compressed, so its ranges cannot be used")
         given = _ContentRange.parse(response.headers)
+        if given is not None:
+            self._remember(response.headers, given.size)
         if given is None or given.start != offset or not offset <= given.end < min(offset + length, given.size):
             raise SourceError(
                 f"the server of {self._name} answers another range than bytes {offset}-{offset + length - 1}: "
                 f"{response.headers.get('Content-Range')!r}"
             )
-        self._remember(response.headers, given.size)
+        wanted = min(length, given.size - offset)
+        if given.length < wanted:
+            raise SourceUnavailableError(f"the server of {self._name} answers {given.length:,} of {wanted:,} bytes")
         data = response.read(given.length)
         if len(data) != given.length:
             raise SourceUnavailableError(f"{self._name} broke off after {len(data):,} of {given.length:,} bytes")
@@ -111,20 +119,23 @@ class HttpsSource(Source):
     def _refused(self, error: urllib.error.HTTPError, offset: int) -> bytes:
         if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             whole = _ContentRange.parse(error.headers)
-            if whole is not None and offset >= whole.size:
-                return b""
+            if whole is not None:
+                self._remember(error.headers, whole.size)
+                if offset >= whole.size:
+                    return b""
         message = f"the server of {self._name} answers {error.code} {error.reason}"
         if error.code in _PASSING or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise SourceUnavailableError(message) from error
         raise SourceError(message) from error
 
     def _remember(self, headers: Message, size: int) -> None:
-        if self._size is not None and size != self._size:
-            raise SourceError(f"{self._name} changed while it was being read")
-        self._size = size
         etag = headers.get("ETag")
-        if etag is not None and not etag.startswith("W/"):  # If-Range allows only strong ETags, RFC 9110 13.1.5
-            self._etag = etag
+        if etag is not None and etag.startswith("W/"):  # If-Range allows only strong ETags, RFC 9110 13.1.5
+            etag = None
+        if (self._size is not None and size != self._size) or (etag and self._etag and etag != self._etag):
+            raise source_changed(self._name)
+        self._size = size
+        self._etag = self._etag or etag
 
 
 def check_host(url: str, allowed_hosts: frozenset[str]) -> None:

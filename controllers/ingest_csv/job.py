@@ -1,20 +1,25 @@
-"""Loads a CSV file into the table `ingested_rows`: ranges of whole records in parallel, then a check of the count."""
+"""Loads a CSV file into the table `ingested_rows`.
+
+Three stages: the layout of the file, then ranges of whole records in parallel, then a check of the count.
+"""
 
 import re
 import zlib
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
 from controllers import authoring as lockstep
-from controllers.ingest_csv.csv_layout import HEAD_BYTES, read_layout
+from controllers.ingest_csv.csv_layout import HEAD_BYTES, name_columns, read_layout
+from controllers.ingest_csv.errors import SourceError, source_changed
 from controllers.ingest_csv.ingested_rows import IngestedRows
-from controllers.ingest_csv.load_summary import check_rejected_share, sum_up
+from controllers.ingest_csv.load_summary import check_rejected_share, sum_up, warnings_about
 from controllers.ingest_csv.record_ranges import split
 from controllers.ingest_csv.rows import RejectedRows, parse_range
-from controllers.ingest_csv.source import blocks
+from controllers.ingest_csv.source import Source, blocks
 from controllers.ingest_csv.source_opener import check_source, display_name, open_source
 
 _FAST_CHUNK_BYTES = 256 * 1024
@@ -29,6 +34,8 @@ RECORD_WORKING_BYTES = 40 * 1024 * 1024
 """What one record of the largest size takes while it is parsed and written, most of it as a third of a million cells of
 two bytes. Common rows take some kilobytes."""
 
+MAX_LISTED_COLUMNS = 1_000
+"""Columns that the job's result names."""
 
 _DELIMITER = r"^[\x01-\x09\x0b\x0c\x0e-\x21\x23-\x7f]$"
 
@@ -69,20 +76,29 @@ class IngestCsvParameters(lockstep.JobParameters):
     )
 
 
+@lockstep.task_type("ingest_csv.layout")
+def keep_layout(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
+    """Returns its parameters: a stage's result is made of task results only.
+
+    So what is derived from the file is the result of a stage, before any row is loaded, also for a file without rows.
+    """
+    return dict(parameters)
+
+
 @lockstep.task_type("ingest_csv.load")
 def load(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     """Loads one range; loading it again gives the same rows.
 
     Raises:
-        SourceError: the source cannot be used.
+        SourceError: the source cannot be used, or the range has changed since the file was cut.
         SourceUnavailableError: the source cannot be read now.
-        PermanentTaskError: the range has changed since the file was cut.
     """
-    source, columns = parameters["source"], parameters["columns"]
+    source = parameters["source"]
     with open_source(source, context.services) as opened:
         data = opened.read(parameters["offset"], parameters["length"])
     if len(data) != parameters["length"] or zlib.crc32(data) != parameters["crc32"]:
-        raise lockstep.PermanentTaskError(f"the source {display_name(source)!r} changed while it was being read")
+        raise source_changed(display_name(source))
+    columns = name_columns(parameters["header"], parameters["column_count"])
 
     def replace(work: lockstep.UnitOfWork) -> dict[str, lockstep.JsonValue]:
         rejected = RejectedRows()  # a repeated transaction parses again
@@ -92,8 +108,6 @@ def load(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> 
             "rows_loaded": loaded,
             "rows_rejected": rejected.count,
             "rejected": [asdict(row) for row in rejected.first],
-            # The job's result is made only of task results, so the first chunk reports the columns of all.
-            "columns": columns if context.task_index == 0 else None,
         }
 
     return context.services.transact(replace)
@@ -130,19 +144,43 @@ class IngestCsv(lockstep.JobController[IngestCsvParameters]):
     """Loads a CSV file."""
 
     job_type = "ingest_csv"
-    stages = (lockstep.StageSpec("load"), lockstep.StageSpec("verify"))
-    task_types = (load, load_large, verify)
+    stages = (lockstep.StageSpec("layout"), lockstep.StageSpec("load"), lockstep.StageSpec("verify"))
+    task_types = (keep_layout, load, load_large, verify)
     migrations = Path(__file__).with_name("migrations")
 
     def create_stage_tasks(
         self, job: lockstep.JobContext[IngestCsvParameters], stage: lockstep.StageContext
     ) -> lockstep.Tasks:
-        """Yields a task for each range of the file, then one that verifies the count."""
-        if stage.number == 1:
-            yield from _load_tasks(job)
-        else:
-            loaded = stage.previous_result
-            yield verify.task(0, {"expected_rows": loaded["rows_loaded"], "chunks": loaded["chunks"]})
+        """Yields a task that keeps the layout, then one for each range of the file, then one that counts the rows."""
+        match stage.name:
+            case "layout":
+                with open_source(job.parameters.source, job.services) as source:
+                    yield keep_layout.task(0, _read_layout(source, job.parameters))
+            case "load":
+                yield from _load_tasks(job, stage.previous_result)
+            case _:
+                loaded = stage.previous_result
+                yield verify.task(0, {"expected_rows": loaded["rows_loaded"], "chunks": loaded["chunks"]})
+
+    def queue_stage_tasks(
+        self,
+        job: lockstep.JobContext[IngestCsvParameters],
+        stage: lockstep.StageContext,
+        window: lockstep.BatchWindow,
+    ) -> None:
+        """Queues the tasks of a stage.
+
+        Raises:
+            SourceError: an earlier dispatch queued other tasks. They are derived from the file alone, so an error that
+                speaks to the authors of job types would mislead.
+        """
+        try:
+            super().queue_stage_tasks(job, stage, window)
+        except lockstep.NonDeterministicStageError as exc:
+            raise SourceError(
+                f"the source {display_name(job.parameters.source)!r} is cut into other tasks than at first: it changed "
+                "after the job began to read it, or another version of the app was deployed; submit a new job"
+            ) from exc
 
     def aggregate_stage_results(
         self, job: lockstep.JobContext[IngestCsvParameters], stage: lockstep.StageContext, results: lockstep.TaskResults
@@ -153,32 +191,42 @@ class IngestCsv(lockstep.JobController[IngestCsvParameters]):
             TooManyRejectedRowsError: more rows are rejected than the job's parameters allow.
         """
         completed = (each.result for each in results if each.status == lockstep.TaskStatus.COMPLETED)
-        if stage.number > 1:
+        if stage.name != "load":
             return next(completed, None)
         total = sum_up(completed)
         given = job.parameters
-        check_rejected_share(total, given.max_rejected_fraction, given.delimiter, has_header=given.has_header)
+        check_rejected_share(total, given.max_rejected_fraction, stage.previous_result, given.delimiter)
         return total
 
     def aggregate_job_results(
         self, job: lockstep.JobContext[IngestCsvParameters], stage_results: list[lockstep.JsonValue]
     ) -> lockstep.JsonValue:
-        """Returns the result of the load, with the source of the rows."""
-        return {**stage_results[0], "source": display_name(job.parameters.source)}
+        """Returns the result of the load, with the columns and the source of the rows."""
+        layout, loaded, _ = stage_results
+        return {
+            **loaded,
+            "columns": name_columns(layout["header"], layout["column_count"])[:MAX_LISTED_COLUMNS],
+            "column_count": layout["column_count"],
+            "warnings": warnings_about(layout),
+            "source": display_name(job.parameters.source),
+        }
 
 
-def _load_tasks(job: lockstep.JobContext[IngestCsvParameters]) -> lockstep.Tasks:
+def _read_layout(source: Source, given: IngestCsvParameters) -> dict[str, lockstep.JsonValue]:
+    """Reads what is derived from the beginning of the file, and its size."""
+    layout = read_layout(source.read(0, HEAD_BYTES), given.delimiter, has_header=given.has_header)
+    return {**asdict(layout), "source_bytes": source.size()}
+
+
+def _load_tasks(job: lockstep.JobContext[IngestCsvParameters], layout: Mapping[str, Any]) -> lockstep.Tasks:
     given = job.parameters
     loading = load if given.chunk_bytes <= _FAST_CHUNK_BYTES else load_large
+    shared = {"source": given.source, "delimiter": given.delimiter}
+    shared |= {"header": layout["header"], "column_count": layout["column_count"]}
+    offset, first_line = layout["offset"], layout["first_line"]
     with open_source(given.source, job.services) as source:
-        layout = read_layout(source.read(0, HEAD_BYTES), given.delimiter, has_header=given.has_header)
-        shared = {"source": given.source, "delimiter": given.delimiter, "columns": layout.columns}
-        ranges = split(
-            blocks(source, layout.offset),
-            given.delimiter,
-            given.chunk_bytes,
-            offset=layout.offset,
-            first_line=layout.first_line,
-        )
+        if lockstep.json_text.encode(_read_layout(source, given)) != lockstep.json_text.encode(layout):
+            raise source_changed(display_name(given.source))
+        ranges = split(blocks(source, offset), given.delimiter, given.chunk_bytes, offset=offset, first_line=first_line)
         for index, each in enumerate(ranges):
             yield loading.task(index, {**shared, **asdict(each)})

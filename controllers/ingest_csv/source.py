@@ -20,6 +20,14 @@ class Source(Protocol):
         """
         ...
 
+    def size(self) -> int:
+        """Returns the size of the file, in bytes, once something was read from it.
+
+        Raises:
+            SourceUnavailableError: the source cannot be read now.
+        """
+        ...
+
 
 def blocks(source: Source, offset: int) -> Iterator[bytes]:
     """Yields the source from a byte on, block by block."""

@@ -1,5 +1,6 @@
 """Opens the source of a job: a file under DATA_DIR, or an https URL of an allowed host."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -69,7 +70,17 @@ class _FileSource(Source):
             self._file.seek(offset)
             return self._file.read(length)
         except OSError as exc:
-            raise SourceUnavailableError(f"the source {self._name!r} cannot be read now: {exc.strerror}") from exc
+            raise self._unavailable(exc) from exc
+
+    @override
+    def size(self) -> int:
+        try:
+            return os.fstat(self._file.fileno()).st_size
+        except OSError as exc:
+            raise self._unavailable(exc) from exc
+
+    def _unavailable(self, exc: OSError) -> SourceUnavailableError:
+        return SourceUnavailableError(f"the source {self._name!r} cannot be read now: {exc.strerror}")
 
 
 def _resolve(source: str, data_dir: Path) -> Path:

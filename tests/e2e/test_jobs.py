@@ -33,7 +33,7 @@ def test_the_sample_csv_is_loaded_in_more_than_two_batches(shared_app: RunningAp
     assert job["status"] == "completed", job["error"]
     assert job["result"]["rows_loaded"] == 3376
     assert job["result"]["rows_rejected"] == 0
-    assert len([batch for batch in shared_app.client.batches(job_id) if batch["stage"] == 1]) > 2
+    assert len([batch for batch in shared_app.client.batches(job_id) if batch["stage"] == 2]) > 2
 
 
 def test_a_missing_source_fails_the_job_with_a_clear_error(shared_app: RunningApp) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from controllers.ingest_csv.csv_layout import read_layout
+from controllers.ingest_csv.csv_layout import name_columns, read_layout
 from controllers.ingest_csv.errors import CsvError
 from controllers.ingest_csv.record_grammar import RecordGrammar
 from controllers.ingest_csv.record_ranges import CsvRange, split
@@ -142,7 +142,13 @@ def test_a_byte_order_mark_changes_nothing_that_is_read(file: tuple[str, str], h
         except CsvError as exc:
             return str(exc)
         body = data[layout.offset :]
-        return layout.columns, layout.offset - mark, layout.first_line, _ranges(body, delimiter, chunk, 7)
+        return (
+            layout.header,
+            layout.column_count,
+            layout.offset - mark,
+            layout.first_line,
+            _ranges(body, delimiter, chunk, 7),
+        )
 
     assert read(b"\xef\xbb\xbf" + text.encode(), 3) == read(text.encode(), 0)
 
@@ -187,15 +193,16 @@ _DIALECTS = st.builds(
 def _load(data: bytes, delimiter: str, chunk: int, *, has_header: bool) -> tuple[list[str], list[list[str]]]:
     """Returns the columns and the rows of a file of which no row is rejected."""
     layout = read_layout(data, delimiter, has_header=has_header)
+    columns = name_columns(layout.header, layout.column_count)
     loaded = []
     body = _blocks(data[layout.offset :], 11)
     for each in split(body, delimiter, chunk, offset=layout.offset, first_line=layout.first_line):
         part = data[each.offset : each.offset + each.length]
         rejected = RejectedRows()
-        rows = list(parse_range(part, layout.columns, delimiter, each.first_line, rejected))
+        rows = list(parse_range(part, columns, delimiter, each.first_line, rejected))
         assert rejected.count == 0
-        loaded += [[json.loads(row)[column] for column in layout.columns] for _, row in rows]
-    return list(layout.columns), loaded
+        loaded += [[json.loads(row)[column] for column in columns] for _, row in rows]
+    return columns, loaded
 
 
 @pytest.mark.parametrize("first_cell", _FIRST_CELLS, ids=repr)

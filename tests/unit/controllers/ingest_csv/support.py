@@ -40,10 +40,15 @@ class Ingestion:
     def job(self, source: str, **parameters: Any) -> JobContext[IngestCsvParameters]:
         return JobContext(JOB_ID, IngestCsvParameters(source=source, **parameters), self.services)
 
-    def load_tasks(self, job: JobContext[IngestCsvParameters]) -> Iterator[TaskDefinition]:
-        return iter(IngestCsv().create_stage_tasks(job, StageContext(1, "load")))
+    def layout(self, job: JobContext[IngestCsvParameters]) -> Any:
+        """Runs the stage before the load; returns its result."""
+        (task,) = IngestCsv().create_stage_tasks(job, StageContext(1, "layout"))
+        return self.run_task(task, 1)
 
-    def run_task(self, definition: TaskDefinition, stage: int = 1) -> Any:
+    def load_tasks(self, job: JobContext[IngestCsvParameters]) -> Iterator[TaskDefinition]:
+        return iter(IngestCsv().create_stage_tasks(job, StageContext(2, "load", self.layout(job))))
+
+    def run_task(self, definition: TaskDefinition, stage: int = 2) -> Any:
         """Runs a task with the parameters that PostgreSQL would store; returns the result that it would store."""
         declared = self.registry.task_type(definition.task_type)
         assert declared is not None

@@ -71,7 +71,7 @@ def test_later_reads_ask_for_the_file_of_the_first(server: TlsServer) -> None:
     source.read(10, 10)
     assert [request["If-Range"] for request in server.requests] == [None, '"one"']
     server.routes["/file.csv"] = ranged(DATA, '"two"')
-    with pytest.raises(SourceError, match="changed while it was being read"):
+    with pytest.raises(SourceError, match="changed after the job began to read it"):
         source.read(20, 10)
 
 
@@ -88,14 +88,34 @@ def test_a_file_of_another_size_is_another_file(server: TlsServer) -> None:
     source = _open(server, "/plain")
     source.read(0, 10)
     server.routes["/plain"] = ranged(DATA + b"more")
-    with pytest.raises(SourceError, match="changed while it was being read"):
+    with pytest.raises(SourceError, match="changed after the job began to read it"):
+        source.read(10, 10)
+
+
+def test_a_file_that_became_shorter_is_not_taken_for_its_end(server: TlsServer) -> None:
+    server.routes["/plain"] = ranged(DATA)
+    source = _open(server, "/plain")
+    source.read(0, 10)
+    server.routes["/plain"] = ranged(DATA[:50])
+    for offset in (10, 45, 50, 100):
+        with pytest.raises(SourceError, match="changed after the job began to read it"):
+            source.read(offset, 10)
+
+
+def test_an_answer_with_another_etag_is_another_file(server: TlsServer) -> None:
+    source = _open(server)
+    source.read(0, 10)
+    server.routes["/file.csv"] = lambda _: Answer(
+        206, {"Content-Range": f"bytes 10-19/{len(DATA)}", "ETag": '"two"'}, DATA[10:20]
+    )
+    with pytest.raises(SourceError, match="changed after the job began to read it"):
         source.read(10, 10)
 
 
 def test_a_task_whose_range_changed_fails_for_good(server: TlsServer, remote: Ingestion) -> None:
     task = next(remote.load_tasks(remote.job(server.url("/file.csv"), chunk_bytes=1_000)))
     server.routes["/file.csv"] = ranged(DATA.replace(b"name 7", b"NAME 7"))
-    with pytest.raises(PermanentTaskError, match="changed while it was being read"):
+    with pytest.raises(PermanentTaskError, match="changed after the job began to read it"):
         remote.run_task(task)
 
 
@@ -127,8 +147,10 @@ def test_a_server_that_cannot_serve_ranges_of_the_file_is_a_clear_error(
         Answer(503),
         Answer(429),
         Answer(206, {"Content-Range": "bytes 0-9/100"}, DATA[:4], announced_bytes=10),
+        Answer(206, {"Content-Range": "bytes 0-3/100"}, DATA[:4]),
+        Answer(206, {"Content-Range": "bytes 0-3/8"}, DATA[:4]),
     ],
-    ids=["busy", "throttled", "broken off"],
+    ids=["busy", "throttled", "broken off", "short", "short before the end"],
 )
 def test_a_temporary_error_may_be_tried_again(server: TlsServer, answer: Answer) -> None:
     server.routes["/busy"] = lambda _: answer

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from controllers.ingest_csv.errors import TooManyRejectedRowsError
@@ -56,10 +58,15 @@ def test_a_job_fails_when_a_larger_share_of_rows_is_rejected_than_its_parameters
         (b"id\tprice, EUR\tcity\n1\t2\tUlm\n", {}, "with the delimiter '\\t', the header has 3 columns and not 2"),
         (b"a|b|c\n1|2;3\n", {"delimiter": ";"}, "with the delimiter '|', the header has 3 columns and not 1"),
         (b"a,b\n1,2;3\n", {"delimiter": ";"}, "with the delimiter ',', the header has 2 columns and not 1"),
+        (
+            b"1;2\n1;2,5\n2;3,5\n",
+            {"has_header": False},
+            "with the delimiter ';', the first row has 2 columns and not 1",
+        ),
     ],
 )
-def test_the_error_names_the_delimiter_that_the_header_suggests(
-    ingestion: Ingestion, content: bytes, parameters: dict[str, str], hint: str
+def test_the_error_names_the_delimiter_that_the_first_record_suggests(
+    ingestion: Ingestion, content: bytes, parameters: dict[str, Any], hint: str
 ) -> None:
     assert _failure(ingestion, content, **parameters).endswith(f"; {hint}")
 

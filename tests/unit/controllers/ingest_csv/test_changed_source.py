@@ -1,0 +1,58 @@
+from collections.abc import Sequence
+
+import pytest
+from typing_extensions import override
+
+from controllers.base import BatchWindow
+from controllers.context import StageContext
+from controllers.ingest_csv import IngestCsv
+from controllers.ingest_csv.errors import SourceError
+from core.definitions import AlignedBatch
+from core.errors import NonDeterministicStageError, PermanentTaskError
+from tests.unit.controllers.ingest_csv.support import Ingestion
+
+
+@pytest.mark.parametrize(
+    "content", [b"a\nother\n", b"a\nval", b"a\nvalue\nmore\n" * 100], ids=["other", "less", "more"]
+)
+def test_a_range_that_is_not_what_was_cut_fails_for_good(ingestion: Ingestion, content: bytes) -> None:
+    source = ingestion.write(b"a\nvalue\nvalue\n")
+    (task,) = ingestion.load_tasks(ingestion.job(source))
+    ingestion.write(content)
+    with pytest.raises(PermanentTaskError, match="changed after the job began to read it"):
+        ingestion.run_task(task)
+    assert ingestion.rows == []
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [b"b\nvalue\nvalue\n", b"a\nvalue\nvalue\nvalue\n", b"a\nvalue\n", b"a\n\nvalue\n\nvalue"],
+    ids=["header", "longer", "shorter", "rows"],
+)
+def test_a_file_that_was_edited_before_its_dispatch_goes_on_is_named(ingestion: Ingestion, edited: bytes) -> None:
+    job = ingestion.job(ingestion.write(b"a\nvalue\nvalue\n"))
+    stage = StageContext(2, "load", ingestion.layout(job))
+    first = _Window()
+    IngestCsv().queue_stage_tasks(job, stage, first)
+    assert first.batches
+    ingestion.write(edited)
+    with pytest.raises(SourceError, match=r"^the source 'file.csv' .*changed after the job began to read it"):
+        IngestCsv().queue_stage_tasks(job, stage, _Window(first.batches))
+
+
+class _Window(BatchWindow):
+    """Compares the batches with those of an earlier dispatch, as the engine does."""
+
+    def __init__(self, earlier: Sequence[AlignedBatch] = ()) -> None:
+        self._earlier = {batch.batch_id: batch.digest for batch in earlier}
+        self.batches: list[AlignedBatch] = []
+
+    @override
+    def put_two_phase(self, batch: AlignedBatch) -> None:
+        if self._earlier.get(batch.batch_id, batch.digest) != batch.digest:
+            raise NonDeterministicStageError("other tasks")
+        self.batches.append(batch)
+
+    @override
+    def put_atomic(self, batch: AlignedBatch) -> None:
+        raise NotImplementedError
