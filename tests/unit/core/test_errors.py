@@ -12,6 +12,7 @@ RETRYABLE = {
     "LockTimeoutError",
     "TransactionConflictError",
     "QueueUnavailableError",
+    "QueueTimeoutError",
     "DispatchInterruptedError",
     "ShutdownError",
 }
