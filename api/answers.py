@@ -147,7 +147,10 @@ class DeadLetters:
 
 @dataclass(frozen=True)
 class Health:
-    """The state of each part: `ok`, or its error."""
+    """The state of each part, a few seconds old at most: `ok`, its error, or `no answer`.
+
+    `outages` names the errors that the process waits out.
+    """
 
     healthy: bool
     checks: Mapping[str, str]

@@ -1,13 +1,12 @@
-"""HTTP route of the health check: database, migrations, broker."""
+"""HTTP route of the health check: database, migrations, broker, and the outages that this process waits for."""
 
 import logging
-from collections.abc import Callable
 
 import azure.functions as func
 
 from api import answers, views
-from bootstrap import app
-from core.errors import LockstepError
+from bootstrap import app, outages
+from engine.process.health_probe import OK, HealthProbe
 
 logger = logging.getLogger(__name__)
 
@@ -18,34 +17,35 @@ blueprint = func.Blueprint()
 @blueprint.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the binding requires it
     """Answers 200 when every part can be used, otherwise 503; the body names the error of each part."""
-    checks = {"database": _check(_database), "migrations": _check(_migrations), "broker": _check(_broker)}
-    healthy = all(outcome == "ok" for outcome in checks.values())
+    checks = probe.outcomes()
+    healthy = all(outcome == OK for outcome in checks.values())
     return views.json_response(answers.Health(healthy, checks), 200 if healthy else 503)
-
-
-def _check(probe: Callable[[], str]) -> str:
-    try:
-        return probe()
-    except LockstepError as exc:
-        logger.warning("health check failed: %s", exc)
-        # The class says enough; the message may contain host names.
-        return type(exc).__name__
-    except Exception:  # whatever it is, an anonymous caller gets no more than this
-        logger.exception("health check failed")
-        return "error"
 
 
 def _database() -> str:
     with app().database.transaction() as work:
         work.now()
-    return "ok"
+    return OK
 
 
 def _migrations() -> str:
     pending = app().pending_migrations()
-    return f"pending: {', '.join(pending)}" if pending else "ok"
+    return f"pending: {', '.join(pending)}" if pending else OK
 
 
 def _broker() -> str:
     app().queue.ping()
-    return "ok"
+    return OK
+
+
+def _outages() -> str:
+    waits = outages.waits()
+    for error, seconds in waits.items():
+        logger.warning("this process has waited %.0f s for the end of an outage: %s", seconds, error)
+    return ", ".join(sorted(waits)) or OK
+
+
+CHECKS = {"database": _database, "migrations": _migrations, "broker": _broker, "outages": _outages}
+
+probe = HealthProbe(CHECKS)
+"""The health of this process."""

@@ -172,9 +172,12 @@ LIST_DEAD_LETTERS: Json = {
 
 HEALTH: Json = {
     "operationId": "health",
-    "summary": "Check the database, the migrations and the broker.",
+    "summary": "Check the database, the migrations and the broker, and show the outages that are waited for.",
     "security": [],
-    "responses": {"200": json_answer("Health", "All are usable."), "503": json_answer("Health", "One is not.")},
+    "responses": {
+        "200": json_answer("Health", "All are usable, and no outage is waited for."),
+        "503": json_answer("Health", "One is not usable, or an outage is waited for."),
+    },
 }
 
 GET_OPENAPI: Json = {

@@ -1,8 +1,10 @@
 """Repeats actions while PostgreSQL or the broker is unavailable."""
 
 import logging
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from core.errors import LockstepError
@@ -17,6 +19,37 @@ _LONGEST_PAUSE_SECONDS = 5.0
 T = TypeVar("T")
 
 
+class Waits:
+    """The outages that a process waits for now: the class of each error, and since when."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waits: dict[object, tuple[str, float]] = {}
+
+    @contextmanager
+    def ended_with_the_block(self) -> Iterator[Callable[[LockstepError, float], None]]:
+        """Yields a function that records what a thread waits for, and since when at the latest."""
+        key = object()
+
+        def begin(error: LockstepError, now: float) -> None:
+            name = type(error).__name__
+            with self._lock:
+                if self._waits.get(key, ("", 0.0))[0] != name:
+                    self._waits[key] = (name, now)
+
+        try:
+            yield begin
+        finally:
+            with self._lock:
+                self._waits.pop(key, None)
+
+    def seconds(self, now: float) -> dict[str, float]:
+        """Returns how long each error has been waited for, at most."""
+        with self._lock:
+            waits = list(self._waits.values())
+        return {name: now - min(since for other, since in waits if other == name) for name, _ in waits}
+
+
 class OutageWaiter:
     """Repeats actions that fail with a retryable error, with growing pauses; safe to use from several threads.
 
@@ -24,6 +57,7 @@ class OutageWaiter:
         wait: waits for a number of seconds; returns True at once when the process shuts down.
         clock: a monotonic clock, in seconds.
         shutdown_wait: like `wait`, but keeps waiting during a shutdown, until `drain` gives up; default `wait`.
+        waits: where it records what it waits for; several waiters may share them.
     """
 
     def __init__(
@@ -31,14 +65,20 @@ class OutageWaiter:
         wait: Callable[[float], bool],
         clock: Callable[[], float] = time.monotonic,
         shutdown_wait: Callable[[float], bool] | None = None,
+        waits: Waits | None = None,
     ) -> None:
         self._wait = wait
         self._clock = clock
         self._shutdown_wait = shutdown_wait or wait
+        self._waits = waits or Waits()
 
     def through_shutdown(self) -> "OutageWaiter":
         """Returns a waiter that keeps trying during a shutdown: for outcomes that exist only in memory."""
-        return OutageWaiter(self._shutdown_wait, self._clock)
+        return OutageWaiter(self._shutdown_wait, self._clock, waits=self._waits)
+
+    def waits(self) -> dict[str, float]:
+        """Returns the classes of the errors that are waited for now, each with the longest wait in seconds."""
+        return self._waits.seconds(self._clock())
 
     def deadline(self, seconds: float) -> float:
         """Returns the time `seconds` from now, by this waiter's clock."""
@@ -55,6 +95,16 @@ class OutageWaiter:
         Raises:
             LockstepError: the error of the last try; raised at once if it is not retryable or the process shuts down.
         """
+        with self._waits.ended_with_the_block() as record:
+            return self._repeat(action, until, longest_pause_seconds, record)
+
+    def _repeat(
+        self,
+        action: Callable[[], T],
+        until: float,
+        longest_pause_seconds: float,
+        record: Callable[[LockstepError, float], None],
+    ) -> T:
         pause_seconds = _FIRST_PAUSE_SECONDS
         failures = 0
         while True:
@@ -65,6 +115,7 @@ class OutageWaiter:
                 if not exc.retryable or left_seconds <= 0:
                     raise
                 failures += 1
+                record(exc, self._clock())
                 logger.log(logging.DEBUG if failures > 1 else logging.WARNING, "waiting for an outage to end: %s", exc)
                 if self._wait(min(pause_seconds, left_seconds)):
                     raise

@@ -1,7 +1,9 @@
 """The engine on the real database and the real broker, with job types that tests control."""
 
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -45,3 +47,14 @@ def mailbox(service_bus: EmulatorProcess) -> Iterator[Mailbox]:
     """Receives from the queues."""
     with Mailbox.on(service_bus) as mailbox:
         yield mailbox
+
+
+@pytest.fixture
+def client_sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Closes the client's sockets at the end; the client itself does not close those of broken connections."""
+    with ExitStack() as opened:
+        connect = socket.create_connection
+        monkeypatch.setattr(
+            socket, "create_connection", lambda *args, **named: opened.enter_context(connect(*args, **named))
+        )
+        yield

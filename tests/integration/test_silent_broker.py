@@ -1,12 +1,11 @@
 """A broker that accepts connections and does not answer: each call ends at its deadline, and its thread ends too."""
 
 import logging
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import closing
 
 import pytest
 from azure.servicebus import ServiceBusClient, TransportType
@@ -30,15 +29,7 @@ _WIDE_SECONDS = 5.0
 """Far longer than the short deadlines, far shorter than the client's own waits."""
 
 
-@pytest.fixture(autouse=True)
-def _client_sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Closes the client's sockets at the end; the client itself does not close those of broken connections."""
-    with ExitStack() as opened:
-        connect = socket.create_connection
-        monkeypatch.setattr(
-            socket, "create_connection", lambda *args, **named: opened.enter_context(connect(*args, **named))
-        )
-        yield
+pytestmark = pytest.mark.usefixtures("client_sockets")
 
 
 def calls(most_unanswered: int = 1_000, pause_seconds: float = 0.2) -> BrokerCalls:

@@ -5,6 +5,7 @@ import pytest
 
 from api import dead_letters, health, jobs
 from controllers.hello_world import HelloWorld
+from engine.process.health_probe import HealthProbe
 from tests.support.drive import Stand, stand
 
 
@@ -14,4 +15,11 @@ def it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Stand]:
     with stand(HelloWorld, max_request_bytes=200, data_dir=tmp_path) as it:
         for module in (jobs, health, dead_letters):
             monkeypatch.setattr(module, "app", lambda: it.app)
+        monkeypatch.setattr(health, "outages", it.outages)
         yield it
+
+
+@pytest.fixture(autouse=True)
+def health_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A probe that no other test has used."""
+    monkeypatch.setattr(health, "probe", HealthProbe(health.CHECKS))

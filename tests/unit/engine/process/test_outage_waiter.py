@@ -74,3 +74,48 @@ def test_a_process_that_shuts_down_waits_no_longer() -> None:
     with pytest.raises(DatabaseUnavailableError):
         outages.run(Outage(clock, 1_000, DatabaseUnavailableError("away")), outages.deadline(50))
     assert asked == [0.25]
+
+
+def test_it_tells_what_it_waits_for_until_the_wait_has_ended() -> None:
+    clock = FakeClock()
+    outages = waiter_by(clock)
+    seen: list[dict[str, float]] = []
+    errors: list[LockstepError] = [DatabaseUnavailableError("away"), QueueUnavailableError("away")]
+
+    def act() -> None:
+        seen.append(outages.waits())
+        if errors:
+            raise errors.pop()
+
+    outages.run(act, outages.deadline(50))
+    assert seen == [{}, {"QueueUnavailableError": 0.25}, {"DatabaseUnavailableError": 0.5}]
+    assert outages.waits() == {}
+
+
+def test_it_waits_for_nothing_once_it_has_given_up() -> None:
+    clock = FakeClock()
+    outages = waiter_by(clock)
+    for error in (DatabaseUnavailableError("away"), ConstraintViolationError("no", "pk")):
+        with pytest.raises(type(error)):
+            outages.run(Outage(clock, 1_000, error), outages.deadline(50))
+        assert outages.waits() == {}
+
+
+def test_what_several_threads_wait_for_is_told_until_the_last_one_has_ended() -> None:
+    """Here one wait is inside another, and its waiter goes on during a shutdown."""
+    clock = FakeClock()
+    outages = waiter_by(clock)
+    inner = outages.through_shutdown()
+    seen: list[dict[str, float]] = []
+    tries = iter((True, False))
+
+    def outer() -> None:
+        clock.advance(5)
+        if next(tries):
+            raise DatabaseUnavailableError("away")
+        inner.run(Outage(clock, 1, DatabaseUnavailableError("away")), inner.deadline(50))
+        seen.append(outages.waits())
+
+    outages.run(outer, outages.deadline(50))
+    assert seen == [{"DatabaseUnavailableError": 6.25 + 0.75}]
+    assert outages.waits() == {}

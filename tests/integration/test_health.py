@@ -1,0 +1,103 @@
+"""`GET /api/health` of an app whose PostgreSQL or broker accepts connections and does not answer."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import urlsplit
+
+import azure.functions as func
+import pytest
+
+import bootstrap
+from api import health, jobs
+from bootstrap import App
+from controllers.hello_world import HelloWorld
+from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
+from engine.process.health_probe import HealthProbe
+from tests.integration.conftest import BuildApp
+from tests.support.silence import Relay
+from tests.support.waiting import wait_until
+from tests.unit.api.support import body, get
+
+_QUEUES = (JOBS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE)
+_THREADS = 32
+"""Of a worker process in Azure, at most."""
+
+_ANSWER_SECONDS = 0.5
+_WITHIN_SECONDS = 2.0
+
+check: Callable[[func.HttpRequest], func.HttpResponse] = health.health._function.get_user_function()
+get_job: Callable[[func.HttpRequest], func.HttpResponse] = jobs.get_job._function.get_user_function()
+
+pytestmark = pytest.mark.usefixtures("client_sockets")
+
+
+@pytest.fixture(autouse=True)
+def _probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "probe", HealthProbe(health.CHECKS, answer_seconds=_ANSWER_SECONDS))
+
+
+@pytest.fixture
+def silent() -> Iterator[Relay]:
+    with Relay() as relay:
+        yield relay
+
+
+def serve(monkeypatch: pytest.MonkeyPatch, app: Callable[[], App]) -> None:
+    for module in (health, jobs):
+        monkeypatch.setattr(module, "app", app)
+
+
+def ask(_: object) -> tuple[int, Any, float]:
+    """Asks for the health; returns the status, the checks, and how many seconds it took."""
+    began = time.monotonic()
+    response = check(get(""))
+    return response.status_code, body(response)["checks"], time.monotonic() - began
+
+
+def assert_all_answer(threads: ThreadPoolExecutor, expected: dict[str, str]) -> None:
+    answers = list(threads.map(ask, range(_THREADS)))
+    for status, checks, _ in answers:
+        assert (status, {name: checks[name] for name in expected}) == (503, expected)
+    assert max(seconds for _, _, seconds in answers) < _WITHIN_SECONDS
+
+
+def test_an_app_that_cannot_be_built_because_postgresql_is_silent(
+    silent: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://any:any@127.0.0.1:{silent.port}/any")
+    monkeypatch.setenv("ServiceBusConnection", silent.connection_string)
+    once = bootstrap._Once()
+    serve(monkeypatch, once.get)
+    expected = {"database": "no answer", "migrations": "no answer", "broker": "no answer", "outages": "ok"}
+    with ThreadPoolExecutor(_THREADS) as threads:
+        for _ in range(2):
+            assert_all_answer(threads, expected)
+    assert silent.accepted == 1
+    silent.close()
+    wait_until(lambda: once._building is None)
+
+
+def test_postgresql_that_falls_silent(build_app: BuildApp, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = urlsplit(database_url).port
+    assert port
+    with Relay(port) as relay:
+        app = build_app([HelloWorld], DATABASE_URL=database_url.replace(f":{port}/", f":{relay.port}/"))
+        serve(monkeypatch, lambda: app)
+        relay.silence()
+        with ThreadPoolExecutor(_THREADS) as threads:
+            assert_all_answer(threads, {"database": "no answer", "migrations": "no answer", "outages": "ok"})
+
+
+def test_a_silent_broker_and_a_request_that_needs_none(
+    build_app: BuildApp, silent: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = build_app([HelloWorld], ServiceBusConnection=silent.connection_string)
+    serve(monkeypatch, lambda: app)
+    with ThreadPoolExecutor(_THREADS) as threads:
+        asked = [threads.submit(ask, None) for _ in range(10 * _THREADS)]
+        assert threads.submit(get_job, get("a" * 64)).result(_WITHIN_SECONDS).status_code == 404
+        assert {answer.result()[1]["broker"] for answer in asked} == {"no answer"}
+        assert max(answer.result()[2] for answer in asked) < _WITHIN_SECONDS
+    assert silent.accepted == len(_QUEUES)
