@@ -194,14 +194,6 @@ class Resend:
 
 
 @dataclass(frozen=True)
-class DeadLetterCount:
-    """How often the broker has given up on messages of a task, this time included, and the number of its next send."""
-
-    dead_letters: int
-    send: int
-
-
-@dataclass(frozen=True)
 class LostTask:
     """A task whose message seems to be lost; `send` is the number of its next send."""
 

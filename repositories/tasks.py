@@ -6,7 +6,7 @@ from typing_extensions import override
 from core.definitions import AlignedBatch
 from core.errors import DispatchLeaseLostError
 from core.ids import MAX_STAGE_TASKS, task_id
-from core.models import DeadLetterCount, StageError, StageKey, Task
+from core.models import StageError, StageKey, Task
 from core.statuses import BatchStatus, TaskStatus
 from core.task_runs import ClaimedTask, RecordedTask, TaskOutcome, TaskResult, UnclaimedTask
 from repositories import queries
@@ -91,9 +91,14 @@ class PostgresTaskRepository(TaskRepository):
         return self._rows.execute(_QUERIES["release"], {"task_ids": list(task_ids), "lease_id": lease_id})
 
     @override
-    def count_dead_letter(self, task_id: str, most: int) -> DeadLetterCount | None:
-        row = self._rows.first(_QUERIES["count_dead_letter"], {"task_id": task_id, "most": most})
-        return None if row is None else DeadLetterCount(**row)
+    def begin_dead_letter(self, task_id: str, sends: int) -> int | None:
+        row = self._rows.first(_QUERIES["begin_dead_letter"], {"task_id": task_id, "sends": sends})
+        return None if row is None else row["dead_letters"]
+
+    @override
+    def count_dead_letter(self, task_id: str, sends: int, *, died: bool) -> bool:
+        values = {"task_id": task_id, "sends": sends, "died": died}
+        return self._rows.execute(_QUERIES["count_dead_letter"], values) == 1
 
     @override
     def count_sends(self, task_ids: Sequence[str]) -> dict[str, int]:

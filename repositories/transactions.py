@@ -1,9 +1,10 @@
 """The two ways into a transaction.
 
 `transact` is for transactions that write: they take locks, may lose a deadlock, and are then repeated.
-`database.transaction()` is for transactions that only read, and for the two that send messages before they commit:
-these must not be repeated, because a send cannot be rolled back. Job types write with `Services.transact`, which is
-the same: a lost deadlock costs their tasks no attempt. `tests/unit/test_unrepeated_writes.py` checks the rule for both.
+`database.transaction()` is for transactions that only read, and for the one that sends messages before it commits, in
+an atomic dispatch: it must not be repeated, because a send cannot be rolled back. Job types write with
+`Services.transact`, which is the same: a lost deadlock costs their tasks no attempt.
+`tests/unit/test_unrepeated_writes.py` checks the rule for both.
 """
 
 import logging

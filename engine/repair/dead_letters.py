@@ -1,13 +1,18 @@
 """Dead letters: no job hangs because the broker gave up on a message.
 
 If the message still has work to do, it is sent again, up to `MAX_RESENDS` times and later each time. Then its task, or
-its job, fails with the broker's reason.
+its job, fails with the broker's reason. A message that expired while it waited says nothing against its task: it is
+sent again any number of times.
+
+The message of a task is sent first and counted afterwards, so that no lock is held while the broker answers. A process
+that dies in between sends it twice, which does no harm: the claim decides which message runs the task. The count names
+the number of sends that it expects, so a dead letter counts once, and never when the task has gone on meanwhile.
 """
 
 import logging
 import uuid
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from core import json_text
 from core.errors import JobFailure, MessageFormatError
@@ -21,7 +26,7 @@ from engine.process.sending import send
 from engine.stages.job_endings import JobEndings
 from engine.tasks.recorder import Recorder
 from engine.tasks.unclaimed_messages import UnclaimedMessages
-from repositories.ports import Database, MessageQueue, TransactionKind
+from repositories.ports import Database, MessageQueue, UnitOfWork
 from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
@@ -29,6 +34,10 @@ logger = logging.getLogger(__name__)
 MAX_RESENDS = 5
 """How often a dead letter is sent again: after 10, 20, 40, 80 and 160 s. Each resend is delivered ten times before the
 broker gives up again, so only a fault of many minutes makes a task fail this way."""
+
+EXPIRED = "TTLExpiredException"
+"""The broker's reason when a message has waited in the queue for longer than its time to live. All other reasons count:
+there the broker gave up on the message itself ("Dead-letter queues", learn.microsoft.com)."""
 
 _FIRST_DELAY_SECONDS = 10
 
@@ -82,7 +91,7 @@ class DeadLetters:
             self._unclaimed.handle(queue_name, [message])  # its stage may still have to advance
         elif message.send < task.sends:
             logger.info("task %s has been resent; its dead letter (send %d) is dropped", task.task_id, message.send)
-        elif not self._send_again(queue_name, message, dead):
+        elif not self._send_again(queue_name, message, dead, task.sends):
             self._fail(queue_name, message, dead)
 
     def job(self, dead: DeadLetteredMessage) -> None:
@@ -109,26 +118,37 @@ class DeadLetters:
                 "stage %d of job %s has gone on; its dead letter (%s) is dropped",
                 *(message.stage, job.job_id, message.action),
             )
-        elif message.deaths < MAX_RESENDS:
+        elif dead.reason == EXPIRED or message.deaths < MAX_RESENDS:
             logger.warning("%s of job %s is sent again: %s", message.action, message.job_id, dead.reason)
-            again = replace(message, deaths=message.deaths + 1)
+            again = message if dead.reason == EXPIRED else replace(message, deaths=message.deaths + 1)
             send(self._queue, JOBS_QUEUE, [again.outgoing(now + _delay(again.deaths))])
         else:
             self._keep(JOBS_QUEUE, dead, dead.reason, dead.description)
             if message.action != JobAction.CANCEL:  # the sweeper sends CANCEL again
                 self._endings.fail(message.key, DeadLetteredError(_text(dead)))
 
-    def _send_again(self, queue_name: str, message: TaskMessage, dead: DeadLetteredMessage) -> bool:
-        # Sends inside the transaction: a refused resend must not count, or an outage would use up all resends.
-        with self._database.transaction(TransactionKind.SENDING) as work:
-            counted = work.tasks.count_dead_letter(message.task_id, most=MAX_RESENDS)
-            if counted is None:
-                return False
-            again = replace(message, send=counted.send, misses=0).outgoing(work.now() + _delay(counted.dead_letters))
-            # If the commit fails after the send, the next resend gets the same number: the suffix keeps the ids apart.
-            again = replace(again, message_id=f"{again.message_id}-{uuid.uuid4().hex[:8]}")
-            send(self._queue, queue_name, [again])
-        logger.warning("task %s is resent (dead letter %d): %s", message.task_id, counted.dead_letters, dead.reason)
+    def _send_again(self, queue_name: str, message: TaskMessage, dead: DeadLetteredMessage, sends: int) -> bool:
+        """Sends a task's message again; returns False when the broker gave up on all its resends."""
+        died = dead.reason != EXPIRED
+
+        def begin(work: UnitOfWork) -> tuple[int | None, datetime]:
+            return work.tasks.begin_dead_letter(message.task_id, sends), work.now()
+
+        before, now = transact(self._database, begin)
+        if before is None:  # the task has ended, or was sent again, since it was read
+            self._unclaimed.handle(queue_name, [message])
+            return True
+        if died and before >= MAX_RESENDS:
+            return False
+        again = replace(message, send=sends + 1, misses=0).outgoing(now + _delay(before + died))
+        # A retry that is recorded now gets the same number, as does a repeated resend: the suffix keeps the ids apart.
+        again = replace(again, message_id=f"{again.message_id}-{uuid.uuid4().hex[:8]}")
+        send(self._queue, queue_name, [again])
+        counted = transact(self._database, lambda work: work.tasks.count_dead_letter(message.task_id, sends, died=died))
+        logger.warning(
+            "task %s is resent (dead letter %d%s): %s",
+            *(message.task_id, before + died, "" if counted else ", not counted", dead.reason),
+        )
         return True
 
     def _fail(self, queue_name: str, message: TaskMessage, dead: DeadLetteredMessage) -> None:
@@ -149,8 +169,8 @@ class DeadLetters:
         keep(self._database, queue_name, dead.raw, reason, description)
 
 
-def _delay(times: int) -> timedelta:
-    return timedelta(seconds=_FIRST_DELAY_SECONDS * 2 ** (times - 1))
+def _delay(dead_letters: int) -> timedelta:
+    return timedelta(seconds=_FIRST_DELAY_SECONDS * 2 ** max(dead_letters - 1, 0))
 
 
 def _text(dead: DeadLetteredMessage) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from core.definitions import AlignedBatch
-from core.models import DeadLetterCount, StageError, StageKey, Task
+from core.models import StageError, StageKey, Task
 from core.statuses import BatchStatus, TaskStatus
 from core.task_runs import ClaimedTask, RecordedTask, TaskOutcome, TaskResult, UnclaimedTask
 
@@ -51,8 +51,19 @@ class TaskRepository(Protocol):
         """Releases tasks under this lease: they are due at once, the attempt is not spent; returns how many."""
         ...
 
-    def count_dead_letter(self, task_id: str, most: int) -> DeadLetterCount | None:
-        """Counts one more dead letter and send; None when the task has no row, or has `most` dead letters already."""
+    def begin_dead_letter(self, task_id: str, sends: int) -> int | None:
+        """Returns how often the broker gave up on messages of the task; fails when the database refuses writes.
+
+        Returns:
+            The count; None when the task has ended, was sent again since `sends`, or has no row.
+        """
+        ...
+
+    def count_dead_letter(self, task_id: str, sends: int, *, died: bool) -> bool:
+        """Counts one more send of a task that has not ended and, with `died`, one more dead letter.
+
+        Changes nothing and returns False when the task has ended, or its number of sends is no longer `sends`.
+        """
         ...
 
     def count_sends(self, task_ids: Sequence[str]) -> dict[str, int]:

@@ -141,10 +141,16 @@ SET
     started_at = CASE WHEN attempt > 1 THEN started_at END
 WHERE task_id = ANY(%(task_ids)s::text[]) AND status = 'processing' AND lease_id = %(lease_id)s
 
+-- name: begin_dead_letter
+-- Writes what is there, so that a database that refuses writes fails here, before a message is sent that it could not
+-- count.
+UPDATE tasks SET dead_letters = dead_letters
+WHERE task_id = %(task_id)s AND sends = %(sends)s AND status IN ('pending_queue', 'queued', 'processing', 'retrying')
+RETURNING dead_letters
+
 -- name: count_dead_letter
-UPDATE tasks SET dead_letters = dead_letters + 1, sends = sends + 1
-WHERE task_id = %(task_id)s AND dead_letters < %(most)s
-RETURNING dead_letters, sends AS send
+UPDATE tasks SET dead_letters = dead_letters + %(died)s::boolean::integer, sends = sends + 1
+WHERE task_id = %(task_id)s AND sends = %(sends)s AND status IN ('pending_queue', 'queued', 'processing', 'retrying')
 
 -- name: count_sends
 SELECT 1 FROM tasks WHERE task_id = ANY(%(task_ids)s::text[]) ORDER BY task_id FOR NO KEY UPDATE;

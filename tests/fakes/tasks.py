@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from core.definitions import AlignedBatch
 from core.errors import DispatchLeaseLostError
-from core.models import DeadLetterCount, StageError, StageKey, Task
+from core.models import StageError, StageKey, Task
 from core.statuses import TASK_ENDS, BatchStatus, StageStatus, TaskStatus
 from core.task_runs import ClaimedTask, RecordedTask, TaskOutcome, TaskResult, UnclaimedTask
 from repositories.ports import TaskRepository
@@ -101,13 +101,20 @@ class FakeTaskRepository(TaskRepository):
         return len(held)
 
     @override
-    def count_dead_letter(self, task_id: str, most: int) -> DeadLetterCount | None:
+    def begin_dead_letter(self, task_id: str, sends: int) -> int | None:
         row = self._tables.tasks.lock(task_id)
-        if row is None or row.dead_letters >= most:
+        if row is None or row.sends != sends or row.status in TASK_ENDS:
             return None
-        counted = replace(row, dead_letters=row.dead_letters + 1, sends=row.sends + 1)
-        self._tables.tasks.update(task_id, counted)
-        return DeadLetterCount(counted.dead_letters, counted.sends)
+        self._tables.tasks.update(task_id, row)
+        return row.dead_letters
+
+    @override
+    def count_dead_letter(self, task_id: str, sends: int, *, died: bool) -> bool:
+        row = self._tables.tasks.lock(task_id)
+        if row is None or row.sends != sends or row.status in TASK_ENDS:
+            return False
+        self._tables.tasks.update(task_id, replace(row, dead_letters=row.dead_letters + died, sends=row.sends + 1))
+        return True
 
     @override
     def count_sends(self, task_ids: Sequence[str]) -> dict[str, int]:

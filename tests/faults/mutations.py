@@ -111,12 +111,26 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     ),
     "the bound of dead letters": (
         [
-            Edit(_TASKS, " AND dead_letters < %(most)s"),
-            Edit(_FAKE_TASKS, "if row is None or row.dead_letters >= most:", "if row is None:"),
+            Edit("engine/repair/dead_letters.py", "if died and before >= MAX_RESENDS:", "if False:"),
         ],
         [
             "tests/unit/engine/repair/test_dead_letters.py::test_a_task_whose_messages_all_die_fails_with_the_brokers_reason"
         ],
+    ),
+    "the number of sends that the count of a dead letter expects": (
+        [
+            Edit(
+                _TASKS,
+                "sends = sends + 1\nWHERE task_id = %(task_id)s AND sends = %(sends)s AND",
+                "sends = sends + 1\nWHERE task_id = %(task_id)s AND",
+            ),
+            Edit(
+                _FAKE_TASKS,
+                "if row is None or row.sends != sends or row.status in TASK_ENDS:\n            return False",
+                "if row is None or row.status in TASK_ENDS:\n            return False",
+            ),
+        ],
+        _both("test_claims.py::test_a_dead_letter_counts_once_for_each_send"),
     ),
     "the status of a task that is marked queued": (
         [

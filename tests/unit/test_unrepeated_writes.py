@@ -19,9 +19,8 @@ _READS = {
     *("of_job", "page", "page_of_job", "pending_of_stage", "results_page", "unclaimed"),
 }
 _MAY_WRITE = {
-    # They send inside the transaction, which cannot be repeated then.
+    # It sends inside the transaction, which cannot be repeated then.
     "BatchSender.atomic",
-    "DeadLetters._send_again",
 }
 
 

@@ -149,6 +149,32 @@ def test_sends_are_counted_whatever_the_status(database: Database) -> None:
         assert work.tasks.count_sends([]) == {}
 
 
+def test_a_dead_letter_counts_once_for_each_send(database: Database) -> None:
+    queue_batch(database)
+    task_id = ids(0)[0]
+    with database.transaction() as work:
+        assert work.tasks.begin_dead_letter(task_id, 1) == 0
+        assert work.tasks.count_dead_letter(task_id, 1, died=True)
+        assert not work.tasks.count_dead_letter(task_id, 1, died=True)
+        assert work.tasks.begin_dead_letter(task_id, 1) is None
+        assert work.tasks.begin_dead_letter(task_id, 2) == 1
+        assert work.tasks.count_dead_letter(task_id, 2, died=False)
+        assert work.tasks.begin_dead_letter(task_id, 3) == 1
+
+
+def test_no_dead_letter_of_an_ended_task_is_counted(database: Database) -> None:
+    queue_batch(database)
+    task_id = ids(0)[0]
+    claim(database, [task_id])
+    with database.transaction() as work:
+        assert work.tasks.begin_dead_letter(task_id, 1) == 0
+    record(database, completed(task_id))
+    for absent_or_ended in (task_id, ids(9)[0]):
+        with database.transaction() as work:
+            assert work.tasks.begin_dead_letter(absent_or_ended, 1) is None
+            assert not work.tasks.count_dead_letter(absent_or_ended, 1, died=True)
+
+
 def test_a_released_task_has_spent_no_attempt_and_is_due_at_once(database: Database) -> None:
     queue_batch(database)
     claim(database, ids(0, 1))

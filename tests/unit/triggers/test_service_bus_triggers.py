@@ -83,7 +83,7 @@ def test_a_host_that_gives_no_delivery_count_is_taken_to_deliver_for_the_first_t
 
 
 def test_dead_letters_are_handled_with_the_brokers_reason(it: Stand) -> None:
-    why = {"DeadLetterReason": "TTLExpiredException", "DeadLetterErrorDescription": "too late"}
+    why = {"DeadLetterReason": "MaxDeliveryCountExceeded", "DeadLetterErrorDescription": "10 times"}
     job_id = it.submit("hello_world", n=1)
     (message,) = it.queue.receive(JOBS_QUEUE)
     for _ in range(6):
@@ -95,7 +95,7 @@ def test_dead_letters_are_handled_with_the_brokers_reason(it: Stand) -> None:
         message = scheduled[0] if scheduled else message
     error = it.job(job_id).error
     assert error is not None
-    assert "TTLExpiredException: too late" in error["message"]
+    assert "MaxDeliveryCountExceeded: 10 times" in error["message"]
 
 
 def test_dead_letters_of_tasks_are_resent_to_the_queue_of_their_lane(it: Stand) -> None:

@@ -9,37 +9,13 @@ import pytest
 from controllers.context import JsonValue, TaskContext
 from core.errors import QueueUnavailableError
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
-from core.messages import JobAction, JobMessage, OutgoingMessage, ReceivedMessage, TaskMessage
+from core.messages import JobAction, JobMessage, ReceivedMessage, TaskMessage
 from core.statuses import JobStatus, TaskStatus
 from engine.process.keeping import ORPHAN, UNREADABLE
 from engine.repair.dead_letters import MAX_RESENDS, DeadLetteredMessage
-from tests.support.drive import Stand, job_messages, received, stand, task_messages
+from tests.support.drive import job_messages, received, stand, task_messages
 from tests.support.sample_jobs import counted, sample_job
-
-REASON = "MaxDeliveryCountExceeded"
-WHY = "Message could not be consumed after 10 delivery attempts."
-
-
-def dead(message: OutgoingMessage) -> DeadLetteredMessage:
-    return DeadLetteredMessage(received([message])[0], REASON, WHY)
-
-
-def dispatched(it: Stand) -> tuple[str, OutgoingMessage]:
-    """A job of one task, and the task's message."""
-    job_id = it.submit("sample")
-    it.deliver_job_messages()
-    (message,) = it.queue.receive(TASKS_QUEUE)
-    return job_id, message
-
-
-def kill(it: Stand, message: OutgoingMessage, times: int) -> OutgoingMessage:
-    """Dead-letters a task's message and then each resent one; returns the last one, which still lives."""
-    for _ in range(times):
-        it.app.dead_letters.task(TASKS_QUEUE, dead(message))
-        (message,) = it.queue.scheduled(TASKS_QUEUE)
-        it.clock.advance(1_000)
-        it.queue.receive(TASKS_QUEUE)
-    return message
+from tests.unit.engine.repair.support import REASON, WHY, counts, dead, dispatched, expired, kill, next_message
 
 
 def test_a_live_task_is_sent_again_later() -> None:
@@ -151,9 +127,7 @@ def test_a_job_whose_message_dies_again_and_again_fails_with_the_brokers_reason(
         (message,) = it.queue.receive(JOBS_QUEUE)
         for _ in range(MAX_RESENDS):
             it.app.dead_letters.job(dead(message))
-            (message,) = it.queue.scheduled(JOBS_QUEUE)
-            it.clock.advance(1_000)
-            it.queue.receive(JOBS_QUEUE)
+            message = next_message(it, JOBS_QUEUE)
         it.app.dead_letters.job(dead(message))
         job = it.job(job_id)
         assert job.status == JobStatus.FAILED
@@ -221,3 +195,43 @@ def test_a_dead_letter_of_a_stage_that_went_on_is_dropped() -> None:
         it.app.stages.handle(JobMessage.decode(message.body))
         it.app.dead_letters.job(dead(message))
         assert it.queue.size(JOBS_QUEUE) == 0
+
+
+def test_the_message_of_a_task_may_expire_any_number_of_times() -> None:
+    with stand(sample_job(counted(1))) as it:
+        job_id, message = dispatched(it)
+        for _ in range(2 * MAX_RESENDS):
+            it.app.dead_letters.task(TASKS_QUEUE, expired(message))
+            (again,) = it.queue.scheduled(TASKS_QUEUE)
+            assert again.enqueue_at is not None
+            assert (again.enqueue_at - it.clock.now()).total_seconds() == 10
+            message = next_message(it, TASKS_QUEUE)
+        assert counts(it, job_id) == (0, 1 + 2 * MAX_RESENDS)
+        it.app.worker.run(TASKS_QUEUE, received([message]))
+        it.pump_through_time()
+        assert it.job(job_id).status == JobStatus.COMPLETED
+        assert it.dead_letters() == []
+
+
+def test_a_message_that_expires_leaves_the_count_of_dead_letters_as_it_is() -> None:
+    with stand(sample_job(counted(1))) as it:
+        job_id, message = dispatched(it)
+        message = kill(it, message, MAX_RESENDS)
+        it.app.dead_letters.task(TASKS_QUEUE, expired(message))
+        assert counts(it, job_id) == (MAX_RESENDS, MAX_RESENDS + 2)
+        (message,) = it.queue.scheduled(TASKS_QUEUE)
+        it.app.dead_letters.task(TASKS_QUEUE, dead(message))
+        assert it.tasks(job_id)[0].status == TaskStatus.FAILED
+
+
+def test_the_message_of_a_stage_may_expire_any_number_of_times() -> None:
+    with stand(sample_job(counted(3))) as it:
+        job_id = it.submit("sample")
+        (message,) = it.queue.receive(JOBS_QUEUE)
+        for _ in range(2 * MAX_RESENDS):
+            it.app.dead_letters.job(expired(message))
+            message = next_message(it, JOBS_QUEUE)
+        assert JobMessage.decode(message.body).deaths == 0
+        it.app.stages.handle(JobMessage.decode(message.body))
+        it.pump_through_time()
+        assert it.job(job_id).status == JobStatus.COMPLETED
