@@ -15,6 +15,7 @@ from controllers.base import JobController
 from controllers.registry import CONTROLLERS, Registry
 from controllers.services import Services
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
+from core.log_redaction import redact_logs
 from engine.jobs.canceller import Canceller
 from engine.jobs.reopener import Reopener
 from engine.jobs.status_reader import StatusReader
@@ -108,6 +109,7 @@ def build(settings: Settings, controllers: Iterable[type[JobController[Any]]] = 
         DatabaseUnavailableError: PostgreSQL is unavailable.
         ConfigurationError: the job types contradict each other.
     """
+    redact_logs()
     for name in _AZURE_LOGGERS:
         logging.getLogger(name).setLevel(settings.azure_log_level)
     registry = Registry(controllers)

@@ -129,3 +129,15 @@ def test_the_libraries_of_azure_log_warnings_only_unless_a_setting_asks_for_more
     bootstrap.build(Settings.from_environment(given)).close()
     assert [logger.getEffectiveLevel() for logger in azure_loggers] == [level] * 4
     assert logging.getLogger("azure.servicebus._pyamqp.client").getEffectiveLevel() == level
+
+
+def test_the_log_lines_of_an_app_are_redacted(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(migrations, "apply", lambda *_: [])
+    monkeypatch.setattr(logging, "_logRecordFactory", logging.LogRecord)
+    broker = "Endpoint=sb://nowhere;SharedAccessKeyName=any;SharedAccessKey=any"
+    given = {"DATABASE_URL": "postgresql://nowhere", "ServiceBusConnection": broker}
+    bootstrap.build(Settings.from_environment(given)).close()
+    logging.getLogger("azure.servicebus").warning("%s is refused", "https://store.example/a?sig=pssst")
+    assert caplog.messages[-1] == "https://store.example/a is refused"

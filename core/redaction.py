@@ -1,0 +1,123 @@
+"""Takes secrets out of texts that are shown, stored as errors or logged.
+
+What counts as a secret: the user info, the query and the fragment of a URL, where signatures and passwords stand; the
+value of a `name=value` pair whose name says that it is a secret, as in a connection string; and the values that a job
+type declares as secret parameters.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote
+
+MASK = "***"
+"""What a secret value is replaced by."""
+
+_LEAST_LENGTH = 4
+"""Of a secret that is looked for inside other texts. A shorter one would be found in any text; it is masked only where
+it is the whole value."""
+
+# None of these patterns looks at a character more than a few times, whatever the text: a text may have megabytes.
+_RUN = r"""[^\s"<>]*"""
+_URL = re.compile(rf"(?<=[A-Za-z0-9+.-]):(?:\\?/){{2}}({_RUN})")
+_HOST_AND_PORT = re.compile(r"(?:\[[^\]@/]*\]|[^/?#@:\\]*)(?::\d*)?(?=[/?#\\]|$)")
+_END_OF_PATH = re.compile(r":(?:\\?/){2}|[?#]")
+_QUERY = re.compile(rf"""\?(?=[^\s"<>?=&]*=){_RUN}""")  # of a reference without a host
+_NAMES = (
+    "sharedaccesskey|sharedaccesssignature|accountkey|sig|signature|"
+    "password|passwd|pwd|secret|client_?secret|token|(?:access|sas)_?token|api[_-]?key"
+)
+_PAIR = re.compile(
+    rf"""(?:(?<![A-Za-z0-9])|(?<=%3F)|(?<=%26))({_NAMES})(\s?=\s?|%3D)(?:'[^']*'|[^\s;&"<>]*[^\s;&"<>'`),.:\]}}])""",
+    re.IGNORECASE,
+)
+_CLOSING = re.compile(r"""['`),.;:\]}]*$""")
+"""What follows a URL in a sentence or a list rather than ends it."""
+
+
+def redacted(text: str) -> str:
+    """Returns a text whose URLs have no user info, query and fragment, and whose secret pairs have no value.
+
+    Other texts are unchanged, and so are texts that were redacted before.
+    """
+    if "=" not in text and "://" not in text and ":\\/\\/" not in text and "%3" not in text:
+        return text
+    text = _URL.sub(_without_secrets, text)
+    text = _QUERY.sub(lambda match: _closing(match[0]), text)
+    return _PAIR.sub(rf"\g<1>\g<2>{MASK}", text)
+
+
+@dataclass(frozen=True)
+class Redaction:
+    """Redacts what is shown of one job.
+
+    Attributes:
+        secrets: the values of its secret parameters.
+    """
+
+    secrets: frozenset[str] = frozenset()
+
+    def text(self, text: str) -> str:
+        """Returns a text without the secrets, see `redacted`."""
+        if text in self.secrets:
+            return MASK
+        if self._inside is not None:
+            text = self._inside.sub(MASK, text)
+        return redacted(text)
+
+    def json(self, value: Any) -> Any:
+        """Returns a JSON value with all its strings and keys redacted, at any depth."""
+        match value:
+            case str():
+                return self.text(value)
+            case Mapping():
+                return {self.text(name): self.json(each) for name, each in value.items()}
+            case list() | tuple():
+                return [self.json(each) for each in value]
+            case bool() | None:
+                return value
+        return MASK if self.secrets and json.dumps(value) in self.secrets else value
+
+    @cached_property
+    def _inside(self) -> re.Pattern[str] | None:
+        forms = {form for secret in self.secrets if len(secret) >= _LEAST_LENGTH for form in _forms(secret)}
+        if not forms:
+            return None
+        return re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)))
+
+
+def _forms(secret: str) -> Iterable[str]:
+    """The ways in which errors quote a value."""
+    return secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], quote(secret, safe="")
+
+
+def _without_secrets(match: re.Match[str]) -> str:
+    run, separator = match[1], match[0][: -len(match[1])] if match[1] else match[0]
+    parts = [separator]
+    position = _after_user_info(run, 0)
+    while end := _END_OF_PATH.search(run, position):
+        parts.append(run[position : end.start()])
+        if end[0] in "?#":
+            parts.append(_closing(run[end.start() :]))
+            return "".join(parts)
+        parts.append(end[0])  # a URL in the path of another, or a list of URLs
+        position = _after_user_info(run, end.end())
+    return "".join([*parts, run[position:]])
+
+
+def _after_user_info(run: str, position: int) -> int:
+    """Finds the host. A password may contain `/`, `?`, `#` and `@`, although a URL should have them percent-encoded."""
+    while not _HOST_AND_PORT.match(run, position):
+        at = run.find("@", position)
+        if at < 0:
+            return position
+        position = at + 1
+    return position
+
+
+def _closing(text: str) -> str:
+    found = _CLOSING.search(text)
+    return found[0] if found else ""
