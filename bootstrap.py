@@ -20,6 +20,7 @@ from engine.jobs.canceller import Canceller
 from engine.jobs.reopener import Reopener
 from engine.jobs.status_reader import StatusReader
 from engine.jobs.submitter import Submitter
+from engine.process.job_secrets import JobSecrets
 from engine.process.limits import Limits
 from engine.process.outage_waiter import OutageWaiter
 from engine.process.shutdown import Shutdown
@@ -150,13 +151,14 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
     )
     services = Services(settings.data_dir, settings.allowed_source_hosts, database)
     contexts = Contexts(database, services)
-    endings = JobEndings(database, queue)
+    secrets = JobSecrets(database, registry)
+    endings = JobEndings(database, queue, secrets)
     stage_canceller = StageCanceller(database, queue, limits)
     dispatcher = StageDispatcher(database, queue, contexts, limits, backends.shutdown)
     through_shutdown = backends.outages.through_shutdown()
     recorder = Recorder(database, queue, limits, through_shutdown)
     advancer = Advancer(database, queue, contexts, endings, limits)
-    handlers = HandlerRunner(registry.task_type, services, limits.max_result_bytes)
+    handlers = HandlerRunner(registry.task_type, services, secrets, limits.max_result_bytes)
     releaser = Releaser(database, queue)
     runner = TaskRunner(database, handlers, executor, releaser, limits, backends.shutdown)
     settler = Settler(recorder, releaser, limits, through_shutdown)
@@ -173,7 +175,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         dead_letters=DeadLetters(database, queue, recorder, endings, limits),
         sweeper=Sweeper(database, queue, limits),
         pruner=Pruner(database, limits),
-        status=StatusReader(database),
+        status=StatusReader(database, secrets),
         pending_migrations=backends.pending_migrations,
         close=close,
     )

@@ -18,20 +18,23 @@ from core.errors import (
     PayloadTooLargeError,
     UnknownJobTypeError,
 )
+from core.redaction import Redaction
 
 logger = logging.getLogger(__name__)
 
 HttpFunction = Callable[[func.HttpRequest], func.HttpResponse]
 
+_REDACTION = Redaction()
 _RETRY_AFTER_SECONDS = "5"
 _NO_DETAILS = "The app failed on this request; its logs have the details."
 
 
 def problem(status: int, title: str, detail: str, **extensions: Any) -> func.HttpResponse:
-    """Returns a problem document; `extensions` are its further members."""
+    """Returns a problem document without the secrets of URLs; `extensions` are its further members."""
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **extensions}
     headers = {"Retry-After": _RETRY_AFTER_SECONDS} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
-    return func.HttpResponse(json.dumps(body), status_code=status, mimetype="application/problem+json", headers=headers)
+    text = json.dumps(_REDACTION.json(body))
+    return func.HttpResponse(text, status_code=status, mimetype="application/problem+json", headers=headers)
 
 
 def answers_problems(function: HttpFunction) -> HttpFunction:

@@ -10,13 +10,16 @@ import azure.functions as func
 
 from api import answers
 from core.models import Batch
+from core.redaction import Redaction, redacted
 from engine.jobs.status_reader import JobView, StageView
 from repositories.ports import KeptDeadLetter
 
+_REDACTION = Redaction()
+
 
 def json_response(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
-    """Returns a JSON response; dataclasses become objects, times become ISO 8601."""
-    text = json.dumps(body, default=_plain)
+    """Returns a JSON response without the secrets of URLs; dataclasses become objects, times become ISO 8601."""
+    text = json.dumps(_shown(body), default=_iso_8601)
     return func.HttpResponse(text, status_code=status, mimetype="application/json", headers=dict(headers or {}))
 
 
@@ -50,13 +53,17 @@ def batch(row: Batch) -> answers.Batch:
 
 
 def dead_letter(kept: KeptDeadLetter) -> answers.DeadLetter:
-    """Returns the answer for a dead letter, with its body as text, or in base64 if it is not UTF-8."""
+    """Returns the answer for a dead letter, with its body as text, or in base64 if it is not UTF-8.
+
+    A body may come from anywhere, so it is redacted like any other text.
+    """
     letter = kept.letter
     text, encoded = None, None
     try:
         text = letter.body.decode()
     except UnicodeDecodeError:
-        encoded = base64.b64encode(letter.body).decode()
+        # Latin-1 reads any byte, and ASCII, which URLs consist of, as itself.
+        encoded = base64.b64encode(redacted(letter.body.decode("latin-1")).encode("latin-1")).decode()
     return answers.DeadLetter(
         dead_letter_id=kept.dead_letter_id,
         received_at=kept.received_at,
@@ -101,9 +108,15 @@ def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 1)
 
 
-def _plain(value: object) -> object:
+def _shown(value: object) -> object:
+    if is_dataclass(value):
+        return {name: _shown(each) for name, each in vars(value).items()}
+    if isinstance(value, (list, tuple)):
+        return [_shown(each) for each in value]
+    return _REDACTION.json(value)
+
+
+def _iso_8601(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
-    if is_dataclass(value):
-        return vars(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -13,6 +13,8 @@
 | `Database`, `UnitOfWork`, `TransactionKind` | `Services.transact` to write, `Database.transaction` to read |
 | `Rows`, `Row`, `queries`, `copy_line` | tables of its own: the connection of a repository, named SQL, COPY |
 | `json_text` | JSON as PostgreSQL's `jsonb` takes it |
+
+A parameter of pydantic's type `SecretStr`, `SecretBytes` or `Secret` is not shown, and its value is kept out of errors.
 """
 
 from controllers.base import BatchWindow, DispatchProtocol, JobController, StageSpec, TaskResults, Tasks

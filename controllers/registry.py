@@ -37,6 +37,7 @@ class Registry:
     def __init__(self, controllers: Iterable[type[JobController[Any]]] = CONTROLLERS) -> None:
         self._controllers: dict[str, JobController[Any]] = {}
         self._task_types: dict[str, TaskType] = {}
+        self._controllers_of_tasks: dict[str, JobController[Any]] = {}
         self._migrations: list[Path] = []
         for controller_class in controllers:
             _check_complete(controller_class)
@@ -58,6 +59,10 @@ class Registry:
         """Returns the task type with this name, or None."""
         return self._task_types.get(name)
 
+    def controller_of_task(self, task_type: str) -> JobController[Any] | None:
+        """Returns the controller that declares a task type, or None."""
+        return self._controllers_of_tasks.get(task_type)
+
     @property
     def job_types(self) -> list[str]:
         """The registered job types, sorted."""
@@ -74,6 +79,7 @@ class Registry:
         _put(self._controllers, controller.job_type, controller, "job type")
         for task_type in controller.task_types:
             _put(self._task_types, task_type.name, task_type, "task type")
+            self._controllers_of_tasks[task_type.name] = controller
         if controller.migrations is not None:
             _check_migrations(controller.job_type, controller.migrations)
             self._migrations.append(controller.migrations)

@@ -1,37 +1,46 @@
-"""Describes an exception as JSON for a row."""
+"""Describes an exception: as JSON for a row, and as a text for the log. Both are redacted."""
 
 import traceback
 from typing import Any
 
+from core.redaction import Redaction
+
 _MAX_MESSAGE = 2_000
-_MAX_TRACEBACK = 4_000
+_MAX_TRACEBACK = 8_000
+
+_NO_SECRETS = Redaction()
+_UNKNOWN_SECRETS = "<not shown: the secret parameters of its job are not known here>"
 
 
-def describe(exc: BaseException) -> dict[str, Any]:
-    """Describes an exception as JSON: type, message and the end of the traceback, each cut to a limit.
+def describe(exc: BaseException, redaction: Redaction | None = _NO_SECRETS) -> dict[str, Any]:
+    """Describes an exception as JSON: type and message. The traceback belongs in the log.
 
     NUL characters and half surrogate pairs, which jsonb refuses, are replaced.
+
+    Args:
+        exc: the exception.
+        redaction: knows the secrets of the job; None when they are not known, so that the message is not kept.
     """
+    message = _UNKNOWN_SECRETS
+    if redaction is not None:
+        # Cut last: the rest of a secret that was cut would not be found.
+        message = redaction.text(_clean(_text(exc)))[:_MAX_MESSAGE]
+    return {"type": type(exc).__name__, "message": message}
+
+
+def describe_for_log(exc: BaseException, redaction: Redaction | None) -> str:
+    """Returns the end of an exception's traceback, its causes included; its class alone for unknown secrets."""
+    if redaction is None:
+        return f"{type(exc).__name__}: {_UNKNOWN_SECRETS}"
     # The last frames show where the code failed; the first ones are always the same.
-    trace = "".join(traceback.format_exception(exc))
-    return {
-        "type": type(exc).__name__,
-        "message": _message(exc),
-        "traceback": _clean(trace)[-_MAX_TRACEBACK:],
-    }
+    return redaction.text(_clean("".join(traceback.format_exception(exc))))[-_MAX_TRACEBACK:].strip()
 
 
-def describe_plainly(exc: BaseException) -> dict[str, Any]:
-    """Describes an exception whose message is enough as JSON: type and message, no traceback."""
-    return {"type": type(exc).__name__, "message": _message(exc)}
-
-
-def _message(exc: BaseException) -> str:
+def _text(exc: BaseException) -> str:
     try:
-        text = str(exc)
+        return str(exc)
     except Exception:  # noqa: BLE001 - an author's __str__ may raise anything
-        text = "<the exception has no text: its __str__ fails>"
-    return _clean(text)[:_MAX_MESSAGE]
+        return "<the exception has no text: its __str__ fails>"
 
 
 def _clean(text: str) -> str:

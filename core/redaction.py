@@ -25,16 +25,17 @@ _RUN = r"""[^\s"<>]*"""
 _URL = re.compile(rf"(?<=[A-Za-z0-9+.-]):(?:\\?/){{2}}({_RUN})")
 _HOST_AND_PORT = re.compile(r"(?:\[[^\]@/]*\]|[^/?#@:\\]*)(?::\d*)?(?=[/?#\\]|$)")
 _END_OF_PATH = re.compile(r":(?:\\?/){2}|[?#]")
-_QUERY = re.compile(rf"""\?(?=[^\s"<>?=&]*=){_RUN}""")  # of a reference without a host
 _NAMES = (
     "sharedaccesskey|sharedaccesssignature|accountkey|sig|signature|"
     "password|passwd|pwd|secret|client_?secret|token|(?:access|sas)_?token|api[_-]?key"
 )
+_QUERY_NAMES = "key|code|auth|credential|x-(?:amz|goog|ms)-[a-z-]+"  # in the query of a reference without a host
 _PAIR = re.compile(
-    rf"""(?:(?<![A-Za-z0-9])|(?<=%3F)|(?<=%26))({_NAMES})(\s?=\s?|%3D)(?:'[^']*'|[^\s;&"<>]*[^\s;&"<>'`),.:\]}}])""",
+    rf"""((?:(?<![A-Za-z0-9])|(?<=%3F)|(?<=%26))(?:{_NAMES})|(?<=[?&])(?:{_QUERY_NAMES}))(\s?=\s?|%3D)"""
+    r"""(?:'[^']*'|[^\s;&"<>]*[^\s;&"<>'`),.:\]}])""",
     re.IGNORECASE,
 )
-_CLOSING = re.compile(r"""['`),.;:\]}]*$""")
+_CLOSING = "'`),.;:]}"
 """What follows a URL in a sentence or a list rather than ends it."""
 
 
@@ -46,7 +47,6 @@ def redacted(text: str) -> str:
     if "=" not in text and "://" not in text and ":\\/\\/" not in text and "%3" not in text:
         return text
     text = _URL.sub(_without_secrets, text)
-    text = _QUERY.sub(lambda match: _closing(match[0]), text)
     return _PAIR.sub(rf"\g<1>\g<2>{MASK}", text)
 
 
@@ -119,5 +119,4 @@ def _after_user_info(run: str, position: int) -> int:
 
 
 def _closing(text: str) -> str:
-    found = _CLOSING.search(text)
-    return found[0] if found else ""
+    return text[len(text.rstrip(_CLOSING)) :]

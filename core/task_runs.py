@@ -55,7 +55,7 @@ class TaskOutcome:
         task_id: the task.
         status: completed, failed or retrying.
         result: the handler's result as JSON text; None unless completed.
-        error: {type, message, traceback} as JSON text; None when completed.
+        error: {type, message} as JSON text, redacted; None when completed.
         retry_delay_seconds: the wait before the next attempt; 0 unless retrying.
     """
 

@@ -6,6 +6,8 @@ from datetime import datetime
 from core.errors import JobNotFoundError
 from core.models import Batch, Job, Stage, StageCounts, Task
 from core.statuses import JOB_ENDS, STAGE_ENDS, StageStatus, TaskStatus
+from engine.jobs.shown_rows import shown_job, shown_stage, shown_task
+from engine.process.job_secrets import JobSecrets
 from repositories.ports import Database, KeptDeadLetter
 
 
@@ -44,10 +46,11 @@ class JobView:
 
 
 class StatusReader:
-    """Reads the state of jobs; each answer takes one transaction."""
+    """Reads the state of jobs, without their secrets; each answer takes one transaction."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, secrets: JobSecrets) -> None:
         self._database = database
+        self._secrets = secrets
 
     def job(self, job_id: str) -> JobView:
         """Returns a job with the counts of each stage that has begun.
@@ -62,8 +65,12 @@ class StatusReader:
             stages = work.stages.of_job(job_id)
             counts = [_final(stage) or work.stages.counts(stage.key) for stage in stages]
             now = work.now()
-        views = [_stage_view(stage, count, now) for stage, count in zip(stages, counts, strict=True)]
-        return JobView(job, views, _progress(job, views))
+        redaction = self._secrets.of_rows(job)
+        views = [
+            _stage_view(shown_stage(stage, redaction), count, now) for stage, count in zip(stages, counts, strict=True)
+        ]
+        shown = shown_job(job, self._secrets.shown_parameters(job), redaction)
+        return JobView(shown, views, _progress(job, views))
 
     def batches(self, job_id: str, after: tuple[int, int], limit: int) -> list[Batch]:
         """Returns up to `limit` batches of a job after (stage, batch_index).
@@ -83,9 +90,12 @@ class StatusReader:
             JobNotFoundError: there is no such job.
         """
         with self._database.transaction() as work:
-            if work.jobs.get(job_id) is None:
+            job = work.jobs.get(job_id)
+            if job is None:
                 raise JobNotFoundError(job_id)
-            return work.tasks.page(job_id, status, after, limit)
+            page = work.tasks.page(job_id, status, after, limit)
+        redaction = self._secrets.of_rows(job)
+        return [shown_task(task, redaction) for task in page]
 
     def dead_letters(self, before_id: int | None, limit: int) -> list[KeptDeadLetter]:
         """Returns dead letters with an id below `before_id`, the newest first."""

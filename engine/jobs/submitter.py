@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from controllers.registry import Registry
+from controllers.secret_parameters import plain_json
 from core import ids, json_text
 from core.errors import FieldError, IdempotencyConflictError, InvalidInputError, JobBeingPrunedError, QueueError
 from core.messages import JobAction, JobMessage
@@ -59,7 +60,7 @@ class Submitter:
             model = controller.Parameters.model_validate_json(text, strict=True)
         except ValidationError as exc:
             raise InvalidInputError(f"the parameters of {job_type} are not valid", _field_errors(exc)) from exc
-        canonical = json_text.encode(model.model_dump(mode="json"), what="the parameters")
+        canonical = json_text.encode(plain_json(model), what="the parameters")
         job_id = _job_id(job_type, canonical, idempotency_key)
         job, created = self._create_or_find(job_id, job_type, canonical, len(controller.stages))
         status = job.status

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from core import json_text
+from core.error_records import describe
 from core.errors import JobFailure, MessageFormatError
 from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage, ReceivedMessage, TaskMessage
@@ -160,7 +161,7 @@ class DeadLetters:
             self._unclaimed.handle(queue_name, [message])
             return
         self._keep(queue_name, dead, dead.reason, dead.description)
-        error = {"type": DeadLetteredError.__name__, "message": _text(dead)}
+        error = describe(DeadLetteredError(_text(dead)))
         outcome = TaskOutcome(message.task_id, TaskStatus.FAILED, error=json_text.encode(error))
         if not self._recorder.record(queue_name, lease_id, [outcome]):
             self._unclaimed.handle(queue_name, [message])

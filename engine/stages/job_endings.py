@@ -3,11 +3,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from core import json_text
-from core.error_records import describe, describe_plainly
-from core.errors import JobFailure, StageReopenedError
+from core.error_records import describe
+from core.errors import StageReopenedError
 from core.models import LiveBatches, Stage, StageKey
 from core.statuses import JobStatus, StageStatus
 from engine.jobs.canceller import request_cancellation
+from engine.process.job_secrets import JobSecrets
 from repositories.ports import Database, MessageQueue, UnitOfWork
 from repositories.transactions import transact
 
@@ -31,9 +32,10 @@ def require_unopened(work: UnitOfWork, stage: Stage) -> None:
 class JobEndings:
     """Ends jobs; each job ends once, because every update names the statuses that it expects."""
 
-    def __init__(self, database: Database, queue: MessageQueue) -> None:
+    def __init__(self, database: Database, queue: MessageQueue, secrets: JobSecrets) -> None:
         self._database = database
         self._queue = queue
+        self._secrets = secrets
 
     def complete(self, last: Stage, stage_result: str, job_result: str) -> None:
         """Ends a job whose last stage has finished, as completed with errors if any of its tasks failed.
@@ -61,16 +63,15 @@ class JobEndings:
             logger.info("job %s is %s", last.job_id, status)
 
     def fail(self, key: StageKey, exc: BaseException) -> None:
-        """Fails a job at this stage; the job's error includes the traceback of an unexpected exception.
-
-        The waiting tasks of the job are cancelled; its running tasks end.
-        """
-        error: Mapping[str, Any] = describe_plainly(exc) if isinstance(exc, JobFailure) else describe(exc)
+        """Fails a job at this stage. The waiting tasks of the job are cancelled; its running tasks end."""
+        error: Mapping[str, Any] = {}
 
         def fail(work: UnitOfWork) -> LiveBatches | None:
+            nonlocal error
             job = work.jobs.get(key.job_id)
             if job is None or max(job.stage, 1) != key.number:
                 return None  # the job has left this stage, or does not exist
+            error = describe(exc, self._secrets.of_errors(job))
             record = json_text.encode({**error, "stage": key.number})
             ended = work.jobs.finish(key.job_id, JobStatus.FAILED, None, record)
             work.stages.stop(key, StageStatus.FAILED)

@@ -3,10 +3,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from controllers.registry import Registry
+from core.error_records import describe_for_log
 from core.errors import JobFailure, JobNotFoundError, LockstepError
 from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage
 from core.models import Job, Stage
+from engine.process.job_secrets import JobSecrets
 from engine.process.sending import send, send_job_message
 from engine.stages.advancer import Advancer
 from engine.stages.job_endings import JobEndings
@@ -43,6 +45,7 @@ class StageEngine:
         self._registry = registry
         self._steps = steps
         self._endings = endings
+        self._secrets = JobSecrets(database, registry)
 
     def handle(self, message: JobMessage) -> None:
         """Takes the step that a message still asks for, if there is one.
@@ -80,7 +83,7 @@ class StageEngine:
         except Exception as exc:
             if isinstance(exc, LockstepError) and exc.retryable:
                 raise
-            self._try_again_or_fail(message, exc)
+            self._try_again_or_fail(message, job, exc)
 
     def _take(self, step: Step, message: JobMessage, job: Job, stage: Stage | None) -> None:
         controller = self._registry.controller(job.job_type)
@@ -97,13 +100,14 @@ class StageEngine:
             case _:  # a job that was to start was cancelled meanwhile
                 _ignore(message, job)
 
-    def _try_again_or_fail(self, message: JobMessage, exc: Exception) -> None:
+    def _try_again_or_fail(self, message: JobMessage, job: Job, exc: Exception) -> None:
+        trace = describe_for_log(exc, self._secrets.of_errors(job))
         if message.failures >= MAX_FAILURES:
-            logger.error("job %s fails after %d failures", message.job_id, message.failures, exc_info=exc)
+            logger.error("job %s fails after %d failures: %s", message.job_id, message.failures, trace)
             self._endings.fail(message.key, exc)
             return
         delay_seconds = 2**message.failures
-        logger.warning("job %s failed and is tried again in %d s", message.job_id, delay_seconds, exc_info=exc)
+        logger.warning("job %s failed and is tried again in %d s: %s", message.job_id, delay_seconds, trace)
         with self._database.transaction() as work:
             due_at = work.now() + timedelta(seconds=delay_seconds)
         send(self._queue, JOBS_QUEUE, [replace(message, failures=message.failures + 1).outgoing(due_at)])

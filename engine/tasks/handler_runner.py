@@ -6,17 +6,20 @@ from controllers.context import TaskContext
 from controllers.services import Services
 from controllers.task_type import TaskType
 from core import json_text
-from core.error_records import describe, describe_plainly
+from core.error_records import describe, describe_for_log
 from core.errors import (
     InvalidInputError,
+    LockstepError,
     PermanentTaskError,
     TaskInterruptedError,
     TaskResultError,
     UnknownTaskTypeError,
 )
+from core.redaction import Redaction
 from core.retry import Backoff, TaskPolicy
 from core.statuses import TaskStatus
 from core.task_runs import ClaimedTask, TaskOutcome
+from engine.process.job_secrets import JobSecrets
 
 logger = logging.getLogger(__name__)
 
@@ -37,12 +40,20 @@ class HandlerRunner:
     Args:
         task_type: looks up a task type by name.
         services: passed to handlers.
+        secrets: kept out of errors.
         max_result_bytes: the maximum size of a result as JSON.
     """
 
-    def __init__(self, task_type: Callable[[str], TaskType | None], services: Services, max_result_bytes: int) -> None:
+    def __init__(
+        self,
+        task_type: Callable[[str], TaskType | None],
+        services: Services,
+        secrets: JobSecrets,
+        max_result_bytes: int,
+    ) -> None:
         self._task_type = task_type
         self._services = services
+        self._secrets = secrets
         self._max_result_bytes = max_result_bytes
 
     def run(self, task: ClaimedTask, is_cancelled: Callable[[], bool]) -> TaskOutcome:
@@ -52,11 +63,11 @@ class HandlerRunner:
         """
         if task.interruptions > MAX_INTERRUPTIONS:
             logger.error("task %s fails: %d runs were interrupted", task.task_id, task.interruptions)
-            error = describe_plainly(TaskInterruptedError(task.interruptions))
+            error = describe(TaskInterruptedError(task.interruptions))
             return TaskOutcome(task.task_id, TaskStatus.FAILED, error=json_text.encode(error))
         declared = self._task_type(task.task_type)
         if declared is None:
-            return _failed(task, _UNKNOWN, UnknownTaskTypeError(task.task_type))
+            return self._failed(task, _UNKNOWN, UnknownTaskTypeError(task.task_type))
         context = TaskContext(
             task.job_id,
             task.task_id,
@@ -71,7 +82,7 @@ class HandlerRunner:
             result = self._encode(declared.handler(context, task.parameters))
         # Even SystemExit: an exception of a handler fails its own task, and no other.
         except BaseException as exc:  # noqa: BLE001 - see above
-            return _failed(task, declared.policy, exc)
+            return self._failed(task, declared.policy, exc)
         return TaskOutcome(task.task_id, TaskStatus.COMPLETED, result=result)
 
     def _encode(self, result: object) -> str:
@@ -80,13 +91,20 @@ class HandlerRunner:
         except InvalidInputError as exc:
             raise TaskResultError(str(exc)) from exc
 
+    def _failed(self, task: ClaimedTask, policy: TaskPolicy, exc: BaseException) -> TaskOutcome:
+        redaction = self._redaction(task)
+        error, trace = json_text.encode(describe(exc, redaction)), describe_for_log(exc, redaction)
+        failures = task.failures + 1
+        if isinstance(exc, PermanentTaskError) or failures >= policy.max_attempts:
+            logger.warning("task %s failed in attempt %d: %s", task.task_id, task.attempt, trace)
+            return TaskOutcome(task.task_id, TaskStatus.FAILED, error=error)
+        delay = policy.backoff.delay_seconds(failures, random.random())  # noqa: S311 - jitter, not a secret
+        logger.info("task %s is tried again in %.1f s: %s", task.task_id, delay, trace)
+        return TaskOutcome(task.task_id, TaskStatus.RETRYING, error=error, retry_delay_seconds=delay)
 
-def _failed(task: ClaimedTask, policy: TaskPolicy, exc: BaseException) -> TaskOutcome:
-    error = json_text.encode(describe(exc))
-    failures = task.failures + 1
-    if isinstance(exc, PermanentTaskError) or failures >= policy.max_attempts:
-        logger.warning("task %s failed in attempt %d: %s", task.task_id, task.attempt, type(exc).__name__)
-        return TaskOutcome(task.task_id, TaskStatus.FAILED, error=error)
-    delay = policy.backoff.delay_seconds(failures, random.random())  # noqa: S311 - jitter, not a secret
-    logger.info("task %s is tried again in %.1f s: %s", task.task_id, delay, type(exc).__name__)
-    return TaskOutcome(task.task_id, TaskStatus.RETRYING, error=error, retry_delay_seconds=delay)
+    def _redaction(self, task: ClaimedTask) -> Redaction | None:
+        try:
+            return self._secrets.of_task(task)
+        except LockstepError as exc:
+            logger.warning("the job of task %s cannot be read: %s", task.task_id, exc)
+            return None

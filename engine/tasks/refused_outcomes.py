@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 from core import json_text
-from core.error_records import describe_plainly
+from core.error_records import describe
 from core.errors import OutcomeRefusedError, RefusedValueError
 from core.ids import parse_task_id
 from core.models import StageKey
@@ -53,7 +53,7 @@ def _parts(outcomes: Sequence[TaskOutcome]) -> Iterator[list[TaskOutcome]]:
 
 def _fail(write: _Write, outcome: TaskOutcome, refusal: RefusedValueError) -> Written:
     logger.error("the outcome of task %s is refused, so the task fails: %s", outcome.task_id, _reason(refusal))
-    error = describe_plainly(OutcomeRefusedError(_explanation(outcome, refusal)))
+    error = describe(OutcomeRefusedError(_explanation(outcome, refusal)))
     try:
         return write([TaskOutcome(outcome.task_id, TaskStatus.FAILED, error=json_text.encode(error))])
     except RefusedValueError as exc:

@@ -5,12 +5,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from controllers.registry import Registry
 from core.errors import DispatchLeaseLostError, JobStateError, StageFailedError
 from core.ids import batch_id, task_id
 from core.models import StageKey
 from core.statuses import BatchStatus, TaskStatus
 from core.task_runs import TaskOutcome
 from engine.jobs.canceller import Canceller
+from engine.process.job_secrets import JobSecrets
 from engine.stages.job_endings import JobEndings
 from engine.stages.stage_canceller import _cancel_some
 from engine.tasks.recorder import _write
@@ -118,7 +120,8 @@ class Replay:
                 work.stages.create(StageKey(JOB, 2), "second", 0.0)
 
     def _do_fail_job(self, action: Action, before: Rows, after: Rows) -> None:
-        JobEndings(self._database, FakeQueue()).fail(_KEY, StageFailedError("as the model wants it"))
+        secrets = JobSecrets(self._database, Registry([]))
+        JobEndings(self._database, FakeQueue(), secrets).fail(_KEY, StageFailedError("as the model wants it"))
 
     def _do_cancel_job(self, action: Action, before: Rows, after: Rows) -> None:
         with suppress(JobStateError):

@@ -13,6 +13,7 @@ from core.messages import JobAction, JobMessage
 from core.models import StageKey
 from core.statuses import JobStatus, StageStatus, TaskStatus
 from core.task_runs import TaskResult
+from engine.process.job_secrets import JobSecrets
 from engine.stages.job_endings import JobEndings
 from tests.support.drive import stand
 from tests.support.sample_jobs import TASK_TYPE, SampleParameters, counted, sample_job
@@ -214,7 +215,7 @@ def test_a_late_handler_does_not_end_a_job_that_was_ended_and_retried_meanwhile(
 
 def test_a_late_handler_does_not_go_on_to_the_next_stage_of_a_job_that_was_retried_meanwhile() -> None:
     def elsewhere(_: StageContext) -> None:
-        JobEndings(it.app.database, it.app.queue).fail(
+        JobEndings(it.app.database, it.app.queue, JobSecrets(it.app.database, it.app.registry)).fail(
             StageKey(job_id, 1), JobFailure("its aggregation failed elsewhere")
         )
         it.app.reopener.retry(job_id)
