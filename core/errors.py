@@ -143,6 +143,10 @@ class StageFailedError(JobFailure):
     """More tasks of a stage failed than it tolerates."""
 
 
+class StageTooSlowError(JobFailure):
+    """The code of a job type takes longer for a stage than one invocation may."""
+
+
 class AggregateError(JobFailure):
     """An aggregated result cannot be stored: it is not JSON, or it is over the size limit."""
 
@@ -268,11 +272,15 @@ class DispatchInterruptedError(LockstepError):
 
 
 class SliceEnded(LockstepError):  # noqa: N818 - a signal, not an error
-    """A dispatch has used up its time slice; another message continues it."""
+    """A dispatch or an aggregation has used up its time slice; another message continues it."""
 
 
 class DispatchLeaseLostError(LockstepError):
     """The dispatcher has lost the stage's dispatch lease to another dispatcher, or the stage has ended."""
+
+
+class AggregationLostError(LockstepError):
+    """Another host has aggregated the same results meanwhile, or the stage was reopened."""
 
 
 class StageReopenedError(LockstepError):

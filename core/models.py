@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from core.checkpoints import START, Checkpoint
 from core.lanes import Lane
 from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
 
@@ -40,7 +41,8 @@ class Stage:
     """A row of `stages`. The totals are None until the dispatch has ended.
 
     The counts of tasks by outcome grow only when a batch ends, so they may be behind. `openings` counts how often the
-    stage was reopened.
+    stage was reopened, `idle_slices` how many slices of its dispatch in a row were over before they queued anything. A
+    slice begins at the checkpoint.
     """
 
     job_id: str
@@ -58,6 +60,8 @@ class Stage:
     result: Any
     created_at: datetime
     finished_at: datetime | None
+    checkpoint: Checkpoint = START
+    idle_slices: int = 0
 
     @property
     def key(self) -> StageKey:

@@ -4,6 +4,7 @@ from typing import Any
 
 from typing_extensions import override
 
+from core.checkpoints import Checkpoint, Fold
 from core.models import Stage, StageCounts, StageKey
 from core.statuses import StageStatus
 from repositories import queries
@@ -56,6 +57,16 @@ class PostgresStageRepository(StageRepository):
         self._changed("release_dispatch_lease", key, lease_id=lease_id)
 
     @override
+    def record_checkpoint(self, key: StageKey, lease_id: str, checkpoint: Checkpoint) -> bool:
+        cursor = checkpoint.encoded_cursor
+        values = {"tasks": checkpoint.tasks, "batches": checkpoint.batches, "cursor": cursor}
+        return self._changed("record_checkpoint", key, lease_id=lease_id, **values)
+
+    @override
+    def record_idle_slices(self, key: StageKey, lease_id: str, idle_slices: int) -> bool:
+        return self._changed("record_idle_slices", key, lease_id=lease_id, idle_slices=idle_slices)
+
+    @override
     def finish_dispatch(self, key: StageKey, lease_id: str, total_tasks: int, total_batches: int) -> bool:
         return self._changed(
             "finish_dispatch", key, lease_id=lease_id, total_tasks=total_tasks, total_batches=total_batches
@@ -73,6 +84,16 @@ class PostgresStageRepository(StageRepository):
     @override
     def record_result(self, key: StageKey, result: str) -> None:
         self._changed("record_result", key, result=result)
+
+    @override
+    def fold(self, key: StageKey) -> Fold:
+        row = self._rows.first(_QUERIES["fold"], columns(key))
+        return Fold() if row is None else Fold(row["tasks"], row["state"])
+
+    @override
+    def record_fold(self, stage: Stage, tasks_before: int, tasks: int, state: str) -> bool:
+        values = {"openings": stage.openings, "tasks_before": tasks_before, "tasks": tasks, "state": state}
+        return self._changed("record_fold", stage.key, **values)
 
     @override
     def stop(self, key: StageKey, status: StageStatus) -> bool:
@@ -93,4 +114,5 @@ class PostgresStageRepository(StageRepository):
 def _stage(row: Row) -> Stage:
     values = {**row, "number": row["stage"], "status": StageStatus(row["status"])}
     del values["stage"]
-    return Stage(**values)
+    tasks, batches, cursor = (values.pop(f"checkpoint_{part}") for part in ("tasks", "batches", "cursor"))
+    return Stage(**values, checkpoint=Checkpoint(tasks, batches, cursor))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from core.checkpoints import Checkpoint, Fold
 from core.models import Stage, StageCounts, StageKey
 from core.statuses import StageStatus
 
@@ -43,6 +44,14 @@ class StageRepository(Protocol):
         """Releases the dispatch lease, if it is still held."""
         ...
 
+    def record_checkpoint(self, key: StageKey, lease_id: str, checkpoint: Checkpoint) -> bool:
+        """Stores a checkpoint of the dispatch; False when the lease is lost, or a later checkpoint is stored."""
+        ...
+
+    def record_idle_slices(self, key: StageKey, lease_id: str, idle_slices: int) -> bool:
+        """Stores how many slices in a row were over before they queued anything; False when the lease is lost."""
+        ...
+
     def finish_dispatch(self, key: StageKey, lease_id: str, total_tasks: int, total_batches: int) -> bool:
         """Moves dispatching -> running with final totals; False when the lease is lost."""
         ...
@@ -61,6 +70,18 @@ class StageRepository(Protocol):
 
     def record_result(self, key: StageKey, result: str) -> None:
         """Stores the stage's aggregated result, JSON text."""
+        ...
+
+    def fold(self, key: StageKey) -> Fold:
+        """Returns how far the stage's results are folded."""
+        ...
+
+    def record_fold(self, stage: Stage, tasks_before: int, tasks: int, state: str) -> bool:
+        """Stores how far the results of a finished stage are folded, and their state, JSON text.
+
+        Returns:
+            False when another host has gone on from `tasks_before`, or the stage was reopened.
+        """
         ...
 
     def stop(self, key: StageKey, status: StageStatus) -> bool:

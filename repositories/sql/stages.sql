@@ -8,14 +8,18 @@ ON CONFLICT (job_id, stage) DO NOTHING
 -- name: get
 SELECT
     job_id, stage, name, status, total_tasks, total_batches, finished_batches, completed_tasks, failed_tasks,
-    cancelled_tasks, max_failed_fraction, openings, result, created_at, finished_at
+    cancelled_tasks, max_failed_fraction, openings, result, created_at, finished_at,
+    coalesce(checkpoint_tasks, 0) AS checkpoint_tasks, coalesce(checkpoint_batches, 0) AS checkpoint_batches,
+    checkpoint_cursor, coalesce(idle_slices, 0) AS idle_slices
 FROM stages
 WHERE job_id = %(job_id)s AND stage = %(stage)s
 
 -- name: of_job
 SELECT
     job_id, stage, name, status, total_tasks, total_batches, finished_batches, completed_tasks, failed_tasks,
-    cancelled_tasks, max_failed_fraction, openings, result, created_at, finished_at
+    cancelled_tasks, max_failed_fraction, openings, result, created_at, finished_at,
+    coalesce(checkpoint_tasks, 0) AS checkpoint_tasks, coalesce(checkpoint_batches, 0) AS checkpoint_batches,
+    checkpoint_cursor, coalesce(idle_slices, 0) AS idle_slices
 FROM stages
 WHERE job_id = %(job_id)s
 ORDER BY stage
@@ -62,6 +66,18 @@ WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'dispatching' AND d
 SELECT dispatch_lease_expires_at
 FROM stages
 WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'dispatching'
+
+-- name: record_checkpoint
+-- Written with a renewal or a release of the lease.
+UPDATE stages
+SET
+    checkpoint_tasks = %(tasks)s, checkpoint_batches = %(batches)s, checkpoint_cursor = %(cursor)s::jsonb
+WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'dispatching' AND dispatch_lease_id = %(lease_id)s
+    AND coalesce(checkpoint_tasks, 0) < %(tasks)s
+
+-- name: record_idle_slices
+UPDATE stages SET idle_slices = %(idle_slices)s
+WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'dispatching' AND dispatch_lease_id = %(lease_id)s
 
 -- name: release_dispatch_lease
 UPDATE stages SET dispatch_lease_id = NULL, dispatch_lease_expires_at = NULL, attended_at = now()
@@ -126,8 +142,20 @@ WHERE job_id = %(job_id)s AND stage = %(stage)s
     )
 
 -- name: record_result
-UPDATE stages SET result = %(result)s::jsonb
+-- Drops the state of its aggregation, but not how far that came: a host that is late can no longer record a state.
+UPDATE stages SET result = %(result)s::jsonb, folded_state = NULL
 WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'finished'
+
+-- name: fold
+SELECT coalesce(folded_tasks, 0) AS tasks, folded_state AS state
+FROM stages
+WHERE job_id = %(job_id)s AND stage = %(stage)s
+
+-- name: record_fold
+-- Compares and sets the number of folded tasks: only one of two hosts that aggregate the same stage goes on.
+UPDATE stages SET folded_tasks = %(tasks)s, folded_state = %(state)s::jsonb, attended_at = now()
+WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'finished' AND openings = %(openings)s
+    AND coalesce(folded_tasks, 0) = %(tasks_before)s
 
 -- name: stop
 UPDATE stages
@@ -139,7 +167,7 @@ WHERE job_id = %(job_id)s AND stage = %(stage)s AND status IN ('dispatching', 'r
 UPDATE stages
 SET
     status = 'dispatching', openings = openings + 1, reopens_failed = %(failed_too)s, finished_at = NULL, result = NULL,
-    silent_since = NULL
+    silent_since = NULL, idle_slices = NULL, folded_tasks = NULL, folded_state = NULL
 WHERE job_id = %(job_id)s AND stage = %(stage)s AND status IN ('finished', 'failed', 'cancelled')
 
 -- name: ended_but_not_advanced

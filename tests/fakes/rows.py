@@ -53,6 +53,12 @@ class StageRow:
     reopens_failed: bool = False
     result: str | None = None
     finished_at: datetime | None = None
+    checkpoint_tasks: int = 0
+    checkpoint_batches: int = 0
+    checkpoint_cursor: str | None = None
+    idle_slices: int = 0
+    folded_tasks: int = 0
+    folded_state: str | None = None
 
     @property
     def key(self) -> StageKey:

@@ -5,6 +5,7 @@ from typing import Any
 
 from typing_extensions import override
 
+from core.checkpoints import Checkpoint, Fold
 from core.models import Stage, StageCounts, StageKey
 from core.statuses import STAGE_ENDS, BatchStatus, StageStatus, TaskStatus
 from repositories.ports import StageRepository
@@ -92,6 +93,29 @@ class FakeStageRepository(StageRepository):
             self._update(row, **_NO_LEASE, attended_at=self._now)
 
     @override
+    def record_checkpoint(self, key: StageKey, lease_id: str, checkpoint: Checkpoint) -> bool:
+        cursor = checkpoint.encoded_cursor
+        row = self._dispatched(key, lease_id)
+        if row is None or row.checkpoint_tasks >= checkpoint.tasks:
+            return False
+        point = {"checkpoint_tasks": checkpoint.tasks, "checkpoint_batches": checkpoint.batches}
+        self._update(row, **point, checkpoint_cursor=cursor)
+        return True
+
+    @override
+    def record_idle_slices(self, key: StageKey, lease_id: str, idle_slices: int) -> bool:
+        row = self._dispatched(key, lease_id)
+        if row is None:
+            return False
+        self._update(row, idle_slices=idle_slices)
+        return True
+
+    def _dispatched(self, key: StageKey, lease_id: str) -> StageRow | None:
+        row = self._tables.stages.lock(key)
+        held = row is not None and row.status == StageStatus.DISPATCHING and row.dispatch_lease_id == lease_id
+        return row if held else None
+
+    @override
     def finish_dispatch(self, key: StageKey, lease_id: str, total_tasks: int, total_batches: int) -> bool:
         row = self._tables.stages.lock(key)
         if row is None or row.status != StageStatus.DISPATCHING or row.dispatch_lease_id != lease_id:
@@ -137,7 +161,22 @@ class FakeStageRepository(StageRepository):
     def record_result(self, key: StageKey, result: str) -> None:
         row = self._tables.stages.lock(key)
         if row is not None and row.status == StageStatus.FINISHED:
-            self._update(row, result=result)
+            self._update(row, result=result, folded_state=None)
+
+    @override
+    def fold(self, key: StageKey) -> Fold:
+        row = self._tables.stages.get(key)
+        return Fold() if row is None else Fold(row.folded_tasks, from_json(row.folded_state))
+
+    @override
+    def record_fold(self, stage: Stage, tasks_before: int, tasks: int, state: str) -> bool:
+        row = self._tables.stages.lock(stage.key)
+        if row is None or row.status != StageStatus.FINISHED or row.openings != stage.openings:
+            return False
+        if row.folded_tasks != tasks_before:
+            return False
+        self._update(row, folded_tasks=tasks, folded_state=state, attended_at=self._now)
+        return True
 
     @override
     def stop(self, key: StageKey, status: StageStatus) -> bool:
@@ -160,6 +199,9 @@ class FakeStageRepository(StageRepository):
             finished_at=None,
             result=None,
             silent_since=None,
+            idle_slices=0,
+            folded_tasks=0,
+            folded_state=None,
         )
         return True
 
@@ -179,4 +221,7 @@ def _stage(row: StageRow) -> Stage:
     columns = {**vars(row)}
     del columns["dispatch_lease_id"], columns["dispatch_lease_expires_at"], columns["attended_at"]
     del columns["silent_since"], columns["reopens_failed"]
-    return Stage(**{**columns, "result": from_json(row.result)})
+    del columns["checkpoint_tasks"], columns["checkpoint_batches"], columns["checkpoint_cursor"]
+    del columns["folded_tasks"], columns["folded_state"]
+    checkpoint = Checkpoint(row.checkpoint_tasks, row.checkpoint_batches, from_json(row.checkpoint_cursor))
+    return Stage(**{**columns, "result": from_json(row.result), "checkpoint": checkpoint})
