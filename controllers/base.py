@@ -67,6 +67,10 @@ TaskResults = Iterator[TaskResult]
 class BatchWindow(Protocol):
     """Takes the batches of one stage, to write them to the database and send them to the broker."""
 
+    def watched(self, definitions: Tasks) -> Iterator[TaskDefinition]:
+        """Yields the definitions, and ends the dispatch between two of them when its time is over."""
+        ...
+
     def put_two_phase(self, batch: AlignedBatch) -> None:
         """Queues a batch by the two-phase protocol; skips it when an earlier dispatch has queued it."""
         ...
@@ -122,6 +126,9 @@ class JobController(ABC, Generic[P]):
         It must be deterministic: an interrupted dispatch is replayed, and a replay that yields other tasks fails the
         job. It is consumed lazily, so it may yield a million tasks without holding them in memory.
 
+        A stage whose tasks take longer to yield than a slice lasts (`DISPATCH_SLICE_SECONDS`) gives them cursors, and
+        begins with the task `stage.first_index`: then a slice goes on where an earlier one stopped.
+
         Raises:
             JobFailure: the job cannot succeed; it fails with this message.
         """
@@ -142,10 +149,12 @@ class JobController(ABC, Generic[P]):
 
     def queue_stage_tasks(self, job: JobContext[P], stage: StageContext, window: BatchWindow) -> None:
         """Queues the tasks of a stage: in aligned batches, or one at a time if the job's parameters ask for that."""
-        definitions = iter(self.create_stage_tasks(job, stage))
-        first = list(islice(definitions, self.aligned_threshold))
+        definitions = window.watched(self.create_stage_tasks(job, stage))
+        first = list(islice(definitions, 1))
+        skipped = 0 if first and first[0].index == 0 else stage.first_index
+        first += islice(definitions, max(0, self.aligned_threshold - skipped - 1))
         definitions = chain(first, definitions)
-        if job.parameters.use_service_bus and len(first) >= self.aligned_threshold:
+        if job.parameters.use_service_bus and skipped + len(first) >= self.aligned_threshold:
             self._queue_tasks_in_batches(job, stage, definitions, window)
         else:
             self._queue_tasks_individually(job, stage, definitions, window)
@@ -154,7 +163,7 @@ class JobController(ABC, Generic[P]):
         self, job: JobContext[P], stage: StageContext, definitions: Tasks, batch_size: int
     ) -> Iterator[AlignedBatch]:
         """Cuts a stage's definitions into aligned batches, lazily."""
-        return aligned_batches(job.job_id, stage.number, definitions, self._lane_of, batch_size)
+        return aligned_batches(job.job_id, stage.number, definitions, self._lane_of, batch_size, stage.checkpoint)
 
     def process_batch_atomic(self, batch: AlignedBatch, window: BatchWindow) -> None:
         """Queues one batch with its rows and messages inside one database transaction."""

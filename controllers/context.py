@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from controllers.services import Services
+from core.checkpoints import START, Checkpoint
 from core.task_runs import TaskResult
 
 JsonValue = Any
@@ -41,6 +42,14 @@ class JobContext(Generic[P]):
     services: Services = field(repr=False)
 
 
+class PreviousResults(Protocol):
+    """Opens an iterator over the task results of the stage before."""
+
+    def __call__(self, first_index: int = 0, /) -> Iterator[TaskResult]:
+        """Yields the results in index order, from an index on."""
+        ...
+
+
 @dataclass(frozen=True)
 class StageContext:
     """One stage of a job, as its controller sees it.
@@ -49,14 +58,26 @@ class StageContext:
         number: from 1.
         name: as the controller declares it.
         previous_result: the result of `aggregate_stage_results` for the stage before; None in the first stage.
-        previous_results: opens an iterator over the task results of the stage before, in index order, read page by
-            page; empty in the first stage.
+        previous_results: opens an iterator over the task results of the stage before, in index order from a given
+            index (0 by default) on, read page by page; empty in the first stage.
+        checkpoint: where `create_stage_tasks` goes on; `first_index` and `cursor` are its parts.
     """
 
     number: int
     name: str
     previous_result: JsonValue = None
-    previous_results: Callable[[], Iterator[TaskResult]] = field(default=lambda: iter(()), repr=False)
+    previous_results: PreviousResults = field(default=lambda _first_index=0: iter(()), repr=False)
+    checkpoint: Checkpoint = START
+
+    @property
+    def first_index(self) -> int:
+        """The index of the first task that `create_stage_tasks` has to yield: 0, unless its tasks have cursors."""
+        return self.checkpoint.tasks
+
+    @property
+    def cursor(self) -> JsonValue:
+        """The cursor of the task before `first_index`, or None at the start of the stage."""
+        return self.checkpoint.cursor
 
 
 @dataclass(frozen=True)

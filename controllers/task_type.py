@@ -32,14 +32,15 @@ class TaskType:
         """Runs the handler."""
         return self.handler(context, parameters)
 
-    def task(self, index: int, parameters: TaskParameters) -> TaskDefinition:
+    def task(self, index: int, parameters: TaskParameters, cursor: JsonValue = None) -> TaskDefinition:
         """Defines a task of this type.
 
         Args:
             index: its place in the stage: 0, 1, 2, ... in the order in which the stage yields its tasks.
             parameters: JSON-able; the handler gets a copy of them.
+            cursor: JSON-able, up to 4 KiB; lets a long stage go on after this task: see `StageContext.cursor`.
         """
-        return TaskDefinition(self.name, parameters, index)
+        return TaskDefinition(self.name, parameters, index, cursor)
 
 
 def task_type(

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from core import ids, json_text
+from core.checkpoints import Checkpoint
 from core.lanes import Lane
 from core.messages import TaskMessage
 
@@ -29,11 +30,14 @@ class TaskDefinition:
         task_type: names the handler.
         parameters: anything that JSON can express; the handler gets a copy.
         index: 0, 1, 2, ... in the order in which the stage yields its tasks.
+        cursor: anything that JSON can express, or None. With it, the controller can yield the tasks after this one
+            without those before: `StageContext.cursor` returns it.
     """
 
     task_type: str
     parameters: Mapping[str, Any]
     index: int
+    cursor: Any = None
 
     @cached_property
     def encoded_parameters(self) -> str:
@@ -63,6 +67,7 @@ class AlignedBatch:
         batch_index: from 0, in the order of creation.
         lane: the lane of all its tasks.
         definitions: its tasks, at least one.
+        checkpoint: the point after this batch, if another slice can continue there.
     """
 
     job_id: str
@@ -70,6 +75,7 @@ class AlignedBatch:
     batch_index: int
     lane: Lane
     definitions: tuple[TaskDefinition, ...] = field(repr=False)
+    checkpoint: Checkpoint | None = None
 
     @property
     def batch_id(self) -> str:

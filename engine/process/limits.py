@@ -7,8 +7,8 @@ class Limits:
 
     Attributes:
         dispatch_parallel: batches of a stage in flight at once.
-        dispatch_slice_seconds: the length of a dispatch slice; another message then continues the dispatch. Far below
-            the shortest function timeout of a plan (5 minutes, the default on Consumption).
+        dispatch_slice_seconds: the length of a slice of a dispatch or an aggregation; another message then continues
+            it. Far below the shortest function timeout of a plan (5 minutes, the default on Consumption).
         lease_seconds: how long a worker or a dispatcher may be silent before another one takes over. A little shorter
             than a message lock (60 s): when the broker delivers a message again, the lease has expired.
         sweep_age_seconds: how long a job or batch may be pending before the sweeper sends its messages.
@@ -28,3 +28,13 @@ class Limits:
     retention_days: int = 30
     max_result_bytes: int = 64 * 1024
     max_aggregate_bytes: int = 1024 * 1024
+
+    @property
+    def idle_slice_seconds(self) -> float:
+        """The length of a dispatch slice that has queued nothing yet: a short one is given time for its replay."""
+        return max(self.dispatch_slice_seconds, 60.0)
+
+    @property
+    def aggregate_seconds(self) -> float:
+        """How long an aggregation in one piece may take: 4 minutes by default, below 5 minutes as well."""
+        return 2 * self.idle_slice_seconds

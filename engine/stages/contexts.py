@@ -1,11 +1,13 @@
 """Builds the contexts of controllers from rows."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 from controllers.base import JobController
 from controllers.context import JobContext, StageContext
 from controllers.services import Services
+from core.checkpoints import START, Checkpoint
 from core.models import Job, StageKey
 from core.task_runs import TaskResult
 from repositories.ports import Database
@@ -30,11 +32,26 @@ class Contexts:
         """Builds a job's context; the parameters were validated at submission."""
         return JobContext(job.job_id, controller.Parameters.model_validate(job.parameters), self._services)
 
-    def stage(self, job: Job, controller: JobController[Any], number: int) -> StageContext:
-        """Builds the context of a stage; stages count from 1, and the stage before has ended."""
+    def stage(
+        self,
+        job: Job,
+        controller: JobController[Any],
+        number: int,
+        checkpoint: Checkpoint = START,
+        watched: Callable[[Iterator[TaskResult]], Iterator[TaskResult]] = iter,
+    ) -> StageContext:
+        """Builds the context of a stage; stages count from 1, and the stage before has ended.
+
+        Args:
+            job: the job.
+            controller: its controller.
+            number: the stage.
+            checkpoint: where its dispatch goes on.
+            watched: passes on the results of the stage before, while there is time.
+        """
         name = controller.stages[number - 1].name
         if number == 1:
-            return StageContext(number, name)
+            return StageContext(number, name, checkpoint=checkpoint)
         before = StageKey(job.job_id, number - 1)
         with self._database.transaction() as work:
             previous = work.stages.get(before)
@@ -42,16 +59,20 @@ class Contexts:
             number,
             name,
             previous_result=previous.result if previous else None,
-            previous_results=lambda: self.results(before),
+            previous_results=lambda first_index=0: watched(self.results(before, first_index)),
+            checkpoint=checkpoint,
         )
 
-    def results(self, key: StageKey) -> Iterator[TaskResult]:
-        """Yields a finished stage's task results in index order; reads each page in a transaction of its own."""
-        after_index = -1
+    def results(self, key: StageKey, first_index: int = 0) -> Iterator[TaskResult]:
+        """Yields a finished stage's task results in index order, from an index on."""
+        return chain.from_iterable(self.result_pages(key, first_index))
+
+    def result_pages(self, key: StageKey, first_index: int = 0) -> Iterator[list[TaskResult]]:
+        """Yields the same, page by page; reads each page in a transaction of its own."""
         while True:
             with self._database.transaction() as work:
-                page = work.tasks.results_page(key, after_index, _PAGE)
-            yield from page
+                page = work.tasks.results_page(key, first_index - 1, _PAGE)
+            yield page
             if len(page) < _PAGE:
                 return
-            after_index = page[-1].task_index
+            first_index = page[-1].task_index + 1

@@ -1,7 +1,8 @@
 import uuid
 
+from core.checkpoints import Checkpoint
 from core.models import StageKey
-from repositories.ports import Database
+from repositories.ports import Database, UnitOfWork
 from repositories.transactions import transact
 
 
@@ -12,12 +13,15 @@ class DispatchLease:
         key: the stage.
         lease_id: names the lease on the stage's row.
         seconds: how long the lease lasts after it is taken or renewed.
+        checkpoint: the last one that the dispatch has reached; it is written when the lease is renewed or released,
+            because a transaction for each batch would cost too much.
     """
 
     def __init__(self, database: Database, key: StageKey, seconds: float) -> None:
         self.key = key
         self.lease_id = uuid.uuid4().hex
         self.seconds = seconds
+        self.checkpoint: Checkpoint | None = None
         self._database = database
 
     def take(self) -> bool:
@@ -28,10 +32,28 @@ class DispatchLease:
 
     def renew(self) -> bool:
         """Renews the lease; returns False when it is lost."""
-        return transact(
-            self._database, lambda work: work.stages.renew_dispatch_lease(self.key, self.lease_id, self.seconds)
-        )
 
-    def release(self) -> None:
-        """Releases the lease, if it is still held."""
-        transact(self._database, lambda work: work.stages.release_dispatch_lease(self.key, self.lease_id))
+        def renew(work: UnitOfWork) -> bool:
+            self._record_checkpoint(work)
+            return work.stages.renew_dispatch_lease(self.key, self.lease_id, self.seconds)
+
+        return transact(self._database, renew)
+
+    def release(self, idle_slices: int | None = None) -> None:
+        """Releases the lease, if it is still held.
+
+        Args:
+            idle_slices: how many slices in a row have queued nothing new, if this slice has changed that.
+        """
+
+        def release(work: UnitOfWork) -> None:
+            self._record_checkpoint(work)
+            if idle_slices is not None:
+                work.stages.record_idle_slices(self.key, self.lease_id, idle_slices)
+            work.stages.release_dispatch_lease(self.key, self.lease_id)
+
+        transact(self._database, release)
+
+    def _record_checkpoint(self, work: UnitOfWork) -> None:
+        if self.checkpoint is not None:
+            work.stages.record_checkpoint(self.key, self.lease_id, self.checkpoint)

@@ -1,5 +1,3 @@
-import logging
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -8,20 +6,20 @@ from functools import partial
 
 from typing_extensions import override
 
-from controllers.base import BatchWindow
-from core.definitions import AlignedBatch
-from core.errors import DispatchLeaseLostError, NonDeterministicStageError, SliceEnded
+from controllers.base import BatchWindow, Tasks
+from core.checkpoints import START, Checkpoint
+from core.definitions import AlignedBatch, TaskDefinition
+from core.errors import NonDeterministicStageError, SliceEnded
 from core.models import PendingBatch, StageKey
 from core.statuses import BatchStatus
 from engine.process.limits import Limits
 from engine.process.shutdown import Shutdown
 from engine.stages.batch_sender import BatchSender
 from engine.stages.dispatch_lease import DispatchLease
+from engine.stages.dispatch_slice import DispatchSlice
 from engine.stages.earlier_batches import EarlierBatches
 from repositories.ports import Database
 from repositories.transactions import transact
-
-logger = logging.getLogger(__name__)
 
 _PAGE = 500
 _REOPENED_AT_ONCE = 10
@@ -35,9 +33,12 @@ class DispatchWindow(BatchWindow):
 
     Attributes:
         key: the stage.
-        total_tasks: tasks put so far.
-        total_batches: batches put so far.
+        slice: the time of this slice.
+        yielded: definitions that the controller has yielded in this slice.
+        total_tasks: tasks before the checkpoint, and tasks put so far.
+        total_batches: the same of batches.
         unsent_batches: batches that the broker did not take.
+        idle_slices: how many slices in a row were over before they queued anything, this one included once it is.
     """
 
     def __init__(
@@ -49,21 +50,23 @@ class DispatchWindow(BatchWindow):
         lease: DispatchLease,
     ) -> None:
         self.key: StageKey = lease.key
-        self.total_tasks = 0
-        self.total_batches = 0
+        self.slice = DispatchSlice(lease, limits, shutdown)
+        self.yielded = 0
         self.unsent_batches = 0
+        self.idle_slices = 0
         self._database = database
         self._sender = sender
         self._limits = limits
-        self._shutdown = shutdown
         self._lease = lease
-        self._earlier = EarlierBatches(database, lease.key)
-        # A slice begins with its first new or reopened batch. If it began with the replay, a long replay would fill
-        # this slice, and every later one.
-        self._slice_ends: float | None = None
-        self._renew_at = time.monotonic() + lease.seconds / 3
         self._executor: ThreadPoolExecutor | None = None
-        self._in_flight: deque[Future[bool]] = deque()
+        self._in_flight: deque[tuple[Future[bool] | None, Checkpoint | None]] = deque()
+        self.begin_at(START)
+
+    def begin_at(self, checkpoint: Checkpoint) -> None:
+        """Sets the point after which batches are put."""
+        self.total_tasks = checkpoint.tasks
+        self.total_batches = checkpoint.batches
+        self._earlier = EarlierBatches(self._database, self.key, checkpoint.batches - 1)
 
     @contextmanager
     def open(self) -> Iterator["DispatchWindow"]:
@@ -80,9 +83,16 @@ class DispatchWindow(BatchWindow):
                 self._drain(down_to=0)  # the batches in flight are the progress of this slice
                 raise
             except BaseException:
-                for future in self._in_flight:
-                    future.cancel()
+                for future, _ in self._in_flight:
+                    if future is not None:
+                        future.cancel()
                 raise
+
+    @override
+    def watched(self, definitions: Tasks) -> Iterator[TaskDefinition]:
+        for definition in self.slice.watched(definitions):
+            self.yielded += 1
+            yield definition
 
     @override
     def put_two_phase(self, batch: AlignedBatch) -> None:
@@ -100,12 +110,23 @@ class DispatchWindow(BatchWindow):
             DispatchLeaseLostError: the stage is no longer dispatched here.
         """
         while transact(self._database, lambda work: work.stops.reopen_batches(self.key, _REOPENED_AT_ONCE)):
-            self._begin_slice()
-            self._keep_time()
+            self.slice.has_begun = self.slice.progressed = True
+            self.slice.keep_time()
+        self.resend_pending()
+
+    def resend_pending(self, before_index: int | None = None) -> None:
+        """Sends the pending batches, or those before a checkpoint, which no replay meets.
+
+        Raises:
+            SliceEnded: the time of this slice is over.
+            DispatchLeaseLostError: the stage is no longer dispatched here.
+        """
         after_index = -1
         while page := self._pending(after_index):
             for batch in page:
-                self._keep_time()
+                if before_index is not None and batch.batch_index >= before_index:
+                    break
+                self.slice.keep_time()
                 self._start(partial(self._sender.resend, batch.batch_id, batch.lane))
             after_index = page[-1].batch_index
         self._drain(down_to=0)
@@ -123,41 +144,47 @@ class DispatchWindow(BatchWindow):
             return work.batches.pending_of_stage(self.key, after_index, _PAGE)
 
     def _put(self, batch: AlignedBatch, protocol: Callable[[AlignedBatch], bool]) -> None:
-        self._keep_time()
+        self._drain(down_to=2 * self._limits.dispatch_parallel)
+        self.slice.keep_time()
+        if batch.batch_index == 0 < self.total_batches:
+            self.begin_at(START)  # the controller knows no cursors, and replays the whole stage
+        if batch.checkpoint is not None:
+            _ = batch.checkpoint.encoded_cursor  # a cursor that cannot be stored fails the job at once
         earlier = self._earlier.find(batch.batch_index)
         if earlier is None:
-            self._start(partial(protocol, batch))
+            self._start(partial(protocol, batch), batch.checkpoint)
         elif earlier.digest != batch.digest:
             raise NonDeterministicStageError(
                 f"batch {batch.batch_id} was queued with other tasks than create_stage_tasks yields now; "
                 "it must yield the same tasks whenever it is called for the same job and stage"
             )
         elif earlier.status == BatchStatus.PENDING_QUEUE:
-            self._start(partial(self._sender.resend, batch.batch_id, batch.lane))
+            self._start(partial(self._sender.resend, batch.batch_id, batch.lane), batch.checkpoint)
+        elif batch.checkpoint is not None:
+            self._in_flight.append((None, batch.checkpoint))  # is reached when the batches before it are written
         self.total_tasks += batch.task_count
         self.total_batches += 1
 
-    def _start(self, action: Callable[[], bool]) -> None:
+    def _start(self, action: Callable[[], bool], checkpoint: Checkpoint | None = None) -> None:
         assert self._executor is not None, "put outside open()"
-        self._begin_slice()
-        self._in_flight.append(self._executor.submit(action))
+        self.slice.has_begun = True
+        self._in_flight.append((self._executor.submit(action), checkpoint))
         self._drain(down_to=2 * self._limits.dispatch_parallel)
 
+    @staticmethod
+    def _has_ended(future: Future[bool] | None) -> bool:
+        return future is None or future.done()
+
     def _drain(self, down_to: int) -> None:
-        while len(self._in_flight) > down_to:
-            if not self._in_flight.popleft().result():
+        """Takes batches that have ended, and waits until no more than `down_to` are in flight.
+
+        It takes them in the order in which they were put: so all batches before a checkpoint are written.
+        """
+        while self._in_flight and (len(self._in_flight) > down_to or self._has_ended(self._in_flight[0][0])):
+            future, checkpoint = self._in_flight.popleft()
+            if future is None or future.result():
+                self.slice.progressed |= future is not None
+            else:
                 self.unsent_batches += 1
-
-    def _begin_slice(self) -> None:
-        if self._slice_ends is None:
-            self._slice_ends = time.monotonic() + self._limits.dispatch_slice_seconds
-
-    def _keep_time(self) -> None:
-        """Ends the slice when its time is over; renews the lease every third of its length."""
-        now = time.monotonic()
-        if self._shutdown.requested or (self._slice_ends is not None and now >= self._slice_ends):
-            raise SliceEnded(f"stage {self.key.number} of job {self.key.job_id} goes on in another slice")
-        if now >= self._renew_at:
-            self._renew_at = now + self._lease.seconds / 3
-            if not self._lease.renew():
-                raise DispatchLeaseLostError(f"stage {self.key.number} of job {self.key.job_id} was taken over")
+            if checkpoint is not None:
+                self._lease.checkpoint = checkpoint

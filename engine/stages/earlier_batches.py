@@ -8,13 +8,13 @@ _PAGE = 500
 
 
 class EarlierBatches:
-    """The batches that earlier dispatches of a stage have written, read page by page in index order."""
+    """The batches that earlier dispatches of a stage have written after a batch, read page by page in index order."""
 
-    def __init__(self, database: Database, key: StageKey) -> None:
+    def __init__(self, database: Database, key: StageKey, after_index: int = -1) -> None:
         self._database = database
         self._key = key
         self._page: deque[Batch] = deque()
-        self._last_index = -1
+        self._last_index = after_index
         self._exhausted = False
 
     def find(self, batch_index: int) -> Batch | None:

@@ -3,10 +3,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from controllers.base import JobController
-from core.errors import DispatchLeaseLostError, JobFailure, SliceEnded
+from core.errors import DispatchLeaseLostError, JobFailure, SliceEnded, StageTooSlowError
 from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage
-from core.models import Job
+from core.models import Job, Stage
 from engine.process.limits import Limits
 from engine.process.sending import send, send_job_message
 from engine.process.shutdown import Shutdown
@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 _MAX_DELAY_SECONDS = 60
 """The longest delay before a stage with unsent batches is dispatched again; the delays double from 1 s."""
+
+MOST_IDLE_SLICES = 3
+"""Slices in a row that queue nothing new before the job fails: one may be slow because its source is."""
 
 _MAX_REDISPATCHES = 6
 """The message counts no further, because 2 ** 6 s is over the longest delay."""
@@ -54,7 +57,7 @@ class StageDispatcher:
         try:
             totals = self._queue_batches(job, controller, window)
         except SliceEnded:
-            lease.release()
+            lease.release(window.idle_slices)
             send_job_message(self._queue, JobMessage(job.job_id, message.stage, JobAction.DISPATCH))
         except DispatchLeaseLostError as exc:
             logger.warning("%s; this dispatcher stops", exc)
@@ -77,16 +80,33 @@ class StageDispatcher:
         with self._database.transaction() as work:
             stage = work.stages.get(key)
         assert stage is not None, "its lease was taken"
-        with window.open():
-            if stage.openings:
-                window.reopen_batches()
-            if stage.total_tasks is not None and stage.total_batches is not None:
-                return stage.total_tasks, stage.total_batches  # an earlier dispatch was completed
-            controller.queue_stage_tasks(
-                self._contexts.job(job, controller), self._contexts.stage(job, controller, key.number), window
-            )
+        window.begin_at(stage.checkpoint)
+        try:
+            with window.open():
+                if stage.openings:
+                    window.reopen_batches()
+                elif stage.checkpoint.batches:
+                    window.resend_pending(stage.checkpoint.batches)
+                if stage.total_tasks is not None and stage.total_batches is not None:
+                    return stage.total_tasks, stage.total_batches  # an earlier dispatch was completed
+                context = self._contexts.stage(job, controller, key.number, stage.checkpoint, window.slice.watched)
+                controller.queue_stage_tasks(self._contexts.job(job, controller), context, window)
+        except SliceEnded:
+            window.idle_slices = window.slice.idle_slices(stage.idle_slices, window.unsent_batches)
+            if window.idle_slices > stage.idle_slices and window.idle_slices >= MOST_IDLE_SLICES:
+                raise self._too_slow(stage, window) from None
+            raise
         window.expect_no_more()
         return window.total_tasks, window.total_batches
+
+    def _too_slow(self, stage: Stage, window: DispatchWindow) -> StageTooSlowError:
+        first = f"{window.yielded:,} tasks from task {stage.checkpoint.tasks:,} on"
+        return StageTooSlowError(
+            f"stage {stage.number} ({stage.name}) cannot be dispatched: create_stage_tasks took longer than a slice "
+            f"({self._limits.idle_slice_seconds:g} s) to yield one new batch, {window.idle_slices} times in a row; the "
+            f"last time it yielded {first if window.yielded else 'no task'}. Raise DISPATCH_SLICE_SECONDS, but keep it "
+            'below functionTimeout, or let the job type give its tasks cursors (docs/architecture.md, "Long stages")'
+        )
 
     def _reschedule(self, message: JobMessage) -> None:
         """Reschedules the message to the end of the other dispatcher's lease: that dispatcher may have died."""

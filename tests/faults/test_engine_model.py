@@ -23,7 +23,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.faults.figures import record
 from tests.faults.model.machine import EngineMachine
-from tests.faults.model.process import InlineExecutor, OwnTime
+from tests.faults.model.process import InlineExecutor, OwnTime, OwnTimePerTask
 from tests.faults.sizes import LONG, size
 
 pytestmark = pytest.mark.computes
@@ -46,7 +46,9 @@ def _one_thread_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Runs the engine's threads one at a time, gives each process its own clock, and logs nothing."""
     monkeypatch.setattr("bootstrap.ThreadPoolExecutor", InlineExecutor)
     monkeypatch.setattr("engine.stages.dispatch_window.ThreadPoolExecutor", InlineExecutor)
-    for module in ("stages.dispatch_window", "stages.stage_canceller", "tasks.task_runner", "tasks.worker"):
+    monkeypatch.setattr("engine.stages.dispatch_slice.time", OwnTimePerTask)
+    monkeypatch.setattr("engine.stages.stage_results.time", OwnTime)
+    for module in ("stages.stage_canceller", "tasks.task_runner", "tasks.worker"):
         monkeypatch.setattr(f"engine.{module}.time", OwnTime)
     monkeypatch.setattr("engine.tasks.worker._TURN_SECONDS", 0.0)
     # Keeps hypothesis from drawing numbers that it finds in imported modules.

@@ -1,10 +1,12 @@
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, pairwise
+from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.batching import BATCH_SIZE, aligned_batches
+from core.checkpoints import Checkpoint
 from core.definitions import AlignedBatch, TaskDefinition
 from core.lanes import Lane
 
@@ -76,3 +78,57 @@ def test_only_the_definitions_that_the_batches_taken_need_are_consumed(
         assert consumed == batches[-1].definitions[-1].index + 1
     else:
         assert consumed == len(types)
+
+
+def with_cursors(types: list[str], cursors: set[int]) -> list[TaskDefinition]:
+    return [
+        TaskDefinition(task_type, {"n": index}, index, {"after": index} if index in cursors else None)
+        for index, task_type in enumerate(types)
+    ]
+
+
+@given(task_types, st.sets(st.integers(0, 350)), sizes)
+def test_from_any_checkpoint_the_same_batches_follow_as_in_one_pass(
+    types: list[str], cursors: set[int], batch_size: int
+) -> None:
+    tasks = with_cursors(types, cursors)
+    with patch("core.batching.MOST_BETWEEN_CHECKPOINTS", 40):
+        batches = list(aligned_batches(JOB, 1, tasks, LANES.__getitem__, batch_size))
+        for checkpoint in [batch.checkpoint for batch in batches if batch.checkpoint is not None]:
+            rest = iter(tasks[checkpoint.tasks :])
+            followed = list(aligned_batches(JOB, 1, rest, LANES.__getitem__, batch_size, checkpoint))
+            assert followed == batches[checkpoint.batches :]
+
+
+@given(task_types, st.sets(st.integers(0, 350)), sizes)
+def test_every_task_before_a_checkpoint_is_in_a_batch_before_it(
+    types: list[str], cursors: set[int], batch_size: int
+) -> None:
+    tasks = with_cursors(types, cursors)
+    with patch("core.batching.MOST_BETWEEN_CHECKPOINTS", 40):
+        batches = list(aligned_batches(JOB, 1, tasks, LANES.__getitem__, batch_size))
+    for batch in batches:
+        if batch.checkpoint is not None:
+            before = batches[: batch.checkpoint.batches]
+            assert batch.checkpoint.batches == batch.batch_index + 1
+            assert sorted(each.index for at in before for each in at.definitions) == [*range(batch.checkpoint.tasks)]
+            assert tasks[batch.checkpoint.tasks - 1].cursor == batch.checkpoint.cursor
+
+
+@given(task_types, sizes)
+def test_tasks_that_all_have_cursors_are_never_far_from_a_checkpoint(types: list[str], batch_size: int) -> None:
+    with patch("core.batching.MOST_BETWEEN_CHECKPOINTS", 40):
+        tasks = with_cursors(types, set(range(len(types))))
+        batches = list(aligned_batches(JOB, 1, tasks, LANES.__getitem__, batch_size))
+    points = [0, *(batch.checkpoint.tasks for batch in batches if batch.checkpoint is not None), len(types)]
+    assert all(after - before <= 40 for before, after in pairwise(points))
+
+
+@given(task_types, st.sets(st.integers(0, 350)), sizes)
+def test_a_stream_that_begins_at_the_start_is_cut_from_there(
+    types: list[str], cursors: set[int], batch_size: int
+) -> None:
+    tasks = with_cursors(types, cursors)
+    batches = list(aligned_batches(JOB, 1, tasks, LANES.__getitem__, batch_size))
+    later = Checkpoint(1_000, 10, "any")
+    assert list(aligned_batches(JOB, 1, tasks, LANES.__getitem__, batch_size, later)) == batches

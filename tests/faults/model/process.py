@@ -7,6 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import bootstrap
 from controllers.registry import Registry
+from core.batching import BATCH_SIZE
 from core.errors import DatabaseUnavailableError, QueueUnavailableError, TransactionConflictError
 from core.messages import OutgoingMessage
 from engine.process.outage_waiter import OutageWaiter
@@ -49,9 +50,9 @@ class Process:
         backends = bootstrap.Backends(*ports, list, lambda: None, outages, Shutdown())
         self.app = bootstrap.wire(SETTINGS, registry, backends)
 
-    def monotonic(self) -> float:
+    def monotonic(self, share: float = 1.0) -> float:
         """Its own clock."""
-        self._seconds += self._pace
+        self._seconds += self._pace * share
         return self._seconds
 
     def _wait(self, seconds: float) -> bool:
@@ -128,3 +129,13 @@ class OwnTime:
         process: Any = running().process
         assert isinstance(process, Process)
         return process.monotonic()
+
+
+class OwnTimePerTask:
+    """The same for code that reads the clock for each task, not for each batch."""
+
+    @staticmethod
+    def monotonic() -> float:
+        process: Any = running().process
+        assert isinstance(process, Process)
+        return process.monotonic(share=1 / BATCH_SIZE)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from controllers.base import BatchWindow, DispatchProtocol, JobController, StageSpec
+from controllers.base import BatchWindow, DispatchProtocol, JobController, StageSpec, Tasks
 from controllers.context import JobContext, StageContext
 from controllers.services import Services
 from core.definitions import AlignedBatch, TaskDefinition
@@ -25,6 +25,10 @@ class BatchList(BatchWindow):
     def __init__(self) -> None:
         self.two_phase: list[AlignedBatch] = []
         self.atomic: list[AlignedBatch] = []
+
+    @override
+    def watched(self, definitions: Tasks) -> Iterator[TaskDefinition]:
+        return iter(definitions)
 
     @override
     def put_two_phase(self, batch: AlignedBatch) -> None:

@@ -336,7 +336,7 @@ def test_a_dispatcher_from_before_the_cancellation_does_not_go_on_with_the_reope
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ticks = count(step=1_000)  # so that it renews its lease before each batch
-    monkeypatch.setattr("engine.stages.dispatch_window.time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    monkeypatch.setattr("engine.stages.dispatch_slice.time", SimpleNamespace(monotonic=lambda: next(ticks)))
     there: list[Stand] = []
 
     def tasks(job: JobContext[SampleParameters], stage: StageContext) -> Iterator[TaskDefinition]:
