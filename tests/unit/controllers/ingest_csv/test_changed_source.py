@@ -1,13 +1,13 @@
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 from typing_extensions import override
 
-from controllers.base import BatchWindow
+from controllers.base import BatchWindow, Tasks
 from controllers.context import StageContext
 from controllers.ingest_csv import IngestCsv
 from controllers.ingest_csv.errors import SourceError
-from core.definitions import AlignedBatch
+from core.definitions import AlignedBatch, TaskDefinition
 from core.errors import NonDeterministicStageError, PermanentTaskError
 from tests.unit.controllers.ingest_csv.support import Ingestion
 
@@ -46,6 +46,10 @@ class _Window(BatchWindow):
     def __init__(self, earlier: Sequence[AlignedBatch] = ()) -> None:
         self._earlier = {batch.batch_id: batch.digest for batch in earlier}
         self.batches: list[AlignedBatch] = []
+
+    @override
+    def watched(self, definitions: Tasks) -> Iterator[TaskDefinition]:
+        yield from definitions
 
     @override
     def put_two_phase(self, batch: AlignedBatch) -> None:

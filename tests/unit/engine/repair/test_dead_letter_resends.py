@@ -10,7 +10,7 @@ from controllers.context import JsonValue, TaskContext
 from core.lanes import TASKS_QUEUE
 from core.messages import OutgoingMessage
 from core.statuses import JobStatus, TaskStatus
-from repositories.ports import SendResult, UnitOfWork
+from repositories.ports import SendResult, TransactionKind, UnitOfWork
 from tests.fakes.tasks import FakeTaskRepository
 from tests.support.drive import Stand, received, stand, task_messages
 from tests.support.sample_jobs import counted, sample_job
@@ -44,10 +44,10 @@ def test_no_transaction_is_open_while_a_dead_letter_is_resent(monkeypatch: pytes
         transaction, send = it.database.transaction, it.queue.batch_send_messages
 
         @contextmanager
-        def counting() -> Iterator[UnitOfWork]:
+        def counting(kind: TransactionKind = TransactionKind.SHORT) -> Iterator[UnitOfWork]:
             opened[0] += 1
             try:
-                with transaction() as work:
+                with transaction(kind) as work:
                     yield work
             finally:
                 opened[0] -= 1
