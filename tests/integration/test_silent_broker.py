@@ -24,7 +24,7 @@ from tests.support.waiting import wait_until
 
 _QUEUES = (JOBS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE)
 _SHORT = Deadlines(send_seconds=0.4, ping_seconds=0.4, close_seconds=0.4)
-_USUAL = Deadlines(send_seconds=1.5, ping_seconds=1.5, close_seconds=1.5)
+_USUAL = Deadlines(send_seconds=2.0, ping_seconds=2.0, close_seconds=2.0)
 _WIDE_SECONDS = 5.0
 """Far longer than the short deadlines, far shorter than the client's own waits."""
 
@@ -113,6 +113,40 @@ def test_a_broker_that_falls_silent_is_noticed_by_sends_and_pings_on_open_connec
         relay.answer_again()
         assert send(queue).success
         assert ping_error(queue) is None
+
+
+def test_a_send_that_was_given_up_while_its_connection_opened_sends_nothing_later(
+    relay: Relay, service_bus: EmulatorProcess
+) -> None:
+    threads = calls()
+    relay.silence()
+    with closing(by_connection_string(relay.connection_string, _QUEUES, _SHORT, threads)) as queue:
+        assert timed_out(queue)
+        relay.answer_again()
+        wait_until(lambda: threads.breaker.hanging == 0)
+    assert relay.accepted > 1, "the client did not connect again"
+    assert sum(counts.active for counts in service_bus.queues()) == 0
+
+
+def test_the_other_connections_are_not_trusted_after_one_has_fallen_silent(relay: Relay) -> None:
+    """As when a host behind the broker's load balancer dies: only new connections are answered."""
+    with closing(by_connection_string(relay.connection_string, _QUEUES, _USUAL, calls())) as queue:
+        with ThreadPoolExecutor(4) as senders:
+            together = threading.Barrier(4)
+            assert all(senders.map(lambda _: together.wait(30) >= 0 and send(queue).success, range(4)))
+        assert relay.accepted > 1
+        relay.silence_open_connections()
+        assert timed_out(queue)
+        assert send(queue).success
+
+
+def test_pings_leave_no_connection_and_sends_in_turn_use_one(relay: Relay) -> None:
+    with closing(by_connection_string(relay.connection_string, _QUEUES, calls=calls())) as queue:
+        for _ in range(3):
+            queue.ping()
+            assert send(queue).success
+        wait_until(lambda: relay.open_connections() == 1)
+    wait_until(lambda: relay.open_connections() == 0)
 
 
 def test_after_several_calls_without_an_answer_the_next_ones_fail_at_once_until_a_trial_is_answered(

@@ -24,6 +24,7 @@ class Relay:
     def __init__(self, target_port: int | None = None) -> None:
         self._target_port = target_port
         self._silent = target_port is None
+        self._silent_up_to = 0
         self._listener = socket.create_server((_HOST, 0), backlog=256)
         self._lock = threading.Lock()
         self._sockets: list[socket.socket] = []
@@ -42,6 +43,10 @@ class Relay:
     def silence(self) -> None:
         """Answers no more, on open and on new connections."""
         self._silent = True
+
+    def silence_open_connections(self) -> None:
+        """Answers no more on the connections that are open now."""
+        self._silent_up_to = self.accepted
 
     def answer_again(self) -> None:
         """Passes on what is read from now; what was read meanwhile is lost."""
@@ -83,15 +88,16 @@ class Relay:
         server = None if self._target_port is None else socket.create_connection((_HOST, self._target_port))
         with self._lock:
             self.accepted += 1
+            number = self.accepted
             self._sockets += [client, *([server] if server else [])]
-        self._start(self._pump, "client", client, server)
+        self._start(self._pump, "client", number, client, server)
         if server:
-            self._start(self._pump, "server", server, client)
+            self._start(self._pump, "server", number, server, client)
 
-    def _pump(self, source: socket.socket, sink: socket.socket | None) -> None:
+    def _pump(self, number: int, source: socket.socket, sink: socket.socket | None) -> None:
         try:
             while data := source.recv(_CHUNK_BYTES):
-                if sink and not self._silent:
+                if sink and not self._silent and number > self._silent_up_to:
                     sink.sendall(data)
         except OSError:
             pass
