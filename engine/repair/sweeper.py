@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
-from core.errors import LockstepError
+from core.errors import LockstepError, LockTimeoutError
 from core.lanes import JOBS_QUEUE, Lane
 from core.messages import JobAction, JobMessage, TaskMessage
 from core.models import LostTask, StageKey
@@ -165,7 +165,12 @@ class Sweeper:
         for batch_id, lane in found:
             if lane in refused or self._clock() >= ends_at:
                 continue
-            if self._sender.resend(batch_id, lane):
+            try:
+                taken = self._sender.resend(batch_id, lane)
+            except LockTimeoutError as exc:
+                logger.warning("batch %s is locked and is sent by a later run: %s", batch_id, exc)
+                continue
+            if taken:
                 logger.info("batch %s was pending and is sent", batch_id)
                 sent += 1
             else:

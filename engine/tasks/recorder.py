@@ -2,15 +2,23 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from core.errors import DatabaseError, DatabaseUnavailableError
+from core.errors import (
+    DatabaseError,
+    DatabaseUnavailableError,
+    LockTimeoutError,
+    QueueError,
+    RefusedValueError,
+    TransactionConflictError,
+)
 from core.lanes import JOBS_QUEUE
-from core.messages import JobAction, JobMessage, TaskMessage
+from core.messages import JobAction, JobMessage, OutgoingMessage, TaskMessage
+from core.models import StageKey
 from core.statuses import TaskStatus
 from core.task_runs import BatchDelta, RecordedTask, TaskOutcome
 from engine.process.limits import Limits
 from engine.process.outage_waiter import OutageWaiter
 from engine.process.sending import send
-from engine.tasks.refused_outcomes import Written, write_apart
+from engine.tasks.refused_outcomes import Written, write_jobs_apart
 from repositories.ports import Database, MessageQueue, UnitOfWork
 from repositories.transactions import transact
 
@@ -35,7 +43,8 @@ class Recorder:
         """Records the outcomes of the tasks whose lease is still held, in one transaction.
 
         If PostgreSQL refuses a value, the outcomes are recorded job by job, then task by task: a refused outcome fails
-        its own task and no other.
+        its own task and no other. If another transaction holds a row for long, the outcomes are recorded job by job,
+        and only those of the row's job wait.
 
         While PostgreSQL is unavailable, it repeats the transaction until the sweeper takes the tasks for lost, even if
         the message lock ends before: finished work is worth more than the lock. A database whose disk is full may
@@ -62,8 +71,19 @@ class Recorder:
                 lambda: self._write_or_keep_lease(lease_id, part, task_ids), until, _LONGEST_PAUSE_SECONDS
             )
 
+        def write_now(part: Sequence[TaskOutcome]) -> Written | None:
+            return self._outages.run(lambda: self._write_now(lease_id, part, task_ids), until, _LONGEST_PAUSE_SECONDS)
+
+        recorded: set[str] = set()
+        unsent: QueueError | None = None
         try:
-            recorded, ended_stages = write_apart(write, outcomes)
+            for tasks, ended_stages in write_jobs_apart(write, write_now, outcomes):
+                recorded |= {task.task_id for task in tasks}
+                try:
+                    send(self._queue, queue_name, _retries(tasks))
+                    send(self._queue, JOBS_QUEUE, _advances(ended_stages))
+                except QueueError as exc:  # after it, other outcomes may still have to be recorded
+                    unsent = unsent or exc
         except DatabaseError:
             self._try_to(lambda work: work.tasks.release(task_ids, lease_id))
             raise
@@ -72,20 +92,21 @@ class Recorder:
                 "%d outcomes are not recorded: their leases are lost, or they are refused",
                 len(outcomes) - len(recorded),
             )
-        retries = [
-            TaskMessage(task.task_id, task.batch_id, task.send).outgoing(task.not_before)
-            for task in recorded
-            if task.status == TaskStatus.RETRYING
-        ]
-        send(self._queue, queue_name, retries)
-        advances = [JobMessage(key.job_id, key.number, JobAction.ADVANCE).outgoing() for key in ended_stages]
-        send(self._queue, JOBS_QUEUE, advances)
-        return {task.task_id for task in recorded}
+        if unsent:
+            raise unsent
+        return recorded
+
+    def _write_now(self, lease_id: str, outcomes: Sequence[TaskOutcome], task_ids: Sequence[str]) -> Written | None:
+        """Writes outcomes; returns None when one of them is refused, or must wait for a lock."""
+        try:
+            return self._write_or_keep_lease(lease_id, outcomes, task_ids)
+        except (LockTimeoutError, RefusedValueError):
+            return None
 
     def _write_or_keep_lease(self, lease_id: str, outcomes: Sequence[TaskOutcome], task_ids: Sequence[str]) -> Written:
         try:
             return transact(self._database, lambda work: _write(work, lease_id, outcomes))
-        except DatabaseUnavailableError:
+        except (DatabaseUnavailableError, TransactionConflictError):
             self._try_to(lambda work: work.tasks.renew_leases(task_ids, lease_id, self._lease_seconds))
             raise
 
@@ -103,6 +124,18 @@ def _write(work: UnitOfWork, lease_id: str, outcomes: Sequence[TaskOutcome]) -> 
     finished = work.batches.apply_outcomes(deltas) if deltas else []
     keys = work.stages.add_finished_batches(finished) if finished else []
     return recorded, [key for key in keys if work.stages.finish_if_complete(key)]
+
+
+def _retries(tasks: Sequence[RecordedTask]) -> list[OutgoingMessage]:
+    return [
+        TaskMessage(task.task_id, task.batch_id, task.send).outgoing(task.not_before)
+        for task in tasks
+        if task.status == TaskStatus.RETRYING
+    ]
+
+
+def _advances(keys: Sequence[StageKey]) -> list[OutgoingMessage]:
+    return [JobMessage(key.job_id, key.number, JobAction.ADVANCE).outgoing() for key in keys]
 
 
 def _deltas(recorded: Sequence[RecordedTask]) -> list[BatchDelta]:

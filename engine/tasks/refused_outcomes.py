@@ -1,4 +1,4 @@
-"""Outcomes that PostgreSQL refuses: each fails its own task, and keeps no other outcome from being recorded."""
+"""Outcomes that PostgreSQL refuses, or that must wait for a lock: they keep no other outcome from being recorded."""
 
 import json
 import logging
@@ -21,34 +21,55 @@ Written = tuple[list[RecordedTask], list[StageKey]]
 _Write = Callable[[Sequence[TaskOutcome]], Written]
 
 
-def write_apart(write: _Write, outcomes: Sequence[TaskOutcome]) -> Written:
-    """Writes outcomes in one transaction; if PostgreSQL refuses a value, job by job, then task by task.
+def write_jobs_apart(
+    write: _Write, write_now: Callable[[Sequence[TaskOutcome]], Written | None], outcomes: Sequence[TaskOutcome]
+) -> Iterator[Written]:
+    """Writes outcomes in one transaction, or job by job; yields what is written, last the jobs that had to wait.
 
-    The task of a refused outcome fails with the reason. If that is refused too, as when a CHECK of its stage's row is
-    violated, the task stays under its lease.
+    If PostgreSQL refuses a value, the outcomes of its job are written task by task. The task of a refused outcome fails
+    with the reason. If that is refused too, as when a CHECK of its stage's row is violated, the task stays under its
+    lease.
 
     Args:
-        write: writes some outcomes in a transaction of its own.
+        write: writes some outcomes in a transaction of its own; waits for locks.
+        write_now: the same, but returns None and writes nothing if one of them is refused, or must wait for a lock.
         outcomes: the outcomes of tasks with different ids.
 
     Raises:
         LockstepError: any error but a refused value; parts that were written before stay.
     """
+    jobs = _by_job(outcomes)
+    if len(jobs) == 1:
+        yield _write_one_job(write, outcomes)
+        return
+    together = write_now(outcomes)
+    if together is not None:
+        yield together
+        return
+    logger.warning("%d outcomes of %d jobs cannot be recorded together", len(outcomes), len(jobs))
+    at_once = [(job, write_now(job)) for job in jobs]
+    free = [written for _, written in at_once if written is not None]
+    if free:
+        yield [task for tasks, _ in free for task in tasks], [key for _, keys in free for key in keys]
+    for job, written in at_once:
+        if written is None:
+            yield _write_one_job(write, job)
+
+
+def _write_one_job(write: _Write, outcomes: Sequence[TaskOutcome]) -> Written:
     try:
         return write(outcomes)
     except RefusedValueError as exc:
         if len(outcomes) == 1:
             return _fail(write, outcomes[0], exc)
         logger.warning("%d outcomes cannot be recorded together: %s", len(outcomes), _reason(exc))
-    written = [write_apart(write, part) for part in _parts(outcomes)]
+    written = [_write_one_job(write, [outcome]) for outcome in sorted(outcomes, key=lambda each: each.task_id)]
     return [task for tasks, _ in written for task in tasks], [key for _, keys in written for key in keys]
 
 
-def _parts(outcomes: Sequence[TaskOutcome]) -> Iterator[list[TaskOutcome]]:
-    """Splits outcomes of several jobs by job, and outcomes of one job by task, in the order of ids."""
+def _by_job(outcomes: Sequence[TaskOutcome]) -> list[list[TaskOutcome]]:
     in_order = sorted(outcomes, key=lambda outcome: outcome.task_id)
-    by_job = [list(each) for _, each in groupby(in_order, lambda outcome: parse_task_id(outcome.task_id).job_id)]
-    yield from by_job if len(by_job) > 1 else ([outcome] for outcome in in_order)
+    return [list(each) for _, each in groupby(in_order, lambda outcome: parse_task_id(outcome.task_id).job_id)]
 
 
 def _fail(write: _Write, outcome: TaskOutcome, refusal: RefusedValueError) -> Written:

@@ -1,6 +1,7 @@
-"""Messages whose task could not be claimed: it has ended, is not due, is leased to another worker, or has no row."""
+"""Messages whose task could not be claimed: it has ended, is not due, is leased, has no row, or its row is locked."""
 
 import logging
+import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -53,18 +54,17 @@ class UnclaimedMessages:
         self._repeat_advance(ended)
 
     def _reschedule(self, queue_name: str, not_due: Sequence[tuple[TaskMessage, datetime]]) -> None:
-        """Reschedules the messages of tasks that are leased or not due, without spending an attempt."""
+        """Reschedules the messages of tasks that are leased, locked or not due, without spending an attempt."""
         if not not_due:
             return
         task_ids = sorted(message.task_id for message, _ in not_due)
         sends = transact(self._database, lambda work: work.tasks.count_sends(task_ids))
         logger.info("%d tasks are not due yet; their messages are rescheduled", len(not_due))
-        later = [
-            replace(message, send=sends[message.task_id], misses=0).outgoing(due_at)
-            for message, due_at in not_due
-            if message.task_id in sends
-        ]
-        send(self._queue, queue_name, later)
+        send(
+            self._queue,
+            queue_name,
+            [_again(message, sends.get(message.task_id), due_at) for message, due_at in not_due],
+        )
 
     def _await_rows(self, queue_name: str, messages: Sequence[TaskMessage], now: datetime) -> None:
         """Reschedules messages whose rows may still be committed; in the end, keeps the messages as dead letters."""
@@ -88,3 +88,11 @@ class UnclaimedMessages:
             waiting = work.stages.ended_but_not_advanced(sorted(keys))
         advances = [JobMessage(key.job_id, key.number, JobAction.ADVANCE).outgoing() for key in waiting]
         send(self._queue, JOBS_QUEUE, advances)
+
+
+def _again(message: TaskMessage, counted: int | None, due_at: datetime) -> OutgoingMessage:
+    if counted is not None:
+        return replace(message, send=counted, misses=0).outgoing(due_at)
+    # Another transaction holds the row, so the send is not counted: the suffix keeps the ids of its messages apart.
+    again = replace(message, misses=0).outgoing(due_at)
+    return replace(again, message_id=f"{again.message_id}-{uuid.uuid4().hex[:8]}")

@@ -27,7 +27,7 @@ class TaskRepository(Protocol):
     def claim(self, task_ids: Sequence[str], lease_id: str, lease_seconds: float) -> list[ClaimedTask]:
         """Leases the tasks that may run now, and counts the attempt; returns the leased tasks.
 
-        Tasks of a stopped stage may not run.
+        Tasks of a stopped stage may not run. Leaves out the tasks whose rows another transaction has locked.
         """
         ...
 
@@ -36,7 +36,10 @@ class TaskRepository(Protocol):
         ...
 
     def renew_leases(self, task_ids: Sequence[str], lease_id: str, lease_seconds: float) -> set[str]:
-        """Extends the leases that are still held; returns the ids of their tasks."""
+        """Extends the leases that are still held; returns the ids of their tasks.
+
+        A lease whose row another transaction has locked is held still, and is not extended.
+        """
         ...
 
     def stopped(self, task_ids: Sequence[str]) -> set[str]:
@@ -67,7 +70,10 @@ class TaskRepository(Protocol):
         ...
 
     def count_sends(self, task_ids: Sequence[str]) -> dict[str, int]:
-        """Counts one more send of each task; returns the new send numbers by task id."""
+        """Counts one more send of each task; returns the new send numbers by task id.
+
+        Leaves out the tasks whose rows another transaction has locked.
+        """
         ...
 
     def get(self, task_id: str) -> Task | None:

@@ -3,6 +3,9 @@
 -- A query that updates several rows first locks them in id order by a SELECT, so that two transactions never deadlock.
 -- The SELECT is a statement of its own in the same round trip: a statement that both locks and updates can deadlock
 -- when a row changes between its snapshot and its lock (docs/decisions/0003).
+--
+-- A query that skips the rows which another transaction has locked must update only the rows that it has locked itself.
+-- Its SELECT leaves their ids in a setting that ends with the transaction, because the UPDATE is in the same round trip.
 
 -- name: batch_create_tasks
 -- Inserts the batch row and its task rows in one round trip; inserts nothing when the batch exists or the stage is not
@@ -50,18 +53,21 @@ RETURNING task_id, sends
 
 -- name: claim
 -- This query, not the broker, decides which tasks run: tasks that wait, tasks whose retry is due, and tasks whose lease
--- has expired, but no task of a stopped stage.
-SELECT 1 FROM tasks
-WHERE task_id = ANY(%(task_ids)s::text[]) AND status IN ('pending_queue', 'queued', 'processing', 'retrying')
-ORDER BY task_id
-FOR NO KEY UPDATE;
+-- has expired, but no task of a stopped stage. Skips locked rows: their messages are rescheduled.
+SELECT set_config('lockstep.locked', coalesce(array_agg(task_id), '{}')::text, true)
+FROM (
+    SELECT task_id FROM tasks
+    WHERE task_id = ANY(%(task_ids)s::text[]) AND status IN ('pending_queue', 'queued', 'processing', 'retrying')
+    ORDER BY task_id
+    FOR NO KEY UPDATE SKIP LOCKED
+) AS free;
 
 UPDATE tasks
 SET
     status = 'processing', attempt = attempt + 1, not_before = NULL, lease_id = %(lease_id)s,
     lease_expires_at = now() + make_interval(secs => %(lease_seconds)s),
     started_at = coalesce(started_at, now())
-WHERE task_id = ANY(%(task_ids)s::text[])
+WHERE task_id = ANY(current_setting('lockstep.locked')::text[])
     AND (
         status IN ('pending_queue', 'queued')
         OR (status = 'retrying' AND not_before <= now())
@@ -88,14 +94,20 @@ JOIN stages AS s ON s.job_id = t.parent_job_id AND s.stage = t.stage
 WHERE t.task_id = ANY(%(task_ids)s::text[])
 
 -- name: renew_leases
-SELECT 1 FROM tasks
-WHERE task_id = ANY(%(task_ids)s::text[]) AND status = 'processing' AND lease_id = %(lease_id)s
-ORDER BY task_id
-FOR NO KEY UPDATE;
+-- Skips locked rows. Their leases are held still, and the next renewal finds them.
+SELECT set_config('lockstep.locked', coalesce(array_agg(task_id), '{}')::text, true)
+FROM (
+    SELECT task_id FROM tasks
+    WHERE task_id = ANY(%(task_ids)s::text[]) AND status = 'processing' AND lease_id = %(lease_id)s
+    ORDER BY task_id
+    FOR NO KEY UPDATE SKIP LOCKED
+) AS free;
 
 UPDATE tasks SET lease_expires_at = now() + make_interval(secs => %(lease_seconds)s)
+WHERE task_id = ANY(current_setting('lockstep.locked')::text[]);
+
+SELECT task_id FROM tasks
 WHERE task_id = ANY(%(task_ids)s::text[]) AND status = 'processing' AND lease_id = %(lease_id)s
-RETURNING task_id
 
 -- name: stopped
 SELECT t.task_id
@@ -153,10 +165,17 @@ UPDATE tasks SET dead_letters = dead_letters + %(died)s::boolean::integer, sends
 WHERE task_id = %(task_id)s AND sends = %(sends)s AND status IN ('pending_queue', 'queued', 'processing', 'retrying')
 
 -- name: count_sends
-SELECT 1 FROM tasks WHERE task_id = ANY(%(task_ids)s::text[]) ORDER BY task_id FOR NO KEY UPDATE;
+-- Skips locked rows.
+SELECT set_config('lockstep.locked', coalesce(array_agg(task_id), '{}')::text, true)
+FROM (
+    SELECT task_id FROM tasks
+    WHERE task_id = ANY(%(task_ids)s::text[])
+    ORDER BY task_id
+    FOR NO KEY UPDATE SKIP LOCKED
+) AS free;
 
 UPDATE tasks SET sends = sends + 1
-WHERE task_id = ANY(%(task_ids)s::text[])
+WHERE task_id = ANY(current_setting('lockstep.locked')::text[])
 RETURNING task_id, sends
 
 -- name: get

@@ -89,6 +89,13 @@ class Transaction:
                 owner = self._store.owners.setdefault((table, key), self)
         return self.read(table, key)
 
+    def lock_free(self, table: str, key: Any) -> Any:
+        """Holds the row until the end, and returns it; None when there is none, or another transaction holds it."""
+        with self._store.changed:
+            if self._store.owners.setdefault((table, key), self) is not self:
+                return None
+        return self.read(table, key)
+
     def write(self, table: str, key: Any, row: Any) -> None:
         """Writes a row that is locked; None deletes it."""
         self._refuse_if_failed()

@@ -1,5 +1,5 @@
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
@@ -57,7 +57,7 @@ class FakeTaskRepository(TaskRepository):
     @override
     def claim(self, task_ids: Sequence[str], lease_id: str, lease_seconds: float) -> list[ClaimedTask]:
         expires_at = self._now + timedelta(seconds=lease_seconds)
-        rows = self._tables.tasks.lock_those(task_ids, self._may_run)
+        rows = self._tables.tasks.lock_free(task_ids, self._may_run)
         claimed = [claimed_row(row, lease_id, expires_at, self._now) for row in rows]
         for row in claimed:
             self._tables.tasks.update(row.task_id, row)
@@ -71,10 +71,11 @@ class FakeTaskRepository(TaskRepository):
     @override
     def renew_leases(self, task_ids: Sequence[str], lease_id: str, lease_seconds: float) -> set[str]:
         expires_at = self._now + timedelta(seconds=lease_seconds)
-        held = self._lock_held(task_ids, lease_id)
-        for row in held:
-            self._tables.tasks.update(row.task_id, replace(row, lease_expires_at=expires_at))
-        return {row.task_id for row in held}
+        is_held = _held_by(lease_id)
+        for free in self._tables.tasks.lock_free(task_ids, is_held):
+            self._tables.tasks.update(free.task_id, replace(free, lease_expires_at=expires_at))
+        rows = [row for task_id in task_ids if (row := self._tables.tasks.get(task_id)) is not None]
+        return {row.task_id for row in rows if is_held(row)}
 
     @override
     def stopped(self, task_ids: Sequence[str]) -> set[str]:
@@ -118,7 +119,7 @@ class FakeTaskRepository(TaskRepository):
 
     @override
     def count_sends(self, task_ids: Sequence[str]) -> dict[str, int]:
-        return self._count_sends(self._tables.tasks.lock_those(task_ids))
+        return self._count_sends(self._tables.tasks.lock_free(task_ids))
 
     @override
     def get(self, task_id: str) -> Task | None:
@@ -177,10 +178,12 @@ class FakeTaskRepository(TaskRepository):
         return sends
 
     def _lock_held(self, task_ids: Sequence[str], lease_id: str) -> list[TaskRow]:
-        return self._tables.tasks.lock_those(
-            task_ids, lambda row: row.status == TaskStatus.PROCESSING and row.lease_id == lease_id
-        )
+        return self._tables.tasks.lock_those(task_ids, _held_by(lease_id))
 
     def _lock_of_batch(self, batch_id: str, status: TaskStatus) -> list[TaskRow]:
         ids = [row.task_id for row in self._tables.tasks.rows() if row.batch_id == batch_id]
         return self._tables.tasks.lock_those(ids, lambda row: row.status == status)
+
+
+def _held_by(lease_id: str) -> Callable[[TaskRow], bool]:
+    return lambda row: row.status == TaskStatus.PROCESSING and row.lease_id == lease_id

@@ -121,6 +121,8 @@ def read_from_end_to_end(conn: connection, statement: str, values: dict[str, Any
 def plan_of(conn: connection, statement: str, values: dict[str, Any]) -> dict[str, Any]:
     try:
         with conn.cursor() as cursor:
+            # As the statement before an UPDATE leaves it: see tasks.sql.
+            cursor.execute("SELECT set_config('lockstep.locked', %s::text[]::text, true)", (_TASKS,))
             cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}", values)
             rows = cursor.fetchall()
     finally:

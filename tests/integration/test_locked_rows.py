@@ -1,0 +1,80 @@
+"""A row that another connection holds stops its own job, and no neighbour in the same invocation."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import psycopg2
+import pytest
+from psycopg2.extensions import connection
+
+from bootstrap import App
+from core.messages import JobAction, JobMessage, ReceivedMessage, TaskMessage
+from tests.integration.conftest import BuildApp
+from tests.integration.job_types import counting_job, returning
+from tests.integration.messages import Mailbox
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture
+def holder(database_url: str) -> Iterator[connection]:
+    with closing(psycopg2.connect(database_url)) as conn:
+        yield conn
+
+
+def _dispatched(app: App, mailbox: Mailbox, n: int) -> tuple[str, list[ReceivedMessage]]:
+    job_id = app.submitter.submit("counting", {"n": n}).job_id
+    app.stages.handle(mailbox.take_job_message())
+    return job_id, mailbox.take("sb-tasks", n)
+
+
+def _lock(holder: connection, statement: str, value: str) -> None:
+    with holder.cursor() as cursor:
+        cursor.execute(statement, (value,))
+        assert cursor.rowcount == 1
+
+
+def _statuses(app: App, job_id: str) -> list[str]:
+    return [task.status.value for task in app.status.tasks(job_id, None, "", 100)]
+
+
+def test_a_locked_task_comes_later_and_the_other_99_run_at_once(
+    build_app: BuildApp, mailbox: Mailbox, holder: connection
+) -> None:
+    app = build_app([counting_job(returning(lambda index: index))])
+    job_id, messages = _dispatched(app, mailbox, 100)
+    locked = app.status.tasks(job_id, None, "", 100)[7].task_id
+    _lock(holder, "SELECT 1 FROM tasks WHERE task_id = %s FOR UPDATE", locked)
+
+    app.worker.run("sb-tasks", messages)
+
+    assert _statuses(app, job_id) == ["completed"] * 7 + ["queued"] + ["completed"] * 92
+    (again,) = mailbox.take("sb-tasks", 1)  # a second later
+    assert TaskMessage.decode(again.body) == TaskMessage(locked, f"{job_id}-s1-b0")
+    assert again.message_id not in {message.message_id for message in messages}
+    holder.rollback()
+    app.worker.run("sb-tasks", [again])
+    assert _statuses(app, job_id) == ["completed"] * 100
+    mailbox.take("sb-jobs", 1)
+
+
+def test_outcomes_are_recorded_while_the_stage_of_a_neighbour_is_locked(
+    build_app: BuildApp, mailbox: Mailbox, holder: connection
+) -> None:
+    app = build_app([counting_job(returning(lambda index: index))], DATABASE_LOCK_TIMEOUT_SECONDS="0.2")
+    (locked, first), (free, second) = (_dispatched(app, mailbox, n) for n in (20, 30))
+    _lock(holder, "SELECT 1 FROM stages WHERE job_id = %s FOR UPDATE", locked)
+    with ThreadPoolExecutor(1) as thread:
+        run = thread.submit(app.worker.run, "sb-tasks", first + second)
+        try:
+            (advance,) = mailbox.take("sb-jobs", 1)
+            assert JobMessage.decode(advance.body) == JobMessage(free, 1, JobAction.ADVANCE)
+            assert _statuses(app, free) == ["completed"] * 30
+            assert _statuses(app, locked) == ["processing"] * 20
+            expiry = app.status.tasks(locked, None, "", 1)[0].lease_expires_at
+            wait_until(lambda: app.status.tasks(locked, None, "", 1)[0].lease_expires_at != expiry)
+        finally:
+            holder.rollback()
+        run.result()
+    assert _statuses(app, locked) == ["completed"] * 20
+    mailbox.take("sb-jobs", 1)
