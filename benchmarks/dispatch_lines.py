@@ -89,9 +89,11 @@ def sdk_fastest(bench: Bench, job_id: str, tasks: int) -> None:
 def insert_loop(bench: Bench, job_id: str, tasks: int) -> None:
     """Inserts rows only, one batch after another, with the statement that Lockstep uses."""
     _create_stage(bench, job_id)
+    lease = DispatchLease(bench.database, StageKey(job_id, 1), 600)
+    assert lease.take()
     for batch in batches(job_id, tasks):
         with bench.database.transaction() as work:
-            work.tasks.batch_create_tasks(batch, BatchStatus.QUEUED)
+            work.tasks.batch_create_tasks(batch, BatchStatus.QUEUED, lease.lease_id)
 
 
 def sequential_note(bench: Bench, job_id: str, tasks: int) -> None:

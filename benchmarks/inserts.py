@@ -31,6 +31,8 @@ VALUES (%s, %s, %s, %s, 'fast', %s, %s, 'pending_queue', %s)
 ON CONFLICT (batch_id) DO NOTHING
 """
 
+_LEASE = "dispatcher"
+
 InsertBatch = Callable[[connection, AlignedBatch], None]
 
 
@@ -49,6 +51,7 @@ def run(tasks: int, rounds: int) -> list[Row]:
                     with database.transaction() as work:
                         work.jobs.create("1" * 32, "hello_world", "{}", 1)
                         work.stages.create(StageKey("1" * 32, 1), "greetings", 0.0)
+                        work.stages.acquire_dispatch_lease(StageKey("1" * 32, 1), _LEASE, 600)
                 with closing(psycopg2.connect(url)) as conn:
                     start = time.perf_counter()
                     for batch in batches("1" * 32, tasks):
@@ -96,7 +99,7 @@ def _copy_with_batch_row(conn: connection, batch: AlignedBatch) -> None:
 
 def _unnest(conn: connection, batch: AlignedBatch) -> None:
     with conn.cursor() as cursor:
-        PostgresUnitOfWork(cursor).tasks.batch_create_tasks(batch, BatchStatus.PENDING_QUEUE)
+        PostgresUnitOfWork(cursor).tasks.batch_create_tasks(batch, BatchStatus.PENDING_QUEUE, _LEASE)
 
 
 _LINES: Mapping[str, InsertBatch] = {

@@ -136,7 +136,17 @@ class StageDefinitionError(JobFailure):
 
 
 class NonDeterministicStageError(JobFailure):
-    """A replayed dispatch yields other tasks than the first dispatch queued."""
+    """A replayed dispatch yields other tasks than the first dispatch queued.
+
+    Its users may not be its authors, so the message says what they can do.
+    """
+
+    def __init__(self, difference: str) -> None:
+        super().__init__(
+            f"the code of this job type, or its input, has changed since the first tasks of this stage were queued: "
+            f"{difference}. Submit the job again, with another Idempotency-Key; it can be retried once the former code "
+            "and input are in place again"
+        )
 
 
 class StageFailedError(JobFailure):

@@ -23,8 +23,9 @@ class PostgresTaskRepository(TaskRepository):
         self._rows = rows
 
     @override
-    def batch_create_tasks(self, batch: AlignedBatch, status: BatchStatus) -> bool:
+    def batch_create_tasks(self, batch: AlignedBatch, status: BatchStatus, lease_id: str) -> bool:
         values = {
+            "dispatch_lease_id": lease_id,
             "batch_id": batch.batch_id,
             "job_id": batch.job_id,
             "stage": batch.stage,
@@ -40,8 +41,9 @@ class PostgresTaskRepository(TaskRepository):
         }
         if self._rows.execute(_QUERIES["batch_create_tasks"], values) == batch.task_count:
             return True
-        if self._rows.first(queries.load("batches")["exists"], {"batch_id": batch.batch_id}) is None:
-            raise DispatchLeaseLostError(f"stage {batch.stage} of job {batch.job_id} is not being dispatched")
+        held = {"job_id": batch.job_id, "stage": batch.stage, "lease_id": lease_id}
+        if self._rows.first(queries.load("stages")["has_dispatch_lease"], held) is None:
+            raise DispatchLeaseLostError(f"stage {batch.stage} of job {batch.job_id} is not dispatched here any more")
         return False
 
     @override

@@ -4,7 +4,7 @@ import logging
 import uuid
 
 from core.definitions import AlignedBatch
-from core.errors import DispatchInterruptedError
+from core.errors import DispatchInterruptedError, NonDeterministicStageError
 from core.lanes import Lane
 from core.messages import OutgoingMessage, TaskMessage
 from core.statuses import BatchStatus
@@ -21,7 +21,7 @@ class BatchSender:
         self._database = database
         self._queue = queue
 
-    def two_phase(self, batch: AlignedBatch) -> bool:
+    def two_phase(self, batch: AlignedBatch, lease_id: str) -> bool:
         """Writes the rows as pending_queue, sends the messages, marks the rows as queued.
 
         After a crash between two steps, `resend` completes the batch. A second message does no harm, because the claim
@@ -32,10 +32,12 @@ class BatchSender:
             is sending it.
 
         Raises:
-            DispatchLeaseLostError: the stage is no longer dispatched; there are no rows and no messages.
+            DispatchLeaseLostError: the stage is no longer dispatched with this lease; nothing was written or sent.
+            NonDeterministicStageError: the batch exists with other tasks.
             DatabaseError: all rows exist, or none.
         """
-        transact(self._database, lambda work: work.tasks.batch_create_tasks(batch, BatchStatus.PENDING_QUEUE))
+        if not transact(self._database, lambda work: _create(work, batch, BatchStatus.PENDING_QUEUE, lease_id)):
+            return self.resend(batch.batch_id, batch.lane)
         return self._send_and_mark(batch.batch_id, batch.lane, batch.messages(), send_attempt=1)
 
     def resend(self, batch_id: str, lane: Lane) -> bool:
@@ -53,27 +55,29 @@ class BatchSender:
         messages = [TaskMessage(task_id, batch_id, send) for task_id, send in sorted(resend.sends.items())]
         return self._send_and_mark(batch_id, lane, messages, resend.send_attempt)
 
-    def atomic(self, batch: AlignedBatch) -> bool:
+    def atomic(self, batch: AlignedBatch, lease_id: str) -> bool:
         """Writes the rows as queued and sends the messages inside one transaction: one round trip fewer.
 
         If the commit fails after the send, messages exist without rows. A worker that receives such a message
         reschedules it a few times and then keeps it as a dead letter. The batch is dispatched again.
 
         Returns:
-            True.
+            False when the batch existed, and is still pending.
 
         Raises:
             DispatchInterruptedError: the broker refused the batch; its rows were rolled back.
-            DispatchLeaseLostError: the stage is no longer dispatched; there are no rows and no messages.
+            DispatchLeaseLostError: the stage is no longer dispatched with this lease; nothing was written or sent.
+            NonDeterministicStageError: the batch exists with other tasks.
             DatabaseError: the rows were rolled back.
         """
         with self._database.transaction(TransactionKind.SENDING) as work:
-            if work.tasks.batch_create_tasks(batch, BatchStatus.QUEUED):
+            created = _create(work, batch, BatchStatus.QUEUED, lease_id)
+            if created:
                 # If the commit fails, the next dispatch sends with the same number: the suffix keeps the ids apart.
                 result = self._send(batch.batch_id, batch.lane, batch.messages(), id_suffix=f"-{uuid.uuid4().hex[:8]}")
                 if not result.success:
                     raise DispatchInterruptedError(f"batch {batch.batch_id} was rolled back: {result.error}")
-        return True
+        return created or self.resend(batch.batch_id, batch.lane)
 
     def _send_and_mark(self, batch_id: str, lane: Lane, messages: list[TaskMessage], send_attempt: int) -> bool:
         result = self._send(batch_id, lane, messages)
@@ -98,3 +102,19 @@ class BatchSender:
         if not result.success:
             logger.warning("batch %s was not sent: %s", batch_id, result.error)
         return result
+
+
+def _create(work: UnitOfWork, batch: AlignedBatch, status: BatchStatus, lease_id: str) -> bool:
+    """Writes a batch and its tasks; returns False when the batch exists with the same tasks.
+
+    Raises:
+        DispatchLeaseLostError: the stage is no longer dispatched with this lease.
+        NonDeterministicStageError: the batch exists with other tasks.
+    """
+    if work.tasks.batch_create_tasks(batch, status, lease_id):
+        return True
+    existing = work.batches.get(batch.batch_id)
+    assert existing is not None, "a batch of a live stage is not deleted"
+    if existing.digest != batch.digest:
+        raise NonDeterministicStageError(f"batch {batch.batch_id} was queued with other tasks")
+    return False

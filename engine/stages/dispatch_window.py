@@ -143,7 +143,7 @@ class DispatchWindow(BatchWindow):
         with self._database.transaction() as work:
             return work.batches.pending_of_stage(self.key, after_index, _PAGE)
 
-    def _put(self, batch: AlignedBatch, protocol: Callable[[AlignedBatch], bool]) -> None:
+    def _put(self, batch: AlignedBatch, protocol: Callable[[AlignedBatch, str], bool]) -> None:
         self._drain(down_to=2 * self._limits.dispatch_parallel)
         self.slice.keep_time()
         if batch.batch_index == 0 < self.total_batches:
@@ -152,12 +152,9 @@ class DispatchWindow(BatchWindow):
             _ = batch.checkpoint.encoded_cursor  # a cursor that cannot be stored fails the job at once
         earlier = self._earlier.find(batch.batch_index)
         if earlier is None:
-            self._start(partial(protocol, batch), batch.checkpoint)
+            self._start(partial(protocol, batch, self._lease.lease_id), batch.checkpoint)
         elif earlier.digest != batch.digest:
-            raise NonDeterministicStageError(
-                f"batch {batch.batch_id} was queued with other tasks than create_stage_tasks yields now; "
-                "it must yield the same tasks whenever it is called for the same job and stage"
-            )
+            raise NonDeterministicStageError(f"batch {batch.batch_id} was queued with other tasks")
         elif earlier.status == BatchStatus.PENDING_QUEUE:
             self._start(partial(self._sender.resend, batch.batch_id, batch.lane), batch.checkpoint)
         elif batch.checkpoint is not None:

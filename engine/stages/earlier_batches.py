@@ -37,10 +37,7 @@ class EarlierBatches:
         if not self._page and not self._exhausted:
             self._fetch()
         if self._page:
-            raise NonDeterministicStageError(
-                f"batch {self._page[0].batch_id} was queued before, but create_stage_tasks yields no such batch now; "
-                "it must yield the same tasks whenever it is called for the same job and stage"
-            )
+            raise NonDeterministicStageError(f"batch {self._page[0].batch_id} was queued, and has no tasks now")
 
     def _fetch(self) -> None:
         with self._database.transaction() as work:

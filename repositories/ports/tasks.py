@@ -12,11 +12,13 @@ from core.task_runs import ClaimedTask, RecordedTask, TaskOutcome, TaskResult, U
 class TaskRepository(Protocol):
     """The table `tasks`."""
 
-    def batch_create_tasks(self, batch: AlignedBatch, status: BatchStatus) -> bool:
+    def batch_create_tasks(self, batch: AlignedBatch, status: BatchStatus, lease_id: str) -> bool:
         """Inserts the batch row and its task rows with the same status; False when the batch exists already.
 
+        Until the transaction ends, no other dispatcher takes the stage over.
+
         Raises:
-            DispatchLeaseLostError: the stage is not dispatching.
+            DispatchLeaseLostError: the stage is not dispatching, or another dispatcher has taken this dispatch lease.
         """
         ...
 

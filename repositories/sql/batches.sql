@@ -25,9 +25,6 @@ WHERE job_id = %(job_id)s AND (stage, batch_index) > (%(after_stage)s, %(after_i
 ORDER BY stage, batch_index
 LIMIT %(limit)s
 
--- name: exists
-SELECT true AS found FROM batches WHERE batch_id = %(batch_id)s
-
 -- name: pending_of_stage
 SELECT batch_id, lane, batch_index FROM batches
 WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'pending_queue' AND batch_index > %(after_index)s

@@ -47,7 +47,13 @@ FROM batches
 WHERE job_id = %(job_id)s AND stage = %(stage)s
 
 -- name: acquire_dispatch_lease
--- Takes a lease that is free or has expired.
+-- Takes a lease that is free or has expired. The lock before it, FOR UPDATE, is the only one that conflicts with the
+-- FOR KEY SHARE of batch_create_tasks: see tasks.sql.
+SELECT 1 FROM stages
+WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'dispatching'
+    AND (dispatch_lease_id IS NULL OR dispatch_lease_expires_at <= now())
+FOR UPDATE;
+
 UPDATE stages
 SET
     dispatch_lease_id = %(lease_id)s,
@@ -82,6 +88,10 @@ WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'dispatching' AND d
 -- name: release_dispatch_lease
 UPDATE stages SET dispatch_lease_id = NULL, dispatch_lease_expires_at = NULL, attended_at = now()
 WHERE job_id = %(job_id)s AND stage = %(stage)s AND dispatch_lease_id = %(lease_id)s
+
+-- name: has_dispatch_lease
+SELECT true AS found FROM stages
+WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'dispatching' AND dispatch_lease_id = %(lease_id)s
 
 -- name: finish_dispatch
 -- Makes the totals final; from now on, a worker that ends a batch can tell whether it was the last one.

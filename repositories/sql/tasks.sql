@@ -8,8 +8,12 @@
 -- Its SELECT leaves their ids in a setting that ends with the transaction, because the UPDATE is in the same round trip.
 
 -- name: batch_create_tasks
--- Inserts the batch row and its task rows in one round trip; inserts nothing when the batch exists or the stage is not
--- dispatching. docs/decisions/0002 compares this with COPY and with a statement per row.
+-- Inserts the batch row and its task rows in one round trip; inserts nothing when the batch exists or the dispatch lease
+-- is lost. docs/decisions/0002 compares this with COPY and with a statement per row.
+--
+-- The fence: an expired lease counts until another dispatcher takes it. FOR KEY SHARE waits for a takeover in progress,
+-- and then reads the row again; a takeover waits for the commit of this insert, and then sees its batch. Inserts do not
+-- wait for each other, nor for the workers that update the stage: see acquire_dispatch_lease in stages.sql.
 WITH batch AS (
     INSERT INTO batches (
         batch_id, job_id, stage, batch_index, lane, task_count, open_tasks, status, digest, queued_at, opening
@@ -19,6 +23,8 @@ WITH batch AS (
         %(status)s::batch_status, %(digest)s, CASE WHEN %(status)s = 'queued' THEN now() END, s.openings
     FROM stages AS s
     WHERE s.job_id = %(job_id)s AND s.stage = %(stage)s AND s.status = 'dispatching'
+        AND s.dispatch_lease_id = %(dispatch_lease_id)s
+    FOR KEY SHARE
     ON CONFLICT (batch_id) DO NOTHING
     RETURNING batch_id, job_id, stage
 )

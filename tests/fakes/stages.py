@@ -62,11 +62,10 @@ class FakeStageRepository(StageRepository):
 
     @override
     def acquire_dispatch_lease(self, key: StageKey, lease_id: str, lease_seconds: float) -> bool:
-        row = self._tables.stages.lock(key)
-        if row is None or row.status != StageStatus.DISPATCHING:
-            return False
-        expires_at = row.dispatch_lease_expires_at
-        if expires_at is not None and expires_at > self._now:
+        row = self._tables.stages.get(key)
+        if row is not None and self._may_be_taken(row):
+            row = self._tables.stages.lock_for_update(key)
+        if row is None or not self._may_be_taken(row):
             return False
         until = self._now + timedelta(seconds=lease_seconds)
         self._update(row, dispatch_lease_id=lease_id, dispatch_lease_expires_at=until)
@@ -212,6 +211,10 @@ class FakeStageRepository(StageRepository):
     def _has_ended(self, key: StageKey) -> bool:
         row = self._tables.stages.get(key)
         return row is not None and row.status in {StageStatus.FINISHED, StageStatus.FAILED}
+
+    def _may_be_taken(self, row: StageRow) -> bool:
+        expires_at = row.dispatch_lease_expires_at
+        return row.status == StageStatus.DISPATCHING and (expires_at is None or expires_at <= self._now)
 
     def _update(self, row: StageRow, **changes: Any) -> None:
         self._tables.stages.update(row.key, replace(row, **changes))

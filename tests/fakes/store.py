@@ -19,6 +19,10 @@ class Store:
     def __init__(self) -> None:
         self.committed: dict[str, dict[Any, Any]] = {}
         self.owners: dict[RowKey, Transaction] = {}
+        self.key_sharers: dict[RowKey, list[Transaction]] = {}
+        """Who keeps a row from being locked FOR UPDATE."""
+        self.key_owners: dict[RowKey, Transaction] = {}
+        """Who has locked a row FOR UPDATE."""
         self.changed = threading.Condition()
         self.waiting = 0
         """How many transactions wait for a row."""
@@ -96,6 +100,27 @@ class Transaction:
                 return None
         return self.read(table, key)
 
+    def lock_for_update(self, table: str, key: Any) -> Any:
+        """As `lock`, and waits for those that share the key, as FOR UPDATE does and an UPDATE does not."""
+        row = self.lock(table, key)
+        with self._store.changed:
+            self._store.key_owners[table, key] = self
+            while others := [each for each in self._store.key_sharers.get((table, key), []) if each is not self]:
+                self._wait_for(others[0])
+        return row if row is None else self.read(table, key)
+
+    def share_key(self, table: str, key: Any) -> Any:
+        """Keeps others from locking the row FOR UPDATE until the end, as FOR KEY SHARE does; returns the row, or None.
+
+        Raises:
+            TransactionConflictError: two transactions wait for each other.
+        """
+        with self._store.changed:
+            while (owner := self._store.key_owners.get((table, key), self)) is not self:
+                self._wait_for(owner)
+            self._store.key_sharers.setdefault((table, key), []).append(self)
+        return self.read(table, key)
+
     def write(self, table: str, key: Any, row: Any) -> None:
         """Writes a row that is locked; None deletes it."""
         self._refuse_if_failed()
@@ -125,7 +150,9 @@ class Transaction:
             self._waits_for = None
 
     def _end(self) -> None:
-        owners = self._store.owners
-        for key in [key for key, owner in owners.items() if owner is self]:
-            del owners[key]
+        for owners in (self._store.owners, self._store.key_owners):
+            for key in [key for key, owner in owners.items() if owner is self]:
+                del owners[key]
+        for sharers in self._store.key_sharers.values():
+            sharers[:] = [each for each in sharers if each is not self]
         self._store.changed.notify_all()

@@ -39,6 +39,16 @@ class Table(Generic[Key, Row]):
         row: Row | None = self._transaction.lock(self._name, key)
         return row
 
+    def lock_for_update(self, key: Key) -> Row | None:
+        """As `lock`, but waits for those that share the key."""
+        row: Row | None = self._transaction.lock_for_update(self._name, key)
+        return row
+
+    def share_key(self, key: Key) -> Row | None:
+        """The row, or None; no other transaction locks it for update until this one ends."""
+        row: Row | None = self._transaction.share_key(self._name, key)
+        return row
+
     def lock_those(self, keys: Iterable[Key], wanted: Callable[[Row], bool] = lambda _: True) -> list[Row]:
         """Locks the wanted rows in the order of their keys, and returns those that are wanted still."""
         rows = []

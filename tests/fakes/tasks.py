@@ -27,12 +27,10 @@ class FakeTaskRepository(TaskRepository):
         self._now = tables.now
 
     @override
-    def batch_create_tasks(self, batch: AlignedBatch, status: BatchStatus) -> bool:
-        stage = self._tables.stages.get(StageKey(batch.job_id, batch.stage))
-        if stage is None or stage.status != StageStatus.DISPATCHING:
-            if self._tables.batches.get(batch.batch_id) is not None:
-                return False
-            raise DispatchLeaseLostError(f"stage {batch.stage} of job {batch.job_id} is not being dispatched")
+    def batch_create_tasks(self, batch: AlignedBatch, status: BatchStatus, lease_id: str) -> bool:
+        stage = self._tables.stages.share_key(StageKey(batch.job_id, batch.stage))
+        if stage is None or stage.status != StageStatus.DISPATCHING or stage.dispatch_lease_id != lease_id:
+            raise DispatchLeaseLostError(f"stage {batch.stage} of job {batch.job_id} is not dispatched here any more")
         if not self._tables.batches.insert(batch.batch_id, batch_row(batch, status, stage.openings, self._now)):
             return False
         for row in task_rows(batch, status, self._now):

@@ -183,12 +183,12 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         [
             Edit(
                 _STAGES,
-                "    AND (dispatch_lease_id IS NULL OR dispatch_lease_expires_at <= now())\n",
+                "    AND (dispatch_lease_id IS NULL OR dispatch_lease_expires_at <= now())\n\n",
+                "\n",
             ),
             Edit(
                 _FAKE_STAGES,
-                "if expires_at is not None and expires_at > self._now:",
-                "if expires_at == 0:",
+                " and (expires_at is None or expires_at <= self._now)",
             ),
         ],
         _both("test_dispatch_lease.py::test_one_dispatcher_at_a_time"),
@@ -237,6 +237,26 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
             ),
         ],
         _both("test_dispatch_lease.py::test_only_the_holder_ends_the_dispatch"),
+    ),
+    "the dispatch lease of a new batch": (
+        [
+            Edit(_TASKS, "        AND s.dispatch_lease_id = %(dispatch_lease_id)s\n"),
+            Edit(_FAKE_TASKS, " or stage.dispatch_lease_id != lease_id:", ":"),
+        ],
+        [
+            *_both("test_dispatch_fence.py::test_a_dispatcher_that_was_taken_over_writes_no_batch"),
+            *_both("test_dispatch_fence.py::test_a_batch_waits_for_a_takeover_and_is_not_written"),
+        ],
+    ),
+    "the lock that a takeover waits for": (
+        [
+            Edit(_STAGES, "expires_at <= now())\nFOR UPDATE;", "expires_at <= now())\nFOR NO KEY UPDATE;"),
+            Edit(_FAKE_STAGES, "stages.lock_for_update(key)", "stages.lock(key)"),
+        ],
+        [
+            *_both("test_dispatch_fence.py::test_a_takeover_waits_for_a_batch_that_is_being_written"),
+            *_both("test_dispatch_fence.py::test_a_batch_waits_for_a_takeover_and_is_not_written"),
+        ],
     ),
     "the order in which a record locks batches": (
         [

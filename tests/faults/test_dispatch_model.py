@@ -53,10 +53,10 @@ _LOSSES = Size((1,), faults=Faults(crashes=1, losses=1))
     [
         ("holder of a dispatch lease", _PAUSED, "only its holder touches a live dispatch lease", "begin_dispatch"),
         ("lease of a dispatch that ends", _PAUSED, "only its holder touches a live dispatch lease", "finish_dispatch"),
-        ("conflict of a batch", _PAUSED, "only its holder touches a live lease", "create"),
         ("status of a task that is marked", _PAUSED, "only its holder ends an attempt", "mark_queued"),
         ("status of a batch that is marked", _PAUSED, "a batch ends with its last task", "mark_queued"),
-        ("stage of a new batch", _CANCELLED, "nothing is added to a stage that has ended", "create"),
+        ("lease of a new batch", _CANCELLED, "nothing is added to a stage that has ended", "create"),
+        ("lease of a new batch", _PAUSED, "a dispatcher has read every earlier batch", "create"),
         ("sweep_dispatch", _LOSSES, NO_WAY_TO_A_GOOD_END, "lose_dispatch"),
     ],
 )

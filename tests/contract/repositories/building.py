@@ -6,12 +6,13 @@ from core.lanes import Lane
 from core.models import StageKey
 from core.statuses import BatchStatus, TaskStatus
 from core.task_runs import BatchDelta, TaskOutcome
-from repositories.ports import Database
+from repositories.ports import Database, UnitOfWork
 
 JOB = "0123456789abcdef" * 2
 KEY = StageKey(JOB, 1)
 OTHER_JOB = "f" * 32
 LEASE_SECONDS = 60.0
+DISPATCHER = "dispatcher"
 ERROR = '{"type":"ValueError","message":"no","traceback":""}'
 
 
@@ -47,7 +48,16 @@ def start_stage(database: Database, stage: int = 1, *, job_id: str = JOB, max_fa
 
 def create_batch(database: Database, batch: AlignedBatch, status: BatchStatus = BatchStatus.QUEUED) -> None:
     with database.transaction() as work:
-        assert work.tasks.batch_create_tasks(batch, status)
+        assert write_batch(work, batch, status)
+
+
+def write_batch(work: UnitOfWork, batch: AlignedBatch, status: BatchStatus) -> bool:
+    """Writes a batch as a dispatcher does that takes the lease for it and releases it."""
+    key = StageKey(batch.job_id, batch.stage)
+    work.stages.acquire_dispatch_lease(key, DISPATCHER, LEASE_SECONDS)
+    written = work.tasks.batch_create_tasks(batch, status, DISPATCHER)
+    work.stages.release_dispatch_lease(key, DISPATCHER)
+    return written
 
 
 def queue_batch(database: Database, count: int = 3) -> AlignedBatch:
@@ -61,8 +71,8 @@ def queue_batch(database: Database, count: int = 3) -> AlignedBatch:
 def run_dispatch(database: Database, total_tasks: int, total_batches: int, stage: int = 1) -> None:
     """Ends a stage's dispatch."""
     with database.transaction() as work:
-        assert work.stages.acquire_dispatch_lease(StageKey(JOB, stage), "dispatcher", LEASE_SECONDS)
-        assert work.stages.finish_dispatch(StageKey(JOB, stage), "dispatcher", total_tasks, total_batches)
+        assert work.stages.acquire_dispatch_lease(StageKey(JOB, stage), DISPATCHER, LEASE_SECONDS)
+        assert work.stages.finish_dispatch(StageKey(JOB, stage), DISPATCHER, total_tasks, total_batches)
 
 
 def end_batch(database: Database, batch_id: str, completed: int, failed: int = 0) -> None:

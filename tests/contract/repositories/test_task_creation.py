@@ -17,6 +17,7 @@ from tests.contract.repositories.building import (
     ids,
     start_stage,
     status_of,
+    write_batch,
 )
 
 
@@ -55,7 +56,7 @@ def test_writing_a_batch_again_changes_nothing(database: Database) -> None:
     create_batch(database, batch_of(3))
     claim(database, ids(0))
     with database.transaction() as work:
-        assert not work.tasks.batch_create_tasks(batch_of(3), BatchStatus.PENDING_QUEUE)
+        assert not write_batch(work, batch_of(3), BatchStatus.PENDING_QUEUE)
     assert [status_of(database, task_id) for task_id in ids(0, 1, 2)] == [
         TaskStatus.PROCESSING,
         TaskStatus.QUEUED,
@@ -94,11 +95,11 @@ def test_a_stopped_stage_takes_no_batch(database: Database, status: StageStatus)
     create_batch(database, batch_of(3))
     with database.transaction() as work:
         assert work.stages.stop(KEY, status)
-    with pytest.raises(DispatchLeaseLostError, match="is not being dispatched"):
-        create_batch(database, batch_of(3, 1))
+    for index in (0, 1):
+        with pytest.raises(DispatchLeaseLostError, match=f"stage 1 of job {JOB} is not dispatched here any more"):
+            create_batch(database, batch_of(3, index))
     with database.transaction() as work:
         assert work.batches.get(f"{JOB}-s1-b1") is None
-        assert not work.tasks.batch_create_tasks(batch_of(3), BatchStatus.QUEUED)
 
 
 def test_a_task_without_a_type_is_refused(database: Database) -> None:

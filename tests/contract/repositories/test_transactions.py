@@ -22,6 +22,7 @@ from tests.contract.repositories.building import (
     queue_batch,
     start_job,
     start_stage,
+    write_batch,
 )
 from tests.contract.repositories.harness import Harness
 
@@ -39,7 +40,7 @@ def test_an_exception_leaves_nothing_behind(database: Database) -> None:
     with suppress(OwnError), database.transaction() as work:
         work.jobs.create(JOB, "hello_world", "{}", 1)
         work.stages.create(KEY, "one", 0.0)
-        work.tasks.batch_create_tasks(batch_of(3), BatchStatus.QUEUED)
+        write_batch(work, batch_of(3), BatchStatus.QUEUED)
         raise OwnError
     with database.transaction() as work:
         assert work.jobs.get(JOB) is None

@@ -124,7 +124,7 @@ class Dispatch:
         batch, status = sender.plan[0]
         if status == "absent":
             action = Action("create", (number, batch))
-            rows = self._transactions.create(state.rows, batch)
+            rows = self._transactions.create(state.rows, batch, number)
             if rows is None:
                 return action, with_sender(state, number, Sender("complete"))
             tasks, send = rows.batches[batch].tasks, FIRST
@@ -282,6 +282,16 @@ def _only_its_holder_touches_a_live_dispatch_lease(before: State, action: Action
     return action.who[:1] == (old.dispatcher,)
 
 
+def _a_dispatcher_has_read_every_earlier_batch(before: State, action: Action, after: State) -> bool:
+    """It compares the batches that it has read with its own; a batch that it meets later may have other tasks."""
+    if action.name != "create":
+        return True
+    dispatcher, batch = action.who
+    is_new: bool = before.rows.batches[batch].status == "absent"
+    return is_new or after.senders[dispatcher].at == "complete"
+
+
 _RULES: Mapping[str, Callable[[State, Action, State], bool]] = {
     "only its holder touches a live dispatch lease": _only_its_holder_touches_a_live_dispatch_lease,
+    "a dispatcher has read every earlier batch": _a_dispatcher_has_read_every_earlier_batch,
 }

@@ -27,12 +27,13 @@ class DispatchTransactions(Transactions):
             return rows
         return rows._replace(stage=rows.stage._replace(dispatcher=NOBODY, is_lease_over=False))
 
-    def create(self, rows: Rows, number: int) -> Rows | None:
-        """tasks.sql `batch_create_tasks`; None when the stage has ended without this batch."""
-        batch = rows.batches[number]
-        if not self.holds("stage of a new batch", condition=rows.stage.status == "dispatching"):
-            return None if batch.status == "absent" else rows
-        if not self.holds("conflict of a batch", condition=batch.status == "absent"):
+    def create(self, rows: Rows, number: int, dispatcher: int) -> Rows | None:
+        """tasks.sql `batch_create_tasks`; None when the lease is lost."""
+        batch, stage = rows.batches[number], rows.stage
+        has_lease = stage.status == "dispatching" and stage.dispatcher == dispatcher
+        if not self.holds("lease of a new batch", condition=has_lease):
+            return None
+        if batch.status != "absent":
             return rows
         created = rows.with_tasks(dict.fromkeys(batch.tasks, Task("pending_queue")))
         return created.with_batch(number, batch._replace(status="pending_queue"))

@@ -17,7 +17,7 @@ from engine.stages.job_endings import JobEndings
 from engine.stages.stage_canceller import _cancel_some
 from engine.tasks.recorder import _write
 from repositories.ports import UnitOfWork
-from tests.contract.repositories.building import JOB, batch_of, completed, failed, retrying, start_job
+from tests.contract.repositories.building import JOB, batch_of, completed, failed, retrying, start_job, write_batch
 from tests.fakes.queue import FakeQueue
 from tests.faults.model.bench import Bench
 from tests.faults.model.checker import Action
@@ -62,7 +62,7 @@ class Replay:
             work.stages.create(_KEY, "first", max_failed_fraction)
             for number, batch in enumerate(rows.batches):
                 if batch.status == "queued":
-                    work.tasks.batch_create_tasks(batch_of(len(batch.tasks), number), BatchStatus.QUEUED)
+                    write_batch(work, batch_of(len(batch.tasks), number), BatchStatus.QUEUED)
             if rows.stage.status == "running":
                 work.stages.acquire_dispatch_lease(_KEY, "first", _LEASE_SECONDS)
                 work.stages.finish_dispatch(_KEY, "first", len(rows.tasks), len(rows.batches))
@@ -168,10 +168,10 @@ class Replay:
         self._renew_dispatch(*action.who, expected=False)
 
     def _do_create(self, action: Action, before: Rows, after: Rows) -> None:
-        _, number = action.who
+        dispatcher, number = action.who
         batch = batch_of(len(before.batches[number].tasks), number)
         with suppress(DispatchLeaseLostError), self._database.transaction() as work:
-            work.tasks.batch_create_tasks(batch, BatchStatus.PENDING_QUEUE)
+            work.tasks.batch_create_tasks(batch, BatchStatus.PENDING_QUEUE, self._dispatch_leases[dispatcher])
 
     def _do_begin_resend(self, action: Action, before: Rows, after: Rows) -> None:
         sender, number = action.who

@@ -1,10 +1,16 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
 from core.definitions import AlignedBatch, TaskDefinition
-from core.errors import DatabaseUnavailableError, DispatchInterruptedError, QueueUnavailableError
+from core.errors import (
+    DatabaseUnavailableError,
+    DispatchInterruptedError,
+    NonDeterministicStageError,
+    QueueUnavailableError,
+)
 from core.lanes import LONG_TASKS_QUEUE, TASKS_QUEUE, Lane
 from core.messages import OutgoingMessage
 from core.models import Batch, StageKey
@@ -16,6 +22,7 @@ from tests.fakes.queue import FakeQueue
 from tests.support.drive import task_messages
 
 JOB = "0123456789abcdef" * 2
+LEASE = "dispatcher"
 BATCH = AlignedBatch(JOB, 1, 0, Lane.FAST, tuple(TaskDefinition("greet", {"n": n}, n) for n in range(37)))
 
 
@@ -25,6 +32,7 @@ def database() -> FakeDatabase:
     with database.transaction() as work:
         work.jobs.create(JOB, "hello_world", "{}", 1)
         work.stages.create(StageKey(JOB, 1), "only", 0.0)
+        assert work.stages.acquire_dispatch_lease(StageKey(JOB, 1), LEASE, 50)
     return database
 
 
@@ -43,9 +51,9 @@ def test_both_protocols_leave_the_same_rows_and_messages(database: FakeDatabase,
     queue = FakeQueue()
     sender = BatchSender(database, queue)
     if atomic:
-        sender.atomic(BATCH)
+        sender.atomic(BATCH, LEASE)
     else:
-        assert sender.two_phase(BATCH)
+        assert sender.two_phase(BATCH, LEASE)
 
     batch = row(database)
     assert batch is not None
@@ -57,7 +65,7 @@ def test_both_protocols_leave_the_same_rows_and_messages(database: FakeDatabase,
 def test_two_phase_leaves_a_batch_that_the_broker_refuses_pending_with_the_reason(database: FakeDatabase) -> None:
     queue = FakeQueue()
     queue.failures.append(QueueUnavailableError("the broker is busy"))
-    assert not BatchSender(database, queue).two_phase(BATCH)
+    assert not BatchSender(database, queue).two_phase(BATCH, LEASE)
 
     batch = row(database)
     assert batch is not None
@@ -74,7 +82,7 @@ def test_a_resend_queues_the_batches_that_two_phase_left_pending(database: FakeD
     queue = FakeQueue()
     queue.failures.extend([QueueUnavailableError("once"), QueueUnavailableError("twice")])
     sender = BatchSender(database, queue)
-    assert not sender.two_phase(BATCH)
+    assert not sender.two_phase(BATCH, LEASE)
     assert not sender.resend(BATCH.batch_id, BATCH.lane)
     assert sender.resend(BATCH.batch_id, BATCH.lane)
 
@@ -99,7 +107,7 @@ class OvertakenQueue(FakeQueue):
 
 def test_a_batch_that_another_sender_has_begun_to_resend_does_not_count_as_sent(database: FakeDatabase) -> None:
     sender = BatchSender(database, OvertakenQueue(database))
-    assert not sender.two_phase(BATCH)
+    assert not sender.two_phase(BATCH, LEASE)
     batch = row(database)
     assert batch is not None
     assert (batch.status, batch.send_attempts) == (BatchStatus.PENDING_QUEUE, 2)
@@ -109,7 +117,7 @@ def test_atomic_rolls_back_a_batch_that_the_broker_refuses(database: FakeDatabas
     queue = FakeQueue()
     queue.failures.append(QueueUnavailableError("the broker is busy"))
     with pytest.raises(DispatchInterruptedError, match="was rolled back: the broker is busy"):
-        BatchSender(database, queue).atomic(BATCH)
+        BatchSender(database, queue).atomic(BATCH, LEASE)
 
     assert row(database) is None
     assert task_statuses(database) == set()
@@ -119,14 +127,36 @@ def test_atomic_rolls_back_a_batch_that_the_broker_refuses(database: FakeDatabas
 def test_atomic_sends_nothing_for_a_batch_that_is_there_already(database: FakeDatabase) -> None:
     queue = FakeQueue()
     sender = BatchSender(database, queue)
-    sender.atomic(BATCH)
-    sender.atomic(BATCH)
+    sender.atomic(BATCH, LEASE)
+    sender.atomic(BATCH, LEASE)
+    assert queue.size(TASKS_QUEUE) == 37
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_a_pending_batch_that_is_met_with_the_same_tasks_is_sent_again(database: FakeDatabase, *, atomic: bool) -> None:
+    queue = FakeQueue()
+    queue.failures.append(QueueUnavailableError("once"))
+    sender = BatchSender(database, queue)
+    assert not sender.two_phase(BATCH, LEASE)
+    assert (sender.atomic if atomic else sender.two_phase)(BATCH, LEASE)
+    assert {message.send for message in task_messages(queue.receive(TASKS_QUEUE))} == {2}
+    assert task_statuses(database) == {TaskStatus.QUEUED}
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_a_batch_that_is_met_with_other_tasks_is_an_error(database: FakeDatabase, *, atomic: bool) -> None:
+    queue = FakeQueue()
+    sender = BatchSender(database, queue)
+    sender.two_phase(BATCH, LEASE)
+    changed = replace(BATCH, definitions=BATCH.definitions[:-1])
+    with pytest.raises(NonDeterministicStageError, match="was queued with other tasks"):
+        (sender.atomic if atomic else sender.two_phase)(changed, LEASE)
     assert queue.size(TASKS_QUEUE) == 37
 
 
 def test_the_messages_of_the_long_lane_go_to_its_own_queue(database: FakeDatabase) -> None:
     queue = FakeQueue()
-    BatchSender(database, queue).two_phase(AlignedBatch(JOB, 1, 0, Lane.LONG, BATCH.definitions))
+    BatchSender(database, queue).two_phase(AlignedBatch(JOB, 1, 0, Lane.LONG, BATCH.definitions), LEASE)
     assert (queue.size(TASKS_QUEUE), queue.size(LONG_TASKS_QUEUE)) == (0, 37)
 
 
@@ -151,11 +181,11 @@ def test_an_atomic_batch_whose_commit_fails_after_the_send_can_be_queued_again(d
     queue = FakeQueue()
     sender = BatchSender(FailingCommit(database), queue)
     with pytest.raises(DatabaseUnavailableError):
-        sender.atomic(BATCH)
+        sender.atomic(BATCH, LEASE)
     assert row(database) is None
     assert queue.size(TASKS_QUEUE) == 37  # the messages without rows
 
-    sender.atomic(BATCH)
+    sender.atomic(BATCH, LEASE)
     assert task_statuses(database) == {TaskStatus.QUEUED}
     assert queue.size(TASKS_QUEUE) == 74
 

@@ -161,8 +161,8 @@ def test_a_stage_that_another_dispatcher_holds_is_looked_at_again_when_its_lease
 @pytest.mark.parametrize(
     ("replay", "complaint"),
     [
-        (replaced(300, changed_index=150), "-s1-b1 was queued with other tasks than create_stage_tasks yields now"),
-        (counted(100), "-s1-b1 was queued before, but create_stage_tasks yields no such batch now"),
+        (replaced(300, changed_index=150), "-s1-b1 was queued with other tasks. Submit the job again"),
+        (counted(100), "-s1-b1 was queued, and has no tasks now. Submit the job again"),
         (counted(199), "-s1-b1 was queued with other tasks"),
     ],
     ids=["other parameters", "fewer batches", "fewer tasks"],
