@@ -33,6 +33,7 @@ from engine.stages.job_endings import JobEndings
 from engine.stages.stage_canceller import StageCanceller
 from engine.stages.stage_dispatcher import StageDispatcher
 from engine.stages.stage_engine import StageEngine, StageSteps
+from engine.stages.stage_results import StageResults
 from engine.tasks.handler_runner import HandlerRunner
 from engine.tasks.recorder import Recorder
 from engine.tasks.releaser import Releaser
@@ -157,7 +158,8 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
     dispatcher = StageDispatcher(database, queue, contexts, limits, backends.shutdown)
     through_shutdown = backends.outages.through_shutdown()
     recorder = Recorder(database, queue, limits, through_shutdown)
-    advancer = Advancer(database, queue, contexts, endings, limits)
+    results = StageResults(database, contexts, limits, backends.shutdown)
+    advancer = Advancer(database, queue, contexts, endings, results)
     handlers = HandlerRunner(registry.task_type, services, secrets, limits.max_result_bytes)
     releaser = Releaser(database, queue)
     runner = TaskRunner(database, handlers, executor, releaser, limits, backends.shutdown)

@@ -136,12 +136,35 @@ class JobController(ABC, Generic[P]):
     def aggregate_stage_results(self, job: JobContext[P], stage: StageContext, results: TaskResults) -> JsonValue:
         """Makes one JSON-able value of a finished stage's results; returns None unless overridden.
 
+        It must end within twice `DISPATCH_SLICE_SECONDS`; `fold_stage_results` has no such limit.
+
         Args:
             job: the job.
             stage: the finished stage.
             results: its task results in index order, read page by page.
         """
         return None
+
+    def fold_stage_results(
+        self, job: JobContext[P], stage: StageContext, state: JsonValue, results: TaskResults
+    ) -> JsonValue:
+        """Adds the next results of a finished stage to its state, and returns the new state.
+
+        If a job type overrides this method, Lockstep calls it instead of `aggregate_stage_results`, page by page and
+        in as many invocations as it takes. The last state is the stage's result.
+
+        Args:
+            job: the job.
+            stage: the finished stage.
+            state: what the last call returned, read back from JSON; None at the first call.
+            results: the next task results in index order; none if the stage has no tasks.
+        """
+        raise NotImplementedError
+
+    @property
+    def folds_stage_results(self) -> bool:
+        """Whether the job type overrides `fold_stage_results`."""
+        return type(self).fold_stage_results is not JobController.fold_stage_results
 
     def aggregate_job_results(self, job: JobContext[P], stage_results: list[JsonValue]) -> JsonValue:
         """Makes the job's result of its stage results, in order; returns their list unless overridden."""

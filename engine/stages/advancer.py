@@ -2,15 +2,14 @@ import logging
 from typing import Any
 
 from controllers.base import JobController
-from core import json_text
-from core.errors import AggregateError, InvalidInputError, StageFailedError, StageReopenedError
+from core.errors import AggregationLostError, SliceEnded, StageFailedError, StageReopenedError
 from core.messages import JobAction, JobMessage
 from core.models import Job, Stage, StageError, StageKey
 from core.statuses import StageStatus
-from engine.process.limits import Limits
 from engine.process.sending import send_job_message
 from engine.stages.contexts import Contexts
 from engine.stages.job_endings import JobEndings, require_unopened
+from engine.stages.stage_results import StageResults
 from repositories.ports import Database, MessageQueue, UnitOfWork
 from repositories.transactions import transact
 
@@ -27,13 +26,13 @@ class Advancer:
     """Moves jobs from stage to stage: starts the first, aggregates an ended one, starts the next or ends the job."""
 
     def __init__(
-        self, database: Database, queue: MessageQueue, contexts: Contexts, endings: JobEndings, limits: Limits
+        self, database: Database, queue: MessageQueue, contexts: Contexts, endings: JobEndings, results: StageResults
     ) -> None:
         self._database = database
         self._queue = queue
         self._contexts = contexts
         self._endings = endings
-        self._limits = limits
+        self._results = results
 
     def start(self, job: Job, controller: JobController[Any]) -> tuple[Job, Stage | None]:
         """Creates the first stage of a job that has not begun; returns the job and that stage as they are now."""
@@ -54,7 +53,7 @@ class Advancer:
         """Aggregates the job's current stage, which has ended; starts the next stage, or ends the job.
 
         Aggregation takes time. If another host handles the same message meanwhile, or a client reopens the stage,
-        nothing is written.
+        nothing is written. If the time of this slice is over, another message continues the aggregation.
 
         Raises:
             JobFailure: the stage failed, or its result cannot be stored.
@@ -62,7 +61,10 @@ class Advancer:
         """
         try:
             self._advance(job, stage, controller)
-        except StageReopenedError as exc:
+        except SliceEnded as exc:
+            logger.info("%s; another slice goes on", exc)
+            send_job_message(self._queue, JobMessage(job.job_id, stage.number, JobAction.ADVANCE))
+        except (AggregationLostError, StageReopenedError) as exc:
             logger.warning("%s; its aggregated result is dropped", exc)
 
     def _advance(self, job: Job, stage: Stage, controller: JobController[Any]) -> None:
@@ -70,17 +72,15 @@ class Advancer:
             with self._database.transaction() as work:
                 error = work.tasks.most_frequent_error(stage.key, _READ_FAILED_TASKS)
             raise StageFailedError(_failure(stage, error))
-        job_context = self._contexts.job(job, controller)
-        stage_context = self._contexts.stage(job, controller, stage.number)
-        stage_result = controller.aggregate_stage_results(job_context, stage_context, self._contexts.results(stage.key))
-        encoded = self._encode(stage_result, f"the result of stage {stage.number}")
+        stage_result = self._results.aggregate(job, stage, controller)
+        encoded = self._results.encode(stage_result, f"the result of stage {stage.number}")
         if stage.number < job.total_stages:
             self._start_next(job, stage, controller, encoded)
             return
         with self._database.transaction() as work:
             earlier = [each.result for each in work.stages.of_job(job.job_id) if each.number < stage.number]
-        job_result = controller.aggregate_job_results(job_context, [*earlier, stage_result])
-        self._endings.complete(stage, encoded, self._encode(job_result, "the job's result"))
+        job_result = controller.aggregate_job_results(self._contexts.job(job, controller), [*earlier, stage_result])
+        self._endings.complete(stage, encoded, self._results.encode(job_result, "the job's result"))
 
     def _start_next(self, job: Job, stage: Stage, controller: JobController[Any], stage_result: str) -> None:
         following = StageKey(job.job_id, stage.number + 1)
@@ -95,12 +95,6 @@ class Advancer:
         transact(self._database, start)
         logger.info("job %s goes on to stage %d (%s)", job.job_id, following.number, spec.name)
         send_job_message(self._queue, JobMessage(job.job_id, following.number, JobAction.DISPATCH))
-
-    def _encode(self, value: Any, what: str) -> str:
-        try:
-            return json_text.encode(value, what=what, max_bytes=self._limits.max_aggregate_bytes)
-        except InvalidInputError as exc:
-            raise AggregateError(str(exc)) from exc
 
 
 def _failure(stage: Stage, error: StageError | None) -> str:
