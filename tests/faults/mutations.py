@@ -222,6 +222,46 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
             )
         ],
     ),
+    "the lease check of a checkpoint": (
+        [
+            Edit(
+                _STAGES,
+                " AND dispatch_lease_id = %(lease_id)s\n    AND coalesce(checkpoint_tasks, 0)",
+                "\n    AND coalesce(checkpoint_tasks, 0)",
+            ),
+            Edit(_STAGES, " AND dispatch_lease_id = %(lease_id)s\n\n-- name: release", "\n\n-- name: release"),
+            Edit(
+                _FAKE_STAGES,
+                " and row.dispatch_lease_id == lease_id\n        return row if held",
+                "\n        return row if held",
+            ),
+        ],
+        _both("test_checkpoints.py::test_only_the_holder_of_the_lease_records_a_checkpoint_and_idle_slices"),
+    ),
+    "the order of checkpoints": (
+        [
+            Edit(_STAGES, "\n    AND coalesce(checkpoint_tasks, 0) < %(tasks)s"),
+            Edit(_FAKE_STAGES, "if row is None or row.checkpoint_tasks >= checkpoint.tasks:", "if row is None:"),
+        ],
+        _both("test_checkpoints.py::test_a_checkpoint_only_moves_on"),
+    ),
+    "the compare-and-set on folded tasks": (
+        [
+            Edit(_STAGES, "\n    AND coalesce(folded_tasks, 0) = %(tasks_before)s"),
+            Edit(_FAKE_STAGES, "        if row.folded_tasks != tasks_before:\n            return False\n"),
+        ],
+        [
+            *_both("test_checkpoints.py::test_of_two_hosts_that_fold_the_same_results_one_goes_on"),
+            *_both("test_checkpoints.py::test_the_result_of_a_stage_ends_its_fold"),
+        ],
+    ),
+    "the opening of a fold": (
+        [
+            Edit(_STAGES, " AND openings = %(openings)s"),
+            Edit(_FAKE_STAGES, " or row.openings != stage.openings:", ":"),
+        ],
+        _both("test_checkpoints.py::test_a_stage_that_is_not_finished_or_was_reopened_is_not_folded"),
+    ),
     "the lease check at the end of a dispatch": (
         [
             Edit(

@@ -107,8 +107,12 @@ def job_type(
     protocol: lockstep.DispatchProtocol = lockstep.DispatchProtocol.TWO_PHASE,
     before_tasks: Before = _nothing,
     before_results: Before = _nothing,
+    checkpoints: bool = False,
 ) -> type[lockstep.JobController[Any]]:
-    """A job type whose short tasks run this handler; the two callables run as code of the controller."""
+    """A job type whose short tasks run this handler; the two callables run as code of the controller.
+
+    With checkpoints, its first stage goes on from its cursors, and the results of both stages are folded.
+    """
 
     short = lockstep.task_type("crash.short", max_attempts=3, backoff=_BACKOFF)(handler)
     long = lockstep.task_type("crash.long", backoff=_BACKOFF, lane=lockstep.Lane.LONG)(work)
@@ -127,8 +131,8 @@ def job_type(
         ) -> lockstep.Tasks:
             before_tasks(stage)
             if stage.number == 1:
-                for index in range(job.parameters.n):
-                    yield short.task(index, {"index": index})
+                for index in range(stage.first_index, job.parameters.n):
+                    yield short.task(index, {"index": index}, index if checkpoints else None)
             else:
                 completed = sum(result.status == lockstep.TaskStatus.COMPLETED for result in stage.previous_results())
                 yield long.task(0, {"index": completed})
@@ -139,4 +143,14 @@ def job_type(
             before_results(stage)
             return sum(result.status == lockstep.TaskStatus.COMPLETED for result in results)
 
-    return Crash
+    class Folding(Crash):
+        def fold_stage_results(
+            self,
+            job: lockstep.JobContext[CrashParameters],
+            stage: lockstep.StageContext,
+            state: lockstep.JsonValue,
+            results: lockstep.TaskResults,
+        ) -> lockstep.JsonValue:
+            return (state or 0) + self.aggregate_stage_results(job, stage, results)
+
+    return Folding if checkpoints else Crash

@@ -9,6 +9,8 @@ from core.batching import BATCH_SIZE
 from tests.faults.model.invocation import running
 
 TOLERANCES = (0.0, 0.5, 1.0)
+_FOLDED = 0.5
+"""The tolerance of the job types that fold the results of their stages."""
 BEHAVIOURS = ("works", "works", "works", "fails once", "fails twice", "always fails", "fails for good", "exits")
 FAILING = {"always fails", "fails for good", "exits"}
 BREAKS = ("", "", "", "", "", "", "tasks", "aggregate", "refuses")
@@ -16,6 +18,8 @@ MAX_ATTEMPTS = 3
 _LONG_EACH = 25
 _DIFFERENT = 6
 _MOST_SINGLE = 9
+_WITH_CURSORS = 1
+"""The stage whose dispatch goes on from checkpoints; the dispatches of the others are replayed."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +95,9 @@ def _job_type(kind: Kind) -> type[lockstep.JobController[Plan]]:
         def create_stage_tasks(self, job: lockstep.JobContext[Plan], stage: lockstep.StageContext) -> lockstep.Tasks:
             plan = job.parameters
             size = plan.size(stage.number)
-            for index in range(size):
-                yield working[_lane(plan, index, size)].task(index, {"behaviour": plan.behaviour(index)})
+            for index in range(stage.first_index, size):
+                cursor = index if stage.number == _WITH_CURSORS else None
+                yield working[_lane(plan, index, size)].task(index, {"behaviour": plan.behaviour(index)}, cursor)
             if plan.breaks == "tasks":
                 raise RuntimeError("a bug of the job type")
             if plan.breaks == "refuses":
@@ -105,7 +110,17 @@ def _job_type(kind: Kind) -> type[lockstep.JobController[Plan]]:
                 raise RuntimeError("a bug of the job type")
             return sum(result.status == lockstep.TaskStatus.COMPLETED for result in results)
 
-    return Modelled
+    class Folded(Modelled):
+        def fold_stage_results(
+            self,
+            job: lockstep.JobContext[Plan],
+            stage: lockstep.StageContext,
+            state: lockstep.JsonValue,
+            results: lockstep.TaskResults,
+        ) -> lockstep.JsonValue:
+            return (state or 0) + self.aggregate_stage_results(job, stage, results)
+
+    return Folded if kind.tolerance == _FOLDED else Modelled
 
 
 REGISTRY = Registry(_job_type(kind) for kind in KINDS)

@@ -20,6 +20,7 @@ SCENARIOS = (
         jobs.job_type(jobs.work_slowly, before_tasks=jobs.pause),
         environment={"LEASE_SECONDS": str(jobs.LEASE_SECONDS), **SHORT_SLICES},
     ),
+    Scenario("from checkpoints", jobs.job_type(checkpoints=True), environment=SHORT_SLICES),
     Scenario(
         "refused by the broker",
         jobs.job_type(),
