@@ -24,6 +24,7 @@ from engine.process.job_secrets import JobSecrets
 from engine.process.limits import Limits
 from engine.process.outage_waiter import OutageWaiter
 from engine.process.shutdown import Shutdown
+from engine.repair.dead_letter_batches import DeadLetterBatches
 from engine.repair.dead_letters import DeadLetters
 from engine.repair.pruner import Pruner
 from engine.repair.sweeper import Sweeper
@@ -76,6 +77,7 @@ class App:
     stages: StageEngine
     worker: Worker
     dead_letters: DeadLetters
+    dead_letter_batches: DeadLetterBatches
     sweeper: Sweeper
     pruner: Pruner
     status: StatusReader
@@ -164,6 +166,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
     releaser = Releaser(database, queue)
     runner = TaskRunner(database, handlers, executor, releaser, limits, backends.shutdown)
     settler = Settler(recorder, releaser, limits, through_shutdown)
+    letters = DeadLetters(database, queue, recorder, endings, limits)
     return App(
         settings=settings,
         registry=registry,
@@ -174,7 +177,8 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         reopener=Reopener(database, queue),
         stages=StageEngine(database, queue, registry, StageSteps(dispatcher, advancer, stage_canceller), endings),
         worker=Worker(database, queue, runner, settler, limits, backends.outages),
-        dead_letters=DeadLetters(database, queue, recorder, endings, limits),
+        dead_letters=letters,
+        dead_letter_batches=DeadLetterBatches(database, letters, backends.shutdown.wait),
         sweeper=Sweeper(database, queue, limits),
         pruner=Pruner(database, limits),
         status=StatusReader(database, secrets),

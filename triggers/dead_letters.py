@@ -1,4 +1,10 @@
-"""Service Bus triggers of the dead-letter queues: decode, handle, return."""
+"""Service Bus triggers of the dead-letter queues: decode, handle, return.
+
+They take batches, in which a message's body cannot hide its metadata: see `engine/repair/dead_letter_batches.py`.
+"""
+
+from collections.abc import Sequence
+from typing import List  # noqa: UP035 - azure-functions accepts List, but not list
 
 import azure.functions as func
 
@@ -14,32 +20,43 @@ _DEAD_LETTER_QUEUE = "/$deadletterqueue"
 
 @blueprint.function_name("dead_task")
 @blueprint.service_bus_queue_trigger(
-    arg_name="message", queue_name=TASKS_QUEUE + _DEAD_LETTER_QUEUE, connection="ServiceBusConnection"
+    arg_name="messages",
+    queue_name=TASKS_QUEUE + _DEAD_LETTER_QUEUE,
+    connection="ServiceBusConnection",
+    cardinality=func.Cardinality.MANY,
 )
-def dead_task(message: func.ServiceBusMessage) -> None:
-    """Resends the message of a short task, or fails the task."""
-    dead = _dead(message)
-    wait_out_outages(lambda: app().dead_letters.task(TASKS_QUEUE, dead))
+def dead_task(messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP006 - as above
+    """Resends the messages of short tasks, or fails the tasks."""
+    _handle(TASKS_QUEUE, messages)
 
 
 @blueprint.function_name("dead_long_task")
 @blueprint.service_bus_queue_trigger(
-    arg_name="message", queue_name=LONG_TASKS_QUEUE + _DEAD_LETTER_QUEUE, connection="ServiceBusConnection"
+    arg_name="messages",
+    queue_name=LONG_TASKS_QUEUE + _DEAD_LETTER_QUEUE,
+    connection="ServiceBusConnection",
+    cardinality=func.Cardinality.MANY,
 )
-def dead_long_task(message: func.ServiceBusMessage) -> None:
-    """Resends the message of a long task, or fails the task."""
-    dead = _dead(message)
-    wait_out_outages(lambda: app().dead_letters.task(LONG_TASKS_QUEUE, dead))
+def dead_long_task(messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP006 - as above
+    """Resends the messages of long tasks, or fails the tasks."""
+    _handle(LONG_TASKS_QUEUE, messages)
 
 
 @blueprint.function_name("dead_job_message")
 @blueprint.service_bus_queue_trigger(
-    arg_name="message", queue_name=JOBS_QUEUE + _DEAD_LETTER_QUEUE, connection="ServiceBusConnection"
+    arg_name="messages",
+    queue_name=JOBS_QUEUE + _DEAD_LETTER_QUEUE,
+    connection="ServiceBusConnection",
+    cardinality=func.Cardinality.MANY,
 )
-def dead_job_message(message: func.ServiceBusMessage) -> None:
-    """Resends the message of a stage, or fails the job."""
-    dead = _dead(message)
-    wait_out_outages(lambda: app().dead_letters.job(dead))
+def dead_job_message(messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP006 - as above
+    """Resends the messages of stages, or fails the jobs."""
+    _handle(JOBS_QUEUE, messages)
+
+
+def _handle(queue_name: str, messages: Sequence[func.ServiceBusMessage]) -> None:
+    left = [_dead(message) for message in messages]
+    wait_out_outages(lambda: app().dead_letter_batches.handle(queue_name, left))
 
 
 def _dead(message: func.ServiceBusMessage) -> DeadLetteredMessage:

@@ -12,7 +12,7 @@ from local.functions_host.connections import Connection
 from local.functions_host.functions import ServiceBusFunction
 from local.functions_host.host_config import ServiceBusOptions
 from local.functions_host.invoker import Invocation
-from local.functions_host.message_data import to_message_data
+from local.functions_host.message_data import to_message_data, with_body_fields
 from local.functions_host.outage import Outage
 from local.functions_host.protocol import Completed
 from local.functions_host.receiving import BATCH_SOCKET_SECONDS, IDLE_SECONDS, receive_batch
@@ -95,7 +95,7 @@ class Consumer:
             data = tuple(to_message_data(message) for message in messages)
             completed = Invocation(self._function.name, self._pool, data).result()
         else:
-            invocation = Invocation(self._function.name, self._pool, to_message_data(messages[0]))
+            invocation = Invocation(self._function.name, self._pool, with_body_fields(to_message_data(messages[0])))
             completed = self._wait_and_renew(receiver, messages[0], invocation)
         if self._options.auto_complete_messages:
             self._settle(receiver, messages, completed)

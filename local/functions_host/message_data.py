@@ -1,11 +1,13 @@
 """Converts a received message to the trigger metadata of Azure's Service Bus extension (5.x).
 
 The names are those of the extension's binding data. As in Azure, the reason of a dead letter is therefore in the
-application properties, and ``locked_until`` and ``time_to_live`` are missing.
+application properties, and ``locked_until`` and ``time_to_live`` are missing; and the body of a single message may hide
+its metadata.
 """
 
 import base64
 import datetime as dt
+import json
 import uuid
 from typing import Any
 
@@ -40,6 +42,27 @@ def to_message_data(message: ServiceBusReceivedMessage) -> MessageData:
         "PartitionKey": message.partition_key,
     }
     return MessageData(_body(message), metadata)
+
+
+def with_body_fields(data: MessageData) -> MessageData:
+    """Lay the fields of a JSON object in the body over the metadata, as Azure's host does for a single message.
+
+    ``Utility.ApplyBindingData`` of the Functions host does this so that bindings can name the fields. Names are
+    compared without case, values become text; arrays and nulls are left out. A message of a batch keeps its metadata.
+    """
+    try:
+        fields = json.loads(data.body)
+    except (ValueError, RecursionError):
+        return data
+    if not isinstance(fields, dict):
+        return data
+    names = {name.lower(): name for name in data.metadata}
+    texts = {
+        names.get(name.lower(), str(name)): value if isinstance(value, str) else json.dumps(value)
+        for name, value in fields.items()
+        if value is not None and not isinstance(value, list)
+    }
+    return MessageData(data.body, {**data.metadata, **texts})
 
 
 def _body(message: ServiceBusReceivedMessage) -> bytes:

@@ -81,7 +81,14 @@ SPOILT_JOBS = _spoilt(
     },
 )
 
-RUBBISH = st.binary(max_size=300) | _ANYTHING.map(_as_json) | DEEP | DEEP_INSIDE
+HIDING = st.dictionaries(
+    st.sampled_from(["DeliveryCount", "deliverycount", "UserProperties", "EnqueuedTimeUtc", "MessageId"]),
+    st.sampled_from(["many", 7, {"a": 1}, None, ["x"]]),
+    min_size=1,
+).map(lambda fields: _as_json({"v": 99, **fields}))
+"""In the body of a single message, these fields hide the message's own metadata."""
+
+RUBBISH = st.binary(max_size=300) | _ANYTHING.map(_as_json) | DEEP | DEEP_INSIDE | HIDING
 """What is no message at all, whatever queue it is in."""
 
 ROWLESS_TASKS = HEX.map(

@@ -35,12 +35,12 @@ Entry = tuple[str, Callable[[Any], None]]
 TASK_ENTRIES: dict[str, Entry] = {
     "run_tasks": (TASKS_QUEUE, lambda message: run_tasks([message])),
     "run_long_task": (LONG_TASKS_QUEUE, run_long_task),
-    "dead_task": (TASKS_QUEUE, dead_task),
-    "dead_long_task": (LONG_TASKS_QUEUE, dead_long_task),
+    "dead_task": (TASKS_QUEUE, lambda message: dead_task([message])),
+    "dead_long_task": (LONG_TASKS_QUEUE, lambda message: dead_long_task([message])),
 }
 JOB_ENTRIES: dict[str, Entry] = {
     "run_job_message": (JOBS_QUEUE, run_job_message),
-    "dead_job_message": (JOBS_QUEUE, dead_job_message),
+    "dead_job_message": (JOBS_QUEUE, lambda message: dead_job_message([message])),
 }
 ENTRIES = {**TASK_ENTRIES, **JOB_ENTRIES}
 

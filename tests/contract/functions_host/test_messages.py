@@ -52,6 +52,40 @@ def test_a_single_message_comes_with_its_metadata_and_is_completed(
     wait_until(lambda: left_in(emulator, "one") == 0, "the message is completed")
 
 
+COLLIDING = b'{"DeliveryCount": "many"}'
+"""The body of a message that hides its own metadata."""
+
+
+def test_the_fields_of_a_json_body_hide_the_metadata_of_a_single_message(
+    events: Events, send: Send, start_host: StartHost
+) -> None:
+    start_host(SAMPLE_APP)
+    send("one", [ServiceBusMessage(b'{"subject": "mine", "MessageId": 7, "n": null}', message_id="m-1", subject="s")])
+    wait_until(lambda: events.ends("one"), "the function has run")
+    (seen,) = events.messages("one")
+    assert (seen["subject"], seen["message_id"]) == ("mine", "7")
+
+
+def test_a_single_message_that_hides_its_metadata_reaches_no_function(
+    emulator: EmulatorProcess, events: Events, send: Send, start_host: StartHost
+) -> None:
+    start_host(SAMPLE_APP)
+    send("one", [ServiceBusMessage(COLLIDING), orders(n=1)])
+    wait_until(lambda: left_in(emulator, "one") == 0, "all tries are spent")
+    assert [json.loads(message["body"]) for message in events.messages("one")] == [{"n": 1}]
+    (counts,) = [counts for counts in emulator.queues() if counts.name == "one"]
+    assert counts.dead_letter == 1
+
+
+def test_a_message_of_a_batch_keeps_its_metadata_whatever_its_body(
+    events: Events, send: Send, start_host: StartHost
+) -> None:
+    start_host(SAMPLE_APP)
+    send("many", [ServiceBusMessage(COLLIDING)])
+    wait_until(lambda: events.ends("many"), "the function has run")
+    assert [message["delivery_count"] for message in events.messages("many")] == [1]
+
+
 def test_many_messages_come_as_a_list_each_with_its_own_metadata(
     emulator: EmulatorProcess, events: Events, send: Send, start_host: StartHost
 ) -> None:

@@ -97,7 +97,8 @@ class World:
 
     def deliver(self, process: int, queue: str, most: int, seed: int = 0, fault: Fault | None = None) -> bool:
         """The broker delivers a message, or some of sb-tasks; returns whether there were any."""
-        hand = self.broker.take(queue, min(most, _MOST_PER_INVOCATION) if queue == TASKS_QUEUE else 1, seed)
+        batches = queue == TASKS_QUEUE or queue.endswith(DEAD)
+        hand = self.broker.take(queue, min(most, _MOST_PER_INVOCATION) if batches else 1, seed)
         if not hand.copies:
             self.broker.complete(hand)
             return False
@@ -187,8 +188,5 @@ def _handle(hand: Hand, at: Process) -> None:
     elif not hand.queue.endswith(DEAD):
         at.app.worker.run(hand.queue, received)
     else:
-        dead = DeadLetteredMessage(received[0], GIVEN_UP, f"delivered {MAX_DELIVERIES} times")
-        if hand.queue == JOBS_QUEUE + DEAD:
-            at.app.dead_letters.job(dead)
-        else:
-            at.app.dead_letters.task(hand.queue.removesuffix(DEAD), dead)
+        dead = [DeadLetteredMessage(each, GIVEN_UP, f"delivered {MAX_DELIVERIES} times") for each in received]
+        at.app.dead_letter_batches.handle(hand.queue.removesuffix(DEAD), dead)

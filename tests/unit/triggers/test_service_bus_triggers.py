@@ -88,7 +88,7 @@ def test_dead_letters_are_handled_with_the_brokers_reason(it: Stand) -> None:
     (message,) = it.queue.receive(JOBS_QUEUE)
     for _ in range(6):
         body = message.body
-        dead_job_message(Delivery(body, application_properties=why))
+        dead_job_message([Delivery(body, application_properties=why)])
         scheduled = it.queue.scheduled(JOBS_QUEUE)
         it.clock.advance(1_000)
         it.queue.receive(JOBS_QUEUE)
@@ -102,8 +102,8 @@ def test_dead_letters_of_tasks_are_resent_to_the_queue_of_their_lane(it: Stand) 
     it.submit("hello_world", n=2)
     it.deliver_job_messages()
     short, long = deliveries(it.queue.receive(TASKS_QUEUE))
-    dead_task(short)
-    dead_long_task(long)
+    dead_task([short])
+    dead_long_task([long])
     assert (it.queue.size(TASKS_QUEUE), it.queue.size(LONG_TASKS_QUEUE)) == (1, 1)
 
 
@@ -117,9 +117,9 @@ def test_the_triggers_wait_for_the_database_nearly_as_long_as_a_message_lock(it:
         lambda: run_job_message(message),
         lambda: run_tasks([task]),
         lambda: run_long_task(task),
-        lambda: dead_task(task),
-        lambda: dead_long_task(task),
-        lambda: dead_job_message(message),
+        lambda: dead_task([task]),
+        lambda: dead_long_task([task]),
+        lambda: dead_job_message([message]),
     ]
     for call in calls:
         before = it.clock.now()
