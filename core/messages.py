@@ -13,7 +13,7 @@ from typing import Any
 
 from core.errors import MessageFormatError
 from core.ids import MAX_STAGES, TaskAddress, is_batch_of_stage, parse_task_id
-from core.models import StageKey
+from core.models import StageKey, StageOpening
 
 VERSION = 1
 _MAX_COUNT = 1_000_000
@@ -111,6 +111,9 @@ class JobMessage:
         redispatches: how often in a row a dispatch of this stage ended with batches that the broker refused; up to 6.
         failures: how often the job's code raised an unexpected error while it handled the message.
         deaths: how often the broker gave up on the message.
+        opening: how often the stage had been reopened when the message was made. A stage of another opening ignores the
+            message. Earlier versions leave it out, which means 0: a reopened stage ignores their messages, and the
+            sweeper sends new ones.
     """
 
     job_id: str
@@ -119,11 +122,22 @@ class JobMessage:
     redispatches: int = 0
     failures: int = 0
     deaths: int = 0
+    opening: int = 0
+
+    @classmethod
+    def about(cls, stage: StageOpening, action: JobAction) -> "JobMessage":
+        """Returns a new message about a stage."""
+        return cls(stage.key.job_id, stage.key.number, action, opening=stage.opening)
 
     @property
     def key(self) -> StageKey:
         """The key of the stage."""
         return StageKey(self.job_id, self.stage)
+
+    @property
+    def stage_opening(self) -> StageOpening:
+        """The opening of the stage that the message is about."""
+        return StageOpening(self.key, self.opening)
 
     def outgoing(self, enqueue_at: datetime | None = None) -> OutgoingMessage:
         """Returns the message in the form that is sent."""
@@ -155,6 +169,7 @@ class JobMessage:
             redispatches=_count(fields, count, 0),
             failures=_count(fields, "failures", 0),
             deaths=_count(fields, "deaths", 0),
+            opening=_count(fields, "opening", 0),
         )
 
 

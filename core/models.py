@@ -36,6 +36,14 @@ class StageKey:
     number: int
 
 
+@dataclass(frozen=True, order=True)
+class StageOpening:
+    """One opening of a stage: 0 until it is first reopened. Job messages name it, so that none outlasts it."""
+
+    key: StageKey
+    opening: int
+
+
 @dataclass(frozen=True)
 class Stage:
     """A row of `stages`. The totals are None until the dispatch has ended.
@@ -67,6 +75,11 @@ class Stage:
     def key(self) -> StageKey:
         """The key that names this stage."""
         return StageKey(self.job_id, self.number)
+
+    @property
+    def opening(self) -> StageOpening:
+        """The current opening of this stage."""
+        return StageOpening(self.key, self.openings)
 
 
 @dataclass(frozen=True)

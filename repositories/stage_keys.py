@@ -1,8 +1,8 @@
-"""Converts a stage's key to and from SQL, where its columns are `job_id` and `stage`."""
+"""Converts a stage's key and opening to and from SQL, where the columns are `job_id`, `stage` and `openings`."""
 
 from collections.abc import Sequence
 
-from core.models import StageKey
+from core.models import StageKey, StageOpening
 from repositories.ports.rows import Row
 
 
@@ -19,3 +19,8 @@ def arrays(keys: Sequence[StageKey]) -> dict[str, list[str] | list[int]]:
 def key_of(row: Row) -> StageKey:
     """Returns the key of the stage that a row names."""
     return StageKey(row["job_id"], row["stage"])
+
+
+def opening_of(row: Row) -> StageOpening:
+    """Returns the opening of the stage that a row names."""
+    return StageOpening(key_of(row), row["openings"])

@@ -5,12 +5,12 @@ from typing import Any
 from typing_extensions import override
 
 from core.checkpoints import Checkpoint, Fold
-from core.models import Stage, StageCounts, StageKey
+from core.models import Stage, StageCounts, StageKey, StageOpening
 from core.statuses import StageStatus
 from repositories import queries
 from repositories.ports import StageRepository
 from repositories.ports.rows import Row, Rows
-from repositories.stage_keys import arrays, columns, key_of
+from repositories.stage_keys import arrays, columns, opening_of
 
 _QUERIES = queries.load("stages")
 
@@ -73,9 +73,9 @@ class PostgresStageRepository(StageRepository):
         )
 
     @override
-    def add_finished_batches(self, batch_ids: Sequence[str]) -> list[StageKey]:
+    def add_finished_batches(self, batch_ids: Sequence[str]) -> list[StageOpening]:
         rows = self._rows.all(_QUERIES["add_finished_batches"], {"batch_ids": list(batch_ids)})
-        return sorted(key_of(row) for row in rows)
+        return sorted(opening_of(row) for row in rows)
 
     @override
     def finish_if_complete(self, key: StageKey) -> bool:
@@ -104,8 +104,8 @@ class PostgresStageRepository(StageRepository):
         return self._changed("reopen", key, failed_too=failed_too)
 
     @override
-    def ended_but_not_advanced(self, keys: Sequence[StageKey]) -> list[StageKey]:
-        return [key_of(row) for row in self._rows.all(_QUERIES["ended_but_not_advanced"], arrays(keys))]
+    def ended_but_not_advanced(self, keys: Sequence[StageKey]) -> list[StageOpening]:
+        return [opening_of(row) for row in self._rows.all(_QUERIES["ended_but_not_advanced"], arrays(keys))]
 
     def _changed(self, query: str, key: StageKey, **values: Any) -> bool:
         return self._rows.execute(_QUERIES[query], {**columns(key), **values}) == 1

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing_extensions import override
 
 from core.lanes import Lane
-from core.models import LostTask, SilentBatches, StageKey
+from core.models import LostTask, SilentBatches, StageKey, StageOpening
 from core.statuses import JobStatus
 from repositories import queries
 from repositories.ports import SweepRepository
 from repositories.ports.rows import Row, Rows
-from repositories.stage_keys import arrays, columns, key_of
+from repositories.stage_keys import arrays, columns, key_of, opening_of
 
 _QUERIES = queries.load("sweeps")
 
@@ -41,20 +41,21 @@ class PostgresSweepRepository(SweepRepository):
         return self._touch_tasks(self._find("expired_leases", "task_id", age_seconds, limit))
 
     @override
-    def interrupted_dispatches(self, age_seconds: float, limit: int) -> list[StageKey]:
-        return self._stages("interrupted_dispatches", "touch_stages", age_seconds, limit)
+    def interrupted_dispatches(self, age_seconds: float, limit: int) -> list[StageOpening]:
+        return self._openings("interrupted_dispatches", age_seconds, limit)
 
     @override
-    def unadvanced_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
-        return self._stages("unadvanced_stages", "touch_stages", age_seconds, limit)
+    def unadvanced_stages(self, age_seconds: float, limit: int) -> list[StageOpening]:
+        return self._openings("unadvanced_stages", age_seconds, limit)
 
     @override
-    def stopped_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
-        return self._stages("stopped_stages", "touch_stages", age_seconds, limit)
+    def stopped_stages(self, age_seconds: float, limit: int) -> list[StageOpening]:
+        return self._openings("stopped_stages", age_seconds, limit)
 
     @override
     def silent_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
-        return self._stages("silent_stages", "begin_silence", age_seconds, limit)
+        rows = self._stages("silent_stages", "begin_silence", age_seconds, limit)
+        return [key_of(row) for row in rows]
 
     @override
     def silent_batches(self, key: StageKey, age_seconds: float, limit: int) -> SilentBatches:
@@ -76,11 +77,13 @@ class PostgresSweepRepository(SweepRepository):
         rows = self._rows.all(_QUERIES["touch_tasks"], {"task_ids": list(task_ids)})
         return [_lost(row) for row in rows]
 
-    def _stages(self, query: str, touch: str, age_seconds: float, limit: int) -> list[StageKey]:
+    def _openings(self, query: str, age_seconds: float, limit: int) -> list[StageOpening]:
+        return [opening_of(row) for row in self._stages(query, "touch_stages", age_seconds, limit)]
+
+    def _stages(self, query: str, touch: str, age_seconds: float, limit: int) -> list[Row]:
         rows = self._rows.all(_QUERIES[query], {"age_seconds": age_seconds, "limit": limit})
-        keys = [key_of(row) for row in rows]
-        self._rows.execute(_QUERIES[touch], arrays(keys))
-        return keys
+        self._rows.execute(_QUERIES[touch], arrays([key_of(row) for row in rows]))
+        return rows
 
 
 def _lost(row: Row) -> LostTask:

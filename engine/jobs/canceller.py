@@ -2,7 +2,7 @@ import logging
 
 from core.errors import JobNotFoundError, JobStateError, QueueError
 from core.messages import JobAction, JobMessage
-from core.models import Job, StageKey
+from core.models import Job, Stage, StageKey, StageOpening
 from core.statuses import JobStatus, StageStatus
 from engine.process.sending import send_job_message
 from repositories.ports import Database, MessageQueue, UnitOfWork
@@ -33,14 +33,14 @@ class Canceller:
             DatabaseError: nothing was cancelled.
             QueueError: the job is cancelled, but the broker will never take the message that cancels its tasks.
         """
-        job = transact(self._database, lambda work: _cancel(work, job_id))
-        if job.stage:
-            request_cancellation(self._queue, StageKey(job_id, job.stage))
+        job, stage = transact(self._database, lambda work: _cancel(work, job_id))
+        if stage is not None:
+            request_cancellation(self._queue, stage.opening)
         logger.info("job %s is cancelled at stage %d", job_id, job.stage)
         return job.status
 
 
-def request_cancellation(queue: MessageQueue, key: StageKey) -> None:
+def request_cancellation(queue: MessageQueue, stage: StageOpening) -> None:
     """Sends the CANCEL message for the waiting tasks of a stopped stage.
 
     When the broker is unavailable, the sweeper sends the message later.
@@ -49,20 +49,23 @@ def request_cancellation(queue: MessageQueue, key: StageKey) -> None:
         QueueError: the broker will never take the message, for example because the queue is missing.
     """
     try:
-        send_job_message(queue, JobMessage(key.job_id, key.number, JobAction.CANCEL))
+        send_job_message(queue, JobMessage.about(stage, JobAction.CANCEL))
     except QueueError as exc:
         if not exc.retryable:
             raise
-        logger.warning("the tasks of stage %d of job %s are cancelled later: %s", key.number, key.job_id, exc)
+        logger.warning(
+            "the tasks of stage %d of job %s are cancelled later: %s", stage.key.number, stage.key.job_id, exc
+        )
 
 
-def _cancel(work: UnitOfWork, job_id: str) -> Job:
+def _cancel(work: UnitOfWork, job_id: str) -> tuple[Job, Stage | None]:
     ended = work.jobs.finish(job_id, JobStatus.CANCELLED, None, None)
     job = work.jobs.get(job_id)  # after the update, which locks the row: the stage cannot change before the commit
     if job is None:
         raise JobNotFoundError(job_id)
     if job.status != JobStatus.CANCELLED:
         raise JobStateError(job_id, job.status, "only a job that has not ended can be cancelled")
+    key = StageKey(job_id, job.stage)
     if ended:
-        work.stages.stop(StageKey(job_id, job.stage), StageStatus.CANCELLED)
-    return job
+        work.stages.stop(key, StageStatus.CANCELLED)
+    return job, work.stages.get(key) if job.stage else None

@@ -3,7 +3,7 @@ from collections.abc import Set as AbstractSet
 
 from core.errors import JobBeingPrunedError, JobNotFoundError, JobStateError, QueueError
 from core.messages import JobAction, JobMessage
-from core.models import Job, StageKey
+from core.models import Job, StageKey, StageOpening
 from core.statuses import JobStatus, StageStatus
 from engine.process.sending import send_job_message
 from repositories.ports import Database, MessageQueue, UnitOfWork
@@ -74,10 +74,10 @@ def _open(work: UnitOfWork, job_id: str, expected: AbstractSet[JobStatus], refus
     assert job is not None, "the row was updated"
     if job.stage == 0:
         return job, JobMessage(job_id, 1, JobAction.DISPATCH)
-    return job, JobMessage(job_id, job.stage, _open_stage(work, StageKey(job_id, job.stage), before.status))
+    return job, _open_stage(work, StageKey(job_id, job.stage), before.status)
 
 
-def _open_stage(work: UnitOfWork, key: StageKey, job_was: JobStatus) -> JobAction:
+def _open_stage(work: UnitOfWork, key: StageKey, job_was: JobStatus) -> JobMessage:
     live = work.stops.live_batches(key)
     if live.batches:
         raise JobStateError(
@@ -94,6 +94,7 @@ def _open_stage(work: UnitOfWork, key: StageKey, job_was: JobStatus) -> JobActio
                 "the tasks that failed are in earlier stages, whose results the later ones have used; "
                 "submit the job again with another Idempotency-Key",
             )
-        return JobAction.ADVANCE  # the job failed or was cancelled after this stage had finished
+        # The job failed or was cancelled after this stage had finished.
+        return JobMessage.about(stage.opening, JobAction.ADVANCE)
     work.stages.reopen(key, failed_too=retries)
-    return JobAction.DISPATCH
+    return JobMessage.about(StageOpening(key, stage.openings + 1), JobAction.DISPATCH)

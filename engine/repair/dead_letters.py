@@ -114,6 +114,11 @@ class DeadLetters:
             self._keep(JOBS_QUEUE, dead, ORPHAN, f"there is no job {message.job_id}")
         elif job.status in JOB_ENDS:
             logger.info("job %s has ended; its dead letter (%s) is dropped", message.job_id, message.action)
+        elif stage is not None and stage.openings != message.opening:
+            logger.info(
+                "stage %d of job %s was reopened; the dead letter of an earlier opening (%s) is dropped",
+                *(message.stage, job.job_id, message.action),
+            )
         elif job.stage > message.stage or (stage is not None and stage.status == StageStatus.RUNNING):
             logger.info(
                 "stage %d of job %s has gone on; its dead letter (%s) is dropped",
@@ -126,7 +131,7 @@ class DeadLetters:
         else:
             self._keep(JOBS_QUEUE, dead, dead.reason, dead.description)
             if message.action != JobAction.CANCEL:  # the sweeper sends CANCEL again
-                self._endings.fail(message.key, DeadLetteredError(_text(dead)))
+                self._endings.fail(message.stage_opening, DeadLetteredError(_text(dead)))
 
     def _send_again(self, queue_name: str, message: TaskMessage, dead: DeadLetteredMessage, sends: int) -> bool:
         """Sends a task's message again; returns False when the broker gave up on all its resends."""

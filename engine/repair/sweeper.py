@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from core.errors import LockstepError, LockTimeoutError
 from core.lanes import JOBS_QUEUE, Lane
 from core.messages import JobAction, JobMessage, TaskMessage
-from core.models import LostTask, StageKey
+from core.models import LostTask, StageKey, StageOpening
 from core.statuses import JobStatus
 from engine.process.limits import Limits
 from engine.process.sending import send
@@ -134,25 +134,21 @@ class Sweeper:
         return self._all(ends_at, repair)
 
     def _advances(self) -> int:
-        keys = transact(self._database, lambda work: work.sweeps.unadvanced_stages(self._silence, _PAGE))
-        self._send_job_messages(
-            [JobMessage(key.job_id, key.number, JobAction.ADVANCE) for key in keys], "had ended and did not advance"
-        )
-        return len(keys)
+        stages = transact(self._database, lambda work: work.sweeps.unadvanced_stages(self._silence, _PAGE))
+        return self._repeat(JobAction.ADVANCE, stages, "had ended and did not advance")
 
     def _dispatches(self) -> int:
-        keys = transact(self._database, lambda work: work.sweeps.interrupted_dispatches(self._silence, _PAGE))
-        self._send_job_messages(
-            [JobMessage(key.job_id, key.number, JobAction.DISPATCH) for key in keys], "was not dispatched to the end"
-        )
-        return len(keys)
+        stages = transact(self._database, lambda work: work.sweeps.interrupted_dispatches(self._silence, _PAGE))
+        return self._repeat(JobAction.DISPATCH, stages, "was not dispatched to the end")
 
     def _stopped(self) -> int:
-        keys = transact(self._database, lambda work: work.sweeps.stopped_stages(self._age, _PAGE))
-        self._send_job_messages(
-            [JobMessage(key.job_id, key.number, JobAction.CANCEL) for key in keys], "was stopped and has tasks left"
-        )
-        return len(keys)
+        stages = transact(self._database, lambda work: work.sweeps.stopped_stages(self._age, _PAGE))
+        return self._repeat(JobAction.CANCEL, stages, "was stopped and has tasks left")
+
+    def _repeat(self, action: JobAction, stages: Sequence[StageOpening], why: str) -> int:
+        """Sends the messages of stages again; returns how many."""
+        self._send_job_messages([JobMessage.about(stage, action) for stage in stages], why)
+        return len(stages)
 
     def _lost_tasks(self, ends_at: float, find: Callable[[UnitOfWork], list[LostTask]]) -> int:
         return self._all(ends_at, lambda: self._send_tasks(transact(self._database, find)))

@@ -5,7 +5,7 @@ from typing import Any
 from core import json_text
 from core.error_records import describe
 from core.errors import StageReopenedError
-from core.models import LiveBatches, Stage, StageKey
+from core.models import LiveBatches, Stage, StageOpening
 from core.statuses import JobStatus, StageStatus
 from engine.jobs.canceller import request_cancellation
 from engine.process.job_secrets import JobSecrets
@@ -62,8 +62,12 @@ class JobEndings:
         if status is not None:
             logger.info("job %s is %s", last.job_id, status)
 
-    def fail(self, key: StageKey, exc: BaseException) -> None:
-        """Fails a job at this stage. The waiting tasks of the job are cancelled; its running tasks end."""
+    def fail(self, stage: StageOpening, exc: BaseException) -> None:
+        """Fails a job at this stage. The waiting tasks of the job are cancelled; its running tasks end.
+
+        Nothing changes if the stage was reopened since that opening.
+        """
+        key = stage.key
         error: Mapping[str, Any] = {}
 
         def fail(work: UnitOfWork) -> LiveBatches | None:
@@ -73,14 +77,22 @@ class JobEndings:
                 return None  # the job has left this stage, or does not exist
             error = describe(exc, self._secrets.of_errors(job))
             record = json_text.encode({**error, "stage": key.number})
-            ended = work.jobs.finish(key.job_id, JobStatus.FAILED, None, record)
+            if not work.jobs.finish(key.job_id, JobStatus.FAILED, None, record):
+                return None
+            # From here on, the job's row is locked. Reopening a stage begins with that row.
+            now = work.stages.get(key)
+            if now is not None and now.opening != stage:
+                raise StageReopenedError(f"stage {key.number} of job {key.job_id} was reopened")
             work.stages.stop(key, StageStatus.FAILED)
-            left = work.stops.live_batches(key)
-            return left if ended else None
+            return work.stops.live_batches(key)
 
-        left = transact(self._database, fail)
+        try:
+            left = transact(self._database, fail)
+        except StageReopenedError as reopened:
+            logger.info("%s; its failure (%s: %s) is ignored", reopened, error["type"], error["message"])
+            return
         if left is None:
             return
         logger.error("job %s failed in stage %d: %s: %s", key.job_id, key.number, error["type"], error["message"])
         if left.batches:
-            request_cancellation(self._queue, key)
+            request_cancellation(self._queue, stage)

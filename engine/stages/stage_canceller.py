@@ -3,7 +3,7 @@ import time
 
 from core.errors import StageReopenedError
 from core.messages import JobAction, JobMessage
-from core.models import StageKey
+from core.models import StageKey, StageOpening
 from core.task_runs import BatchDelta
 from engine.process.limits import Limits
 from engine.process.sending import send_job_message
@@ -28,19 +28,20 @@ class StageCanceller:
         self._queue = queue
         self._slice_seconds = limits.dispatch_slice_seconds
 
-    def cancel_waiting(self, key: StageKey) -> None:
+    def cancel_waiting(self, stage: StageOpening) -> None:
         """Cancels the waiting tasks of a stopped stage, for one slice; another message continues with the rest.
 
         Raises:
             LockstepError: infrastructure failed; cancelled tasks stay cancelled.
         """
+        key = stage.key
         slice_ends = time.monotonic() + self._slice_seconds
         total = 0
         try:
             while cancelled := transact(self._database, lambda work: _cancel_some(work, key)):
                 total += cancelled
                 if time.monotonic() >= slice_ends:
-                    send_job_message(self._queue, JobMessage(key.job_id, key.number, JobAction.CANCEL))
+                    send_job_message(self._queue, JobMessage.about(stage, JobAction.CANCEL))
                     break
         except StageReopenedError as exc:
             logger.info("%s", exc)

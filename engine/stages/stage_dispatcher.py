@@ -1,4 +1,5 @@
 import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -58,7 +59,7 @@ class StageDispatcher:
             totals = self._queue_batches(job, controller, window)
         except SliceEnded:
             lease.release(window.idle_slices)
-            send_job_message(self._queue, JobMessage(job.job_id, message.stage, JobAction.DISPATCH))
+            send_job_message(self._queue, JobMessage.about(message.stage_opening, JobAction.DISPATCH))
         except DispatchLeaseLostError as exc:
             logger.warning("%s; this dispatcher stops", exc)
         except JobFailure as exc:
@@ -120,11 +121,11 @@ class StageDispatcher:
     def _close(self, lease: DispatchLease, total_tasks: int, total_batches: int) -> None:
         key = lease.key
 
-        def close(work: UnitOfWork) -> tuple[bool, bool]:
+        def close(work: UnitOfWork) -> tuple[bool, bool, Stage | None]:
             closed = work.stages.finish_dispatch(key, lease.lease_id, total_tasks, total_batches)
-            return closed, closed and work.stages.finish_if_complete(key)
+            return closed, closed and work.stages.finish_if_complete(key), work.stages.get(key)
 
-        closed, complete = transact(self._database, close)
+        closed, complete, stage = transact(self._database, close)
         if not closed:
             logger.warning("stage %d of job %s was taken over; this dispatcher stops", key.number, key.job_id)
             return
@@ -132,8 +133,8 @@ class StageDispatcher:
             "stage %d of job %s is dispatched: %d tasks in %d batches",
             *(key.number, key.job_id, total_tasks, total_batches),
         )
-        if complete:  # the workers were faster than the dispatcher, or the stage has no tasks
-            send_job_message(self._queue, JobMessage(key.job_id, key.number, JobAction.ADVANCE))
+        if complete and stage is not None:  # the workers were faster than the dispatcher, or the stage has no tasks
+            send_job_message(self._queue, JobMessage.about(stage.opening, JobAction.ADVANCE))
 
     def _redispatch_later(self, lease: DispatchLease, message: JobMessage, unsent_batches: int) -> None:
         lease.release()
@@ -143,7 +144,7 @@ class StageDispatcher:
             *(unsent_batches, message.stage, message.job_id, delay_seconds),
         )
         redispatches = min(message.redispatches + 1, _MAX_REDISPATCHES)
-        again = JobMessage(message.job_id, message.stage, JobAction.DISPATCH, redispatches)
+        again = replace(JobMessage.about(message.stage_opening, JobAction.DISPATCH), redispatches=redispatches)
         send(self._queue, JOBS_QUEUE, [again.outgoing(self._in_seconds(delay_seconds))])
 
     def _in_seconds(self, seconds: float) -> datetime:

@@ -59,7 +59,7 @@ class StageEngine:
         if step == Step.NOTHING:
             _ignore(message, job)
         elif step == Step.CANCEL:
-            self._steps.canceller.cancel_waiting(message.key)
+            self._steps.canceller.cancel_waiting(message.stage_opening)
         else:
             self._take_or_fail(step, message, job, stage)
 
@@ -79,7 +79,7 @@ class StageEngine:
                 step = next_step(message, job, stage)
             self._take(step, message, job, stage)
         except JobFailure as exc:
-            self._endings.fail(message.key, exc)
+            self._endings.fail(message.stage_opening, exc)
         except Exception as exc:
             if isinstance(exc, LockstepError) and exc.retryable:
                 raise
@@ -94,9 +94,10 @@ class StageEngine:
                 assert stage is not None, "the step follows from the stage's status"
                 self._steps.advancer.advance(job, stage, controller)
             case Step.REPEAT_DISPATCH:
+                # Of the first opening: who reopens the next stage sends its DISPATCH.
                 send_job_message(self._queue, JobMessage(job.job_id, job.stage, JobAction.DISPATCH))
             case Step.REPEAT_ADVANCE:
-                send_job_message(self._queue, JobMessage(job.job_id, job.stage, JobAction.ADVANCE))
+                send_job_message(self._queue, JobMessage.about(message.stage_opening, JobAction.ADVANCE))
             case _:  # a job that was to start was cancelled meanwhile
                 _ignore(message, job)
 
@@ -104,7 +105,7 @@ class StageEngine:
         trace = describe_for_log(exc, self._secrets.of_errors(job))
         if message.failures >= MAX_FAILURES:
             logger.error("job %s fails after %d failures: %s", message.job_id, message.failures, trace)
-            self._endings.fail(message.key, exc)
+            self._endings.fail(message.stage_opening, exc)
             return
         delay_seconds = 2**message.failures
         logger.warning("job %s failed and is tried again in %d s: %s", message.job_id, delay_seconds, trace)
@@ -115,6 +116,6 @@ class StageEngine:
 
 def _ignore(message: JobMessage, job: Job) -> None:
     logger.info(
-        "job %s is %s at stage %d; %s of stage %d is ignored",
-        *(job.job_id, job.status, job.stage, message.action, message.stage),
+        "job %s is %s at stage %d; %s of stage %d is ignored (opening %d)",
+        *(job.job_id, job.status, job.stage, message.action, message.stage, message.opening),
     )

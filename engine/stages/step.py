@@ -1,7 +1,8 @@
 """Decides, from the rows alone, which step a message of sb-jobs still asks for.
 
 A message may come late, or twice: the statuses and the job's stage tell what is left to do. If the step has been taken
-already, its follow-up message may be lost, so that message is repeated; an additional message does no harm.
+already, its follow-up message may be lost, so that message is repeated; an additional message does no harm. A message
+of an earlier opening asks for nothing: retrying or resuming the job has sent a new one.
 """
 
 from enum import StrEnum
@@ -33,6 +34,8 @@ def next_step(message: JobMessage, job: Job, stage: Stage | None) -> Step:
         job: the message's job.
         stage: the message's stage; None before it has started.
     """
+    if stage is not None and stage.openings != message.opening:
+        return Step.NOTHING
     if message.action == JobAction.CANCEL:
         return Step.CANCEL if stage is not None and stage.status in STAGE_STOPS else Step.NOTHING
     if job.status in JOB_ENDS:

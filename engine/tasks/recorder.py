@@ -12,7 +12,7 @@ from core.errors import (
 )
 from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage, OutgoingMessage, TaskMessage
-from core.models import StageKey
+from core.models import StageOpening
 from core.statuses import TaskStatus
 from core.task_runs import BatchDelta, RecordedTask, TaskOutcome
 from engine.process.limits import Limits
@@ -122,8 +122,8 @@ def _write(work: UnitOfWork, lease_id: str, outcomes: Sequence[TaskOutcome]) -> 
     recorded = work.tasks.record(lease_id, outcomes)
     deltas = _deltas(recorded)
     finished = work.batches.apply_outcomes(deltas) if deltas else []
-    keys = work.stages.add_finished_batches(finished) if finished else []
-    return recorded, [key for key in keys if work.stages.finish_if_complete(key)]
+    stages = work.stages.add_finished_batches(finished) if finished else []
+    return recorded, [stage for stage in stages if work.stages.finish_if_complete(stage.key)]
 
 
 def _retries(tasks: Sequence[RecordedTask]) -> list[OutgoingMessage]:
@@ -134,8 +134,8 @@ def _retries(tasks: Sequence[RecordedTask]) -> list[OutgoingMessage]:
     ]
 
 
-def _advances(keys: Sequence[StageKey]) -> list[OutgoingMessage]:
-    return [JobMessage(key.job_id, key.number, JobAction.ADVANCE).outgoing() for key in keys]
+def _advances(stages: Sequence[StageOpening]) -> list[OutgoingMessage]:
+    return [JobMessage.about(stage, JobAction.ADVANCE).outgoing() for stage in stages]
 
 
 def _deltas(recorded: Sequence[RecordedTask]) -> list[BatchDelta]:

@@ -9,13 +9,13 @@ from core import json_text
 from core.error_records import describe
 from core.errors import OutcomeRefusedError, RefusedValueError
 from core.ids import parse_task_id
-from core.models import StageKey
+from core.models import StageOpening
 from core.statuses import TaskStatus
 from core.task_runs import RecordedTask, TaskOutcome
 
 logger = logging.getLogger(__name__)
 
-Written = tuple[list[RecordedTask], list[StageKey]]
+Written = tuple[list[RecordedTask], list[StageOpening]]
 """The tasks whose outcomes were recorded, and the stages that ended with them."""
 
 _Write = Callable[[Sequence[TaskOutcome]], Written]
@@ -64,7 +64,7 @@ def _write_one_job(write: _Write, outcomes: Sequence[TaskOutcome]) -> Written:
             return _fail(write, outcomes[0], exc)
         logger.warning("%d outcomes cannot be recorded together: %s", len(outcomes), _reason(exc))
     written = [_write_one_job(write, [outcome]) for outcome in sorted(outcomes, key=lambda each: each.task_id)]
-    return [task for tasks, _ in written for task in tasks], [key for _, keys in written for key in keys]
+    return [task for tasks, _ in written for task in tasks], [stage for _, stages in written for stage in stages]
 
 
 def _by_job(outcomes: Sequence[TaskOutcome]) -> list[list[TaskOutcome]]:

@@ -86,7 +86,7 @@ class UnclaimedMessages:
             return
         with self._database.transaction() as work:
             waiting = work.stages.ended_but_not_advanced(sorted(keys))
-        advances = [JobMessage(key.job_id, key.number, JobAction.ADVANCE).outgoing() for key in waiting]
+        advances = [JobMessage.about(stage, JobAction.ADVANCE).outgoing() for stage in waiting]
         send(self._queue, JOBS_QUEUE, advances)
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from core.checkpoints import Checkpoint, Fold
-from core.models import Stage, StageCounts, StageKey
+from core.models import Stage, StageCounts, StageKey, StageOpening
 from core.statuses import StageStatus
 
 
@@ -56,7 +56,7 @@ class StageRepository(Protocol):
         """Moves dispatching -> running with final totals; False when the lease is lost."""
         ...
 
-    def add_finished_batches(self, batch_ids: Sequence[str]) -> list[StageKey]:
+    def add_finished_batches(self, batch_ids: Sequence[str]) -> list[StageOpening]:
         """Adds the counts of batches that have just ended to their stages; returns these stages."""
         ...
 
@@ -92,6 +92,6 @@ class StageRepository(Protocol):
         """Moves an ended stage -> dispatching; `StopRepository.reopen_batches` then reopens its batches."""
         ...
 
-    def ended_but_not_advanced(self, keys: Sequence[StageKey]) -> list[StageKey]:
+    def ended_but_not_advanced(self, keys: Sequence[StageKey]) -> list[StageOpening]:
         """Returns the given stages that have ended and are still the current stage of a processing job."""
         ...

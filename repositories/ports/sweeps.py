@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from core.lanes import Lane
-from core.models import LostTask, SilentBatches, StageKey
+from core.models import LostTask, SilentBatches, StageKey, StageOpening
 from core.statuses import JobStatus
 
 
@@ -30,15 +30,15 @@ class SweepRepository(Protocol):
         """Finds tasks whose lease expired `age_seconds` ago; ends these leases and moves the tasks -> retrying."""
         ...
 
-    def interrupted_dispatches(self, age_seconds: float, limit: int) -> list[StageKey]:
+    def interrupted_dispatches(self, age_seconds: float, limit: int) -> list[StageOpening]:
         """Finds dispatching stages that no dispatcher has worked on for `age_seconds`."""
         ...
 
-    def unadvanced_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
+    def unadvanced_stages(self, age_seconds: float, limit: int) -> list[StageOpening]:
         """Finds stages that ended `age_seconds` ago and are still the current stage of their job."""
         ...
 
-    def stopped_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
+    def stopped_stages(self, age_seconds: float, limit: int) -> list[StageOpening]:
         """Finds stages that were stopped `age_seconds` ago and have tasks that have not ended."""
         ...
 

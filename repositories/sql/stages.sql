@@ -124,7 +124,7 @@ FROM (
     GROUP BY job_id, stage
 ) AS done
 WHERE s.job_id = done.job_id AND s.stage = done.stage
-RETURNING s.job_id, s.stage
+RETURNING s.job_id, s.stage, s.openings
 
 -- name: finish_if_complete
 -- Ends a complete stage once, because the UPDATE names the expected status. Ends a stage early when more of its tasks
@@ -182,7 +182,7 @@ WHERE job_id = %(job_id)s AND stage = %(stage)s AND status IN ('finished', 'fail
 
 -- name: ended_but_not_advanced
 -- Used when messages of ended tasks are delivered again: the message that advances their stage may be lost.
-SELECT s.job_id, s.stage
+SELECT s.job_id, s.stage, s.openings
 FROM unnest(%(job_ids)s::text[], %(stages)s::smallint[]) AS asked (job_id, stage)
 JOIN stages AS s USING (job_id, stage)
 JOIN jobs AS j USING (job_id, stage)

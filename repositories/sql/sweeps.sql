@@ -49,7 +49,7 @@ WHERE t.task_id = ANY(%(task_ids)s::text[]) AND t.status IN ('processing', 'retr
 RETURNING t.task_id, t.batch_id, b.lane, t.sends AS send
 
 -- name: interrupted_dispatches
-SELECT s.job_id, s.stage
+SELECT s.job_id, s.stage, s.openings
 FROM jobs AS j
 JOIN stages AS s ON s.job_id = j.job_id AND s.stage = j.stage
 WHERE j.status = 'processing' AND s.status = 'dispatching'
@@ -60,7 +60,7 @@ LIMIT %(limit)s
 FOR NO KEY UPDATE OF s SKIP LOCKED
 
 -- name: unadvanced_stages
-SELECT s.job_id, s.stage
+SELECT s.job_id, s.stage, s.openings
 FROM jobs AS j
 JOIN stages AS s ON s.job_id = j.job_id AND s.stage = j.stage
 WHERE j.status = 'processing' AND s.status IN ('finished', 'failed')
@@ -72,7 +72,7 @@ FOR NO KEY UPDATE OF s SKIP LOCKED
 -- name: stopped_stages
 -- Stopped stages with tasks that have not ended: running tasks, and waiting tasks that must still be cancelled.
 -- A scalar subquery, as in silent_stages.
-SELECT s.job_id, s.stage
+SELECT s.job_id, s.stage, s.openings
 FROM stages AS s
 WHERE s.status IN ('failed', 'cancelled')
     AND (

@@ -6,7 +6,7 @@ from typing import Any
 from typing_extensions import override
 
 from core.checkpoints import Checkpoint, Fold
-from core.models import Stage, StageCounts, StageKey
+from core.models import Stage, StageCounts, StageKey, StageOpening
 from core.statuses import STAGE_ENDS, BatchStatus, StageStatus, TaskStatus
 from repositories.ports import StageRepository
 from tests.fakes.rows import StageRow, from_json
@@ -123,10 +123,11 @@ class FakeStageRepository(StageRepository):
         return True
 
     @override
-    def add_finished_batches(self, batch_ids: Sequence[str]) -> list[StageKey]:
+    def add_finished_batches(self, batch_ids: Sequence[str]) -> list[StageOpening]:
         found = [self._tables.batches.get(batch_id) for batch_id in sorted(set(batch_ids))]
         batches = [batch for batch in found if batch is not None]
         keys = sorted({batch.stage_key for batch in batches})
+        openings: list[StageOpening] = []
         for key in keys:
             row = self._tables.stages.lock(key)
             assert row is not None, "a foreign key keeps the stage of a batch"
@@ -139,7 +140,8 @@ class FakeStageRepository(StageRepository):
                 failed_tasks=row.failed_tasks + sum(batch.failed_tasks for batch in done),
                 cancelled_tasks=row.cancelled_tasks + sum(batch.cancelled_tasks for batch in done),
             )
-        return keys
+            openings.append(StageOpening(key, row.openings))
+        return openings
 
     @override
     def finish_if_complete(self, key: StageKey) -> bool:
@@ -205,12 +207,10 @@ class FakeStageRepository(StageRepository):
         return True
 
     @override
-    def ended_but_not_advanced(self, keys: Sequence[StageKey]) -> list[StageKey]:
-        return [key for key in keys if self._has_ended(key) and self._tables.is_at(key)]
-
-    def _has_ended(self, key: StageKey) -> bool:
-        row = self._tables.stages.get(key)
-        return row is not None and row.status in {StageStatus.FINISHED, StageStatus.FAILED}
+    def ended_but_not_advanced(self, keys: Sequence[StageKey]) -> list[StageOpening]:
+        rows = [row for key in keys if (row := self._tables.stages.get(key)) and self._tables.is_at(key)]
+        ended = {StageStatus.FINISHED, StageStatus.FAILED}
+        return [StageOpening(row.key, row.openings) for row in rows if row.status in ended]
 
     def _may_be_taken(self, row: StageRow) -> bool:
         expires_at = row.dispatch_lease_expires_at

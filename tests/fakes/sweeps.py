@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing_extensions import override
 
 from core.lanes import Lane
-from core.models import LostTask, SilentBatches, StageKey
+from core.models import LostTask, SilentBatches, StageKey, StageOpening
 from core.statuses import BATCH_ENDS, STAGE_STOPS, BatchStatus, JobStatus, StageStatus, TaskStatus
 from repositories.ports import SweepRepository
 from tests.fakes.rows import BatchRow, StageRow, TaskRow
@@ -60,7 +60,7 @@ class FakeSweepRepository(SweepRepository):
         )
 
     @override
-    def interrupted_dispatches(self, age_seconds: float, limit: int) -> list[StageKey]:
+    def interrupted_dispatches(self, age_seconds: float, limit: int) -> list[StageOpening]:
         return self._touch_stages(
             lambda row: (
                 row.status == StageStatus.DISPATCHING
@@ -70,13 +70,13 @@ class FakeSweepRepository(SweepRepository):
         )
 
     @override
-    def unadvanced_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
+    def unadvanced_stages(self, age_seconds: float, limit: int) -> list[StageOpening]:
         return self._touch_stages(
             lambda row: row.status in _ENDED and self._is_old(age_seconds, row.finished_at, row.attended_at), limit
         )
 
     @override
-    def stopped_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
+    def stopped_stages(self, age_seconds: float, limit: int) -> list[StageOpening]:
         live = {row.stage_key for row in self._tables.batches.rows() if row.status not in BATCH_ENDS}
         found = [
             row
@@ -89,11 +89,12 @@ class FakeSweepRepository(SweepRepository):
 
     @override
     def silent_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
-        return self._touch_stages(
+        found = self._touch_stages(
             lambda row: row.status == StageStatus.RUNNING and self._is_silent(row, age_seconds),
             limit,
             lambda row: replace(row, silent_since=row.silent_since or self._now),
         )
+        return [stage.key for stage in found]
 
     @override
     def silent_batches(self, key: StageKey, age_seconds: float, limit: int) -> SilentBatches:
@@ -159,17 +160,17 @@ class FakeSweepRepository(SweepRepository):
 
     def _touch_stages(
         self, wanted: Callable[[StageRow], bool], limit: int, touch: Callable[[StageRow], StageRow] | None = None
-    ) -> list[StageKey]:
+    ) -> list[StageOpening]:
         touch = touch or (lambda row: replace(row, attended_at=self._now))
         return self._touch(
             [row for row in self._tables.stages.rows() if self._tables.is_at(row.key) and wanted(row)][:limit], touch
         )
 
-    def _touch(self, found: Sequence[StageRow], touch: Callable[[StageRow], StageRow]) -> list[StageKey]:
+    def _touch(self, found: Sequence[StageRow], touch: Callable[[StageRow], StageRow]) -> list[StageOpening]:
         for row in found:
             self._tables.stages.lock(row.key)
             self._tables.stages.update(row.key, touch(row))
-        return [row.key for row in found]
+        return [StageOpening(row.key, row.openings) for row in found]
 
     def _is_processing(self, job_id: str) -> bool:
         job = self._tables.jobs.get(job_id)

@@ -78,6 +78,7 @@ SPOILT_JOBS = _spoilt(
         "redispatches": _NO_COUNT,
         "failures": _NO_COUNT,
         "deaths": _NO_COUNT,
+        "opening": _NO_COUNT,
     },
 )
 

@@ -18,6 +18,9 @@ _FAKE_SWEEPS = "tests/fakes/sweeps.py"
 _SWEEPER = "engine/repair/sweeper.py"
 
 
+_OPENINGS = "tests/unit/engine/stages/test_earlier_openings.py"
+
+
 def _both(test: str) -> list[str]:
     """A test of the contract suite, for the fake and for PostgreSQL."""
     return [f"{CONTRACT}/{test}[{backend}]" for backend in ("fake", "postgres")]
@@ -211,6 +214,24 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
             *_both("test_dispatch_lease.py::test_a_lease_that_has_expired_is_renewed_unless_it_was_taken_over"),
             *_both("test_dispatch_lease.py::test_a_lease_that_was_taken_away_is_not_renewed"),
         ],
+    ),
+    "the opening of a job message": (
+        [Edit("engine/stages/step.py", "if stage is not None and stage.openings != message.opening:", "if False:")],
+        [f"{_OPENINGS}::test_the_cancellation_of_an_earlier_opening_cancels_nothing_of_a_later_one"],
+    ),
+    "the opening of a dead job message": (
+        [
+            Edit(
+                "engine/repair/dead_letters.py",
+                "elif stage is not None and stage.openings != message.opening:",
+                "elif False:",
+            )
+        ],
+        [f"{_OPENINGS}::test_the_dead_dispatch_of_an_earlier_opening_does_not_fail_the_job"],
+    ),
+    "the opening of a failure": (
+        [Edit("engine/stages/job_endings.py", "if now is not None and now.opening != stage:", "if False:")],
+        [f"{_OPENINGS}::test_a_failure_does_not_fail_a_stage_that_was_reopened_meanwhile"],
     ),
     "the opening of a stage that was aggregated": (
         [Edit("engine/stages/job_endings.py", "if now is None or now.openings != stage.openings:", "if now is None:")],

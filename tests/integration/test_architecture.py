@@ -96,7 +96,7 @@ def test_the_page_names_every_file_on_the_way_of_a_job(
         run_job_message(_delivery(*mailbox.take(JOBS_QUEUE, 1)))
         run_tasks([_delivery(message) for message in mailbox.take(TASKS_QUEUE, 3)])
     with app.database.transaction() as work:
-        job_id = work.sweeps.unadvanced_stages(0, 1)[0].job_id
+        job_id = work.sweeps.unadvanced_stages(0, 1)[0].key.job_id
         assert {task.status for task in work.tasks.page(job_id, None, "", 10)} == {TaskStatus.COMPLETED}
     assert {name for name, _ in entered} - _named(_section("The way of a job")) == set()
     numbered = [name for name in _numbered() if name != "function_app.py"]  # it only registers functions

@@ -94,7 +94,8 @@ _VALUES: dict[str, Any] = {
     "lease_seconds": 60.0,
     "age_seconds": 60.0,
     "retention_days": 30,
-    "most": 5,
+    "sends": 1,
+    "died": True,
     "after": _TASKS[0],
     "before": _TASKS[-1],
 }

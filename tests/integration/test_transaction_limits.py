@@ -13,7 +13,7 @@ from repositories.pool import ConnectionPool
 from repositories.ports import TransactionKind
 from repositories.postgres import PostgresDatabase
 from repositories.transaction_limits import TransactionLimits
-from tests.contract.repositories.building import batch_of, start_stage
+from tests.contract.repositories.building import KEY, batch_of, start_stage, write_batch
 
 NewDatabase = Callable[..., PostgresDatabase]
 
@@ -75,11 +75,13 @@ def test_a_batch_that_another_host_has_not_committed_ends_with_a_retryable_error
     new_database: NewDatabase, postgres_database: PostgresDatabase
 ) -> None:
     start_stage(postgres_database)
+    with postgres_database.transaction() as work:
+        assert work.stages.acquire_dispatch_lease(KEY, "lease", 60)
     with postgres_database.transaction() as other:
-        other.tasks.batch_create_tasks(batch_of(3), BatchStatus.QUEUED)
+        other.tasks.batch_create_tasks(batch_of(3), BatchStatus.QUEUED, "lease")
         waiting = new_database(lock_seconds=0.2)
         with pytest.raises(LockTimeoutError) as caught, waiting.transaction() as work:
-            work.tasks.batch_create_tasks(batch_of(3), BatchStatus.QUEUED)
+            work.tasks.batch_create_tasks(batch_of(3), BatchStatus.QUEUED, "lease")
     assert caught.value.retryable
 
 
@@ -98,7 +100,7 @@ def test_a_host_that_stands_still_in_a_transaction_loses_its_locks(new_database:
 
     def stand_still() -> None:
         with database.transaction() as work, conn.cursor() as cursor:
-            work.tasks.batch_create_tasks(batch_of(3), BatchStatus.QUEUED)
+            write_batch(work, batch_of(3), BatchStatus.QUEUED)
             cursor.execute("LOCK TABLE tasks")
             work.now()
 

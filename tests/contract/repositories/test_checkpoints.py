@@ -1,7 +1,7 @@
 """Points from which the dispatch or the aggregation of a stage goes on."""
 
 from core.checkpoints import START, Checkpoint, Fold
-from core.models import Stage
+from core.models import Stage, StageOpening
 from core.statuses import StageStatus
 from repositories.ports import Database
 from tests.contract.repositories.building import (
@@ -139,7 +139,7 @@ def test_a_stage_that_is_being_folded_is_not_silent(harness: Harness) -> None:
         assert work.sweeps.unadvanced_stages(300, 10) == []
     harness.pass_time(301)
     with harness.database.transaction() as work:
-        assert work.sweeps.unadvanced_stages(300, 10) == [KEY]
+        assert work.sweeps.unadvanced_stages(300, 10) == [StageOpening(KEY, 0)]
 
 
 def test_a_stage_that_does_not_exist_is_not_folded(database: Database) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from core.errors import ConstraintViolationError
-from core.models import StageKey
+from core.models import StageKey, StageOpening
 from core.statuses import JobStatus, StageStatus
 from core.task_runs import BatchDelta
 from repositories.ports import Database
@@ -48,7 +48,10 @@ def test_finished_batches_are_added_to_each_of_their_stages(database: Database) 
     with database.transaction() as work:
         deltas = [BatchDelta(batch_id, 7, 3) for batch_id in batch_ids]
         assert sorted(work.batches.apply_outcomes(deltas)) == batch_ids
-        assert work.stages.add_finished_batches(batch_ids) == [KEY, StageKey(OTHER_JOB, 1)]
+        assert work.stages.add_finished_batches(batch_ids) == [
+            StageOpening(KEY, 0),
+            StageOpening(StageKey(OTHER_JOB, 1), 0),
+        ]
         stages = [work.stages.get(StageKey(job_id, 1)) for job_id in (JOB, OTHER_JOB)]
     counts = [(s.finished_batches, s.completed_tasks, s.failed_tasks) for s in stages if s is not None]
     assert counts == [(2, 14, 6), (1, 7, 3)]
@@ -159,14 +162,14 @@ def test_an_ended_stage_is_reported_until_its_job_moves_on(database: Database) -
         reports.append(work.stages.ended_but_not_advanced(asked))
         work.jobs.advance(StageKey(JOB, 1))
         reports.append(work.stages.ended_but_not_advanced(asked))
-    assert reports == [[], [KEY], []]
+    assert reports == [[], [StageOpening(KEY, 0)], []]
 
 
 def test_the_failed_stage_of_a_failed_job_is_not_reported(database: Database) -> None:
     stage_of(database, 1)
     with database.transaction() as work:
         work.stages.stop(KEY, StageStatus.FAILED)
-        assert work.stages.ended_but_not_advanced([KEY]) == [KEY]
+        assert work.stages.ended_but_not_advanced([KEY]) == [StageOpening(KEY, 0)]
         work.jobs.finish(JOB, JobStatus.FAILED, None, ERROR)
         assert work.stages.ended_but_not_advanced([KEY]) == []
         assert work.stages.ended_but_not_advanced([]) == []

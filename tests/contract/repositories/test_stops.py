@@ -4,7 +4,7 @@ import pytest
 
 from core.errors import DispatchLeaseLostError
 from core.lanes import Lane
-from core.models import Batch, LiveBatches, PendingBatch, Resend, Stage, StageKey
+from core.models import Batch, LiveBatches, PendingBatch, Resend, Stage, StageKey, StageOpening
 from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
 from core.task_runs import BatchDelta
 from repositories.ports import Database
@@ -299,6 +299,35 @@ def test_no_batch_is_reopened_in_a_stage_that_is_not_dispatching(database: Datab
     assert status_of(database, ids(3)[0]) == TaskStatus.FAILED
 
 
+def test_a_reopened_stage_is_found_with_its_opening(harness: Harness) -> None:
+    database, second, third = harness.database, StageOpening(KEY, 1), StageOpening(KEY, 2)
+    running_stage(database, batches=1, size=2)
+    stop(database)
+    cancel_all(database)
+    reopen(database, failed_too=True)
+    harness.pass_time(60)
+    with database.transaction() as work:
+        assert work.sweeps.interrupted_dispatches(60, MANY) == [second]
+    stop(database)
+    harness.pass_time(60)
+    with database.transaction() as work:
+        assert work.sweeps.stopped_stages(60, MANY) == [second]
+    cancel_all(database)
+    reopen(database, failed_too=True)
+    with database.transaction() as work:
+        assert work.stages.acquire_dispatch_lease(KEY, "mine", 60)
+        assert work.stages.finish_dispatch(KEY, "mine", 2, 1)
+    with database.transaction() as work:
+        work.stops.cancel_tasks([f"{JOB}-s1-b0"])
+        finished = work.batches.apply_outcomes([BatchDelta(f"{JOB}-s1-b0", cancelled=2)])
+        assert work.stages.add_finished_batches(finished) == [third]
+        assert work.stages.finish_if_complete(KEY)
+        assert work.stages.ended_but_not_advanced([KEY]) == [third]
+    harness.pass_time(60)
+    with database.transaction() as work:
+        assert work.sweeps.unadvanced_stages(60, MANY) == [third]
+
+
 def test_only_an_ended_stage_is_reopened(database: Database) -> None:
     start_stage(database)
     with database.transaction() as work:
@@ -354,7 +383,7 @@ def test_a_stopped_stage_with_tasks_left_is_found_after_its_time_and_no_more_onc
         assert work.sweeps.stopped_stages(60, MANY) == []
     harness.pass_time(60)
     with database.transaction() as work:
-        assert work.sweeps.stopped_stages(60, MANY) == [KEY]
+        assert work.sweeps.stopped_stages(60, MANY) == [StageOpening(KEY, 0)]
         assert work.sweeps.stopped_stages(60, MANY) == []
     harness.pass_time(60)
     cancel_all(database)

@@ -2,7 +2,7 @@ import pytest
 
 from core.ids import batch_id
 from core.lanes import Lane
-from core.models import LostTask, SilentBatches, StageKey
+from core.models import LostTask, SilentBatches, StageKey, StageOpening
 from core.statuses import BatchStatus, JobStatus, TaskStatus
 from repositories.ports import Database
 from tests.contract.repositories.building import (
@@ -152,7 +152,7 @@ def test_an_interrupted_dispatch_is_found(harness: Harness, database: Database, 
         assert work.sweeps.interrupted_dispatches(AGE, 10) == []
     harness.pass_time(30.0 + AGE)
     with database.transaction() as work:
-        assert work.sweeps.interrupted_dispatches(AGE, 10) == [stage]
+        assert work.sweeps.interrupted_dispatches(AGE, 10) == [StageOpening(stage, 0)]
     with database.transaction() as work:
         assert work.sweeps.interrupted_dispatches(AGE, 10) == []
 
@@ -166,7 +166,7 @@ def test_a_stage_that_ended_and_did_not_advance_is_found(harness: Harness, datab
         assert work.sweeps.unadvanced_stages(AGE, 10) == []
     harness.pass_time(AGE)
     with database.transaction() as work:
-        assert work.sweeps.unadvanced_stages(AGE, 10) == [stage]
+        assert work.sweeps.unadvanced_stages(AGE, 10) == [StageOpening(stage, 0)]
     with database.transaction() as work:
         assert work.sweeps.unadvanced_stages(AGE, 10) == []
         assert work.jobs.advance(StageKey(JOB, 1))

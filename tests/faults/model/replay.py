@@ -8,7 +8,7 @@ from typing import Any
 from controllers.registry import Registry
 from core.errors import DispatchLeaseLostError, JobStateError, StageFailedError
 from core.ids import batch_id, task_id
-from core.models import StageKey
+from core.models import StageKey, StageOpening
 from core.statuses import BatchStatus, TaskStatus
 from core.task_runs import TaskOutcome
 from engine.jobs.canceller import Canceller
@@ -121,7 +121,9 @@ class Replay:
 
     def _do_fail_job(self, action: Action, before: Rows, after: Rows) -> None:
         secrets = JobSecrets(self._database, Registry([]))
-        JobEndings(self._database, FakeQueue(), secrets).fail(_KEY, StageFailedError("as the model wants it"))
+        JobEndings(self._database, FakeQueue(), secrets).fail(
+            StageOpening(_KEY, 0), StageFailedError("as the model wants it")
+        )
 
     def _do_cancel_job(self, action: Action, before: Rows, after: Rows) -> None:
         with suppress(JobStateError):

@@ -11,7 +11,16 @@ from core.messages import JobAction, JobMessage, TaskMessage
 
 JOB = "0123456789abcdef" * 2
 TASK = {"v": 1, "task_id": task_id(JOB, 1, 7), "batch_id": batch_id(JOB, 1, 0), "send": 2, "misses": 1}
-STAGE = {"v": 1, "job_id": JOB, "stage": 3, "action": "advance", "redispatches": 2, "failures": 1, "deaths": 3}
+STAGE = {
+    "v": 1,
+    "job_id": JOB,
+    "stage": 3,
+    "action": "advance",
+    "redispatches": 2,
+    "failures": 1,
+    "deaths": 3,
+    "opening": 4,
+}
 WHEN = datetime(2030, 1, 1, tzinfo=UTC)
 
 NOT_AN_OBJECT = [b"", b"\xff\xfe", b"{", b"null", b"[]", b'"text"', b"1", b"[" * 100_000]
@@ -93,14 +102,14 @@ def test_a_task_message_is_read_as_it_was_sent() -> None:
 
 def test_a_job_message_is_read_as_it_was_sent() -> None:
     message = JobMessage.decode(_body(STAGE))
-    assert message == JobMessage(JOB, 3, JobAction.ADVANCE, redispatches=2, failures=1, deaths=3)
+    assert message == JobMessage(JOB, 3, JobAction.ADVANCE, redispatches=2, failures=1, deaths=3, opening=4)
     assert json.loads(message.outgoing().body) == STAGE
 
 
 def test_a_job_message_of_an_earlier_version_is_read_by_the_old_name_of_its_count() -> None:
     old = {name: value for name, value in STAGE.items() if name != "redispatches"}
     message = JobMessage.decode(_body({**old, "resumes": 5}))
-    assert message == JobMessage(JOB, 3, JobAction.ADVANCE, redispatches=5, failures=1, deaths=3)
+    assert message == JobMessage(JOB, 3, JobAction.ADVANCE, redispatches=5, failures=1, deaths=3, opening=4)
     assert json.loads(message.outgoing().body) == {**old, "redispatches": 5}
     with pytest.raises(MessageFormatError, match="resumes"):
         JobMessage.decode(_body({**old, "resumes": -1}))
@@ -108,6 +117,11 @@ def test_a_job_message_of_an_earlier_version_is_read_by_the_old_name_of_its_coun
 
 def test_the_new_name_of_the_count_wins_over_the_old_one() -> None:
     assert JobMessage.decode(_body({**STAGE, "resumes": 5})).redispatches == 2
+
+
+def test_a_job_message_without_an_opening_is_about_the_first_one() -> None:
+    old = {name: value for name, value in STAGE.items() if name != "opening"}
+    assert JobMessage.decode(_body(old)).opening == 0
 
 
 def test_counts_that_are_left_out_are_those_of_a_first_send() -> None:

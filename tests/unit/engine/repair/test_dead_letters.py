@@ -183,7 +183,7 @@ def test_a_dead_cancellation_of_a_job_that_was_resumed_does_not_fail_it() -> Non
         it.app.stages.handle(cancellation)
         it.app.reopener.resume(job_id)
         it.app.dead_letters.job(dead(replace(cancellation, deaths=MAX_RESENDS).outgoing()))
-        assert [letter.reason for letter in it.dead_letters()] == [REASON]
+        assert it.dead_letters() == []
         it.pump_through_time()
         assert it.job(job_id).status == JobStatus.COMPLETED
 

@@ -10,7 +10,7 @@ from controllers.context import JobContext, StageContext, TaskContext
 from core.definitions import TaskDefinition
 from core.errors import JobFailure, PermanentTaskError
 from core.messages import JobAction, JobMessage
-from core.models import StageKey
+from core.models import StageKey, StageOpening
 from core.statuses import JobStatus, StageStatus, TaskStatus
 from core.task_runs import TaskResult
 from engine.process.job_secrets import JobSecrets
@@ -216,7 +216,7 @@ def test_a_late_handler_does_not_end_a_job_that_was_ended_and_retried_meanwhile(
 def test_a_late_handler_does_not_go_on_to_the_next_stage_of_a_job_that_was_retried_meanwhile() -> None:
     def elsewhere(_: StageContext) -> None:
         JobEndings(it.app.database, it.app.queue, JobSecrets(it.app.database, it.app.registry)).fail(
-            StageKey(job_id, 1), JobFailure("its aggregation failed elsewhere")
+            StageOpening(StageKey(job_id, 1), 0), JobFailure("its aggregation failed elsewhere")
         )
         it.app.reopener.retry(job_id)
 

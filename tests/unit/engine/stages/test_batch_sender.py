@@ -193,5 +193,5 @@ def test_an_atomic_batch_whose_commit_fails_after_the_send_can_be_queued_again(d
 def test_an_atomic_batch_may_pause_its_transaction_for_as_long_as_a_send_takes(database: FakeDatabase) -> None:
     watched = FailingCommit(database)
     with pytest.raises(DatabaseUnavailableError):
-        BatchSender(watched, FakeQueue()).atomic(BATCH)
+        BatchSender(watched, FakeQueue()).atomic(BATCH, LEASE)
     assert watched.kind is TransactionKind.SENDING

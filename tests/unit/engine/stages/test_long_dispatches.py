@@ -350,9 +350,9 @@ class WaitingSender(BatchSender):
         super().__init__(it.database, it.queue)
         self.go_on = Event()
 
-    def two_phase(self, batch: AlignedBatch) -> bool:
+    def two_phase(self, batch: AlignedBatch, lease_id: str) -> bool:
         assert self.go_on.wait(10)
-        return super().two_phase(batch)
+        return super().two_phase(batch, lease_id)
 
 
 def test_a_checkpoint_waits_for_batches_before_it_that_are_not_written() -> None:
@@ -364,11 +364,11 @@ def test_a_checkpoint_waits_for_batches_before_it_that_are_not_written() -> None
         stage = StageContext(1, "only")
         job = JobContext(key.job_id, SampleParameters(), Services(Path(), frozenset(), it.database))
         batches = list(aligned_batches(key.job_id, 1, with_cursors(400)(job, stage), lambda _: Lane.FAST))
-        with it.database.transaction() as work:
-            for written in (0, 2, 3):
-                work.tasks.batch_create_tasks(batches[written], BatchStatus.QUEUED)
         lease = DispatchLease(it.database, key, 50)
         assert lease.take()
+        with it.database.transaction() as work:
+            for written in (0, 2, 3):
+                work.tasks.batch_create_tasks(batches[written], BatchStatus.QUEUED, lease.lease_id)
         sender = WaitingSender(it)
         with DispatchWindow(it.database, sender, Limits(), Shutdown(), lease).open() as window:
             for batch in batches:

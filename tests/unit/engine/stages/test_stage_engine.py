@@ -11,7 +11,7 @@ from core.definitions import TaskDefinition
 from core.errors import JobFailure, JobNotFoundError, QueueUnavailableError
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.messages import JobAction, JobMessage
-from core.models import Job, Stage, StageKey
+from core.models import Job, Stage, StageKey, StageOpening
 from core.statuses import JobStatus, StageStatus
 from engine.process.job_secrets import JobSecrets
 from engine.stages import stage_engine
@@ -156,7 +156,7 @@ def test_a_job_ends_once() -> None:
         it.pump()
         ended = it.job(job_id)
         endings = endings_of(it)
-        endings.fail(StageKey(job_id, 1), JobFailure("too late"))
+        endings.fail(StageOpening(StageKey(job_id, 1), 0), JobFailure("too late"))
         endings.complete(it.stage(job_id), "2", "2")
         assert it.job(job_id) == ended
 
@@ -250,7 +250,7 @@ def test_a_failure_of_another_stage_than_the_current_one_does_not_fail_the_job()
         assert it.job(job_id).stage == 2
 
         for stage in (1, 50):
-            endings_of(it).fail(StageKey(job_id, stage), JobFailure("too late"))
+            endings_of(it).fail(StageOpening(StageKey(job_id, stage), 0), JobFailure("too late"))
 
         assert it.job(job_id).status == JobStatus.PROCESSING
 

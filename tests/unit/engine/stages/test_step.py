@@ -17,8 +17,8 @@ def job(stage: int, status: JobStatus = JobStatus.PROCESSING) -> Job:
     return Job(JOB, "sample", {}, status, stage, 3, None, None, NOW, NOW, None, None)
 
 
-def stage(number: int, status: StageStatus) -> Stage:
-    return Stage(JOB, number, "name", status, None, None, 0, 0, 0, 0, 0.0, 0, None, NOW, None)
+def stage(number: int, status: StageStatus, openings: int = 0) -> Stage:
+    return Stage(JOB, number, "name", status, None, None, 0, 0, 0, 0, 0.0, openings, None, NOW, None)
 
 
 def step(action: JobAction, number: int, at: Job, row: Stage | None) -> Step:
@@ -69,3 +69,12 @@ def test_waiting_tasks_are_cancelled_in_a_stopped_stage_alone(status: StageStatu
 @pytest.mark.parametrize("action", [JobAction.DISPATCH, JobAction.ADVANCE])
 def test_a_message_for_a_stage_that_has_not_started_is_ignored(action: JobAction) -> None:
     assert step(action, 2, job(1), None) == Step.NOTHING
+
+
+@pytest.mark.parametrize("status", StageStatus)
+@pytest.mark.parametrize("action", JobAction)
+@pytest.mark.parametrize("opening", [0, 1, 3])
+def test_a_message_of_another_opening_asks_for_nothing(action: JobAction, status: StageStatus, opening: int) -> None:
+    message = JobMessage(JOB, 1, action, opening=opening)
+    for at in (job(1), job(2), job(1, JobStatus.CANCELLED)):
+        assert next_step(message, at, stage(1, status, openings=2)) == Step.NOTHING
