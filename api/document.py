@@ -106,7 +106,8 @@ def _submit(controller: JobController[Any], body: Json, schemas: Json) -> Json:
             ),
             "404": operations.problem_answer("This instance does not know the job type: a deployment is in progress."),
             "409": operations.problem_answer(
-                "The Idempotency-Key belongs to another job, or the job ended long ago and is being deleted."
+                "The Idempotency-Key belongs to a job of this type with other parameters, "
+                "or the job ended long ago and is being deleted."
             ),
             "413": operations.problem_answer("The body is larger than MAX_REQUEST_BYTES."),
             **operations.FAILURES,

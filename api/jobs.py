@@ -20,9 +20,9 @@ _POLL_SECONDS = "2"
 def submit_job(req: func.HttpRequest) -> func.HttpResponse:
     """Accepts a job: answers 202 once its row is durable. If the broker is unavailable, its message is sent later."""
     parameters = requests.json_object(req, app().settings.max_request_bytes)
-    submission = app().submitter.submit(
-        req.route_params.get("job_type", ""), parameters, req.headers.get("Idempotency-Key")
-    )
+    job_type = str(req.route_params.get("job_type", ""))
+    key = req.headers.get("Idempotency-Key")
+    submission = app().submitter.submit(job_type, parameters, key, requests.caller(req))
     status_url = _status_url(req, submission.job_id)
     body = answers.Submission(submission.job_id, submission.status, submission.created, status_url)
     return views.json_response(body, 202, {"Location": status_url, "Retry-After": _POLL_SECONDS})

@@ -103,7 +103,8 @@ JOB_ID: Json = {
 IDEMPOTENCY_KEY: Json = {
     "name": "Idempotency-Key",
     "in": "header",
-    "description": "identifies the job; without it, the job type and the parameters do",
+    "description": "identifies the job among those of its type, and of the caller if App Service authentication names "
+    "one; without it, the job type and the parameters identify the job",
     "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH},
 }
 

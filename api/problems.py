@@ -73,7 +73,8 @@ def _from_error(exc: LockstepError) -> func.HttpResponse:
 def _conflict(exc: JobStateError | IdempotencyConflictError) -> func.HttpResponse:
     if isinstance(exc, JobStateError):
         return problem(409, "Not in this status", str(exc), job_id=exc.job_id, job_status=exc.status)
-    return problem(409, "Idempotency key in use", str(exc), job_id=exc.job_id)
+    # Without the id of the job that has the key: it may be another client's.
+    return problem(409, "Idempotency key in use", str(exc))
 
 
 def _our_fault(exc: LockstepError) -> func.HttpResponse:

@@ -44,6 +44,15 @@ def json_object(req: func.HttpRequest, max_bytes: int) -> dict[str, Any]:
     return value
 
 
+def caller(req: func.HttpRequest) -> str:
+    """Reads the id of the caller, which App Service authentication sets; "" without it.
+
+    A function key names no caller: the host passes on which key it was to no worker in Python, and the key itself is a
+    secret that is replaced from time to time.
+    """
+    return str(req.headers.get("X-MS-CLIENT-PRINCIPAL-ID", ""))
+
+
 def job_id(req: func.HttpRequest) -> str:
     """Reads the job id from the route.
 

@@ -89,18 +89,13 @@ class JobNotFoundError(LockstepError):
 
 
 class IdempotencyConflictError(LockstepError):
-    """The idempotency key already belongs to a job with another type or other parameters.
+    """The idempotency key already belongs to a job with other parameters, which may be another client's."""
 
-    Attributes:
-        job_id: the job that holds the key.
-    """
-
-    def __init__(self, job_id: str) -> None:
+    def __init__(self) -> None:
         super().__init__(
-            f"the idempotency key belongs to job {job_id}, which has another type or other parameters; "
+            "the idempotency key belongs to a job of this type with other parameters; "
             "use another key, or send the same parameters"
         )
-        self.job_id = job_id
 
 
 class JobStateError(LockstepError):

@@ -22,9 +22,15 @@ def job_id_for_parameters(job_type: str, canonical_parameters: str) -> str:
     return _digest_32("parameters", job_type, canonical_parameters)
 
 
-def job_id_for_key(idempotency_key: str) -> str:
-    """Returns the id (32 hex digits) of the job that a client names by an idempotency key."""
-    return _digest_32("key", idempotency_key)
+def job_id_for_key(job_type: str, idempotency_key: str, caller: str = "") -> str:
+    """Returns the id (32 hex digits) of the job of this type that a caller names by an idempotency key.
+
+    Args:
+        job_type: the job type.
+        idempotency_key: the key.
+        caller: the caller, as the platform names it; empty if it names none.
+    """
+    return _digest_32("key", job_type, caller, idempotency_key)
 
 
 def batch_id(job_id: str, stage: int, batch_index: int) -> str:

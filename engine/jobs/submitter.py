@@ -38,15 +38,28 @@ class Submitter:
         self._queue = queue
         self._registry = registry
 
-    def submit(self, job_type: str, parameters: Mapping[str, Any], idempotency_key: str | None = None) -> Submission:
+    def submit(
+        self,
+        job_type: str,
+        parameters: Mapping[str, Any],
+        idempotency_key: str | None = None,
+        caller: str = "",
+    ) -> Submission:
         """Accepts a job. Submitting the same job again changes nothing.
 
-        The job id is derived from the key; without a key, from the type and the parameters, with defaults filled in.
+        The job id is derived from the type and the key of the caller; without a key, from the type and the parameters,
+        with defaults filled in.
+
+        Args:
+            job_type: the job type.
+            parameters: the job's parameters as JSON.
+            idempotency_key: names the job among those of this type and this caller.
+            caller: the caller, as the platform names it; empty if it names none.
 
         Raises:
             UnknownJobTypeError: no job type has this name.
             InvalidInputError: the parameters do not fit the job type's model, or the key is too long.
-            IdempotencyConflictError: the key belongs to another job.
+            IdempotencyConflictError: the key belongs to a job with other parameters.
             JobBeingPrunedError: the job ended long ago and is being deleted; it can be submitted again afterwards.
             DatabaseError: nothing was accepted.
             QueueError: the row is durable, but the broker will never take its message, for example because the queue
@@ -61,7 +74,7 @@ class Submitter:
         except ValidationError as exc:
             raise InvalidInputError(f"the parameters of {job_type} are not valid", _field_errors(exc)) from exc
         canonical = json_text.encode(plain_json(model), what="the parameters")
-        job_id = _job_id(job_type, canonical, idempotency_key)
+        job_id = _job_id(job_type, canonical, idempotency_key, caller)
         job, created = self._create_or_find(job_id, job_type, canonical, len(controller.stages))
         status = job.status
         if status == JobStatus.PENDING_QUEUE and self._queue_job(job_id):
@@ -81,7 +94,8 @@ class Submitter:
             if same is None or job is None:
                 continue  # a job with this id existed, and the pruner deleted it before the second statement
             if not same:
-                raise IdempotencyConflictError(job_id)
+                logger.info("the idempotency key of job %s was sent with other parameters", job_id)
+                raise IdempotencyConflictError
             if job.pruned_at is not None:
                 raise JobBeingPrunedError(job_id, job.status)
             return job, created
@@ -99,12 +113,12 @@ class Submitter:
         return True
 
 
-def _job_id(job_type: str, canonical: str, idempotency_key: str | None) -> str:
+def _job_id(job_type: str, canonical: str, idempotency_key: str | None, caller: str) -> str:
     if idempotency_key is None:
         return ids.job_id_for_parameters(job_type, canonical)
     if not 0 < len(idempotency_key) <= MAX_KEY_LENGTH:
         raise InvalidInputError(f"an idempotency key has 1 to {MAX_KEY_LENGTH} characters")
-    return ids.job_id_for_key(idempotency_key)
+    return ids.job_id_for_key(job_type, idempotency_key, caller)
 
 
 def _field_errors(exc: ValidationError) -> list[FieldError]:

@@ -78,7 +78,10 @@ def _run_jobs(environment: dict[str, str]) -> None:
 
 
 SCHEMA = schemathesis.openapi.from_dict(document(Registry()))
-JOB_IDS = [job_id_for_key(key) for key in ("good", "bad", "waiting")]
+JOB_IDS = [
+    job_id_for_key(job_type, key)
+    for job_type, key in (("hello_world", "good"), ("ingest_csv", "bad"), ("hello_world", "waiting"))
+]
 
 
 @SCHEMA.hook

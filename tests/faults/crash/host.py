@@ -44,7 +44,6 @@ _MOST_PER_BATCH = 100
 _WAIT_SECONDS = 2.0
 _HOST = "the host"
 _KEY = "crash"
-JOB_ID = job_id_for_key(_KEY)
 
 
 @dataclass(frozen=True)
@@ -93,6 +92,7 @@ class Host:
         assert settings.service_bus_connection is not None
         self.size = size
         self.shared = shared
+        self.job_id = job_id_for_key(controller.job_type, _KEY)
         self._controller = controller
         self._control = control
         self._points = points
@@ -123,7 +123,7 @@ class Host:
         if request == "submit_job":
             response = self._run(request, post(self._controller.job_type, {"n": self.size}, {"Idempotency-Key": _KEY}))
         else:
-            response = self._run(request, get(JOB_ID))
+            response = self._run(request, get(self.job_id))
         # A repeated request may be refused: the first one had its effect.
         assert response.status_code in {HTTPStatus.ACCEPTED, HTTPStatus.CONFLICT}, response.get_body()
         self._points.pass_by(_HOST, "answer", "before")

@@ -178,7 +178,7 @@ class World:
 def job_of(number: int, kind: Kind, plan: Plan) -> Submitted:
     """The submission with this number."""
     key = f"job {number}"
-    return Submitted(ids.job_id_for_key(key), key, kind, plan)
+    return Submitted(ids.job_id_for_key(kind.job_type, key), key, kind, plan)
 
 
 def _handle(hand: Hand, at: Process) -> None:

@@ -85,9 +85,9 @@ def test_an_unknown_job_type_is_404_with_the_known_ones(it: Stand) -> None:
 
 
 def test_a_key_that_belongs_to_other_parameters_is_409(it: Stand) -> None:
-    first = body(submit(post("hello_world", {"n": 3}, {"Idempotency-Key": "monday"})))
+    submit(post("hello_world", {"n": 3}, {"Idempotency-Key": "monday"}))
     answer = problem(submit(post("hello_world", {"n": 4}, {"Idempotency-Key": "monday"})))
-    assert (answer["status"], answer["job_id"]) == (409, first["job_id"])
+    assert answer["status"] == 409
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256])

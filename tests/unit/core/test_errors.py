@@ -38,5 +38,4 @@ def test_errors_carry_their_data() -> None:
     field = errors.FieldError("n", "must be positive")
     assert errors.InvalidInputError("no", [field]).errors == (field,)
     assert errors.JobNotFoundError("x").job_id == "x"
-    assert errors.IdempotencyConflictError("x").job_id == "x"
     assert errors.ConstraintViolationError("no", "tasks_pkey").constraint == "tasks_pkey"

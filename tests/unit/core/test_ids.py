@@ -8,15 +8,17 @@ JOB = "0123456789abcdef" * 2
 
 def test_the_derived_job_ids_never_change() -> None:
     assert ids.job_id_for_parameters("hello_world", '{"n":3}') == "c579aa8d1e3c5e8e452d5d0c6da5f123"
-    assert ids.job_id_for_key("my key") == "a73e73de58c814b8f12bbd81706ab474"
+    assert ids.job_id_for_key("hello_world", "my key") == "2a008917b8a583fa5a7bb8de49f896ae"
+    assert ids.job_id_for_key("hello_world", "my key", "ann") == "baf18394cea16677b3a64072ba3d7d64"
 
 
 def test_parts_of_a_derivation_do_not_run_into_each_other() -> None:
     assert ids.job_id_for_parameters("ab", "c") != ids.job_id_for_parameters("a", "bc")
+    assert ids.job_id_for_key("a", "c", "b") != ids.job_id_for_key("ab", "c") != ids.job_id_for_key("a", "bc")
 
 
 def test_a_key_never_names_the_job_of_equal_parameters() -> None:
-    assert ids.job_id_for_key("x") != ids.job_id_for_parameters("x", "")
+    assert ids.job_id_for_key("x", "") != ids.job_id_for_parameters("x", "")
 
 
 def test_ids_spell_out_where_a_task_belongs() -> None:

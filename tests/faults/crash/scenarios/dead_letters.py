@@ -5,7 +5,7 @@ from core.messages import JobAction, JobMessage, TaskMessage
 from core.statuses import JobStatus
 from engine.repair.dead_letters import MAX_RESENDS
 from tests.faults.crash import jobs
-from tests.faults.crash.host import JOB_ID, Host
+from tests.faults.crash.host import Host
 from tests.faults.crash.scenarios.places import CLAIMED
 from tests.faults.crash.story import LOCK_SECONDS, Life, Scenario, burying, end_locks, in_turn, lose_messages, running
 from tests.faults.crash.world import World
@@ -14,13 +14,13 @@ _BURIED = 3
 
 
 def _bury_a_message_of_an_ended_task(host: Host) -> None:
-    host.send("sb-tasks", TaskMessage(task_id(JOB_ID, 1, 0), batch_id(JOB_ID, 1, 0)).outgoing().body)
+    host.send("sb-tasks", TaskMessage(task_id(host.job_id, 1, 0), batch_id(host.job_id, 1, 0)).outgoing().body)
     host.bury("sb-tasks", 1)
     host.consume("dead_task")
 
 
 def _bury_the_last_dispatch(host: Host) -> None:
-    host.send("sb-jobs", JobMessage(JOB_ID, 2, JobAction.DISPATCH, deaths=MAX_RESENDS).outgoing().body)
+    host.send("sb-jobs", JobMessage(host.job_id, 2, JobAction.DISPATCH, deaths=MAX_RESENDS).outgoing().body)
     host.bury("sb-jobs", 1)
     host.consume("dead_job_message")
 

@@ -50,17 +50,16 @@ def test_the_same_key_with_the_same_parameters_is_the_same_job() -> None:
         second = it.app.submitter.submit("hello_world", {"n": 3}, "monday")
         other = it.app.submitter.submit("hello_world", {"n": 3}, "tuesday")
 
-        assert first.job_id == second.job_id == ids.job_id_for_key("monday")
+        assert first.job_id == second.job_id == ids.job_id_for_key("hello_world", "monday")
         assert other.job_id != first.job_id
 
 
 def test_a_key_with_other_parameters_is_a_conflict() -> None:
     with stand(HelloWorld) as it:
         first = it.app.submitter.submit("hello_world", {"n": 3}, "monday")
-        with pytest.raises(IdempotencyConflictError) as caught:
+        with pytest.raises(IdempotencyConflictError):
             it.app.submitter.submit("hello_world", {"n": 4}, "monday")
 
-        assert caught.value.job_id == first.job_id
         assert it.job(first.job_id).parameters["n"] == 3
 
 
