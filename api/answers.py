@@ -63,7 +63,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Job:
-    """A job; rate and ETA are those of its current stage, progress is between 0 and 1."""
+    """A job; rate and ETA are those of its current stage, progress is between 0 and 1.
+
+    `error` says why a job failed. `warning` is set when a job completed with errors: it sums up its failed tasks.
+    """
 
     job_id: str
     job_type: str
@@ -78,6 +81,7 @@ class Job:
     stages: Sequence[Stage]
     result: Any
     error: Mapping[str, Any] | None
+    warning: Mapping[str, Any] | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

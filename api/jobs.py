@@ -32,7 +32,7 @@ def submit_job(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="jobs/{job_id}", methods=["GET"])
 @answers_problems
 def get_job(req: func.HttpRequest) -> func.HttpResponse:
-    """Shows a job: status, counts per stage, progress, rate, ETA, result or error."""
+    """Shows a job: status, counts per stage, progress, rate, ETA, result, error or warning."""
     return views.json_response(views.job(app().status.job(requests.job_id(req))))
 
 

@@ -114,7 +114,8 @@ _LIMIT = _query(
 
 GET_JOB: Json = {
     "operationId": "get_job",
-    "summary": "Show a job: status, counts per stage, progress, rate, ETA, result or error.",
+    "summary": "Show a job: status, counts per stage, progress, rate, ETA, result, error or warning.",
+    "description": "Secret parameters are shown as ***, and URLs without user info, query and fragment.",
     "responses": {"200": json_answer("Job", "The job."), "404": _response("NoSuchJob"), **FAILURES},
 }
 
@@ -148,6 +149,7 @@ LIST_BATCHES: Json = {
 LIST_TASKS: Json = {
     "operationId": "list_tasks",
     "summary": "List a job's tasks with parameters and results, page by page.",
+    "description": "Secret parameters are shown as ***, and URLs without user info, query and fragment.",
     "parameters": [
         _LIMIT,
         _query("after", "`next` of the previous page", type="string", pattern=_TASK_ID),

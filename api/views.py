@@ -11,6 +11,7 @@ import azure.functions as func
 from api import answers
 from core.models import Batch
 from core.redaction import Redaction, redacted
+from core.statuses import JobStatus
 from engine.jobs.status_reader import JobView, StageView
 from repositories.ports import KeptDeadLetter
 
@@ -40,7 +41,8 @@ def job(view: JobView) -> answers.Job:
         eta_seconds=_rounded(current.eta_seconds) if current else None,
         stages=[_stage(each) for each in view.stages],
         result=row.result,
-        error=row.error,
+        error=None if row.status == JobStatus.COMPLETED_WITH_ERRORS else row.error,
+        warning=row.error if row.status == JobStatus.COMPLETED_WITH_ERRORS else None,
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,

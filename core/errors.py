@@ -152,6 +152,10 @@ class StageTooSlowError(JobFailure):
     """The code of a job type takes longer for a stage than one invocation may."""
 
 
+class TasksFailedError(LockstepError):
+    """Tasks of a job that completed failed, no more than its stages tolerate."""
+
+
 class AggregateError(JobFailure):
     """An aggregated result cannot be stored: it is not JSON, or it is over the size limit."""
 

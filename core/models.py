@@ -154,22 +154,12 @@ class Task:
 
 
 @dataclass(frozen=True)
-class StageError:
-    """The most frequent error of a stage's failed tasks.
+class TaskError:
+    """The error of a failed task: the exception's class name and text."""
 
-    Attributes:
-        type: the exception's class name.
-        message: the exception's text.
-        tasks: how many of the failed tasks that were read have this error.
-        read_tasks: how many failed tasks were read.
-        first_task_id: the first task with this error.
-    """
-
+    task_id: str
     type: str
     message: str
-    tasks: int
-    read_tasks: int
-    first_task_id: str
 
 
 @dataclass(frozen=True)

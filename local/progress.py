@@ -59,6 +59,8 @@ def print_result(console: Console, job: dict[str, Any]) -> None:
     console.print(f"\nJob {job['job_id']} ({job['job_type']}): [bold]{job['status']}[/bold]")
     outcome = job["result"] if job["error"] is None else job["error"]
     console.print_json(json.dumps(outcome))
+    if job["warning"] is not None:
+        console.print(job["warning"]["message"], highlight=False, markup=False)
     console.print("\nThe rows stay in PostgreSQL. `make local` starts it and prints its URL. Try:", highlight=False)
     for query in _QUERIES:
         console.print(f"  {query.replace('JOB_ID', job['job_id'])}", highlight=False, soft_wrap=True)

@@ -6,7 +6,7 @@ from typing_extensions import override
 from core.definitions import AlignedBatch
 from core.errors import DispatchLeaseLostError
 from core.ids import MAX_STAGE_TASKS, task_id
-from core.models import StageError, StageKey, Task
+from core.models import StageKey, Task, TaskError
 from core.statuses import BatchStatus, TaskStatus
 from core.task_runs import ClaimedTask, RecordedTask, TaskOutcome, TaskResult, UnclaimedTask
 from repositories import queries
@@ -126,9 +126,9 @@ class PostgresTaskRepository(TaskRepository):
         return [TaskResult(**{**row, "status": TaskStatus(row["status"])}) for row in rows]
 
     @override
-    def most_frequent_error(self, key: StageKey, limit: int) -> StageError | None:
-        row = self._rows.first(_QUERIES["most_frequent_error"], {**_ids_of(key), "limit": limit})
-        return None if row is None else StageError(**{**row, "read_tasks": int(row["read_tasks"])})
+    def first_errors(self, key: StageKey, limit: int) -> list[TaskError]:
+        rows = self._rows.all(_QUERIES["first_errors"], {**_ids_of(key), "limit": limit})
+        return [TaskError(**row) for row in rows]
 
 
 def _ids_of(key: StageKey) -> dict[str, Any]:

@@ -4,22 +4,17 @@ from typing import Any
 from controllers.base import JobController
 from core.errors import AggregationLostError, SliceEnded, StageFailedError, StageReopenedError
 from core.messages import JobAction, JobMessage
-from core.models import Job, Stage, StageError, StageKey
+from core.models import Job, Stage, StageKey
 from core.statuses import StageStatus
 from engine.process.sending import send_job_message
 from engine.stages.contexts import Contexts
+from engine.stages.error_digest import READ_FAILED_TASKS, failure
 from engine.stages.job_endings import JobEndings, require_unopened
 from engine.stages.stage_results import StageResults
 from repositories.ports import Database, MessageQueue, UnitOfWork
 from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
-
-_READ_FAILED_TASKS = 1_000
-"""A stage may have millions of failed tasks; the first ones tell the cause, in some milliseconds."""
-
-_QUOTED_CHARACTERS = 500
-"""Of a task's error message; a job's message is cut to 2,000."""
 
 
 class Advancer:
@@ -70,8 +65,8 @@ class Advancer:
     def _advance(self, job: Job, stage: Stage, controller: JobController[Any]) -> None:
         if stage.status == StageStatus.FAILED:
             with self._database.transaction() as work:
-                error = work.tasks.most_frequent_error(stage.key, _READ_FAILED_TASKS)
-            raise StageFailedError(_failure(stage, error))
+                errors = work.tasks.first_errors(stage.key, READ_FAILED_TASKS)
+            raise StageFailedError(failure(stage, errors))
         stage_result = self._results.aggregate(job, stage, controller)
         encoded = self._results.encode(stage_result, f"the result of stage {stage.number}")
         if stage.number < job.total_stages:
@@ -95,19 +90,3 @@ class Advancer:
         transact(self._database, start)
         logger.info("job %s goes on to stage %d (%s)", job.job_id, following.number, spec.name)
         send_job_message(self._queue, JobMessage(job.job_id, following.number, JobAction.DISPATCH))
-
-
-def _failure(stage: Stage, error: StageError | None) -> str:
-    of_them = "" if stage.total_tasks is None else f" of {stage.total_tasks:,}"
-    summary = (
-        f"{stage.failed_tasks:,}{of_them} tasks of stage {stage.number} ({stage.name}) failed; "
-        f"it tolerates a fraction of {stage.max_failed_fraction:g}"
-    )
-    if error is None:
-        return summary
-    read = f"{'the first ' if error.read_tasks == _READ_FAILED_TASKS else ''}{error.read_tasks:,}"
-    return (
-        f"{summary}. Its most frequent error, in {error.tasks:,} of {read} failed tasks: "
-        f"{error.type}: {error.message[:_QUOTED_CHARACTERS]} (first in {error.first_task_id}). "
-        f"All are listed by GET /api/jobs/{stage.job_id}/tasks?status=failed"
-    )

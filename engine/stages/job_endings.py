@@ -4,11 +4,12 @@ from typing import Any
 
 from core import json_text
 from core.error_records import describe
-from core.errors import StageReopenedError
+from core.errors import StageReopenedError, TasksFailedError
 from core.models import LiveBatches, Stage, StageOpening
 from core.statuses import JobStatus, StageStatus
 from engine.jobs.canceller import request_cancellation
 from engine.process.job_secrets import JobSecrets
+from engine.stages.error_digest import READ_FAILED_TASKS, warning
 from repositories.ports import Database, MessageQueue, UnitOfWork
 from repositories.transactions import transact
 
@@ -40,6 +41,8 @@ class JobEndings:
     def complete(self, last: Stage, stage_result: str, job_result: str) -> None:
         """Ends a job whose last stage has finished, as completed with errors if any of its tasks failed.
 
+        A job that completes with errors gets both a result and an error, which quotes the most frequent cause.
+
         Args:
             last: the stage as it was when its results were read.
             stage_result: the stage's aggregated result, JSON text.
@@ -52,7 +55,8 @@ class JobEndings:
         def complete(work: UnitOfWork) -> JobStatus | None:
             failed_tasks = sum(stage.failed_tasks for stage in work.stages.of_job(last.job_id))
             status = JobStatus.COMPLETED_WITH_ERRORS if failed_tasks else JobStatus.COMPLETED
-            if not work.jobs.finish(last.job_id, status, job_result, None):
+            cause = self._cause(work, last.job_id) if failed_tasks else None
+            if not work.jobs.finish(last.job_id, status, job_result, cause):
                 return None
             require_unopened(work, last)
             work.stages.record_result(last.key, stage_result)
@@ -61,6 +65,19 @@ class JobEndings:
         status = transact(self._database, complete)
         if status is not None:
             logger.info("job %s is %s", last.job_id, status)
+
+    def _cause(self, work: UnitOfWork, job_id: str) -> str | None:
+        """Describes the failed tasks of a job that completes with errors, as JSON text."""
+        job = work.jobs.get(job_id)
+        if job is None:
+            return None
+        stages = work.stages.of_job(job_id)
+        worst = max(stages, key=lambda stage: stage.failed_tasks)
+        elsewhere = sum(stage.failed_tasks for stage in stages) - worst.failed_tasks
+        text = warning(worst, work.tasks.first_errors(worst.key, READ_FAILED_TASKS), elsewhere)
+        return json_text.encode(
+            {**describe(TasksFailedError(text), self._secrets.of_errors(job)), "stage": worst.number}
+        )
 
     def fail(self, stage: StageOpening, exc: BaseException) -> None:
         """Fails a job at this stage. The waiting tasks of the job are cancelled; its running tasks end.

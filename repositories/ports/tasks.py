@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from core.definitions import AlignedBatch
-from core.models import StageError, StageKey, Task
+from core.models import StageKey, Task, TaskError
 from core.statuses import BatchStatus, TaskStatus
 from core.task_runs import ClaimedTask, RecordedTask, TaskOutcome, TaskResult, UnclaimedTask
 
@@ -90,6 +90,6 @@ class TaskRepository(Protocol):
         """Returns up to `limit` ended tasks of a stage with an index above `after_index`, in index order."""
         ...
 
-    def most_frequent_error(self, key: StageKey, limit: int) -> StageError | None:
-        """Returns the most frequent error among the first `limit` failed tasks of a stage; of equals, the first."""
+    def first_errors(self, key: StageKey, limit: int) -> list[TaskError]:
+        """Returns the errors of the first `limit` failed tasks of a stage, in index order."""
         ...

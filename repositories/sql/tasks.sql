@@ -209,18 +209,10 @@ WHERE task_id > %(after)s AND task_id < %(before)s AND status IN ('completed', '
 ORDER BY task_id
 LIMIT %(limit)s
 
--- name: most_frequent_error
+-- name: first_errors
 -- Reads the first failed tasks only, by the index tasks_failed: a stage may have millions.
-SELECT
-    failed.type, failed.message, count(*) AS tasks, sum(count(*)) OVER () AS read_tasks,
-    min(failed.task_id) AS first_task_id
-FROM (
-    SELECT task_id, error ->> 'type' AS type, error ->> 'message' AS message
-    FROM tasks
-    WHERE task_id > %(after)s AND task_id < %(before)s AND status = 'failed'
-    ORDER BY task_id
-    LIMIT %(limit)s
-) AS failed
-GROUP BY failed.type, failed.message
-ORDER BY tasks DESC, first_task_id
-LIMIT 1
+SELECT task_id, error ->> 'type' AS type, error ->> 'message' AS message
+FROM tasks
+WHERE task_id > %(after)s AND task_id < %(before)s AND status = 'failed'
+ORDER BY task_id
+LIMIT %(limit)s

@@ -1,4 +1,3 @@
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -8,7 +7,7 @@ from typing_extensions import override
 
 from core.definitions import AlignedBatch
 from core.errors import DispatchLeaseLostError
-from core.models import StageError, StageKey, Task
+from core.models import StageKey, Task, TaskError
 from core.statuses import TASK_ENDS, BatchStatus, StageStatus, TaskStatus
 from core.task_runs import ClaimedTask, RecordedTask, TaskOutcome, TaskResult, UnclaimedTask
 from repositories.ports import TaskRepository
@@ -143,16 +142,10 @@ class FakeTaskRepository(TaskRepository):
         return rows[:limit]
 
     @override
-    def most_frequent_error(self, key: StageKey, limit: int) -> StageError | None:
+    def first_errors(self, key: StageKey, limit: int) -> list[TaskError]:
         failed = (row for row in self._tables.tasks.rows() if row.stage_key == key and row.status == TaskStatus.FAILED)
-        read = [(from_json(row.error), row.task_id) for row in islice(failed, limit)]
-        if not read:
-            return None
-        # A Counter gives equals in the order in which it met them.
-        counter = Counter((error["type"], error["message"]) for error, _ in read)
-        ((kind, message), tasks) = counter.most_common(1)[0]
-        first = next(task_id for error, task_id in read if (error["type"], error["message"]) == (kind, message))
-        return StageError(kind, message, tasks, len(read), first)
+        read = [(row.task_id, from_json(row.error)) for row in islice(failed, limit)]
+        return [TaskError(task_id, error["type"], error["message"]) for task_id, error in read]
 
     def _may_run(self, row: TaskRow) -> bool:
         due_at = self._due_at(row)

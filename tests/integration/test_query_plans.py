@@ -163,7 +163,7 @@ def test_old_jobs_are_found_by_the_time_of_their_end(conn: connection) -> None:
 
 
 def test_the_errors_of_a_stage_are_found_among_the_failed_tasks_alone(conn: connection) -> None:
-    plan = plan_of(conn, queries.load("tasks")["most_frequent_error"], _VALUES)
+    plan = plan_of(conn, queries.load("tasks")["first_errors"], _VALUES)
     assert "tasks_failed" in _indexes(plan)
 
 

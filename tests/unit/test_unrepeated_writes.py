@@ -15,8 +15,8 @@ _FILES = sorted(
     if ".transaction(" in path.read_text()
 )
 _READS = {
-    *("counts", "dispatch_lease_expires_at", "ended_but_not_advanced", "fold", "get", "most_frequent_error", "newest"),
-    *("now", "of_job", "page", "page_of_job", "pending_of_stage", "results_page", "unclaimed"),
+    *("counts", "dispatch_lease_expires_at", "ended_but_not_advanced", "first_errors", "fold", "get", "newest", "now"),
+    *("of_job", "page", "page_of_job", "pending_of_stage", "results_page", "unclaimed"),
 }
 _MAY_WRITE = {
     # It sends inside the transaction, which cannot be repeated then.

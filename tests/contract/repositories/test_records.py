@@ -2,7 +2,7 @@ import pytest
 
 from core import json_text
 from core.errors import ConstraintViolationError, RefusedValueError
-from core.models import StageError
+from core.models import TaskError
 from core.statuses import TaskStatus
 from core.task_runs import RecordedTask, TaskOutcome
 from repositories.ports import Database
@@ -194,7 +194,7 @@ def error_of(kind: str, message: str) -> str:
     return json_text.encode({"type": kind, "message": message, "traceback": message * 2})
 
 
-def test_the_most_frequent_error_of_a_stage_is_found_with_its_first_task(database: Database) -> None:
+def test_the_errors_of_the_failed_tasks_of_a_stage_are_read_in_index_order(database: Database) -> None:
     for stage in (1, 2):
         start_stage(database, stage)
         create_batch(database, batch_of(12, stage=stage))
@@ -202,7 +202,7 @@ def test_the_most_frequent_error_of_a_stage_is_found_with_its_first_task(databas
     claim(database, ids(*range(12), stage=2))
     record(database, *(failed(task_id, error_of("OSError", "gone")) for task_id in ids(*range(12), stage=2)))
     with database.transaction() as work:
-        assert work.tasks.most_frequent_error(KEY, 100) is None
+        assert work.tasks.first_errors(KEY, 100) == []
     record(
         database,
         *(completed(task_id) for task_id in ids(0, 1, 2)),
@@ -212,16 +212,14 @@ def test_the_most_frequent_error_of_a_stage_is_found_with_its_first_task(databas
         failed(ids(6)[0], error_of("OSError", "worse")),
     )
     with database.transaction() as work:
-        assert work.tasks.most_frequent_error(KEY, 100) == StageError("OSError", "bad", 3, 6, ids(5)[0])
-
-
-def test_of_errors_that_are_equally_frequent_the_first_is_given_and_no_more_tasks_are_read_than_asked(
-    database: Database,
-) -> None:
-    queue_batch(database, 5)
-    claim(database, ids(*range(5)))
-    kinds = ["b", "a", "a", "b", "b"]
-    record(database, *(failed(each, error_of(kind, "x")) for each, kind in zip(ids(*range(5)), kinds, strict=True)))
-    with database.transaction() as work:
-        assert work.tasks.most_frequent_error(KEY, 4) == StageError("b", "x", 2, 4, ids(0)[0])
-        assert work.tasks.most_frequent_error(KEY, 3) == StageError("a", "x", 2, 3, ids(1)[0])
+        found = work.tasks.first_errors(KEY, 100)
+        assert work.tasks.first_errors(KEY, 4) == found[:4]
+    assert found == [
+        TaskError(task_id, kind, message)
+        for task_id, kind, message in zip(
+            ids(4, 5, 6, 9, 10, 11),
+            ["ValueError", "OSError", "OSError", "OSError", "OSError", "ValueError"],
+            ["bad", "bad", "worse", "bad", "bad", "bad"],
+            strict=True,
+        )
+    ]

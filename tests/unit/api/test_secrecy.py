@@ -103,6 +103,7 @@ def test_a_job_and_its_tasks_are_shown_without_secrets(it: Stand) -> None:
     job_id = run(it, more={"a": [TOKEN, None, "other-secret"]})
     assert it.job(job_id).status == JobStatus.COMPLETED
     answer = body(get_job(get(job_id)))
+    assert (answer["error"], answer["warning"]) == (None, None)
     assert answer["parameters"] == {
         "use_service_bus": True,
         "source": SHOWN_URL,
@@ -236,3 +237,20 @@ def test_parameters_that_no_longer_fit_their_model_are_not_shown(it: Stand, monk
         use(other, monkeypatch)
         assert body(get_job(get(job_id)))["parameters"]["token"] == "***"
         assert "pssst" not in json.dumps(body(list_tasks(get(job_id, "/tasks")))["tasks"][0]["parameters"])
+
+
+def test_a_job_that_completed_with_errors_has_a_result_and_a_warning_without_secrets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Tolerant(Sync):
+        stages = (lockstep.StageSpec("only", max_failed_fraction=1.0),)
+
+    with stand(Tolerant) as it:
+        use(it, monkeypatch)
+        job_id = run(it, fails=True)
+        answer = body(get_job(get(job_id)))
+        assert (answer["status"], answer["error"]) == ("completed_with_errors", None)
+        assert answer["result"] == [[None, None, None]]
+        assert (answer["warning"]["type"], answer["warning"]["stage"]) == ("TasksFailedError", 1)
+        assert "3 of 3 tasks of stage 1 (only) failed, no more than it tolerates" in answer["warning"]["message"]
+        assert f"{SHOWN_URL} refuses '***', number 0 (first in {job_id}-s01-t0000000)" in answer["warning"]["message"]

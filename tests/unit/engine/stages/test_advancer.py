@@ -70,7 +70,16 @@ def test_a_job_completes_with_errors_when_its_stages_tolerate_the_failures() -> 
         job_id = it.submit("sample")
         it.pump()
         job = it.job(job_id)
-        assert (job.status, job.error) == (JobStatus.COMPLETED_WITH_ERRORS, None)
+        assert job.status == JobStatus.COMPLETED_WITH_ERRORS
+        assert job.error == {
+            "type": "TasksFailedError",
+            "message": (
+                "2 of 4 tasks of stage 1 (first) failed, no more than it tolerates. Its most frequent error, "
+                f"in 2 of 2 failed tasks: PermanentTaskError: no (first in {it.tasks(job_id)[0].task_id}). "
+                f"All are listed by GET /api/jobs/{job_id}/tasks?status=failed"
+            ),
+            "stage": 1,
+        }
         assert job.result == [[[0, "failed", None], [1, "failed", None], [2, "completed", 2], [3, "completed", 3]]]
         stage = it.stage(job_id)
         assert (stage.status, stage.completed_tasks, stage.failed_tasks) == (StageStatus.FINISHED, 2, 2)
@@ -108,6 +117,68 @@ def test_a_failed_job_quotes_the_most_frequent_error_of_its_tasks() -> None:
         assert "in 7 of 10 failed tasks: PermanentTaskError: the source has changed!!!" in error["message"]
         assert it.tasks(job_id)[3].task_id in error["message"]
         assert len(error["message"]) < 1_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "row {0} of 1,000 is odd",
+        "no file 'part {0}.csv'",
+        'the answer "{0} b" is odd',
+        "GET https://store.example/{0}?sig=abc answers 404",
+        "task {0:032x}-s01-t0000001 is odd",
+        "/data/{0}.csv is empty",
+    ],
+)
+def test_errors_that_differ_in_numbers_ids_quotes_and_urls_count_as_one(text: str) -> None:
+    def handler(context: TaskContext, parameters: Mapping[str, Any]) -> None:
+        same = context.task_index < 3
+        raise PermanentTaskError("the row is odd" if same else text.format(context.task_index))
+
+    with stand(sample_job(counted(10), handler)) as it:
+        job_id = it.submit("sample")
+        it.pump()
+        error = it.job(job_id).error
+        assert error is not None
+        example = text.format(3).replace("?sig=abc", "")
+        assert f"in 7 of 10 failed tasks: PermanentTaskError: {example} (first in" in error["message"]
+        assert it.tasks(job_id)[3].task_id in error["message"]
+
+
+def test_a_job_that_completes_with_errors_quotes_the_stage_with_the_most_failures() -> None:
+    stages = (StageSpec("first", 1.0), StageSpec("second", 1.0), StageSpec("third", 1.0))
+
+    def handler(context: TaskContext, parameters: Mapping[str, Any]) -> None:
+        if context.stage < 3:
+            raise ValueError(f"bad stage {context.stage}")
+
+    with stand(sample_job(counted(2, 5, 1), handler, stages=stages)) as it:
+        job_id = it.submit("sample")
+        it.pump_through_time()
+        error = it.job(job_id).error
+        assert error is not None
+        assert error["stage"] == 2
+        assert error["message"].startswith("5 of 5 tasks of stage 2 (second) failed")
+        assert "ValueError: bad stage 2" in error["message"]
+        assert "2 tasks of other stages failed too" in error["message"]
+
+
+def test_the_cause_that_a_job_quotes_is_gone_when_the_job_is_retried() -> None:
+    stages = (StageSpec("first", 1.0),)
+
+    def handler(context: TaskContext, parameters: Mapping[str, Any]) -> None:
+        if fails:
+            raise PermanentTaskError("no")
+
+    fails = True
+    with stand(sample_job(counted(2), handler, stages=stages)) as it:
+        job_id = it.submit("sample")
+        it.pump()
+        assert it.job(job_id).error is not None
+        fails = False
+        it.app.reopener.retry(job_id)
+        it.pump()
+        assert (it.job(job_id).status, it.job(job_id).error) == (JobStatus.COMPLETED, None)
 
 
 def test_a_failed_job_reads_no_more_than_a_thousand_of_its_failed_tasks() -> None:
