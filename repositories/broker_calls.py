@@ -7,7 +7,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
-from core.errors import LockstepError, QueueTimeoutError, QueueUnavailableError
+from core.errors import QueueTimeoutError, QueueUnavailableError
 from repositories.breaker import Breaker
 
 _CUT_EVERY_SECONDS = 1.0
@@ -102,12 +102,10 @@ class BrokerCalls:
         """
         return self._result(self._start(action, connection, seconds))
 
-    def run_all(
-        self, actions: Sequence[tuple[Callable[[], object], Connection]], seconds: float
-    ) -> list[LockstepError]:
+    def run_all(self, actions: Sequence[tuple[Callable[[], object], Connection]], seconds: float) -> list[Exception]:
         """Runs actions at the same time; returns the errors. The connection of an action that is not run is cut."""
         started: list[Call[object]] = []
-        errors: list[LockstepError] = []
+        errors: list[Exception] = []
         for action, connection in actions:
             try:
                 started.append(self._start(action, connection, seconds))
@@ -117,7 +115,7 @@ class BrokerCalls:
         for call in started:
             try:
                 self._result(call)
-            except LockstepError as exc:
+            except Exception as exc:  # noqa: BLE001 - each call that is started must be waited for
                 errors.append(exc)
         return errors
 

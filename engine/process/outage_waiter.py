@@ -27,8 +27,8 @@ class Waits:
         self._waits: dict[object, tuple[str, float]] = {}
 
     @contextmanager
-    def ended_with_the_block(self) -> Iterator[Callable[[LockstepError, float], None]]:
-        """Yields a function that records what a thread waits for, and since when at the latest."""
+    def recording(self) -> Iterator[Callable[[LockstepError, float], None]]:
+        """Yields a function that records what a thread waits for, and the time; the record ends with the block."""
         key = object()
 
         def begin(error: LockstepError, now: float) -> None:
@@ -95,7 +95,7 @@ class OutageWaiter:
         Raises:
             LockstepError: the error of the last try; raised at once if it is not retryable or the process shuts down.
         """
-        with self._waits.ended_with_the_block() as record:
+        with self._waits.recording() as record:
             return self._repeat(action, until, longest_pause_seconds, record)
 
     def _repeat(

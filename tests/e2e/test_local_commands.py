@@ -22,6 +22,7 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage
 from local.ports import is_free
 from local.stack import ROOT
 from tests.support.ports import lasting_port
+from tests.support.waiting import wait_until
 
 # They take the usual ports where these are free.
 pytestmark = pytest.mark.one_worker
@@ -128,7 +129,8 @@ def test_ctrl_c_ends_everything_even_with_the_usual_ports_in_use(state_dir: Path
                 line = process.stdout.readline()
                 assert line, "the stack ended"
                 url = re.search(r"(http://127\.0\.0\.1:\d+)/api/jobs", line)
-            assert httpx.get(f"{url[1]}/api/health", trust_env=False, timeout=TIMEOUT_SECONDS).status_code == 200
+            health_url = f"{url[1]}/api/health"
+            wait_until(lambda: httpx.get(health_url, trust_env=False, timeout=TIMEOUT_SECONDS).status_code == 200)
             family = psutil.Process(process.pid).children(recursive=True)
 
             os.killpg(process.pid, signal.SIGINT)

@@ -28,6 +28,7 @@ from local.service_bus.process import EmulatorProcess
 from local.stack import ROOT
 from tests.faults.figures import record
 from tests.faults.sizes import size
+from tests.support.waiting import wait_until
 
 KEY = "the-key-of-these-tests"
 HEADERS = {"x-functions-key": KEY}
@@ -198,7 +199,7 @@ def test_any_path_and_query_get_an_answer(
 
 
 def test_the_routes_are_in_health_after_all_that(base_url: str) -> None:
-    assert _send("GET", f"{base_url}/health").status_code == 200
+    wait_until(lambda: _send("GET", f"{base_url}/health").status_code == 200)
     assert _send("POST", f"{base_url}/jobs/hello_world", json={"n": 1_000_000}).status_code == 202
 
 

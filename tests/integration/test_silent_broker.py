@@ -118,7 +118,7 @@ def test_a_broker_that_falls_silent_is_noticed_by_sends_and_pings_on_open_connec
 def test_a_send_that_was_given_up_while_its_connection_opened_sends_nothing_later(
     relay: Relay, service_bus: EmulatorProcess
 ) -> None:
-    threads = calls()
+    threads = BrokerCalls(cut_every_seconds=30)  # so that the client, once cut, connects again and opens its link
     relay.silence()
     with closing(by_connection_string(relay.connection_string, _QUEUES, _SHORT, threads)) as queue:
         assert timed_out(queue)

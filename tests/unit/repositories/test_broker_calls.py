@@ -119,6 +119,14 @@ def test_actions_run_at_the_same_time_and_one_that_is_refused_has_its_connection
     assert line._ended.is_set()
 
 
+def test_an_error_of_any_kind_leaves_no_other_action_unwaited(calls: BrokerCalls) -> None:
+    def break_down() -> None:
+        raise TypeError("a bug of the client")
+
+    errors = calls.run_all([(break_down, Line()), (broken, Line())], 30)
+    assert [type(error) for error in errors] == [TypeError, QueueNotFoundError]
+
+
 def test_a_system_without_threads_fails_the_call_and_no_later_one(
     calls: BrokerCalls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
