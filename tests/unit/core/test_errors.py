@@ -11,6 +11,7 @@ RETRYABLE = {
     "StatementTimeoutError",
     "LockTimeoutError",
     "TransactionConflictError",
+    "QueueTimeoutError",
     "QueueUnavailableError",
     "QueueTimeoutError",
     "DispatchInterruptedError",
