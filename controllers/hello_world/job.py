@@ -36,11 +36,11 @@ class HelloWorld(lockstep.JobController[HelloWorldParameters]):
     ) -> lockstep.Tasks:
         """Yields n greetings, then a reply for each."""
         if stage.number == 1:
-            for index in range(job.parameters.n):
-                yield greet.task(index, {"name": job.parameters.name})
+            for index in range(stage.first_index, job.parameters.n):
+                yield greet.task(index, {"name": job.parameters.name}, cursor=index)
         else:
-            for index, greeted in enumerate(stage.previous_results()):
-                yield reply.task(index, {"greeting": greeted.result["greeting"]})
+            for index, greeted in enumerate(stage.previous_results(stage.first_index), stage.first_index):
+                yield reply.task(index, {"greeting": greeted.result["greeting"]}, cursor=index)
 
     def aggregate_stage_results(
         self,
