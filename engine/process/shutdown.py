@@ -8,10 +8,16 @@ from contextlib import contextmanager
 from core.errors import ShutdownError
 
 
+_REFUSE_AFTER_SECONDS = 5.0
+"""How long an invocation waits after `drain` before it is refused. The process ends within half a second of it; a
+refusal before that is a lost delivery of each of its messages, and the broker delivers them again at once."""
+
+
 class Shutdown:
     """Tells the parts of a process that the process shuts down, and waits for work in progress."""
 
-    def __init__(self) -> None:
+    def __init__(self, refuse_after_seconds: float = _REFUSE_AFTER_SECONDS) -> None:
+        self._refuse_after_seconds = refuse_after_seconds
         self._requested = threading.Event()
         self._drained = threading.Event()
         self._grace_ends_at = float("inf")
@@ -45,11 +51,13 @@ class Shutdown:
         """Makes `drain` wait for the end of a block.
 
         Raises:
-            ShutdownError: the shutdown was requested before the block. Raised only after `drain` has ended its wait:
-                the broker delivers a failed message again at once, perhaps to this process.
+            ShutdownError: the shutdown was requested before the block. Raised only if the process still lives some
+                seconds after `drain`: the broker delivers a failed message again at once, perhaps to this process, and
+                would give up on it within the last moments of a process.
         """
         if not self._begin():
             self._drained.wait()
+            threading.Event().wait(self._refuse_after_seconds)
             raise ShutdownError("this process shuts down and begins nothing new")
         try:
             yield

@@ -169,7 +169,7 @@ def _stand(
     outages: OutageWaiter | None = None,
 ) -> Iterator[Stand]:
     outages = outages or waiter_by(database.clock)
-    shutdown = Shutdown()
+    shutdown = Shutdown(refuse_after_seconds=0)
     backends = bootstrap.Backends(
         database, queue, pending_migrations=list, close=lambda: None, outages=outages, shutdown=shutdown
     )

@@ -14,6 +14,19 @@ ROOT = Path(__file__).parents[3]
 READY = "import logging, threading, function_app; logging.basicConfig(level=20); print('ready', flush=True); "
 IDLE = READY + "threading.Event().wait()"
 AT_WORK = READY + "import bootstrap; bootstrap.shutdown.at_work().__enter__(); threading.Event().wait()"
+LISTENING = (
+    READY
+    + """
+import time, bootstrap
+from core.errors import ShutdownError
+while True:
+    try:
+        bootstrap.wait_out_outages(lambda: time.sleep(0.005))
+    except ShutdownError:
+        print("refused", flush=True)
+"""
+)
+"""A host that goes on to deliver messages."""
 SETTINGS = {
     "DATABASE_URL": "postgresql://nowhere",
     "ServiceBusConnection": "Endpoint=sb://nowhere;SharedAccessKeyName=any;SharedAccessKey=any",
@@ -93,3 +106,11 @@ def test_an_app_imported_off_the_main_thread_has_its_functions_and_says_that_it_
     assert "WARNING:triggers.termination:" in loaded.stderr
     assert "SIGTERM" in loaded.stderr
     assert "Traceback" not in loaded.stderr
+
+
+def test_a_host_that_still_listens_burns_no_deliveries_while_the_process_ends(started: list[Process]) -> None:
+    process = Process(LISTENING, SETTINGS)
+    started.append(process)
+    process.process.terminate()
+    assert process.ended_by() == signal.SIGTERM
+    assert process.output.read().count("refused") == 0
