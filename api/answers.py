@@ -117,7 +117,10 @@ class Batches:
 
 @dataclass(frozen=True)
 class Tasks:
-    """A page of tasks; `next` is the `after` of the next page, null on the last one."""
+    """A page of tasks; `next` is the `after` of the next page, null on the last one.
+
+    A page has fewer than `limit` tasks if their parameters, results and errors would be larger than 1 MiB.
+    """
 
     tasks: Sequence[Task]
     next: str | None
@@ -143,7 +146,10 @@ class DeadLetter:
 
 @dataclass(frozen=True)
 class DeadLetters:
-    """A page of dead letters; `next` is the `before` of the next page, null on the last one."""
+    """A page of dead letters; `next` is the `before` of the next page, null on the last one.
+
+    A page has fewer than `limit` dead letters if they would be larger than 1 MiB.
+    """
 
     dead_letters: Sequence[DeadLetter]
     next: int | None

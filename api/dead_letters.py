@@ -16,5 +16,5 @@ def list_dead_letters(req: func.HttpRequest) -> func.HttpResponse:
     """Lists dead letters, newest first, page by page: `?before={next}&limit=`."""
     limit = requests.limit(req)
     letters = app().status.dead_letters(requests.before_letter(req), limit)
-    cursor = letters[-1].dead_letter_id if len(letters) == limit else None
+    cursor = letters[-1].dead_letter_id if letters.has_more else None
     return views.json_response(answers.DeadLetters([views.dead_letter(each) for each in letters], cursor))

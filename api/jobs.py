@@ -87,8 +87,8 @@ def list_batches(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="jobs/{job_id}/tasks", methods=["GET"])
 @answers_problems
 def list_tasks(req: func.HttpRequest) -> func.HttpResponse:
-    """Lists a job's tasks, page by page: `?status=&after={next}&limit=`."""
+    """Lists a job's tasks, page by page: `?status=&after={next}&limit=`. A page of large tasks is shorter."""
     limit = requests.limit(req)
     tasks = app().status.tasks(requests.job_id(req), requests.task_status(req), requests.after_task(req), limit)
-    cursor = tasks[-1].task_id if len(tasks) == limit else None
+    cursor = tasks[-1].task_id if tasks.has_more else None
     return views.json_response(answers.Tasks(tasks, cursor))

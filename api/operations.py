@@ -109,7 +109,12 @@ IDEMPOTENCY_KEY: Json = {
 }
 
 _LIMIT = _query(
-    "limit", "rows per page", type="integer", minimum=1, maximum=requests.MAX_LIMIT, default=requests.DEFAULT_LIMIT
+    "limit",
+    "the most rows per page; large rows make a page shorter",
+    type="integer",
+    minimum=1,
+    maximum=requests.MAX_LIMIT,
+    default=requests.DEFAULT_LIMIT,
 )
 
 GET_JOB: Json = {

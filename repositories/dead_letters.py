@@ -2,7 +2,9 @@ from dataclasses import asdict
 
 from typing_extensions import override
 
+from core.pages import MAX_PAGE_BYTES, Page
 from repositories import queries
+from repositories.found_pages import page_of
 from repositories.ports import DeadLetter, DeadLetterRepository, KeptDeadLetter
 from repositories.ports.rows import Row, Rows
 
@@ -22,8 +24,9 @@ class PostgresDeadLetterRepository(DeadLetterRepository):
         return self._rows.execute(_QUERIES["add"], {**columns, **texts}) == 1
 
     @override
-    def newest(self, limit: int, before_id: int | None = None) -> list[KeptDeadLetter]:
-        return [_kept(row) for row in self._rows.all(_QUERIES["newest"], {"limit": limit, "before_id": before_id})]
+    def newest(self, limit: int, before_id: int | None = None, max_bytes: int = MAX_PAGE_BYTES) -> Page[KeptDeadLetter]:
+        values = {"limit": limit, "before_id": before_id, "max_bytes": max_bytes}
+        return page_of(self._rows.all(_QUERIES["newest"], values), _kept)
 
 
 def _kept(row: Row) -> KeptDeadLetter:

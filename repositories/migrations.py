@@ -6,7 +6,7 @@ row that yoyo locks with outlives a killed process.
 
 import logging
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from yoyo.backends import get_backend_class
 from yoyo.connections import DatabaseURI
 from yoyo.migrations import default_migration_table
 
+from core.errors import TransactionConflictError
 from repositories.postgres import PostgresDatabase, PostgresUnitOfWork
 from repositories.sql_errors import connecting, translated
 
@@ -54,8 +55,13 @@ def apply(database: PostgresDatabase, database_url: str, job_types: Sequence[Pat
     Raises:
         DatabaseError: PostgreSQL refused a migration; the ones before it stay applied.
     """
-    if not pending(database, job_types):
-        return []
+    while pending(database, job_types):
+        with suppress(TransactionConflictError):  # another process holds the lock
+            return _apply(database, database_url, job_types)
+    return []
+
+
+def _apply(database: PostgresDatabase, database_url: str, job_types: Sequence[Path]) -> list[str]:
     with database.transaction() as work:
         work.lock_migrations()
         missing = _missing(work, job_types)  # another process may have applied them meanwhile

@@ -94,7 +94,11 @@ class PostgresUnitOfWork(UnitOfWork):
         return {row["migration_id"] for row in self._rows.all(_QUERIES["applied_migrations"])}
 
     def lock_migrations(self) -> None:
-        """Waits for the migration lock, and holds it until the transaction ends."""
+        """Waits for the migration lock, and holds it until the transaction ends.
+
+        Raises:
+            TransactionConflictError: another process holds the lock.
+        """
         self._rows.execute(_QUERIES["lock_migrations"])
 
 

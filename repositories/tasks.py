@@ -7,9 +7,11 @@ from core.definitions import AlignedBatch
 from core.errors import DispatchLeaseLostError
 from core.ids import MAX_STAGE_TASKS, task_id
 from core.models import StageKey, Task, TaskError
+from core.pages import MAX_PAGE_BYTES, Page
 from core.statuses import BatchStatus, TaskStatus
 from core.task_runs import ClaimedTask, RecordedTask, TaskOutcome, TaskResult, UnclaimedTask
 from repositories import queries
+from repositories.found_pages import page_of
 from repositories.ports import TaskRepository
 from repositories.ports.rows import Row, Rows
 
@@ -113,17 +115,21 @@ class PostgresTaskRepository(TaskRepository):
         return None if row is None else _task(row)
 
     @override
-    def page(self, job_id: str, status: TaskStatus | None, after: str, limit: int) -> list[Task]:
-        values = {"job_id": job_id, "status": status, "after": after, "limit": limit}
-        return [_task(row) for row in self._rows.all(_QUERIES["page"], values)]
+    def page(
+        self, job_id: str, status: TaskStatus | None, after: str, limit: int, max_bytes: int = MAX_PAGE_BYTES
+    ) -> Page[Task]:
+        values = {"job_id": job_id, "status": status, "after": after, "limit": limit, "max_bytes": max_bytes}
+        query = _QUERIES["page" if status is None else "page_of_status"]
+        return page_of(self._rows.all(query, values), _task)
 
     @override
-    def results_page(self, key: StageKey, after_index: int, limit: int) -> list[TaskResult]:
-        values = {**_ids_of(key), "limit": limit}
+    def results_page(
+        self, key: StageKey, after_index: int, limit: int, max_bytes: int = MAX_PAGE_BYTES
+    ) -> Page[TaskResult]:
+        values = {**_ids_of(key), "limit": limit, "max_bytes": max_bytes}
         if after_index >= 0:
             values["after"] = task_id(key.job_id, key.number, after_index)
-        rows = self._rows.all(_QUERIES["results_page"], values)
-        return [TaskResult(**{**row, "status": TaskStatus(row["status"])}) for row in rows]
+        return page_of(self._rows.all(_QUERIES["results_page"], values), _result)
 
     @override
     def first_errors(self, key: StageKey, limit: int) -> list[TaskError]:
@@ -140,3 +146,7 @@ def _ids_of(key: StageKey) -> dict[str, Any]:
 
 def _task(row: Row) -> Task:
     return Task(**{**row, "status": TaskStatus(row["status"])})
+
+
+def _result(row: Row) -> TaskResult:
+    return TaskResult(**{**row, "status": TaskStatus(row["status"])})

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from core.errors import JobNotFoundError
 from core.models import Batch, Job, Stage, StageCounts, Task
+from core.pages import Page
 from core.statuses import JOB_ENDS, STAGE_ENDS, StageStatus, TaskStatus
 from engine.jobs.shown_rows import shown_job, shown_stage, shown_task
 from engine.process.job_secrets import JobSecrets
@@ -83,8 +84,10 @@ class StatusReader:
                 raise JobNotFoundError(job_id)
             return work.batches.page_of_job(job_id, after, limit)
 
-    def tasks(self, job_id: str, status: TaskStatus | None, after: str, limit: int) -> list[Task]:
+    def tasks(self, job_id: str, status: TaskStatus | None, after: str, limit: int) -> Page[Task]:
         """Returns up to `limit` tasks of a job with an id above `after`, in one status or in any.
+
+        A page of large tasks is shorter: see `MAX_PAGE_BYTES`.
 
         Raises:
             JobNotFoundError: there is no such job.
@@ -95,10 +98,10 @@ class StatusReader:
                 raise JobNotFoundError(job_id)
             page = work.tasks.page(job_id, status, after, limit)
         redaction = self._secrets.of_rows(job)
-        return [shown_task(task, redaction) for task in page]
+        return Page((shown_task(task, redaction) for task in page), has_more=page.has_more)
 
-    def dead_letters(self, before_id: int | None, limit: int) -> list[KeptDeadLetter]:
-        """Returns dead letters with an id below `before_id`, the newest first."""
+    def dead_letters(self, before_id: int | None, limit: int) -> Page[KeptDeadLetter]:
+        """Returns dead letters with an id below `before_id`, the newest first; a page of large ones is shorter."""
         with self._database.transaction() as work:
             return work.dead_letters.newest(limit, before_id)
 

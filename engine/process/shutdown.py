@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 from core.errors import ShutdownError
 
-
 _REFUSE_AFTER_SECONDS = 5.0
 """How long an invocation waits after `drain` before it is refused. The process ends within half a second of it; a
 refusal before that is a lost delivery of each of its messages, and the broker delivers them again at once."""

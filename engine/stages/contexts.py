@@ -13,7 +13,7 @@ from core.task_runs import TaskResult
 from repositories.ports import Database
 
 _PAGE = 200
-"""Results per page: 12.5 MiB at most, with the default limit of 64 KiB per result."""
+"""Results per page; large results make pages shorter (`MAX_PAGE_BYTES`)."""
 
 
 class Contexts:
@@ -73,6 +73,6 @@ class Contexts:
             with self._database.transaction() as work:
                 page = work.tasks.results_page(key, first_index - 1, _PAGE)
             yield page
-            if len(page) < _PAGE:
+            if not page.has_more:
                 return
             first_index = page[-1].task_index + 1

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from core.pages import MAX_PAGE_BYTES, Page
+
 
 @dataclass(frozen=True)
 class DeadLetter:
@@ -37,6 +39,9 @@ class DeadLetterRepository(Protocol):
         """
         ...
 
-    def newest(self, limit: int, before_id: int | None = None) -> list[KeptDeadLetter]:
-        """Returns up to `limit` dead letters with an id below `before_id`, the newest first."""
+    def newest(self, limit: int, before_id: int | None = None, max_bytes: int = MAX_PAGE_BYTES) -> Page[KeptDeadLetter]:
+        """Returns up to `limit` dead letters with an id below `before_id`, the newest first.
+
+        Their bodies and texts have at most `max_bytes`; one alone may have more.
+        """
         ...

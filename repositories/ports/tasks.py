@@ -5,6 +5,7 @@ from typing import Protocol
 
 from core.definitions import AlignedBatch
 from core.models import StageKey, Task, TaskError
+from core.pages import MAX_PAGE_BYTES, Page
 from core.statuses import BatchStatus, TaskStatus
 from core.task_runs import ClaimedTask, RecordedTask, TaskOutcome, TaskResult, UnclaimedTask
 
@@ -82,12 +83,24 @@ class TaskRepository(Protocol):
         """Returns the task, or None."""
         ...
 
-    def page(self, job_id: str, status: TaskStatus | None, after: str, limit: int) -> list[Task]:
-        """Returns up to `limit` tasks of a job with an id above `after`, in id order, in one status or in any."""
+    def page(
+        self, job_id: str, status: TaskStatus | None, after: str, limit: int, max_bytes: int = MAX_PAGE_BYTES
+    ) -> Page[Task]:
+        """Returns the tasks of a job with an id above `after`, in id order, in one status or in any.
+
+        Args:
+            job_id: the job.
+            status: None for any.
+            after: a task id, or an empty string.
+            limit: the most tasks, at least 1.
+            max_bytes: the most bytes of parameters, results and errors as JSON; one task may have more.
+        """
         ...
 
-    def results_page(self, key: StageKey, after_index: int, limit: int) -> list[TaskResult]:
-        """Returns up to `limit` ended tasks of a stage with an index above `after_index`, in index order."""
+    def results_page(
+        self, key: StageKey, after_index: int, limit: int, max_bytes: int = MAX_PAGE_BYTES
+    ) -> Page[TaskResult]:
+        """Returns the ended tasks of a stage with an index above `after_index`, in index order; limited as `page`."""
         ...
 
     def first_errors(self, key: StageKey, limit: int) -> list[TaskError]:

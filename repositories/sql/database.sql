@@ -23,4 +23,6 @@ SELECT migration_id FROM _yoyo_migration
 
 -- name: lock_migrations
 -- Holds the lock until the transaction ends: processes migrate one after another, and a killed process releases it.
+-- Waits a second at most: CREATE INDEX CONCURRENTLY waits for the transactions that wait here.
+SET LOCAL lock_timeout = '1s';
 SELECT pg_advisory_xact_lock(hashtext('lockstep.migrations'))

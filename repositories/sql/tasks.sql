@@ -192,22 +192,81 @@ FROM tasks
 WHERE task_id = %(task_id)s
 
 -- name: page
--- Task ids begin with the job id and a hyphen, so the primary key finds them; '.' is the character after '-'.
+-- Task ids begin with the job id and a hyphen, so the primary key finds them; '.' is the character after '-'. PostgreSQL
+-- adds up the payload, so that rows beyond the limit of bytes never leave it. `found` tells whether rows follow.
+WITH counted AS (
+    SELECT
+        task_id, parent_job_id, task_type, stage, task_index, batch_id, status, parameters, result, error, attempt,
+        failures, sends, lease_expires_at, not_before, created_at, started_at, finished_at,
+        row_number() OVER so_far AS number, count(*) OVER () AS found,
+        sum(
+            octet_length(parameters::text) + coalesce(octet_length(result::text), 0)
+            + coalesce(octet_length(error::text), 0)
+        ) OVER so_far AS bytes
+    FROM (
+        SELECT *
+        FROM tasks
+        WHERE task_id > greatest(%(after)s, %(job_id)s || '-') COLLATE "C" AND task_id < %(job_id)s || '.' COLLATE "C"
+        ORDER BY task_id
+        LIMIT %(limit)s + 1
+    ) AS tasks
+    WINDOW so_far AS (ORDER BY task_id)
+)
 SELECT
     task_id, parent_job_id, task_type, stage, task_index, batch_id, status, parameters, result, error, attempt,
-    failures, sends, lease_expires_at, not_before, created_at, started_at, finished_at
-FROM tasks
-WHERE task_id > greatest(%(after)s, %(job_id)s || '-') COLLATE "C" AND task_id < %(job_id)s || '.' COLLATE "C"
-    AND (%(status)s::task_status IS NULL OR status = %(status)s::task_status)
+    failures, sends, lease_expires_at, not_before, created_at, started_at, finished_at, found
+FROM counted
+WHERE number <= %(limit)s AND (number = 1 OR bytes <= %(max_bytes)s)
 ORDER BY task_id
-LIMIT %(limit)s
+
+-- name: page_of_status
+-- As rows are compared, only the index tasks_listed can be used. PostgreSQL's statistics know nothing of single jobs: with
+-- two conditions, it may choose to read all tasks of a job in search of a status that none of them has.
+WITH counted AS (
+    SELECT
+        task_id, parent_job_id, task_type, stage, task_index, batch_id, status, parameters, result, error, attempt,
+        failures, sends, lease_expires_at, not_before, created_at, started_at, finished_at,
+        row_number() OVER so_far AS number, count(*) OVER () AS found,
+        sum(
+            octet_length(parameters::text) + coalesce(octet_length(result::text), 0)
+            + coalesce(octet_length(error::text), 0)
+        ) OVER so_far AS bytes
+    FROM (
+        SELECT *
+        FROM tasks
+        WHERE (status, task_id) > (%(status)s::task_status, greatest(%(after)s, %(job_id)s || '-') COLLATE "C")
+            AND (status, task_id) < (%(status)s::task_status, %(job_id)s || '.' COLLATE "C")
+        ORDER BY status, task_id
+        LIMIT %(limit)s + 1
+    ) AS tasks
+    WINDOW so_far AS (ORDER BY task_id)
+)
+SELECT
+    task_id, parent_job_id, task_type, stage, task_index, batch_id, status, parameters, result, error, attempt,
+    failures, sends, lease_expires_at, not_before, created_at, started_at, finished_at, found
+FROM counted
+WHERE number <= %(limit)s AND (number = 1 OR bytes <= %(max_bytes)s)
+ORDER BY task_id
 
 -- name: results_page
-SELECT task_index, task_type, status, result, error
-FROM tasks
-WHERE task_id > %(after)s AND task_id < %(before)s AND status IN ('completed', 'failed', 'cancelled')
+WITH counted AS (
+    SELECT
+        task_id, task_index, task_type, status, result, error,
+        row_number() OVER so_far AS number, count(*) OVER () AS found,
+        sum(coalesce(octet_length(result::text), 0) + coalesce(octet_length(error::text), 0)) OVER so_far AS bytes
+    FROM (
+        SELECT *
+        FROM tasks
+        WHERE task_id > %(after)s AND task_id < %(before)s AND status IN ('completed', 'failed', 'cancelled')
+        ORDER BY task_id
+        LIMIT %(limit)s + 1
+    ) AS tasks
+    WINDOW so_far AS (ORDER BY task_id)
+)
+SELECT task_index, task_type, status, result, error, found
+FROM counted
+WHERE number <= %(limit)s AND (number = 1 OR bytes <= %(max_bytes)s)
 ORDER BY task_id
-LIMIT %(limit)s
 
 -- name: first_errors
 -- Reads the first failed tasks only, by the index tasks_failed: a stage may have millions.

@@ -2,8 +2,10 @@ from dataclasses import asdict
 
 from typing_extensions import override
 
+from core.pages import MAX_PAGE_BYTES, Page
 from repositories.dead_letters import storable
 from repositories.ports import DeadLetter, DeadLetterRepository, KeptDeadLetter
+from tests.fakes.pages import cut
 from tests.fakes.tables import Tables
 
 
@@ -27,9 +29,15 @@ class FakeDeadLetterRepository(DeadLetterRepository):
         return True
 
     @override
-    def newest(self, limit: int, before_id: int | None = None) -> list[KeptDeadLetter]:
+    def newest(self, limit: int, before_id: int | None = None, max_bytes: int = MAX_PAGE_BYTES) -> Page[KeptDeadLetter]:
         rows = self._letters.rows()[::-1]
-        return [row for row in rows if before_id is None or row.dead_letter_id < before_id][:limit]
+        older = [row for row in rows if before_id is None or row.dead_letter_id < before_id]
+        return cut(older, limit, max_bytes, lambda row: _bytes(row.letter))
+
+
+def _bytes(letter: DeadLetter) -> int:
+    texts = (letter.reason, letter.description, letter.message_id or "")
+    return len(letter.body) + sum(len(text.encode()) for text in texts)
 
 
 def _identity(letter: DeadLetter) -> tuple[str, str, bytes]:

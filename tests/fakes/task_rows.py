@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from core.definitions import AlignedBatch
 from core.models import Task
 from core.statuses import BatchStatus, TaskStatus
-from core.task_runs import ClaimedTask, TaskOutcome
+from core.task_runs import ClaimedTask, TaskOutcome, TaskResult
 from tests.fakes.rows import BatchRow, TaskRow, from_json
 
 
@@ -93,3 +93,7 @@ def as_task(row: TaskRow) -> Task:
     del columns["lease_id"], columns["dead_letters"]
     decoded = {name: from_json(columns[name]) for name in ("parameters", "result", "error")}
     return Task(**{**columns, **decoded})
+
+
+def as_result(row: TaskRow) -> TaskResult:
+    return TaskResult(row.task_index, row.task_type, row.status, from_json(row.result), from_json(row.error))

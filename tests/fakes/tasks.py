@@ -8,12 +8,23 @@ from typing_extensions import override
 from core.definitions import AlignedBatch
 from core.errors import DispatchLeaseLostError
 from core.models import StageKey, Task, TaskError
+from core.pages import MAX_PAGE_BYTES, Page
 from core.statuses import TASK_ENDS, BatchStatus, StageStatus, TaskStatus
 from core.task_runs import ClaimedTask, RecordedTask, TaskOutcome, TaskResult, UnclaimedTask
 from repositories.ports import TaskRepository
+from tests.fakes.pages import cut, json_bytes
 from tests.fakes.rows import TaskRow, from_json
 from tests.fakes.tables import Tables
-from tests.fakes.task_rows import as_task, batch_row, claimed_row, claimed_task, recorded_row, released_row, task_rows
+from tests.fakes.task_rows import (
+    as_result,
+    as_task,
+    batch_row,
+    claimed_row,
+    claimed_task,
+    recorded_row,
+    released_row,
+    task_rows,
+)
 
 _WAITING = (TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED)
 
@@ -124,22 +135,28 @@ class FakeTaskRepository(TaskRepository):
         return None if row is None else as_task(row)
 
     @override
-    def page(self, job_id: str, status: TaskStatus | None, after: str, limit: int) -> list[Task]:
+    def page(
+        self, job_id: str, status: TaskStatus | None, after: str, limit: int, max_bytes: int = MAX_PAGE_BYTES
+    ) -> Page[Task]:
         rows = [
             row
             for row in self._tables.tasks.rows()
             if row.parent_job_id == job_id and row.task_id > after and status in {None, row.status}
         ]
-        return [as_task(row) for row in rows[:limit]]
+        page = cut(rows, limit, max_bytes, lambda row: json_bytes(row.parameters, row.result, row.error))
+        return Page(map(as_task, page), has_more=page.has_more)
 
     @override
-    def results_page(self, key: StageKey, after_index: int, limit: int) -> list[TaskResult]:
+    def results_page(
+        self, key: StageKey, after_index: int, limit: int, max_bytes: int = MAX_PAGE_BYTES
+    ) -> Page[TaskResult]:
         rows = [
-            TaskResult(row.task_index, row.task_type, row.status, from_json(row.result), from_json(row.error))
+            row
             for row in self._tables.tasks.rows()
             if row.stage_key == key and row.task_index > after_index and row.status in TASK_ENDS
         ]
-        return rows[:limit]
+        page = cut(rows, limit, max_bytes, lambda row: json_bytes(row.result, row.error))
+        return Page(map(as_result, page), has_more=page.has_more)
 
     @override
     def first_errors(self, key: StageKey, limit: int) -> list[TaskError]:

@@ -9,6 +9,7 @@ import pytest
 from psycopg2.extensions import connection
 
 from core.ids import batch_id, task_id
+from core.statuses import TaskStatus
 from local.postgres import EmbeddedPostgres
 from repositories import migrations, queries
 from repositories.pool import ConnectionPool
@@ -17,6 +18,10 @@ from repositories.postgres import PostgresDatabase
 _FILES = ("stages", "batches", "tasks", "sweeps", "stops", "pruning")
 _BIG_TABLES = {"tasks", "batches", "jobs"}
 _JOB = f"{3:032x}"
+_FINISHED_JOB = f"{5:032x}"
+_STATUSES = ("queued", "processing", "retrying")
+"""Of the tasks of `_JOB`."""
+
 # 200 jobs of 100 batches, five of them with their 10,000 tasks; of each hundred tasks one runs and one
 # waits for a retry, and two of a hundred batches are pending.
 _FILL = """
@@ -44,6 +49,11 @@ _FILL = """
     FROM jobs, generate_series(0, 9999) AS t
     WHERE job_id <= lpad('5', 32, '0');
 
+    UPDATE tasks
+    SET status = 'completed', attempt = 1, started_at = now(), finished_at = now(), lease_id = NULL,
+        lease_expires_at = NULL, not_before = NULL
+    WHERE parent_job_id = lpad('5', 32, '0');
+
     -- And the jobs of the last two weeks, which are still there.
     INSERT INTO jobs (job_id, job_type, parameters, total_stages, status, stage, started_at, finished_at)
     SELECT 'f' || lpad(to_hex(j), 31, '0'), 'plans', '{}', 1, 'completed', 1, now(), now() - make_interval(mins => j)
@@ -70,6 +80,7 @@ _VALUES: dict[str, Any] = {
     "after_stage": 1,
     "after_index": 50,
     "limit": 100,
+    "max_bytes": 1_000_000,
     "lane": "fast",
     "digest": "",
     "task_count": 100,
@@ -119,12 +130,12 @@ def read_from_end_to_end(conn: connection, statement: str, values: dict[str, Any
     return _scanned(plan_of(conn, statement, values))
 
 
-def plan_of(conn: connection, statement: str, values: dict[str, Any]) -> dict[str, Any]:
+def plan_of(conn: connection, statement: str, values: dict[str, Any], options: str = "") -> dict[str, Any]:
     try:
         with conn.cursor() as cursor:
             # As the statement before an UPDATE leaves it: see tasks.sql.
             cursor.execute("SELECT set_config('lockstep.locked', %s::text[]::text, true)", (_TASKS,))
-            cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}", values)
+            cursor.execute(f"EXPLAIN ({options}FORMAT JSON) {statement}", values)
             rows = cursor.fetchall()
     finally:
         conn.rollback()
@@ -151,10 +162,19 @@ def test_a_query_finds_its_rows_by_an_index(conn: connection, file: str, name: s
         assert not read_from_end_to_end(conn, statement, values) & _BIG_TABLES, statement
 
 
-@pytest.mark.parametrize("status", [None, "queued", "processing", "failed"])
-def test_a_first_page_is_found_by_an_index_whatever_the_status(conn: connection, status: str | None) -> None:
-    values = {**_VALUES, "after": "", "status": status}
-    assert not read_from_end_to_end(conn, queries.load("tasks")["page"], values)
+def test_a_first_page_is_found_by_an_index(conn: connection) -> None:
+    assert not read_from_end_to_end(conn, queries.load("tasks")["page"], {**_VALUES, "after": ""})
+
+
+@pytest.mark.parametrize("job_id", [_JOB, _FINISHED_JOB])
+@pytest.mark.parametrize("status", list(TaskStatus))
+def test_a_page_of_a_status_reads_only_tasks_that_have_it(conn: connection, job_id: str, status: TaskStatus) -> None:
+    """Of the tasks of all jobs, nearly all are queued; of those of the finished job, none."""
+    values = {**_VALUES, "job_id": job_id, "after": "", "status": status}
+    plan = plan_of(conn, queries.load("tasks")["page_of_status"], values, "ANALYZE, ")
+    found = plan["Actual Rows"]
+    assert (found > 0) == (status == "completed" if job_id == _FINISHED_JOB else status in _STATUSES)
+    assert _rows_read(plan) <= found + 1
 
 
 def test_old_jobs_are_found_by_the_time_of_their_end(conn: connection) -> None:
@@ -165,6 +185,12 @@ def test_old_jobs_are_found_by_the_time_of_their_end(conn: connection) -> None:
 def test_the_errors_of_a_stage_are_found_among_the_failed_tasks_alone(conn: connection) -> None:
     plan = plan_of(conn, queries.load("tasks")["first_errors"], _VALUES)
     assert "tasks_failed" in _indexes(plan)
+
+
+def _rows_read(plan: dict[str, Any]) -> int:
+    """The rows that the scans of a plan read, those among them that they drop."""
+    own = plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0) if "Relation Name" in plan else 0
+    return int(own) + sum(_rows_read(child) for child in plan.get("Plans", []))
 
 
 def _indexes(plan: dict[str, Any]) -> set[str]:

@@ -2,7 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from repositories.ports import Database, DeadLetter
+from core.pages import Page
+from repositories.ports import Database, DeadLetter, KeptDeadLetter
 
 
 def test_dead_letters_come_newest_first(database: Database) -> None:
@@ -16,6 +17,22 @@ def test_dead_letters_come_newest_first(database: Database) -> None:
         older = work.dead_letters.newest(2, newest[-1].dead_letter_id)
         assert [kept.letter for kept in older] == [letters[0]]
         assert older[0].received_at <= work.now()
+
+
+def test_a_page_of_large_dead_letters_ends_at_the_limit_of_bytes(database: Database) -> None:
+    with database.transaction() as work:
+        for number, size in enumerate((90, 90, 300, 90, 90)):
+            work.dead_letters.add(DeadLetter("sb-tasks", "bad", "why", b"\xff" * size, f"{number:04d}", 1))
+        pages: list[Page[KeptDeadLetter]] = []
+        before: int | None = None
+        while not pages or pages[-1].has_more:
+            pages.append(work.dead_letters.newest(10, before, max_bytes=200))
+            before = pages[-1][-1].dead_letter_id
+    assert [[kept.letter.message_id for kept in page] for page in pages] == [
+        ["0004", "0003"],
+        ["0002"],
+        ["0001", "0000"],
+    ]
 
 
 def test_a_dead_letter_keeps_any_bytes_and_may_lack_an_id(database: Database) -> None:

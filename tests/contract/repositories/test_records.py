@@ -1,8 +1,11 @@
+import json
+
 import pytest
 
 from core import json_text
 from core.errors import ConstraintViolationError, RefusedValueError
-from core.models import TaskError
+from core.models import Task, TaskError
+from core.pages import Page
 from core.statuses import TaskStatus
 from core.task_runs import RecordedTask, TaskOutcome
 from repositories.ports import Database
@@ -163,6 +166,43 @@ def test_pages_may_ask_for_one_status(database: Database) -> None:
         pages = [work.tasks.page(JOB, status, "", 10) for status in (TaskStatus.FAILED, TaskStatus.PROCESSING)]
         rest = work.tasks.page(JOB, TaskStatus.QUEUED, ids(0)[0], 1)
     assert [[task.task_id for task in page] for page in (*pages, rest)] == [ids(3), ids(1), ids(2)]
+
+
+@pytest.mark.parametrize("status", [None, TaskStatus.COMPLETED])
+def test_a_page_of_large_tasks_ends_at_the_limit_of_bytes(database: Database, status: TaskStatus | None) -> None:
+    queue_batch(database, 7)
+    claim(database, ids(*range(7)))
+    # As JSON with its quotes, 1,000 bytes each; 400 characters of three bytes are larger than one page.
+    record(database, *(completed(task_id, json.dumps("x" * 998)) for task_id in ids(0, 1, 2, 4, 5, 6)))
+    record(database, completed(ids(3)[0], json_text.encode("\u6f22" * 1_000)))
+    with database.transaction() as work:
+        own = len(json.dumps(work.tasks.page(JOB, status, "", 1)[0].parameters))
+        pages: list[Page[Task]] = []
+        after = ""
+        while not pages or pages[-1].has_more:
+            pages.append(work.tasks.page(JOB, status, after, 100, max_bytes=2 * (1_000 + own)))
+            after = pages[-1][-1].task_id
+    assert [[task.task_index for task in page] for page in pages] == [[0, 1], [2], [3], [4, 5], [6]]
+
+
+@pytest.mark.parametrize("status", [None, TaskStatus.QUEUED])
+def test_a_page_tells_whether_tasks_follow(database: Database, status: TaskStatus | None) -> None:
+    queue_batch(database, 4)
+    with database.transaction() as work:
+        pages = [work.tasks.page(JOB, status, ids(after)[0], 2) for after in (0, 1, 2, 3)]
+    assert [(len(page), page.has_more) for page in pages] == [(2, True), (2, False), (1, False), (0, False)]
+
+
+def test_a_page_of_large_results_ends_at_the_limit_of_bytes(database: Database) -> None:
+    queue_batch(database, 4)
+    claim(database, ids(*range(4)))
+    record(database, *(completed(task_id, json.dumps("x" * 998)) for task_id in ids(0, 1, 3)))
+    record(database, failed(ids(2)[0]))
+    with database.transaction() as work:
+        error = len(json.dumps(work.tasks.results_page(KEY, 1, 1)[0].error))
+        pages = [work.tasks.results_page(KEY, after, 100, max_bytes=1_000 + error) for after in (-1, 0, 1, 2, 3)]
+    assert [[result.task_index for result in page] for page in pages] == [[0], [1, 2], [2, 3], [3], []]
+    assert [page.has_more for page in pages] == [True, True, False, False, False]
 
 
 def test_results_come_in_index_order_and_only_of_ended_tasks(database: Database) -> None:

@@ -13,7 +13,6 @@ RETRYABLE = {
     "TransactionConflictError",
     "QueueTimeoutError",
     "QueueUnavailableError",
-    "QueueTimeoutError",
     "DispatchInterruptedError",
     "ShutdownError",
 }
