@@ -1,6 +1,6 @@
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from controllers.base import JobController
@@ -34,10 +34,14 @@ class StageResults:
             AggregationLostError: another host has folded them meanwhile, or the stage was reopened.
             JobFailure: the job type refuses the results, or takes too long.
         """
-        contexts = self._contexts.job(job, controller), self._contexts.stage(job, controller, stage.number)
+        in_time = self._watch(stage, "fold" if controller.folds_stage_results else "aggregate")
+        job_context = self._contexts.job(job, controller)
+        stage_context = self._contexts.stage(job, controller, stage.number, watched=in_time)
         if controller.folds_stage_results:
-            return self._fold(stage, controller, *contexts)
-        return controller.aggregate_stage_results(*contexts, self._in_time(stage))
+            return self._fold(stage, controller, job_context, stage_context)
+        return controller.aggregate_stage_results(
+            job_context, stage_context, in_time(self._contexts.results(stage.key))
+        )
 
     def encode(self, value: Any, what: str) -> str:
         """Returns a result as JSON text.
@@ -50,18 +54,22 @@ class StageResults:
         except InvalidInputError as exc:
             raise AggregateError(str(exc)) from exc
 
-    def _in_time(self, stage: Stage) -> Iterator[TaskResult]:
+    def _watch(self, stage: Stage, verb: str) -> Callable[[Iterator[TaskResult]], Iterator[TaskResult]]:
         limit_seconds = self._limits.aggregate_seconds
         ends_at = time.monotonic() + limit_seconds
-        for count, result in enumerate(self._contexts.results(stage.key)):
-            if time.monotonic() >= ends_at:
-                raise StageTooSlowError(
-                    f"stage {stage.number} ({stage.name}) cannot be aggregated: aggregate_stage_results has taken the "
-                    f"first {count:,} of {stage.total_tasks or 0:,} results in {limit_seconds:g} s, twice "
-                    "DISPATCH_SLICE_SECONDS. Raise this setting, but keep twice its value below functionTimeout, or "
-                    'let the job type override fold_stage_results (docs/architecture.md, "Long stages")'
-                )
-            yield result
+
+        def in_time(results: Iterator[TaskResult]) -> Iterator[TaskResult]:
+            for count, result in enumerate(results):
+                if time.monotonic() >= ends_at:
+                    raise StageTooSlowError(
+                        f"stage {stage.number} ({stage.name}) cannot be aggregated: {verb}_stage_results has read "
+                        f"{count:,} results in {limit_seconds:g} s, twice DISPATCH_SLICE_SECONDS. Raise this setting, "
+                        "but keep twice its value below functionTimeout, or let the job type override "
+                        'fold_stage_results (docs/architecture.md, "Long stages")'
+                    )
+                yield result
+
+        return in_time
 
     def _fold(
         self, stage: Stage, controller: JobController[Any], job_context: JobContext[Any], stage_context: StageContext

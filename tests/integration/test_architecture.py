@@ -29,7 +29,7 @@ _ROOT = Path(__file__).parents[2]
 _PAGE = (_ROOT / "docs" / "architecture.md").read_text()
 _APP = {"api", "bootstrap.py", "controllers", "core", "engine", "function_app.py", "repositories", "triggers"}
 _MOST_FILES = 15
-_NO_STEPS = {"__init__", "open"}
+_NO_STEPS = {"__init__", "begin_at", "open"}
 """To construct or open something: a dispatch window is open before a controller puts batches into it."""
 
 submit_job: Callable[[Any], Any] = jobs_api.submit_job._function.get_user_function()

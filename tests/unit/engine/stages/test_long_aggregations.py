@@ -204,10 +204,24 @@ def test_an_aggregation_in_one_piece_that_takes_too_long_fails_its_job_with_advi
         assert error is not None
         assert error["type"] == "StageTooSlowError"
         assert error["message"] == (
-            "stage 1 (only) cannot be aggregated: aggregate_stage_results has taken the first 480 of 1,250 results in "
-            "240 s, twice DISPATCH_SLICE_SECONDS. Raise this setting, but keep twice its value below functionTimeout, "
+            "stage 1 (only) cannot be aggregated: aggregate_stage_results has read 480 results in 240 s, "
+            "twice DISPATCH_SLICE_SECONDS. Raise this setting, but keep twice its value below functionTimeout, "
             'or let the job type override fold_stage_results (docs/architecture.md, "Long stages")'
         )
+
+
+def test_reading_the_results_of_the_stage_before_takes_time_of_an_aggregation(clock: Clock) -> None:
+    def slowly(stage: StageContext, results: TaskResults) -> int:
+        for _ in stage.previous_results():
+            clock.now += 1
+        return len(list(results))
+
+    with stand(sample_job(counted(300, 1), stages=(StageSpec("one"), StageSpec("two")), aggregate=slowly)) as it:
+        job_id = it.submit("sample")
+        it.pump()
+        error = it.job(job_id).error
+        assert error is not None
+        assert "stage 2 (two) cannot be aggregated: aggregate_stage_results has read 240 results" in error["message"]
 
 
 def test_a_job_whose_aggregation_was_too_slow_can_be_retried(clock: Clock) -> None:
