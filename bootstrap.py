@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -14,8 +14,16 @@ from azure.identity import ClientSecretCredential, DefaultAzureCredential, Manag
 from controllers.base import JobController
 from controllers.registry import CONTROLLERS, Registry
 from controllers.services import Services
+from core.errors import (
+    ConfigurationError,
+    DatabaseUnavailableError,
+    EngineFaultError,
+    LockstepError,
+    QueueUnavailableError,
+)
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
 from core.log_redaction import redact_logs
+from core.messages import ReceivedMessage
 from engine.jobs.canceller import Canceller
 from engine.jobs.reopener import Reopener
 from engine.jobs.status_reader import StatusReader
@@ -23,6 +31,7 @@ from engine.jobs.submitter import Submitter
 from engine.process.job_secrets import JobSecrets
 from engine.process.limits import Limits
 from engine.process.outage_waiter import OutageWaiter
+from engine.process.rescheduling import reschedule
 from engine.process.shutdown import Shutdown
 from engine.repair.dead_letter_batches import DeadLetterBatches
 from engine.repair.dead_letters import DeadLetters
@@ -240,19 +249,56 @@ app = _Once().get
 """Returns the application of this process; the first caller builds it, and gets the error if that fails."""
 
 
-def wait_out_outages(action: Callable[[], None]) -> None:
-    """Handles a message; repeats this while PostgreSQL or the broker is unavailable, for nearly a message lock.
+def wait_out_outages(
+    action: Callable[[], None], queue_name: str | None = None, received: Sequence[ReceivedMessage] = ()
+) -> None:
+    """Handles messages; repeats this while it fails, for nearly a message lock, and then reschedules the messages.
 
     A message that is abandoned at once is also delivered again at once, and soon runs out of deliveries.
 
     Args:
-        action: handles the message; must be safe to repeat, because a message may be delivered twice.
+        action: handles the messages; must be safe to repeat, because a message may be delivered twice. What it raises
+            is a fault of PostgreSQL, the broker or the engine: those of job types' code have been handled.
+        queue_name: the queue of the messages; None when they cannot be rescheduled, because they are dead letters.
+        received: the messages.
 
     Raises:
-        LockstepError: the outage goes on; the broker must deliver the message again.
+        LockstepError: PostgreSQL or the broker is still unavailable, or the messages cannot be rescheduled; the broker
+            must deliver them again.
     """
     with shutdown.at_work():
-        outages.run(action, outages.deadline(Settings.from_environment().lease_seconds))
+        try:
+            outages.run(partial(_known, action), outages.deadline(_lease_seconds()))
+        except LockstepError as exc:
+            if isinstance(exc, _CANNOT_BE_RESCHEDULED) or queue_name is None or shutdown.requested:
+                raise
+            logger.exception("%d messages of %s are rescheduled", len(received), queue_name)
+            try:
+                reschedule(app().database, app().queue, queue_name, received)
+            except LockstepError as failure:
+                logger.warning("they cannot be rescheduled: %s", failure)
+                raise exc from None
+
+
+_CANNOT_BE_RESCHEDULED = (DatabaseUnavailableError, QueueUnavailableError)
+"""To reschedule messages takes PostgreSQL, for its clock, and the broker."""
+
+
+def _known(action: Callable[[], None]) -> None:
+    """Runs an action; turns an error that would not be waited out, and so is not expected here, into one that is."""
+    try:
+        action()
+    except Exception as exc:
+        if isinstance(exc, LockstepError) and exc.waited_out:
+            raise
+        raise EngineFaultError(f"the engine failed with {type(exc).__name__}") from exc
+
+
+def _lease_seconds() -> float:
+    try:
+        return Settings.from_environment().lease_seconds
+    except ConfigurationError:
+        return Limits().lease_seconds  # the action fails for the same reason, and is waited out
 
 
 def drain() -> None:

@@ -78,7 +78,7 @@ def _conflict(exc: JobStateError | IdempotencyConflictError) -> func.HttpRespons
 
 
 def _our_fault(exc: LockstepError) -> func.HttpResponse:
-    if exc.retryable:
+    if exc.waited_out:
         logger.warning("a request failed because the database or the broker is unavailable: %s", exc)
         return problem(503, "Temporarily unavailable", "The database or the broker is unavailable; please try again.")
     logger.error("a request failed: %s", exc, exc_info=exc)

@@ -1,7 +1,8 @@
 """The one error tree.
 
 Every error that Lockstep raises on purpose derives from `LockstepError`. The docstring of a class says what
-the error means, `retryable` says whether the same call may succeed later, and attributes carry the data.
+the error means, `retryable` says whether the same call may succeed later by itself, `waited_out` whether the engine
+repeats a call of its own until it succeeds, and attributes carry the data.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,9 @@ class LockstepError(Exception):
     """The root of the errors that Lockstep raises on purpose."""
 
     retryable: ClassVar[bool] = False
+
+    waited_out: ClassVar[bool] = False
+    """True of every retryable error, and of errors that end when an operator mends something: a right or a queue."""
 
 
 class ConfigurationError(LockstepError):
@@ -127,7 +131,7 @@ class JobFailure(LockstepError):  # noqa: N818 - authors declare an outcome with
 
 
 class StageDefinitionError(JobFailure):
-    """A controller yields task definitions that cannot be queued: wrong order, type or size."""
+    """A controller yields task definitions that cannot be queued: wrong order, type, size or value."""
 
 
 class NonDeterministicStageError(JobFailure):
@@ -158,6 +162,25 @@ class TasksFailedError(LockstepError):
 
 class AggregateError(JobFailure):
     """An aggregated result cannot be stored: it is not JSON, or it is over the size limit."""
+
+
+class ControllerError(LockstepError):
+    """The code of a job type raised an error; the job fails if this happens again and again.
+
+    Attributes:
+        error: what the code raised.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(f"the code of a job type raised {type(error).__name__}")
+        self.error = error
+
+
+class UnknownStageError(LockstepError):
+    """The job type has no stage with this number; another version of the app may have it."""
+
+    def __init__(self, job_type: str, number: int) -> None:
+        super().__init__(f"job type {job_type!r} has no stage {number}")
 
 
 class PermanentTaskError(LockstepError):
@@ -201,9 +224,13 @@ class TaskInterruptedError(PermanentTaskError):
 class DatabaseError(LockstepError):
     """PostgreSQL refused a statement."""
 
+    waited_out = True
+
 
 class RefusedValueError(DatabaseError):
     """PostgreSQL cannot store or return a value: it is out of range, or a constraint or a trigger refuses its row."""
+
+    waited_out = False
 
 
 class ConstraintViolationError(RefusedValueError):
@@ -248,6 +275,8 @@ class LockTimeoutError(TransactionConflictError):
 class QueueError(LockstepError):
     """Service Bus refused a message."""
 
+    waited_out = True
+
 
 class QueueNotFoundError(QueueError):
     """The queue does not exist in the namespace."""
@@ -255,6 +284,8 @@ class QueueNotFoundError(QueueError):
 
 class MessageTooLargeError(QueueError):
     """A message or a batch of messages is over the tier's size limit."""
+
+    waited_out = False
 
 
 class QueueUnavailableError(QueueError):
@@ -277,7 +308,7 @@ class MessageFormatError(LockstepError):
 class DispatchInterruptedError(LockstepError):
     """A dispatch stopped before its end; a replay continues it."""
 
-    retryable = True
+    retryable = waited_out = True
 
 
 class SliceEnded(LockstepError):  # noqa: N818 - a signal, not an error
@@ -299,4 +330,10 @@ class StageReopenedError(LockstepError):
 class ShutdownError(LockstepError):
     """This process is shutting down and starts nothing more; another process does the work."""
 
-    retryable = True
+    retryable = waited_out = True
+
+
+class EngineFaultError(LockstepError):
+    """The engine failed in a way that it does not know: a bug. Its code may be mended, so its work is tried again."""
+
+    waited_out = True

@@ -17,7 +17,7 @@ blueprint = func.Blueprint()
 def run_job_message(message: func.ServiceBusMessage) -> None:
     """Dispatches a stage, advances the job or cancels tasks; if it raises, the broker delivers the message again."""
     raw = received(message)
-    wait_out_outages(lambda: _handle(raw))
+    wait_out_outages(lambda: _handle(raw), JOBS_QUEUE, [raw])
 
 
 def _handle(raw: ReceivedMessage) -> None:

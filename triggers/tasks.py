@@ -21,7 +21,7 @@ blueprint = func.Blueprint()
 def run_tasks(messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP006 - as above
     """Runs up to 100 short tasks; if it raises, the broker delivers all messages again."""
     batch = [received(message) for message in messages]
-    wait_out_outages(lambda: app().worker.run(TASKS_QUEUE, batch))
+    wait_out_outages(lambda: app().worker.run(TASKS_QUEUE, batch), TASKS_QUEUE, batch)
 
 
 @blueprint.function_name("run_long_task")
@@ -29,4 +29,4 @@ def run_tasks(messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP006 - 
 def run_long_task(message: func.ServiceBusMessage) -> None:
     """Runs one long task while the Functions host renews its lock."""
     one = [received(message)]
-    wait_out_outages(lambda: app().worker.run(LONG_TASKS_QUEUE, one))
+    wait_out_outages(lambda: app().worker.run(LONG_TASKS_QUEUE, one), LONG_TASKS_QUEUE, one)

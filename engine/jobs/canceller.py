@@ -31,7 +31,6 @@ class Canceller:
             JobNotFoundError: there is no such job.
             JobStateError: the job has ended in another way.
             DatabaseError: nothing was cancelled.
-            QueueError: the job is cancelled, but the broker will never take the message that cancels its tasks.
         """
         job, stage = transact(self._database, lambda work: _cancel(work, job_id))
         if stage is not None:
@@ -43,16 +42,11 @@ class Canceller:
 def request_cancellation(queue: MessageQueue, stage: StageOpening) -> None:
     """Sends the CANCEL message for the waiting tasks of a stopped stage.
 
-    When the broker is unavailable, the sweeper sends the message later.
-
-    Raises:
-        QueueError: the broker will never take the message, for example because the queue is missing.
+    When the broker does not take the message, the sweeper sends it later.
     """
     try:
         send_job_message(queue, JobMessage.about(stage, JobAction.CANCEL))
     except QueueError as exc:
-        if not exc.retryable:
-            raise
         logger.warning(
             "the tasks of stage %d of job %s are cancelled later: %s", stage.key.number, stage.key.job_id, exc
         )

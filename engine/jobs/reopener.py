@@ -32,7 +32,6 @@ class Reopener:
             JobNotFoundError: there is no such job.
             JobStateError: the job did not fail, some of its tasks have not ended, or none of its tasks can run again.
             DatabaseError: nothing has changed.
-            QueueError: the job goes on, but the broker will never take its message.
         """
         return self._reopen(job_id, _RETRIED, "only a job that failed or completed with errors can be retried")
 
@@ -46,7 +45,6 @@ class Reopener:
             JobNotFoundError: there is no such job.
             JobStateError: the job was not cancelled, or some of its tasks have not ended.
             DatabaseError: nothing has changed.
-            QueueError: the job goes on, but the broker will never take its message.
         """
         return self._reopen(job_id, _RESUMED, "only a cancelled job can be resumed")
 
@@ -56,8 +54,6 @@ class Reopener:
         try:
             send_job_message(self._queue, message)
         except QueueError as exc:
-            if not exc.retryable:
-                raise
             logger.warning("job %s goes on when the sweeper has sent its message: %s", job_id, exc)
         return job.status
 

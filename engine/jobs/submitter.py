@@ -62,8 +62,6 @@ class Submitter:
             IdempotencyConflictError: the key belongs to a job with other parameters.
             JobBeingPrunedError: the job ended long ago and is being deleted; it can be submitted again afterwards.
             DatabaseError: nothing was accepted.
-            QueueError: the row is durable, but the broker will never take its message, for example because the queue
-                is missing.
         """
         controller = self._registry.controller(job_type)
         text = json_text.encode(parameters, what="the parameters")
@@ -104,8 +102,6 @@ class Submitter:
         try:
             send_job_message(self._queue, JobMessage(job_id, 1, JobAction.DISPATCH))
         except QueueError as exc:
-            if not exc.retryable:
-                raise
             # 202 promises only a durable row. The sweeper sends the message later.
             logger.warning("job %s stays pending until the broker takes its message: %s", job_id, exc)
             return False

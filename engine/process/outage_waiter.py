@@ -51,7 +51,7 @@ class Waits:
 
 
 class OutageWaiter:
-    """Repeats actions that fail with a retryable error, with growing pauses; safe to use from several threads.
+    """Repeats actions that fail with an error that is waited out, with growing pauses; safe to use from many threads.
 
     Args:
         wait: waits for a number of seconds; returns True at once when the process shuts down.
@@ -85,7 +85,7 @@ class OutageWaiter:
         return self._clock() + seconds
 
     def run(self, action: Callable[[], T], until: float, longest_pause_seconds: float = _LONGEST_PAUSE_SECONDS) -> T:
-        """Runs an action; repeats it until a deadline while it fails with a retryable error.
+        """Runs an action; repeats it until a deadline while it fails with an error that is waited out.
 
         Args:
             action: must be safe to repeat, because a failed try may have taken effect.
@@ -93,7 +93,7 @@ class OutageWaiter:
             longest_pause_seconds: the limit of the growing pauses.
 
         Raises:
-            LockstepError: the error of the last try; raised at once if it is not retryable or the process shuts down.
+            LockstepError: the error of the last try; raised at once if it is not waited out or the process shuts down.
         """
         with self._waits.recording() as record:
             return self._repeat(action, until, longest_pause_seconds, record)
@@ -112,7 +112,7 @@ class OutageWaiter:
                 done = action()
             except LockstepError as exc:
                 left_seconds = until - self._clock()
-                if not exc.retryable or left_seconds <= 0:
+                if not exc.waited_out or left_seconds <= 0:
                     raise
                 failures += 1
                 record(exc, self._clock())

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
-from core.errors import LockstepError, LockTimeoutError
+from core.errors import LockTimeoutError
 from core.lanes import JOBS_QUEUE, Lane
 from core.messages import JobAction, JobMessage, TaskMessage
 from core.models import LostTask, StageKey, StageOpening
@@ -79,7 +79,7 @@ class Sweeper:
         """Runs every repair once, for about 40 s at most. A repair that fails does not stop the others.
 
         Raises:
-            LockstepError: the first error of a repair; a later sweep finds the rows that were not repaired.
+            Exception: the first error of a repair; a later sweep finds the rows that were not repaired.
         """
         ends_at = self._clock() + _RUN_SECONDS
         # A message that was certainly not sent is sent soon. An overdue message may wait behind others in a busy queue,
@@ -98,11 +98,11 @@ class Sweeper:
             "retries": lambda: self._lost_tasks(ends_at, _overdue_retries(self._silence)),
         }
         counts: dict[str, int] = {}
-        failures: list[LockstepError] = []
+        failures: list[Exception] = []
         for name, repair in kinds.items():
             try:
                 counts[name] = repair()
-            except LockstepError as exc:
+            except Exception as exc:  # noqa: BLE001 - a bug in one repair must not stop the others either
                 logger.warning("%s could not be repaired: %s", name, exc)
                 failures.append(exc)
         report = SweepReport(**counts)

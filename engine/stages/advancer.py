@@ -7,7 +7,8 @@ from core.messages import JobAction, JobMessage
 from core.models import Job, Stage, StageKey
 from core.statuses import StageStatus
 from engine.process.sending import send_job_message
-from engine.stages.contexts import Contexts
+from engine.stages.contexts import Contexts, spec
+from engine.stages.controller_call import ControllerCall
 from engine.stages.error_digest import READ_FAILED_TASKS, failure
 from engine.stages.job_endings import JobEndings, require_unopened
 from engine.stages.stage_results import StageResults
@@ -31,13 +32,13 @@ class Advancer:
 
     def start(self, job: Job, controller: JobController[Any]) -> tuple[Job, Stage | None]:
         """Creates the first stage of a job that has not begun; returns the job and that stage as they are now."""
-        spec = controller.stages[0]
+        first_spec = spec(controller, 1)
         first = StageKey(job.job_id, 1)
 
         def start(work: UnitOfWork) -> tuple[Job | None, Stage | None]:
             work.jobs.mark_queued(job.job_id)
             if work.jobs.start(job.job_id):
-                work.stages.create(first, spec.name, spec.max_failed_fraction)
+                work.stages.create(first, first_spec.name, first_spec.max_failed_fraction)
             return work.jobs.get(job.job_id), work.stages.get(first)
 
         started, stage = transact(self._database, start)
@@ -74,19 +75,21 @@ class Advancer:
             return
         with self._database.transaction() as work:
             earlier = [each.result for each in work.stages.of_job(job.job_id) if each.number < stage.number]
-        job_result = controller.aggregate_job_results(self._contexts.job(job, controller), [*earlier, stage_result])
+        job_context = self._contexts.job(job, controller)
+        with ControllerCall().controllers():
+            job_result = controller.aggregate_job_results(job_context, [*earlier, stage_result])
         self._endings.complete(stage, encoded, self._results.encode(job_result, "the job's result"))
 
     def _start_next(self, job: Job, stage: Stage, controller: JobController[Any], stage_result: str) -> None:
         following = StageKey(job.job_id, stage.number + 1)
-        spec = controller.stages[stage.number]
+        following_spec = spec(controller, following.number)
 
         def start(work: UnitOfWork) -> None:
             if work.jobs.advance(stage.key):
                 require_unopened(work, stage)
                 work.stages.record_result(stage.key, stage_result)
-                work.stages.create(following, spec.name, spec.max_failed_fraction)
+                work.stages.create(following, following_spec.name, following_spec.max_failed_fraction)
 
         transact(self._database, start)
-        logger.info("job %s goes on to stage %d (%s)", job.job_id, following.number, spec.name)
+        logger.info("job %s goes on to stage %d (%s)", job.job_id, following.number, following_spec.name)
         send_job_message(self._queue, JobMessage(job.job_id, following.number, JobAction.DISPATCH))

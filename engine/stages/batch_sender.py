@@ -4,7 +4,13 @@ import logging
 import uuid
 
 from core.definitions import AlignedBatch
-from core.errors import DispatchInterruptedError, NonDeterministicStageError
+from core.errors import (
+    ConstraintViolationError,
+    DispatchInterruptedError,
+    NonDeterministicStageError,
+    RefusedValueError,
+    StageDefinitionError,
+)
 from core.lanes import Lane
 from core.messages import OutgoingMessage, TaskMessage
 from core.statuses import BatchStatus
@@ -110,9 +116,16 @@ def _create(work: UnitOfWork, batch: AlignedBatch, status: BatchStatus, lease_id
     Raises:
         DispatchLeaseLostError: the stage is no longer dispatched with this lease.
         NonDeterministicStageError: the batch exists with other tasks.
+        StageDefinitionError: PostgreSQL cannot store a value of the tasks.
     """
-    if work.tasks.batch_create_tasks(batch, status, lease_id):
-        return True
+    try:
+        if work.tasks.batch_create_tasks(batch, status, lease_id):
+            return True
+    except ConstraintViolationError:
+        raise  # the definitions were checked, so this is a fault of the engine
+    except RefusedValueError as exc:
+        reason = str(exc).partition("\n")[0]  # the next lines show the rows
+        raise StageDefinitionError(f"the tasks of batch {batch.batch_id} cannot be stored: {reason}") from exc
     existing = work.batches.get(batch.batch_id)
     assert existing is not None, "a batch of a live stage is not deleted"
     if existing.digest != batch.digest:

@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
 
-from controllers.base import JobController
+from controllers.base import JobController, StageSpec
 from controllers.context import JobContext, StageContext
 from controllers.services import Services
 from core.checkpoints import START, Checkpoint
+from core.errors import UnknownStageError
 from core.models import Job, StageKey
 from core.task_runs import TaskResult
+from engine.stages.controller_call import ControllerCall
 from repositories.ports import Database
 
 _PAGE = 200
@@ -29,8 +31,14 @@ class Contexts:
         self._services = services
 
     def job(self, job: Job, controller: JobController[Any]) -> JobContext[Any]:
-        """Builds a job's context; the parameters were validated at submission."""
-        return JobContext(job.job_id, controller.Parameters.model_validate(job.parameters), self._services)
+        """Builds a job's context; the parameters were validated at submission, perhaps by another version.
+
+        Raises:
+            ControllerError: the parameters are not valid.
+        """
+        with ControllerCall().controllers():
+            parameters = controller.Parameters.model_validate(job.parameters)
+        return JobContext(job.job_id, parameters, self._services)
 
     def stage(
         self,
@@ -48,8 +56,11 @@ class Contexts:
             number: the stage.
             checkpoint: where its dispatch goes on.
             watched: passes on the results of the stage before, while there is time.
+
+        Raises:
+            UnknownStageError: the job type has no such stage.
         """
-        name = controller.stages[number - 1].name
+        name = spec(controller, number).name
         if number == 1:
             return StageContext(number, name, checkpoint=checkpoint)
         before = StageKey(job.job_id, number - 1)
@@ -76,3 +87,14 @@ class Contexts:
             if not page.has_more:
                 return
             first_index = page[-1].task_index + 1
+
+
+def spec(controller: JobController[Any], number: int) -> StageSpec:
+    """Returns a stage of a job type; stages count from 1.
+
+    Raises:
+        UnknownStageError: the job type has no such stage.
+    """
+    if number > len(controller.stages):
+        raise UnknownStageError(controller.job_type, number)
+    return controller.stages[number - 1]

@@ -13,6 +13,7 @@ from engine.process.sending import send, send_job_message
 from engine.process.shutdown import Shutdown
 from engine.stages.batch_sender import BatchSender
 from engine.stages.contexts import Contexts
+from engine.stages.controller_call import ControllerCall
 from engine.stages.dispatch_lease import DispatchLease
 from engine.stages.dispatch_window import DispatchWindow
 from repositories.ports import Database, MessageQueue, UnitOfWork
@@ -90,8 +91,14 @@ class StageDispatcher:
                     window.resend_pending(stage.checkpoint.batches)
                 if stage.total_tasks is not None and stage.total_batches is not None:
                     return stage.total_tasks, stage.total_batches  # an earlier dispatch was completed
-                context = self._contexts.stage(job, controller, key.number, stage.checkpoint, window.slice.watched)
-                controller.queue_stage_tasks(self._contexts.job(job, controller), context, window)
+                call = ControllerCall()
+                job_context = self._contexts.job(job, controller)
+                stage_context = self._contexts.stage(
+                    *(job, controller, key.number, stage.checkpoint),
+                    watched=lambda results: call.results(window.slice.watched(results)),
+                )
+                with call.controllers():
+                    controller.queue_stage_tasks(job_context, stage_context, call.window(window))
         except SliceEnded:
             window.idle_slices = window.slice.idle_slices(stage.idle_slices, window.unsent_batches)
             if window.idle_slices > stage.idle_slices and window.idle_slices >= MOST_IDLE_SLICES:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from controllers.registry import Registry
 from core.error_records import describe_for_log
-from core.errors import JobFailure, JobNotFoundError, LockstepError
+from core.errors import ControllerError, JobFailure, JobNotFoundError, UnknownJobTypeError, UnknownStageError
 from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage
 from core.models import Job, Stage
@@ -52,7 +52,8 @@ class StageEngine:
 
         Raises:
             JobNotFoundError: there is no such job.
-            LockstepError: infrastructure failed; the broker must deliver the message again.
+            Exception: the engine failed, or PostgreSQL or the broker did; the message must be handled again. However
+                often this happens, it is not held against the job.
         """
         job, stage = self._read(message)
         step = next_step(message, job, stage)
@@ -80,9 +81,9 @@ class StageEngine:
             self._take(step, message, job, stage)
         except JobFailure as exc:
             self._endings.fail(message.stage_opening, exc)
-        except Exception as exc:
-            if isinstance(exc, LockstepError) and exc.retryable:
-                raise
+        except ControllerError as exc:
+            self._try_again_or_fail(message, job, exc.error)
+        except (UnknownJobTypeError, UnknownStageError) as exc:  # a deployment may be under way
             self._try_again_or_fail(message, job, exc)
 
     def _take(self, step: Step, message: JobMessage, job: Job, stage: Stage | None) -> None:
@@ -101,7 +102,7 @@ class StageEngine:
             case _:  # a job that was to start was cancelled meanwhile
                 _ignore(message, job)
 
-    def _try_again_or_fail(self, message: JobMessage, job: Job, exc: Exception) -> None:
+    def _try_again_or_fail(self, message: JobMessage, job: Job, exc: BaseException) -> None:
         trace = describe_for_log(exc, self._secrets.of_errors(job))
         if message.failures >= MAX_FAILURES:
             logger.error("job %s fails after %d failures: %s", message.job_id, message.failures, trace)

@@ -1,10 +1,9 @@
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from controllers.base import JobController
-from controllers.context import JobContext, StageContext
 from core import json_text
 from core.checkpoints import Fold
 from core.errors import AggregateError, AggregationLostError, InvalidInputError, SliceEnded, StageTooSlowError
@@ -13,6 +12,7 @@ from core.task_runs import TaskResult
 from engine.process.limits import Limits
 from engine.process.shutdown import Shutdown
 from engine.stages.contexts import Contexts
+from engine.stages.controller_call import ControllerCall
 from repositories.ports import Database
 from repositories.transactions import transact
 
@@ -34,14 +34,23 @@ class StageResults:
             AggregationLostError: another host has folded them meanwhile, or the stage was reopened.
             JobFailure: the job type refuses the results, or takes too long.
         """
+        call = ControllerCall()
         in_time = self._watch(stage, "fold" if controller.folds_stage_results else "aggregate")
         job_context = self._contexts.job(job, controller)
-        stage_context = self._contexts.stage(job, controller, stage.number, watched=in_time)
-        if controller.folds_stage_results:
-            return self._fold(stage, controller, job_context, stage_context)
-        return controller.aggregate_stage_results(
-            job_context, stage_context, in_time(self._contexts.results(stage.key))
+        stage_context = self._contexts.stage(
+            job, controller, stage.number, watched=lambda results: call.results(in_time(results))
         )
+        if controller.folds_stage_results:
+
+            def fold(state: Any, page: Sequence[TaskResult]) -> Any:
+                with call.controllers():
+                    return controller.fold_stage_results(job_context, stage_context, state, iter(page))
+
+            return self._fold(stage, fold)
+        with call.controllers():
+            return controller.aggregate_stage_results(
+                job_context, stage_context, call.results(in_time(self._contexts.results(stage.key)))
+            )
 
     def encode(self, value: Any, what: str) -> str:
         """Returns a result as JSON text.
@@ -71,9 +80,7 @@ class StageResults:
 
         return in_time
 
-    def _fold(
-        self, stage: Stage, controller: JobController[Any], job_context: JobContext[Any], stage_context: StageContext
-    ) -> Any:
+    def _fold(self, stage: Stage, folded_with: Callable[[Any, Sequence[TaskResult]], Any]) -> Any:
         ends_at = time.monotonic() + self._limits.dispatch_slice_seconds
         with self._database.transaction() as work:
             stored = work.stages.fold(stage.key)
@@ -83,7 +90,7 @@ class StageResults:
                 self._store(stage, stored, fold)
                 raise SliceEnded(f"the results of stage {stage.number} of job {stage.job_id} are folded in part")
             if page or fold.tasks == 0:
-                state = controller.fold_stage_results(job_context, stage_context, fold.state, iter(page))
+                state = folded_with(fold.state, page)
                 fold = Fold(fold.tasks + len(page), json.loads(self._encode_state(stage, state)))
         return fold.state
 

@@ -2,14 +2,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from core.errors import (
-    DatabaseError,
-    DatabaseUnavailableError,
-    LockTimeoutError,
-    QueueError,
-    RefusedValueError,
-    TransactionConflictError,
-)
+from core.errors import DatabaseError, LockTimeoutError, QueueError, RefusedValueError
 from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage, OutgoingMessage, TaskMessage
 from core.models import StageOpening
@@ -84,7 +77,7 @@ class Recorder:
                     send(self._queue, JOBS_QUEUE, _advances(ended_stages))
                 except QueueError as exc:  # after it, other outcomes may still have to be recorded
                     unsent = unsent or exc
-        except DatabaseError:
+        except Exception:
             self._try_to(lambda work: work.tasks.release(task_ids, lease_id))
             raise
         if len(recorded) < len(outcomes):
@@ -106,8 +99,9 @@ class Recorder:
     def _write_or_keep_lease(self, lease_id: str, outcomes: Sequence[TaskOutcome], task_ids: Sequence[str]) -> Written:
         try:
             return transact(self._database, lambda work: _write(work, lease_id, outcomes))
-        except (DatabaseUnavailableError, TransactionConflictError):
-            self._try_to(lambda work: work.tasks.renew_leases(task_ids, lease_id, self._lease_seconds))
+        except DatabaseError as exc:
+            if exc.waited_out:
+                self._try_to(lambda work: work.tasks.renew_leases(task_ids, lease_id, self._lease_seconds))
             raise
 
     def _try_to(self, action: Callable[[UnitOfWork], object]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, field
 
-from core.errors import DatabaseUnavailableError, LockstepError, TransactionConflictError
+from core.errors import DatabaseError, LockstepError
 from core.statuses import TaskStatus
 from core.task_runs import ClaimedTask, TaskOutcome
 from engine.process.limits import Limits
@@ -175,8 +175,8 @@ class TaskRunner:
     def _renew(self, held: set[str], wanted: set[str], lease_id: str) -> float:
         """Renews leases. Removes tasks with lost leases from `held`; from `wanted`, also tasks of stopped stages.
 
-        An outage of PostgreSQL does not end the run: no other worker can take the tasks over meanwhile. Nor does a
-        lock that is held for long, such as that of a migration.
+        A PostgreSQL that is unavailable or refuses the statement does not end the run: no other worker can claim the
+        tasks meanwhile. Nor does a lock that is held for long, such as that of a migration.
 
         Returns:
             The seconds until the next renewal.
@@ -188,7 +188,9 @@ class TaskRunner:
 
         try:
             renewed, stopped = transact(self._database, renew)
-        except (DatabaseUnavailableError, TransactionConflictError) as exc:
+        except DatabaseError as exc:
+            if not exc.waited_out:
+                raise
             logger.warning("the leases of %d running tasks could not be renewed: %s", len(task_ids), exc)
             return min(_RENEWAL_RETRY_SECONDS, self._lease_seconds / 3)
         for task_id in task_ids:

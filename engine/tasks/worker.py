@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from core.errors import DatabaseUnavailableError
+from core.errors import DatabaseError
 from core.messages import ReceivedMessage
 from core.task_runs import ClaimedTask
 from engine.process.limits import Limits
@@ -130,7 +130,7 @@ class Worker:
 
         try:
             return transact(self._database, claim)
-        except DatabaseUnavailableError as exc:
+        except DatabaseError as exc:  # the waiter raises those that cannot pass
             logger.warning("the claim of %d tasks is repeated: %s", len(task_ids), exc)
             return self._wait_out(lambda: transact(self._database, claim_again))
 

@@ -84,7 +84,7 @@ def test_the_page_names_every_file_on_the_way_of_a_job(
     app = build_app([HelloWorld])
     for module in (jobs_api, jobs, tasks):
         monkeypatch.setattr(module, "app", lambda: app)
-        monkeypatch.setattr(module, "wait_out_outages", lambda action: action(), raising=False)
+        monkeypatch.setattr(module, "wait_out_outages", lambda action, *_: action(), raising=False)
     request = func.HttpRequest(
         method="POST",
         url="https://jobs.example/api/jobs/hello_world",

@@ -7,8 +7,16 @@ import azure.functions as func
 import pytest
 
 from api import jobs
-from core.errors import DatabaseUnavailableError, QueueNotFoundError, QueueUnavailableError
+from core.errors import (
+    DatabaseError,
+    DatabaseUnavailableError,
+    QueueError,
+    QueueNotFoundError,
+    QueueUnavailableError,
+    RefusedValueError,
+)
 from repositories.ports import TransactionKind
+from tests.fakes.jobs import FakeJobRepository
 from tests.support.drive import Stand
 from tests.unit.api.support import BASE, body, post, problem
 
@@ -96,8 +104,9 @@ def test_a_key_of_a_wrong_length_is_400(it: Stand, key: str) -> None:
     assert answer["status"] == 400
 
 
-def test_a_submission_without_a_broker_is_202_and_the_job_is_pending(it: Stand) -> None:
-    it.queue.failures.append(QueueUnavailableError("sb.internal is busy"))
+@pytest.mark.parametrize("error", [QueueUnavailableError("sb.internal is busy"), QueueNotFoundError("no sb-jobs")])
+def test_a_submission_without_a_broker_is_202_and_the_job_is_pending(it: Stand, error: QueueError) -> None:
+    it.queue.failures.append(error)
     response = submit(post("hello_world", {"n": 3}))
     assert (response.status_code, body(response)["status"]) == (202, "pending_queue")
     again = submit(post("hello_world", {"n": 3}))
@@ -119,8 +128,22 @@ def test_an_app_that_cannot_be_built_because_the_database_is_unavailable_is_503(
     assert problem(submit(post("hello_world", {"n": 3})))["status"] == 503
 
 
-def test_an_error_that_will_not_pass_is_500_without_details(it: Stand) -> None:
-    it.queue.failures.append(QueueNotFoundError("no queue sb-jobs at sb.internal"))
+def refuse(it: Stand, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def create(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(FakeJobRepository, "create", create)
+
+
+def test_a_refused_statement_is_503_without_details(it: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse(it, monkeypatch, DatabaseError("permission denied for table internal"))
+    answer = problem(submit(post("hello_world", {"n": 3})))
+    assert answer["status"] == 503
+    assert "internal" not in answer["detail"]
+
+
+def test_an_error_that_will_not_pass_is_500_without_details(it: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse(it, monkeypatch, RefusedValueError("internal"))
     answer = problem(submit(post("hello_world", {"n": 3})))
     assert answer["status"] == 500
     assert "internal" not in answer["detail"]

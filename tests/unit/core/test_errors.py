@@ -31,6 +31,12 @@ def test_only_what_may_pass_by_itself_is_retryable(error: type[LockstepError]) -
     assert error.retryable == (error.__name__ in RETRYABLE)
 
 
+@pytest.mark.parametrize("error", CLASSES, ids=lambda each: each.__name__)
+def test_the_engine_waits_out_what_may_pass_by_itself_and_what_an_operator_mends(error: type[LockstepError]) -> None:
+    mended = {"DatabaseError", "QueueError", "QueueNotFoundError", "EngineFaultError"}
+    assert error.waited_out == (error.__name__ in RETRYABLE | mended)
+
+
 def test_errors_carry_their_data() -> None:
     unknown = errors.UnknownJobTypeError("nope", ["a", "b"])
     assert (unknown.job_type, unknown.known) == ("nope", ("a", "b"))

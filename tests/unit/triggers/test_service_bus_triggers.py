@@ -1,17 +1,27 @@
 """The triggers, called as the Functions host calls them."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 import bootstrap
 from controllers.hello_world import HelloWorld
-from core.errors import DatabaseUnavailableError
+from core.errors import (
+    ConfigurationError,
+    ConstraintViolationError,
+    DatabaseError,
+    DatabaseUnavailableError,
+    EngineFaultError,
+    QueueNotFoundError,
+)
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
 from core.messages import JobAction, JobMessage, TaskMessage
 from core.statuses import JobStatus, TaskStatus
 from engine.process.keeping import ORPHAN, UNREADABLE
+from tests.fakes.tasks import FakeTaskRepository
 from tests.support.deliveries import Delivery, deliveries
 from tests.support.drive import Stand, stand
 from triggers import dead_letters, jobs, pruner, sweeper, tasks
@@ -32,6 +42,7 @@ def it(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand]:
     with stand(HelloWorld) as it:
         for module in (jobs, tasks, dead_letters, sweeper, pruner):
             monkeypatch.setattr(module, "app", lambda: it.app)
+        monkeypatch.setattr(bootstrap, "app", lambda: it.app)
         monkeypatch.setattr(bootstrap, "outages", it.outages)
         monkeypatch.setenv("DATABASE_URL", it.app.settings.database_url)
         monkeypatch.setenv("ServiceBusConnection", "Endpoint=sb://nowhere;SharedAccessKeyName=any;SharedAccessKey=any")
@@ -131,6 +142,104 @@ def test_the_triggers_wait_for_the_database_nearly_as_long_as_a_message_lock(it:
             it.clock.advance(seconds)
         else:
             call()
+
+
+@dataclass
+class Fault:
+    """Has a method of a repository fail, and counts its calls."""
+
+    error: Exception
+    calls: int = 0
+
+    @contextmanager
+    def of(self, repository: type, method: str) -> Iterator[None]:
+        def fail(*_: object, **__: object) -> None:
+            self.calls += 1
+            raise self.error
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(repository, method, fail)
+            yield
+
+
+FAULTS = [DatabaseError("permission denied"), KeyError("a bug"), ConstraintViolationError("a bug", "some_check")]
+
+
+def due_in_seconds(it: Stand, queue: str) -> float:
+    (message,) = it.queue.scheduled(queue)
+    assert message.enqueue_at is not None
+    return (message.enqueue_at - it.clock.now()).total_seconds()
+
+
+@pytest.mark.parametrize("error", FAULTS, ids=lambda error: type(error).__name__)
+def test_a_fault_of_the_engine_costs_a_job_message_no_delivery(it: Stand, error: Exception) -> None:
+    job_id = it.submit("hello_world", n=1)
+    fault = Fault(error)
+    with fault.of(FakeTaskRepository, "batch_create_tasks"):
+        for _ in range(20):
+            before = it.clock.now()
+            run_job_message(*deliveries(it.queue.receive(JOBS_QUEUE)))
+            assert (it.clock.now() - before).total_seconds() == it.app.settings.lease_seconds
+            it.clock.advance(due_in_seconds(it, JOBS_QUEUE))
+    assert 20 <= fault.calls < 500
+    assert it.job(job_id).status == JobStatus.PROCESSING
+    it.pump()
+    assert it.job(job_id).status == JobStatus.COMPLETED
+
+
+@pytest.mark.parametrize("error", FAULTS[:2], ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("method", ["claim", "record"])
+def test_a_fault_of_the_engine_costs_a_task_message_no_delivery_and_no_attempt(
+    it: Stand, error: Exception, method: str
+) -> None:
+    job_id = it.submit("hello_world", n=1)
+    it.deliver_job_messages()
+    with Fault(error).of(FakeTaskRepository, method):
+        for _ in range(12):
+            run_tasks(deliveries(it.queue.receive(TASKS_QUEUE)))
+            it.clock.advance(max(due_in_seconds(it, TASKS_QUEUE), 0))
+    it.pump_through_time()
+    task = it.tasks(job_id)[0]
+    assert (task.status, task.attempt, it.dead_letters()) == (TaskStatus.COMPLETED, 1, [])
+    assert it.job(job_id).status == JobStatus.COMPLETED
+
+
+def test_messages_that_cannot_be_rescheduled_go_back_to_the_broker_with_the_first_error(it: Stand) -> None:
+    it.submit("hello_world", n=1)
+    (message,) = deliveries(it.queue.receive(JOBS_QUEUE))
+    with Fault(DatabaseError("permission denied")).of(FakeTaskRepository, "batch_create_tasks"):
+        it.queue.failures.append(QueueNotFoundError("there is no sb-jobs"))
+        with pytest.raises(DatabaseError, match="permission denied"):
+            run_job_message(message)
+
+
+def test_a_dead_letter_waits_as_long_before_it_is_delivered_again(it: Stand) -> None:
+    it.submit("hello_world", n=1)
+    it.deliver_job_messages()
+    (task,) = deliveries(it.queue.receive(TASKS_QUEUE))
+    before = it.clock.now()
+    denied = Fault(DatabaseError("permission denied"))
+    with denied.of(FakeTaskRepository, "count_dead_letter"), pytest.raises(DatabaseError):
+        dead_task(task)
+    assert (it.clock.now() - before).total_seconds() == it.app.settings.lease_seconds
+
+
+def test_an_app_with_a_wrong_setting_keeps_its_messages_for_a_message_lock(
+    it: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it.submit("hello_world", n=1)
+    (message,) = deliveries(it.queue.receive(JOBS_QUEUE))
+
+    def broken() -> None:
+        raise ConfigurationError("LEASE_SECONDS is wrong")
+
+    monkeypatch.setenv("LEASE_SECONDS", "long")
+    monkeypatch.setattr(jobs, "app", broken)
+    monkeypatch.setattr(bootstrap, "app", broken)
+    before = it.clock.now()
+    with pytest.raises(EngineFaultError):
+        run_job_message(message)
+    assert (it.clock.now() - before).total_seconds() == it.app.settings.lease_seconds
 
 
 def test_the_timer_sweeps(it: Stand) -> None:

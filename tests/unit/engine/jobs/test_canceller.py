@@ -211,14 +211,16 @@ def test_a_cancellation_whose_message_the_broker_refuses_is_repeated_by_the_swee
         assert_settled(it, job_id)
 
 
-def test_a_cancellation_whose_message_the_broker_will_never_take_is_an_error() -> None:
+def test_a_cancellation_without_its_queue_is_completed_when_the_queue_is_there_again() -> None:
     with stand(sample_job(counted(3))) as it:
         job_id = it.submit("sample")
         it.deliver_job_messages()
         it.queue.failures.append(QueueNotFoundError("gone"))
-        with pytest.raises(QueueNotFoundError):
-            it.app.canceller.cancel(job_id)
-        assert it.job(job_id).status == JobStatus.CANCELLED
+        it.app.canceller.cancel(job_id)
+        it.clock.advance(100)
+        assert it.app.sweeper.sweep() == SweepReport(stopped=1)
+        it.pump()
+        assert_settled(it, job_id)
 
 
 def test_a_long_cancellation_goes_on_in_another_slice() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from controllers.context import JobContext, StageContext, TaskContext
 from core.definitions import TaskDefinition
-from core.errors import DatabaseError, DatabaseUnavailableError
+from core.errors import DatabaseError, DatabaseUnavailableError, RefusedValueError
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.models import StageKey
 from core.statuses import StageStatus, TaskStatus
@@ -134,17 +134,18 @@ def test_a_run_whose_renewal_fails_is_given_up_as_a_whole() -> None:
         with second_process(shell, sample_job(counted(5), handler)) as it:
             it.submit("sample")
             it.deliver_job_messages()
-            with renewals(DatabaseError("no")), pytest.raises(DatabaseError):
+            with renewals(RefusedValueError("no")), pytest.raises(RefusedValueError):
                 it.deliver_task_messages()
             assert told.wait(10)
     assert started == [0]
 
 
-def test_a_renewal_during_an_outage_of_the_database_does_not_end_the_run() -> None:
+@pytest.mark.parametrize("error", [DatabaseUnavailableError("away"), DatabaseError("permission denied")])
+def test_a_renewal_that_the_database_does_not_take_does_not_end_the_run(error: DatabaseError) -> None:
     with stand(lease_seconds=SHORT_SECONDS) as shell:
 
         def handler(context: TaskContext, parameters: Mapping[str, Any]) -> bool:
-            with renewals(DatabaseUnavailableError("away")) as tried:
+            with renewals(error) as tried:
                 wait_until(lambda: len(tried) >= 2)
             before = shell.tasks(context.job_id)[0].lease_expires_at
             shell.clock.advance(SHORT_SECONDS / 2)

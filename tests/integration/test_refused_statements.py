@@ -1,0 +1,111 @@
+"""A right that an operator revokes is waited for, and is not held against a job: real database, real broker."""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from urllib.parse import urlsplit
+
+import psycopg2
+import pytest
+
+import bootstrap
+from bootstrap import App
+from core.lanes import JOBS_QUEUE, TASKS_QUEUE
+from core.messages import JobMessage, ReceivedMessage
+from engine.process.rescheduling import RESCHEDULED_SECONDS
+from engine.stages.stage_engine import MAX_FAILURES
+from local.service_bus.process import EmulatorProcess
+from tests.fakes.clock import FakeClock
+from tests.integration.conftest import BuildApp
+from tests.integration.job_types import counting_job, returning
+from tests.integration.messages import Mailbox
+from tests.support.drive import waiter_by
+
+
+class Rights:
+    """Changes the rights of a role that the app connects as."""
+
+    def __init__(self, owner_url: str, role: str) -> None:
+        self.role = role
+        self._owner_url = owner_url
+
+    def execute(self, *statements: str) -> None:
+        with closing(psycopg2.connect(self._owner_url)) as conn, conn, conn.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    @contextmanager
+    def without(self, right: str) -> Iterator[None]:
+        self.execute(f"REVOKE {right} FROM {self.role}")
+        yield
+        self.execute(f"GRANT {right} TO {self.role}")
+
+
+@pytest.fixture
+def rights(build_app: BuildApp, database_url: str) -> Iterator[Rights]:
+    build_app([])  # migrates as the owner
+    rights = Rights(database_url, f"app_{uuid.uuid4().hex}")
+    rights.execute(f"CREATE ROLE {rights.role} LOGIN", f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {rights.role}")
+    yield rights
+    rights.execute(f"DROP OWNED BY {rights.role}", f"DROP ROLE {rights.role}")
+
+
+@pytest.fixture
+def app(rights: Rights, build_app: BuildApp, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+    """The app as that role; it waits by a clock that moves at once."""
+    waiter = waiter_by(FakeClock())
+    monkeypatch.setattr(bootstrap, "outages", waiter)
+    parts = urlsplit(database_url)
+    url = parts._replace(netloc=f"{rights.role}@{parts.hostname}:{parts.port}").geturl()
+    built = build_app([counting_job(returning(lambda index: index))], DATABASE_URL=url)
+    app = bootstrap.wire(
+        built.settings,
+        built.registry,
+        bootstrap.Backends(built.database, built.queue, list, lambda: None, waiter),
+    )
+    monkeypatch.setattr(bootstrap, "app", lambda: app)
+    monkeypatch.setenv("DATABASE_URL", url)
+    monkeypatch.setenv("ServiceBusConnection", "Endpoint=sb://nowhere;SharedAccessKeyName=any;SharedAccessKey=any")
+    yield app
+    app.close()
+
+
+def run_job(app: App, raw: ReceivedMessage) -> None:
+    bootstrap.wait_out_outages(lambda: app.stages.handle(JobMessage.decode(raw.body)), JOBS_QUEUE, [raw])
+
+
+def run_tasks(app: App, received: Sequence[ReceivedMessage]) -> None:
+    bootstrap.wait_out_outages(lambda: app.worker.run(TASKS_QUEUE, received), TASKS_QUEUE, received)
+
+
+def test_a_right_to_insert_that_is_missing_never_fails_a_job(
+    app: App, rights: Rights, mailbox: Mailbox, service_bus: EmulatorProcess
+) -> None:
+    job_id = app.submitter.submit("counting", {"n": 3}).job_id
+    with rights.without("INSERT ON batches"):
+        for _ in range(MAX_FAILURES + 2):
+            (raw,) = mailbox.take(JOBS_QUEUE, 1)
+            assert JobMessage.decode(raw.body).failures == 0
+            run_job(app, raw)
+            service_bus.control.let_pass(RESCHEDULED_SECONDS)
+        assert app.status.job(job_id).job.status == "processing"
+    run_job(app, *mailbox.take(JOBS_QUEUE, 1))
+    run_tasks(app, mailbox.take(TASKS_QUEUE, 3))
+    run_job(app, *mailbox.take(JOBS_QUEUE, 1))
+    assert app.status.job(job_id).job.status == "completed"
+
+
+def test_a_right_to_update_tasks_that_is_missing_spends_no_attempt(
+    app: App, rights: Rights, mailbox: Mailbox, service_bus: EmulatorProcess
+) -> None:
+    job_id = app.submitter.submit("counting", {"n": 3}).job_id
+    run_job(app, *mailbox.take(JOBS_QUEUE, 1))
+    with rights.without("UPDATE ON tasks"):
+        for _ in range(3):
+            run_tasks(app, mailbox.take(TASKS_QUEUE, 3))
+            service_bus.control.let_pass(RESCHEDULED_SECONDS)
+    run_tasks(app, mailbox.take(TASKS_QUEUE, 3))
+    tasks = app.status.tasks(job_id, None, "", 100)
+    assert {(task.status, task.attempt, task.failures) for task in tasks} == {("completed", 1, 0)}
+    run_job(app, *mailbox.take(JOBS_QUEUE, 1))
+    assert app.status.job(job_id).job.status == "completed"
