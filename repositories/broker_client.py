@@ -16,6 +16,7 @@ FAILURES = (ServiceBusError, ValueError, OSError)
 """The errors of the SDK. It also raises ValueError for a closed client, and sometimes OSError for a broken socket."""
 
 _LONGEST_READ_SECONDS = 10.0
+"""Of a TLS socket: half of the deadline of a send, so that a slow handshake may still end in time."""
 
 
 class BrokerClient(Connection):

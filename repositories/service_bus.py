@@ -66,7 +66,8 @@ class ServiceBusRepository(MessageQueue):
     The SDK reopens a link that the service closed because it was idle; a client that failed is closed.
 
     Each call runs in a thread of `BrokerCalls` and ends at its deadline. A send that is given up may still take effect,
-    later than the caller learns of its failure: whatever sends must take a failed send for one that may have happened.
+    later than the caller learns of its failure. Whatever sends takes a failed send for one that may have happened; to
+    the engine, its messages are messages that the broker delivers late.
 
     Args:
         queues: the queues that `ping` checks.
