@@ -1,4 +1,7 @@
-"""Rows as they may be shown: without the secrets of their job and without tracebacks, which earlier versions stored."""
+"""Rows as they may be shown: without the secrets of their job and without tracebacks, which earlier versions stored.
+
+URLs are left to the API, which redacts each of its answers.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,28 +10,32 @@ from typing import Any
 from core.models import Job, Stage, Task
 from core.redaction import MASK, Redaction
 
-_NOTHING_SECRET = Redaction()
-
 
 def shown_job(job: Job, parameters: Mapping[str, Any], redaction: Redaction | None) -> Job:
-    """Returns a job as it may be shown, with the given parameters; without a redaction, its secrets are not known."""
-    redact = redaction or _NOTHING_SECRET
-    return replace(job, parameters=redact.json(parameters), result=redact.json(job.result), error=_error(job, redact))
+    """Returns a job as it may be shown, with the given parameters; without a redaction, its secrets are unknown."""
+    result = _without_secrets(job.result, redaction)
+    return replace(job, parameters=parameters, result=result, error=_error(job, redaction))
 
 
 def shown_stage(stage: Stage, redaction: Redaction | None) -> Stage:
     """Returns a stage as it may be shown."""
-    return replace(stage, result=(redaction or _NOTHING_SECRET).json(stage.result))
+    return replace(stage, result=_without_secrets(stage.result, redaction))
 
 
 def shown_task(task: Task, redaction: Redaction | None) -> Task:
-    """Returns a task as it may be shown; if the secrets of its job are not known, none of its parameters."""
-    redact = redaction or _NOTHING_SECRET
-    parameters = dict.fromkeys(task.parameters, MASK) if redaction is None else redact.json(task.parameters)
-    return replace(task, parameters=parameters, result=redact.json(task.result), error=_error(task, redact))
+    """Returns a task as it may be shown; if the secrets of its job are unknown, none of its parameters."""
+    parameters = dict.fromkeys(task.parameters, MASK)
+    if redaction is not None:
+        parameters = _without_secrets(task.parameters, redaction)
+    result = _without_secrets(task.result, redaction)
+    return replace(task, parameters=parameters, result=result, error=_error(task, redaction))
 
 
-def _error(row: Job | Task, redact: Redaction) -> Mapping[str, Any] | None:
+def _error(row: Job | Task, redaction: Redaction | None) -> Mapping[str, Any] | None:
     if row.error is None:
         return None
-    return {name: redact.json(value) for name, value in row.error.items() if name != "traceback"}
+    return {name: _without_secrets(value, redaction) for name, value in row.error.items() if name != "traceback"}
+
+
+def _without_secrets(value: Any, redaction: Redaction | None) -> Any:
+    return redaction.json(value) if redaction is not None and redaction.secrets else value
