@@ -1,8 +1,8 @@
-"""Drains the process on SIGTERM.
+"""Drains the process on SIGTERM, if one comes.
 
-At scale-in, Azure first stops the triggers and lets running invocations end; it does not tell Python workers. Processes
-that still run when Azure removes the instance get SIGTERM, and SIGKILL some seconds later. When an app is restarted,
-its processes get SIGTERM at once. The Python worker has no handler for SIGTERM.
+It saves time and attempts where a host sends SIGTERM, as the local one and container runtimes do. Nothing depends on it:
+no test ran on Azure, whose host kills workers that do not declare support for its `WorkerTerminate` message, as the
+Python worker does not. A process that is killed leaves leases, which expire (docs/reliability.md, "Shutdown").
 """
 
 import logging
