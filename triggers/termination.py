@@ -1,8 +1,8 @@
 """Drains the process on SIGTERM, if one comes.
 
-It saves time and attempts where a host sends SIGTERM, as the local one and container runtimes do. Nothing depends on it:
-no test ran on Azure, whose host kills workers that do not declare support for its `WorkerTerminate` message, as the
-Python worker does not. A process that is killed leaves leases, which expire (docs/reliability.md, "Shutdown").
+It saves time where a host sends SIGTERM, as the local one and container runtimes do. Nothing depends on it: no test ran
+on Azure, and by its source, its host kills workers that do not declare support for its `WorkerTerminate` message, as
+the Python worker does not. A killed process leaves leases, which expire (docs/reliability.md, "Shutdown").
 """
 
 import logging

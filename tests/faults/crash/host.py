@@ -146,13 +146,13 @@ class Host:
                 return
             done += 1
 
-    def bury(self, queue: str, most: int) -> None:
+    def bury(self, queue: str, most: int, reason: str = "MaxDeliveryCountExceeded") -> None:
         """Moves up to that many messages to the dead-letter queue, as a broker does after too many deliveries."""
         waiting = min(self._ready()[queue], most)
         assert waiting, f"{queue} is empty"
         receiver = self._receiver(queue)
         for message in _receive(receiver, waiting):
-            receiver.dead_letter_message(message, reason="MaxDeliveryCountExceeded", error_description="given up")
+            receiver.dead_letter_message(message, reason=reason, error_description="given up")
 
     def send(self, queue: str, *bodies: bytes) -> None:
         """Sends messages that the application did not send."""

@@ -3,7 +3,7 @@
 from core.ids import batch_id, task_id
 from core.messages import JobAction, JobMessage, TaskMessage
 from core.statuses import JobStatus
-from engine.repair.dead_letters import MAX_RESENDS
+from engine.repair.dead_letters import EXPIRED, MAX_RESENDS
 from tests.faults.crash import jobs
 from tests.faults.crash.host import Host
 from tests.faults.crash.scenarios.places import CLAIMED
@@ -17,6 +17,20 @@ def _bury_a_message_of_an_ended_task(host: Host) -> None:
     host.send("sb-tasks", TaskMessage(task_id(host.job_id, 1, 0), batch_id(host.job_id, 1, 0)).outgoing().body)
     host.bury("sb-tasks", 1)
     host.consume("dead_task")
+
+
+def _expire(host: Host) -> None:
+    host.bury("sb-tasks", _BURIED, reason=EXPIRED)
+    host.everything()
+
+
+def _retry_and_bury_a_dispatch_of_the_first_opening(host: Host) -> None:
+    host.submit()
+    host.shared.set("repaired")
+    host.ask("retry_job")
+    host.send("sb-jobs", JobMessage(JOB_ID, 1, JobAction.DISPATCH, deaths=MAX_RESENDS).outgoing().body)
+    host.bury("sb-jobs", 2)  # and the DISPATCH of the second opening
+    host.everything()
 
 
 def _bury_the_last_dispatch(host: Host) -> None:
@@ -70,6 +84,12 @@ SCENARIOS = (
         ),
     ),
     Scenario(
+        "messages of tasks expire after all resends",
+        jobs.job_type(),
+        (Life(running("run_job_message"), after=_spend_all_resends), Life(_expire)),
+        depends_on_its_story=True,
+    ),
+    Scenario(
         "tasks given up",
         jobs.job_type(tolerated=1.0),
         (Life(running("run_job_message"), after=_spend_all_resends), Life(burying("sb-tasks", _BURIED))),
@@ -84,6 +104,12 @@ SCENARIOS = (
         failed=lambda _: 1,
         letters=lambda _: 1,
         depends_on_its_story=True,
+    ),
+    Scenario(
+        "a stage given up in an earlier opening",
+        jobs.job_type(jobs.fail_until_repaired),
+        (Life(), Life(_retry_and_bury_a_dispatch_of_the_first_opening)),
+        ends={"submit_job": JobStatus.FAILED, "retry_job": JobStatus.COMPLETED},
     ),
     Scenario(
         "a stage given up",

@@ -1,0 +1,44 @@
+"""The queries that the page on reliability gives to operators find what they say."""
+
+import re
+from contextlib import closing
+from pathlib import Path
+
+import psycopg2
+
+from core.models import StageKey
+from core.statuses import TaskStatus
+from core.task_runs import TaskOutcome
+from tests.integration.conftest import BuildApp
+from tests.integration.job_types import counting_job
+from tests.integration.messages import Mailbox
+
+_PAGE = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
+_QUERIES = re.findall(r"`(SELECT .*?)`", _PAGE[_PAGE.index("## Shutdown") : _PAGE.index("## Limits")])
+
+
+def test_the_queries_find_what_a_stopped_process_has_left(
+    build_app: BuildApp, mailbox: Mailbox, database_url: str
+) -> None:
+    app = build_app([counting_job(lambda context, parameters: None)])
+    job_id = app.submitter.submit("counting", {"n": 5}).job_id
+    app.stages.handle(mailbox.take_job_message())
+    with app.database.transaction() as work:
+        left, released, interrupted, undisturbed, _waiting = (
+            task.task_id for task in work.tasks.page(job_id, None, "", 10)
+        )
+        work.tasks.claim([left, released, interrupted], "gone", 0)
+        work.tasks.release([released], "gone")
+    with app.database.transaction() as work:
+        work.tasks.claim([interrupted, undisturbed], "next", 50)
+        work.tasks.record("next", [TaskOutcome(each, TaskStatus.COMPLETED) for each in (interrupted, undisturbed)])
+    other = app.submitter.submit("counting", {"n": 6}).job_id
+    with app.database.transaction() as work:
+        work.jobs.start(other)
+        work.stages.create(StageKey(other, 1), "one", 0.0)
+    found = []
+    with closing(psycopg2.connect(database_url)) as conn, conn.cursor() as cursor:
+        for query in _QUERIES:
+            cursor.execute(query)
+            found.append([row[0] for row in cursor.fetchall()])
+    assert found == [[left], [released], [interrupted], [other]]
