@@ -104,6 +104,10 @@ class PostgresStageRepository(StageRepository):
         return self._changed("reopen", key, failed_too=failed_too)
 
     @override
+    def count_opening(self, key: StageKey) -> bool:
+        return self._changed("count_opening", key)
+
+    @override
     def ended_but_not_advanced(self, keys: Sequence[StageKey]) -> list[StageOpening]:
         return [opening_of(row) for row in self._rows.all(_QUERIES["ended_but_not_advanced"], arrays(keys))]
 

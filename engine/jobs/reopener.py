@@ -90,7 +90,10 @@ def _open_stage(work: UnitOfWork, key: StageKey, job_was: JobStatus) -> JobMessa
                 "the tasks that failed are in earlier stages, whose results the later ones have used; "
                 "submit the job again with another Idempotency-Key",
             )
-        # The job failed or was cancelled after this stage had finished.
-        return JobMessage.about(stage.opening, JobAction.ADVANCE)
-    work.stages.reopen(key, failed_too=retries)
-    return JobMessage.about(StageOpening(key, stage.openings + 1), JobAction.DISPATCH)
+        # The job failed or was cancelled after this stage had finished: only its results are aggregated again.
+        action = JobAction.ADVANCE
+        work.stages.count_opening(key)
+    else:
+        action = JobAction.DISPATCH
+        work.stages.reopen(key, failed_too=retries)
+    return JobMessage.about(StageOpening(key, stage.openings + 1), action)

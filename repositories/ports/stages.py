@@ -92,6 +92,10 @@ class StageRepository(Protocol):
         """Moves an ended stage -> dispatching; `StopRepository.reopen_batches` then reopens its batches."""
         ...
 
+    def count_opening(self, key: StageKey) -> bool:
+        """Counts one more opening of a finished stage, which stays finished; False when it is in another status."""
+        ...
+
     def ended_but_not_advanced(self, keys: Sequence[StageKey]) -> list[StageOpening]:
         """Returns the given stages that have ended and are still the current stage of a processing job."""
         ...

@@ -180,6 +180,11 @@ SET
     silent_since = NULL, idle_slices = NULL, folded_tasks = NULL, folded_state = NULL
 WHERE job_id = %(job_id)s AND stage = %(stage)s AND status IN ('finished', 'failed', 'cancelled')
 
+-- name: count_opening
+-- For a job that goes on after its stage had finished: nothing of the stage runs again, but it is aggregated again.
+UPDATE stages SET openings = openings + 1
+WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'finished'
+
 -- name: ended_but_not_advanced
 -- Used when messages of ended tasks are delivered again: the message that advances their stage may be lost.
 SELECT s.job_id, s.stage, s.openings

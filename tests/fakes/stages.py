@@ -207,6 +207,14 @@ class FakeStageRepository(StageRepository):
         return True
 
     @override
+    def count_opening(self, key: StageKey) -> bool:
+        row = self._tables.stages.lock(key)
+        if row is None or row.status != StageStatus.FINISHED:
+            return False
+        self._update(row, openings=row.openings + 1)
+        return True
+
+    @override
     def ended_but_not_advanced(self, keys: Sequence[StageKey]) -> list[StageOpening]:
         rows = [row for key in keys if (row := self._tables.stages.get(key)) and self._tables.is_at(key)]
         ended = {StageStatus.FINISHED, StageStatus.FAILED}

@@ -328,6 +328,18 @@ def test_a_reopened_stage_is_found_with_its_opening(harness: Harness) -> None:
         assert work.sweeps.unadvanced_stages(60, MANY) == [third]
 
 
+def test_the_opening_of_a_finished_stage_is_counted_and_of_no_other(database: Database) -> None:
+    running_stage(database, batches=1, size=2)
+    with database.transaction() as work:
+        assert not work.stages.count_opening(KEY)
+    end(database, BatchDelta(f"{JOB}-s1-b0", completed=2))
+    with database.transaction() as work:
+        work.stages.finish_if_complete(KEY)
+        assert work.stages.count_opening(KEY)
+    row = stage(database)
+    assert (row.status, row.openings, row.completed_tasks) == (StageStatus.FINISHED, 1, 2)
+
+
 def test_only_an_ended_stage_is_reopened(database: Database) -> None:
     start_stage(database)
     with database.transaction() as work:

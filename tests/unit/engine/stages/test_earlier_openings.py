@@ -8,13 +8,15 @@ import pytest
 
 from controllers.context import JobContext, JsonValue, StageContext, TaskContext
 from core.definitions import TaskDefinition
+from core.errors import JobFailure
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.messages import JobAction, JobMessage
 from core.statuses import JobStatus, StageStatus, TaskStatus
+from core.task_runs import TaskResult
 from engine.repair.dead_letters import MAX_RESENDS, DeadLetteredMessage
 from engine.stages.stage_engine import MAX_FAILURES
 from tests.support.drive import Stand, job_messages, received, stand
-from tests.support.sample_jobs import SampleParameters, counted, sample_job
+from tests.support.sample_jobs import SampleParameters, count_completed, counted, sample_job
 
 BROKEN: list[str] = []
 """What the task handler and the task generator stumble over; tests empty it."""
@@ -142,3 +144,30 @@ def test_the_sweeper_cancels_what_is_left_of_the_current_opening() -> None:
         it.clock.advance(10_000)
         it.app.sweeper.sweep()
         assert job_messages(it.queue.receive(JOBS_QUEUE)) == [JobMessage(job_id, 1, JobAction.CANCEL, opening=1)]
+
+
+def test_a_dead_advance_from_before_a_job_went_on_does_not_fail_it() -> None:
+    """The stage had finished, so it is not dispatched anew; its opening is counted all the same."""
+
+    def aggregate(stage: StageContext, results: Iterator[TaskResult]) -> JsonValue:
+        if "aggregation" in BROKEN:
+            raise JobFailure("broken")
+        return count_completed(stage, results)
+
+    with stand(sample_job(counted(2), aggregate=aggregate)) as it:
+        BROKEN.append("aggregation")
+        job_id = it.submit("sample")
+        it.deliver_job_messages()
+        it.deliver_task_messages()
+        (advance,) = job_messages(it.queue.receive(JOBS_QUEUE))
+        it.app.stages.handle(advance)
+        assert it.job(job_id).status == JobStatus.FAILED
+        BROKEN.clear()
+        it.app.reopener.retry(job_id)
+        (raw,) = received([replace(advance, deaths=MAX_RESENDS).outgoing()])
+        it.app.dead_letters.job(DeadLetteredMessage(raw, "MaxDeliveryCountExceeded", "given up"))
+        assert it.job(job_id).status == JobStatus.PROCESSING
+        (again,) = job_messages(it.queue.receive(JOBS_QUEUE))
+        assert again == replace(advance, opening=1)
+        it.app.stages.handle(again)
+        assert it.job(job_id).status == JobStatus.COMPLETED
