@@ -259,6 +259,10 @@ class StatementTimeoutError(DatabaseUnavailableError):
     """A statement took longer than the limit of its transaction, and PostgreSQL cancelled it."""
 
 
+class MigrationBlockedError(DatabaseUnavailableError):
+    """A migration waits for a lock that another connection holds; the next start of the app tries again."""
+
+
 class TransactionConflictError(DatabaseError):
     """PostgreSQL aborted this transaction to resolve a deadlock or a serialization conflict."""
 

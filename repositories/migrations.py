@@ -1,28 +1,50 @@
 """Applies each migration once, even when several processes start: first Lockstep's own, then those of the job types.
 
-The app applies them at its first call. yoyo records which migrations are applied. We use a lock of our own, because the
-row that yoyo locks with outlives a killed process.
+The app applies them at its first call, while an older version of it may be running. So no migration waits long for a
+lock, because the reads and writes of the older version would wait behind it. It tries again, for a limited time.
+
+yoyo records which migrations are applied. We use a lock of our own, because the row that yoyo locks with outlives a
+killed process.
 """
 
 import logging
-from collections.abc import Sequence
-from contextlib import closing, suppress
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 from psycopg2.extensions import parse_dsn
 from yoyo import read_migrations
-from yoyo.backends import get_backend_class
+from yoyo.backends.core.postgresql import PostgresqlBackend
 from yoyo.connections import DatabaseURI
 from yoyo.migrations import default_migration_table
 
-from core.errors import TransactionConflictError
+from core.errors import LockTimeoutError, MigrationBlockedError
+from repositories import queries
+from repositories.guarded_connection import GuardedConnection
+from repositories.pool import CONNECT_TIMEOUT_SECONDS
+from repositories.ports import TransactionKind
 from repositories.postgres import PostgresDatabase, PostgresUnitOfWork
 from repositories.sql_errors import connecting, translated
 
 logger = logging.getLogger(__name__)
 
 _DIRECTORY = Path(__file__).parent / "sql" / "migrations"
+
+_LOCK_SECONDS = 2.0
+"""How long a statement of a migration waits for a lock, and others wait behind it."""
+
+_PAUSE_SECONDS = 1.0
+"""The pause between two tries, in which the others go on."""
+
+_WAIT_SECONDS = 30.0
+"""After this time a migration that waits for a lock is not tried again in this call."""
+
+_STATEMENT_SECONDS = 300.0
+"""How long a statement of a migration may run."""
 
 
 def expected(job_types: Sequence[Path] = ()) -> list[str]:
@@ -31,7 +53,7 @@ def expected(job_types: Sequence[Path] = ()) -> list[str]:
     Args:
         job_types: the directories of the job types' own migrations.
     """
-    return [path.stem for directory in (_DIRECTORY, *job_types) for path in sorted(directory.glob("*.sql"))]
+    return [path.stem for path in _files(job_types)]
 
 
 def pending(database: PostgresDatabase, job_types: Sequence[Path] = ()) -> list[str]:
@@ -49,20 +71,30 @@ def apply(database: PostgresDatabase, database_url: str, job_types: Sequence[Pat
 
     Args:
         database: holds the lock on one of its connections.
-        database_url: `postgresql://...`, for yoyo's own connection.
+        database_url: `postgresql://...`, for yoyo's own connections.
         job_types: the directories of the job types' own migrations.
 
     Raises:
+        MigrationBlockedError: another connection held a lock for half a minute; the error names it. The migrations
+            before the one that waits stay applied.
         DatabaseError: PostgreSQL refused a migration; the ones before it stay applied.
     """
-    while pending(database, job_types):
-        with suppress(TransactionConflictError):  # another process holds the lock
-            return _apply(database, database_url, job_types)
-    return []
+    if not pending(database, job_types):
+        return []
+    until = time.monotonic() + _WAIT_SECONDS
+    while True:
+        try:
+            return _try_to_apply(database, database_url, job_types)
+        except LockTimeoutError as exc:
+            reason = _why_blocked(database, job_types)
+            if time.monotonic() >= until:
+                raise MigrationBlockedError(reason) from exc
+            logger.warning("%s; trying again", reason)
+        time.sleep(_PAUSE_SECONDS)
 
 
-def _apply(database: PostgresDatabase, database_url: str, job_types: Sequence[Path]) -> list[str]:
-    with database.transaction() as work:
+def _try_to_apply(database: PostgresDatabase, database_url: str, job_types: Sequence[Path]) -> list[str]:
+    with database.transaction(TransactionKind.MIGRATION) as work:
         work.lock_migrations()
         missing = _missing(work, job_types)  # another process may have applied them meanwhile
         if missing:
@@ -71,24 +103,61 @@ def _apply(database: PostgresDatabase, database_url: str, job_types: Sequence[Pa
     return missing
 
 
+def _files(job_types: Sequence[Path]) -> Iterator[Path]:
+    for directory in (_DIRECTORY, *job_types):
+        yield from sorted(directory.glob("*.sql"))
+
+
 def _missing(work: PostgresUnitOfWork, job_types: Sequence[Path]) -> list[str]:
     applied = work.applied_migrations()
     return [each for each in expected(job_types) if each not in applied]
 
 
+def _why_blocked(database: PostgresDatabase, job_types: Sequence[Path]) -> str:
+    """Says what the next migration waits for: another process that migrates, or locks on the tables that it names."""
+    with database.transaction() as work:
+        migrating = work.migrating_process()
+        if migrating is not None:
+            return f"another process (pid {migrating}) is migrating"
+        waiting = next(iter(_missing(work, job_types)), None)
+        if waiting is None:
+            return "another process has migrated meanwhile"
+        text = next(path for path in _files(job_types) if path.stem == waiting).read_text()
+        holders = work.lock_holders(sorted(set(re.findall(r"\w+", text))))
+    return f"migration {waiting} waits for a lock: {'; '.join(holders) or 'nobody holds one any more'}"
+
+
 def _apply_with_yoyo(database_url: str, job_types: Sequence[Path]) -> None:
-    with translated():
-        backend = _backend(database_url)
-        with closing(backend.connection):
-            for directory in (_DIRECTORY, *job_types):
-                backend.apply_migrations(backend.to_apply(read_migrations(str(directory))))
+    with translated(), _backend(database_url) as backend:
+        for directory in (_DIRECTORY, *job_types):
+            backend.apply_migrations(backend.to_apply(read_migrations(str(directory))))
 
 
-def _backend(database_url: str) -> Any:
+@contextmanager
+def _backend(database_url: str) -> Iterator["_Backend"]:
     """Connects yoyo with what libpq reads in the URL. yoyo's own reading differs, and its errors show parts of it."""
     with connecting():
         options = parse_dsn(database_url)
         uri = DatabaseURI("postgresql", None, None, None, None, options.pop("dbname", None), options)
-        backend = get_backend_class("postgresql")(uri, default_migration_table)
-    backend.init_database()
-    return backend
+        backend = _Backend(uri, default_migration_table)
+    with closing(backend.connection):
+        backend.init_database()
+        yield backend
+
+
+class _Backend(PostgresqlBackend):  # type: ignore[misc]  # yoyo has no types
+    """yoyo on connections that give up on a silent server; its transactions wait for locks for a limited time."""
+
+    def connect(self, dburi: Any) -> GuardedConnection:
+        options = {**dburi.args, "connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "lockstep migrations"}
+        conn: GuardedConnection = psycopg2.connect(
+            dbname=dburi.database, connection_factory=GuardedConnection, **options
+        )
+        conn.limit_seconds = _STATEMENT_SECONDS
+        return conn
+
+    def begin(self) -> None:
+        super().begin()
+        limits = {"lock": round(_LOCK_SECONDS * 1000), "statement": round(_STATEMENT_SECONDS * 1000)}
+        with self.connection.cursor() as cursor:
+            cursor.execute(queries.load("database")["limit_migration"], limits)

@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 _CHECK_AFTER_IDLE_SECONDS = 30.0
 """Azure's load balancers drop connections after 4 idle minutes; a check costs one round trip."""
 
-_CONNECT_TIMEOUT_SECONDS = 5
+CONNECT_TIMEOUT_SECONDS = 5
 """For each address of the server, TLS and authentication included. libpq sets no limit to the look-up of its name."""
 
 
@@ -110,7 +110,7 @@ class ConnectionPool:
             conn = psycopg2.connect(
                 self._dsn,
                 connection_factory=GuardedConnection,
-                connect_timeout=_CONNECT_TIMEOUT_SECONDS,
+                connect_timeout=CONNECT_TIMEOUT_SECONDS,
                 application_name="lockstep",
                 keepalives_idle=60,
                 keepalives_interval=10,

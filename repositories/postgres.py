@@ -1,6 +1,6 @@
 """Transactions on PostgreSQL."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TypeVar, cast
@@ -97,9 +97,22 @@ class PostgresUnitOfWork(UnitOfWork):
         """Waits for the migration lock, and holds it until the transaction ends.
 
         Raises:
-            TransactionConflictError: another process holds the lock.
+            LockTimeoutError: another process holds it for longer than the limit.
         """
         self._rows.execute(_QUERIES["lock_migrations"])
+
+    def migrating_process(self) -> int | None:
+        """Returns the pid, at the server, of the process that holds the migration lock."""
+        row = self._rows.first(_QUERIES["migrating_process"])
+        return None if row is None else int(row["pid"])
+
+    def lock_holders(self, names: Sequence[str]) -> list[str]:
+        """Describes the oldest transactions that hold a lock on a table with one of the names."""
+        return [
+            f"pid {row['pid']} ({row['application_name'] or 'unknown'}, {row['state'] or 'unknown'} for"
+            f" {row['seconds'] or 0:.0f} s) holds {row['mode']} on {row['relname']}"
+            for row in self._rows.all(_QUERIES["lock_holders"], {"names": list(names)})
+        ]
 
 
 _QUERIES = queries.load("database")

@@ -34,7 +34,7 @@ _SENDING_IDLE_SECONDS = 60.0
 """Longer than the deadline of a send, 20 s."""
 
 _MIGRATION_LOCK_SECONDS = 2.0
-_MIGRATION_IDLE_SECONDS = 900.0
+_MIGRATION_IDLE_SECONDS = 3600.0
 """Longer than any migration may take (`repositories/migrations.py`)."""
 
 

@@ -19,12 +19,13 @@ _OPEN = """
 import sys
 from repositories import migrations
 from repositories.pool import ConnectionPool
+from repositories.ports import TransactionKind
 from repositories.postgres import PostgresDatabase
 database = PostgresDatabase(ConnectionPool(sys.argv[1], size=1))
 """
 _APPLY = _OPEN + "print(migrations.apply(database, sys.argv[1]))"
 _HOLD_THE_LOCK = f"""{_OPEN}
-with database.transaction() as work:
+with database.transaction(TransactionKind.MIGRATION) as work:
     work.lock_migrations()
     print("locked", flush=True)
     sys.stdin.read()

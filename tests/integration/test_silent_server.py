@@ -135,7 +135,7 @@ def test_what_gets_the_descriptor_of_a_cut_connection_is_not_cut(database: Postg
 
 @pytest.mark.parametrize("options", ["sslmode=disable", "sslmode=require", "sslmode=prefer"])
 def test_connecting_to_a_server_that_never_answers_ends(options: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "_CONNECT_TIMEOUT_SECONDS", 1)  # libpq makes it two
+    monkeypatch.setattr(pool, "CONNECT_TIMEOUT_SECONDS", 1)  # libpq makes it two
     with closing(create_server(("127.0.0.1", 0))) as silent:
         url = f"postgresql://postgres@127.0.0.1:{silent.getsockname()[1]}/x?{options}"
         with (

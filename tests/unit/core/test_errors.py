@@ -10,6 +10,7 @@ RETRYABLE = {
     "PoolTimeoutError",
     "StatementTimeoutError",
     "LockTimeoutError",
+    "MigrationBlockedError",
     "TransactionConflictError",
     "QueueTimeoutError",
     "QueueUnavailableError",
