@@ -28,7 +28,7 @@ def _retry_and_bury_a_dispatch_of_the_first_opening(host: Host) -> None:
     host.submit()
     host.shared.set("repaired")
     host.ask("retry_job")
-    host.send("sb-jobs", JobMessage(JOB_ID, 1, JobAction.DISPATCH, deaths=MAX_RESENDS).outgoing().body)
+    host.send("sb-jobs", JobMessage(host.job_id, 1, JobAction.DISPATCH, deaths=MAX_RESENDS).outgoing().body)
     host.bury("sb-jobs", 2)  # and the DISPATCH of the second opening
     host.everything()
 

@@ -4,10 +4,12 @@ from typing import Any
 import pytest
 
 from controllers.context import JsonValue, TaskContext
-from core.errors import QueueUnavailableError
+from core.errors import LockTimeoutError, QueueUnavailableError
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
+from core.models import Resend
 from core.statuses import JobStatus
 from engine.repair.sweeper import SweepReport
+from tests.fakes.batches import FakeBatchRepository
 from tests.support.drive import Stand, received, stand
 from tests.support.sample_jobs import counted, sample_job
 
@@ -67,6 +69,28 @@ def test_batches_that_the_broker_refused_are_sent_without_their_dispatcher() -> 
         it.clock.advance(60)
         assert it.app.sweeper.sweep() == SweepReport(batches=2)
         assert len(it.queue.receive(TASKS_QUEUE)) == 250
+
+
+def test_a_batch_that_another_transaction_holds_does_not_keep_the_others_from_being_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begin_resend = FakeBatchRepository.begin_resend
+
+    def unless_locked(self: FakeBatchRepository, batch_id: str) -> Resend | None:
+        if batch_id.endswith("-b0"):
+            raise LockTimeoutError("another transaction holds it")
+        return begin_resend(self, batch_id)
+
+    with stand(sample_job(counted(250)), dispatch_parallel=1) as it:
+        job_id = it.submit("sample")
+        it.queue.failures.extend([QueueUnavailableError("busy")] * 3)
+        it.deliver_job_messages()
+        it.clock.advance(60)
+        with monkeypatch.context() as locked:
+            locked.setattr(FakeBatchRepository, "begin_resend", unless_locked)
+            assert it.app.sweeper.sweep() == SweepReport(batches=2)
+        assert it.app.sweeper.sweep() == SweepReport(batches=1)
+        complete(it, job_id)
 
 
 def test_a_broker_that_is_still_unavailable_is_tried_once_a_sweep() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from controllers.context import JobContext, StageContext, TaskContext
 from core.definitions import TaskDefinition
-from core.errors import DatabaseError, DatabaseUnavailableError, RefusedValueError
+from core.errors import DatabaseError, DatabaseUnavailableError, LockTimeoutError, RefusedValueError
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.models import StageKey
 from core.statuses import StageStatus, TaskStatus
@@ -140,7 +140,14 @@ def test_a_run_whose_renewal_fails_is_given_up_as_a_whole() -> None:
     assert started == [0]
 
 
-@pytest.mark.parametrize("error", [DatabaseUnavailableError("away"), DatabaseError("permission denied")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        DatabaseUnavailableError("unavailable"),
+        DatabaseError("permission denied"),
+        LockTimeoutError("a migration holds the table"),
+    ],
+)
 def test_a_renewal_that_the_database_does_not_take_does_not_end_the_run(error: DatabaseError) -> None:
     with stand(lease_seconds=SHORT_SECONDS) as shell:
 
