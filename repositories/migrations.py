@@ -156,6 +156,18 @@ class _Backend(PostgresqlBackend):  # type: ignore[misc]  # yoyo has no types
         conn.limit_seconds = _STATEMENT_SECONDS
         return conn
 
+    def apply_one(self, migration: Any, force: bool = False, mark: bool = True) -> None:  # noqa: FBT001, FBT002 - yoyo's
+        """Applies a migration and marks it in one transaction: yoyo uses two, and a process may die between them."""
+        migration.load()
+        if not migration.use_transactions:
+            super().apply_one(migration, force=force, mark=mark)
+            return
+        with self.transaction():
+            migration.process_steps(self, "apply", force=force)
+            self.log_migration(migration, "apply")
+            if mark:
+                self.mark_one(migration, log=False)
+
     def begin(self) -> None:
         super().begin()
         limits = {"lock": round(_LOCK_SECONDS * 1000), "statement": round(_STATEMENT_SECONDS * 1000)}

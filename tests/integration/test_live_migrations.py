@@ -116,6 +116,21 @@ def test_an_instance_does_not_wait_without_limit_for_another_that_migrates(
         assert migrations.apply(live, unmigrated_database_url, [directory]) == ["scratch.0001.more"]
 
 
+def test_a_process_that_dies_after_a_migration_leaves_it_applied_and_marked_or_neither(
+    live: PostgresDatabase, unmigrated_database_url: str, scratch: Scratch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = scratch("CREATE TABLE visits (n integer);")
+
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        dying.setattr(migrations._Backend, "mark_one", die)
+        with pytest.raises(KeyboardInterrupt):
+            migrations.apply(live, unmigrated_database_url, [directory])
+    assert migrations.apply(live, unmigrated_database_url, [directory]) == ["scratch.0001.more"]
+
+
 def test_an_index_is_built_beside_the_work_of_others(
     live: PostgresDatabase, unmigrated_database_url: str, scratch: Scratch
 ) -> None:
