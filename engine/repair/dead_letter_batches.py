@@ -76,7 +76,7 @@ class DeadLetterBatches:
             try:
                 self._handle(queue_name, dead)
             except Exception as exc:
-                if isinstance(exc, LockstepError) and exc.retryable:
+                if isinstance(exc, LockstepError) and exc.waited_out:
                     raise
                 logger.exception("a dead letter of %s (%s) could not be handled", queue_name, dead.raw.message_id)
                 failures.append(exc)

@@ -220,8 +220,8 @@ WHERE number <= %(limit)s AND (number = 1 OR bytes <= %(max_bytes)s)
 ORDER BY task_id
 
 -- name: page_of_status
--- As rows are compared, only the index tasks_listed can be used. PostgreSQL's statistics know nothing of single jobs: with
--- two conditions, it may choose to read all tasks of a job in search of a status that none of them has.
+-- The counts of the job's batches, or the index of live tasks, tell first whether any task may have the status: without
+-- one, no task is read. An index on the status of every task would add a third to what PostgreSQL writes for each.
 WITH counted AS (
     SELECT
         task_id, parent_job_id, task_type, stage, task_index, batch_id, status, parameters, result, error, attempt,
@@ -234,9 +234,27 @@ WITH counted AS (
     FROM (
         SELECT *
         FROM tasks
-        WHERE (status, task_id) > (%(status)s::task_status, greatest(%(after)s, %(job_id)s || '-') COLLATE "C")
-            AND (status, task_id) < (%(status)s::task_status, %(job_id)s || '.' COLLATE "C")
-        ORDER BY status, task_id
+        WHERE task_id > greatest(%(after)s, %(job_id)s || '-') COLLATE "C" AND task_id < %(job_id)s || '.' COLLATE "C"
+            AND status = %(status)s::task_status
+            AND EXISTS (
+                SELECT FROM batches
+                WHERE job_id = %(job_id)s
+                    AND CASE %(status)s
+                        WHEN 'completed' THEN task_count > open_tasks + failed_tasks + cancelled_tasks
+                        WHEN 'failed' THEN failed_tasks > 0
+                        WHEN 'cancelled' THEN cancelled_tasks > 0
+                        ELSE open_tasks > 0
+                    END
+            )
+            AND (
+                %(status)s NOT IN ('processing', 'retrying')
+                OR EXISTS (
+                    SELECT FROM tasks AS live
+                    WHERE live.parent_job_id = %(job_id)s AND live.status IN ('processing', 'retrying')
+                        AND live.status = %(status)s::task_status
+                )
+            )
+        ORDER BY task_id
         LIMIT %(limit)s + 1
     ) AS tasks
     WINDOW so_far AS (ORDER BY task_id)

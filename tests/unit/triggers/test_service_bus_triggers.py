@@ -220,7 +220,7 @@ def test_a_dead_letter_waits_as_long_before_it_is_delivered_again(it: Stand) -> 
     before = it.clock.now()
     denied = Fault(DatabaseError("permission denied"))
     with denied.of(FakeTaskRepository, "count_dead_letter"), pytest.raises(DatabaseError):
-        dead_task(task)
+        dead_task([task])
     assert (it.clock.now() - before).total_seconds() == it.app.settings.lease_seconds
 
 
