@@ -8,6 +8,7 @@ from queue import SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
 from core.errors import QueueTimeoutError, QueueUnavailableError
+from core.log_threads import joined
 from repositories.breaker import Breaker
 
 _CUT_EVERY_SECONDS = 1.0
@@ -44,7 +45,7 @@ class Call(Generic[T]):
         self.is_performed = False
         self.is_ended = threading.Event()
         self.seconds = seconds
-        self._action = action
+        self._action = joined(action)
         self._until = time.monotonic() + seconds
         self._error: BaseException | None = None
         self._value: T

@@ -7,17 +7,18 @@ from core.errors import JobNotFoundError, MessageFormatError
 from core.lanes import JOBS_QUEUE
 from core.messages import JobMessage, ReceivedMessage
 from engine.process.keeping import ORPHAN, UNREADABLE, keep
-from triggers.messages import received
+from triggers.messages import logged_under, received
 
 blueprint = func.Blueprint()
 
 
 @blueprint.function_name("run_job_message")
 @blueprint.service_bus_queue_trigger(arg_name="message", queue_name=JOBS_QUEUE, connection="ServiceBusConnection")
-def run_job_message(message: func.ServiceBusMessage) -> None:
+def run_job_message(message: func.ServiceBusMessage, context: func.Context) -> None:
     """Dispatches a stage, advances the job or cancels tasks; if it raises, the broker delivers the message again."""
     raw = received(message)
-    wait_out_outages(lambda: _handle(raw), JOBS_QUEUE, [raw])
+    with logged_under(context):
+        wait_out_outages(lambda: _handle(raw), JOBS_QUEUE, [raw])
 
 
 def _handle(raw: ReceivedMessage) -> None:

@@ -6,7 +6,7 @@ import azure.functions as func
 
 from bootstrap import app, wait_out_outages
 from core.lanes import LONG_TASKS_QUEUE, TASKS_QUEUE
-from triggers.messages import received
+from triggers.messages import logged_under, received
 
 blueprint = func.Blueprint()
 
@@ -18,15 +18,17 @@ blueprint = func.Blueprint()
     connection="ServiceBusConnection",
     cardinality=func.Cardinality.MANY,
 )
-def run_tasks(messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP006 - as above
+def run_tasks(messages: List[func.ServiceBusMessage], context: func.Context) -> None:  # noqa: UP006 - as above
     """Runs up to 100 short tasks; if it raises, the broker delivers all messages again."""
     batch = [received(message) for message in messages]
-    wait_out_outages(lambda: app().worker.run(TASKS_QUEUE, batch), TASKS_QUEUE, batch)
+    with logged_under(context):
+        wait_out_outages(lambda: app().worker.run(TASKS_QUEUE, batch), TASKS_QUEUE, batch)
 
 
 @blueprint.function_name("run_long_task")
 @blueprint.service_bus_queue_trigger(arg_name="message", queue_name=LONG_TASKS_QUEUE, connection="ServiceBusConnection")
-def run_long_task(message: func.ServiceBusMessage) -> None:
+def run_long_task(message: func.ServiceBusMessage, context: func.Context) -> None:
     """Runs one long task while the Functions host renews its lock."""
     one = [received(message)]
-    wait_out_outages(lambda: app().worker.run(LONG_TASKS_QUEUE, one), LONG_TASKS_QUEUE, one)
+    with logged_under(context):
+        wait_out_outages(lambda: app().worker.run(LONG_TASKS_QUEUE, one), LONG_TASKS_QUEUE, one)

@@ -10,6 +10,7 @@ from controllers.base import BatchWindow, Tasks
 from core.checkpoints import START, Checkpoint
 from core.definitions import AlignedBatch, TaskDefinition
 from core.errors import NonDeterministicStageError, SliceEnded
+from core.log_threads import joined
 from core.models import PendingBatch, StageKey
 from core.statuses import BatchStatus
 from engine.process.limits import Limits
@@ -165,7 +166,7 @@ class DispatchWindow(BatchWindow):
     def _start(self, action: Callable[[], bool], checkpoint: Checkpoint | None = None) -> None:
         assert self._executor is not None, "put outside open()"
         self.slice.has_begun = True
-        self._in_flight.append((self._executor.submit(action), checkpoint))
+        self._in_flight.append((self._executor.submit(joined(action)), checkpoint))
         self._drain(down_to=2 * self._limits.dispatch_parallel)
 
     @staticmethod

@@ -5,6 +5,7 @@ from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, field
 
 from core.errors import DatabaseError, LockstepError
+from core.log_threads import joined
 from core.statuses import TaskStatus
 from core.task_runs import ClaimedTask, TaskOutcome
 from engine.process.limits import Limits
@@ -97,7 +98,7 @@ class TaskRunner:
         if self._shutdown.requested:
             return Ran(unfinished=list(claimed.tasks))
         wanted = {task.task_id for task in claimed.tasks}
-        futures = {self._executor.submit(self._run_one, claimed, task, wanted): task for task in claimed.tasks}
+        futures = {self._executor.submit(joined(self._run_one), claimed, task, wanted): task for task in claimed.tasks}
         try:
             return self._follow(claimed, dict(futures), wanted)
         except BaseException:

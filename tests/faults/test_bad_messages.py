@@ -17,15 +17,15 @@ from engine.process.keeping import ORPHAN, UNREADABLE
 from tests.faults.bad_messages import ROWLESS_JOBS, ROWLESS_TASKS, RUBBISH, SPOILT_JOBS, SPOILT_TASKS
 from tests.faults.figures import record
 from tests.faults.sizes import size
-from tests.support.deliveries import Delivery, deliveries
+from tests.support.deliveries import Delivery, called_as_by_the_host, deliveries
 from tests.support.drive import Stand, stand
 from tests.support.sample_jobs import counted, sample_job
 from triggers import dead_letters, jobs, tasks
 
 # The decorated names are builders of the Functions model; the host calls the functions behind them.
-run_job_message: Callable[[Any], None] = jobs.run_job_message._function.get_user_function()
-run_tasks: Callable[[Any], None] = tasks.run_tasks._function.get_user_function()
-run_long_task: Callable[[Any], None] = tasks.run_long_task._function.get_user_function()
+run_job_message: Callable[[Any], None] = called_as_by_the_host(jobs.run_job_message._function.get_user_function())
+run_tasks: Callable[[Any], None] = called_as_by_the_host(tasks.run_tasks._function.get_user_function())
+run_long_task: Callable[[Any], None] = called_as_by_the_host(tasks.run_long_task._function.get_user_function())
 dead_task: Callable[[Any], None] = dead_letters.dead_task._function.get_user_function()
 dead_long_task: Callable[[Any], None] = dead_letters.dead_long_task._function.get_user_function()
 dead_job_message: Callable[[Any], None] = dead_letters.dead_job_message._function.get_user_function()

@@ -22,7 +22,7 @@ from core.messages import ReceivedMessage
 from core.statuses import TaskStatus
 from tests.integration.conftest import BuildApp
 from tests.integration.messages import Mailbox
-from tests.support.deliveries import Delivery
+from tests.support.deliveries import Delivery, called_as_by_the_host
 from triggers import jobs, tasks
 
 _ROOT = Path(__file__).parents[2]
@@ -33,8 +33,8 @@ _NO_STEPS = {"__init__", "begin_at", "open"}
 """To construct or open something: a dispatch window is open before a controller puts batches into it."""
 
 submit_job: Callable[[Any], Any] = jobs_api.submit_job._function.get_user_function()
-run_job_message: Callable[[Any], None] = jobs.run_job_message._function.get_user_function()
-run_tasks: Callable[[Any], None] = tasks.run_tasks._function.get_user_function()
+run_job_message: Callable[[Any], None] = called_as_by_the_host(jobs.run_job_message._function.get_user_function())
+run_tasks: Callable[[Any], None] = called_as_by_the_host(tasks.run_tasks._function.get_user_function())
 
 
 def _section(title: str) -> str:

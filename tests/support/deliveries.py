@@ -1,10 +1,14 @@
 """Messages as the host hands them to a trigger."""
 
-from collections.abc import Mapping
+import inspect
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import azure.functions as func
 
 from core.messages import OutgoingMessage
+from local.functions_host.context import InvocationContext
 
 
 class Delivery(func.ServiceBusMessage):
@@ -40,3 +44,10 @@ class Delivery(func.ServiceBusMessage):
 
 def deliveries(messages: list[OutgoingMessage]) -> list[Delivery]:
     return [Delivery(message.body, message.message_id) for message in messages]
+
+
+def called_as_by_the_host(function: Callable[..., None]) -> Callable[[Any], None]:
+    """A trigger's function of its messages alone: the host fills its other argument, the context."""
+    if "context" not in inspect.signature(function).parameters:
+        return function
+    return lambda messages: function(messages, context=InvocationContext(str(uuid.uuid4()), function.__name__, ""))

@@ -35,6 +35,7 @@ from settings import Settings
 from tests.faults.crash import jobs, links
 from tests.faults.crash.points import FatalDatabase, FatalQueue, Points
 from tests.faults.crash.shared import Shared
+from tests.support.deliveries import called_as_by_the_host
 from tests.unit.api.support import get, post
 
 logger = logging.getLogger(__name__)
@@ -58,7 +59,12 @@ class _QueueFunction:
 
 _FUNCTIONS = {str(each.get_function_name()): each for each in function_app.app.get_functions()}
 _QUEUE_FUNCTIONS = [
-    _QueueFunction(name, each.get_user_function(), trigger.queue_name, trigger.cardinality == func.Cardinality.MANY)
+    _QueueFunction(
+        name,
+        called_as_by_the_host(each.get_user_function()),
+        trigger.queue_name,
+        trigger.cardinality == func.Cardinality.MANY,
+    )
     for name, each in _FUNCTIONS.items()
     if isinstance(trigger := each.get_trigger(), func.decorators.servicebus.ServiceBusQueueTrigger)
 ]
@@ -165,7 +171,7 @@ class Host:
 
     def _run(self, name: str, argument: Any) -> Any:
         self._points.function = name
-        return _FUNCTIONS[name].get_user_function()(argument)
+        return called_as_by_the_host(_FUNCTIONS[name].get_user_function())(argument)
 
     def _ready(self) -> dict[str, int]:
         counts = self._control.queues()
