@@ -5,10 +5,10 @@ Three stages: the layout of the file, then ranges of whole records in parallel, 
 
 import re
 import zlib
-from collections.abc import Mapping
 from dataclasses import asdict
+from itertools import chain, pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
@@ -157,7 +157,7 @@ class IngestCsv(lockstep.JobController[IngestCsvParameters]):
                 with open_source(job.parameters.source, job.services) as source:
                     yield keep_layout.task(0, _read_layout(source, job.parameters))
             case "load":
-                yield from _load_tasks(job, stage.previous_result)
+                yield from _load_tasks(job, stage)
             case _:
                 loaded = stage.previous_result
                 yield verify.task(0, {"expected_rows": loaded["rows_loaded"], "chunks": loaded["chunks"]})
@@ -218,15 +218,18 @@ def _read_layout(source: Source, given: IngestCsvParameters) -> dict[str, lockst
     return {**asdict(layout), "source_bytes": source.size()}
 
 
-def _load_tasks(job: lockstep.JobContext[IngestCsvParameters], layout: Mapping[str, Any]) -> lockstep.Tasks:
-    given = job.parameters
+def _load_tasks(job: lockstep.JobContext[IngestCsvParameters], stage: lockstep.StageContext) -> lockstep.Tasks:
+    given, layout = job.parameters, stage.previous_result
     loading = load if given.chunk_bytes <= _FAST_CHUNK_BYTES else load_large
     shared = {"source": given.source, "delimiter": given.delimiter}
     shared |= {"header": layout["header"], "column_count": layout["column_count"]}
-    offset, first_line = layout["offset"], layout["first_line"]
+    offset, first_line = stage.cursor or (layout["offset"], layout["first_line"])
     with open_source(given.source, job.services) as source:
         if lockstep.json_text.encode(_read_layout(source, given)) != lockstep.json_text.encode(layout):
             raise source_changed(display_name(given.source))
         ranges = split(blocks(source, offset), given.delimiter, given.chunk_bytes, offset=offset, first_line=first_line)
-        for index, each in enumerate(ranges):
-            yield loading.task(index, {**shared, **asdict(each)})
+        for index, (each, following) in enumerate(pairwise(chain(ranges, [None])), stage.first_index):
+            assert each is not None, "only the last one is"
+            # To read a large file takes many slices: the next one goes on where the following range begins.
+            cursor = following and [following.offset, following.first_line]
+            yield loading.task(index, {**shared, **asdict(each)}, cursor=cursor)

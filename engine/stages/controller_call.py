@@ -28,14 +28,15 @@ class ControllerCall:
 
         Raises:
             ControllerError: the code raised an error that is neither a `JobFailure` nor retryable.
-            Exception: the first error of the engine in this call, even if the code caught it.
+            Exception: the first error of the engine in this call, even if the code caught it; a failure of the job may
+                be put in other words by the code.
         """
         try:
             yield
         except (Exception, SystemExit) as exc:
             if self._engines is None and not _passes(exc):
                 raise ControllerError(exc) from exc
-            if self._engines in (None, exc):
+            if self._engines in (None, exc) or (isinstance(self._engines, JobFailure) and isinstance(exc, JobFailure)):
                 raise
         if self._engines is not None:
             raise self._engines

@@ -9,6 +9,7 @@ from controllers.ingest_csv import IngestCsv
 from controllers.ingest_csv.errors import SourceError
 from core.definitions import AlignedBatch, TaskDefinition
 from core.errors import NonDeterministicStageError, PermanentTaskError
+from engine.stages.controller_call import ControllerCall
 from tests.unit.controllers.ingest_csv.support import Ingestion
 
 
@@ -26,7 +27,7 @@ def test_a_range_that_is_not_what_was_cut_fails_for_good(ingestion: Ingestion, c
 
 @pytest.mark.parametrize(
     "edited",
-    [b"b\nvalue\nvalue\n", b"a\nvalue\nvalue\nvalue\n", b"a\nvalue\n", b"a\n\nvalue\n\nvalue"],
+    [b"b\nvalue\nvalue\n", b"a\nvalue\nvalue\nvalue\n", b"a\nvalue\n", b"a\nother\nvalue\n"],
     ids=["header", "longer", "shorter", "rows"],
 )
 def test_a_file_that_was_edited_before_its_dispatch_goes_on_is_named(ingestion: Ingestion, edited: bytes) -> None:
@@ -38,6 +39,17 @@ def test_a_file_that_was_edited_before_its_dispatch_goes_on_is_named(ingestion: 
     ingestion.write(edited)
     with pytest.raises(SourceError, match=r"^the source 'file.csv' .*changed after the job began to read it"):
         IngestCsv().queue_stage_tasks(job, stage, _Window(first.batches))
+
+
+def test_the_engine_keeps_the_words_of_a_controller_for_a_failure_of_the_job(ingestion: Ingestion) -> None:
+    job = ingestion.job(ingestion.write(b"a\nvalue\nvalue\n"))
+    stage = StageContext(2, "load", ingestion.layout(job))
+    first = _Window()
+    IngestCsv().queue_stage_tasks(job, stage, first)
+    ingestion.write(b"a\nother\nvalue\n")
+    call = ControllerCall()
+    with pytest.raises(SourceError, match="changed after the job began to read it"), call.controllers():
+        IngestCsv().queue_stage_tasks(job, stage, call.window(_Window(first.batches)))
 
 
 class _Window(BatchWindow):
