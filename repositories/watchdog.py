@@ -29,7 +29,7 @@ class Watchdog:
         key = object()
         with self._lock:
             self._watched[key] = (time.monotonic() + seconds, interrupt)
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():  # in a forked process it is not
                 self._thread = threading.Thread(target=self._run, name="database watchdog", daemon=True)
                 self._thread.start()
         try:
