@@ -34,10 +34,10 @@ END $$;
 CREATE FUNCTION note_stages() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        INSERT INTO audit (machine, id, new) SELECT 'stage', stage, status FROM new_rows;
+        INSERT INTO audit (machine, id, new) SELECT 'stage', job_id || ' ' || stage, status FROM new_rows;
     ELSE
         INSERT INTO audit (machine, id, old, new)
-        SELECT 'stage', n.stage, o.status, n.status FROM new_rows AS n JOIN old_rows AS o USING (job_id, stage)
+        SELECT 'stage', n.job_id || ' ' || n.stage, o.status, n.status FROM new_rows AS n JOIN old_rows AS o USING (job_id, stage)
         WHERE o.status <> n.status;
     END IF;
     RETURN NULL;

@@ -57,7 +57,7 @@ class _QueueFunction:
     takes_batches: bool
 
 
-_FUNCTIONS = {str(each.get_function_name()): each for each in function_app.app.get_functions()}
+FUNCTIONS = {str(each.get_function_name()): each for each in function_app.app.get_functions()}
 _QUEUE_FUNCTIONS = [
     _QueueFunction(
         name,
@@ -65,7 +65,7 @@ _QUEUE_FUNCTIONS = [
         trigger.queue_name,
         trigger.cardinality == func.Cardinality.MANY,
     )
-    for name, each in _FUNCTIONS.items()
+    for name, each in FUNCTIONS.items()
     if isinstance(trigger := each.get_trigger(), func.decorators.servicebus.ServiceBusQueueTrigger)
 ]
 _ENTRANCES = [
@@ -107,7 +107,7 @@ class Host:
         self._empty: set[str] = set()
         links.hurry()
         jobs.CLIENT.update(cancel=partial(self.ask, "cancel_job"), end=self._end)
-        _deploy(_build(settings, controller, points))
+        self._deploy(settings)
 
     def everything(self) -> None:
         """Repeats unanswered requests, sweeps and runs all functions, as a client and a host do after a start."""
@@ -165,13 +165,22 @@ class Host:
         with self._client.get_queue_sender(queue) as sender:
             sender.send_messages([Sent(body, message_id=f"strange {index}") for index, body in enumerate(bodies)])
 
+    def _deploy(self, settings: Settings) -> None:
+        """Builds the application, and makes it that of this process."""
+        assert settings.service_bus_connection is not None
+        database = PostgresDatabase(ConnectionPool(settings.database_url, settings.database_pool_size))
+        queue = service_bus.by_connection_string(settings.service_bus_connection, ())
+        database_to_die_in, queue_to_die_in = FatalDatabase(database, self._points), FatalQueue(queue, self._points)
+        backends = Backends(database_to_die_in, queue_to_die_in, list, lambda: None)
+        deploy(bootstrap.wire(settings, Registry([self._controller]), backends))
+
     def _end(self) -> None:
         """Begins a shutdown, as SIGTERM does."""
         threading.Thread(target=bootstrap.drain, daemon=True).start()
 
     def _run(self, name: str, argument: Any) -> Any:
         self._points.function = name
-        return called_as_by_the_host(_FUNCTIONS[name].get_user_function())(argument)
+        return called_as_by_the_host(FUNCTIONS[name].get_user_function())(argument)
 
     def _ready(self) -> dict[str, int]:
         counts = self._control.queues()
@@ -245,15 +254,7 @@ def _settle(receiver: ServiceBusReceiver, messages: Sequence[ServiceBusReceivedM
         logger.info("messages that cannot be settled come again", exc_info=True)
 
 
-def _build(settings: Settings, controller: type[JobController[Any]], points: Points) -> App:
-    assert settings.service_bus_connection is not None
-    database = PostgresDatabase(ConnectionPool(settings.database_url, settings.database_pool_size))
-    queue = service_bus.by_connection_string(settings.service_bus_connection, ())
-    backends = Backends(FatalDatabase(database, points), FatalQueue(queue, points), list, lambda: None)
-    return bootstrap.wire(settings, Registry([controller]), backends)
-
-
-def _deploy(app: App) -> None:
+def deploy(app: App) -> None:
     """Makes it the application of the routes and triggers of this process."""
     for module in _ENTRANCES:
         vars(module)["app"] = lambda: app

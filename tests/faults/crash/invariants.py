@@ -46,12 +46,14 @@ def violations(world: World, scenario: Scenario, size: int) -> Iterator[str]:
 
 def _job(world: World, scenario: Scenario, size: int) -> Iterator[str]:
     """There is one job for all its submissions; a completed one has all its tasks and the right result."""
-    jobs = world.execute("SELECT status, stage, result FROM jobs")
+    jobs = world.execute(
+        "SELECT job_id, status, stage, result FROM jobs WHERE job_type = %s", scenario.controller.job_type
+    )
     if len(jobs) != 1:
         yield f"one job was submitted, and there are {len(jobs)}"
         return
-    [(status, stage, result)] = jobs
-    [(failed,)] = world.execute("SELECT count(*) FROM tasks WHERE status = 'failed'")
+    [(job_id, status, stage, result)] = jobs
+    [(failed,)] = world.execute("SELECT count(*) FROM tasks WHERE status = 'failed' AND parent_job_id = %s", job_id)
     completed = JobStatus.COMPLETED_WITH_ERRORS if failed else JobStatus.COMPLETED
     expected = scenario.ends[world.shared.answered()[-1]]
     expected = completed if expected == JobStatus.COMPLETED else expected
@@ -62,7 +64,9 @@ def _job(world: World, scenario: Scenario, size: int) -> Iterator[str]:
     if not _matches(scenario, failed, scenario.failed(size)):
         yield f"{failed} tasks failed instead of {scenario.failed(size)}"
     tasks = world.execute(
-        "SELECT stage, count(*), count(*) FILTER (WHERE status = 'completed') FROM tasks GROUP BY stage ORDER BY stage"
+        "SELECT stage, count(*), count(*) FILTER (WHERE status = 'completed') FROM tasks WHERE parent_job_id = %s "
+        "GROUP BY stage ORDER BY stage",
+        job_id,
     )
     if [(stage, count) for stage, count, _ in tasks] != [(1, size), (2, 1)]:
         yield f"the stages have other tasks than {size} and 1: {tasks}"

@@ -12,7 +12,7 @@ SELECT machine, id, status, last.new AS audited
 FROM (
     SELECT 'task' AS machine, task_id AS id, status::text AS status FROM tasks
     UNION ALL SELECT 'batch', batch_id, status::text FROM batches
-    UNION ALL SELECT 'stage', stage::text, status::text FROM stages
+    UNION ALL SELECT 'stage', job_id || ' ' || stage, status::text FROM stages
     UNION ALL SELECT 'job', job_id, status::text FROM jobs
 ) AS rows_now
 FULL JOIN (
@@ -32,8 +32,8 @@ WHERE old IS DISTINCT FROM before
 ORDER BY machine, id
 
 -- name: a_stage_advances_once
-SELECT old, new, count(*) AS times FROM audit WHERE machine = 'advance'
-GROUP BY old, new HAVING count(*) <> 1 OR new::integer <> old::integer + 1 ORDER BY old, new
+SELECT id, old, new, count(*) AS times FROM audit WHERE machine = 'advance'
+GROUP BY id, old, new HAVING count(*) <> 1 OR new::integer <> old::integer + 1 ORDER BY id, old, new
 
 -- name: batch_counters_equal_counts_of_tasks
 SELECT b.batch_id, b.status, b.task_count, b.open_tasks, b.failed_tasks, b.cancelled_tasks, c.tasks, c.failed, c.cancelled
@@ -49,7 +49,7 @@ WHERE (b.task_count, b.open_tasks, b.failed_tasks, b.cancelled_tasks) <> (c.task
 ORDER BY b.batch_id
 
 -- name: stage_counters_equal_counts_of_tasks
-SELECT s.stage, s.status, s.total_batches, s.finished_batches, b.batches, s.total_tasks, c.*
+SELECT s.job_id, s.stage, s.status, s.total_batches, s.finished_batches, b.batches, s.total_tasks, c.*
 FROM stages AS s
 CROSS JOIN LATERAL (
     SELECT count(*) AS batches FROM batches WHERE job_id = s.job_id AND stage = s.stage
@@ -64,7 +64,7 @@ WHERE (s.completed_tasks, s.failed_tasks, s.cancelled_tasks, s.finished_batches)
         <> (c.completed, c.failed, c.cancelled, b.batches)
     OR (s.total_tasks, s.total_batches) <> (c.tasks, b.batches)
     OR s.status NOT IN ('finished', 'failed', 'cancelled')
-ORDER BY s.stage
+ORDER BY s.job_id, s.stage
 
 -- name: a_batch_holds_at_most_a_hundred_tasks_and_only_the_last_fewer
 SELECT batch_id, task_count FROM batches AS b

@@ -93,6 +93,15 @@ class Points:
         if (point == self._fatal and self._shared.countdown()) or point == self._dies_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    def call(self, place: str, what: str, work: UnitOfWork | None = None) -> None:
+        """Is told of every call to PostgreSQL and to the broker before it is made; for those who disturb calls.
+
+        Args:
+            place: the function of the engine that makes it.
+            what: a method of a repository, or the step of a point.
+            work: the transaction, for a call to PostgreSQL.
+        """
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Notes that this thread has a transaction open."""
@@ -124,10 +133,11 @@ class FatalDatabase:
     def _transaction(self, place: str, kind: TransactionKind) -> Iterator[UnitOfWork]:
         calls: dict[str, None] = {}
         with self._database.transaction(kind) as work, self._points.transaction():
-            yield cast(UnitOfWork, _Watched(work, calls))
+            yield cast(UnitOfWork, _Watched(work, calls, lambda name: self._points.call(place, name, work)))
             writes = self._points.writes(work)
             step = "commit of " + (", ".join(name for name in calls if name not in _QUIET) or "a read")
             self._points.pass_by(place, step, "before", writes=writes)
+            self._points.call(place, step, work)
         self._points.pass_by(place, step, "after", writes=writes)
 
 
@@ -141,6 +151,7 @@ class FatalQueue:
     def batch_send_messages(self, queue: str, messages: Sequence[OutgoingMessage]) -> SendResult:
         place = _place()
         self._points.pass_by(place, f"send to {queue}", "before")
+        self._points.call(place, f"send to {queue}")
         result = self._queue.batch_send_messages(queue, messages)
         self._points.pass_by(place, f"send to {queue}", "after")
         return result
@@ -150,18 +161,30 @@ class FatalQueue:
 
 
 class _Watched:
-    """A unit of work, or one of its repositories, that notes which methods are called."""
+    """A unit of work, or one of its repositories, that notes which methods are called.
 
-    def __init__(self, inner: object, calls: dict[str, None]) -> None:
+    Args:
+        inner: makes the calls.
+        calls: the names of the called methods, in order.
+        on_call: is told a method's name before the method is called.
+    """
+
+    def __init__(self, inner: object, calls: dict[str, None], on_call: Callable[[str], None]) -> None:
         self._inner = inner
         self._calls = calls
+        self._on_call = on_call
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
         if not callable(found):
-            return _Watched(found, self._calls)
-        self._calls[name] = None
-        return found
+            return _Watched(found, self._calls, self._on_call)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self._calls[name] = None
+            self._on_call(name)
+            return found(*args, **kwargs)
+
+        return call
 
 
 def _place() -> str:

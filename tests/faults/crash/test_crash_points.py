@@ -11,21 +11,13 @@ import pytest
 from local.postgres import EmbeddedPostgres
 from tests.faults.crash import plan
 from tests.faults.crash.matrix import SIZES, Case, Matrix
-from tests.faults.crash.places import places
+from tests.faults.crash.places import ELSEWHERE, places
 from tests.faults.crash.table import table
 from tests.faults.crash.trials import Outcome
 from tests.faults.figures import record
 from tests.faults.sizes import LONG
 
 _PAGE = Path(__file__).parents[3] / "docs" / "reliability.md"
-
-_ELSEWHERE = {
-    "Recorder._try_to",  # keeps or releases leases while PostgreSQL is unavailable; its errors are ignored
-    "Pruner.prune",  # deletes only jobs that ended long ago, and finds the rest again
-    "Pruner._job",
-    "reschedule",  # only after a lasting fault of the engine; a kill around its send leaves messages twice
-    "JobSecrets.of_task",  # reads only, for a type with secret parameters; the job of these trials has none
-}
 
 pytestmark = pytest.mark.timeout(1_200)
 
@@ -63,7 +55,7 @@ def test_nothing_is_lost_when_the_process_that_follows_is_killed_at_the_same_ste
 def test_the_scenarios_pass_every_place_in_the_engine_that_commits_or_sends(matrix: Matrix) -> None:
     recordings = [recording for size in SIZES for recording in matrix.recordings(size)]
     passings = (passing for recording in recordings for passing in recording.passings)
-    assert places() - {passing.point.place for passing in passings} == _ELSEWHERE
+    assert places() - {passing.point.place for passing in passings} == ELSEWHERE
 
 
 def test_the_page_on_reliability_lists_every_place_of_every_function(matrix: Matrix) -> None:

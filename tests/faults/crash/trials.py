@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass
 from tempfile import TemporaryFile
 
 from tests.faults.crash.invariants import violations
-from tests.faults.crash.points import Passing, Point, Watch
+from tests.faults.crash.points import Passing, Point, Points, Watch
 from tests.faults.crash.story import LOCK_SECONDS, SILENCE_SECONDS, Life, Scenario
 from tests.faults.crash.world import Subject, World
 
 _MOST_LIVES = 60
 _ENDED = "('completed', 'completed_with_errors', 'failed', 'cancelled')"
 _AT_REST = f"""
-    SELECT (SELECT count(*) FROM jobs WHERE status IN {_ENDED}) = 1
+    SELECT EXISTS (SELECT FROM jobs) AND NOT EXISTS (SELECT FROM jobs WHERE status NOT IN {_ENDED})
         AND NOT EXISTS (SELECT FROM batches WHERE status IN ('pending_queue', 'queued'))
 """
 
@@ -91,9 +91,9 @@ class Trial:
 
     def _play(self) -> Outcome:
         self._tell()
-        while not self._is_over():
-            if not self._live(Life()) and not self._is_over():
-                self._world.let_pass(LOCK_SECONDS if self._has_messages() else SILENCE_SECONDS)
+        while not is_over(self._world):
+            if not self._live(Life()) and not is_over(self._world):
+                self._world.let_pass(LOCK_SECONDS if has_messages(self._world) else SILENCE_SECONDS)
         broken = tuple(violations(self._world, self.scenario, self._size))
         return Outcome(self._kills, broken, self._world.passed_seconds, self.lives)
 
@@ -114,7 +114,8 @@ class Trial:
         if self.lives > _MOST_LIVES:
             raise TrialError(f"it does not come to rest:\n{self._world.log()}")
         fatal = self._fatal[0] if self._fatal else None
-        died = self._world.live(self._subject, life.act, fatal, life.dies_at, self._watch)
+        points = Points(self._world.shared, fatal, life.dies_at, self._watch)
+        died = self._world.live(self._subject, life.act, points)
         if died and fatal is not None and self._world.shared.passings_left <= 0:
             self._count_kill()
             return True
@@ -133,10 +134,14 @@ class Trial:
         if not self._fatal:
             self._world.let_pass(LOCK_SECONDS)
 
-    def _is_over(self) -> bool:
-        [(at_rest,)] = self._world.execute(_AT_REST)
-        return at_rest and not self._world.shared.unanswered() and not self._has_messages()
 
-    def _has_messages(self) -> bool:
-        queues = self._world.emulator.queues()
-        return any(each.active + each.locked + each.scheduled + each.dead_letter for each in queues)
+def is_over(world: World) -> bool:
+    """Whether every job and every batch has ended, every request was answered, and no message is left."""
+    [(at_rest,)] = world.execute(_AT_REST)
+    return at_rest and not world.shared.unanswered() and not has_messages(world)
+
+
+def has_messages(world: World) -> bool:
+    """Whether any queue holds a message."""
+    queues = world.emulator.queues()
+    return any(each.active + each.locked + each.scheduled + each.dead_letter for each in queues)

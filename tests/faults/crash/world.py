@@ -1,5 +1,6 @@
 """The world of a process: a database and a broker of its own, a clock for both, and a parent that watches it."""
 
+import faulthandler
 import logging
 import os
 import select
@@ -25,7 +26,7 @@ from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
 from settings import Settings
 from tests.faults.crash.host import Host
-from tests.faults.crash.points import Point, Points, Watch
+from tests.faults.crash.points import Points
 from tests.faults.crash.shared import SHARED
 from tests.support.emptying import EMPTY
 
@@ -70,10 +71,23 @@ class World:
     Args:
         server_url: the PostgreSQL server, `postgresql://...` without a database.
         name: of its database, which is made.
+        host: makes a process the application under test.
+        life_seconds: how long a process may live.
+
+    Attributes:
+        shared: memory that the processes share.
+        emulator: the broker.
+        rows: a connection to the database.
+        passed_seconds: how much time passed since the last reset.
+        ahead_seconds: how far the clocks of both are ahead.
     """
 
-    def __init__(self, server_url: str, name: str) -> None:
+    def __init__(
+        self, server_url: str, name: str, host: type[Host] = Host, life_seconds: float = _LIFE_SECONDS
+    ) -> None:
         self.shared = SHARED
+        self._host = host
+        self._life_seconds = life_seconds
         child = ChildProcess.start("local.service_bus", ("--port", "0", "--http-port", "0"), _START_SECONDS)
         self.emulator = EmulatorProcess(child)
         # Each process opens it for itself: to create one takes longer than to fork.
@@ -89,7 +103,7 @@ class World:
         self._log: IO[bytes] = TemporaryFile()  # noqa: SIM115 - open as long as the world
         self._administrator = _connect(f"{server_url}/postgres")
         self._name = sql.Identifier(name)
-        self._ahead_seconds = 0.0
+        self.ahead_seconds = 0.0
         self.rows = self._create_database()
 
     def reset(self) -> None:
@@ -110,27 +124,20 @@ class World:
 
     def let_pass(self, seconds: float) -> None:
         """Lets time pass for PostgreSQL and for the broker while no process lives."""
-        self._set_clock(self._ahead_seconds + seconds)
+        self._set_clock(self.ahead_seconds + seconds)
         self.passed_seconds += seconds
         self.emulator.control.let_pass(seconds)
 
-    def live(
-        self,
-        subject: Subject,
-        act: Callable[[Host], None],
-        fatal: Point | None = None,
-        dies_at: Point | None = None,
-        watch: Watch | None = None,
-    ) -> bool:
-        """Lets a process live until its act is over; returns whether it was killed before, at one of the two points.
+    def live(self, subject: Subject, act: Callable[[Host], None], points: Points) -> bool:
+        """Lets a process live until its act is over; returns whether it was killed before, at one of the points.
 
         Raises:
             LifeError: it ended otherwise, or did not end.
         """
         pid = os.fork()
         if pid == 0:
-            self._be(subject, act, Points(self.shared, fatal, dies_at, watch))
-        status = _wait(pid)
+            self._be(subject, act, points)
+        status = _wait(pid, self._life_seconds)
         if status is not None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
             return True
         if status != 0:
@@ -146,12 +153,13 @@ class World:
         """The child's whole life; it exits without cleaning up."""
         try:
             os.dup2(self._log.fileno(), 2)
+            faulthandler.enable()  # SIGABRT tells in the log what each thread waits for
             logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(threadName)s %(name)s: %(message)s")
             for name in ("azure", "httpx"):
                 logging.getLogger(name).setLevel(logging.ERROR)
             os.environ.update(self._environment, **subject.environment)
             settings = Settings.from_environment()
-            act(Host(settings, subject.controller, self._unopened, points, self.shared, subject.size))
+            act(self._host(settings, subject.controller, self._unopened, points, self.shared, subject.size))
         except BaseException:  # noqa: BLE001 - the parent gets it from the log
             traceback.print_exc()
             sys.stderr.flush()
@@ -175,7 +183,7 @@ class World:
         return rows
 
     def _set_clock(self, ahead_seconds: float) -> None:
-        self._ahead_seconds = ahead_seconds
+        self.ahead_seconds = ahead_seconds
         with self._administrator.cursor() as cursor:
             statement = sql.SQL("ALTER DATABASE {} SET world.ahead = {}")
             cursor.execute(statement.format(self._name, sql.Literal(f"{ahead_seconds:f} s")))
@@ -187,13 +195,13 @@ def _connect(url: str) -> connection:
     return conn
 
 
-def _wait(pid: int) -> int | None:
+def _wait(pid: int, seconds: float) -> int | None:
     """The exit status of a child; None when it had to be killed."""
     ends = select.poll()
     handle = os.pidfd_open(pid)
     ends.register(handle, select.POLLIN)
     try:
-        in_time = bool(ends.poll(_LIFE_SECONDS * 1000))
+        in_time = bool(ends.poll(seconds * 1000))
         if not in_time:
             os.kill(pid, signal.SIGABRT)
         _, status = os.waitpid(pid, 0)
