@@ -64,7 +64,7 @@ class Worker:
     def _run_sync(self, invoke: Invoke) -> None:
         function = self._functions[invoke.function]
         try:
-            result = function.call(**self._arguments(function, invoke))
+            result = function.call(**arguments_of(function, invoke, self._app_dir))
             completed = _completed(function, invoke, result)
         except BaseException as exc:  # noqa: BLE001 - even SystemExit fails only the invocation, not the worker
             completed = _failed(invoke, exc)
@@ -73,17 +73,19 @@ class Worker:
     async def _run_async(self, invoke: Invoke) -> None:
         function = self._functions[invoke.function]
         try:
-            result = await function.call(**self._arguments(function, invoke))
+            result = await function.call(**arguments_of(function, invoke, self._app_dir))
             completed = _completed(function, invoke, result)
         except BaseException as exc:  # noqa: BLE001 - as above
             completed = _failed(invoke, exc)
         self._channel.send(completed)
 
-    def _arguments(self, function: LoadedFunction, invoke: Invoke) -> dict[str, object]:
-        arguments = {function.trigger["name"]: to_argument(function.trigger["type"], invoke.data)}
-        if function.wants_context:
-            arguments["context"] = InvocationContext(invoke.invocation_id, invoke.function, str(self._app_dir))
-        return arguments
+
+def arguments_of(function: LoadedFunction, invoke: Invoke, app_dir: Path) -> dict[str, object]:
+    """Returns the arguments of a function for an invocation."""
+    arguments = {function.trigger["name"]: to_argument(function.trigger["type"], invoke.data)}
+    if function.wants_context:
+        arguments["context"] = InvocationContext(invoke.invocation_id, invoke.function, str(app_dir))
+    return arguments
 
 
 def _thread_count() -> int | None:

@@ -13,12 +13,12 @@ from pathlib import Path
 import bootstrap
 import function_app  # noqa: F401 - imported once, before the fork
 from core.errors import DatabaseUnavailableError
-from local.functions_host.converting import to_argument
 from local.functions_host.functions import build_table
 from local.functions_host.host_config import load_host_config
 from local.functions_host.indexing import LoadedFunction, indexed, load_app
 from local.functions_host.listener import ServiceBusListener
 from local.functions_host.protocol import Completed, Invoke
+from local.functions_host.worker import arguments_of
 from local.functions_host.worker_pool import WorkerPool
 from local.stack import ROOT
 from settings import Settings
@@ -47,7 +47,7 @@ class ThreadsAsPool(WorkerPool):
     def _run(self, invoke: Invoke) -> Completed:
         function = self._functions[invoke.function]
         try:
-            function.call(**{function.trigger["name"]: to_argument(function.trigger["type"], invoke.data)})
+            function.call(**arguments_of(function, invoke, ROOT))
         except Exception as exc:  # noqa: BLE001 - after any error the broker delivers again
             return Completed(invoke.invocation_id, error=f"{type(exc).__name__}: {exc}")
         return Completed(invoke.invocation_id)
