@@ -51,7 +51,11 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
                 "        OR (status = 'processing' AND lease_expires_at <= now())\n    )\n",
             ),
             # Skipped rows are told from locked ones by the lock, so it must lock those that have ended, too.
-            Edit(_TASKS, " AND status IN ('pending_queue', 'queued', 'processing', 'retrying')"),
+            Edit(
+                _TASKS,
+                "ANY(%(task_ids)s::text[]) AND status IN ('pending_queue', 'queued', 'processing', 'retrying')",
+                "ANY(%(task_ids)s::text[])",
+            ),
             Edit(_FAKE_TASKS, "lock_free(task_ids, self._may_run)", "lock_free(task_ids)"),
         ],
         _both("test_claims.py::test_tasks_that_have_ended_are_never_claimed_again"),
