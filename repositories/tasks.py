@@ -119,8 +119,7 @@ class PostgresTaskRepository(TaskRepository):
         self, job_id: str, status: TaskStatus | None, after: str, limit: int, max_bytes: int = MAX_PAGE_BYTES
     ) -> Page[Task]:
         values = {"job_id": job_id, "status": status, "after": after, "limit": limit, "max_bytes": max_bytes}
-        query = _QUERIES["page" if status is None else "page_of_status"]
-        return page_of(self._rows.all(query, values), _task)
+        return page_of(self._rows.all(_QUERIES["page"], values), _task)
 
     @override
     def results_page(

@@ -194,33 +194,8 @@ WHERE task_id = %(task_id)s
 -- name: page
 -- Task ids begin with the job id and a hyphen, so the primary key finds them; '.' is the character after '-'. PostgreSQL
 -- adds up the payload, so that rows beyond the limit of bytes never leave it. `found` tells whether rows follow.
-WITH counted AS (
-    SELECT
-        task_id, parent_job_id, task_type, stage, task_index, batch_id, status, parameters, result, error, attempt,
-        failures, sends, lease_expires_at, not_before, created_at, started_at, finished_at,
-        row_number() OVER so_far AS number, count(*) OVER () AS found,
-        sum(
-            octet_length(parameters::text) + coalesce(octet_length(result::text), 0)
-            + coalesce(octet_length(error::text), 0)
-        ) OVER so_far AS bytes
-    FROM (
-        SELECT *
-        FROM tasks
-        WHERE task_id > greatest(%(after)s, %(job_id)s || '-') COLLATE "C" AND task_id < %(job_id)s || '.' COLLATE "C"
-        ORDER BY task_id
-        LIMIT %(limit)s + 1
-    ) AS tasks
-    WINDOW so_far AS (ORDER BY task_id)
-)
-SELECT
-    task_id, parent_job_id, task_type, stage, task_index, batch_id, status, parameters, result, error, attempt,
-    failures, sends, lease_expires_at, not_before, created_at, started_at, finished_at, found
-FROM counted
-WHERE number <= %(limit)s AND (number = 1 OR bytes <= %(max_bytes)s)
-ORDER BY task_id
-
--- name: page_of_status
--- The counts of the job's batches, or the index of live tasks, tell first whether any task may have the status: without
+--
+-- With a status, the counts of the job's batches, or the index of live tasks, tell first whether any task may have the status: without
 -- one, no task is read. An index on the status of every task would add a third to what PostgreSQL writes for each.
 WITH counted AS (
     SELECT
@@ -235,19 +210,22 @@ WITH counted AS (
         SELECT *
         FROM tasks
         WHERE task_id > greatest(%(after)s, %(job_id)s || '-') COLLATE "C" AND task_id < %(job_id)s || '.' COLLATE "C"
-            AND status = %(status)s::task_status
-            AND EXISTS (
-                SELECT FROM batches
-                WHERE job_id = %(job_id)s
-                    AND CASE %(status)s
-                        WHEN 'completed' THEN task_count > open_tasks + failed_tasks + cancelled_tasks
-                        WHEN 'failed' THEN failed_tasks > 0
-                        WHEN 'cancelled' THEN cancelled_tasks > 0
-                        ELSE open_tasks > 0
-                    END
+            AND (%(status)s IS NULL OR status = %(status)s::task_status)
+            AND (
+                %(status)s IS NULL
+                OR EXISTS (
+                    SELECT FROM batches
+                    WHERE job_id = %(job_id)s
+                        AND CASE %(status)s
+                            WHEN 'completed' THEN task_count > open_tasks + failed_tasks + cancelled_tasks
+                            WHEN 'failed' THEN failed_tasks > 0
+                            WHEN 'cancelled' THEN cancelled_tasks > 0
+                            ELSE open_tasks > 0
+                        END
+                )
             )
             AND (
-                %(status)s NOT IN ('processing', 'retrying')
+                %(status)s IS NULL OR %(status)s NOT IN ('processing', 'retrying')
                 OR EXISTS (
                     SELECT FROM tasks AS live
                     WHERE live.parent_job_id = %(job_id)s AND live.status IN ('processing', 'retrying')

@@ -186,7 +186,7 @@ def test_a_first_page_is_found_by_an_index(conn: connection) -> None:
 def test_a_page_of_a_status_that_no_task_has_reads_no_task(conn: connection, job_id: str, status: TaskStatus) -> None:
     """Of the tasks of all jobs, nearly all are queued; of those of the finished job, none."""
     values = {**_VALUES, "job_id": job_id, "after": "", "status": status}
-    plan = plan_of(conn, queries.load("tasks")["page_of_status"], values, "ANALYZE, ")
+    plan = plan_of(conn, queries.load("tasks")["page"], values, "ANALYZE, ")
     found = plan["Actual Rows"]
     assert (found > 0) == (status == "completed" if job_id == _FINISHED_JOB else status in _STATUSES)
     # Pending batches have open tasks, and the test's tasks are not pending: only there, the counts cannot tell.
