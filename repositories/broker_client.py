@@ -3,6 +3,7 @@
 import socket
 import ssl
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import certifi
@@ -64,8 +65,9 @@ class _ImpatientSocket(ssl.SSLSocket):
         super().settimeout(_LONGEST_READ_SECONDS if value is None else value)
 
 
+@cache
 def tls_context() -> ssl.SSLContext:
-    """Returns the TLS context of the SDK, but for the limit of each read; one serves all clients."""
+    """Returns the TLS context of the SDK, but for the limit of each read; one serves all clients of a process."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(certifi.where())
     context.sslsocket_class = _ImpatientSocket

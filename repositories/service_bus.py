@@ -1,7 +1,6 @@
 """Sends batches to Service Bus: each is one AMQP message, which the broker takes whole or not at all."""
 
 import logging
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -214,18 +213,18 @@ def by_connection_string(
 ) -> ServiceBusRepository:
     """Reaches a namespace with a connection string."""
 
-    def new_client(context: ssl.SSLContext) -> ServiceBusClient:
+    def new_client() -> ServiceBusClient:
         return ServiceBusClient.from_connection_string(
-            connection_string, retry_backoff_factor=_BACKOFF_FACTOR, ssl_context=context
+            connection_string, retry_backoff_factor=_BACKOFF_FACTOR, ssl_context=tls_context()
         )
 
-    return ServiceBusRepository(partial(new_client, tls_context()), queues, deadlines, calls)
+    return ServiceBusRepository(new_client, queues, deadlines, calls)
 
 
 def by_identity(namespace: str, credential: TokenCredential, queues: Sequence[str]) -> ServiceBusRepository:
     """Reaches a namespace, given by its fully qualified name, with an identity."""
 
-    def new_client(context: ssl.SSLContext) -> ServiceBusClient:
-        return ServiceBusClient(namespace, credential, retry_backoff_factor=_BACKOFF_FACTOR, ssl_context=context)
+    def new_client() -> ServiceBusClient:
+        return ServiceBusClient(namespace, credential, retry_backoff_factor=_BACKOFF_FACTOR, ssl_context=tls_context())
 
-    return ServiceBusRepository(partial(new_client, tls_context()), queues)
+    return ServiceBusRepository(new_client, queues)

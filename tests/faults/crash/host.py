@@ -29,6 +29,7 @@ from controllers.registry import Registry
 from core.ids import job_id_for_key
 from local.service_bus.control.client import ControlClient
 from repositories import service_bus
+from repositories.broker_client import tls_context
 from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
 from settings import Settings
@@ -44,6 +45,7 @@ _DEAD_LETTERS = "/$deadletterqueue"
 _MOST_PER_BATCH = 100
 _WAIT_SECONDS = 2.0
 _HOST = "the host"
+tls_context()  # before the fork: each process of a trial would read all certificates again
 _KEY = "crash"
 
 
