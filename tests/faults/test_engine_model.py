@@ -47,7 +47,7 @@ def _one_thread_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("bootstrap.ThreadPoolExecutor", InlineExecutor)
     monkeypatch.setattr("engine.stages.dispatch_window.ThreadPoolExecutor", InlineExecutor)
     monkeypatch.setattr("engine.stages.dispatch_slice.time", OwnTimePerTask)
-    monkeypatch.setattr("engine.stages.stage_results.time", OwnTime)
+    monkeypatch.setattr("engine.stages.stage_results.time", OwnTimePerTask)
     for module in ("stages.stage_canceller", "tasks.task_runner", "tasks.worker"):
         monkeypatch.setattr(f"engine.{module}.time", OwnTime)
     monkeypatch.setattr("engine.tasks.worker._TURN_SECONDS", 0.0)

@@ -129,7 +129,7 @@ class _Store(Store):
         assert isinstance(owner, _Transaction)
         self.changed.release()
         try:
-            owner.invocation.go_on()
+            running().let_run(owner.invocation)
         finally:
             self.changed.acquire()
 

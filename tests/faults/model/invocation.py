@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+_MOST_SECONDS = 60.0
+
 
 class ProcessDied(BaseException):
     """Ends a process wherever it is."""
@@ -65,6 +67,8 @@ class Invocation:
         self._operations = 0
         self._go = threading.Semaphore(0)
         self._idle = threading.Semaphore(0)
+        self._lets_run: Invocation | None = None
+        self._blocked_by: Invocation | None = None
 
     def start(self) -> None:
         """Runs it to its end, or to where it stops."""
@@ -72,13 +76,34 @@ class Invocation:
             self._run()
             return
         threading.Thread(target=self._run_apart, name="invocation", daemon=True).start()
-        self._idle.acquire()
+        self._wait_until_idle()
 
     def go_on(self, fault: Fault | None = None) -> None:
         """Runs a stopped call on to its end, or to where it stops again; in a dead process it ends at once."""
         self._fault, self._operations = fault, 0
         self._go.release()
-        self._idle.acquire()
+        self._wait_until_idle()
+
+    def let_run(self, other: "Invocation") -> None:
+        """Called on the own thread, by one that waits for a row: runs a stopped call that holds it.
+
+        That call may come to want a row of one that waits, too, perhaps for a transaction that has ended in the
+        meantime. Then they all stop, back to that one, which looks again whether it can go on.
+        """
+        if other._lets_run is None:
+            self._lets_run = other
+            try:
+                other.go_on()
+            finally:
+                self._lets_run = None
+            first = other._blocked_by
+            if other.ended or first is None or first is self:
+                return
+        else:
+            first = other
+        self._blocked_by = first
+        self._stop()
+        self._blocked_by = None
 
     def must_live(self) -> None:
         """Raises `ProcessDied` when its process is dead."""
@@ -107,9 +132,16 @@ class Invocation:
         if strike is Strike.DIE_AFTER:
             self._die()
         if strike is Strike.STOP:
-            self._idle.release()
-            self._go.acquire()
-            self.must_live()
+            self._stop()
+
+    def _wait_until_idle(self) -> None:
+        # Nothing here takes long. Without a limit, a test in which two calls wait for each other would never end.
+        assert self._idle.acquire(timeout=_MOST_SECONDS), "a call waits for something that no other call can give"
+
+    def _stop(self) -> None:
+        self._idle.release()
+        self._go.acquire()
+        self.must_live()
 
     def _die(self) -> None:
         self.process.dead = True

@@ -63,7 +63,7 @@ def _check_failure(world: World, plan: Plan, job: JobRow, stages: Sequence[Stage
     if kind == "StageFailedError":
         assert stages[-1].failed_tasks > stages[-1].max_failed_fraction * (stages[-1].total_tasks or 0)
     else:
-        assert kind == _BROKEN[plan.breaks]
+        assert kind == _BROKEN[plan.breaks], job.error
 
 
 def _check_task(world: World, plan: Plan, task: TaskRow) -> None:
