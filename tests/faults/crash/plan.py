@@ -1,6 +1,7 @@
 """The plan of kills: every point that a recording passes once, and every commit, send and return twice."""
 
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tests.faults.crash.matrix import Case, Recording
@@ -49,6 +50,28 @@ def twice(recordings: Sequence[Recording]) -> list[Case]:
                 kills = (point, replace(point, moment="after"))
                 found[point] = Case(recording.scenario, kills, counts[point], (), recording.seconds)
     return list(found.values())
+
+
+def share(cases: Mapping[int, Sequence[Case]]) -> dict[int, list[Case]]:
+    """Each kill with the smallest size, and with one of the other sizes at which it is possible, in turn.
+
+    Args:
+        cases: all cases by size, the smallest size first.
+
+    Returns:
+        Those to try, by size.
+    """
+    smallest, *others = cases
+    found: dict[str, dict[int, Case]] = {}
+    for size in others:
+        for case in cases[size]:
+            found.setdefault(str(case.points[0]), {})[size] = case
+    shared: dict[int, list[Case]] = {size: [] for size in cases} | {smallest: list(cases[smallest])}
+    for point, of_sizes in found.items():
+        sizes = list(of_sizes)
+        size = sizes[zlib.crc32(point.encode()) % len(sizes)]  # a point keeps its size when others come
+        shared[size].append(of_sizes[size])
+    return shared
 
 
 def _shortest_first(recordings: Sequence[Recording]) -> list[Recording]:

@@ -3,15 +3,14 @@
 `python -m tests.faults.crash` runs a part of this by hand.
 """
 
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from local.postgres import EmbeddedPostgres
 from tests.faults.crash import plan
-from tests.faults.crash.matrix import SIZES, Case, Matrix
+from tests.faults.crash.matrix import SIZES, Case, Matrix, Recording
 from tests.faults.crash.places import ELSEWHERE, places
 from tests.faults.crash.table import table
 from tests.faults.crash.trials import Outcome
@@ -21,8 +20,6 @@ from tests.faults.sizes import LONG
 _PAGE = Path(__file__).parents[3] / "docs" / "reliability.md"
 
 pytestmark = pytest.mark.timeout(1_200)
-
-_ABOUT_A_BATCH = (99, 100, 101)
 
 every_size = pytest.mark.parametrize("size", SIZES)
 
@@ -40,25 +37,24 @@ def assert_held(outcomes: dict[Case, Outcome], size: int, times: str) -> None:
     record(f"crash points, {times}", tasks=size, trials=len(outcomes), kills=kills, processes=lives)
 
 
-def of_size(cases: Sequence[Case], size: int) -> list[Case]:
-    """The cases to try: the short form tries each with one of the sizes about a batch, the long form with all."""
-    if LONG or size not in _ABOUT_A_BATCH:
-        return list(cases)
-    turn = _ABOUT_A_BATCH.index(size)
-    return [case for case in cases if zlib.crc32(str(case.points[0]).encode()) % len(_ABOUT_A_BATCH) == turn]
+def chosen(matrix: Matrix, size: int, cases: Callable[[Sequence[Recording]], list[Case]]) -> list[Case]:
+    """The cases of a size: all in the long form, a share of them in the short form."""
+    if LONG:
+        return cases(matrix.recordings(size))
+    return plan.share({each: cases(matrix.recordings(each)) for each in SIZES})[size]
 
 
 @every_size
 def test_nothing_is_lost_wherever_a_process_is_killed(matrix: Matrix, size: int) -> None:
-    cases = plan.once(matrix.recordings(size))
+    cases = chosen(matrix, size, plan.once)
     # The first kill of the other test's cases is before each step: only the long form does that by itself as well.
-    chosen = [case for case in cases if LONG or case.points[0].moment == "after"]
-    assert_held(matrix.run(of_size(chosen, size), size), size, "once")
+    kills = [case for case in cases if LONG or case.points[0].moment == "after"]
+    assert_held(matrix.run(kills, size), size, "once")
 
 
 @every_size
 def test_nothing_is_lost_when_the_process_that_follows_is_killed_at_the_same_step(matrix: Matrix, size: int) -> None:
-    outcomes = matrix.run(of_size(plan.twice(matrix.recordings(size)), size), size)
+    outcomes = matrix.run(chosen(matrix, size, plan.twice), size)
     assert_held(outcomes, size, "twice")
     assert any(outcome.kills == 2 for outcome in outcomes.values())
 
