@@ -76,8 +76,8 @@ def test_sigterm_in_the_middle_of_a_job_spends_nothing_and_the_next_host_complet
 
 @pytest.mark.timeout(600)
 def test_a_long_task_that_outlasts_several_locks_runs_once(hosts: Hosts) -> None:
-    """Locks of 5 s, a task of 22 s: the host renews the lock, and the worker its lease."""
-    with hosts.start() as host, closing(JobsClient(host.base_url)) as client:
+    """Locks of 5 s, a lease of 8 s, a task of 22 s: the host renews the lock, and the worker its lease."""
+    with hosts.start(LEASE_SECONDS="8") as host, closing(JobsClient(host.base_url)) as client:
         job_id = client.submit("slow", {"n": 2, "seconds": 22, "long": True})
         assert client.wait(job_id, TIMEOUT_SECONDS)["status"] == "completed"
     assert hosts.rows("SELECT attempt, failures, sends FROM tasks") == [(1, 0, 1)] * 2
