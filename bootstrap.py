@@ -48,6 +48,7 @@ from engine.tasks.handler_runner import HandlerRunner
 from engine.tasks.recorder import Recorder
 from engine.tasks.releaser import Releaser
 from engine.tasks.settler import Settler
+from engine.tasks.task_reads import JobReader
 from engine.tasks.task_runner import TaskRunner
 from engine.tasks.worker import Worker
 from repositories import migrations, service_bus
@@ -171,7 +172,8 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
     recorder = Recorder(database, queue, limits, through_shutdown)
     results = StageResults(database, contexts, limits, backends.shutdown)
     advancer = Advancer(database, queue, contexts, endings, results)
-    handlers = HandlerRunner(registry.task_type, services, secrets, limits.max_result_bytes)
+    reader = JobReader(database, registry, limits, backends.outages)
+    handlers = HandlerRunner(registry.task_type, services, secrets, limits.max_result_bytes, reader)
     releaser = Releaser(database, queue)
     runner = TaskRunner(database, handlers, executor, releaser, limits, backends.shutdown)
     settler = Settler(recorder, releaser, limits, through_shutdown)

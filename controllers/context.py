@@ -95,6 +95,12 @@ class TaskContext:
         is_cancelled: tells whether the run is no longer wanted: its stage was stopped, its lease was lost, or its
             process shuts down. A handler that learns of a shutdown this way may end as it likes: the task runs again,
             and this attempt does not count.
+        previous_results: opens an iterator over the task results of the stage before, as `StageContext` does; holds no
+            connection between two pages. Raises `NoPreviousStageError` in stage 1.
+        read_job_parameters: reads `job_parameters`.
+
+    If PostgreSQL is unavailable, the two reads wait for up to a lease. Then they raise, and the task is released: this
+    attempt does not count, whatever the handler makes of the error.
     """
 
     job_id: str
@@ -105,6 +111,16 @@ class TaskContext:
     attempt: int
     services: Services = field(repr=False)
     is_cancelled: Callable[[], bool] = field(default=lambda: False, repr=False)
+    previous_results: PreviousResults = field(default=lambda _first_index=0: iter(()), repr=False)
+    read_job_parameters: Callable[[], Any] = field(default=JobParameters, repr=False)
+
+    @property
+    def job_parameters(self) -> Any:
+        """The parameters of the task's job, as the model that the job type declares.
+
+        They are read at the first use, once for each call of a handler; a task that does not use them costs no query.
+        """
+        return self.read_job_parameters()
 
     @property
     def idempotency_key(self) -> str:

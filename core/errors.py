@@ -199,6 +199,13 @@ class UnknownTaskTypeError(LockstepError):
         self.task_type = task_type
 
 
+class NoPreviousStageError(PermanentTaskError):
+    """A task of stage 1 asks for the results of the stage before."""
+
+    def __init__(self) -> None:
+        super().__init__("a task of stage 1 has no previous results: there is no stage before it")
+
+
 class TaskResultError(PermanentTaskError):
     """A handler's result cannot be stored: it is not JSON, or it is over the size limit."""
 

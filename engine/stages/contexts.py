@@ -10,12 +10,11 @@ from controllers.services import Services
 from core.checkpoints import START, Checkpoint
 from core.errors import UnknownStageError
 from core.models import Job, StageKey
+from core.pages import Page
 from core.task_runs import TaskResult
+from engine.process.result_pages import result_pages, results_page
 from engine.stages.controller_call import ControllerCall
 from repositories.ports import Database
-
-_PAGE = 200
-"""Results per page; large results make pages shorter (`MAX_PAGE_BYTES`)."""
 
 
 class Contexts:
@@ -78,15 +77,9 @@ class Contexts:
         """Yields a finished stage's task results in index order, from an index on."""
         return chain.from_iterable(self.result_pages(key, first_index))
 
-    def result_pages(self, key: StageKey, first_index: int = 0) -> Iterator[list[TaskResult]]:
-        """Yields the same, page by page; reads each page in a transaction of its own."""
-        while True:
-            with self._database.transaction() as work:
-                page = work.tasks.results_page(key, first_index - 1, _PAGE)
-            yield page
-            if not page.has_more:
-                return
-            first_index = page[-1].task_index + 1
+    def result_pages(self, key: StageKey, first_index: int = 0) -> Iterator[Page[TaskResult]]:
+        """Yields the same, page by page."""
+        return result_pages(lambda first: results_page(self._database, key, first), first_index)
 
 
 def spec(controller: JobController[Any], number: int) -> StageSpec:

@@ -20,6 +20,7 @@ from core.retry import Backoff, TaskPolicy
 from core.statuses import TaskStatus
 from core.task_runs import ClaimedTask, TaskOutcome
 from engine.process.job_secrets import JobSecrets
+from engine.tasks.task_reads import JobReader, TaskReads
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class HandlerRunner:
         services: passed to handlers.
         secrets: kept out of errors.
         max_result_bytes: the maximum size of a result as JSON.
+        reader: reads what handlers ask for.
     """
 
     def __init__(
@@ -50,25 +52,55 @@ class HandlerRunner:
         services: Services,
         secrets: JobSecrets,
         max_result_bytes: int,
+        reader: JobReader,
     ) -> None:
         self._task_type = task_type
         self._services = services
         self._secrets = secrets
         self._max_result_bytes = max_result_bytes
+        self._reader = reader
 
-    def run(self, task: ClaimedTask, is_cancelled: Callable[[], bool]) -> TaskOutcome:
+    def run(self, task: ClaimedTask, is_cancelled: Callable[[], bool]) -> TaskOutcome | None:
         """Runs a task once; its own failure is an outcome, never an exception.
 
         A task whose runs were interrupted too often fails without another run.
+
+        Returns:
+            The outcome; None if the task must be released, because PostgreSQL could not be read for its handler.
         """
         if task.interruptions > MAX_INTERRUPTIONS:
             logger.error("task %s fails: %d runs were interrupted", task.task_id, task.interruptions)
             error = describe(TaskInterruptedError(task.interruptions))
             return TaskOutcome(task.task_id, TaskStatus.FAILED, error=json_text.encode(error))
-        declared = self._task_type(task.task_type)
+        declared = self.declared(task)
         if declared is None:
-            return self._failed(task, _UNKNOWN, UnknownTaskTypeError(task.task_type))
-        context = TaskContext(
+            return self.failed(task, _UNKNOWN, UnknownTaskTypeError(task.task_type))
+        reads = self.reads(task)
+        failure: BaseException | None = None
+        result = None
+        try:
+            result = declared.handler(self.context(task, is_cancelled, reads), task.parameters)
+        # Even SystemExit: an exception of a handler fails its own task, and no other.
+        except BaseException as exc:  # noqa: BLE001 - see above
+            failure = exc
+        if reads.given_up is not None:
+            logger.warning("task %s is released, because its job cannot be read: %s", task.task_id, reads.given_up)
+            return None
+        if failure is not None:
+            return self.failed(task, declared.policy, failure)
+        return self.completed(task, declared.policy, result)
+
+    def declared(self, task: ClaimedTask) -> TaskType | None:
+        """Returns the type of a task, or None."""
+        return self._task_type(task.task_type)
+
+    def reads(self, task: ClaimedTask) -> TaskReads:
+        """Returns what one call of a handler may read, for a task and others of its stage."""
+        return TaskReads(self._reader, task)
+
+    def context(self, task: ClaimedTask, is_cancelled: Callable[[], bool], reads: TaskReads) -> TaskContext:
+        """Builds the context of one run of a task."""
+        return TaskContext(
             task.job_id,
             task.task_id,
             task.batch_id,
@@ -77,13 +109,17 @@ class HandlerRunner:
             task.attempt,
             self._services,
             is_cancelled,
+            previous_results=reads.previous_results,
+            read_job_parameters=reads.job_parameters,
         )
+
+    def completed(self, task: ClaimedTask, policy: TaskPolicy, result: object) -> TaskOutcome:
+        """Makes the outcome of a handler's result; one that cannot be stored fails its task."""
         try:
-            result = self._encode(declared.handler(context, task.parameters))
-        # Even SystemExit: an exception of a handler fails its own task, and no other.
-        except BaseException as exc:  # noqa: BLE001 - see above
-            return self._failed(task, declared.policy, exc)
-        return TaskOutcome(task.task_id, TaskStatus.COMPLETED, result=result)
+            encoded = self._encode(result)
+        except BaseException as exc:  # noqa: BLE001 - the methods of a result are an author's code
+            return self.failed(task, policy, exc)
+        return TaskOutcome(task.task_id, TaskStatus.COMPLETED, result=encoded)
 
     def _encode(self, result: object) -> str:
         try:
@@ -91,9 +127,19 @@ class HandlerRunner:
         except InvalidInputError as exc:
             raise TaskResultError(str(exc)) from exc
 
-    def _failed(self, task: ClaimedTask, policy: TaskPolicy, exc: BaseException) -> TaskOutcome:
+    def failed(
+        self, task: ClaimedTask, policy: TaskPolicy, exc: BaseException, trace: str | None = None
+    ) -> TaskOutcome:
+        """Makes the outcome of an exception: the task is tried again, or fails for good.
+
+        Args:
+            task: the task.
+            policy: of its type.
+            exc: the exception.
+            trace: what the log says of it; by default, the redacted traceback.
+        """
         redaction = self._redaction(task)
-        error, trace = json_text.encode(describe(exc, redaction)), describe_for_log(exc, redaction)
+        error, trace = json_text.encode(describe(exc, redaction)), trace or describe_for_log(exc, redaction)
         failures = task.failures + 1
         if isinstance(exc, PermanentTaskError) or failures >= policy.max_attempts:
             logger.warning("task %s failed in attempt %d: %s", task.task_id, task.attempt, trace)

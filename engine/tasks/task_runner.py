@@ -125,8 +125,9 @@ class TaskRunner:
             return told_of_shutdown or told_of_stop
 
         outcome = self._handlers.run(task, is_cancelled)
-        gave_up = told_of_shutdown or (told_of_stop and outcome.status != TaskStatus.COMPLETED)
-        return None if gave_up else outcome
+        if outcome is None or told_of_shutdown or (told_of_stop and outcome.status != TaskStatus.COMPLETED):
+            return None
+        return outcome
 
     def _follow(self, claimed: Claimed, running: _Running, wanted: set[str]) -> Ran:
         """Waits for running tasks, collects their outcomes, and renews their leases."""
