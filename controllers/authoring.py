@@ -4,6 +4,7 @@
 |---|---|
 | `JobController`, `JobParameters`, `StageSpec`, `DispatchProtocol` | a job type's class, its parameters, its stages |
 | `task_type`, `TaskType`, `Lane`, `Backoff` | its task types: handler, retries, lane |
+| `batch_handler`, `BatchHandler`, `TaskItem`, `TaskItems`, `ItemOutcomes` | task types that run many tasks in a call |
 | `JobContext`, `StageContext`, `TaskContext`, `Services` | the contexts that its code gets, and the services in them |
 | `Tasks`, `TaskDefinition`, `TaskParameters`, `Handler` | the task definitions of a stage, and what runs a task |
 | `TaskResult`, `TaskResults`, `TaskStatus`, `JsonValue` | the results of tasks, stages and jobs |
@@ -28,7 +29,8 @@ from controllers.context import (
     TaskParameters,
 )
 from controllers.services import Services
-from controllers.task_type import TaskType, task_type
+from controllers.task_items import BatchHandler, ItemOutcomes, TaskItem, TaskItems
+from controllers.task_type import TaskType, batch_handler, task_type
 from core import json_text
 from core.definitions import AlignedBatch, TaskDefinition
 from core.errors import (
@@ -50,11 +52,13 @@ from repositories.ports import Database, Row, Rows, TransactionKind, UnitOfWork
 __all__ = [
     "AlignedBatch",
     "Backoff",
+    "BatchHandler",
     "BatchWindow",
     "ConstraintViolationError",
     "Database",
     "DispatchProtocol",
     "Handler",
+    "ItemOutcomes",
     "JobContext",
     "JobController",
     "JobFailure",
@@ -71,6 +75,8 @@ __all__ = [
     "StageSpec",
     "TaskContext",
     "TaskDefinition",
+    "TaskItem",
+    "TaskItems",
     "TaskParameters",
     "TaskResult",
     "TaskResults",
@@ -80,6 +86,7 @@ __all__ = [
     "TransactionKind",
     "UnencodableValueError",
     "UnitOfWork",
+    "batch_handler",
     "copy_line",
     "json_text",
     "queries",

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from controllers.context import Handler, JsonValue, TaskContext, TaskParameters
+from controllers.task_items import BatchHandler, one_by_one
 from core.declared import require_name
 from core.definitions import TaskDefinition
 from core.lanes import Lane
@@ -14,11 +15,15 @@ _DEFAULT = TaskPolicy()
 
 @dataclass(frozen=True)
 class TaskType:
-    """A kind of task: its name, its handler, its retries and its lane. `task_type` makes one."""
+    """A kind of task: its name, its handler, its retries and its lane. `task_type` or `batch_handler` makes one.
+
+    If `batch_handler` is not None, the engine calls it, with many tasks at once.
+    """
 
     name: str
     handler: Handler
     policy: TaskPolicy = _DEFAULT
+    batch_handler: BatchHandler | None = None
 
     def __post_init__(self) -> None:
         """Refuses a name that no row can hold.
@@ -66,5 +71,33 @@ def task_type(
 
     def declare(handler: Handler) -> TaskType:
         return TaskType(name, handler, TaskPolicy(max_attempts, backoff, lane))
+
+    return declare
+
+
+def batch_handler(
+    name: str, *, max_attempts: int = _DEFAULT.max_attempts, backoff: Backoff = _DEFAULT.backoff
+) -> Callable[[BatchHandler], TaskType]:
+    """Makes a task type of the batch handler that it decorates: `def load(items: TaskItems) -> ItemOutcomes`.
+
+    The handler gets all tasks of this type that an invocation has claimed in one stage of a job, up to 100, and gives
+    one outcome for each, in their order: a result, or an exception instance, which fails or retries that task alone. It
+    returns a list, or yields the outcomes one by one. If it raises, the tasks without an outcome fail or are retried;
+    so yield an outcome only when its work is stored. If it gives too few or too many outcomes, none of them counts.
+
+    When `is_cancelled` of any item tells the handler to end early, it may stop giving outcomes: the tasks without one
+    are released. Its tasks run in the fast lane, because each message of the long lane is delivered alone.
+
+    Args:
+        name: as for `task_type`.
+        max_attempts: as for `task_type`.
+        backoff: as for `task_type`.
+
+    Raises:
+        ConfigurationError: a value cannot work; the error names it and the right ones.
+    """
+
+    def declare(handler: BatchHandler) -> TaskType:
+        return TaskType(name, one_by_one(handler), TaskPolicy(max_attempts, backoff), handler)
 
     return declare

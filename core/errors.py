@@ -206,6 +206,10 @@ class NoPreviousStageError(PermanentTaskError):
         super().__init__("a task of stage 1 has no previous results: there is no stage before it")
 
 
+class BatchHandlerError(LockstepError):
+    """A batch handler does not give one outcome for each of its tasks."""
+
+
 class TaskResultError(PermanentTaskError):
     """A handler's result cannot be stored: it is not JSON, or it is over the size limit."""
 

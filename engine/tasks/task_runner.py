@@ -11,13 +11,15 @@ from core.task_runs import ClaimedTask, TaskOutcome
 from engine.process.limits import Limits
 from engine.process.shutdown import Shutdown
 from engine.tasks.handler_runner import HandlerRunner
+from engine.tasks.list_runner import ListRunner
 from engine.tasks.releaser import Releaser
 from repositories.ports import Database, UnitOfWork
 from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
 
-_Running = dict[Future[TaskOutcome | None], ClaimedTask]
+_Running = dict[Future[list[TaskOutcome | None]], list[ClaimedTask]]
+"""The tasks of each call of a handler; the call gives None for each task that must be released."""
 
 _TICK_SECONDS = 0.5
 """How often a run checks whether the process shuts down."""
@@ -63,7 +65,7 @@ class TaskRunner:
 
     Args:
         database: holds the leases.
-        handlers: runs one task.
+        handlers: runs tasks, one in a call or many.
         executor: the threads that handlers run on.
         releaser: releases the tasks that will not run here.
         limits: gives the length of a lease.
@@ -81,6 +83,7 @@ class TaskRunner:
     ) -> None:
         self._database = database
         self._handlers = handlers
+        self._lists = ListRunner(handlers)
         self._executor = executor
         self._releaser = releaser
         self._lease_seconds = limits.lease_seconds
@@ -98,7 +101,8 @@ class TaskRunner:
         if self._shutdown.requested:
             return Ran(unfinished=list(claimed.tasks))
         wanted = {task.task_id for task in claimed.tasks}
-        futures = {self._executor.submit(joined(self._run_one), claimed, task, wanted): task for task in claimed.tasks}
+        calls = self._lists.calls(claimed.tasks)
+        futures = {self._executor.submit(joined(self._run_call), claimed, tasks, wanted): tasks for tasks in calls}
         try:
             return self._follow(claimed, dict(futures), wanted)
         except BaseException:
@@ -107,15 +111,23 @@ class TaskRunner:
                 future.cancel()
             raise
 
-    def _run_one(self, claimed: Claimed, task: ClaimedTask, wanted: set[str]) -> TaskOutcome | None:
+    def _run_call(self, claimed: Claimed, tasks: list[ClaimedTask], wanted: set[str]) -> list[TaskOutcome | None]:
+        """Runs the tasks of one call of a handler."""
+        if self._must_not_start(claimed, tasks, wanted):
+            return [None] * len(tasks)
+        if not self._lists.takes(tasks[0]):
+            return [self._run_one(task, wanted) for task in tasks]
+        starting = [task for task in tasks if task.task_id in wanted]
+        outcomes = self._lists.run(starting, wanted, self._shutdown) if starting else {}
+        return [outcomes.get(task.task_id) for task in tasks]
+
+    def _run_one(self, task: ClaimedTask, wanted: set[str]) -> TaskOutcome | None:
         """Runs one task; returns None when the task must be released.
 
         If `is_cancelled` told the handler of the shutdown, the handler may have stopped half-way, so its result does
         not count. The result of a handler that did not ask counts. If `is_cancelled` told the handler that its job is
         cancelled, and the handler raises, the task has not failed.
         """
-        if self._must_not_start(claimed, task, wanted):
-            return None
         told_of_shutdown = told_of_stop = False
 
         def is_cancelled() -> bool:
@@ -146,21 +158,20 @@ class TaskRunner:
 
     def _collect(self, claimed: Claimed, running: _Running, wanted: set[str], ran: Ran) -> None:
         """Moves ended tasks, and tasks for which the run no longer waits, from `running` to `ran`."""
-        for future, task in list(running.items()):
+        for future, tasks in list(running.items()):
             if future.done():
-                outcome = future.result()
-            elif self._shutdown.grace_is_over or (self._must_not_start(claimed, task, wanted) and future.cancel()):
-                outcome = None
+                outcomes = future.result()
+            elif self._shutdown.grace_is_over or (self._must_not_start(claimed, tasks, wanted) and future.cancel()):
+                outcomes = [None] * len(tasks)
             else:
                 continue
             del running[future]
-            if outcome is None:
-                ran.unfinished.append(task)
-            else:
-                ran.outcomes.append(outcome)
+            ran.outcomes += [outcome for outcome in outcomes if outcome is not None]
+            ran.unfinished += [task for task, outcome in zip(tasks, outcomes, strict=True) if outcome is None]
 
-    def _must_not_start(self, claimed: Claimed, task: ClaimedTask, wanted: set[str]) -> bool:
-        return self._shutdown.requested or time.monotonic() >= claimed.start_until or task.task_id not in wanted
+    def _must_not_start(self, claimed: Claimed, tasks: Sequence[ClaimedTask], wanted: set[str]) -> bool:
+        too_late = self._shutdown.requested or time.monotonic() >= claimed.start_until
+        return too_late or wanted.isdisjoint(task.task_id for task in tasks)
 
     def _release(self, claimed: Claimed, ran: Ran) -> None:
         """Releases unfinished tasks. If that fails, the run tries again later, and the caller after the run."""

@@ -49,14 +49,15 @@ def sample_job(
     policy: TaskPolicy = POLICY,
     protocol: DispatchProtocol = DispatchProtocol.TWO_PHASE,
     aggregate: Aggregate = count_completed,
+    declared: TaskType | None = None,
 ) -> type[JobController[Any]]:
-    """A job type named "sample"."""
+    """A job type named "sample"; `declared` replaces the task type of the handler and the policy."""
     declared_stages = stages
 
     class Sample(JobController[SampleParameters]):
         job_type = "sample"
         stages = declared_stages
-        task_types = (TaskType(TASK_TYPE, handler, policy),)
+        task_types = (declared or TaskType(TASK_TYPE, handler, policy),)
         dispatch_protocol = protocol
 
         def create_stage_tasks(

@@ -53,6 +53,29 @@ def fail_until_repaired(context: lockstep.TaskContext, parameters: lockstep.Task
     return work(context, parameters)
 
 
+def gather(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
+    """The long task counts for itself what the dispatch of its stage has counted."""
+    results = list(context.previous_results())
+    completed = sum(result.status == lockstep.TaskStatus.COMPLETED for result in results)
+    if (len(results), completed) != (context.job_parameters.n, parameters["index"]):
+        raise lockstep.PermanentTaskError(f"{completed} of {len(results)} tasks have completed")
+    return completed
+
+
+def listed(handler: lockstep.Handler) -> lockstep.BatchHandler:
+    """Runs a handler for each task of a list."""
+
+    def handle(items: lockstep.TaskItems) -> lockstep.ItemOutcomes:
+        for item in items:
+            try:
+                outcome = handler(item.context, item.parameters)
+            except Exception as exc:  # noqa: BLE001 - each task has its own outcome
+                outcome = exc
+            yield outcome
+
+    return handle
+
+
 def cancel_amid_the_run(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     """The job is cancelled while its first tasks run."""
     if SHARED.first("handler cancelled"):
@@ -108,14 +131,20 @@ def job_type(
     before_tasks: Before = _nothing,
     before_results: Before = _nothing,
     checkpoints: bool = False,
+    lists: bool = False,
 ) -> type[lockstep.JobController[Any]]:
     """A job type whose short tasks run this handler; the two callables run as code of the controller.
 
-    With checkpoints, its first stage goes on from its cursors, and the results of both stages are folded.
+    With checkpoints, its first stage goes on from its cursors, and the results of both stages are folded. With lists,
+    the short tasks run in lists, and the long task reads their results.
     """
 
-    short = lockstep.task_type("crash.short", max_attempts=3, backoff=_BACKOFF)(handler)
-    long = lockstep.task_type("crash.long", backoff=_BACKOFF, lane=lockstep.Lane.LONG)(work)
+    short = (
+        lockstep.batch_handler("crash.short", max_attempts=3, backoff=_BACKOFF)(listed(handler))
+        if lists
+        else lockstep.task_type("crash.short", max_attempts=3, backoff=_BACKOFF)(handler)
+    )
+    long = lockstep.task_type("crash.long", backoff=_BACKOFF, lane=lockstep.Lane.LONG)(gather if lists else work)
 
     class Crash(lockstep.JobController[CrashParameters]):
         job_type = "crash"

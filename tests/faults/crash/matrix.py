@@ -25,7 +25,7 @@ _WORLDS = 4
 class Recording:
     """The points that an undisturbed scenario passes, in order, its duration, and its number of processes.
 
-    Which points it passes may depend on the order of its threads.
+    Which points it passes may depend on the order of its threads. `own_trials` is the scenario's.
     """
 
     scenario: str
@@ -33,6 +33,7 @@ class Recording:
     seconds: float
     lives: int
     depends_on_threads: bool
+    own_trials: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ def record(scenario: str, size: int) -> Recording:
     trial = _trial(scenario, size)
     passings = trial.record()
     seconds = time.monotonic() - began
-    return Recording(scenario, passings, seconds, trial.lives, trial.scenario.depends_on_threads)
+    told = trial.scenario
+    return Recording(scenario, passings, seconds, trial.lives, told.depends_on_threads, told.own_trials)
 
 
 def kill(case: Case, size: int) -> Outcome:

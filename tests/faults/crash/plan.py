@@ -7,6 +7,9 @@ from dataclasses import replace
 from tests.faults.crash.matrix import Case, Recording
 from tests.faults.crash.points import Passing, Point
 
+_Key = tuple[str, Point]
+"""A point, and the scenario if the point has a trial of its own there."""
+
 
 def once(recordings: Sequence[Recording]) -> list[Case]:
     """A case for every point: the first passing of all between whose moments something is written.
@@ -14,27 +17,28 @@ def once(recordings: Sequence[Recording]) -> list[Case]:
     Between the end of one step and the beginning of the next nothing can be lost, unless that is a transaction,
     which writes before it ends: there the two points are one, and the case of the first covers the second.
     """
-    cases: dict[Point, Case] = {}
-    before: dict[Point, tuple[Point, int]] = {}
+    cases: dict[_Key, Case] = {}
+    before: dict[_Key, tuple[_Key, int]] = {}
     for recording in _shortest_first(recordings):
         counts: dict[Point, int] = {}
-        last: dict[str, Point] = {}
+        last: dict[str, _Key] = {}
         for passing in recording.passings:
             point = passing.point
             counts[point] = counts.get(point, 0) + 1
             if not passing.writes:
                 continue
+            key = (recording.scenario if point.function in recording.own_trials else "", point)
             earlier = last.get(passing.actor)
-            if point not in cases:
-                cases[point] = Case(recording.scenario, (point,), counts[point], (), recording.seconds)
-                if earlier is not None and _is_same_instant(earlier, passing):
-                    before[point] = earlier, counts[earlier]
-            last[passing.actor] = point
-    for point, (earlier, count) in before.items():
+            if key not in cases:
+                cases[key] = Case(recording.scenario, (point,), counts[point], (), recording.seconds)
+                if earlier is not None and _is_same_instant(earlier[1], passing):
+                    before[key] = earlier, counts[earlier[1]]
+            last[passing.actor] = key
+    for key, (earlier, count) in before.items():
         case = cases[earlier]
-        if (case.scenario, case.passing) == (cases[point].scenario, count):
-            cases[earlier] = replace(case, covers=(*case.covers, point))
-            del cases[point]
+        if (case.scenario, case.passing) == (cases[key].scenario, count):
+            cases[earlier] = replace(case, covers=(*case.covers, key[1]))
+            del cases[key]
     return list(cases.values())
 
 

@@ -61,6 +61,7 @@ class Scenario:
         depends_on_its_story: whether the job may end better when the story is broken off.
         depends_on_threads: whether the order of threads decides which points it passes.
         environment: settings.
+        own_trials: the functions whose points are tried in this scenario, though other scenarios pass them as well.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Scenario:
     depends_on_its_story: bool = False
     depends_on_threads: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
+    own_trials: frozenset[str] = frozenset()
 
 
 def running(*functions: str, most: int | None = None) -> Act:

@@ -18,6 +18,8 @@ MAX_ATTEMPTS = 3
 _LONG_EACH = 25
 _DIFFERENT = 6
 _MOST_SINGLE = 9
+_LISTED = 1.0
+"""The tolerance of the job types whose fast tasks run in lists."""
 _WITH_CURSORS = 1
 """The stage whose dispatch goes on from checkpoints; the dispatches of the others are replayed."""
 
@@ -68,6 +70,8 @@ def _lane(plan: Plan, index: int, size: int) -> lockstep.Lane:
 def work(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     """Every task's handler: its result and its errors name the attempt."""
     running().process.ran(context.task_id)
+    if context.stage > 1 and context.task_index == 0:
+        _read_the_stage_before(context)
     behaviour = parameters["behaviour"]
     fails = {"fails once": 1, "fails twice": 2, "always fails": MAX_ATTEMPTS}.get(behaviour, 0)
     if behaviour == "fails for good":
@@ -79,12 +83,31 @@ def work(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> 
     return {"attempt": context.attempt}
 
 
+def work_in_lists(items: lockstep.TaskItems) -> lockstep.ItemOutcomes:
+    """The handler of lists."""
+    for item in items:
+        try:
+            outcome = work(item.context, item.parameters)
+        except (Exception, SystemExit) as exc:  # noqa: BLE001 - each task has its own outcome
+            outcome = exc
+        yield outcome
+
+
+def _read_the_stage_before(context: lockstep.TaskContext) -> None:
+    plan: Plan = context.job_parameters
+    indexes = [result.task_index for result in context.previous_results()]
+    assert indexes == list(range(plan.size(context.stage - 1))), "a task reads all results of the stage before"
+
+
 def _job_type(kind: Kind) -> type[lockstep.JobController[Plan]]:
     backoff = lockstep.Backoff(base_seconds=10, cap_seconds=100)
     working = {
         lane: lockstep.task_type(f"{kind.job_type} {lane}", max_attempts=MAX_ATTEMPTS, backoff=backoff, lane=lane)(work)
         for lane in lockstep.Lane
     }
+    if kind.tolerance == _LISTED:
+        declare = lockstep.batch_handler(f"{kind.job_type} fast", max_attempts=MAX_ATTEMPTS, backoff=backoff)
+        working[lockstep.Lane.FAST] = declare(work_in_lists)
 
     class Modelled(lockstep.JobController[Plan]):
         job_type = kind.job_type

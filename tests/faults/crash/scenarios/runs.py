@@ -11,6 +11,12 @@ SCENARIOS = (
     Scenario("plain", jobs.job_type(), environment=_SIDE_BY_SIDE),
     Scenario("atomic", jobs.job_type(protocol=DispatchProtocol.ATOMIC), environment=_SIDE_BY_SIDE),
     Scenario("retries", jobs.job_type(jobs.fail_now_and_then, tolerated=0.5), failed=jobs.failures_now_and_then),
+    Scenario(
+        "in lists",
+        jobs.job_type(jobs.fail_now_and_then, tolerated=0.5, lists=True),
+        failed=jobs.failures_now_and_then,
+        own_trials=frozenset({"run_tasks"}),
+    ),
     Scenario("failing", jobs.job_type(jobs.fail), ends={"submit_job": JobStatus.FAILED}),
     Scenario("cannot be dispatched", jobs.job_type(before_tasks=jobs.refuse), ends={"submit_job": JobStatus.FAILED}),
     Scenario("an exception in the job's code", jobs.job_type(before_results=jobs.raise_once)),
