@@ -49,11 +49,11 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     ),
     "the fewest outcomes of a list": (
         [Edit(_ITEMS, "if count < len(items):", "if False:")],
-        _counting("too few", "too few yielded", "none"),
+        _counting("too_few", "too_few_yielded", "none"),
     ),
     "the outcomes of a list with a wrong number": (
         [Edit(_LISTS, "if isinstance(failure, BatchHandlerError) and not may_end_early:", "if False:")],
-        _counting("too few", "too few yielded", "too many"),
+        _counting("too_few", "too_few_yielded", "too_many"),
     ),
     "the outcomes that a list gives too late": (
         [Edit(_LISTS, "if not self._counts_no_more:", "if True:")],

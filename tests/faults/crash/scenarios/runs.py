@@ -15,7 +15,7 @@ SCENARIOS = (
         "in lists",
         jobs.job_type(jobs.fail_now_and_then, tolerated=0.5, lists=True),
         failed=jobs.failures_now_and_then,
-        own_trials=frozenset({"run_tasks"}),
+        own_trials=frozenset({"run_tasks", "run_long_task"}),
     ),
     Scenario("failing", jobs.job_type(jobs.fail), ends={"submit_job": JobStatus.FAILED}),
     Scenario("cannot be dispatched", jobs.job_type(before_tasks=jobs.refuse), ends={"submit_job": JobStatus.FAILED}),

@@ -189,7 +189,7 @@ def in_an_outage(seconds: float, read: Read) -> Iterator[tuple[Stand, str]]:
 @pytest.mark.parametrize("read", [read_results, read_parameters, swallow_errors])
 def test_a_read_waits_for_the_end_of_an_outage(read: Read) -> None:
     with in_an_outage(40, read) as (it, job_id):
-        it.pump()
+        it.deliver_task_messages()
         task = it.tasks(job_id)[-1]
         assert (task.status, task.result, task.attempt) == (TaskStatus.COMPLETED, 3, 1)
 
