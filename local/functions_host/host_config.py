@@ -3,13 +3,17 @@
 Defaults and limits are those of the Functions host 4 and of its Service Bus extension 5.
 """
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import from_json, to_json
 
 from local.functions_host.errors import AppLoadError
+from local.functions_host.host_overrides import override
 from local.functions_host.timespan import parse_timespan
 from local.functions_host.validation import describe
 
@@ -79,16 +83,22 @@ class HostConfig(_Section):
     extensions: Extensions = Extensions()
 
 
-def load_host_config(app_dir: Path) -> HostConfig:
-    """Read host.json of an app.
+def load_host_config(app_dir: Path, environment: Mapping[str, str] = os.environ) -> HostConfig:
+    """Read host.json of an app, and the app settings that override its values.
 
     Raises:
-        AppLoadError: the file is missing or not valid.
+        AppLoadError: the file is missing, or not valid with these settings.
     """
     path = app_dir / "host.json"
+    overrides: list[str] = []
     try:
-        return HostConfig.model_validate_json(path.read_bytes())
+        config = from_json(path.read_bytes())
+        overrides = override(config, HostConfig, environment)
+        return HostConfig.model_validate_json(to_json(config))
     except OSError as exc:
         raise AppLoadError(f"cannot read {path}: {exc.strerror}") from exc
     except ValidationError as exc:
-        raise AppLoadError(f"{path} is wrong: {describe(exc)}") from exc
+        settings = f" (with {', '.join(overrides)})" if overrides else ""
+        raise AppLoadError(f"{path}{settings} is wrong: {describe(exc)}") from exc
+    except ValueError as exc:
+        raise AppLoadError(f"{path} is wrong: Invalid JSON: {exc}") from exc

@@ -10,9 +10,9 @@ from local.functions_host.host_config import HostConfig, load_host_config
 from local.functions_host.timespan import format_timespan, parse_timespan
 
 
-def load(directory: Path, config: Any) -> HostConfig:
+def load(directory: Path, config: Any, **settings: str) -> HostConfig:
     (directory / "host.json").write_text(json.dumps(config))
-    return load_host_config(directory)
+    return load_host_config(directory, settings)
 
 
 def test_an_empty_host_json_means_the_defaults_of_azure(tmp_path: Path) -> None:
@@ -101,6 +101,63 @@ def test_a_wrong_host_json_is_refused_with_the_place(tmp_path: Path, config: Any
 def test_every_wrong_value_is_named(tmp_path: Path) -> None:
     with pytest.raises(AppLoadError, match=r"functionTimeout: .*; extensions\.serviceBus\.prefetchCount: "):
         load(tmp_path, {"functionTimeout": "soon", "extensions": {"serviceBus": {"prefetchCount": "all"}}})
+
+
+def test_app_settings_override_values_of_host_json(tmp_path: Path) -> None:
+    config = load(
+        tmp_path,
+        {"functionTimeout": "00:10:00", "extensions": {"serviceBus": {"maxConcurrentCalls": 2, "prefetchCount": 7}}},
+        AzureFunctionsJobHost__functionTimeout="02:00:00",
+        AzureFunctionsJobHost__extensions__serviceBus__maxAutoLockRenewalDuration="02:00:00",
+        AzureFunctionsJobHost__extensions__serviceBus__maxConcurrentCalls="4",
+        AzureFunctionsJobHost__extensions__serviceBus__autoCompleteMessages="False",
+        AzureFunctionsJobHost__extensions__http__routePrefix="v1",
+    )
+    assert config.function_timeout_seconds == 7200.0
+    assert config.extensions.http.route_prefix == "v1"
+    options = config.extensions.service_bus
+    assert options.max_auto_lock_renewal_seconds == 7200.0
+    assert (options.max_concurrent_calls, options.auto_complete_messages) == (4, False)
+    assert options.prefetch_count == 7, "a value that no setting names stays"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["azurefunctionsjobhost__FUNCTIONTIMEOUT", "AZUREFUNCTIONSJOBHOST__functiontimeout"],
+)
+def test_the_case_of_a_setting_does_not_matter(tmp_path: Path, name: str) -> None:
+    assert load(tmp_path, {"functionTimeout": "00:10:00"}, **{name: "-1"}).function_timeout_seconds is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AzureFunctionsJobHost__logging__logLevel__default",
+        "AzureFunctionsJobHost__functionTimeout__more",
+        "AzureFunctionsJobHost__extensions",
+        "AzureFunctionsJobHost__extensions__serviceBus",
+        "AzureFunctionsJobHost_functionTimeout",
+        "functionTimeout",
+    ],
+)
+def test_settings_that_name_no_value_of_this_host_change_nothing(tmp_path: Path, name: str) -> None:
+    assert load(tmp_path, {}, **{name: "00:00:07"}) == HostConfig()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("functionTimeout", "soon", "functionTimeout: 'soon' is not a time span"),
+        ("extensions__serviceBus__prefetchCount", "many", "prefetchCount: Input should be a valid integer"),
+        ("extensions__serviceBus__autoCompleteMessages", "1", "autoCompleteMessages: Input should be a valid boolean"),
+    ],
+)
+def test_a_wrong_value_of_a_setting_is_refused_with_the_setting(
+    tmp_path: Path, name: str, value: str, problem: str
+) -> None:
+    with pytest.raises(AppLoadError, match=re.escape(problem)) as caught:
+        load(tmp_path, {}, **{f"AzureFunctionsJobHost__{name}": value})
+    assert f"(with AzureFunctionsJobHost__{name}) is wrong" in str(caught.value)
 
 
 def test_a_host_json_that_is_not_json_is_refused(tmp_path: Path) -> None:

@@ -40,6 +40,14 @@ def test_a_request_past_the_timeout_is_500_and_gets_a_new_worker(
     assert int(httpx.get(f"{host.base_url}/api/process", timeout=60).text) != start["pid"]
 
 
+def test_an_app_setting_overrides_the_timeout_of_host_json(
+    start_host: StartHost, make_timed: MakeTimed, tmp_path: Path
+) -> None:
+    host = start_host(make_timed("00:05:00"), azurefunctionsjobhost__FunctionTimeout="00:00:01")
+    assert httpx.get(f"{host.base_url}/api/gated?gate=never", timeout=60).status_code == 500
+    assert "Timeout value of 00:00:01 exceeded by function 'gated'" in (tmp_path / "host.log").read_text()
+
+
 @pytest.mark.parametrize("timeout", ["00:05:00", "-1"])
 def test_an_invocation_within_the_timeout_ends_by_itself(
     timeout: str, events: Events, start_host: StartHost, make_timed: MakeTimed
