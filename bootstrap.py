@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -45,6 +45,8 @@ from engine.stages.stage_dispatcher import StageDispatcher
 from engine.stages.stage_engine import StageEngine, StageSteps
 from engine.stages.stage_results import StageResults
 from engine.tasks.handler_runner import HandlerRunner
+from engine.tasks.handler_threads import HandlerThreads
+from engine.tasks.isolation import Isolation
 from engine.tasks.recorder import Recorder
 from engine.tasks.releaser import Releaser
 from engine.tasks.settler import Settler
@@ -147,10 +149,13 @@ def build(settings: Settings, controllers: Iterable[type[JobController[Any]]] = 
 def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
     """Builds the application on any database and broker."""
     database, queue = backends.database, backends.queue
-    executor = ThreadPoolExecutor(settings.worker_threads, thread_name_prefix="handler")
+    threads = HandlerThreads(settings.worker_threads)
+    services = Services(settings.data_dir, settings.allowed_source_hosts, database)
+    isolation = Isolation(registry.controller_of_task, services, settings.max_result_bytes, backends.shutdown)
 
     def close() -> None:
-        executor.shutdown()
+        threads.close()
+        isolation.close()
         backends.close()
 
     limits = Limits(
@@ -162,7 +167,6 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         retention_days=settings.retention_days,
         max_result_bytes=settings.max_result_bytes,
     )
-    services = Services(settings.data_dir, settings.allowed_source_hosts, database)
     contexts = Contexts(database, services)
     secrets = JobSecrets(database, registry)
     endings = JobEndings(database, queue, secrets)
@@ -173,9 +177,9 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
     results = StageResults(database, contexts, limits, backends.shutdown)
     advancer = Advancer(database, queue, contexts, endings, results)
     reader = JobReader(database, registry, limits, backends.outages)
-    handlers = HandlerRunner(registry.task_type, services, secrets, limits.max_result_bytes, reader)
+    handlers = HandlerRunner(registry.task_type, services, secrets, limits.max_result_bytes, reader, isolation)
     releaser = Releaser(database, queue)
-    runner = TaskRunner(database, handlers, executor, releaser, limits, backends.shutdown)
+    runner = TaskRunner(database, handlers, threads, releaser, limits, backends.shutdown)
     settler = Settler(recorder, releaser, limits, through_shutdown)
     letters = DeadLetters(database, queue, recorder, endings, limits)
     return App(

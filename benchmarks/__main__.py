@@ -12,6 +12,7 @@ from rich.table import Table
 from benchmarks import broker as broker_benchmark
 from benchmarks import dispatch as dispatch_benchmark
 from benchmarks import inserts as inserts_benchmark
+from benchmarks import isolation as isolation_benchmark
 from benchmarks.hot_spots import hot_spots as hot_spots_of
 from benchmarks.measure import Row
 
@@ -55,6 +56,21 @@ def broker(
             *(row["line"], str(row["clients"]), f"{row['messages']:,}", f"{row['messages_per_second']:,.0f}"),
             *(f"{row['emulator_cpu_us']:.1f}", f"{row['client_cpu_us']:.1f}", f"{row['cpu_ratio']:.2f}"),
         )
+    _show(table, rows, json_file)
+
+
+@cli.command()
+def isolation(
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the rows to this file as JSON")] = None,
+    processes: Annotated[int, typer.Option(help="child processes, one after the other")] = 10,
+    tasks: Annotated[int, typer.Option(help="tasks in each of them")] = 1_000,
+    parameter_bytes: Annotated[int, typer.Option(help="the size of the parameters, and of the result")] = 1_000,
+) -> None:
+    """Measure what it costs to run a task in a child process."""
+    rows = isolation_benchmark.run(processes, tasks, parameter_bytes)
+    table = Table("task of a process", "parameters, bytes", "median, ms")
+    for row in rows:
+        table.add_row(row["line"], f"{row['parameter_bytes']:,}", f"{row['milliseconds']:.2f}")
     _show(table, rows, json_file)
 
 

@@ -92,15 +92,15 @@ class TaskContext:
         task_index: from 0.
         attempt: 1 for the first run.
         services: the files, hosts and database that the handler may use.
-        is_cancelled: tells whether the run is no longer wanted: its stage was stopped, its lease was lost, or its
-            process shuts down. A handler that learns of a shutdown this way may end as it likes: the task runs again,
-            and this attempt does not count.
+        is_cancelled: tells whether the run is no longer wanted: its stage was stopped, its lease was lost, its timeout
+            is over, or its process shuts down. A handler that learns of a shutdown this way may end as it likes: the
+            task runs again, and this attempt does not count.
         previous_results: opens an iterator over the task results of the stage before, as `StageContext` does; holds no
             connection between two pages. Raises `NoPreviousStageError` in stage 1.
         read_job_parameters: reads `job_parameters`.
 
     If PostgreSQL is unavailable, the two reads wait for up to a lease. Then they raise, and the task is released: this
-    attempt does not count, whatever the handler makes of the error.
+    attempt does not count, whatever the handler makes of the error. Isolated tasks have neither.
     """
 
     job_id: str

@@ -106,6 +106,11 @@ def _check_values(controller: type[JobController[Any]]) -> None:
         require_type(
             f"one of the task_types {of_it}", task_type, TaskType, "a task type, which task_type(...) declares"
         )
+        if task_type.policy.isolated and ("<locals>" in controller.__qualname__ or controller.__module__ == "__main__"):
+            raise ConfigurationError(
+                f"{controller.__qualname__} has the isolated task type {task_type.name!r}, whose child process must "
+                "import the class: define it at the top level of a module that is not the main program"
+            )
 
 
 def _put(table: dict[str, Any], name: str, value: Any, what: str) -> None:

@@ -17,7 +17,8 @@ class Services:
         data_dir: the only directory that jobs may read files from.
         allowed_source_hosts: the hosts that jobs may read from over https.
         database: Lockstep's own database; `database.transaction()` is for transactions that only read, with the
-            limits of Lockstep's own; `database.transaction(TransactionKind.JOB_TYPE)` has those of `transact`.
+            limits of Lockstep's own; `database.transaction(TransactionKind.JOB_TYPE)` has those of `transact`. An
+            isolated task has no connection to it: both raise `NotInIsolationError` there.
     """
 
     data_dir: Path

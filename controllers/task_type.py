@@ -48,12 +48,15 @@ class TaskType:
         return TaskDefinition(self.name, parameters, index, cursor)
 
 
-def task_type(
+def task_type(  # noqa: PLR0913 - authors write each option by its name
     name: str,
     *,
     max_attempts: int = _DEFAULT.max_attempts,
     backoff: Backoff = _DEFAULT.backoff,
     lane: Lane = _DEFAULT.lane,
+    timeout: float | None = None,
+    isolated: bool = False,
+    max_memory_mib: int | None = None,
 ) -> Callable[[Handler], TaskType]:
     """Makes a task type of the handler that it decorates.
 
@@ -64,13 +67,18 @@ def task_type(
         max_attempts: how often the handler may fail before a task fails for good, 1 to 1,000.
         backoff: the waits between attempts.
         lane: `Lane.LONG` for a task that may outlast a message lock (60 s).
+        timeout: the seconds that a run may take; a run that takes longer has failed, and is retried like any failure.
+            An isolated task is ended then; another one learns of it from `is_cancelled`, and keeps its thread until it
+            returns.
+        isolated: runs each task in a child process, so that a crash or a lack of memory ends that process alone.
+        max_memory_mib: the memory that the child process of an isolated task may take, the interpreter included.
 
     Raises:
         ConfigurationError: a value cannot work; the error names it and the right ones.
     """
 
     def declare(handler: Handler) -> TaskType:
-        return TaskType(name, handler, TaskPolicy(max_attempts, backoff, lane))
+        return TaskType(name, handler, TaskPolicy(max_attempts, backoff, lane, timeout, isolated, max_memory_mib))
 
     return declare
 

@@ -26,6 +26,16 @@ def require_whole_number(what: str, value: Any, least: int, most: int) -> None:
         raise _wrong(what, value, f"a whole number from {least:,} to {most:,}")
 
 
+def require_flag(what: str, value: Any) -> None:
+    """Refuses anything but True and False.
+
+    Raises:
+        ConfigurationError: names the value.
+    """
+    if not isinstance(value, bool):
+        raise _wrong(what, value, "True or False")
+
+
 def require_name(what: str, value: Any, without: str = "") -> None:
     """Refuses anything but a text that can be shown, stored, and told from an empty one.
 

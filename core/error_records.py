@@ -3,6 +3,7 @@
 import traceback
 from typing import Any
 
+from core.errors import RelayedError
 from core.redaction import Redaction
 
 _MAX_MESSAGE = 2_000
@@ -24,19 +25,24 @@ def describe(exc: BaseException, redaction: Redaction | None = _NO_SECRETS) -> d
     message = _UNKNOWN_SECRETS
     if redaction is not None:
         # Cut last: the rest of a secret that was cut would not be found.
-        message = redaction.text(_clean(_text(exc)))[:_MAX_MESSAGE]
-    return {"type": type(exc).__name__, "message": message}
+        message = redaction.text(_clean(text_of(exc)))[:_MAX_MESSAGE]
+    return {"type": _type_name(exc), "message": message}
 
 
 def describe_for_log(exc: BaseException, redaction: Redaction | None) -> str:
     """Returns the end of an exception's traceback, its causes included; its class alone for unknown secrets."""
     if redaction is None:
-        return f"{type(exc).__name__}: {_UNKNOWN_SECRETS}"
+        return f"{_type_name(exc)}: {_UNKNOWN_SECRETS}"
     # The last frames show where the code failed; the first ones are always the same.
     return redaction.text(_clean("".join(traceback.format_exception(exc))))[-_MAX_TRACEBACK:].strip()
 
 
-def _text(exc: BaseException) -> str:
+def _type_name(exc: BaseException) -> str:
+    return exc.type_name if isinstance(exc, RelayedError) else type(exc).__name__
+
+
+def text_of(exc: BaseException) -> str:
+    """Returns the text of an exception, whatever its class does to make one."""
     try:
         return str(exc)
     except Exception:  # noqa: BLE001 - an author's __str__ may raise anything

@@ -218,6 +218,60 @@ class OutcomeRefusedError(PermanentTaskError):
     """PostgreSQL refuses to record how the task ended."""
 
 
+class TaskTimeoutError(LockstepError):
+    """A run of a task took longer than the timeout of its task type.
+
+    Attributes:
+        timeout_seconds: the timeout.
+    """
+
+    def __init__(self, timeout_seconds: float) -> None:
+        super().__init__(f"the task took longer than its timeout of {timeout_seconds:g} s")
+        self.timeout_seconds = timeout_seconds
+
+
+class TaskMemoryError(LockstepError):
+    """An isolated task needed more memory than its task type allows.
+
+    Attributes:
+        max_memory_mib: the limit.
+    """
+
+    def __init__(self, max_memory_mib: int) -> None:
+        super().__init__(f"the task needed more memory than its max_memory_mib of {max_memory_mib:,} MiB")
+        self.max_memory_mib = max_memory_mib
+
+
+class TaskCrashedError(LockstepError):
+    """The child process of an isolated task ended before the task did."""
+
+
+class NotInIsolationError(PermanentTaskError):
+    """A handler asks for something that an isolated task does not have; a retry would ask for it again."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"an isolated task has no {what}: it runs in a process of its own. Open a connection of your own in the "
+            "handler, or leave isolated=True out"
+        )
+
+
+class RelayedError(LockstepError):
+    """What the handler of an isolated task raised in its child process.
+
+    Attributes:
+        type_name: the name of the class that it raised.
+    """
+
+    def __init__(self, type_name: str, message: str) -> None:
+        super().__init__(message)
+        self.type_name = type_name
+
+
+class RelayedPermanentError(RelayedError, PermanentTaskError):
+    """The same, for a class that derives from `PermanentTaskError`."""
+
+
 class TaskInterruptedError(PermanentTaskError):
     """Too many workers died or lost their lease while they ran the task."""
 

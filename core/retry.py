@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from core.declared import require_number, require_type, require_whole_number
+from core.declared import require_flag, require_number, require_type, require_whole_number
+from core.errors import ConfigurationError
 from core.lanes import Lane
 
 MAX_WAIT_SECONDS = 2_592_000
@@ -12,6 +13,13 @@ MAX_FACTOR = 100
 """With it, `base_seconds * factor ** 60` is a number that a float can hold."""
 
 MAX_ATTEMPTS = 1_000
+
+MIN_TIMEOUT_SECONDS = 0.1
+
+MIN_MEMORY_MIB = 64
+"""A Python process with the code of a job type and nothing to do takes 20 to 60 MiB."""
+
+MAX_MEMORY_MIB = 1_048_576
 
 
 @dataclass(frozen=True)
@@ -59,11 +67,17 @@ class TaskPolicy:
         max_attempts: how often the handler may fail before the task fails, 1 to 1,000. Interrupted runs do not count.
         backoff: the waits between attempts.
         lane: `Lane.LONG` for tasks that may outlast a message lock (60 s).
+        timeout_seconds: how long a run may take; None for no limit.
+        isolated: whether each task runs in a child process.
+        max_memory_mib: how much memory the child process of an isolated task may take; None for no limit.
     """
 
     max_attempts: int = 3
     backoff: Backoff = Backoff()
     lane: Lane = Lane.FAST
+    timeout_seconds: float | None = None
+    isolated: bool = False
+    max_memory_mib: int | None = None
 
     def __post_init__(self) -> None:
         """Refuses a policy that no task can run by.
@@ -74,3 +88,10 @@ class TaskPolicy:
         require_whole_number("max_attempts of a task type", self.max_attempts, 1, MAX_ATTEMPTS)
         require_type("backoff of a task type", self.backoff, Backoff, "a Backoff")
         require_type("lane of a task type", self.lane, Lane, "Lane.FAST or Lane.LONG")
+        if self.timeout_seconds is not None:
+            require_number("timeout of a task type", self.timeout_seconds, MIN_TIMEOUT_SECONDS, MAX_WAIT_SECONDS)
+        require_flag("isolated of a task type", self.isolated)
+        if self.max_memory_mib is not None:
+            require_whole_number("max_memory_mib of a task type", self.max_memory_mib, MIN_MEMORY_MIB, MAX_MEMORY_MIB)
+            if not self.isolated:
+                raise ConfigurationError("max_memory_mib of a task type is the limit of a process: add isolated=True")

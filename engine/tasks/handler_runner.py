@@ -13,6 +13,7 @@ from core.errors import (
     PermanentTaskError,
     TaskInterruptedError,
     TaskResultError,
+    TaskTimeoutError,
     UnknownTaskTypeError,
 )
 from core.redaction import Redaction
@@ -20,6 +21,8 @@ from core.retry import Backoff, TaskPolicy
 from core.statuses import TaskStatus
 from core.task_runs import ClaimedTask, TaskOutcome
 from engine.process.job_secrets import JobSecrets
+from engine.tasks.cancellation import Cancellation
+from engine.tasks.isolation import Isolation
 from engine.tasks.task_reads import JobReader, TaskReads
 
 logger = logging.getLogger(__name__)
@@ -44,6 +47,7 @@ class HandlerRunner:
         secrets: kept out of errors.
         max_result_bytes: the maximum size of a result as JSON.
         reader: reads what handlers ask for.
+        isolation: runs the tasks of isolated task types.
     """
 
     def __init__(
@@ -53,14 +57,16 @@ class HandlerRunner:
         secrets: JobSecrets,
         max_result_bytes: int,
         reader: JobReader,
+        isolation: Isolation,
     ) -> None:
         self._task_type = task_type
         self._services = services
         self._secrets = secrets
         self._max_result_bytes = max_result_bytes
         self._reader = reader
+        self._isolation = isolation
 
-    def run(self, task: ClaimedTask, is_cancelled: Callable[[], bool]) -> TaskOutcome | None:
+    def run(self, task: ClaimedTask, is_cancelled: Cancellation) -> TaskOutcome | None:
         """Runs a task once; its own failure is an outcome, never an exception.
 
         A task whose runs were interrupted too often fails without another run.
@@ -75,6 +81,8 @@ class HandlerRunner:
         declared = self.declared(task)
         if declared is None:
             return self.failed(task, _UNKNOWN, UnknownTaskTypeError(task.task_type))
+        if declared.policy.isolated:
+            return self._run_isolated(declared, task, is_cancelled)
         reads = self.reads(task)
         failure: BaseException | None = None
         result = None
@@ -89,6 +97,13 @@ class HandlerRunner:
         if failure is not None:
             return self.failed(task, declared.policy, failure)
         return self.completed(task, declared.policy, result)
+
+    def _run_isolated(self, declared: TaskType, task: ClaimedTask, is_cancelled: Cancellation) -> TaskOutcome:
+        try:
+            encoded = self._isolation.run(declared, task, is_cancelled)
+        except BaseException as exc:  # noqa: BLE001 - as of every handler
+            return self.failed(task, declared.policy, exc)
+        return TaskOutcome(task.task_id, TaskStatus.COMPLETED, result=encoded)
 
     def declared(self, task: ClaimedTask) -> TaskType | None:
         """Returns the type of a task, or None."""
@@ -120,6 +135,18 @@ class HandlerRunner:
         except BaseException as exc:  # noqa: BLE001 - the methods of a result are an author's code
             return self.failed(task, policy, exc)
         return TaskOutcome(task.task_id, TaskStatus.COMPLETED, result=encoded)
+
+    def timeout_seconds(self, task: ClaimedTask) -> float | None:
+        """Returns the timeout of a task that runs on a thread; isolation holds those of the others."""
+        declared = self._task_type(task.task_type)
+        return None if declared is None or declared.policy.isolated else declared.policy.timeout_seconds
+
+    def timed_out(self, task: ClaimedTask) -> TaskOutcome:
+        """Returns the outcome of a run that took longer than its timeout."""
+        declared = self._task_type(task.task_type)
+        assert declared is not None, "an unknown task type has no timeout"
+        assert declared.policy.timeout_seconds is not None, "it has run out"
+        return self.failed(task, declared.policy, TaskTimeoutError(declared.policy.timeout_seconds))
 
     def _encode(self, result: object) -> str:
         try:

@@ -1,7 +1,8 @@
 import logging
+import math
 import time
 from collections.abc import Sequence
-from concurrent.futures import Executor, Future, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 
 from core.errors import DatabaseError, LockstepError
@@ -10,7 +11,9 @@ from core.statuses import TaskStatus
 from core.task_runs import ClaimedTask, TaskOutcome
 from engine.process.limits import Limits
 from engine.process.shutdown import Shutdown
+from engine.tasks.cancellation import Cancellation
 from engine.tasks.handler_runner import HandlerRunner
+from engine.tasks.handler_threads import HandlerThreads
 from engine.tasks.list_runner import ListRunner
 from engine.tasks.releaser import Releaser
 from repositories.ports import Database, UnitOfWork
@@ -37,12 +40,14 @@ class Claimed:
         lease_id: the lease.
         tasks: at least one.
         start_until: the time, by `time.monotonic`, after which no task starts.
+        deadlines: when the timeouts of started tasks are over, by task id and `time.monotonic`.
     """
 
     queue_name: str
     lease_id: str
     tasks: Sequence[ClaimedTask]
     start_until: float
+    deadlines: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -66,7 +71,7 @@ class TaskRunner:
     Args:
         database: holds the leases.
         handlers: runs tasks, one in a call or many.
-        executor: the threads that handlers run on.
+        threads: the threads that handlers run on.
         releaser: releases the tasks that will not run here.
         limits: gives the length of a lease.
         shutdown: tells whether the process shuts down.
@@ -76,7 +81,7 @@ class TaskRunner:
         self,
         database: Database,
         handlers: HandlerRunner,
-        executor: Executor,
+        threads: HandlerThreads,
         releaser: Releaser,
         limits: Limits,
         shutdown: Shutdown,
@@ -84,7 +89,7 @@ class TaskRunner:
         self._database = database
         self._handlers = handlers
         self._lists = ListRunner(handlers)
-        self._executor = executor
+        self._threads = threads
         self._releaser = releaser
         self._lease_seconds = limits.lease_seconds
         self._shutdown = shutdown
@@ -102,7 +107,7 @@ class TaskRunner:
             return Ran(unfinished=list(claimed.tasks))
         wanted = {task.task_id for task in claimed.tasks}
         calls = self._lists.calls(claimed.tasks)
-        futures = {self._executor.submit(joined(self._run_call), claimed, tasks, wanted): tasks for tasks in calls}
+        futures = {self._threads.submit(joined(self._run_call), claimed, tasks, wanted): tasks for tasks in calls}
         try:
             return self._follow(claimed, dict(futures), wanted)
         except BaseException:
@@ -116,30 +121,30 @@ class TaskRunner:
         if self._must_not_start(claimed, tasks, wanted):
             return [None] * len(tasks)
         if not self._lists.takes(tasks[0]):
-            return [self._run_one(task, wanted) for task in tasks]
+            return [self._run_one(claimed, task, wanted) for task in tasks]
         starting = [task for task in tasks if task.task_id in wanted]
         outcomes = self._lists.run(starting, wanted, self._shutdown) if starting else {}
         return [outcomes.get(task.task_id) for task in tasks]
 
-    def _run_one(self, task: ClaimedTask, wanted: set[str]) -> TaskOutcome | None:
+    def _run_one(self, claimed: Claimed, task: ClaimedTask, wanted: set[str]) -> TaskOutcome | None:
         """Runs one task; returns None when the task must be released.
 
         If `is_cancelled` told the handler of the shutdown, the handler may have stopped half-way, so its result does
         not count. The result of a handler that did not ask counts. If `is_cancelled` told the handler that its job is
-        cancelled, and the handler raises, the task has not failed.
+        cancelled, and the handler raises, the task has not failed. If it told the handler of its timeout, the task has
+        failed, whatever the handler returns.
         """
-        told_of_shutdown = told_of_stop = False
-
-        def is_cancelled() -> bool:
-            nonlocal told_of_shutdown, told_of_stop
-            told_of_shutdown = told_of_shutdown or self._shutdown.requested
-            told_of_stop = told_of_stop or task.task_id not in wanted
-            return told_of_shutdown or told_of_stop
-
-        outcome = self._handlers.run(task, is_cancelled)
-        if outcome is None or told_of_shutdown or (told_of_stop and outcome.status != TaskStatus.COMPLETED):
+        timeout = self._handlers.timeout_seconds(task)
+        deadline = time.monotonic() + timeout if timeout else None
+        if deadline:
+            claimed.deadlines[task.task_id] = deadline
+        cancellation = Cancellation(self._shutdown, lambda: task.task_id in wanted, deadline)
+        outcome = self._handlers.run(task, cancellation)
+        if outcome is not None and cancellation.told_of_timeout:
+            return self._handlers.timed_out(task)
+        if outcome is None or cancellation.told_of_shutdown:
             return None
-        return outcome
+        return None if cancellation.told_of_stop and outcome.status != TaskStatus.COMPLETED else outcome
 
     def _follow(self, claimed: Claimed, running: _Running, wanted: set[str]) -> Ran:
         """Waits for running tasks, collects their outcomes, and renews their leases."""
@@ -163,11 +168,19 @@ class TaskRunner:
                 outcomes = future.result()
             elif self._shutdown.grace_is_over or (self._must_not_start(claimed, tasks, wanted) and future.cancel()):
                 outcomes = [None] * len(tasks)
+            elif self._is_over(claimed, tasks[0]):
+                outcomes = [self._handlers.timed_out(tasks[0])]
+                self._threads.leave(future)
             else:
                 continue
             del running[future]
             ran.outcomes += [outcome for outcome in outcomes if outcome is not None]
             ran.unfinished += [task for task, outcome in zip(tasks, outcomes, strict=True) if outcome is None]
+
+    @staticmethod
+    def _is_over(claimed: Claimed, task: ClaimedTask) -> bool:
+        """Whether a task's timeout is over; tasks of lists have none."""
+        return time.monotonic() >= claimed.deadlines.get(task.task_id, math.inf)
 
     def _must_not_start(self, claimed: Claimed, tasks: Sequence[ClaimedTask], wanted: set[str]) -> bool:
         too_late = self._shutdown.requested or time.monotonic() >= claimed.start_until

@@ -19,6 +19,7 @@ _SWEEPER = "engine/repair/sweeper.py"
 
 
 _OPENINGS = "tests/unit/engine/stages/test_earlier_openings.py"
+_ISOLATION = "tests/unit/engine/tasks/test_isolation.py"
 
 
 def _both(test: str) -> list[str]:
@@ -393,5 +394,36 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     "the sweep of interrupted dispatches": _sweep(
         '            "dispatches": lambda: self._all(ends_at, self._dispatches),\n',
         "test_a_dispatch_whose_message_was_lost_goes_on",
+    ),
+    "the failure of a task that was told of its timeout": (
+        [
+            Edit(
+                "engine/tasks/task_runner.py",
+                "        if cancellation.told_of_timeout:\n            return self._handlers.timed_out(task)\n",
+            )
+        ],
+        ["tests/unit/engine/tasks/test_timeouts.py::test_a_handler_that_gives_up_at_its_timeout_has_not_completed"],
+    ),
+    "the memory limit of an isolated task": (
+        [Edit("engine/tasks/task_process_main.py", "        _limit_memory(call.max_memory_mib)\n")],
+        [f"{_ISOLATION}::test_what_ends_a_process_is_the_failure_of_its_task_alone[memory]"],
+    ),
+    "the memory that earlier tasks leave in a child process": (
+        [
+            Edit(
+                "engine/tasks/task_process_main.py",
+                "            if calls and _keeps_too_much(call.max_memory_mib):\n                return",
+                "            if False:\n                return",
+            )
+        ],
+        [f"{_ISOLATION}::test_what_earlier_tasks_leave_in_memory_does_not_fail_a_task_with_a_limit"],
+    ),
+    "another child process for a task that did not start": (
+        [Edit("engine/tasks/isolation.py", "if is_new or run.has_started:", "if True:")],
+        [f"{_ISOLATION}::test_what_earlier_tasks_leave_in_memory_does_not_fail_a_task_with_a_limit"],
+    ),
+    "what an isolated task was told": (
+        [Edit("engine/tasks/isolation.py", '        if answer["told"]:\n            cancellation()\n')],
+        [f"{_ISOLATION}::test_a_handler_learns_that_its_run_is_no_longer_wanted"],
     ),
 }

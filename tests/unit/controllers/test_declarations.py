@@ -38,6 +38,25 @@ HANDLER = lockstep.task_type("a.b")(lambda context, parameters: None).handler
             for value in ("slow", "fast")
         ),
         *(
+            (
+                lambda value: TaskPolicy(timeout_seconds=value),
+                value,
+                "timeout of a task type",
+                "a number from 0.1 to 2,592,000",
+            )
+            for value in (0, -1, 0.01, 1e9, INFINITY, NAN, "5", True)
+        ),
+        *((lambda value: TaskPolicy(isolated=value), value, "isolated", "True or False") for value in (1, "yes", None)),
+        *(
+            (
+                lambda value: TaskPolicy(isolated=True, max_memory_mib=value),
+                value,
+                "max_memory_mib of a task type",
+                "a whole number from 64 to 1,048,576",
+            )
+            for value in (0, 63, 10**9, 512.5, "512", True)
+        ),
+        *(
             (lambda value: lockstep.task_type(value)(HANDLER), value, "name of a task type", "a text")
             for value in ("", " ", "a\x00b", "a\nb", 7, None)
         ),
@@ -76,12 +95,39 @@ def test_a_declared_value_that_cannot_work_is_refused_with_what_would(
         lambda: Backoff(2_592_000, 100, 2_592_000),
         lambda: TaskPolicy(1),
         lambda: TaskPolicy(1_000, lane=lockstep.Lane.LONG),
+        lambda: TaskPolicy(timeout_seconds=0.1, isolated=True, max_memory_mib=64),
+        lambda: TaskPolicy(timeout_seconds=2_592_000, isolated=True, max_memory_mib=1_048_576),
         lambda: lockstep.StageSpec("ünï cödé", 0),
         lambda: lockstep.StageSpec("one", 1, lockstep.DispatchProtocol.ATOMIC),
     ],
 )
 def test_the_ends_of_a_range_belong_to_it(declare: Callable[[], object]) -> None:
     declare()
+
+
+def test_a_memory_limit_without_a_process_of_its_own_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="add isolated=True"):
+        TaskPolicy(max_memory_mib=512)
+
+
+@pytest.mark.parametrize("place", [{}, {"__module__": "__main__", "__qualname__": "Sample"}])
+def test_a_class_with_isolated_tasks_that_a_child_process_cannot_import_is_refused(place: dict[str, str]) -> None:
+    isolated = lockstep.task_type("sample.work", isolated=True)(HANDLER)
+
+    class Sample(lockstep.JobController[lockstep.JobParameters]):
+        job_type = "sample"
+        stages = (lockstep.StageSpec("only"),)
+        task_types = (isolated,)
+
+        def create_stage_tasks(
+            self, job: lockstep.JobContext[lockstep.JobParameters], stage: lockstep.StageContext
+        ) -> lockstep.Tasks:
+            return ()
+
+    for name, value in place.items():
+        setattr(Sample, name, value)
+    with pytest.raises(ConfigurationError, match=r"isolated task type 'sample\.work'.* top level of a module"):
+        Registry([Sample])
 
 
 @pytest.mark.parametrize("attempt", [1, 61, 10**9])

@@ -21,9 +21,22 @@ def test_it_defines_tasks_by_its_name() -> None:
 
 def test_its_options_are_its_policy() -> None:
     declared = lockstep.task_type(
-        "a.b", max_attempts=5, backoff=lockstep.Backoff(base_seconds=1), lane=lockstep.Lane.LONG
+        "a.b",
+        max_attempts=5,
+        backoff=lockstep.Backoff(base_seconds=1),
+        lane=lockstep.Lane.LONG,
+        timeout=90,
+        isolated=True,
+        max_memory_mib=512,
     )(count_words.handler)
-    assert declared.policy == TaskPolicy(5, lockstep.Backoff(base_seconds=1), lockstep.Lane.LONG)
+    assert declared.policy == TaskPolicy(
+        5,
+        lockstep.Backoff(base_seconds=1),
+        lockstep.Lane.LONG,
+        timeout_seconds=90,
+        isolated=True,
+        max_memory_mib=512,
+    )
 
 
 def test_one_handler_may_have_two_task_types(context: lockstep.TaskContext) -> None:

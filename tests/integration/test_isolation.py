@@ -1,0 +1,65 @@
+"""Isolated tasks beside healthy ones, in one invocation on the real database."""
+
+from typing import Any
+
+import pytest
+
+from core.statuses import JobStatus, TaskStatus
+from tests.integration.conftest import BuildApp
+from tests.integration.messages import Mailbox
+from tests.support.isolated_jobs import IsolatedJob
+
+
+def test_crashing_tasks_fail_alone_and_their_neighbours_complete(build_app: BuildApp, mailbox: Mailbox) -> None:
+    app = build_app([IsolatedJob], WORKER_THREADS="4")
+    tasks: list[dict[str, Any]] = [
+        {"of": "isolated.plain", "do": "echo"},
+        {"of": "isolated.free", "do": "segfault"},
+        {"of": "isolated.free", "do": "echo"},
+        {"of": "isolated.limited", "do": "memory"},
+        {"of": "isolated.timed", "do": "exit"},
+        {"of": "isolated.timed", "do": "hold", "seconds": 100},
+        {"of": "isolated.free", "do": "fail"},
+        {"of": "isolated.limited", "do": "echo"},
+        {"of": "isolated.plain", "do": "echo"},
+    ]
+    job_id = app.submitter.submit("isolated", {"tasks": tasks}).job_id
+    app.stages.handle(mailbox.take_job_message())
+    app.worker.run("sb-tasks", mailbox.take("sb-tasks", len(tasks)))
+    app.worker.run("sb-tasks", mailbox.take("sb-tasks", 1))  # the second and last attempt of the first crash
+    with app.database.transaction() as work:
+        rows = work.tasks.page(job_id, None, "", 100)
+    assert [row.attempt for row in rows] == [1, 2, 1, 1, 1, 1, 1, 1, 1]
+    assert [row.status for row in rows] == [
+        TaskStatus.COMPLETED,
+        TaskStatus.FAILED,
+        TaskStatus.COMPLETED,
+        TaskStatus.FAILED,
+        TaskStatus.FAILED,
+        TaskStatus.FAILED,
+        TaskStatus.FAILED,
+        TaskStatus.COMPLETED,
+        TaskStatus.COMPLETED,
+    ]
+    errors = [f"{row.error['type']}: {row.error['message']}" for row in rows if row.error]
+    assert errors == [
+        "TaskCrashedError: the child process of the task has ended: signal SIGSEGV ended it (Segmentation fault)",
+        "TaskMemoryError: the task needed more memory than its max_memory_mib of 256 MiB",
+        "TaskCrashedError: the child process of the task has ended: it ended with exit code 3",
+        "TaskTimeoutError: the task took longer than its timeout of 0.5 s",
+        "PermanentTaskError: it cannot be done",
+    ]
+    app.stages.handle(mailbox.take_job_message())
+    assert app.status.job(job_id).job.status == JobStatus.COMPLETED_WITH_ERRORS
+
+
+@pytest.mark.waits
+def test_a_handler_that_lets_no_other_thread_run_keeps_its_lease(build_app: BuildApp, mailbox: Mailbox) -> None:
+    app = build_app([IsolatedJob], LEASE_SECONDS="1")
+    job_id = app.submitter.submit("isolated", {"tasks": [{"of": "isolated.free", "do": "hold", "seconds": 2.5}]}).job_id
+    app.stages.handle(mailbox.take_job_message())
+    messages = mailbox.take("sb-tasks", 1)
+    app.worker.run("sb-tasks", messages)
+    with app.database.transaction() as work:
+        (row,) = work.tasks.page(job_id, None, "", 100)
+    assert (row.status, row.attempt, row.result) == (TaskStatus.COMPLETED, 1, 0)
