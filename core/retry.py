@@ -17,7 +17,7 @@ MAX_ATTEMPTS = 1_000
 MIN_TIMEOUT_SECONDS = 0.1
 
 MIN_MEMORY_MIB = 64
-"""A Python process with the code of a job type and nothing to do takes 20 to 60 MiB."""
+"""A child process with nothing but the interpreter and Lockstep takes 20 MiB."""
 
 MAX_MEMORY_MIB = 1_048_576
 

@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg2
 import pytest
 
@@ -82,3 +83,31 @@ def test_a_long_task_that_outlasts_several_locks_runs_once(hosts: Hosts) -> None
         assert client.wait(job_id, TIMEOUT_SECONDS)["status"] == "completed"
     assert hosts.rows("SELECT attempt, failures, sends FROM tasks") == [(1, 0, 1)] * 2
     assert {counts.active + counts.locked + counts.dead_letter for counts in hosts.broker.queues()} == {0}
+
+
+@pytest.mark.timeout(600)
+def test_isolated_tasks_fail_alone_and_end_with_a_host_that_is_killed(hosts: Hosts, tmp_path: Path) -> None:
+    tasks = [{"of": of, "do": do} for of, do in (("isolated.free", "segfault"), ("isolated.plain", "echo"))]
+    file = tmp_path / "process"
+    with hosts.start() as host, closing(JobsClient(host.base_url)) as client:
+        job_id = client.submit("isolated", {"tasks": [*tasks, {"of": "isolated.free", "do": "log"}]})
+        assert client.wait(job_id, TIMEOUT_SECONDS)["status"] == "completed_with_errors"
+        assert hosts.rows("SELECT attempt, failures, error ->> 'type' FROM tasks ORDER BY task_index") == [
+            (2, 2, "TaskCrashedError"),
+            (1, 0, None),
+            (1, 0, None),
+        ]
+        client.submit("isolated", {"tasks": [{"of": "isolated.free", "do": "hang", "process_file": str(file)}]})
+        wait_until(file.exists, TIMEOUT_SECONDS)
+        wait_until(lambda: bool(file.read_text()))
+        assert psutil.pid_exists(int(file.read_text()))
+        host.kill()
+    assert "-s01-t0000002: half of it" in (tmp_path / "functions.log").read_text()
+    wait_until(lambda: _is_gone(int(file.read_text())))
+
+
+def _is_gone(process_id: int) -> bool:
+    try:
+        return psutil.Process(process_id).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

@@ -1,7 +1,11 @@
 """Isolated tasks beside healthy ones, in one invocation on the real database."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
+import psycopg2
 import pytest
 
 from core.statuses import JobStatus, TaskStatus
@@ -54,12 +58,26 @@ def test_crashing_tasks_fail_alone_and_their_neighbours_complete(build_app: Buil
 
 
 @pytest.mark.waits
-def test_a_handler_that_lets_no_other_thread_run_keeps_its_lease(build_app: BuildApp, mailbox: Mailbox) -> None:
+def test_the_lease_of_a_handler_that_lets_no_other_thread_run_is_renewed(
+    build_app: BuildApp, mailbox: Mailbox, database_url: str
+) -> None:
     app = build_app([IsolatedJob], LEASE_SECONDS="1")
     job_id = app.submitter.submit("isolated", {"tasks": [{"of": "isolated.free", "do": "hold", "seconds": 2.5}]}).job_id
     app.stages.handle(mailbox.take_job_message())
     messages = mailbox.take("sb-tasks", 1)
-    app.worker.run("sb-tasks", messages)
+    leases = set()
+    with closing(psycopg2.connect(database_url)) as conn, ThreadPoolExecutor(1) as threads:
+        conn.autocommit = True
+        running = threads.submit(app.worker.run, "sb-tasks", messages)
+        while not running.done():
+            with conn.cursor() as cursor:
+                cursor.execute("SELECT lease_expires_at, now() FROM tasks WHERE status = 'processing'")
+                for expires_at, now in cursor.fetchall():
+                    assert expires_at > now
+                    leases.add(expires_at)
+            threading.Event().wait(0.02)
+        running.result()
+    assert len(leases) > 3
     with app.database.transaction() as work:
         (row,) = work.tasks.page(job_id, None, "", 100)
     assert (row.status, row.attempt, row.result) == (TaskStatus.COMPLETED, 1, 0)
