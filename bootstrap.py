@@ -49,6 +49,7 @@ from engine.tasks.handler_threads import HandlerThreads
 from engine.tasks.isolation import Isolation
 from engine.tasks.recorder import Recorder
 from engine.tasks.releaser import Releaser
+from engine.tasks.run_states import RunStates
 from engine.tasks.settler import Settler
 from engine.tasks.task_reads import JobReader
 from engine.tasks.task_runner import TaskRunner
@@ -159,6 +160,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         backends.close()
 
     limits = Limits(
+        worker=settings.worker,
         dispatch_parallel=settings.dispatch_parallel,
         dispatch_slice_seconds=settings.dispatch_slice_seconds,
         lease_seconds=settings.lease_seconds,
@@ -176,8 +178,9 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
     recorder = Recorder(database, queue, limits, through_shutdown)
     results = StageResults(database, contexts, limits, backends.shutdown)
     advancer = Advancer(database, queue, contexts, endings, results)
-    reader = JobReader(database, registry, limits, backends.outages)
-    handlers = HandlerRunner(registry.task_type, services, secrets, limits.max_result_bytes, reader, isolation)
+    reads = JobReader(database, registry, limits, backends.outages)
+    states = RunStates(database, limits, backends.outages)
+    handlers = HandlerRunner(registry.task_type, services, secrets, reads, states, isolation)
     releaser = Releaser(database, queue)
     runner = TaskRunner(database, handlers, threads, releaser, limits, backends.shutdown)
     settler = Settler(recorder, releaser, limits, through_shutdown)

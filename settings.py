@@ -1,6 +1,7 @@
 """The only reader of the environment."""
 
 import os
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,6 +10,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from core.connection_strings import check_postgres_url, check_service_bus
 from core.errors import ConfigurationError
+
+_MAX_WORKER = 80
+"""The most characters of the name of a process, which is written to each row that it claims. An instance id has 64."""
 
 
 def _split(value: Any) -> Any:
@@ -59,6 +63,7 @@ class Settings(BaseModel):
     azure_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         default="WARNING", alias="AZURE_LOG_LEVEL"
     )
+    instance_id: str | None = Field(default=None, alias="WEBSITE_INSTANCE_ID")
     worker_threads: int = Field(default=8, ge=1, le=256, alias="WORKER_THREADS")
     max_result_bytes: int = Field(default=64 * 1024, ge=1, alias="MAX_RESULT_BYTES")
     max_request_bytes: int = Field(default=1024 * 1024, ge=1, alias="MAX_REQUEST_BYTES")
@@ -66,6 +71,11 @@ class Settings(BaseModel):
     allowed_source_hosts: Annotated[frozenset[str], BeforeValidator(_split)] = Field(
         default=frozenset(), alias="ALLOWED_SOURCE_HOSTS"
     )
+
+    @property
+    def worker(self) -> str:
+        """The name of this process: the id of its instance on Azure, elsewhere its host and its number."""
+        return (self.instance_id or f"{socket.gethostname()} {os.getpid()}")[:_MAX_WORKER]
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

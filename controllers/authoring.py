@@ -9,7 +9,9 @@
 | `Tasks`, `TaskDefinition`, `TaskParameters`, `Handler` | the task definitions of a stage, and what runs a task |
 | `TaskResult`, `TaskResults`, `TaskStatus`, `JsonValue` | the results of tasks, stages and jobs |
 | `BatchWindow`, `AlignedBatch` | a controller that changes how the tasks of a stage are queued |
+| `ContinueLater` | a handler raises it to go on in another run |
 | `JobFailure`, `NonDeterministicStageError`, `PermanentTaskError`, `LockstepError`, `UnencodableValueError` | errors |
+| `TaskLeaseLostError` | the error of a checkpoint when the task runs elsewhere |
 | `ConstraintViolationError` | the error of a constraint of a table of its own |
 | `Database`, `UnitOfWork`, `TransactionKind` | `Services.transact` to write, `Database.transaction` to read |
 | `Rows`, `Row`, `queries`, `copy_line` | tables of its own: the connection of a repository, named SQL, COPY |
@@ -35,10 +37,12 @@ from core import json_text
 from core.definitions import AlignedBatch, TaskDefinition
 from core.errors import (
     ConstraintViolationError,
+    ContinueLater,
     JobFailure,
     LockstepError,
     NonDeterministicStageError,
     PermanentTaskError,
+    TaskLeaseLostError,
     UnencodableValueError,
 )
 from core.lanes import Lane
@@ -55,6 +59,7 @@ __all__ = [
     "BatchHandler",
     "BatchWindow",
     "ConstraintViolationError",
+    "ContinueLater",
     "Database",
     "DispatchProtocol",
     "Handler",
@@ -77,6 +82,7 @@ __all__ = [
     "TaskDefinition",
     "TaskItem",
     "TaskItems",
+    "TaskLeaseLostError",
     "TaskParameters",
     "TaskResult",
     "TaskResults",

@@ -6,6 +6,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from controllers.run_state import RunState, UnsavedRunState
 from controllers.services import Services
 from core.checkpoints import START, Checkpoint
 from core.task_runs import TaskResult
@@ -98,9 +99,10 @@ class TaskContext:
         previous_results: opens an iterator over the task results of the stage before, as `StageContext` does; holds no
             connection between two pages. Raises `NoPreviousStageError` in stage 1.
         read_job_parameters: reads `job_parameters`.
+        state: behind `checkpoint`, `last_checkpoint` and `progress`.
 
-    If PostgreSQL is unavailable, the two reads wait for up to a lease. Then they raise, and the task is released: this
-    attempt does not count, whatever the handler makes of the error. Isolated tasks have neither.
+    If PostgreSQL is unavailable, reads and checkpoints wait for up to a lease. Then they raise, and the task is
+    released: this attempt does not count, whatever the handler makes of the error. Isolated tasks have neither.
     """
 
     job_id: str
@@ -113,6 +115,7 @@ class TaskContext:
     is_cancelled: Callable[[], bool] = field(default=lambda: False, repr=False)
     previous_results: PreviousResults = field(default=lambda _first_index=0: iter(()), repr=False)
     read_job_parameters: Callable[[], Any] = field(default=JobParameters, repr=False)
+    state: RunState = field(default_factory=UnsavedRunState, repr=False)
 
     @property
     def job_parameters(self) -> Any:
@@ -121,6 +124,38 @@ class TaskContext:
         They are read at the first use, once for each call of a handler; a task that does not use them costs no query.
         """
         return self.read_job_parameters()
+
+    @property
+    def last_checkpoint(self) -> JsonValue:
+        """The state that was written last by `checkpoint` or `ContinueLater`, by any run of the task; None at first."""
+        return self.state.last_checkpoint
+
+    def checkpoint(self, state: JsonValue) -> None:
+        """Keeps a state from which the next run of this task goes on, whatever ends this one.
+
+        Each call is a write to PostgreSQL, so call it after seconds of work rather than after each row.
+
+        Args:
+            state: JSON-able, at most `MAX_RESULT_BYTES`.
+
+        Raises:
+            CheckpointError: the state cannot be stored; the task fails.
+            TaskLeaseLostError: the task runs elsewhere; let it end the handler, whose outcome does not count.
+            DatabaseError: PostgreSQL was unavailable for as long as a lease.
+        """
+        self.state.checkpoint(state)
+
+    def progress(self, fraction: float, note: str = "") -> None:
+        """Says how far this task is, for the API. It is written every 5 s at most, so it may be called often.
+
+        Args:
+            fraction: from 0 to 1.
+            note: up to 500 characters; secrets are taken out.
+
+        Raises:
+            TaskLeaseLostError: the task runs elsewhere; let it end the handler, whose outcome does not count.
+        """
+        self.state.progress(fraction, note)
 
     @property
     def idempotency_key(self) -> str:

@@ -25,7 +25,7 @@ def describe(exc: BaseException, redaction: Redaction | None = _NO_SECRETS) -> d
     message = _UNKNOWN_SECRETS
     if redaction is not None:
         # Cut last: the rest of a secret that was cut would not be found.
-        message = redaction.text(_clean(text_of(exc)))[:_MAX_MESSAGE]
+        message = redaction.text(clean(text_of(exc)))[:_MAX_MESSAGE]
     return {"type": _type_name(exc), "message": message}
 
 
@@ -34,7 +34,7 @@ def describe_for_log(exc: BaseException, redaction: Redaction | None) -> str:
     if redaction is None:
         return f"{_type_name(exc)}: {_UNKNOWN_SECRETS}"
     # The last frames show where the code failed; the first ones are always the same.
-    return redaction.text(_clean("".join(traceback.format_exception(exc))))[-_MAX_TRACEBACK:].strip()
+    return redaction.text(clean("".join(traceback.format_exception(exc))))[-_MAX_TRACEBACK:].strip()
 
 
 def _type_name(exc: BaseException) -> str:
@@ -49,5 +49,6 @@ def text_of(exc: BaseException) -> str:
         return "<the exception has no text: its __str__ fails>"
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """Returns a text without the characters that PostgreSQL refuses: NUL, and half surrogate pairs."""
     return text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()

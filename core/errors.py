@@ -7,7 +7,7 @@ repeats a call of its own until it succeeds, and attributes carry the data.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from core.statuses import JobStatus
 
@@ -212,6 +212,44 @@ class BatchHandlerError(LockstepError):
 
 class TaskResultError(PermanentTaskError):
     """A handler's result cannot be stored: it is not JSON, or it is over the size limit."""
+
+
+class CheckpointError(PermanentTaskError):
+    """A task's checkpoint cannot be stored: it is not JSON, it is over the size limit, or PostgreSQL refuses it."""
+
+
+class ContinueLater(LockstepError):  # noqa: N818 - a signal, not an error
+    """A handler raises this signal when the task has to go on in another run.
+
+    The run ends without a result and spends no attempt. The next run begins soon, with the state as its checkpoint.
+
+    Attributes:
+        state: anything that JSON can express.
+    """
+
+    def __init__(self, state: Any) -> None:
+        super().__init__(state)
+        self.state = state
+
+    def __str__(self) -> str:
+        return "the task goes on in another run"
+
+
+class IdleContinuationsError(PermanentTaskError):
+    """A task goes on in another run again and again, and its checkpoint stays the same."""
+
+    def __init__(self, continuations: int) -> None:
+        super().__init__(
+            f"{continuations} runs of this task in a row raised ContinueLater with the same state; a task that goes on "
+            "later must change its checkpoint"
+        )
+
+
+class TaskLeaseLostError(LockstepError):
+    """The lease of a running task was lost: another run begins, and the outcome of this one does not count."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"the lease of task {task_id} was lost, so this run must end; its outcome does not count")
 
 
 class OutcomeRefusedError(PermanentTaskError):

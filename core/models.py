@@ -1,6 +1,6 @@
 """The values that repositories take and return: frozen snapshots of rows, counts and outcomes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -129,9 +129,27 @@ class Batch:
     finished_at: datetime | None
 
 
+MOST_ATTEMPT_ERRORS = 5
+"""Of a task's row: enough to see whether its attempts fail for one reason, and at most 10 KB."""
+
+
+@dataclass(frozen=True)
+class AttemptError:
+    """The error of one attempt of a task: the exception's class name and text. A retry of the job counts anew."""
+
+    attempt: int
+    at: datetime
+    type: str
+    message: str
+
+
 @dataclass(frozen=True)
 class Task:
-    """A row of `tasks`. `failures` counts the attempts in which the handler raised, `sends` the messages sent."""
+    """A row of `tasks`. `failures` counts the attempts in which the handler raised, `sends` the messages sent.
+
+    `worker` names the instance that runs the task or ran it last. `errors` are those of the last failed attempts, the
+    newest first. `progress` (0 to 1) and `progress_note` are what its handler said last, at most every few seconds.
+    """
 
     task_id: str
     parent_job_id: str
@@ -151,6 +169,10 @@ class Task:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    worker: str | None
+    errors: Sequence[AttemptError]
+    progress: float | None
+    progress_note: str | None
 
 
 @dataclass(frozen=True)

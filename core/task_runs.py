@@ -12,7 +12,8 @@ from core.statuses import TaskStatus
 class ClaimedTask:
     """A task that this worker has leased.
 
-    `attempt` is the number of this run; `failures` counts the earlier runs in which the handler raised.
+    `attempt` is the number of this run; `failures` counts the earlier runs in which the handler raised. `checkpoint` is
+    None if there is none; `idle_continuations` counts the runs in a row that went on later without changing it.
     """
 
     task_id: str
@@ -24,6 +25,8 @@ class ClaimedTask:
     parameters: Mapping[str, Any]
     attempt: int
     failures: int
+    checkpoint: Any = None
+    idle_continuations: int = 0
 
     @property
     def interruptions(self) -> int:
@@ -48,15 +51,29 @@ class UnclaimedTask:
 
 
 @dataclass(frozen=True)
+class Continuation:
+    """From where a task goes on in another run.
+
+    Attributes:
+        checkpoint: its checkpoint as JSON text.
+        idle: how many runs in a row, with this one, have gone on later without changing the checkpoint.
+    """
+
+    checkpoint: str
+    idle: int
+
+
+@dataclass(frozen=True)
 class TaskOutcome:
-    """The outcome of one attempt.
+    """The outcome of one run.
 
     Attributes:
         task_id: the task.
         status: completed, failed or retrying.
         result: the handler's result as JSON text; None unless completed.
-        error: {type, message} as JSON text, redacted; None when completed.
+        error: {type, message} as JSON text, redacted; None when completed or continued.
         retry_delay_seconds: the wait before the next attempt; 0 unless retrying.
+        continuation: set when the attempt goes on in another run; then the status is retrying.
     """
 
     task_id: str
@@ -64,6 +81,7 @@ class TaskOutcome:
     result: str | None = None
     error: str | None = None
     retry_delay_seconds: float = 0.0
+    continuation: Continuation | None = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from typing_extensions import override
@@ -6,7 +7,7 @@ from typing_extensions import override
 from core.definitions import AlignedBatch
 from core.errors import DispatchLeaseLostError
 from core.ids import MAX_STAGE_TASKS, task_id
-from core.models import StageKey, Task, TaskError
+from core.models import MOST_ATTEMPT_ERRORS, AttemptError, StageKey, Task, TaskError
 from core.pages import MAX_PAGE_BYTES, Page
 from core.statuses import BatchStatus, TaskStatus
 from core.task_runs import ClaimedTask, RecordedTask, TaskOutcome, TaskResult, UnclaimedTask
@@ -59,8 +60,15 @@ class PostgresTaskRepository(TaskRepository):
         return {row["task_id"]: row["sends"] for row in rows}
 
     @override
-    def claim(self, task_ids: Sequence[str], lease_id: str, lease_seconds: float) -> list[ClaimedTask]:
-        values = {"task_ids": list(task_ids), "lease_id": lease_id, "lease_seconds": lease_seconds}
+    def claim(
+        self, task_ids: Sequence[str], lease_id: str, lease_seconds: float, worker: str | None = None
+    ) -> list[ClaimedTask]:
+        values = {
+            "task_ids": list(task_ids),
+            "lease_id": lease_id,
+            "lease_seconds": lease_seconds,
+            "worker": worker,
+        }
         return [ClaimedTask(**row) for row in self._rows.all(_QUERIES["claim"], values)]
 
     @override
@@ -79,16 +87,41 @@ class PostgresTaskRepository(TaskRepository):
 
     @override
     def record(self, lease_id: str, outcomes: Sequence[TaskOutcome]) -> list[RecordedTask]:
+        ended = [outcome for outcome in outcomes if outcome.continuation is None]
         values = {
             "lease_id": lease_id,
-            "task_ids": [outcome.task_id for outcome in outcomes],
-            "statuses": [outcome.status for outcome in outcomes],
-            "results": [outcome.result for outcome in outcomes],
-            "errors": [outcome.error for outcome in outcomes],
-            "delays": [outcome.retry_delay_seconds for outcome in outcomes],
+            "held_ids": [outcome.task_id for outcome in outcomes],
+            "task_ids": [outcome.task_id for outcome in ended],
+            "statuses": [outcome.status for outcome in ended],
+            "results": [outcome.result for outcome in ended],
+            "errors": [outcome.error for outcome in ended],
+            "delays": [outcome.retry_delay_seconds for outcome in ended],
+            "most_errors": MOST_ATTEMPT_ERRORS,
         }
         rows = self._rows.all(_QUERIES["record"], values)
+        if len(ended) < len(outcomes):
+            rows += self._continue_later(lease_id, outcomes)
         return [RecordedTask(**{**row, "status": TaskStatus(row["status"])}) for row in rows]
+
+    def _continue_later(self, lease_id: str, outcomes: Sequence[TaskOutcome]) -> list[Row]:
+        later = {outcome.task_id: outcome.continuation for outcome in outcomes if outcome.continuation is not None}
+        values = {
+            "lease_id": lease_id,
+            "task_ids": list(later),
+            "checkpoints": [each.checkpoint for each in later.values()],
+            "idle_continuations": [each.idle for each in later.values()],
+        }
+        return self._rows.all(_QUERIES["continue_later"], values)
+
+    @override
+    def write_checkpoint(self, task_id: str, lease_id: str, checkpoint: str) -> bool:
+        values = {"task_id": task_id, "lease_id": lease_id, "checkpoint": checkpoint}
+        return self._rows.execute(_QUERIES["write_checkpoint"], values) == 1
+
+    @override
+    def write_progress(self, task_id: str, lease_id: str, fraction: float, note: str | None) -> bool:
+        values = {"task_id": task_id, "lease_id": lease_id, "fraction": fraction, "note": note}
+        return self._rows.execute(_QUERIES["write_progress"], values) == 1
 
     @override
     def release(self, task_ids: Sequence[str], lease_id: str) -> int:
@@ -144,7 +177,8 @@ def _ids_of(key: StageKey) -> dict[str, Any]:
 
 
 def _task(row: Row) -> Task:
-    return Task(**{**row, "status": TaskStatus(row["status"])})
+    errors = [AttemptError(**{**each, "at": datetime.fromtimestamp(each["at"], UTC)}) for each in row["errors"] or ()]
+    return Task(**{**row, "status": TaskStatus(row["status"]), "errors": errors})
 
 
 def _result(row: Row) -> TaskResult:

@@ -27,8 +27,15 @@ def shown_task(task: Task, redaction: Redaction | None) -> Task:
     parameters = dict.fromkeys(task.parameters, MASK)
     if redaction is not None:
         parameters = _without_secrets(task.parameters, redaction)
-    result = _without_secrets(task.result, redaction)
-    return replace(task, parameters=parameters, result=result, error=_error(task, redaction))
+    errors = [replace(each, message=_without_secrets(each.message, redaction)) for each in task.errors]
+    return replace(
+        task,
+        parameters=parameters,
+        result=_without_secrets(task.result, redaction),
+        error=_error(task, redaction),
+        errors=errors,
+        progress_note=_without_secrets(task.progress_note, redaction),
+    )
 
 
 def _error(row: Job | Task, redaction: Redaction | None) -> Mapping[str, Any] | None:

@@ -3,9 +3,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """The engine's sizes and times.
+    """The engine's sizes and times, and the name of its process.
 
     Attributes:
+        worker: the name of this process in the rows of the tasks that it runs.
         dispatch_parallel: batches of a stage in flight at once.
         dispatch_slice_seconds: the length of a slice of a dispatch or an aggregation; another message then continues
             it. Far below the shortest function timeout of a plan (5 minutes, the default on Consumption).
@@ -16,10 +17,11 @@ class Limits:
             happened in a running stage for this long. Longer than messages usually wait in a busy queue, because the
             sweeper cannot tell a waiting message from a lost one.
         retention_days: how long a job is kept after its end; 0 keeps it for ever.
-        max_result_bytes: the maximum size of a task's result as JSON.
+        max_result_bytes: the maximum size of a task's result, and of its checkpoint, as JSON.
         max_aggregate_bytes: the maximum size of a stage's or a job's result as JSON.
     """
 
+    worker: str = ""
     dispatch_parallel: int = 4
     dispatch_slice_seconds: float = 120.0
     lease_seconds: float = 50.0

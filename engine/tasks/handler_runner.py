@@ -8,6 +8,7 @@ from controllers.task_type import TaskType
 from core import json_text
 from core.error_records import describe, describe_for_log
 from core.errors import (
+    ContinueLater,
     InvalidInputError,
     LockstepError,
     PermanentTaskError,
@@ -23,6 +24,7 @@ from core.task_runs import ClaimedTask, TaskOutcome
 from engine.process.job_secrets import JobSecrets
 from engine.tasks.cancellation import Cancellation
 from engine.tasks.isolation import Isolation
+from engine.tasks.run_states import LeasedRunState, RunStates
 from engine.tasks.task_reads import JobReader, TaskReads
 
 logger = logging.getLogger(__name__)
@@ -45,8 +47,8 @@ class HandlerRunner:
         task_type: looks up a task type by name.
         services: passed to handlers.
         secrets: kept out of errors.
-        max_result_bytes: the maximum size of a result as JSON.
         reader: reads what handlers ask for.
+        states: writes checkpoints and progress; gives the maximum size of a checkpoint and of a result.
         isolation: runs the tasks of isolated task types.
     """
 
@@ -55,18 +57,18 @@ class HandlerRunner:
         task_type: Callable[[str], TaskType | None],
         services: Services,
         secrets: JobSecrets,
-        max_result_bytes: int,
         reader: JobReader,
+        states: RunStates,
         isolation: Isolation,
     ) -> None:
         self._task_type = task_type
         self._services = services
         self._secrets = secrets
-        self._max_result_bytes = max_result_bytes
         self._reader = reader
+        self._states = states
         self._isolation = isolation
 
-    def run(self, task: ClaimedTask, is_cancelled: Cancellation) -> TaskOutcome | None:
+    def run(self, task: ClaimedTask, lease_id: str, is_cancelled: Cancellation) -> TaskOutcome | None:
         """Runs a task once; its own failure is an outcome, never an exception.
 
         A task whose runs were interrupted too often fails without another run.
@@ -84,18 +86,20 @@ class HandlerRunner:
         if declared.policy.isolated:
             return self._run_isolated(declared, task, is_cancelled)
         reads = self.reads(task)
+        state = self.state(task, lease_id)
         failure: BaseException | None = None
         result = None
         try:
-            result = declared.handler(self.context(task, is_cancelled, reads), task.parameters)
+            result = declared.handler(self.context(task, is_cancelled, reads, state), task.parameters)
         # Even SystemExit: an exception of a handler fails its own task, and no other.
         except BaseException as exc:  # noqa: BLE001 - see above
             failure = exc
-        if reads.given_up is not None:
-            logger.warning("task %s is released, because its job cannot be read: %s", task.task_id, reads.given_up)
+        given_up = reads.given_up or state.given_up
+        if given_up is not None:
+            logger.warning("task %s is released, because PostgreSQL is unavailable: %s", task.task_id, given_up)
             return None
         if failure is not None:
-            return self.failed(task, declared.policy, failure)
+            return self.raised(task, declared.policy, failure, state)
         return self.completed(task, declared.policy, result)
 
     def _run_isolated(self, declared: TaskType, task: ClaimedTask, is_cancelled: Cancellation) -> TaskOutcome:
@@ -113,7 +117,13 @@ class HandlerRunner:
         """Returns what one call of a handler may read, for a task and others of its stage."""
         return TaskReads(self._reader, task)
 
-    def context(self, task: ClaimedTask, is_cancelled: Callable[[], bool], reads: TaskReads) -> TaskContext:
+    def state(self, task: ClaimedTask, lease_id: str) -> LeasedRunState:
+        """Returns the checkpoint and the progress of one run of a task."""
+        return self._states.of(task, lease_id, self._redaction)
+
+    def context(
+        self, task: ClaimedTask, is_cancelled: Callable[[], bool], reads: TaskReads, state: LeasedRunState
+    ) -> TaskContext:
         """Builds the context of one run of a task."""
         return TaskContext(
             task.job_id,
@@ -126,6 +136,7 @@ class HandlerRunner:
             is_cancelled,
             previous_results=reads.previous_results,
             read_job_parameters=reads.job_parameters,
+            state=state,
         )
 
     def completed(self, task: ClaimedTask, policy: TaskPolicy, result: object) -> TaskOutcome:
@@ -148,9 +159,25 @@ class HandlerRunner:
         assert declared.policy.timeout_seconds is not None, "it has run out"
         return self.failed(task, declared.policy, TaskTimeoutError(declared.policy.timeout_seconds))
 
+    def raised(
+        self,
+        task: ClaimedTask,
+        policy: TaskPolicy,
+        exc: BaseException,
+        state: LeasedRunState,
+        trace: str | None = None,
+    ) -> TaskOutcome:
+        """Makes the outcome of what a handler raised: the task has failed, unless this is `ContinueLater`."""
+        if isinstance(exc, ContinueLater):
+            try:
+                return state.continued(exc)
+            except LockstepError as refused:
+                exc = refused
+        return self.failed(task, policy, exc, trace)
+
     def _encode(self, result: object) -> str:
         try:
-            return json_text.encode(result, what="the result", max_bytes=self._max_result_bytes)
+            return json_text.encode(result, what="the result", max_bytes=self._states.max_bytes)
         except InvalidInputError as exc:
             raise TaskResultError(str(exc)) from exc
 

@@ -8,7 +8,7 @@ from functools import partial
 from controllers.context import TaskContext
 from controllers.task_items import TaskItem, outcomes_of
 from controllers.task_type import TaskType
-from core.errors import BatchHandlerError
+from core.errors import BatchHandlerError, LockstepError
 from core.statuses import TaskStatus
 from core.task_runs import ClaimedTask, TaskOutcome
 from engine.process.shutdown import Shutdown
@@ -39,7 +39,9 @@ class ListRunner:
             calls.setdefault(key, []).append(task)
         return list(calls.values())
 
-    def run(self, tasks: Sequence[ClaimedTask], wanted: AbstractSet[str], shutdown: Shutdown) -> dict[str, TaskOutcome]:
+    def run(
+        self, tasks: Sequence[ClaimedTask], lease_id: str, wanted: AbstractSet[str], shutdown: Shutdown
+    ) -> dict[str, TaskOutcome]:
         """Runs tasks of one stage and one type by one call of their batch handler.
 
         An outcome that the handler gives after it was told of a shutdown does not count, like the result of any
@@ -47,6 +49,7 @@ class ListRunner:
 
         Args:
             tasks: at least one.
+            lease_id: their lease.
             wanted: the ids of the tasks whose stage runs and whose lease is held; it shrinks meanwhile.
             shutdown: tells whether the process shuts down.
 
@@ -55,7 +58,7 @@ class ListRunner:
         """
         declared = self._handlers.declared(tasks[0])
         assert declared is not None, "calls() has found it"
-        return _ListRun(self._handlers, declared, tasks, wanted, shutdown).run()
+        return _ListRun(self._handlers, declared, tasks, lease_id, wanted, shutdown).run()
 
 
 class _ListRun:
@@ -66,6 +69,7 @@ class _ListRun:
         handlers: HandlerRunner,
         declared: TaskType,
         tasks: Sequence[ClaimedTask],
+        lease_id: str,
         wanted: AbstractSet[str],
         shutdown: Shutdown,
     ) -> None:
@@ -75,15 +79,18 @@ class _ListRun:
         self._wanted = wanted
         self._shutdown = shutdown
         self._reads = handlers.reads(tasks[0])
+        self._states = {task.task_id: handlers.state(task, lease_id) for task in tasks}
         self._told_of_shutdown = self._told_of_stop = False
 
     def run(self) -> dict[str, TaskOutcome]:
         given: list[TaskOutcome | BaseException] = []
         failure = self._call(given)
         may_end_early = self._told_of_stop or self._counts_no_more
-        if self._reads.given_up is not None:
-            count, error = len(self._tasks) - len(given), self._reads.given_up
-            logger.warning("%d tasks of a list are released, because their job cannot be read: %s", count, error)
+        if self._given_up is not None:
+            count = len(self._tasks) - len(given)
+            logger.warning(
+                "%d tasks of a list are released, because PostgreSQL is unavailable: %s", count, self._given_up
+            )
         if isinstance(failure, BatchHandlerError) and not may_end_early:
             given = []  # nobody can tell which outcome belongs to which task
         outcomes = [self._outcome(task, each) for task, each in zip(self._tasks, given, strict=False)]
@@ -94,7 +101,12 @@ class _ListRun:
 
     @property
     def _counts_no_more(self) -> bool:
-        return self._told_of_shutdown or self._reads.given_up is not None
+        return self._told_of_shutdown or self._given_up is not None
+
+    @property
+    def _given_up(self) -> LockstepError | None:
+        states = (state.given_up for state in self._states.values())
+        return self._reads.given_up or next((each for each in states if each is not None), None)
 
     def _call(self, given: list[TaskOutcome | BaseException]) -> BaseException | None:
         """Calls the handler, and collects the outcomes that count; returns what it raised."""
@@ -116,7 +128,10 @@ class _ListRun:
         return self._handlers.completed(task, self._declared.policy, outcome)
 
     def _outcome(self, task: ClaimedTask, given: TaskOutcome | BaseException) -> TaskOutcome:
-        return given if isinstance(given, TaskOutcome) else self._handlers.failed(task, self._declared.policy, given)
+        return given if isinstance(given, TaskOutcome) else self._raised(task, given)
+
+    def _raised(self, task: ClaimedTask, exc: BaseException, trace: str | None = None) -> TaskOutcome:
+        return self._handlers.raised(task, self._declared.policy, exc, self._states[task.task_id], trace)
 
     def _without_outcome(self, tasks: Sequence[ClaimedTask], failure: BaseException) -> list[TaskOutcome]:
         """Makes outcomes of what the handler raised; the log has the traceback once."""
@@ -126,12 +141,13 @@ class _ListRun:
         trace = None
         outcomes = []
         for task in tasks:
-            outcomes.append(self._handlers.failed(task, self._declared.policy, failure, trace))
+            outcomes.append(self._raised(task, failure, trace))
             trace = f"{type(failure).__name__}, as task {tasks[0].task_id}"
         return outcomes
 
     def _context(self, task: ClaimedTask) -> TaskContext:
-        return self._handlers.context(task, partial(self._is_cancelled, task.task_id), self._reads)
+        state = self._states[task.task_id]
+        return self._handlers.context(task, partial(self._is_cancelled, task.task_id), self._reads, state)
 
     def _is_cancelled(self, task_id: str) -> bool:
         stopped = task_id not in self._wanted

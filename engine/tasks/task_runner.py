@@ -123,7 +123,7 @@ class TaskRunner:
         if not self._lists.takes(tasks[0]):
             return [self._run_one(claimed, task, wanted) for task in tasks]
         starting = [task for task in tasks if task.task_id in wanted]
-        outcomes = self._lists.run(starting, wanted, self._shutdown) if starting else {}
+        outcomes = self._lists.run(starting, claimed.lease_id, wanted, self._shutdown) if starting else {}
         return [outcomes.get(task.task_id) for task in tasks]
 
     def _run_one(self, claimed: Claimed, task: ClaimedTask, wanted: set[str]) -> TaskOutcome | None:
@@ -132,19 +132,23 @@ class TaskRunner:
         If `is_cancelled` told the handler of the shutdown, the handler may have stopped half-way, so its result does
         not count. The result of a handler that did not ask counts. If `is_cancelled` told the handler that its job is
         cancelled, and the handler raises, the task has not failed. If it told the handler of its timeout, the task has
-        failed, whatever the handler returns.
+        failed, whatever the handler returns. A state to go on from counts in any other case.
         """
         timeout = self._handlers.timeout_seconds(task)
         deadline = time.monotonic() + timeout if timeout else None
         if deadline:
             claimed.deadlines[task.task_id] = deadline
         cancellation = Cancellation(self._shutdown, lambda: task.task_id in wanted, deadline)
-        outcome = self._handlers.run(task, cancellation)
-        if outcome is not None and cancellation.told_of_timeout:
-            return self._handlers.timed_out(task)
-        if outcome is None or cancellation.told_of_shutdown:
+        outcome = self._handlers.run(task, claimed.lease_id, cancellation)
+        if outcome is None:
             return None
-        return None if cancellation.told_of_stop and outcome.status != TaskStatus.COMPLETED else outcome
+        if cancellation.told_of_timeout:
+            return self._handlers.timed_out(task)
+        if outcome.continuation is not None and not outcome.continuation.idle:
+            return outcome
+        if cancellation.told_of_shutdown or (cancellation.told_of_stop and outcome.status != TaskStatus.COMPLETED):
+            return None
+        return outcome
 
     def _follow(self, claimed: Claimed, running: _Running, wanted: set[str]) -> Ran:
         """Waits for running tasks, collects their outcomes, and renews their leases."""

@@ -48,6 +48,7 @@ class Worker:
         self._runner = runner
         self._settler = settler
         self._lease_seconds = limits.lease_seconds
+        self._name = limits.worker
         self._outages = outages
         self._alone = threading.Lock()
         self._inbox = Inbox(database)
@@ -121,7 +122,7 @@ class Worker:
 
     def _claim(self, task_ids: Sequence[str], lease_id: str) -> list[ClaimedTask]:
         def claim(work: UnitOfWork) -> list[ClaimedTask]:
-            return work.tasks.claim(task_ids, lease_id, self._lease_seconds)
+            return work.tasks.claim(task_ids, lease_id, self._lease_seconds, self._name)
 
         def claim_again(work: UnitOfWork) -> list[ClaimedTask]:
             # The first claim may have been committed although its acknowledgement was lost.

@@ -27,10 +27,18 @@ class TaskRepository(Protocol):
         """Moves tasks of a batch from one status to another, if `send_attempt` is its last send; returns how many."""
         ...
 
-    def claim(self, task_ids: Sequence[str], lease_id: str, lease_seconds: float) -> list[ClaimedTask]:
+    def claim(
+        self, task_ids: Sequence[str], lease_id: str, lease_seconds: float, worker: str | None = None
+    ) -> list[ClaimedTask]:
         """Leases the tasks that may run now, and counts the attempt; returns the leased tasks.
 
         Tasks of a stopped stage may not run. Leaves out the tasks whose rows another transaction has locked.
+
+        Args:
+            task_ids: the tasks.
+            lease_id: the lease.
+            lease_seconds: its length.
+            worker: the instance that will run the tasks; None if they will not run.
         """
         ...
 
@@ -51,6 +59,14 @@ class TaskRepository(Protocol):
 
     def record(self, lease_id: str, outcomes: Sequence[TaskOutcome]) -> list[RecordedTask]:
         """Writes the outcomes of the tasks that are still under this lease; returns these tasks."""
+        ...
+
+    def write_checkpoint(self, task_id: str, lease_id: str, checkpoint: str) -> bool:
+        """Writes the checkpoint (JSON) of a task that is still under this lease; False when the lease is lost."""
+        ...
+
+    def write_progress(self, task_id: str, lease_id: str, fraction: float, note: str | None) -> bool:
+        """Writes the progress of a task that is still under this lease; False when the lease is lost."""
         ...
 
     def release(self, task_ids: Sequence[str], lease_id: str) -> int:

@@ -51,7 +51,8 @@ ORDER BY b.batch_id
 LIMIT %(limit)s
 
 -- name: reopen_tasks
--- Resets the attempts. The sends are not reset: duplicate detection would drop a message whose number was used before.
+-- Resets the attempts and the continuations. The sends are not reset: duplicate detection would drop a message whose
+-- number was used before. A checkpoint stays, so that the task goes on from there, and the errors of earlier attempts stay.
 SELECT 1 FROM tasks
 WHERE batch_id = ANY(%(batch_ids)s::text[]) AND status IN ('failed', 'cancelled')
 ORDER BY task_id
@@ -60,7 +61,7 @@ FOR NO KEY UPDATE;
 UPDATE tasks AS t
 SET
     status = 'pending_queue', error = NULL, attempt = 0, failures = 0, dead_letters = 0, started_at = NULL,
-    finished_at = NULL
+    finished_at = NULL, idle_continuations = NULL
 FROM batches AS b
 JOIN stages AS s ON s.job_id = b.job_id AND s.stage = b.stage
 WHERE t.batch_id = ANY(%(batch_ids)s::text[]) AND b.batch_id = t.batch_id AND b.opening < s.openings

@@ -72,7 +72,7 @@ UPDATE tasks
 SET
     status = 'processing', attempt = attempt + 1, not_before = NULL, lease_id = %(lease_id)s,
     lease_expires_at = now() + make_interval(secs => %(lease_seconds)s),
-    started_at = coalesce(started_at, now())
+    started_at = coalesce(started_at, now()), worker = coalesce(%(worker)s, worker)
 WHERE task_id = ANY(current_setting('lockstep.locked')::text[])
     AND (
         status IN ('pending_queue', 'queued')
@@ -82,7 +82,8 @@ WHERE task_id = ANY(current_setting('lockstep.locked')::text[])
     AND (
         SELECT s.status FROM stages AS s WHERE s.job_id = tasks.parent_job_id AND s.stage = tasks.stage
     ) IN ('dispatching', 'running')
-RETURNING task_id, parent_job_id AS job_id, stage, task_index, batch_id, task_type, parameters, attempt, failures
+RETURNING task_id, parent_job_id AS job_id, stage, task_index, batch_id, task_type, parameters, attempt, failures,
+    checkpoint, coalesce(idle_continuations, 0) AS idle_continuations
 
 -- name: unclaimed
 -- A waiting task found here became claimable after the claim, so it is due at once. A task of a stopped stage does not
@@ -122,9 +123,13 @@ JOIN stages AS s ON s.job_id = t.parent_job_id AND s.stage = t.stage
 WHERE t.task_id = ANY(%(task_ids)s::text[]) AND s.status NOT IN ('dispatching', 'running')
 
 -- name: record
--- The fence: a worker that has lost its lease finds no row here and changes nothing.
+-- The fence: a worker that has lost its lease finds no row here and changes nothing. Also locks the rows of the tasks
+-- that continue_later changes next, so that all locks are taken in one order.
+--
+-- A completed task needs its checkpoint no more, and its progress is complete. The errors are those of the last
+-- attempts, the newest first: `-` takes out the one that is too many.
 SELECT 1 FROM tasks
-WHERE task_id = ANY(%(task_ids)s::text[]) AND status = 'processing' AND lease_id = %(lease_id)s
+WHERE task_id = ANY(%(held_ids)s::text[]) AND status = 'processing' AND lease_id = %(lease_id)s
 ORDER BY task_id
 FOR NO KEY UPDATE;
 
@@ -137,13 +142,49 @@ SET
     not_before = CASE
         WHEN outcome.status = 'retrying' THEN now() + make_interval(secs => outcome.delay_seconds)
     END,
-    finished_at = CASE WHEN outcome.status <> 'retrying' THEN now() END
+    finished_at = CASE WHEN outcome.status <> 'retrying' THEN now() END,
+    checkpoint = CASE WHEN outcome.status <> 'completed' THEN tasks.checkpoint END,
+    progress = CASE WHEN outcome.status <> 'completed' OR tasks.progress IS NULL THEN tasks.progress ELSE 1 END,
+    errors = CASE
+        WHEN outcome.error IS NULL THEN tasks.errors
+        ELSE (
+            jsonb_build_array(
+                jsonb_build_object(
+                    'attempt', tasks.attempt, 'at', extract(epoch FROM now()),
+                    'type', outcome.error -> 'type', 'message', outcome.error -> 'message'
+                )
+            ) || coalesce(tasks.errors, '[]')
+        ) - %(most_errors)s
+    END
 FROM unnest(
     %(task_ids)s::text[], %(statuses)s::task_status[], %(results)s::jsonb[], %(errors)s::jsonb[],
     %(delays)s::double precision[]
 ) AS outcome (task_id, status, result, error, delay_seconds)
 WHERE tasks.task_id = outcome.task_id AND tasks.status = 'processing' AND tasks.lease_id = %(lease_id)s
 RETURNING tasks.task_id, tasks.batch_id, tasks.status, tasks.sends AS send, tasks.not_before
+
+-- name: continue_later
+-- Follows record in its transaction. The attempt goes on in another run, so it does not count.
+UPDATE tasks
+SET
+    status = 'retrying', not_before = now(), lease_id = NULL, lease_expires_at = NULL, attempt = tasks.attempt - 1,
+    sends = tasks.sends + 1, checkpoint = later.checkpoint, idle_continuations = nullif(later.idle_continuations, 0)
+FROM unnest(%(task_ids)s::text[], %(checkpoints)s::jsonb[], %(idle_continuations)s::integer[])
+    AS later (task_id, checkpoint, idle_continuations)
+WHERE tasks.task_id = later.task_id AND tasks.lease_id = %(lease_id)s AND tasks.status = 'processing'
+RETURNING tasks.task_id, tasks.batch_id, tasks.status, tasks.sends AS send, tasks.not_before
+
+-- name: write_checkpoint
+-- A changed checkpoint restarts the count of continuations that change nothing.
+UPDATE tasks
+SET
+    checkpoint = %(checkpoint)s::jsonb,
+    idle_continuations = CASE WHEN checkpoint = %(checkpoint)s::jsonb THEN idle_continuations END
+WHERE task_id = %(task_id)s AND lease_id = %(lease_id)s
+
+-- name: write_progress
+UPDATE tasks SET progress = %(fraction)s, progress_note = %(note)s
+WHERE task_id = %(task_id)s AND lease_id = %(lease_id)s
 
 -- name: release
 -- Undoes the claim, so the attempt does not count. The task is due at once: its message still exists, or a new one is
@@ -187,7 +228,8 @@ RETURNING task_id, sends
 -- name: get
 SELECT
     task_id, parent_job_id, task_type, stage, task_index, batch_id, status, parameters, result, error, attempt,
-    failures, sends, lease_expires_at, not_before, created_at, started_at, finished_at
+    failures, sends, lease_expires_at, not_before, created_at, started_at, finished_at, worker, errors, progress,
+    progress_note
 FROM tasks
 WHERE task_id = %(task_id)s
 
@@ -200,11 +242,12 @@ WHERE task_id = %(task_id)s
 WITH counted AS (
     SELECT
         task_id, parent_job_id, task_type, stage, task_index, batch_id, status, parameters, result, error, attempt,
-        failures, sends, lease_expires_at, not_before, created_at, started_at, finished_at,
+        failures, sends, lease_expires_at, not_before, created_at, started_at, finished_at, worker, errors, progress,
+        progress_note,
         row_number() OVER so_far AS number, count(*) OVER () AS found,
         sum(
             octet_length(parameters::text) + coalesce(octet_length(result::text), 0)
-            + coalesce(octet_length(error::text), 0)
+            + coalesce(octet_length(error::text), 0) + coalesce(octet_length(errors::text), 0)
         ) OVER so_far AS bytes
     FROM (
         SELECT *
@@ -239,7 +282,8 @@ WITH counted AS (
 )
 SELECT
     task_id, parent_job_id, task_type, stage, task_index, batch_id, status, parameters, result, error, attempt,
-    failures, sends, lease_expires_at, not_before, created_at, started_at, finished_at, found
+    failures, sends, lease_expires_at, not_before, created_at, started_at, finished_at, worker, errors, progress,
+    progress_note, found
 FROM counted
 WHERE number <= %(limit)s AND (number = 1 OR bytes <= %(max_bytes)s)
 ORDER BY task_id

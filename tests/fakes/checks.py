@@ -70,7 +70,7 @@ TASK_CHECKS: Mapping[str, Callable[[TaskRow], bool]] = {
         and (row.lease_id is None) == (row.lease_expires_at is None)
     ),
     "tasks_failures_within_attempts": lambda row: 0 <= row.failures <= row.attempt,
-    "tasks_started_has_attempt": lambda row: (row.attempt > 0) == (row.started_at is not None),
+    "tasks_attempted_has_started": lambda row: row.attempt == 0 or row.started_at is not None,
     "tasks_retrying_has_not_before": lambda row: (row.status == TaskStatus.RETRYING) == (row.not_before is not None),
     "tasks_ended_has_finished_at": lambda row: (row.status in TASK_ENDS) == (row.finished_at is not None),
     "tasks_failed_has_error": lambda row: row.status != TaskStatus.FAILED or row.error is not None,

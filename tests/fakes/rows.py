@@ -116,6 +116,12 @@ class TaskRow:
     not_before: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    worker: str | None = None
+    errors: str | None = None
+    checkpoint: str | None = None
+    idle_continuations: int = 0
+    progress: float | None = None
+    progress_note: str | None = None
 
     @property
     def stage_key(self) -> StageKey:

@@ -92,6 +92,7 @@ class FakeStopRepository(StopRepository):
                     dead_letters=0,
                     started_at=None,
                     finished_at=None,
+                    idle_continuations=0,
                 )
                 self._tables.tasks.update(row.task_id, again)
 

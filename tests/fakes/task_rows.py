@@ -1,13 +1,14 @@
 """How the rows of tasks and their batches are created and changed, and what the repository returns of them."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from core.definitions import AlignedBatch
-from core.models import Task
+from core.models import MOST_ATTEMPT_ERRORS, AttemptError, Task
 from core.statuses import BatchStatus, TaskStatus
-from core.task_runs import ClaimedTask, TaskOutcome, TaskResult
+from core.task_runs import ClaimedTask, Continuation, TaskOutcome, TaskResult
 from tests.fakes.rows import BatchRow, TaskRow, from_json
 
 
@@ -47,7 +48,10 @@ def claimed_row(row: TaskRow, lease_id: str, expires_at: datetime, now: datetime
 
 
 def recorded_row(row: TaskRow, outcome: TaskOutcome, now: datetime) -> TaskRow:
+    if outcome.continuation is not None:
+        return _continued_row(row, outcome.continuation, now)
     retrying = outcome.status == TaskStatus.RETRYING
+    completed = outcome.status == TaskStatus.COMPLETED
     return replace(
         row,
         status=outcome.status,
@@ -55,10 +59,35 @@ def recorded_row(row: TaskRow, outcome: TaskOutcome, now: datetime) -> TaskRow:
         error=outcome.error,
         lease_id=None,
         lease_expires_at=None,
-        failures=row.failures + (outcome.status != TaskStatus.COMPLETED),
+        failures=row.failures + (not completed),
         sends=row.sends + retrying,
         not_before=now + timedelta(seconds=outcome.retry_delay_seconds) if retrying else None,
         finished_at=None if retrying else now,
+        checkpoint=None if completed else row.checkpoint,
+        progress=1.0 if completed and row.progress is not None else row.progress,
+        errors=_errors(row, outcome, now),
+    )
+
+
+def _errors(row: TaskRow, outcome: TaskOutcome, now: datetime) -> str | None:
+    if outcome.error is None:
+        return row.errors
+    error = json.loads(outcome.error)
+    newest = {"attempt": row.attempt, "at": now.timestamp(), "type": error["type"], "message": error["message"]}
+    return json.dumps([newest, *json.loads(row.errors or "[]")][:MOST_ATTEMPT_ERRORS])
+
+
+def _continued_row(row: TaskRow, continuation: Continuation, now: datetime) -> TaskRow:
+    return replace(
+        row,
+        status=TaskStatus.RETRYING,
+        not_before=now,
+        lease_id=None,
+        lease_expires_at=None,
+        attempt=row.attempt - 1,
+        sends=row.sends + 1,
+        checkpoint=continuation.checkpoint,
+        idle_continuations=continuation.idle,
     )
 
 
@@ -85,14 +114,20 @@ def claimed_task(row: TaskRow) -> ClaimedTask:
         parameters=from_json(row.parameters),
         attempt=row.attempt,
         failures=row.failures,
+        checkpoint=from_json(row.checkpoint),
+        idle_continuations=row.idle_continuations,
     )
 
 
 def as_task(row: TaskRow) -> Task:
     columns = {**vars(row)}
-    del columns["lease_id"], columns["dead_letters"]
+    for name in ("lease_id", "dead_letters", "checkpoint", "idle_continuations"):
+        del columns[name]
     decoded = {name: from_json(columns[name]) for name in ("parameters", "result", "error")}
-    return Task(**{**columns, **decoded})
+    errors = [
+        AttemptError(**{**each, "at": datetime.fromtimestamp(each["at"], UTC)}) for each in from_json(row.errors) or ()
+    ]
+    return Task(**{**columns, **decoded, "errors": errors})
 
 
 def as_result(row: TaskRow) -> TaskResult:

@@ -13,7 +13,7 @@ from core.statuses import TASK_ENDS, BatchStatus, StageStatus, TaskStatus
 from core.task_runs import ClaimedTask, RecordedTask, TaskOutcome, TaskResult, UnclaimedTask
 from repositories.ports import TaskRepository
 from tests.fakes.pages import cut, json_bytes
-from tests.fakes.rows import TaskRow, from_json
+from tests.fakes.rows import TaskRow, from_json, same_json
 from tests.fakes.tables import Tables
 from tests.fakes.task_rows import (
     as_result,
@@ -63,10 +63,14 @@ class FakeTaskRepository(TaskRepository):
         return self._count_sends(self._lock_of_batch(batch_id, TaskStatus.PENDING_QUEUE))
 
     @override
-    def claim(self, task_ids: Sequence[str], lease_id: str, lease_seconds: float) -> list[ClaimedTask]:
+    def claim(
+        self, task_ids: Sequence[str], lease_id: str, lease_seconds: float, worker: str | None = None
+    ) -> list[ClaimedTask]:
         expires_at = self._now + timedelta(seconds=lease_seconds)
         rows = self._tables.tasks.lock_free(task_ids, self._may_run)
-        claimed = [claimed_row(row, lease_id, expires_at, self._now) for row in rows]
+        claimed = [
+            replace(claimed_row(row, lease_id, expires_at, self._now), worker=worker or row.worker) for row in rows
+        ]
         for row in claimed:
             self._tables.tasks.update(row.task_id, row)
         return [claimed_task(row) for row in claimed]
@@ -101,6 +105,22 @@ class FakeTaskRepository(TaskRepository):
         for row in recorded:
             self._tables.tasks.update(row.task_id, row)
         return [RecordedTask(row.task_id, row.batch_id, row.status, row.sends, row.not_before) for row in recorded]
+
+    @override
+    def write_checkpoint(self, task_id: str, lease_id: str, checkpoint: str) -> bool:
+        held = self._lock_held([task_id], lease_id)
+        for row in held:
+            same = row.checkpoint is not None and same_json(row.checkpoint, checkpoint)
+            idle = row.idle_continuations if same else 0
+            self._tables.tasks.update(task_id, replace(row, checkpoint=checkpoint, idle_continuations=idle))
+        return bool(held)
+
+    @override
+    def write_progress(self, task_id: str, lease_id: str, fraction: float, note: str | None) -> bool:
+        held = self._lock_held([task_id], lease_id)
+        for row in held:
+            self._tables.tasks.update(task_id, replace(row, progress=fraction, progress_note=note))
+        return bool(held)
 
     @override
     def release(self, task_ids: Sequence[str], lease_id: str) -> int:
@@ -143,7 +163,7 @@ class FakeTaskRepository(TaskRepository):
             for row in self._tables.tasks.rows()
             if row.parent_job_id == job_id and row.task_id > after and status in {None, row.status}
         ]
-        page = cut(rows, limit, max_bytes, lambda row: json_bytes(row.parameters, row.result, row.error))
+        page = cut(rows, limit, max_bytes, lambda row: json_bytes(row.parameters, row.result, row.error, row.errors))
         return Page(map(as_task, page), has_more=page.has_more)
 
     @override

@@ -1,3 +1,5 @@
+import os
+import socket
 import traceback
 from pathlib import Path
 
@@ -50,6 +52,12 @@ def test_every_variable_is_read() -> None:
     assert (settings.max_result_bytes, settings.max_request_bytes) == (11, 13)
     assert settings.data_dir == Path("/srv/data")
     assert settings.allowed_source_hosts == {"a.example", "b.example"}
+
+
+def test_a_process_is_named_by_its_instance_or_by_its_host_and_its_number() -> None:
+    assert Settings.from_environment({**LEAST, "WEBSITE_INSTANCE_ID": "d0ba7e"}).worker == "d0ba7e"
+    assert Settings.from_environment(LEAST).worker == f"{socket.gethostname()} {os.getpid()}"
+    assert len(Settings.from_environment({**LEAST, "WEBSITE_INSTANCE_ID": "d" * 999}).worker) == 80
 
 
 def test_an_identity_may_stand_for_the_connection_string() -> None:

@@ -91,6 +91,6 @@ class _PreviousTasks(PostgresTaskRepository):
         return self._rows.execute(_QUERIES["batch_create_tasks"], values) == batch.task_count
 
     @override
-    def claim(self, task_ids: Sequence[str], lease_id: str, lease_seconds: float) -> list[ClaimedTask]:
+    def claim(self, task_ids: Sequence[str], lease_id: str, lease_seconds: float, *_: Any) -> list[ClaimedTask]:
         values = {"task_ids": list(task_ids), "lease_id": lease_id, "lease_seconds": lease_seconds}
         return [ClaimedTask(**row) for row in self._rows.all(_QUERIES["claim"], values)]

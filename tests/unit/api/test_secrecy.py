@@ -45,6 +45,7 @@ class SyncParameters(lockstep.JobParameters):
 def work(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     # The handler gets the values themselves.
     assert (parameters["source"], parameters["token"]) == (URL, TOKEN)
+    context.progress(0.5, f"sends {TOKEN} to {URL}")
     if parameters["fails"]:
         raise PermanentTaskError(f"{parameters['source']} refuses {parameters['token']!r}, number {context.task_index}")
     return {"read": parameters["source"], "with": parameters["token"]}
@@ -114,7 +115,9 @@ def test_a_job_and_its_tasks_are_shown_without_secrets(it: Stand) -> None:
     assert answer["result"] == [[{"read": SHOWN_URL, "with": "***"}] * 3]
     task = body(list_tasks(get(job_id, "/tasks")))["tasks"][0]
     assert task["parameters"] == {"source": SHOWN_URL, "token": "***", "fails": False}
+    assert task["progress_note"] == f"sends *** to {SHOWN_URL}"
     assert "pssst" not in shown(job_id)
+    assert "pssst" not in str([each.progress_note for each in it.tasks(job_id)])
 
 
 def test_a_failed_job_quotes_no_secret_and_shows_no_traceback(it: Stand, caplog: pytest.LogCaptureFixture) -> None:
@@ -125,8 +128,10 @@ def test_a_failed_job_quotes_no_secret_and_shows_no_traceback(it: Stand, caplog:
     assert f"{SHOWN_URL} refuses '***', number 0" in job["error"]["message"]
     task = body(list_tasks(get(job_id, "/tasks", status="failed")))["tasks"][0]
     assert task["error"] == {"type": "PermanentTaskError", "message": f"{SHOWN_URL} refuses '***', number 0"}
+    assert [each["message"] for each in task["errors"]] == [f"{SHOWN_URL} refuses '***', number 0"]
     assert "pssst" not in shown(job_id)
     assert "pssst" not in json.dumps([it.job(job_id).error, *(task.error for task in it.tasks(job_id))])
+    assert "pssst" not in str([task.errors for task in it.tasks(job_id)])
 
 
 def test_the_traceback_of_a_failed_task_is_logged_with_its_id_and_without_secrets(
@@ -222,6 +227,7 @@ def test_the_message_of_an_error_is_not_kept_when_the_secrets_of_its_job_cannot_
     assert {task.error["message"] for task in it.tasks(job_id) if task.error} == {
         "<not shown: the secret parameters of its job are not known here>"
     }
+    assert {task.progress_note for task in it.tasks(job_id)} == {None}
     assert "pssst" not in caplog.text
 
 

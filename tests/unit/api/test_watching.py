@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -5,6 +6,8 @@ import azure.functions as func
 import pytest
 
 from api import jobs
+from core.statuses import TaskStatus
+from core.task_runs import TaskOutcome
 from tests.support.drive import Stand
 from tests.unit.api.support import body, get, problem
 
@@ -88,6 +91,30 @@ def test_tasks_are_listed_page_by_page_with_parameters_and_results(it: Stand) ->
     assert (first["task_id"], first["status"], first["attempt"]) == (f"{job_id}-s01-t0000000", "completed", 1)
     assert first["parameters"] == {"name": "world"}
     assert first["result"] == {"greeting": "Hello world, from task 0!"}
+
+
+def test_a_task_shows_its_worker_its_progress_and_the_errors_of_its_attempts(it: Stand) -> None:
+    job_id = it.submit("hello_world", n=1)
+    it.deliver_job_messages()
+    task_id = f"{job_id}-s01-t0000000"
+    with it.database.transaction() as work:
+        assert work.tasks.claim([task_id], "lease", 50, "host 7")
+        assert work.tasks.write_progress(task_id, "lease", 0.25, "reads https://user:pssst@store.example/a?sig=pssst")
+        error = json.dumps({"type": "OSError", "message": "https://store.example/a?sig=pssst is gone"})
+        work.tasks.record("lease", [TaskOutcome(task_id, TaskStatus.RETRYING, error=error)])
+    (task,) = body(list_tasks(get(job_id, "/tasks")))["tasks"]
+    assert (task["worker"], task["progress"]) == ("host 7", 0.25)
+    assert task["progress_note"] == "reads https://store.example/a"
+    message = "https://store.example/a is gone"
+    assert task["error"] == {"type": "OSError", "message": message}
+    assert task["errors"] == [{"attempt": 1, "at": "2030-01-01T00:00:00+00:00", "type": "OSError", "message": message}]
+
+
+def test_a_task_that_waits_shows_none_of_them(it: Stand) -> None:
+    job_id = it.submit("hello_world", n=1)
+    it.deliver_job_messages()
+    (task,) = body(list_tasks(get(job_id, "/tasks")))["tasks"]
+    assert (task["worker"], task["errors"], task["progress"], task["progress_note"]) == (None, [], None, None)
 
 
 def test_tasks_are_listed_by_status(it: Stand) -> None:
