@@ -20,6 +20,7 @@ _SWEEPER = "engine/repair/sweeper.py"
 
 _OPENINGS = "tests/unit/engine/stages/test_earlier_openings.py"
 _ISOLATION = "tests/unit/engine/tasks/test_isolation.py"
+_RUN_STATES = "tests/unit/engine/tasks/test_run_states.py"
 
 
 def _both(test: str) -> list[str]:
@@ -101,6 +102,61 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
             ),
         ],
         _both("test_claims.py::test_a_released_task_has_spent_no_attempt_and_is_due_at_once"),
+    ),
+    "the lease check of a task's checkpoint": (
+        [
+            Edit(
+                _TASKS,
+                "WHERE task_id = %(task_id)s AND lease_id = %(lease_id)s\n\n-- name: write_progress",
+                "WHERE task_id = %(task_id)s\n\n-- name: write_progress",
+            ),
+            Edit(
+                _FAKE_TASKS,
+                "held = self._lock_held([task_id], lease_id)\n        for row in held:\n            same",
+                "held = self._tables.tasks.lock_those([task_id])\n        for row in held:\n            same",
+            ),
+        ],
+        _both("test_task_runs.py::test_only_the_holder_of_the_lease_writes_a_checkpoint"),
+    ),
+    "the lease check of a task's progress": (
+        [
+            Edit(
+                _TASKS,
+                "WHERE task_id = %(task_id)s AND lease_id = %(lease_id)s\n\n-- name: release",
+                "WHERE task_id = %(task_id)s\n\n-- name: release",
+            ),
+            Edit(
+                _FAKE_TASKS,
+                "held = self._lock_held([task_id], lease_id)\n        for row in held:\n            self",
+                "held = self._tables.tasks.lock_those([task_id])\n        for row in held:\n            self",
+            ),
+        ],
+        _both("test_task_runs.py::test_only_the_holder_of_the_lease_writes_progress"),
+    ),
+    "the lease check of a continuation": (
+        [Edit(_TASKS, " AND tasks.lease_id = %(lease_id)s AND tasks.status", " AND tasks.status")],
+        _both("test_task_runs.py::test_a_zombie_does_not_go_on_later")[1:],
+    ),
+    "the bound of idle continuations": (
+        [Edit("engine/tasks/run_states.py", "        if idle > MAX_IDLE_CONTINUATIONS:", "        if idle > 100:")],
+        [f"{_RUN_STATES}::test_a_task_that_goes_on_without_changing_its_checkpoint_fails"],
+    ),
+    "the error of a run that has lost its lease": (
+        [Edit("engine/tasks/run_states.py", "        if not held:", "        if False:")],
+        [
+            f"{_RUN_STATES}::test_a_run_that_has_lost_its_lease_ends_at_its_next_write_and_its_outcome_does_not_count[{each}]"
+            for each in ("checkpoint", "progress")
+        ],
+    ),
+    "the state that a handler keeps when it is told of a shutdown": (
+        [
+            Edit(
+                "engine/tasks/task_runner.py",
+                "        if outcome.continuation is not None and not outcome.continuation.idle:\n"
+                "            return outcome\n",
+            )
+        ],
+        [f"{_RUN_STATES}::test_a_handler_that_is_told_of_a_shutdown_keeps_its_state"],
     ),
     "the lease check in a renewal": (
         [

@@ -41,4 +41,4 @@ def test_the_queries_find_what_a_stopped_process_has_left(
         for query in _QUERIES:
             cursor.execute(query)
             found.append([row[0] for row in cursor.fetchall()])
-    assert found == [[left], [released], [interrupted], [other]]
+    assert found == [[left], [released], [left], [interrupted], [other]]

@@ -76,6 +76,16 @@ def listed(handler: lockstep.Handler) -> lockstep.BatchHandler:
     return handle
 
 
+def go_on_later(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
+    """Every fiftieth task goes on in two more runs, and keeps a checkpoint before the end of each."""
+    steps: float = context.last_checkpoint or 0
+    if parameters["index"] % 50 == 0 and steps < 2:
+        context.progress(steps / 2, f"after {steps} steps")
+        context.checkpoint(steps + 0.5)
+        raise lockstep.ContinueLater(int(steps) + 1)
+    return work(context, parameters)
+
+
 def cancel_amid_the_run(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     """The job is cancelled while its first tasks run."""
     if SHARED.first("handler cancelled"):

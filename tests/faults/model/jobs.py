@@ -11,10 +11,14 @@ from tests.faults.model.invocation import running
 TOLERANCES = (0.0, 0.5, 1.0)
 _FOLDED = 0.5
 """The tolerance of the job types that fold the results of their stages."""
-BEHAVIOURS = ("works", "works", "works", "fails once", "fails twice", "always fails", "fails for good", "exits")
+BEHAVIOURS = (
+    *("works", "works", "works", "fails once", "fails twice", "always fails", "fails for good", "exits"),
+    "goes on later",
+)
 FAILING = {"always fails", "fails for good", "exits"}
 BREAKS = ("", "", "", "", "", "", "tasks", "aggregate", "refuses")
 MAX_ATTEMPTS = 3
+CONTINUATIONS = 2
 _LONG_EACH = 25
 _DIFFERENT = 6
 _MOST_SINGLE = 9
@@ -78,6 +82,8 @@ def work(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> 
         raise lockstep.PermanentTaskError(f"attempt {context.attempt}")
     if behaviour == "exits":
         raise SystemExit(f"attempt {context.attempt}")
+    if behaviour == "goes on later" and (context.last_checkpoint or 0) < CONTINUATIONS:
+        raise lockstep.ContinueLater((context.last_checkpoint or 0) + 1)
     if context.attempt <= fails or behaviour == "always fails":
         raise ValueError(f"attempt {context.attempt}")
     return {"attempt": context.attempt}

@@ -17,6 +17,7 @@ SCENARIOS = (
         failed=jobs.failures_now_and_then,
         own_trials=frozenset({"run_tasks", "run_long_task"}),
     ),
+    Scenario("tasks that go on later", jobs.job_type(jobs.go_on_later)),
     Scenario("failing", jobs.job_type(jobs.fail), ends={"submit_job": JobStatus.FAILED}),
     Scenario("cannot be dispatched", jobs.job_type(before_tasks=jobs.refuse), ends={"submit_job": JobStatus.FAILED}),
     Scenario("an exception in the job's code", jobs.job_type(before_results=jobs.raise_once)),
