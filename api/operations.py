@@ -153,7 +153,7 @@ LIST_BATCHES: Json = {
 
 LIST_TASKS: Json = {
     "operationId": "list_tasks",
-    "summary": "List a job's tasks with parameters and results, page by page.",
+    "summary": "List a job's tasks with parameters, progress, results and errors, page by page.",
     "description": "Secret parameters are shown as ***, and URLs without user info, query and fragment.",
     "parameters": [
         _LIMIT,

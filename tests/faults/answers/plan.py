@@ -88,6 +88,7 @@ _SOME: tuple[tuple[str, str, str, str], ...] = (
     ("two versions", "run_tasks", "Worker._claim", COMMIT),
     ("two versions", "run_tasks", "Recorder._write_or_keep_lease", COMMIT),
     ("two versions, atomic", "run_job_message", "BatchSender._send", "send to sb-tasks"),
+    ("tasks that go on later", "run_tasks", "LeasedRunState._write", "write_checkpoint"),
 )
 
 
