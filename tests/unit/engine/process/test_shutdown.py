@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from engine.process.outage_waiter import OutageWaiter
 from engine.process.shutdown import Shutdown
 from tests.fakes.clock import FakeClock
 from tests.support.drive import Stand, job_messages, received, second_process, stand, task_messages
+from tests.support.isolated_jobs import IsolatedJob
 from tests.support.sample_jobs import SampleParameters, counted, sample_job
 from tests.support.waiting import wait_until
 
@@ -85,6 +87,23 @@ def test_a_task_whose_handler_ends_early_because_of_the_shutdown_runs_again(erro
             (task,) = it.tasks(job_id)
             assert (task.status, task.attempt, task.failures) == (TaskStatus.RETRYING, 0, 0)
             assert it.queue.size(TASKS_QUEUE) == 1
+
+
+@pytest.mark.parametrize(("action", "grace_seconds"), [("wait", 60), ("hang", 0)])
+def test_an_isolated_task_that_is_told_of_the_shutdown_or_ended_by_it_runs_again(
+    action: str, grace_seconds: float, tmp_path: Path
+) -> None:
+    file = tmp_path / "process"
+    with stand(IsolatedJob) as it, ThreadPoolExecutor(1) as thread:
+        job_id = it.submit("isolated", tasks=[{"of": "isolated.free", "do": action, "process_file": str(file)}])
+        it.deliver_job_messages()
+        invocation = thread.submit(run, it)
+        wait_until(file.exists)
+        with draining(it.shutdown, grace_seconds):
+            invocation.result(60)
+        (task,) = it.tasks(job_id)
+        assert (task.status, task.attempt, task.failures) == (TaskStatus.RETRYING, 0, 0)
+        assert it.queue.size(TASKS_QUEUE) == 1
 
 
 def test_a_task_that_outlasts_the_grace_is_released_and_its_outcome_does_not_count() -> None:
