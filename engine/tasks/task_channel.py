@@ -52,14 +52,14 @@ class TaskCall:
 
 
 class TaskChannel:
-    """One end of the connection; several threads may send, one receives."""
+    """One end of the connection; several threads may put messages, one receives."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._sending = threading.Lock()
 
-    def send(self, kind: str, **fields: Any) -> None:
-        """Sends a message.
+    def put(self, kind: str, **fields: Any) -> None:
+        """Sends a message to the other process.
 
         Raises:
             OSError: the other process has ended.

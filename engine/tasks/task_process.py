@@ -63,7 +63,7 @@ class TaskProcess:
         Raises:
             ProcessEndedError: the process has ended.
         """
-        self._send("call", call=vars(call))
+        self._put("call", call=vars(call))
 
     def cancel(self) -> None:
         """Tells the process that its run is no longer wanted.
@@ -71,7 +71,7 @@ class TaskProcess:
         Raises:
             ProcessEndedError: the process has ended.
         """
-        self._send("cancel")
+        self._put("cancel")
 
     def receive(self, seconds: float) -> dict[str, Any] | None:
         """Returns the next message of the process, or None when there is none after `seconds`.
@@ -107,9 +107,9 @@ class TaskProcess:
         self._channel.close()
         return how
 
-    def _send(self, kind: str, **fields: Any) -> None:
+    def _put(self, kind: str, **fields: Any) -> None:
         try:
-            self._channel.send(kind, **fields)
+            self._channel.put(kind, **fields)
         except OSError as exc:
             raise ProcessEndedError from exc
 

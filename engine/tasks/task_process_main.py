@@ -102,14 +102,14 @@ def _run(channel: TaskChannel, logs: "_Logs", call: TaskCall) -> None:
     answer: dict[str, Any]
     try:
         handler = _handler(call.module, call.qualname, call.task_type)
-        channel.send("started")
+        channel.put("started")
         _limit_memory(call.max_memory_mib)
         answer = {"kind": "result", "result": _encode(handler(_context(call, is_cancelled), call.parameters), call)}
     except BaseException as exc:  # noqa: BLE001 - even SystemExit is this task's failure
         _limit_memory(None)
         answer = _error(exc)
     _limit_memory(None)
-    channel.send(**answer, told=is_cancelled.told)
+    channel.put(**answer, told=is_cancelled.told)
 
 
 @cache
@@ -215,7 +215,7 @@ class _Logs(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._channel.send(
+            self._channel.put(
                 "log", task_id=self._task_id, name=record.name, level=record.levelno, text=self.format(record)
             )
         except Exception:  # noqa: BLE001 - as every handler of logging does
