@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from core.job_events import JobEventKind
 from core.lanes import Lane
 from core.models import Task
 from core.statuses import BatchStatus, JobStatus, StageStatus
@@ -124,6 +125,34 @@ class Tasks:
 
     tasks: Sequence[Task]
     next: str | None
+
+
+@dataclass(frozen=True)
+class JobEvent:
+    """A step of a job, a repair by the sweeper, or a dead letter of the job.
+
+    `stage` is the stage that the job stood at, 0 before the first; `opening` counts how often it had been reopened.
+    Repairs and dead letters with the same `subject` share an event: `times` counts them, `last_at` is the last one's
+    time. The members of `details` depend on the kind.
+    """
+
+    event_id: int
+    kind: JobEventKind
+    stage: int
+    opening: int
+    subject: str | None
+    details: Mapping[str, Any]
+    times: int
+    at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True)
+class JobEvents:
+    """A page of events, the oldest first; `next` is the `after` of the next page, null on the last one."""
+
+    events: Sequence[JobEvent]
+    next: int | None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ _ANSWERED = (
     answers.Job,
     answers.Batches,
     answers.Tasks,
+    answers.JobEvents,
     answers.DeadLetters,
     answers.Health,
     FieldError,
@@ -54,6 +55,7 @@ def document(registry: Registry) -> Json:
             "/jobs/{job_id}/resume": {"parameters": [operations.JOB_ID], "post": operations.RESUME_JOB},
             "/jobs/{job_id}/batches": {"parameters": [operations.JOB_ID], "get": operations.LIST_BATCHES},
             "/jobs/{job_id}/tasks": {"parameters": [operations.JOB_ID], "get": operations.LIST_TASKS},
+            "/jobs/{job_id}/events": {"parameters": [operations.JOB_ID], "get": operations.LIST_JOB_EVENTS},
             "/dead-letters": {"get": operations.LIST_DEAD_LETTERS},
             "/health": {"get": operations.HEALTH},
             "/openapi.json": {"get": operations.GET_OPENAPI},
@@ -98,7 +100,7 @@ def _submit(controller: JobController[Any], body: Json, schemas: Json) -> Json:
                 },
                 "links": {
                     name: {"operationId": name, "parameters": {"job_id": "$response.body#/job_id"}}
-                    for name in ("get_job", "cancel_job", "list_batches", "list_tasks")
+                    for name in ("get_job", "cancel_job", "list_batches", "list_tasks", "list_job_events")
                 },
             },
             "400": operations.problem_answer(

@@ -1,4 +1,4 @@
-"""HTTP routes of jobs: submit, watch, list, cancel, retry and resume."""
+"""HTTP routes of jobs: submit, watch, list, tell, cancel, retry and resume."""
 
 from collections.abc import Callable
 
@@ -92,3 +92,14 @@ def list_tasks(req: func.HttpRequest) -> func.HttpResponse:
     tasks = app().status.tasks(requests.job_id(req), requests.task_status(req), requests.after_task(req), limit)
     cursor = tasks[-1].task_id if tasks.has_more else None
     return views.json_response(answers.Tasks(tasks, cursor))
+
+
+@blueprint.function_name("list_job_events")
+@blueprint.route(route="jobs/{job_id}/events", methods=["GET"])
+@answers_problems
+def list_job_events(req: func.HttpRequest) -> func.HttpResponse:
+    """Lists a job's events, the oldest first, page by page: `?after={next}&limit=`."""
+    limit = requests.limit(req)
+    events = app().status.events(requests.job_id(req), requests.after_event(req), limit)
+    cursor = events[-1].event_id if len(events) == limit else None
+    return views.json_response(answers.JobEvents([views.event(each) for each in events], cursor))

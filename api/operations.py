@@ -168,12 +168,28 @@ LIST_TASKS: Json = {
     },
 }
 
+LIST_JOB_EVENTS: Json = {
+    "operationId": "list_job_events",
+    "summary": "List what happened to a job, the oldest event first, page by page.",
+    "description": "Some events for each stage, none for a task.",
+    "parameters": [
+        _LIMIT,
+        _query("after", "`next` of the previous page", type="integer", minimum=0, maximum=requests.MAX_ROW_ID),
+    ],
+    "responses": {
+        "200": json_answer("JobEvents", "A page."),
+        "400": _response("BadQuery"),
+        "404": _response("NoSuchJob"),
+        **FAILURES,
+    },
+}
+
 LIST_DEAD_LETTERS: Json = {
     "operationId": "list_dead_letters",
     "summary": "List dead letters, newest first, page by page.",
     "parameters": [
         _LIMIT,
-        _query("before", "`next` of the previous page", type="integer", minimum=0, maximum=requests.MAX_LETTER_ID),
+        _query("before", "`next` of the previous page", type="integer", minimum=0, maximum=requests.MAX_ROW_ID),
     ],
     "responses": {"200": json_answer("DeadLetters", "A page."), "400": _response("BadQuery"), **FAILURES},
 }

@@ -17,7 +17,7 @@ JOB_ID = "[0-9a-f]{32}"
 BATCH_CURSOR = "([0-9]{1,2})-([0-9]{1,9})"
 """Both are regular expressions with the same meaning in Python and in JSON schema."""
 
-MAX_LETTER_ID = 10**18 - 1  # the most digits that always fit a bigint
+MAX_ROW_ID = 10**18 - 1  # the most digits that always fit a bigint
 
 _MAX_EXACT = 2**53  # up to here, a float can represent every integer
 
@@ -113,12 +113,16 @@ def before_letter(req: func.HttpRequest) -> int | None:
     Raises:
         InvalidInputError: the text is not a dead letter id.
     """
-    text = req.params.get("before")
-    if not text:
-        return None
-    if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_LETTER_ID)):
-        return int(text)
-    raise _field_error("before", "must be a number: the `next` of the previous page")
+    return _row_id(req, "before")
+
+
+def after_event(req: func.HttpRequest) -> int:
+    """Reads the event id after which the page starts; 0 for the first page.
+
+    Raises:
+        InvalidInputError: the text is not an event id.
+    """
+    return _row_id(req, "after") or 0
 
 
 def after_batch(req: func.HttpRequest) -> tuple[int, int]:
@@ -134,6 +138,15 @@ def after_batch(req: func.HttpRequest) -> tuple[int, int]:
     if match is None:
         raise _field_error("after", "must be {stage}-{batch_index}: the `next` of the previous page")
     return int(match[1]), int(match[2])
+
+
+def _row_id(req: func.HttpRequest, name: str) -> int | None:
+    text = req.params.get(name)
+    if not text:
+        return None
+    if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_ROW_ID)):
+        return int(text)
+    raise _field_error(name, "must be a number: the `next` of the previous page")
 
 
 def _number(text: str) -> float | int:

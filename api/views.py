@@ -9,6 +9,7 @@ from datetime import datetime
 import azure.functions as func
 
 from api import answers
+from core.job_events import JobEvent
 from core.models import Batch
 from core.redaction import Redaction, redacted
 from core.statuses import JobStatus
@@ -52,6 +53,11 @@ def job(view: JobView) -> answers.Job:
 def batch(row: Batch) -> answers.Batch:
     """Returns the answer for a batch."""
     return answers.Batch(**{field.name: getattr(row, field.name) for field in fields(answers.Batch)})
+
+
+def event(row: JobEvent) -> answers.JobEvent:
+    """Returns the answer for an event."""
+    return answers.JobEvent(**{field.name: getattr(row, field.name) for field in fields(answers.JobEvent)})
 
 
 def dead_letter(kept: KeptDeadLetter) -> answers.DeadLetter:

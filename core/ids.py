@@ -70,6 +70,13 @@ def is_batch_of_stage(value: str, task: TaskAddress) -> bool:
     return match is not None and (match["job"], int(match["stage"])) == (task.job_id, task.stage)
 
 
+def stage_of_batch(value: str) -> tuple[str, int]:
+    """Returns the job id and the stage of a batch id."""
+    match = _BATCH_ID.fullmatch(value)
+    assert match is not None, f"{value} is not a batch id"
+    return match["job"], int(match["stage"])
+
+
 def _digest_32(*parts: str) -> str:
     digest = hashlib.sha256()
     for part in parts:

@@ -2,6 +2,8 @@ from dataclasses import asdict
 
 from typing_extensions import override
 
+from core.job_events import MAX_LETTER_IDS, MAX_SUBJECT_LENGTH
+from core.models import StageKey
 from core.pages import MAX_PAGE_BYTES, Page
 from repositories import queries
 from repositories.found_pages import page_of
@@ -18,10 +20,12 @@ class PostgresDeadLetterRepository(DeadLetterRepository):
         self._rows = rows
 
     @override
-    def add(self, letter: DeadLetter) -> bool:
+    def add(self, letter: DeadLetter, about: StageKey | None = None) -> bool:
         columns = asdict(letter)
         texts = {name: storable(value) for name, value in columns.items() if isinstance(value, str)}
-        return self._rows.execute(_QUERIES["add"], {**columns, **texts}) == 1
+        limits = {"max_subject": MAX_SUBJECT_LENGTH, "max_ids": MAX_LETTER_IDS}
+        job = {"job_id": about.job_id if about else None, "stage": about.number if about else 0}
+        return self._rows.execute(_QUERIES["add"], {**columns, **texts, **limits, **job}) == 1
 
     @override
     def newest(self, limit: int, before_id: int | None = None, max_bytes: int = MAX_PAGE_BYTES) -> Page[KeptDeadLetter]:

@@ -13,6 +13,7 @@ from repositories import queries
 from repositories.batches import PostgresBatchRepository
 from repositories.dead_letters import PostgresDeadLetterRepository
 from repositories.guarded_connection import CHECK_SECONDS, GuardedConnection
+from repositories.job_events import PostgresJobEventRepository
 from repositories.jobs import PostgresJobRepository
 from repositories.pool import ConnectionPool
 from repositories.ports import Database, TransactionKind, UnitOfWork
@@ -75,6 +76,7 @@ class PostgresUnitOfWork(UnitOfWork):
         self.batches = PostgresBatchRepository(rows)
         self.tasks = PostgresTaskRepository(rows)
         self.dead_letters = PostgresDeadLetterRepository(rows)
+        self.events = PostgresJobEventRepository(rows)
         self.sweeps = PostgresSweepRepository(rows)
         self.stops = PostgresStopRepository(rows)
         self.pruning = PostgresPruneRepository(rows)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from core.job_events import JobEvent
 from core.models import Job, Stage, Task
 from core.redaction import MASK, Redaction
 
@@ -36,6 +37,11 @@ def shown_task(task: Task, redaction: Redaction | None) -> Task:
         errors=errors,
         progress_note=_without_secrets(task.progress_note, redaction),
     )
+
+
+def shown_event(event: JobEvent, redaction: Redaction | None) -> JobEvent:
+    """Returns an event as it may be shown."""
+    return replace(event, details=_without_secrets(event.details, redaction))
 
 
 def _error(row: Job | Task, redaction: Redaction | None) -> Mapping[str, Any] | None:

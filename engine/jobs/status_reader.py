@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from core.errors import JobNotFoundError
+from core.job_events import JobEvent
 from core.models import Batch, Job, Stage, StageCounts, Task
 from core.pages import Page
 from core.statuses import JOB_ENDS, STAGE_ENDS, StageStatus, TaskStatus
-from engine.jobs.shown_rows import shown_job, shown_stage, shown_task
+from engine.jobs.shown_rows import shown_event, shown_job, shown_stage, shown_task
 from engine.process.job_secrets import JobSecrets
 from repositories.ports import Database, KeptDeadLetter
 
@@ -99,6 +100,20 @@ class StatusReader:
             page = work.tasks.page(job_id, status, after, limit)
         redaction = self._secrets.of_rows(job)
         return Page((shown_task(task, redaction) for task in page), has_more=page.has_more)
+
+    def events(self, job_id: str, after_id: int, limit: int) -> list[JobEvent]:
+        """Returns up to `limit` events of a job with an id above `after_id`.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+        """
+        with self._database.transaction() as work:
+            job = work.jobs.get(job_id)
+            if job is None:
+                raise JobNotFoundError(job_id)
+            events = work.events.page(job_id, after_id, limit)
+        redaction = self._secrets.of_rows(job)
+        return [shown_event(event, redaction) for event in events]
 
     def dead_letters(self, before_id: int | None, limit: int) -> Page[KeptDeadLetter]:
         """Returns dead letters with an id below `before_id`, the newest first; a page of large ones is shorter."""

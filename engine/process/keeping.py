@@ -2,7 +2,10 @@
 
 import logging
 
-from core.messages import ReceivedMessage
+from core.errors import MessageFormatError
+from core.lanes import JOBS_QUEUE
+from core.messages import JobMessage, ReceivedMessage, TaskMessage
+from core.models import StageKey
 from repositories.ports import Database, DeadLetter
 from repositories.transactions import transact
 
@@ -22,7 +25,19 @@ def keep(database: Database, queue_name: str, raw: ReceivedMessage, reason: str,
         DatabaseError: the message was not kept, so the caller must not complete it.
     """
     letter = DeadLetter(queue_name, reason, description, raw.body, raw.message_id, raw.delivery_count)
-    if transact(database, lambda work: work.dead_letters.add(letter)):
+    about = _stage(queue_name, raw.body)
+    if transact(database, lambda work: work.dead_letters.add(letter, about)):
         logger.error("message %s of %s is a dead letter (%s): %s", raw.message_id, queue_name, reason, description)
     else:
         logger.info("message %s of %s was kept as a dead letter before", raw.message_id, queue_name)
+
+
+def _stage(queue_name: str, body: bytes) -> StageKey | None:
+    """Returns the stage that a message names; None when the message cannot be decoded."""
+    try:
+        if queue_name == JOBS_QUEUE:
+            return JobMessage.decode(body).key
+        address = TaskMessage.decode(body).address
+    except MessageFormatError:
+        return None
+    return StageKey(address.job_id, address.stage)

@@ -17,7 +17,7 @@ from core.models import LostTask, StageKey, StageOpening
 from core.statuses import JobStatus
 from engine.process.limits import Limits
 from engine.process.sending import send
-from engine.stages.batch_sender import BatchSender
+from engine.stages.batch_sender import BatchSender, begin_repair
 from repositories.ports import Database, MessageQueue, UnitOfWork
 from repositories.transactions import transact
 
@@ -162,7 +162,7 @@ class Sweeper:
             if lane in refused or self._clock() >= ends_at:
                 continue
             try:
-                taken = self._sender.resend(batch_id, lane)
+                taken = self._sender.resend(batch_id, lane, begin_repair)
             except LockTimeoutError as exc:
                 logger.warning("batch %s is locked and is sent by a later run: %s", batch_id, exc)
                 continue

@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+from collections.abc import Callable
 
 from core.definitions import AlignedBatch
 from core.errors import (
@@ -11,13 +12,31 @@ from core.errors import (
     RefusedValueError,
     StageDefinitionError,
 )
+from core.ids import stage_of_batch
+from core.job_events import Repair
 from core.lanes import Lane
 from core.messages import OutgoingMessage, TaskMessage
+from core.models import Resend, StageKey
 from core.statuses import BatchStatus
 from repositories.ports import Database, MessageQueue, SendResult, TransactionKind, UnitOfWork
 from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
+
+Begin = Callable[[UnitOfWork, str], Resend | None]
+"""Counts one more send of a batch; returns None when the batch is not pending."""
+
+
+def _begin_resend(work: UnitOfWork, batch_id: str) -> Resend | None:
+    return work.batches.begin_resend(batch_id)
+
+
+def begin_repair(work: UnitOfWork, batch_id: str) -> Resend | None:
+    """Counts one more send of a batch, by the sweeper."""
+    resend = work.batches.begin_resend(batch_id)
+    if resend is not None:
+        work.events.repaired(Repair.PENDING_BATCHES, {StageKey(*stage_of_batch(batch_id)): len(resend.sends)})
+    return resend
 
 
 class BatchSender:
@@ -46,8 +65,13 @@ class BatchSender:
             return self.resend(batch.batch_id, batch.lane)
         return self._send_and_mark(batch.batch_id, batch.lane, batch.messages(), send_attempt=1)
 
-    def resend(self, batch_id: str, lane: Lane) -> bool:
+    def resend(self, batch_id: str, lane: Lane, begin: Begin = _begin_resend) -> bool:
         """Sends a batch whose rows are pending_queue, and marks them as queued.
+
+        Args:
+            batch_id: the batch.
+            lane: its lane.
+            begin: counts the send; `begin_repair` also tells the job of it.
 
         Returns:
             False when the batch is still pending.
@@ -55,7 +79,7 @@ class BatchSender:
         Raises:
             DatabaseError: the batch stays pending.
         """
-        resend = transact(self._database, lambda work: work.batches.begin_resend(batch_id))
+        resend = transact(self._database, lambda work: begin(work, batch_id))
         if resend is None:
             return True  # another sender has completed it
         messages = [TaskMessage(task_id, batch_id, send) for task_id, send in sorted(resend.sends.items())]

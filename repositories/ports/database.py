@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 
 from repositories.ports.batches import BatchRepository
 from repositories.ports.dead_letters import DeadLetterRepository
+from repositories.ports.job_events import JobEventRepository
 from repositories.ports.jobs import JobRepository
 from repositories.ports.pruning import PruneRepository
 from repositories.ports.rows import Rows
@@ -27,6 +28,7 @@ class UnitOfWork(Protocol):
     batches: BatchRepository
     tasks: TaskRepository
     dead_letters: DeadLetterRepository
+    events: JobEventRepository
     sweeps: SweepRepository
     stops: StopRepository
     pruning: PruneRepository

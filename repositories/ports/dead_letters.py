@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from core.models import StageKey
 from core.pages import MAX_PAGE_BYTES, Page
 
 
@@ -31,8 +32,12 @@ class KeptDeadLetter:
 class DeadLetterRepository(Protocol):
     """The table `dead_letters`."""
 
-    def add(self, letter: DeadLetter) -> bool:
+    def add(self, letter: DeadLetter, about: StageKey | None = None) -> bool:
         """Stores a dead letter once: a message is known by its queue, the first 128 characters of its id, and its body.
+
+        Args:
+            letter: the dead letter.
+            about: the stage that the message names; if its job exists, the job's events tell of the dead letter.
 
         Returns:
             Whether it is new; False when it is stored already, which stays as it is.

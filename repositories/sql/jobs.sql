@@ -1,10 +1,16 @@
--- The table jobs. Every UPDATE of a status names the status that it expects.
+-- The table jobs. Every UPDATE of a status names the status that it expects. What a client or the end of a job changes is
+-- told in job_events by the same statement.
 
 -- name: create
 -- Inserts a submission; the row is durable before any message is sent.
-INSERT INTO jobs (job_id, job_type, parameters, total_stages)
-VALUES (%(job_id)s, %(job_type)s, %(parameters)s::jsonb, %(total_stages)s)
-ON CONFLICT (job_id) DO NOTHING
+WITH created AS (
+    INSERT INTO jobs (job_id, job_type, parameters, total_stages)
+    VALUES (%(job_id)s, %(job_type)s, %(parameters)s::jsonb, %(total_stages)s)
+    ON CONFLICT (job_id) DO NOTHING
+    RETURNING job_id, job_type
+)
+INSERT INTO job_events (job_id, kind, details)
+SELECT job_id, 'submitted'::job_event_kind, jsonb_build_object('job_type', job_type) FROM created
 
 -- name: get
 SELECT
@@ -34,21 +40,45 @@ UPDATE jobs SET stage = stage + 1
 WHERE job_id = %(job_id)s AND status = 'processing' AND stage = %(stage)s
 
 -- name: finish
--- A job may fail before it has started; it completes only while processing.
-UPDATE jobs
-SET status = %(status)s::job_status, result = %(result)s::jsonb, error = %(error)s::jsonb, finished_at = now()
-WHERE job_id = %(job_id)s
-    AND (
-        status = 'processing'
-        OR (%(status)s::job_status IN ('failed', 'cancelled') AND status IN ('pending_queue', 'queued'))
-    )
+-- A job may fail before it has started; it completes only while processing. The lock before it lets the event name the
+-- opening as it is after the wait.
+SELECT 1 FROM jobs WHERE job_id = %(job_id)s FOR NO KEY UPDATE;
+
+WITH ended AS (
+    UPDATE jobs
+    SET status = %(status)s::job_status, result = %(result)s::jsonb, error = %(error)s::jsonb, finished_at = now()
+    WHERE job_id = %(job_id)s
+        AND (
+            status = 'processing'
+            OR (%(status)s::job_status IN ('failed', 'cancelled') AND status IN ('pending_queue', 'queued'))
+        )
+    RETURNING job_id, status, stage, error
+)
+INSERT INTO job_events (job_id, kind, stage, opening, details)
+SELECT
+    ended.job_id, ended.status::text::job_event_kind, ended.stage, coalesce(stages.openings, 0),
+    jsonb_strip_nulls(jsonb_build_object('error', ended.error))
+FROM ended
+LEFT JOIN stages USING (job_id, stage)
 
 -- name: reopen
 -- A job that had not begun starts anew; other jobs continue at their current stage; a job marked for deletion stays
--- as it is.
-UPDATE jobs
-SET
-    status = CASE WHEN stage = 0 THEN 'pending_queue'::job_status ELSE 'processing'::job_status END,
-    result = NULL, error = NULL, finished_at = NULL,
-    queued_at = CASE WHEN stage > 0 THEN queued_at END
-WHERE job_id = %(job_id)s AND status = ANY(%(expected)s::job_status[]) AND pruned_at IS NULL
+-- as it is. The event names the opening that the same transaction begins. Only a cancelled job is resumed.
+SELECT 1 FROM jobs WHERE job_id = %(job_id)s FOR NO KEY UPDATE;
+
+WITH reopened AS (
+    UPDATE jobs
+    SET
+        status = CASE WHEN stage = 0 THEN 'pending_queue'::job_status ELSE 'processing'::job_status END,
+        result = NULL, error = NULL, finished_at = NULL,
+        queued_at = CASE WHEN stage > 0 THEN queued_at END
+    WHERE job_id = %(job_id)s AND status = ANY(%(expected)s::job_status[]) AND pruned_at IS NULL
+    RETURNING job_id, stage
+)
+INSERT INTO job_events (job_id, kind, stage, opening)
+SELECT
+    reopened.job_id,
+    CASE WHEN 'cancelled' = ANY(%(expected)s::job_status[]) THEN 'resumed'::job_event_kind ELSE 'retried' END,
+    reopened.stage, coalesce(stages.openings + 1, 0)
+FROM reopened
+LEFT JOIN stages USING (job_id, stage)

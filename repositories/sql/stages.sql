@@ -1,9 +1,15 @@
--- The table stages. A stage's row is the hot row of its job, written about once per hundred tasks.
+-- The table stages. A stage's row is the hot row of its job, written about once per hundred tasks. Its beginning, its end
+-- and the end of its dispatch are told in job_events by the same statement.
 
 -- name: create
-INSERT INTO stages (job_id, stage, name, max_failed_fraction)
-VALUES (%(job_id)s, %(stage)s, %(name)s, %(max_failed_fraction)s)
-ON CONFLICT (job_id, stage) DO NOTHING
+WITH created AS (
+    INSERT INTO stages (job_id, stage, name, max_failed_fraction)
+    VALUES (%(job_id)s, %(stage)s, %(name)s, %(max_failed_fraction)s)
+    ON CONFLICT (job_id, stage) DO NOTHING
+    RETURNING job_id, stage, name
+)
+INSERT INTO job_events (job_id, kind, stage, details)
+SELECT job_id, 'stage_started'::job_event_kind, stage, jsonb_build_object('name', name) FROM created
 
 -- name: get
 SELECT
@@ -95,61 +101,99 @@ WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'dispatching' AND d
 
 -- name: finish_dispatch
 -- Makes the totals final; from now on, a worker that ends a batch can tell whether it was the last one.
-UPDATE stages
-SET
-    status = 'running', total_tasks = %(total_tasks)s, total_batches = %(total_batches)s,
-    dispatch_lease_id = NULL, dispatch_lease_expires_at = NULL
-WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'dispatching' AND dispatch_lease_id = %(lease_id)s
+WITH dispatched AS (
+    UPDATE stages
+    SET
+        status = 'running', total_tasks = %(total_tasks)s, total_batches = %(total_batches)s,
+        dispatch_lease_id = NULL, dispatch_lease_expires_at = NULL
+    WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'dispatching' AND dispatch_lease_id = %(lease_id)s
+    RETURNING job_id, stage, openings, total_tasks, total_batches
+)
+INSERT INTO job_events (job_id, kind, stage, opening, details)
+SELECT
+    job_id, 'stage_dispatched'::job_event_kind, stage, openings,
+    jsonb_build_object('tasks', total_tasks, 'batches', total_batches)
+FROM dispatched
 
 -- name: add_finished_batches
 -- Writes the stage row once for all batches that an invocation finished. A statement before it locks the rows in order:
--- see tasks.sql.
+-- see tasks.sql. The last batch of a stopped stage is told; of a stage that runs, no batch is counted for that: the
+-- subquery is scalar, because PostgreSQL would turn NOT EXISTS into a join that reads all live batches.
 SELECT 1 FROM stages
 WHERE (job_id, stage) IN (SELECT job_id, stage FROM batches WHERE batch_id = ANY(%(batch_ids)s::text[]))
 ORDER BY job_id, stage
 FOR NO KEY UPDATE;
 
-UPDATE stages AS s
-SET
-    finished_batches = s.finished_batches + done.batches,
-    completed_tasks = s.completed_tasks + done.completed,
-    failed_tasks = s.failed_tasks + done.failed,
-    cancelled_tasks = s.cancelled_tasks + done.cancelled
-FROM (
+WITH added AS (
+    UPDATE stages AS s
+    SET
+        finished_batches = s.finished_batches + done.batches,
+        completed_tasks = s.completed_tasks + done.completed,
+        failed_tasks = s.failed_tasks + done.failed,
+        cancelled_tasks = s.cancelled_tasks + done.cancelled
+    FROM (
+        SELECT
+            job_id, stage, count(*) AS batches, sum(task_count - failed_tasks - cancelled_tasks) AS completed,
+            sum(failed_tasks) AS failed, sum(cancelled_tasks) AS cancelled
+        FROM batches
+        WHERE batch_id = ANY(%(batch_ids)s::text[])
+        GROUP BY job_id, stage
+    ) AS done
+    WHERE s.job_id = done.job_id AND s.stage = done.stage
+    RETURNING s.job_id, s.stage, s.openings, s.status, s.completed_tasks, s.failed_tasks, s.cancelled_tasks
+), told AS (
+    INSERT INTO job_events (job_id, kind, stage, opening, details)
     SELECT
-        job_id, stage, count(*) AS batches, sum(task_count - failed_tasks - cancelled_tasks) AS completed,
-        sum(failed_tasks) AS failed, sum(cancelled_tasks) AS cancelled
-    FROM batches
-    WHERE batch_id = ANY(%(batch_ids)s::text[])
-    GROUP BY job_id, stage
-) AS done
-WHERE s.job_id = done.job_id AND s.stage = done.stage
-RETURNING s.job_id, s.stage, s.openings
+        job_id, 'tasks_ended'::job_event_kind, stage, openings,
+        jsonb_build_object('completed', completed_tasks, 'failed', failed_tasks, 'cancelled', cancelled_tasks)
+    FROM added
+    WHERE added.status IN ('failed', 'cancelled')
+        AND (
+            SELECT true FROM batches AS b
+            WHERE b.job_id = added.job_id AND b.stage = added.stage AND b.status IN ('pending_queue', 'queued')
+            LIMIT 1
+        ) IS NULL
+)
+SELECT job_id, stage, openings FROM added
 
 -- name: finish_if_complete
 -- Ends a complete stage once, because the UPDATE names the expected status. Ends a stage early when more of its tasks
 -- have failed than it tolerates. While the totals are unknown, this is certain only for a stage that tolerates no
 -- failure and was never reopened: a reopened stage may still count failures that will be retried.
-UPDATE stages
-SET
-    status = CASE
-        -- Divided, not multiplied: 29 > 0.29 * 100 in floating point.
-        WHEN failed_tasks::double precision / greatest(total_tasks, 1) > max_failed_fraction
-            THEN 'failed'::stage_status
-        ELSE 'finished'::stage_status
-    END,
-    finished_at = now(), dispatch_lease_id = NULL, dispatch_lease_expires_at = NULL
-WHERE job_id = %(job_id)s AND stage = %(stage)s
-    AND (
-        (
-            status = 'running'
-            AND (
-                finished_batches = total_batches
-                OR failed_tasks::double precision / greatest(total_tasks, 1) > max_failed_fraction
+WITH ended AS (
+    UPDATE stages
+    SET
+        status = CASE
+            -- Divided, not multiplied: 29 > 0.29 * 100 in floating point.
+            WHEN failed_tasks::double precision / greatest(total_tasks, 1) > max_failed_fraction
+                THEN 'failed'::stage_status
+            ELSE 'finished'::stage_status
+        END,
+        finished_at = now(), dispatch_lease_id = NULL, dispatch_lease_expires_at = NULL
+    WHERE job_id = %(job_id)s AND stage = %(stage)s
+        AND (
+            (
+                status = 'running'
+                AND (
+                    finished_batches = total_batches
+                    OR failed_tasks::double precision / greatest(total_tasks, 1) > max_failed_fraction
+                )
             )
+            OR (status = 'dispatching' AND openings = 0 AND failed_tasks > 0 AND max_failed_fraction = 0)
         )
-        OR (status = 'dispatching' AND openings = 0 AND failed_tasks > 0 AND max_failed_fraction = 0)
-    )
+    RETURNING job_id, stage, openings, status, completed_tasks, failed_tasks, cancelled_tasks
+)
+INSERT INTO job_events (job_id, kind, stage, opening, details)
+SELECT
+    job_id, ('stage_' || status)::job_event_kind, stage, openings,
+    jsonb_strip_nulls(jsonb_build_object(
+        'completed', completed_tasks, 'failed', failed_tasks, 'cancelled', cancelled_tasks,
+        'open_batches', CASE WHEN status = 'failed' THEN (
+            SELECT count(*) FROM batches AS b
+            WHERE b.job_id = ended.job_id AND b.stage = ended.stage AND b.status IN ('pending_queue', 'queued')
+        ) END
+    ))
+FROM ended
 
 -- name: record_result
 -- Drops the state of its aggregation, but not how far that came: a host that is late can no longer record a state.
@@ -168,10 +212,28 @@ WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'finished' AND open
     AND coalesce(folded_tasks, 0) = %(tasks_before)s
 
 -- name: stop
-UPDATE stages
-SET
-    status = %(status)s::stage_status, finished_at = now(), dispatch_lease_id = NULL, dispatch_lease_expires_at = NULL
-WHERE job_id = %(job_id)s AND stage = %(stage)s AND status IN ('dispatching', 'running')
+-- The lock before it waits for a worker that ends a batch: the event counts the open batches as they are then.
+SELECT 1 FROM stages WHERE job_id = %(job_id)s AND stage = %(stage)s FOR NO KEY UPDATE;
+
+WITH stopped AS (
+    UPDATE stages
+    SET
+        status = %(status)s::stage_status, finished_at = now(), dispatch_lease_id = NULL,
+        dispatch_lease_expires_at = NULL
+    WHERE job_id = %(job_id)s AND stage = %(stage)s AND status IN ('dispatching', 'running')
+    RETURNING job_id, stage, openings, status, completed_tasks, failed_tasks, cancelled_tasks
+)
+INSERT INTO job_events (job_id, kind, stage, opening, details)
+SELECT
+    job_id, ('stage_' || status)::job_event_kind, stage, openings,
+    jsonb_build_object(
+        'completed', completed_tasks, 'failed', failed_tasks, 'cancelled', cancelled_tasks,
+        'open_batches', (
+            SELECT count(*) FROM batches AS b
+            WHERE b.job_id = stopped.job_id AND b.stage = stopped.stage AND b.status IN ('pending_queue', 'queued')
+        )
+    )
+FROM stopped
 
 -- name: reopen
 UPDATE stages

@@ -10,6 +10,7 @@ from repositories.ports import Database, Rows, TransactionKind, UnitOfWork
 from tests.fakes.batches import FakeBatchRepository
 from tests.fakes.clock import FakeClock
 from tests.fakes.dead_letters import FakeDeadLetterRepository
+from tests.fakes.job_events import FakeJobEventRepository
 from tests.fakes.jobs import FakeJobRepository
 from tests.fakes.pruning import FakePruneRepository
 from tests.fakes.stages import FakeStageRepository
@@ -105,6 +106,7 @@ class FakeUnitOfWork(UnitOfWork):
         self.batches = FakeBatchRepository(tables)
         self.tasks = FakeTaskRepository(tables)
         self.dead_letters = FakeDeadLetterRepository(tables)
+        self.events = FakeJobEventRepository(tables)
         self.sweeps = FakeSweepRepository(tables)
         self.stops = FakeStopRepository(tables)
         self.pruning = FakePruneRepository(tables)

@@ -2,9 +2,12 @@ from dataclasses import asdict
 
 from typing_extensions import override
 
+from core.job_events import MAX_LETTER_IDS, MAX_SUBJECT_LENGTH, JobEventKind
+from core.models import StageKey
 from core.pages import MAX_PAGE_BYTES, Page
 from repositories.dead_letters import storable
 from repositories.ports import DeadLetter, DeadLetterRepository, KeptDeadLetter
+from tests.fakes.job_events import Details, tell_shared
 from tests.fakes.pages import cut
 from tests.fakes.tables import Tables
 
@@ -13,11 +16,12 @@ class FakeDeadLetterRepository(DeadLetterRepository):
     """`DeadLetterRepository` in memory."""
 
     def __init__(self, tables: Tables) -> None:
+        self._tables = tables
         self._letters = tables.dead_letters
         self._now = tables.now
 
     @override
-    def add(self, letter: DeadLetter) -> bool:
+    def add(self, letter: DeadLetter, about: StageKey | None = None) -> bool:
         columns = asdict(letter)
         texts = {name: storable(value) for name, value in columns.items() if isinstance(value, str)}
         letter = DeadLetter(**{**columns, **texts})
@@ -26,6 +30,15 @@ class FakeDeadLetterRepository(DeadLetterRepository):
         key = len(self._letters.rows()) + 1
         while not self._letters.insert(key, KeptDeadLetter(key, self._now, letter)):
             key += 1
+        if about is not None and self._tables.jobs.get(about.job_id) is not None:
+            subject = letter.reason[:MAX_SUBJECT_LENGTH]
+            tell_shared(
+                self._tables,
+                JobEventKind.DEAD_LETTER,
+                about,
+                subject,
+                lambda details: _with(details, letter.queue, key),
+            )
         return True
 
     @override
@@ -33,6 +46,11 @@ class FakeDeadLetterRepository(DeadLetterRepository):
         rows = self._letters.rows()[::-1]
         older = [row for row in rows if before_id is None or row.dead_letter_id < before_id]
         return cut(older, limit, max_bytes, lambda row: _bytes(row.letter))
+
+
+def _with(details: Details, queue: str, letter_id: int) -> Details:
+    ids = [*details.get("dead_letter_ids", []), letter_id]
+    return {"queue": queue, "dead_letter_ids": ids[:MAX_LETTER_IDS]}
 
 
 def _bytes(letter: DeadLetter) -> int:

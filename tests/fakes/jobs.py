@@ -4,9 +4,11 @@ from typing import Any
 
 from typing_extensions import override
 
+from core.job_events import JobEventKind
 from core.models import Job, StageKey
 from core.statuses import JobStatus
 from repositories.ports import JobRepository
+from tests.fakes.job_events import tell
 from tests.fakes.rows import JobRow, from_json, same_json
 from tests.fakes.tables import Tables
 
@@ -20,7 +22,10 @@ class FakeJobRepository(JobRepository):
 
     @override
     def create(self, job_id: str, job_type: str, parameters: str, total_stages: int) -> bool:
-        return self._tables.jobs.insert(job_id, JobRow(job_id, job_type, parameters, total_stages, self._now))
+        created = self._tables.jobs.insert(job_id, JobRow(job_id, job_type, parameters, total_stages, self._now))
+        if created:
+            tell(self._tables, JobEventKind.SUBMITTED, StageKey(job_id, 0), job_type=job_type)
+        return created
 
     @override
     def get(self, job_id: str) -> Job | None:
@@ -57,7 +62,11 @@ class FakeJobRepository(JobRepository):
         expected = {JobStatus.PROCESSING}
         if status in {JobStatus.FAILED, JobStatus.CANCELLED}:
             expected |= {JobStatus.PENDING_QUEUE, JobStatus.QUEUED}
-        return self._move(job_id, expected, status=status, result=result, error=error, finished_at=self._now)
+        moved = self._move(job_id, expected, status=status, result=result, error=error, finished_at=self._now)
+        if moved:
+            details = {} if error is None else {"error": from_json(error)}
+            tell(self._tables, JobEventKind(status), *self._opening(job_id), **details)
+        return moved
 
     @override
     def reopen(self, job_id: str, expected: AbstractSet[JobStatus]) -> bool:
@@ -68,7 +77,19 @@ class FakeJobRepository(JobRepository):
         changes: dict[str, Any] = {"status": JobStatus.PROCESSING} if begun else {"status": JobStatus.PENDING_QUEUE}
         if not begun:
             changes["queued_at"] = None
-        return self._move(job_id, expected, **changes, result=None, error=None, finished_at=None)
+        moved = self._move(job_id, expected, **changes, result=None, error=None, finished_at=None)
+        if moved:
+            key, opening = self._opening(job_id)
+            kind = JobEventKind.RESUMED if JobStatus.CANCELLED in expected else JobEventKind.RETRIED
+            tell(self._tables, kind, key, opening + bool(key.number))
+        return moved
+
+    def _opening(self, job_id: str) -> tuple[StageKey, int]:
+        row = self._tables.jobs.get(job_id)
+        assert row is not None
+        key = StageKey(job_id, row.stage)
+        stage = self._tables.stages.get(key)
+        return key, stage.openings if stage else 0
 
     def _move(self, job_id: str, expected: AbstractSet[JobStatus], **changes: Any) -> bool:
         row = self._tables.jobs.lock(job_id)

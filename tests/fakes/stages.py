@@ -6,9 +6,11 @@ from typing import Any
 from typing_extensions import override
 
 from core.checkpoints import Checkpoint, Fold
+from core.job_events import JobEventKind
 from core.models import Stage, StageCounts, StageKey, StageOpening
-from core.statuses import STAGE_ENDS, BatchStatus, StageStatus, TaskStatus
+from core.statuses import BATCH_ENDS, STAGE_ENDS, STAGE_STOPS, BatchStatus, StageStatus, TaskStatus
 from repositories.ports import StageRepository
+from tests.fakes.job_events import counted, tell, tell_stage_end
 from tests.fakes.rows import StageRow, from_json
 from tests.fakes.tables import Tables
 
@@ -30,6 +32,8 @@ class FakeStageRepository(StageRepository):
         )
         if created and self._tables.jobs.get(key.job_id) is None:
             raise self._tables.stages.violation("stages_job_id_fkey")
+        if created:
+            tell(self._tables, JobEventKind.STAGE_STARTED, key, name=name)
         return created
 
     @override
@@ -120,6 +124,8 @@ class FakeStageRepository(StageRepository):
         if row is None or row.status != StageStatus.DISPATCHING or row.dispatch_lease_id != lease_id:
             return False
         self._update(row, status=StageStatus.RUNNING, total_tasks=total_tasks, total_batches=total_batches, **_NO_LEASE)
+        totals = {"tasks": total_tasks, "batches": total_batches}
+        tell(self._tables, JobEventKind.STAGE_DISPATCHED, key, row.openings, **totals)
         return True
 
     @override
@@ -141,7 +147,14 @@ class FakeStageRepository(StageRepository):
                 cancelled_tasks=row.cancelled_tasks + sum(batch.cancelled_tasks for batch in done),
             )
             openings.append(StageOpening(key, row.openings))
+            self._tell_tasks_ended(key)
         return openings
+
+    def _tell_tasks_ended(self, key: StageKey) -> None:
+        row = self._tables.stages.get(key)
+        assert row is not None
+        if row.status in STAGE_STOPS and all(batch.status in BATCH_ENDS for batch in self._tables.batches_of(key)):
+            tell(self._tables, JobEventKind.TASKS_ENDED, key, row.openings, **counted(row))
 
     @override
     def finish_if_complete(self, key: StageKey) -> bool:
@@ -155,7 +168,7 @@ class FakeStageRepository(StageRepository):
         if not too_many and not complete:
             return False
         status = StageStatus.FAILED if too_many else StageStatus.FINISHED
-        self._update(row, status=status, finished_at=self._now, **_NO_LEASE)
+        self._end(row, status)
         return True
 
     @override
@@ -184,7 +197,7 @@ class FakeStageRepository(StageRepository):
         row = self._tables.stages.lock(key)
         if row is None or row.status not in _LIVE:
             return False
-        self._update(row, status=status, finished_at=self._now, **_NO_LEASE)
+        self._end(row, status)
         return True
 
     @override
@@ -219,6 +232,11 @@ class FakeStageRepository(StageRepository):
         rows = [row for key in keys if (row := self._tables.stages.get(key)) and self._tables.is_at(key)]
         ended = {StageStatus.FINISHED, StageStatus.FAILED}
         return [StageOpening(row.key, row.openings) for row in rows if row.status in ended]
+
+    def _end(self, row: StageRow, status: StageStatus) -> None:
+        ended = replace(row, status=status, finished_at=self._now, **_NO_LEASE)
+        self._tables.stages.update(row.key, ended)
+        tell_stage_end(self._tables, ended)
 
     def _may_be_taken(self, row: StageRow) -> bool:
         expires_at = row.dispatch_lease_expires_at

@@ -4,6 +4,7 @@ A transaction sees what is committed and its own changes. A row that it touches 
 ends; another transaction that wants the row waits, then sees what the first has left.
 """
 
+import itertools
 import threading
 from datetime import datetime
 from typing import Any
@@ -26,6 +27,8 @@ class Store:
         self.changed = threading.Condition()
         self.waiting = 0
         """How many transactions wait for a row."""
+        self.ids = itertools.count(1)
+        """As a sequence: a transaction that is rolled back leaves a gap."""
 
     def wait_for(self, owner: "Transaction") -> None:
         """Waits, holding `changed`, until `owner` may have ended."""
@@ -125,6 +128,10 @@ class Transaction:
         """Writes a row that is locked; None deletes it."""
         self._refuse_if_failed()
         self._changes.setdefault(table, {})[key] = row
+
+    def next_id(self) -> int:
+        """An id that no other row gets."""
+        return next(self._store.ids)
 
     def fail(self, error: DatabaseError) -> DatabaseError:
         """Notes that a statement failed: from here on this transaction can only be rolled back."""

@@ -4,10 +4,13 @@ from datetime import datetime, timedelta
 
 from typing_extensions import override
 
+from core.job_events import Repair
 from core.lanes import Lane
 from core.models import LostTask, SilentBatches, StageKey, StageOpening
 from core.statuses import BATCH_ENDS, STAGE_STOPS, BatchStatus, JobStatus, StageStatus, TaskStatus
 from repositories.ports import SweepRepository
+from repositories.sweeps import messages_by_stage
+from tests.fakes.job_events import FakeJobEventRepository
 from tests.fakes.rows import BatchRow, StageRow, TaskRow
 from tests.fakes.tables import Tables
 
@@ -20,6 +23,7 @@ class FakeSweepRepository(SweepRepository):
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
+        self._events = FakeJobEventRepository(tables)
         self._now = tables.now
 
     @override
@@ -32,6 +36,7 @@ class FakeSweepRepository(SweepRepository):
         for row in found:
             self._tables.jobs.lock(row.job_id)
             self._tables.jobs.update(row.job_id, replace(row, queued_at=self._now))
+        self._events.repaired(Repair.FIRST_MESSAGE, {StageKey(row.job_id, 0): 1 for row in found})
         return [row.job_id for row in found]
 
     @override
@@ -50,30 +55,36 @@ class FakeSweepRepository(SweepRepository):
     @override
     def overdue_retries(self, age_seconds: float, limit: int) -> list[LostTask]:
         return self._touch_tasks(
-            lambda row: row.status == TaskStatus.RETRYING and self._is_old(age_seconds, row.not_before), limit
+            Repair.OVERDUE_RETRIES,
+            lambda row: row.status == TaskStatus.RETRYING and self._is_old(age_seconds, row.not_before),
+            limit,
         )
 
     @override
     def expired_leases(self, age_seconds: float, limit: int) -> list[LostTask]:
         return self._touch_tasks(
-            lambda row: row.status == TaskStatus.PROCESSING and self._is_old(age_seconds, row.lease_expires_at), limit
+            Repair.EXPIRED_LEASES,
+            lambda row: row.status == TaskStatus.PROCESSING and self._is_old(age_seconds, row.lease_expires_at),
+            limit,
         )
 
     @override
     def interrupted_dispatches(self, age_seconds: float, limit: int) -> list[StageOpening]:
-        return self._touch_stages(
+        found = self._touch_stages(
             lambda row: (
                 row.status == StageStatus.DISPATCHING
                 and self._is_old(age_seconds, row.created_at, row.attended_at, row.dispatch_lease_expires_at)
             ),
             limit,
         )
+        return self._told(Repair.INTERRUPTED_DISPATCH, found)
 
     @override
     def unadvanced_stages(self, age_seconds: float, limit: int) -> list[StageOpening]:
-        return self._touch_stages(
+        found = self._touch_stages(
             lambda row: row.status in _ENDED and self._is_old(age_seconds, row.finished_at, row.attended_at), limit
         )
+        return self._told(Repair.UNADVANCED_STAGE, found)
 
     @override
     def stopped_stages(self, age_seconds: float, limit: int) -> list[StageOpening]:
@@ -85,7 +96,7 @@ class FakeSweepRepository(SweepRepository):
             and row.key in live
             and self._is_old(age_seconds, row.finished_at, row.attended_at)
         ][:limit]
-        return self._touch(found, lambda row: replace(row, attended_at=self._now))
+        return self._told(Repair.STOPPED_STAGE, self._touch(found, lambda row: replace(row, attended_at=self._now)))
 
     @override
     def silent_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
@@ -117,6 +128,7 @@ class FakeSweepRepository(SweepRepository):
         ids = {row.batch_id for row in found}
         waiting = [row for row in self._tables.tasks.rows() if row.batch_id in ids and row.status in _WAITING]
         tasks = [self._write(row, replace(row, sends=row.sends + 1)) for row in waiting]
+        self._events.repaired(Repair.SILENT_TASKS, messages_by_stage(tasks))
         return SilentBatches(len(found), tasks)
 
     def _is_due(self, row: BatchRow, age_seconds: float) -> bool:
@@ -135,8 +147,8 @@ class FakeSweepRepository(SweepRepository):
             row.stage_key == stage.key and row.status in active for row in self._tables.tasks.rows()
         )
 
-    def _touch_tasks(self, wanted: Callable[[TaskRow], bool], limit: int) -> list[LostTask]:
-        return [
+    def _touch_tasks(self, repair: Repair, wanted: Callable[[TaskRow], bool], limit: int) -> list[LostTask]:
+        lost = [
             self._write(
                 row,
                 replace(
@@ -150,6 +162,12 @@ class FakeSweepRepository(SweepRepository):
             )
             for row in sorted((row for row in self._tables.tasks.rows() if wanted(row)), key=_waited_until)[:limit]
         ]
+        self._events.repaired(repair, messages_by_stage(lost))
+        return lost
+
+    def _told(self, repair: Repair, found: list[StageOpening]) -> list[StageOpening]:
+        self._events.repaired(repair, {opening.key: 1 for opening in found})
+        return found
 
     def _write(self, old: TaskRow, new: TaskRow) -> LostTask:
         self._tables.tasks.lock(old.task_id)

@@ -1,5 +1,8 @@
 """The tables of the fake database, which all fake repositories of a transaction share."""
 
+from typing import Any
+
+from core.job_events import JobEvent
 from core.models import StageKey
 from core.statuses import JobStatus
 from repositories.ports import KeptDeadLetter
@@ -23,6 +26,9 @@ class Tables:
         self.batches: Table[str, BatchRow] = Table(transaction, "batches", BATCH_CHECKS)
         self.tasks: Table[str, TaskRow] = Table(transaction, "tasks", TASK_CHECKS)
         self.dead_letters: Table[int, KeptDeadLetter] = Table(transaction, "dead_letters", {})
+        self.job_events: Table[int, JobEvent] = Table(transaction, "job_events", {})
+        self.shared_job_events: Table[Any, None] = Table(transaction, "job_events_shared", {})
+        self.next_id = transaction.next_id
 
     def batches_of(self, key: StageKey) -> list[BatchRow]:
         """The batches of a stage."""

@@ -100,6 +100,28 @@ _CHANGES: Mapping[str, str] = {
         WHERE coalesce(c.taken, '{{}}')
             <> ARRAY(SELECT n - 1 || '->' || n FROM generate_series(1, j.stage) AS n ORDER BY n)
     """,
+    "a job tells other events than its changes": """
+        SELECT job_id, kind, changes.times, events.times
+        FROM (
+            SELECT job_id, kind, count(*) AS times
+            FROM (
+                SELECT job_id, 'submitted' AS kind FROM jobs
+                UNION ALL SELECT job_id, 'stage_started' FROM stages
+                UNION ALL SELECT key, new FROM audit.changes
+                WHERE machine = 'job' AND new IN ('completed', 'completed_with_errors', 'failed', 'cancelled')
+                UNION ALL
+                SELECT left(key, 32), CASE new WHEN 'running' THEN 'stage_dispatched' ELSE 'stage_' || new END
+                FROM audit.changes WHERE machine = 'stage' AND new <> 'dispatching'
+            ) AS made
+            GROUP BY job_id, kind
+        ) AS changes
+        FULL JOIN (
+            SELECT job_id, kind::text AS kind, count(*) AS times FROM job_events
+            WHERE kind NOT IN ('retried', 'resumed', 'repaired', 'dead_letter', 'tasks_ended')
+            GROUP BY job_id, kind
+        ) AS events USING (job_id, kind)
+        WHERE changes.times IS DISTINCT FROM events.times AND {of_job}
+    """,
     "a status changed in a way that its machine does not have": """
         SELECT machine, key, old, new FROM audit.changes
         WHERE machine <> 'advance' AND machine || ' ' || old || ' ' || new <> ALL(%(transitions)s)

@@ -10,11 +10,13 @@ _BATCHES = "repositories/sql/batches.sql"
 _STAGES = "repositories/sql/stages.sql"
 _JOBS = "repositories/sql/jobs.sql"
 _SWEEPS = "repositories/sql/sweeps.sql"
+_EVENTS = "repositories/sql/job_events.sql"
 _FAKE_TASKS = "tests/fakes/tasks.py"
 _FAKE_BATCHES = "tests/fakes/batches.py"
 _FAKE_STAGES = "tests/fakes/stages.py"
 _FAKE_JOBS = "tests/fakes/jobs.py"
 _FAKE_SWEEPS = "tests/fakes/sweeps.py"
+_FAKE_EVENTS = "tests/fakes/job_events.py"
 _SWEEPER = "engine/repair/sweeper.py"
 
 
@@ -348,8 +350,8 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         [
             Edit(
                 _STAGES,
-                " AND dispatch_lease_id = %(lease_id)s\n\n-- name: add_finished_batches",
-                "\n\n-- name: add_finished_batches",
+                " AND dispatch_lease_id = %(lease_id)s\n    RETURNING job_id, stage, openings, total_tasks",
+                "\n    RETURNING job_id, stage, openings, total_tasks",
             ),
             Edit(
                 _FAKE_STAGES,
@@ -406,7 +408,7 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     ),
     "the status of a stage that finishes": (
         [
-            Edit(_STAGES, "            status = 'running'\n            AND (\n", "            (\n"),
+            Edit(_STAGES, "                status = 'running'\n                AND (\n", "                (\n"),
             Edit(
                 _FAKE_STAGES,
                 "        if row is None or row.status not in _LIVE:\n            return False\n        too_many",
@@ -415,6 +417,52 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
             Edit(_FAKE_STAGES, "complete = row.status == StageStatus.RUNNING and row", "complete = row"),
         ],
         _both("test_stage_ends.py::test_a_stage_ends_with_its_last_batch_and_once"),
+    ),
+    "the one event of a submission": (
+        [
+            Edit(
+                _JOBS,
+                "SELECT job_id, 'submitted'::job_event_kind, jsonb_build_object('job_type', job_type) FROM created",
+                "SELECT %(job_id)s, 'submitted'::job_event_kind, jsonb_build_object('job_type', %(job_type)s::text)",
+            ),
+            Edit(_FAKE_JOBS, "        if created:\n", "        if True:\n"),
+        ],
+        _both("test_job_events.py::test_a_submission_is_told_once"),
+    ),
+    "the opening of a repair": (
+        [
+            Edit(_EVENTS, "coalesce(s.openings, 0), %(repair)s", "0, %(repair)s"),
+            Edit(_FAKE_EVENTS, "opening = stage.openings if stage else 0", "opening = 0"),
+        ],
+        _both("test_job_events.py::test_repairs_of_another_opening_and_another_job_have_events_of_their_own"),
+    ),
+    "the last batch of a stopped stage": (
+        [
+            Edit(_STAGES, "            LIMIT 1\n        ) IS NULL\n", "            LIMIT 1\n        ) IS NOT NULL\n"),
+            Edit(_FAKE_STAGES, "all(batch.status in BATCH_ENDS", "any(batch.status not in BATCH_ENDS"),
+        ],
+        _both("test_job_events.py::test_a_stage_that_fails_tells_what_is_left_and_when_its_last_task_has_ended"),
+    ),
+    "the statement in which a stop locks its stage": (
+        [
+            Edit(
+                _STAGES,
+                "SELECT 1 FROM stages WHERE job_id = %(job_id)s AND stage = %(stage)s FOR NO KEY UPDATE;\n\n"
+                "WITH stopped",
+                "WITH stopped",
+            )
+        ],
+        _both("test_job_events.py::test_a_stop_that_waits_for_the_last_batch_finds_none_open")[1:],
+    ),
+    "the statement in which the end of a job locks it": (
+        [
+            Edit(
+                _JOBS,
+                "SELECT 1 FROM jobs WHERE job_id = %(job_id)s FOR NO KEY UPDATE;\n\nWITH ended",
+                "WITH ended",
+            )
+        ],
+        _both("test_job_events.py::test_an_end_that_waits_for_a_reopening_names_the_new_opening")[1:],
     ),
     "the query of pending batches": (
         [

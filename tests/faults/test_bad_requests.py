@@ -189,7 +189,10 @@ TEXTS = st.text(st.characters(codec="utf-8"), max_size=50) | st.sampled_from(["\
 
 @run
 @given(path=TEXTS, query=st.dictionaries(st.sampled_from(["after", "before", "limit", "status", "x"]), TEXTS))
-@pytest.mark.parametrize("route", ["jobs/{}", "jobs/{}/batches", f"jobs/{JOB_IDS[0]}/tasks", "dead-letters"])
+@pytest.mark.parametrize(
+    "route",
+    ["jobs/{}", "jobs/{}/batches", f"jobs/{JOB_IDS[0]}/tasks", f"jobs/{JOB_IDS[0]}/events", "dead-letters"],
+)
 def test_any_path_and_query_get_an_answer(
     base_url: str, answers: Counter[str], route: str, path: str, query: dict[str, str]
 ) -> None:

@@ -31,6 +31,12 @@ COMPLETED_JOB = f"""
     UPDATE stages SET status = 'running', total_tasks = 2, total_batches = 1;
     UPDATE stages SET status = 'finished', finished_batches = 1, completed_tasks = 2, finished_at = now();
     UPDATE jobs SET status = 'completed', finished_at = now();
+    INSERT INTO job_events (job_id, kind, stage)
+    SELECT '{JOB}', kind::job_event_kind, stage
+    FROM (VALUES ('submitted', 0), ('completed', 2)) AS of_job (kind, stage)
+    UNION ALL
+    SELECT '{JOB}', kind::job_event_kind, stage
+    FROM unnest(ARRAY['stage_started', 'stage_dispatched', 'stage_finished']) AS kind, generate_series(1, 2) AS stage;
 """
 
 
@@ -108,6 +114,14 @@ def test_changes_of_another_job_do_not_matter(audited_url: str) -> None:
         (
             f"INSERT INTO audit.changes (machine, key, old, new) VALUES ('advance', '{JOB}', '1', '2')",
             "a job did not advance once past each of its stages",
+        ),
+        (
+            "DELETE FROM job_events WHERE kind = 'stage_dispatched' AND stage = 2",
+            "a job tells other events than its changes: .*'stage_dispatched', 2, 1",
+        ),
+        (
+            f"INSERT INTO job_events (job_id, kind, stage) VALUES ('{JOB}', 'completed', 2)",
+            "a job tells other events than its changes: .*'completed', 1, 2",
         ),
         (
             "UPDATE stages SET status = 'failed' WHERE stage = 1",

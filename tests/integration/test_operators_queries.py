@@ -6,8 +6,9 @@ from pathlib import Path
 
 import psycopg2
 
+from core.job_events import Repair
 from core.models import StageKey
-from core.statuses import TaskStatus
+from core.statuses import JobStatus, TaskStatus
 from core.task_runs import TaskOutcome
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job
@@ -15,6 +16,8 @@ from tests.integration.messages import Mailbox
 
 _PAGE = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
 _QUERIES = re.findall(r"`(SELECT .*?)`", _PAGE[_PAGE.index("## Shutdown") : _PAGE.index("## Limits")])
+
+_STORY = re.findall(r"`(SELECT .*?)`", _PAGE[_PAGE.index("## The story of a job") : _PAGE.index("## Shutdown")])
 
 
 def test_the_queries_find_what_a_stopped_process_has_left(
@@ -42,3 +45,26 @@ def test_the_queries_find_what_a_stopped_process_has_left(
             cursor.execute(query)
             found.append([row[0] for row in cursor.fetchall()])
     assert found == [[left], [released], [left], [interrupted], [other]]
+
+
+def test_the_queries_of_the_story_find_steps_repairs_and_reasons(
+    build_app: BuildApp, mailbox: Mailbox, database_url: str
+) -> None:
+    app = build_app([counting_job(lambda context, parameters: None)])
+    job_id = app.submitter.submit("counting", {"n": 2}).job_id
+    app.stages.handle(mailbox.take_job_message())
+    key = StageKey(job_id, 1)
+    with app.database.transaction() as work:
+        work.events.repaired(Repair.SILENT_TASKS, {key: 2})
+        work.jobs.finish(job_id, JobStatus.FAILED, None, '{"type": "E", "message": "no", "stage": 1}')
+    found = []
+    with closing(psycopg2.connect(database_url)) as conn, conn.cursor() as cursor:
+        for query in _STORY:
+            cursor.execute(query.replace("0123456789abcdef" * 2, job_id))
+            found.append(cursor.fetchall())
+    steps, repairs, reasons, dispatches = found
+    assert [row[1] for row in steps] == ["submitted", "stage_started", "stage_dispatched", "repaired", "failed"]
+    assert [row[:4] for row in repairs] == [(job_id, 1, "silent_tasks", 1)]
+    assert [row[2:] for row in reasons] == [("E", "no")]
+    assert [row[:2] for row in dispatches] == [(job_id, 1)]
+    mailbox.take("sb-tasks", 2)

@@ -20,7 +20,9 @@ def test_the_host_can_index_the_app_without_any_setting() -> None:
         text=True,
         check=True,
     )
-    assert {"submit_job", "get_job", "list_batches", "list_tasks", "health"} <= set(indexed.stdout.split())
+    assert {"submit_job", "get_job", "list_batches", "list_tasks", "list_job_events", "health"} <= set(
+        indexed.stdout.split()
+    )
     assert {"run_job_message", "run_tasks", "run_long_task", "sweep", "prune"} <= set(indexed.stdout.split())
 
 

@@ -71,3 +71,47 @@ SELECT batch_id, task_count FROM batches AS b
 WHERE task_count <> 100
     AND EXISTS (SELECT FROM batches WHERE job_id = b.job_id AND stage = b.stage AND batch_index > b.batch_index)
 ORDER BY batch_id
+
+-- name: every_change_of_a_job_and_a_stage_is_told_once
+SELECT job_id, kind, changes.times AS changes, events.times AS events
+FROM (
+    SELECT job_id, kind, count(*) AS times
+    FROM (
+        SELECT
+            split_part(id, ' ', 1) AS job_id,
+            CASE
+                WHEN machine = 'job' AND old IS NULL THEN 'submitted'
+                WHEN machine = 'job' AND old = 'cancelled' THEN 'resumed'
+                WHEN machine = 'job' AND old IN ('failed', 'completed_with_errors') THEN 'retried'
+                WHEN machine = 'job' AND new IN ('completed', 'completed_with_errors', 'failed', 'cancelled') THEN new
+                WHEN machine = 'stage' AND old IS NULL THEN 'stage_started'
+                WHEN machine = 'stage' AND new = 'running' THEN 'stage_dispatched'
+                WHEN machine = 'stage' AND new <> 'dispatching' THEN 'stage_' || new
+            END AS kind
+        FROM audit
+    ) AS told
+    WHERE kind IS NOT NULL
+    GROUP BY job_id, kind
+) AS changes
+FULL JOIN (
+    SELECT job_id, kind::text AS kind, count(*) AS times FROM job_events
+    WHERE kind NOT IN ('repaired', 'dead_letter', 'tasks_ended')
+    GROUP BY job_id, kind
+) AS events USING (job_id, kind)
+WHERE changes.times IS DISTINCT FROM events.times
+ORDER BY job_id, kind
+
+-- name: a_stopped_stage_tells_the_end_of_its_last_task
+SELECT job_id, stage, opening, details FROM job_events AS stopped
+WHERE kind IN ('stage_failed', 'stage_cancelled') AND (details ->> 'open_batches')::integer > 0
+    AND NOT EXISTS (
+        SELECT FROM job_events
+        WHERE kind = 'tasks_ended' AND (job_id, stage, opening) = (stopped.job_id, stopped.stage, stopped.opening)
+    )
+ORDER BY job_id, stage, opening
+
+-- name: a_story_is_short
+SELECT job_id, stage, opening, kind, subject, count(*) FROM job_events
+WHERE stage > 0
+GROUP BY job_id, stage, opening, kind, subject HAVING count(*) > 1
+ORDER BY job_id, stage, opening, kind, subject

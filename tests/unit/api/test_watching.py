@@ -17,6 +17,7 @@ HttpFunction = Callable[[func.HttpRequest], func.HttpResponse]
 get_job: HttpFunction = jobs.get_job._function.get_user_function()
 list_batches: HttpFunction = jobs.list_batches._function.get_user_function()
 list_tasks: HttpFunction = jobs.list_tasks._function.get_user_function()
+list_job_events: HttpFunction = jobs.list_job_events._function.get_user_function()
 
 
 def pages(function: HttpFunction, name: str, job_id: str, **params: str) -> list[list[Any]]:
@@ -28,7 +29,7 @@ def pages(function: HttpFunction, name: str, job_id: str, **params: str) -> list
         if answer["next"] is None:
             return found
         assert len(found) < 100, "the listing does not end"
-        params["after"] = answer["next"]
+        params["after"] = str(answer["next"])
 
 
 def test_a_finished_job_shows_its_result_and_its_stages(it: Stand) -> None:
@@ -64,7 +65,9 @@ def test_a_job_that_waits_shows_no_stage_yet(it: Stand) -> None:
 
 
 @pytest.mark.parametrize("job_id", ["f" * 32, "x", "", "F" * 32, "'; DROP TABLE jobs"])
-@pytest.mark.parametrize("function", [get_job, list_batches, list_tasks], ids=["job", "batches", "tasks"])
+@pytest.mark.parametrize(
+    "function", [get_job, list_batches, list_tasks, list_job_events], ids=["job", "batches", "tasks", "events"]
+)
 def test_a_job_that_does_not_exist_is_404(it: Stand, function: HttpFunction, job_id: str) -> None:
     answer = problem(function(get(job_id)))
     assert (answer["status"], answer["job_id"]) == (404, job_id)
@@ -125,7 +128,7 @@ def test_tasks_are_listed_by_status(it: Stand) -> None:
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "1001", "ten", "", "1.5", "1e3", "\N{SUPERSCRIPT TWO}", "9" * 5_000])
-@pytest.mark.parametrize("function", [list_batches, list_tasks], ids=["batches", "tasks"])
+@pytest.mark.parametrize("function", [list_batches, list_tasks, list_job_events], ids=["batches", "tasks", "events"])
 def test_a_page_size_that_makes_no_sense_is_400(it: Stand, function: HttpFunction, limit: str) -> None:
     answer = problem(function(get(it.submit("hello_world", n=1), limit=limit)))
     assert answer["status"] == 400
@@ -148,3 +151,26 @@ def test_a_task_status_that_does_not_exist_is_400_with_those_that_do(it: Stand) 
     answer = problem(list_tasks(get(it.submit("hello_world", n=1), status="done")))
     assert (answer["status"], answer["errors"][0]["field"]) == (400, "status")
     assert "completed, failed, cancelled" in answer["errors"][0]["message"]
+
+
+def test_events_are_listed_page_by_page(it: Stand) -> None:
+    job_id = it.submit("hello_world", n=3)
+    it.pump()
+    found = pages(list_job_events, "events", job_id, limit="3")
+    assert [len(page) for page in found] == [3, 3, 2]
+    assert [(each["kind"], each["stage"]) for page in found for each in page] == [
+        ("submitted", 0),
+        *((kind, 1) for kind in ("stage_started", "stage_dispatched", "stage_finished")),
+        *((kind, 2) for kind in ("stage_started", "stage_dispatched", "stage_finished")),
+        ("completed", 2),
+    ]
+    first = found[0][0]
+    assert (first["subject"], first["times"], first["details"]) == (None, 1, {"job_type": "hello_world"})
+    assert first["at"] == first["last_at"] == "2030-01-01T00:00:00+00:00"
+    assert "job_id" not in first
+
+
+@pytest.mark.parametrize("after", ["x", "-1", "1.5", "9" * 30, "1-1"])
+def test_an_event_cursor_that_makes_no_sense_is_400(it: Stand, after: str) -> None:
+    answer = problem(list_job_events(get(it.submit("hello_world", n=1), after=after)))
+    assert (answer["status"], answer["errors"][0]["field"]) == (400, "after")
