@@ -27,6 +27,7 @@ from core.messages import ReceivedMessage
 from engine.jobs.canceller import Canceller
 from engine.jobs.reopener import Reopener
 from engine.jobs.status_reader import StatusReader
+from engine.jobs.submission_check import SubmissionCheck
 from engine.jobs.submitter import Submitter
 from engine.process.job_secrets import JobSecrets
 from engine.process.limits import Limits
@@ -190,7 +191,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         registry=registry,
         database=database,
         queue=queue,
-        submitter=Submitter(database, queue, registry),
+        submitter=Submitter(database, queue, registry, SubmissionCheck(services)),
         canceller=Canceller(database, queue),
         reopener=Reopener(database, queue),
         stages=StageEngine(database, queue, registry, StageSteps(dispatcher, advancer, stage_canceller), endings),

@@ -64,7 +64,7 @@ RESPONSES: Json = {
     "BadQuery": problem_answer("A parameter is not valid: `errors` names it."),
     "InternalError": problem_answer("An error of the app; the logs have the details."),
     "Unavailable": {
-        **problem_answer("The database or the broker is unavailable."),
+        **problem_answer("The database, the broker or what a job type checks is unavailable."),
         "headers": {"Retry-After": RETRY_AFTER},
     },
 }

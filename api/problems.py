@@ -17,6 +17,7 @@ from core.errors import (
     LockstepError,
     PayloadTooLargeError,
     UnknownJobTypeError,
+    UnreachableError,
 )
 from core.redaction import Redaction
 
@@ -78,6 +79,8 @@ def _conflict(exc: JobStateError | IdempotencyConflictError) -> func.HttpRespons
 
 
 def _our_fault(exc: LockstepError) -> func.HttpResponse:
+    if isinstance(exc, UnreachableError):  # what a job type looks at
+        return problem(503, "Temporarily unavailable", str(exc))
     if exc.waited_out:
         logger.warning("a request failed because the database or the broker is unavailable: %s", exc)
         return problem(503, "Temporarily unavailable", "The database or the broker is unavailable; please try again.")

@@ -12,6 +12,7 @@
 | `ContinueLater` | a handler raises it to go on in another run |
 | `JobFailure`, `NonDeterministicStageError`, `PermanentTaskError`, `LockstepError`, `UnencodableValueError` | errors |
 | `TaskLeaseLostError` | the error of a checkpoint when the task runs elsewhere |
+| `InvalidParameterError`, `InvalidInputError`, `FieldError`, `UnreachableError` | errors of `check_submission` |
 | `ConstraintViolationError` | the error of a constraint of a table of its own |
 | `Database`, `UnitOfWork`, `TransactionKind` | `Services.transact` to write, `Database.transaction` to read |
 | `Rows`, `Row`, `queries`, `copy_line` | tables of its own: the connection of a repository, named SQL, COPY |
@@ -38,12 +39,16 @@ from core.definitions import AlignedBatch, TaskDefinition
 from core.errors import (
     ConstraintViolationError,
     ContinueLater,
+    FieldError,
+    InvalidInputError,
+    InvalidParameterError,
     JobFailure,
     LockstepError,
     NonDeterministicStageError,
     PermanentTaskError,
     TaskLeaseLostError,
     UnencodableValueError,
+    UnreachableError,
 )
 from core.lanes import Lane
 from core.retry import Backoff
@@ -62,7 +67,10 @@ __all__ = [
     "ContinueLater",
     "Database",
     "DispatchProtocol",
+    "FieldError",
     "Handler",
+    "InvalidInputError",
+    "InvalidParameterError",
     "ItemOutcomes",
     "JobContext",
     "JobController",
@@ -92,6 +100,7 @@ __all__ = [
     "TransactionKind",
     "UnencodableValueError",
     "UnitOfWork",
+    "UnreachableError",
     "batch_handler",
     "copy_line",
     "json_text",

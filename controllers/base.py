@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import ClassVar, Generic, Protocol, get_args
 
 from controllers.context import JobContext, JobParameters, JsonValue, P, StageContext
+from controllers.services import Services
 from controllers.task_type import TaskType
 from core.batching import BATCH_SIZE, aligned_batches
 from core.declared import require_name, require_number, require_one_of
@@ -118,6 +119,19 @@ class JobController(ABC, Generic[P]):
                         "in the brackets of JobController; leave the assignment out"
                     )
                 cls.Parameters = model
+
+    def check_submission(self, parameters: P, services: Services) -> None:
+        """Looks at the world before a job is accepted: is the file there, does it fit? Accepts all unless overridden.
+
+        It runs before the job exists, and must end within 20 s. A job that was accepted before is not checked again.
+        What it has found may have changed when the job runs.
+
+        Raises:
+            InvalidParameterError: names the wrong parameter; the client gets 400. So does any other
+                `InvalidInputError`, and a `JobFailure`.
+            UnreachableError: the check is not possible now; the client gets 503. So does a `ConnectionError` or a
+                `TimeoutError`.
+        """
 
     @abstractmethod
     def create_stage_tasks(self, job: JobContext[P], stage: StageContext) -> Tasks:

@@ -48,6 +48,17 @@ class InvalidInputError(LockstepError):
         self.errors = tuple(errors)
 
 
+class InvalidParameterError(InvalidInputError):
+    """A controller refuses a parameter of a job at its submission, because of what it has found in the world."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}", [FieldError(field, reason)])
+
+
+class UnreachableError(LockstepError):
+    """Something that a submission is checked against cannot be reached; the client may try again."""
+
+
 class UnencodableValueError(InvalidInputError):
     """A value cannot be written as JSON, or PostgreSQL's jsonb cannot store it."""
 

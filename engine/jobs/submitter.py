@@ -12,6 +12,7 @@ from core.errors import FieldError, IdempotencyConflictError, InvalidInputError,
 from core.messages import JobAction, JobMessage
 from core.models import Job
 from core.statuses import JobStatus
+from engine.jobs.submission_check import SubmissionCheck
 from engine.process.sending import send_job_message
 from repositories.ports import Database, MessageQueue, UnitOfWork
 from repositories.transactions import transact
@@ -33,10 +34,13 @@ class Submission:
 class Submitter:
     """Accepts jobs: writes a durable row first, then sends a message."""
 
-    def __init__(self, database: Database, queue: MessageQueue, registry: Registry) -> None:
+    def __init__(
+        self, database: Database, queue: MessageQueue, registry: Registry, submission_check: SubmissionCheck
+    ) -> None:
         self._database = database
         self._queue = queue
         self._registry = registry
+        self._check = submission_check
 
     def submit(
         self,
@@ -58,7 +62,9 @@ class Submitter:
 
         Raises:
             UnknownJobTypeError: no job type has this name.
-            InvalidInputError: the parameters do not fit the job type's model, or the key is too long.
+            InvalidInputError: the parameters do not fit the job type's model, the job type refuses them for another
+                reason, or the key is too long.
+            UnreachableError: the job type cannot look at what it checks now.
             IdempotencyConflictError: the key belongs to a job with other parameters.
             JobBeingPrunedError: the job ended long ago and is being deleted; it can be submitted again afterwards.
             DatabaseError: nothing was accepted.
@@ -73,12 +79,19 @@ class Submitter:
             raise InvalidInputError(f"the parameters of {job_type} are not valid", _field_errors(exc)) from exc
         canonical = json_text.encode(plain_json(model), what="the parameters")
         job_id = _job_id(job_type, canonical, idempotency_key, caller)
+        # Whatever has changed in the world, a job that was accepted stays accepted.
+        if self._check.is_needed(controller) and not self._is_known(job_id):
+            self._check.check(controller, model)
         job, created = self._create_or_find(job_id, job_type, canonical, len(controller.stages))
         status = job.status
         if status == JobStatus.PENDING_QUEUE and self._queue_job(job_id):
             status = JobStatus.QUEUED
         logger.info("job %s (%s) %s", job_id, job_type, "accepted" if created else "was submitted before")
         return Submission(job_id, status, created)
+
+    def _is_known(self, job_id: str) -> bool:
+        with self._database.transaction() as work:
+            return work.jobs.get(job_id) is not None
 
     def _create_or_find(self, job_id: str, job_type: str, canonical: str, total_stages: int) -> tuple[Job, bool]:
         """Returns the job, and whether it is new."""

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from pathlib import Path
 from threading import Barrier
 
 import psycopg2
@@ -12,9 +13,11 @@ from psycopg2.extensions import connection
 
 from controllers.hello_world import HelloWorld
 from controllers.registry import Registry
+from controllers.services import Services
 from core.errors import JobNotFoundError, JobStateError
 from core.statuses import JobStatus
 from engine.jobs.reopener import Reopener
+from engine.jobs.submission_check import SubmissionCheck
 from engine.jobs.submitter import Submitter
 from engine.process.limits import Limits
 from engine.repair.pruner import Pruner, PruneReport
@@ -205,7 +208,8 @@ def test_when_a_job_is_resumed_and_deleted_at_once_one_of_them_wins(
 def test_a_submission_during_the_last_step_of_a_deletion_is_a_new_job(
     postgres_database: PostgresDatabase, conn: connection
 ) -> None:
-    submitter = Submitter(postgres_database, FakeQueue(), Registry([HelloWorld]))
+    check = SubmissionCheck(Services(Path(), frozenset(), postgres_database))
+    submitter = Submitter(postgres_database, FakeQueue(), Registry([HelloWorld]), check)
     job_id = submitter.submit("hello_world", {"n": 3}).job_id
     with conn, conn.cursor() as cursor:
         cursor.execute("UPDATE jobs SET status = 'cancelled', finished_at = now() - interval '31 days'")

@@ -165,6 +165,9 @@ def job_type(
         task_types = (short, long)
         dispatch_protocol = protocol
 
+        def check_submission(self, parameters: CrashParameters, services: lockstep.Services) -> None:
+            pass  # its submissions are looked up first
+
         def create_stage_tasks(
             self, job: lockstep.JobContext[CrashParameters], stage: lockstep.StageContext
         ) -> lockstep.Tasks:
