@@ -25,6 +25,7 @@ from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
 from core.log_redaction import redact_logs
 from core.messages import ReceivedMessage
 from engine.jobs.canceller import Canceller
+from engine.jobs.end_hooks import EndHooks
 from engine.jobs.reopener import Reopener
 from engine.jobs.status_reader import StatusReader
 from engine.jobs.submission_check import SubmissionCheck
@@ -40,6 +41,7 @@ from engine.repair.pruner import Pruner
 from engine.repair.sweeper import Sweeper
 from engine.stages.advancer import Advancer
 from engine.stages.contexts import Contexts
+from engine.stages.hook_runner import HookRunner
 from engine.stages.job_endings import JobEndings
 from engine.stages.stage_canceller import StageCanceller
 from engine.stages.stage_dispatcher import StageDispatcher
@@ -172,13 +174,16 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
     )
     contexts = Contexts(database, services)
     secrets = JobSecrets(database, registry)
-    endings = JobEndings(database, queue, secrets)
+    hooks = EndHooks(queue, registry)
+    endings = JobEndings(database, queue, secrets, hooks)
     stage_canceller = StageCanceller(database, queue, limits)
     dispatcher = StageDispatcher(database, queue, contexts, limits, backends.shutdown)
     through_shutdown = backends.outages.through_shutdown()
     recorder = Recorder(database, queue, limits, through_shutdown)
     results = StageResults(database, contexts, limits, backends.shutdown)
     advancer = Advancer(database, queue, contexts, endings, results)
+    hook_runner = HookRunner(database, queue, registry, contexts, secrets)
+    steps = StageSteps(dispatcher, advancer, stage_canceller, hook_runner)
     reads = JobReader(database, registry, limits, backends.outages)
     states = RunStates(database, limits, backends.outages)
     handlers = HandlerRunner(registry.task_type, services, secrets, reads, states, isolation)
@@ -192,9 +197,9 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         database=database,
         queue=queue,
         submitter=Submitter(database, queue, registry, SubmissionCheck(services)),
-        canceller=Canceller(database, queue),
+        canceller=Canceller(database, queue, hooks),
         reopener=Reopener(database, queue),
-        stages=StageEngine(database, queue, registry, StageSteps(dispatcher, advancer, stage_canceller), endings),
+        stages=StageEngine(database, queue, registry, steps, endings),
         worker=Worker(database, queue, runner, settler, limits, backends.outages),
         dead_letters=letters,
         dead_letter_batches=DeadLetterBatches(database, letters, backends.shutdown.wait),

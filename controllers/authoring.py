@@ -6,6 +6,7 @@
 | `task_type`, `TaskType`, `Lane`, `Backoff` | its task types: handler, retries, lane |
 | `batch_handler`, `BatchHandler`, `TaskItem`, `TaskItems`, `ItemOutcomes` | task types that run many tasks in a call |
 | `JobContext`, `StageContext`, `TaskContext`, `Services` | the contexts that its code gets, and the services in them |
+| `JobOutcome`, `JobStatus` | how a job ended, for `job_ended` |
 | `Tasks`, `TaskDefinition`, `TaskParameters`, `Handler` | the task definitions of a stage, and what runs a task |
 | `TaskResult`, `TaskResults`, `TaskStatus`, `JsonValue` | the results of tasks, stages and jobs |
 | `BatchWindow`, `AlignedBatch` | a controller that changes how the tasks of a stage are queued |
@@ -31,6 +32,7 @@ from controllers.context import (
     TaskContext,
     TaskParameters,
 )
+from controllers.outcome import JobOutcome
 from controllers.services import Services
 from controllers.task_items import BatchHandler, ItemOutcomes, TaskItem, TaskItems
 from controllers.task_type import TaskType, batch_handler, task_type
@@ -52,7 +54,7 @@ from core.errors import (
 )
 from core.lanes import Lane
 from core.retry import Backoff
-from core.statuses import TaskStatus
+from core.statuses import JobStatus, TaskStatus
 from core.task_runs import TaskResult
 from repositories import queries
 from repositories.copy_format import copy_line
@@ -75,7 +77,9 @@ __all__ = [
     "JobContext",
     "JobController",
     "JobFailure",
+    "JobOutcome",
     "JobParameters",
+    "JobStatus",
     "JsonValue",
     "Lane",
     "LockstepError",

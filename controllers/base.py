@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import ClassVar, Generic, Protocol, get_args
 
 from controllers.context import JobContext, JobParameters, JsonValue, P, StageContext
+from controllers.outcome import JobOutcome
 from controllers.services import Services
 from controllers.task_type import TaskType
 from core.batching import BATCH_SIZE, aligned_batches
@@ -183,6 +184,24 @@ class JobController(ABC, Generic[P]):
     def aggregate_job_results(self, job: JobContext[P], stage_results: list[JsonValue]) -> JsonValue:
         """Makes the job's result of its stage results, in order; returns their list unless overridden."""
         return stage_results
+
+    def job_ended(self, job: JobContext[P], outcome: JobOutcome) -> None:
+        """Cleans up after a job, or tells others of its end; does nothing unless overridden.
+
+        Lockstep calls it at least once after each end of a job (completed, with errors, failed, cancelled), when the
+        last task of the job has ended, and again after the next end of a job that was retried or resumed. It may be
+        called again after it has succeeded, and must end within 5 minutes. When it raises, it is called again after
+        10, 20, 40 s and so on, 8 times in all; its failures are events of the job and never change the job's status.
+
+        Args:
+            job: the job.
+            outcome: how it ended.
+        """
+
+    @property
+    def has_end_hook(self) -> bool:
+        """Whether the job type overrides `job_ended`."""
+        return type(self).job_ended is not JobController.job_ended
 
     def queue_stage_tasks(self, job: JobContext[P], stage: StageContext, window: BatchWindow) -> None:
         """Queues the tasks of a stage: in aligned batches, or one at a time if the job's parameters ask for that."""

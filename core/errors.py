@@ -332,6 +332,13 @@ class TaskInterruptedError(PermanentTaskError):
         self.interruptions = interruptions
 
 
+class HookInterruptedError(LockstepError):
+    """The hook of a job kills its process, or outlasts its time."""
+
+    def __init__(self, tries: int) -> None:
+        super().__init__(f"{tries} tries of the hook did not end; it seems to kill its process, or to outlast its time")
+
+
 # Errors of the database.
 
 

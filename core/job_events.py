@@ -25,6 +25,8 @@ class JobEventKind(StrEnum):
     RESUMED = "resumed"
     REPAIRED = "repaired"  # subject: a `Repair`; messages
     DEAD_LETTER = "dead_letter"  # subject: the reason; queue; dead_letter_ids, the first ones
+    END_HOOK_RAN = "end_hook_ran"  # `job_ended` of the job's type; tries
+    END_HOOK_FAILED = "end_hook_failed"  # error: the last one; given_up: whether it is tried no more
 
 
 class Repair(StrEnum):

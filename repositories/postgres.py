@@ -12,6 +12,7 @@ from typing_extensions import override
 from repositories import queries
 from repositories.batches import PostgresBatchRepository
 from repositories.dead_letters import PostgresDeadLetterRepository
+from repositories.end_hooks import PostgresEndHookRepository
 from repositories.guarded_connection import CHECK_SECONDS, GuardedConnection
 from repositories.job_events import PostgresJobEventRepository
 from repositories.jobs import PostgresJobRepository
@@ -77,6 +78,7 @@ class PostgresUnitOfWork(UnitOfWork):
         self.tasks = PostgresTaskRepository(rows)
         self.dead_letters = PostgresDeadLetterRepository(rows)
         self.events = PostgresJobEventRepository(rows)
+        self.hooks = PostgresEndHookRepository(rows)
         self.sweeps = PostgresSweepRepository(rows)
         self.stops = PostgresStopRepository(rows)
         self.pruning = PostgresPruneRepository(rows)

@@ -4,6 +4,7 @@ from core.errors import JobNotFoundError, JobStateError, QueueError
 from core.messages import JobAction, JobMessage
 from core.models import Job, Stage, StageKey, StageOpening
 from core.statuses import JobStatus, StageStatus
+from engine.jobs.end_hooks import EndHooks
 from engine.process.sending import send_job_message
 from repositories.ports import Database, MessageQueue, UnitOfWork
 from repositories.transactions import transact
@@ -14,9 +15,10 @@ logger = logging.getLogger(__name__)
 class Canceller:
     """Cancels jobs at once; a CANCEL message to sb-jobs then has their waiting tasks cancelled."""
 
-    def __init__(self, database: Database, queue: MessageQueue) -> None:
+    def __init__(self, database: Database, queue: MessageQueue, hooks: EndHooks) -> None:
         self._database = database
         self._queue = queue
+        self._hooks = hooks
 
     def cancel(self, job_id: str) -> JobStatus:
         """Cancels a job that has not ended. Cancelling a cancelled job changes nothing.
@@ -32,11 +34,27 @@ class Canceller:
             JobStateError: the job has ended in another way.
             DatabaseError: nothing was cancelled.
         """
-        job, stage = transact(self._database, lambda work: _cancel(work, job_id))
+        job, stage, is_hook_owed = transact(self._database, lambda work: self._cancel(work, job_id))
         if stage is not None:
             request_cancellation(self._queue, stage.opening)
+        if is_hook_owed:
+            self._hooks.announce(stage.opening if stage else StageOpening(StageKey(job_id, 1), 0))
         logger.info("job %s is cancelled at stage %d", job_id, job.stage)
         return job.status
+
+    def _cancel(self, work: UnitOfWork, job_id: str) -> tuple[Job, Stage | None, bool]:
+        ended = work.jobs.finish(job_id, JobStatus.CANCELLED, None, None)
+        job = work.jobs.get(job_id)  # after the update, which locks the row: the stage cannot change before the commit
+        if job is None:
+            raise JobNotFoundError(job_id)
+        if job.status != JobStatus.CANCELLED:
+            raise JobStateError(job_id, job.status, "only a job that has not ended can be cancelled")
+        key = StageKey(job_id, job.stage)
+        is_hook_owed = False
+        if ended:
+            work.stages.stop(key, StageStatus.CANCELLED)
+            is_hook_owed = self._hooks.owe(work, job_id, job.job_type)
+        return job, work.stages.get(key) if job.stage else None, is_hook_owed
 
 
 def request_cancellation(queue: MessageQueue, stage: StageOpening) -> None:
@@ -50,16 +68,3 @@ def request_cancellation(queue: MessageQueue, stage: StageOpening) -> None:
         logger.warning(
             "the tasks of stage %d of job %s are cancelled later: %s", stage.key.number, stage.key.job_id, exc
         )
-
-
-def _cancel(work: UnitOfWork, job_id: str) -> tuple[Job, Stage | None]:
-    ended = work.jobs.finish(job_id, JobStatus.CANCELLED, None, None)
-    job = work.jobs.get(job_id)  # after the update, which locks the row: the stage cannot change before the commit
-    if job is None:
-        raise JobNotFoundError(job_id)
-    if job.status != JobStatus.CANCELLED:
-        raise JobStateError(job_id, job.status, "only a job that has not ended can be cancelled")
-    key = StageKey(job_id, job.stage)
-    if ended:
-        work.stages.stop(key, StageStatus.CANCELLED)
-    return job, work.stages.get(key) if job.stage else None

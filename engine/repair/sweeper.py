@@ -43,6 +43,7 @@ class SweepReport:
         advances: ended stages whose job had not advanced.
         silent_tasks: waiting tasks of silent stages.
         stopped: stopped stages with tasks that had not ended.
+        hooks: jobs that have ended and whose hook is overdue.
     """
 
     jobs: int = 0
@@ -53,6 +54,7 @@ class SweepReport:
     advances: int = 0
     silent_tasks: int = 0
     stopped: int = 0
+    hooks: int = 0
 
 
 class Sweeper:
@@ -96,6 +98,7 @@ class Sweeper:
             "leases": lambda: self._lost_tasks(ends_at, _expired_leases(self._silence)),
             "silent_tasks": lambda: self._silent_tasks(ends_at),
             "retries": lambda: self._lost_tasks(ends_at, _overdue_retries(self._silence)),
+            "hooks": lambda: self._all(ends_at, self._hooks),
         }
         counts: dict[str, int] = {}
         failures: list[Exception] = []
@@ -144,6 +147,10 @@ class Sweeper:
     def _stopped(self) -> int:
         stages = transact(self._database, lambda work: work.sweeps.stopped_stages(self._age, _PAGE))
         return self._repeat(JobAction.CANCEL, stages, "was stopped and has tasks left")
+
+    def _hooks(self) -> int:
+        stages = transact(self._database, lambda work: work.hooks.overdue(self._age, _PAGE))
+        return self._repeat(JobAction.ADVANCE, stages, "is that of a job whose hook is overdue")
 
     def _repeat(self, action: JobAction, stages: Sequence[StageOpening], why: str) -> int:
         """Sends the messages of stages again; returns how many."""

@@ -78,7 +78,7 @@ class Advancer:
         job_context = self._contexts.job(job, controller)
         with ControllerCall().controllers():
             job_result = controller.aggregate_job_results(job_context, [*earlier, stage_result])
-        self._endings.complete(stage, encoded, self._results.encode(job_result, "the job's result"))
+        self._endings.complete(job.job_type, stage, encoded, self._results.encode(job_result, "the job's result"))
 
     def _start_next(self, job: Job, stage: Stage, controller: JobController[Any], stage_result: str) -> None:
         following = StageKey(job.job_id, stage.number + 1)

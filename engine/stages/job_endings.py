@@ -8,6 +8,7 @@ from core.errors import StageReopenedError, TasksFailedError
 from core.models import LiveBatches, Stage, StageOpening
 from core.statuses import JobStatus, StageStatus
 from engine.jobs.canceller import request_cancellation
+from engine.jobs.end_hooks import EndHooks
 from engine.process.job_secrets import JobSecrets
 from engine.stages.error_digest import READ_FAILED_TASKS, warning
 from repositories.ports import Database, MessageQueue, UnitOfWork
@@ -33,17 +34,19 @@ def require_unopened(work: UnitOfWork, stage: Stage) -> None:
 class JobEndings:
     """Ends jobs; each job ends once, because every update names the statuses that it expects."""
 
-    def __init__(self, database: Database, queue: MessageQueue, secrets: JobSecrets) -> None:
+    def __init__(self, database: Database, queue: MessageQueue, secrets: JobSecrets, hooks: EndHooks) -> None:
         self._database = database
         self._queue = queue
         self._secrets = secrets
+        self._hooks = hooks
 
-    def complete(self, last: Stage, stage_result: str, job_result: str) -> None:
+    def complete(self, job_type: str, last: Stage, stage_result: str, job_result: str) -> None:
         """Ends a job whose last stage has finished, as completed with errors if any of its tasks failed.
 
         A job that completes with errors gets both a result and an error, which quotes the most frequent cause.
 
         Args:
+            job_type: the job's type.
             last: the stage as it was when its results were read.
             stage_result: the stage's aggregated result, JSON text.
             job_result: the job's result, JSON text.
@@ -51,8 +54,10 @@ class JobEndings:
         Raises:
             StageReopenedError: the stage was reopened meanwhile.
         """
+        is_hook_owed = False
 
         def complete(work: UnitOfWork) -> JobStatus | None:
+            nonlocal is_hook_owed
             failed_tasks = sum(stage.failed_tasks for stage in work.stages.of_job(last.job_id))
             status = JobStatus.COMPLETED_WITH_ERRORS if failed_tasks else JobStatus.COMPLETED
             cause = self._cause(work, last.job_id) if failed_tasks else None
@@ -60,11 +65,14 @@ class JobEndings:
                 return None
             require_unopened(work, last)
             work.stages.record_result(last.key, stage_result)
+            is_hook_owed = self._hooks.owe(work, last.job_id, job_type)
             return status
 
         status = transact(self._database, complete)
         if status is not None:
             logger.info("job %s is %s", last.job_id, status)
+            if is_hook_owed:
+                self._hooks.announce(last.opening)
 
     def _cause(self, work: UnitOfWork, job_id: str) -> str | None:
         """Describes the failed tasks of a job that completes with errors, as JSON text."""
@@ -86,9 +94,10 @@ class JobEndings:
         """
         key = stage.key
         error: Mapping[str, Any] = {}
+        is_hook_owed = False
 
         def fail(work: UnitOfWork) -> LiveBatches | None:
-            nonlocal error
+            nonlocal error, is_hook_owed
             job = work.jobs.get(key.job_id)
             if job is None or max(job.stage, 1) != key.number:
                 return None  # the job has left this stage, or does not exist
@@ -101,6 +110,7 @@ class JobEndings:
             if now is not None and now.opening != stage:
                 raise StageReopenedError(f"stage {key.number} of job {key.job_id} was reopened")
             work.stages.stop(key, StageStatus.FAILED)
+            is_hook_owed = self._hooks.owe(work, key.job_id, job.job_type)
             return work.stops.live_batches(key)
 
         try:
@@ -113,3 +123,5 @@ class JobEndings:
         logger.error("job %s failed in stage %d: %s: %s", key.job_id, key.number, error["type"], error["message"])
         if left.batches:
             request_cancellation(self._queue, stage)
+        if is_hook_owed:
+            self._hooks.announce(stage)

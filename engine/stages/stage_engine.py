@@ -8,9 +8,11 @@ from core.errors import ControllerError, JobFailure, JobNotFoundError, UnknownJo
 from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage
 from core.models import Job, Stage
+from core.statuses import JOB_ENDS
 from engine.process.job_secrets import JobSecrets
 from engine.process.sending import send, send_job_message
 from engine.stages.advancer import Advancer
+from engine.stages.hook_runner import HookRunner
 from engine.stages.job_endings import JobEndings
 from engine.stages.stage_canceller import StageCanceller
 from engine.stages.stage_dispatcher import StageDispatcher
@@ -32,6 +34,7 @@ class StageSteps:
     dispatcher: StageDispatcher
     advancer: Advancer
     canceller: StageCanceller
+    hooks: HookRunner
 
 
 class StageEngine:
@@ -58,7 +61,8 @@ class StageEngine:
         job, stage = self._read(message)
         step = next_step(message, job, stage)
         if step == Step.NOTHING:
-            _ignore(message, job)
+            if job.status not in JOB_ENDS or not self._steps.hooks.run(message, job):
+                _ignore(message, job)
         elif step == Step.CANCEL:
             self._steps.canceller.cancel_waiting(message.stage_opening)
         else:

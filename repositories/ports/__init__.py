@@ -7,6 +7,7 @@ method of a repository runs in the transaction of its unit of work, and may rais
 from repositories.ports.batches import BatchRepository
 from repositories.ports.database import Database, UnitOfWork
 from repositories.ports.dead_letters import DeadLetter, DeadLetterRepository, KeptDeadLetter
+from repositories.ports.end_hooks import EndHookRepository
 from repositories.ports.job_events import JobEventRepository
 from repositories.ports.jobs import JobRepository
 from repositories.ports.pruning import PruneRepository
@@ -23,6 +24,7 @@ __all__ = [
     "Database",
     "DeadLetter",
     "DeadLetterRepository",
+    "EndHookRepository",
     "JobEventRepository",
     "JobRepository",
     "KeptDeadLetter",

@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 
 from repositories.ports.batches import BatchRepository
 from repositories.ports.dead_letters import DeadLetterRepository
+from repositories.ports.end_hooks import EndHookRepository
 from repositories.ports.job_events import JobEventRepository
 from repositories.ports.jobs import JobRepository
 from repositories.ports.pruning import PruneRepository
@@ -29,6 +30,7 @@ class UnitOfWork(Protocol):
     tasks: TaskRepository
     dead_letters: DeadLetterRepository
     events: JobEventRepository
+    hooks: EndHookRepository
     sweeps: SweepRepository
     stops: StopRepository
     pruning: PruneRepository

@@ -10,6 +10,7 @@ from repositories.ports import Database, Rows, TransactionKind, UnitOfWork
 from tests.fakes.batches import FakeBatchRepository
 from tests.fakes.clock import FakeClock
 from tests.fakes.dead_letters import FakeDeadLetterRepository
+from tests.fakes.end_hooks import FakeEndHookRepository
 from tests.fakes.job_events import FakeJobEventRepository
 from tests.fakes.jobs import FakeJobRepository
 from tests.fakes.pruning import FakePruneRepository
@@ -107,6 +108,7 @@ class FakeUnitOfWork(UnitOfWork):
         self.tasks = FakeTaskRepository(tables)
         self.dead_letters = FakeDeadLetterRepository(tables)
         self.events = FakeJobEventRepository(tables)
+        self.hooks = FakeEndHookRepository(tables)
         self.sweeps = FakeSweepRepository(tables)
         self.stops = FakeStopRepository(tables)
         self.pruning = FakePruneRepository(tables)

@@ -51,6 +51,7 @@ class FakePruneRepository(PruneRepository):
         for row in self._tables.job_events.rows():
             if row.job_id == job_id:
                 self._tables.job_events.delete(row.event_id)
+        self._tables.end_hooks.delete(job_id)
         self._tables.jobs.delete(job_id)
         return True
 

@@ -28,6 +28,7 @@ class Tables:
         self.dead_letters: Table[int, KeptDeadLetter] = Table(transaction, "dead_letters", {})
         self.job_events: Table[int, JobEvent] = Table(transaction, "job_events", {})
         self.shared_job_events: Table[Any, None] = Table(transaction, "job_events_shared", {})
+        self.end_hooks: Table[str, Any] = Table(transaction, "end_hooks", {})
         self.next_id = transaction.next_id
 
     def batches_of(self, key: StageKey) -> list[BatchRow]:

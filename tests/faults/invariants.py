@@ -118,6 +118,7 @@ _CHANGES: Mapping[str, str] = {
         FULL JOIN (
             SELECT job_id, kind::text AS kind, count(*) AS times FROM job_events
             WHERE kind NOT IN ('retried', 'resumed', 'repaired', 'dead_letter', 'tasks_ended')
+                AND kind NOT IN ('end_hook_ran', 'end_hook_failed')
             GROUP BY job_id, kind
         ) AS events USING (job_id, kind)
         WHERE changes.times IS DISTINCT FROM events.times AND {of_job}

@@ -17,6 +17,8 @@ _FAKE_STAGES = "tests/fakes/stages.py"
 _FAKE_JOBS = "tests/fakes/jobs.py"
 _FAKE_SWEEPS = "tests/fakes/sweeps.py"
 _FAKE_EVENTS = "tests/fakes/job_events.py"
+_HOOKS = "repositories/sql/end_hooks.sql"
+_FAKE_HOOKS = "tests/fakes/end_hooks.py"
 _SWEEPER = "engine/repair/sweeper.py"
 
 
@@ -463,6 +465,47 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
             )
         ],
         _both("test_job_events.py::test_an_end_that_waits_for_a_reopening_names_the_new_opening")[1:],
+    ),
+    "the time of a try of a hook": (
+        [
+            Edit(_HOOKS, " AND h.due_at <= now()\n    AND (", "\n    AND ("),
+            Edit(_FAKE_HOOKS, " or row.due_at > self._now:", ":"),
+        ],
+        _both("test_end_hooks.py::test_a_hook_is_begun_once_until_its_time_is_over"),
+    ),
+    "the number of a try of a hook": (
+        [
+            Edit(
+                _HOOKS,
+                "DELETE FROM end_hooks WHERE job_id = %(job_id)s AND ended_at = %(ended_at)s AND tries = %(tries)s\n"
+                "    RETURNING job_id, tries",
+                "DELETE FROM end_hooks WHERE job_id = %(job_id)s RETURNING job_id, tries",
+            ),
+            Edit(
+                _FAKE_HOOKS,
+                "(row.ended_at, row.tries) == (attempt.ended_at, attempt.tries)",
+                "attempt.tries > 0",
+            ),
+        ],
+        [
+            *_both("test_end_hooks.py::test_a_host_whose_time_was_over_ends_nothing"),
+            *_both("test_end_hooks.py::test_a_job_that_goes_on_has_no_hook_until_its_next_end"),
+        ],
+    ),
+    "the end to which a hook is owed": (
+        [
+            Edit(
+                _HOOKS,
+                "j.job_id = h.job_id AND j.finished_at = h.ended_at AND h.due_at",
+                "j.job_id = h.job_id AND h.due_at",
+            ),
+            Edit(_FAKE_HOOKS, "if row is None or not self._is_owed(row) or", "if row is None or"),
+        ],
+        _both("test_end_hooks.py::test_a_job_that_goes_on_has_no_hook_until_its_next_end"),
+    ),
+    "the sweep of overdue hooks": (
+        [Edit(_SWEEPER, '            "hooks": lambda: self._all(ends_at, self._hooks),\n')],
+        ["tests/unit/engine/stages/test_end_hooks.py::test_a_lost_message_of_a_hook_is_sent_by_the_sweeper"],
     ),
     "the query of pending batches": (
         [

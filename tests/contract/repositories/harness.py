@@ -64,6 +64,9 @@ class PostgresHarness:
                     attended_at = attended_at - make_interval(secs => %(seconds)s),
                     silent_since = silent_since - make_interval(secs => %(seconds)s),
                     finished_at = finished_at - make_interval(secs => %(seconds)s);
+                UPDATE end_hooks
+                SET due_at = due_at - make_interval(secs => %(seconds)s),
+                    ended_at = ended_at - make_interval(secs => %(seconds)s);
                 UPDATE batches
                 SET created_at = created_at - make_interval(secs => %(seconds)s),
                     queued_at = queued_at - make_interval(secs => %(seconds)s),

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from controllers.base import JobController
 from core import statuses
 from core.statuses import JobStatus
 from tests.faults.crash.story import Scenario
@@ -35,6 +36,8 @@ def violations(world: World, scenario: Scenario, size: int) -> Iterator[str]:
             yield f"{rule}: {len(broken)} rows, such as {broken[:_SHOWN]}"
     yield from _job(world, scenario, size)
     yield from _transitions(world)
+    if scenario.controller.job_ended is not JobController.job_ended:
+        yield from _hook(world)
     for counts in world.emulator.queues():
         if counts.active or counts.locked or counts.scheduled or counts.dead_letter:
             yield f"messages are left: {counts}"
@@ -72,6 +75,19 @@ def _job(world: World, scenario: Scenario, size: int) -> Iterator[str]:
         yield f"the stages have other tasks than {size} and 1: {tasks}"
     if (stage, result) != (2, [completed for _, _, completed in tasks]):
         yield f"the job ended in stage {stage} with {result}, and its tasks are {tasks}"
+
+
+def _hook(world: World) -> Iterator[str]:
+    """The hook ran after the last end of the job, and the job's events tell it."""
+    if not world.shared.is_set("hook ran"):
+        yield "the hook did not run"
+    untold = world.execute(
+        "SELECT job_id, stage FROM jobs LEFT JOIN stages USING (job_id, stage) WHERE NOT EXISTS ("
+        "SELECT FROM job_events AS e "
+        "WHERE e.job_id = jobs.job_id AND kind = 'end_hook_ran' AND opening = coalesce(openings, 0))"
+    )
+    if untold:
+        yield f"the end of a job has no event of its hook: {untold}"
 
 
 def _matches(scenario: Scenario, count: int, expected: int) -> bool:

@@ -95,7 +95,7 @@ FROM (
 ) AS changes
 FULL JOIN (
     SELECT job_id, kind::text AS kind, count(*) AS times FROM job_events
-    WHERE kind NOT IN ('repaired', 'dead_letter', 'tasks_ended')
+    WHERE kind NOT IN ('repaired', 'dead_letter', 'tasks_ended', 'end_hook_ran', 'end_hook_failed')
     GROUP BY job_id, kind
 ) AS events USING (job_id, kind)
 WHERE changes.times IS DISTINCT FROM events.times

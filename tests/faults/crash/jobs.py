@@ -142,11 +142,12 @@ def job_type(
     before_results: Before = _nothing,
     checkpoints: bool = False,
     lists: bool = False,
+    hook: bool = False,
 ) -> type[lockstep.JobController[Any]]:
     """A job type whose short tasks run this handler; the two callables run as code of the controller.
 
     With checkpoints, its first stage goes on from its cursors, and the results of both stages are folded. With lists,
-    the short tasks run in lists, and the long task reads their results.
+    the short tasks run in lists, and the long task reads their results. With a hook, `job_ended` fails at first.
     """
 
     short = (
@@ -195,4 +196,12 @@ def job_type(
         ) -> lockstep.JsonValue:
             return (state or 0) + self.aggregate_stage_results(job, stage, results)
 
+    class Hooked(Crash):
+        def job_ended(self, job: lockstep.JobContext[CrashParameters], outcome: lockstep.JobOutcome) -> None:
+            if SHARED.first("hook raised"):
+                raise OSError("it works the next time")
+            SHARED.set("hook ran")
+
+    if hook:
+        return Hooked
     return Folding if checkpoints else Crash

@@ -3,7 +3,10 @@ import struct
 import threading
 
 _REQUESTS = ("submit_job", "cancel_job", "retry_job", "resume_job")
-_ONCE = ("controller raised", "controller paused", "handler paused", "handler cancelled", "handler ended", "repaired")
+_ONCE = (
+    *("controller raised", "controller paused", "handler paused", "handler cancelled", "handler ended", "repaired"),
+    *("hook raised", "hook ran"),
+)
 _NAMES = (*(f"{request} {state}" for request in _REQUESTS for state in ("sent", "answered")), *_ONCE)
 _COUNTDOWN = struct.Struct("q")
 

@@ -16,6 +16,7 @@ _ENDED = "('completed', 'completed_with_errors', 'failed', 'cancelled')"
 _AT_REST = f"""
     SELECT EXISTS (SELECT FROM jobs) AND NOT EXISTS (SELECT FROM jobs WHERE status NOT IN {_ENDED})
         AND NOT EXISTS (SELECT FROM batches WHERE status IN ('pending_queue', 'queued'))
+        AND NOT EXISTS (SELECT FROM end_hooks)
 """
 
 

@@ -12,6 +12,7 @@ from core.models import StageKey, StageOpening
 from core.statuses import BatchStatus, TaskStatus
 from core.task_runs import TaskOutcome
 from engine.jobs.canceller import Canceller
+from engine.jobs.end_hooks import EndHooks
 from engine.process.job_secrets import JobSecrets
 from engine.stages.job_endings import JobEndings
 from engine.stages.stage_canceller import _cancel_some
@@ -29,6 +30,7 @@ _LEASE_SECONDS = 1e6
 
 _KEY = StageKey(JOB, 1)
 _MANY = 100
+_NO_HOOKS = EndHooks(FakeQueue(), Registry([]))
 _OUTCOMES: dict[str, Callable[[str], TaskOutcome]] = {
     "completed": completed,
     "failed": failed,
@@ -121,13 +123,13 @@ class Replay:
 
     def _do_fail_job(self, action: Action, before: Rows, after: Rows) -> None:
         secrets = JobSecrets(self._database, Registry([]))
-        JobEndings(self._database, FakeQueue(), secrets).fail(
+        JobEndings(self._database, FakeQueue(), secrets, _NO_HOOKS).fail(
             StageOpening(_KEY, 0), StageFailedError("as the model wants it")
         )
 
     def _do_cancel_job(self, action: Action, before: Rows, after: Rows) -> None:
         with suppress(JobStateError):
-            Canceller(self._database, FakeQueue()).cancel(JOB)
+            Canceller(self._database, FakeQueue(), _NO_HOOKS).cancel(JOB)
 
     def _do_cancel_some(self, action: Action, before: Rows, after: Rows) -> None:
         with self._database.transaction() as work:

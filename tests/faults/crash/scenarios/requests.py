@@ -39,6 +39,12 @@ SCENARIOS = (
         ends=_RESUMED,
     ),
     Scenario(
+        "cancelled before it begins, and its hook's message is lost",
+        jobs.job_type(hook=True),
+        (Life(asking("cancel_job"), after=lose_messages, pass_seconds=LOCK_SECONDS),),
+        ends=_CANCELLED,
+    ),
+    Scenario(
         "cancelled, and its workers die",
         jobs.job_type(),
         (

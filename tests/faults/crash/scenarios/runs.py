@@ -21,6 +21,7 @@ SCENARIOS = (
     Scenario("failing", jobs.job_type(jobs.fail), ends={"submit_job": JobStatus.FAILED}),
     Scenario("cannot be dispatched", jobs.job_type(before_tasks=jobs.refuse), ends={"submit_job": JobStatus.FAILED}),
     Scenario("an exception in the job's code", jobs.job_type(before_results=jobs.raise_once)),
+    Scenario("a hook that fails at first", jobs.job_type(hook=True)),
     Scenario("told to end", jobs.job_type(jobs.end_amid_the_run), depends_on_threads=True),
     Scenario(
         "slow",

@@ -13,6 +13,7 @@ from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.messages import JobAction, JobMessage
 from core.models import Job, Stage, StageKey, StageOpening
 from core.statuses import JobStatus, StageStatus
+from engine.jobs.end_hooks import EndHooks
 from engine.process.job_secrets import JobSecrets
 from engine.stages import stage_engine
 from engine.stages.job_endings import JobEndings
@@ -147,7 +148,8 @@ def test_a_job_failure_ends_the_job_at_once_with_its_message() -> None:
 
 
 def endings_of(it: Stand) -> JobEndings:
-    return JobEndings(it.database, it.queue, JobSecrets(it.database, it.app.registry))
+    secrets = JobSecrets(it.database, it.app.registry)
+    return JobEndings(it.database, it.queue, secrets, EndHooks(it.queue, it.app.registry))
 
 
 def test_a_job_ends_once() -> None:
@@ -157,7 +159,7 @@ def test_a_job_ends_once() -> None:
         ended = it.job(job_id)
         endings = endings_of(it)
         endings.fail(StageOpening(StageKey(job_id, 1), 0), JobFailure("too late"))
-        endings.complete(it.stage(job_id), "2", "2")
+        endings.complete("sample", it.stage(job_id), "2", "2")
         assert it.job(job_id) == ended
 
 
