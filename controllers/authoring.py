@@ -17,6 +17,7 @@
 | `ConstraintViolationError` | the error of a constraint of a table of its own |
 | `Database`, `UnitOfWork`, `TransactionKind` | `Services.transact` to write, `Database.transaction` to read |
 | `Rows`, `Row`, `queries`, `copy_line` | tables of its own: the connection of a repository, named SQL, COPY |
+| `identifier`, `with_names`, `MAX_IDENTIFIER_BYTES` | names of tables and columns in the text of a query |
 | `json_text` | JSON as PostgreSQL's `jsonb` takes it |
 
 A parameter of pydantic's type `SecretStr`, `SecretBytes` or `Secret` is not shown, and its value is kept out of errors.
@@ -58,9 +59,11 @@ from core.statuses import JobStatus, TaskStatus
 from core.task_runs import TaskResult
 from repositories import queries
 from repositories.copy_format import copy_line
+from repositories.identifiers import MAX_IDENTIFIER_BYTES, identifier, with_names
 from repositories.ports import Database, Row, Rows, TransactionKind, UnitOfWork
 
 __all__ = [
+    "MAX_IDENTIFIER_BYTES",
     "AlignedBatch",
     "Backoff",
     "BatchHandler",
@@ -107,7 +110,9 @@ __all__ = [
     "UnreachableError",
     "batch_handler",
     "copy_line",
+    "identifier",
     "json_text",
     "queries",
     "task_type",
+    "with_names",
 ]
