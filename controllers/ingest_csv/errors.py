@@ -15,6 +15,10 @@ class SourceError(lockstep.JobFailure, lockstep.PermanentTaskError):
     """A source cannot be used, now or later: the job or the task that reads it fails."""
 
 
+class TableError(lockstep.JobFailure, lockstep.PermanentTaskError):
+    """The table that the job is for cannot take its rows."""
+
+
 class SourceUnavailableError(lockstep.LockstepError):
     """A source cannot be read now; another attempt may succeed.
 

@@ -1,34 +1,31 @@
-"""Loads a CSV file into the table `ingested_rows`.
+"""Loads a CSV file into a table of the user (`table_load.py`), or else as JSON into the table `ingested_rows`.
 
 Three stages: the layout of the file, then ranges of whole records in parallel, then a check of the count.
 """
 
-import re
-import zlib
+from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import AfterValidator, Field
+from typing import Any
 
 from controllers import authoring as lockstep
 from controllers.ingest_csv.csv_layout import HEAD_BYTES, name_columns, read_layout
 from controllers.ingest_csv.errors import SourceError, source_changed
 from controllers.ingest_csv.ingested_rows import IngestedRows
 from controllers.ingest_csv.load_summary import check_rejected_share, sum_up, warnings_about
+from controllers.ingest_csv.parameters import IngestCsvParameters
 from controllers.ingest_csv.record_ranges import split
 from controllers.ingest_csv.rows import RejectedRows, parse_range
 from controllers.ingest_csv.source import Source, blocks
-from controllers.ingest_csv.source_opener import check_source, display_name, open_source
+from controllers.ingest_csv.source_opener import display_name, open_source, read_range
+from controllers.ingest_csv.table_load import layout_task, load_table, load_table_large, prepare, switch
+from controllers.ingest_csv.table_name import TableName
+from controllers.ingest_csv.table_sample import sample_types
 
 _FAST_CHUNK_BYTES = 256 * 1024
 """An invocation of the fast lane has up to 100 tasks, so up to 25 MiB. At about 2 MiB a second they end long before
 their message locks (60 s). Larger chunks take the long lane, one at a time."""
-
-_MAX_CHUNK_BYTES = 16 * 1024 * 1024
-"""A task holds the bytes of its range, and one row at a time: COPY reads the rows while they are parsed. So its memory
-is the range (its chunk and at most one record more) and `RECORD_WORKING_BYTES`, whatever the shape of its rows."""
 
 RECORD_WORKING_BYTES = 40 * 1024 * 1024
 """What one record of the largest size takes while it is parsed and written, most of it as a third of a million cells of
@@ -36,44 +33,6 @@ two bytes. Common rows take some kilobytes."""
 
 MAX_LISTED_COLUMNS = 1_000
 """Columns that the job's result names."""
-
-_DELIMITER = r"^[\x01-\x09\x0b\x0c\x0e-\x21\x23-\x7f]$"
-
-
-def _check_delimiter(delimiter: str) -> str:
-    # Field(pattern=...) would refuse it with the regular expression as the reason.
-    if len(delimiter) != 1 or not re.match(_DELIMITER, delimiter):
-        raise ValueError("a delimiter is one ASCII character, no quote and no line break")
-    return delimiter
-
-
-class IngestCsvParameters(lockstep.JobParameters):
-    """Which file to load, and how to read and cut it."""
-
-    source: Annotated[str, AfterValidator(check_source)] = Field(
-        min_length=1,
-        max_length=2_000,
-        description="a path relative to DATA_DIR, or an https URL of an allowed host",
-    )
-    chunk_bytes: int = Field(
-        default=64 * 1024,
-        ge=512,
-        le=_MAX_CHUNK_BYTES,
-        description="the least size of the byte range that one task loads",
-    )
-    delimiter: Annotated[str, AfterValidator(_check_delimiter)] = Field(
-        default=",",
-        description="one ASCII character, no quote and no line break",
-        json_schema_extra={"pattern": _DELIMITER},
-    )
-    has_header: bool = Field(default=True, description="whether the first record names the columns")
-    max_rejected_fraction: float = Field(
-        default=0.5,
-        ge=0,
-        le=1,
-        allow_inf_nan=False,
-        description="the largest share of rejected rows; the job fails when more of its rows are rejected",
-    )
 
 
 @lockstep.task_type("ingest_csv.layout")
@@ -93,11 +52,7 @@ def load(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> 
         SourceError: the source cannot be used, or the range has changed since the file was cut.
         SourceUnavailableError: the source cannot be read now.
     """
-    source = parameters["source"]
-    with open_source(source, context.services) as opened:
-        data = opened.read(parameters["offset"], parameters["length"])
-    if len(data) != parameters["length"] or zlib.crc32(data) != parameters["crc32"]:
-        raise source_changed(display_name(source))
+    data = read_range(parameters, context.services)
     columns = name_columns(parameters["header"], parameters["column_count"])
 
     def replace(work: lockstep.UnitOfWork) -> dict[str, lockstep.JsonValue]:
@@ -145,7 +100,7 @@ class IngestCsv(lockstep.JobController[IngestCsvParameters]):
 
     job_type = "ingest_csv"
     stages = (lockstep.StageSpec("layout"), lockstep.StageSpec("load"), lockstep.StageSpec("verify"))
-    task_types = (keep_layout, load, load_large, verify)
+    task_types = (keep_layout, load, load_large, verify, prepare, load_table, load_table_large, switch)
     migrations = Path(__file__).with_name("migrations")
 
     def create_stage_tasks(
@@ -154,13 +109,14 @@ class IngestCsv(lockstep.JobController[IngestCsvParameters]):
         """Yields a task that keeps the layout, then one for each range of the file, then one that counts the rows."""
         match stage.name:
             case "layout":
-                with open_source(job.parameters.source, job.services) as source:
-                    yield keep_layout.task(0, _read_layout(source, job.parameters))
+                yield _layout_task(job)
             case "load":
                 yield from _load_tasks(job, stage)
             case _:
                 loaded = stage.previous_result
-                yield verify.task(0, {"expected_rows": loaded["rows_loaded"], "chunks": loaded["chunks"]})
+                counts = {"expected_rows": loaded["rows_loaded"], "chunks": loaded["chunks"]}
+                staged = loaded.get("staged")
+                yield verify.task(0, counts) if staged is None else switch.task(0, {**counts, **staged})
 
     def queue_stage_tasks(
         self,
@@ -196,6 +152,8 @@ class IngestCsv(lockstep.JobController[IngestCsvParameters]):
         total = sum_up(completed)
         given = job.parameters
         check_rejected_share(total, given.max_rejected_fraction, stage.previous_result, given.delimiter)
+        if given.table is not None:
+            total["staged"] = _staged(stage.previous_result)
         return total
 
     def aggregate_job_results(
@@ -203,29 +161,54 @@ class IngestCsv(lockstep.JobController[IngestCsvParameters]):
     ) -> lockstep.JsonValue:
         """Returns the result of the load, with the columns and the source of the rows."""
         layout, loaded, _ = stage_results
-        return {
+        columns = name_columns(layout["header"], layout["column_count"])[:MAX_LISTED_COLUMNS]
+        result = {
             **loaded,
-            "columns": name_columns(layout["header"], layout["column_count"])[:MAX_LISTED_COLUMNS],
+            "columns": columns,
             "column_count": layout["column_count"],
             "warnings": warnings_about(layout),
             "source": display_name(job.parameters.source),
         }
+        if result.pop("staged", None) is not None:
+            result["table"] = f"{layout['table']['schema']}.{layout['table']['name']}"
+            result["column_types"] = dict(zip(columns, layout["types"], strict=False))
+        return result
 
 
-def _read_layout(source: Source, given: IngestCsvParameters) -> dict[str, lockstep.JsonValue]:
-    """Reads what is derived from the beginning of the file, and its size."""
-    layout = read_layout(source.read(0, HEAD_BYTES), given.delimiter, has_header=given.has_header)
-    return {**asdict(layout), "source_bytes": source.size()}
+def _read_layout(source: Source, given: IngestCsvParameters) -> tuple[bytes, dict[str, lockstep.JsonValue]]:
+    """Reads the beginning of the file, and what is derived from it and from the file's size."""
+    head = source.read(0, HEAD_BYTES)
+    layout = read_layout(head, given.delimiter, has_header=given.has_header)
+    return head, {**asdict(layout), "source_bytes": source.size()}
+
+
+def _layout_task(job: lockstep.JobContext[IngestCsvParameters]) -> lockstep.TaskDefinition:
+    given = job.parameters
+    with open_source(given.source, job.services) as source:
+        head, layout = _read_layout(source, given)
+    if given.table is None:
+        return keep_layout.task(0, layout)
+    layout["sampled_types"] = sample_types(head, layout, given.delimiter)
+    return layout_task(layout, TableName.parse(given.table), given.mode, given.column_types)
+
+
+def _staged(layout: Mapping[str, Any]) -> dict[str, lockstep.JsonValue]:
+    """Returns what the tasks that load into a staging table need to know of it."""
+    return {name: layout[name] for name in ("header", "column_count", "table", "types")}
 
 
 def _load_tasks(job: lockstep.JobContext[IngestCsvParameters], stage: lockstep.StageContext) -> lockstep.Tasks:
     given, layout = job.parameters, stage.previous_result
-    loading = load if given.chunk_bytes <= _FAST_CHUNK_BYTES else load_large
+    fast, large = (load, load_large) if given.table is None else (load_table, load_table_large)
+    loading = fast if given.chunk_bytes <= _FAST_CHUNK_BYTES else large
     shared = {"source": given.source, "delimiter": given.delimiter}
     shared |= {"header": layout["header"], "column_count": layout["column_count"]}
+    if given.table is not None:
+        shared |= _staged(layout)
     offset, first_line = stage.cursor or (layout["offset"], layout["first_line"])
     with open_source(given.source, job.services) as source:
-        if lockstep.json_text.encode(_read_layout(source, given)) != lockstep.json_text.encode(layout):
+        _, found = _read_layout(source, given)
+        if lockstep.json_text.encode(found) != lockstep.json_text.encode({name: layout.get(name) for name in found}):
             raise source_changed(display_name(given.source))
         ranges = split(blocks(source, offset), given.delimiter, given.chunk_bytes, offset=offset, first_line=first_line)
         for index, (each, following) in enumerate(pairwise(chain(ranges, [None])), stage.first_index):

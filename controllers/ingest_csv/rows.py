@@ -56,6 +56,21 @@ def parse_range(
         first_line: the number of the first line in the file, from 1.
         rejected: collects the other rows while these are yielded.
     """
+    for number, (line, fields) in enumerate(read_records(data, delimiter, first_line, rejected)):
+        row = _encode(fields, columns)
+        if row is not None:
+            yield number, row
+        else:
+            rejected.add(RejectedRow(line, reason_of_row(fields, len(columns))))
+
+
+def read_records(
+    data: bytes, delimiter: str, first_line: int, rejected: RejectedRows
+) -> Iterator[tuple[int, list[str]]]:
+    """Yields the records that are not blank, each with the number of its first line.
+
+    Collects a last record that opens a quote that is never closed. A byte that is not UTF-8 is a lone surrogate.
+    """
     grammar = RecordGrammar(delimiter)
     last = grammar.end_of_all(data, 0, len(data))
     lines_before_last = count_lines(data, 0, last)
@@ -64,18 +79,12 @@ def parse_range(
     lines: Iterable[str] = TextIOWrapper(BytesIO(data), encoding="utf-8", errors="surrogateescape", newline="")
     if open_quote is not None:
         lines = islice(lines, lines_before_last)
-    for number, (line, fields) in enumerate(_records(lines, delimiter, first_line)):
-        row = _encode(fields, columns)
-        if row is not None:
-            yield number, row
-        else:
-            rejected.add(RejectedRow(line, _reason(fields, columns)))
+    yield from _records(lines, delimiter, first_line)
     if open_quote is not None:
         rejected.add(RejectedRow(first_line + lines_before_last, open_quote))
 
 
 def _records(lines: Iterable[str], delimiter: str, first_line: int) -> Iterator[tuple[int, list[str]]]:
-    """Yields the records that are not blank, each with the number of its first line."""
     lift_field_limit()
     reader = csv.reader(lines, delimiter=delimiter)
     lines_before = 0
@@ -94,9 +103,10 @@ def _encode(fields: list[str], columns: Sequence[str]) -> str | None:
         return None
 
 
-def _reason(fields: list[str], columns: Sequence[str]) -> str:
-    if len(fields) != len(columns):
-        return f"the number of columns is {len(fields):,}, not {len(columns):,}"
+def reason_of_row(fields: list[str], column_count: int) -> str:
+    """Says why a row cannot be loaded into any table."""
+    if len(fields) != column_count:
+        return f"the number of columns is {len(fields):,}, not {column_count:,}"
     if any("\x00" in field for field in fields):
         return "the row holds a NUL character"
     return "the row is not UTF-8"

@@ -1,6 +1,7 @@
 """Opens the source of a job: a file under DATA_DIR, or an https URL of an allowed host."""
 
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 from typing_extensions import override
 
 from controllers import authoring as lockstep
-from controllers.ingest_csv.errors import SourceError, SourceUnavailableError
+from controllers.ingest_csv.errors import SourceError, SourceUnavailableError, source_changed
 from controllers.ingest_csv.https_source import HttpsSource
 from controllers.ingest_csv.source import Source
 
@@ -55,6 +56,21 @@ def open_source(source: str, services: lockstep.Services) -> Iterator[Source]:
         raise SourceError(f"the source {source!r} cannot be read: {exc.strerror}") from exc
     with file:
         yield _FileSource(file, source)
+
+
+def read_range(parameters: lockstep.TaskParameters, services: lockstep.Services) -> bytes:
+    """Reads the range of a load task.
+
+    Raises:
+        SourceError: the source cannot be used, or the range has changed since the file was cut.
+        SourceUnavailableError: the source cannot be read now.
+    """
+    source = parameters["source"]
+    with open_source(source, services) as opened:
+        data = opened.read(parameters["offset"], parameters["length"])
+    if len(data) != parameters["length"] or zlib.crc32(data) != parameters["crc32"]:
+        raise source_changed(display_name(source))
+    return data
 
 
 class _FileSource(Source):

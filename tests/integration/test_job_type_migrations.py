@@ -114,7 +114,10 @@ def test_a_database_from_before_job_types_had_migrations_keeps_its_rows_and_gets
         before.setattr(migrations, "_DIRECTORY", _as_before(tmp_path))
         migrations.apply(unmigrated, unmigrated_database_url)
     rows(conn, """INSERT INTO ingested_rows VALUES ('j', 0, 0, '{"a": "1"}') RETURNING job_id""")
-    assert migrations.apply(unmigrated, unmigrated_database_url, _JOB_TYPES) == ["ingest_csv.0001.ingested_rows"]
+    assert migrations.apply(unmigrated, unmigrated_database_url, _JOB_TYPES) == [
+        "ingest_csv.0001.ingested_rows",
+        "ingest_csv.0002.tables",
+    ]
 
     assert rows(conn, "SELECT * FROM ingested_rows") == [("j", 0, 0, {"a": "1"})]
     assert rows(conn, _SCHEMA) == fresh

@@ -65,7 +65,10 @@ def test_a_job_type_that_lacks_one_thing_is_refused_with_its_name(name: str) -> 
 
 def test_the_migrations_of_the_job_types_are_found() -> None:
     (directory,) = Registry([HelloWorld, IngestCsv]).migrations
-    assert [path.name for path in directory.glob("*.sql")] == ["ingest_csv.0001.ingested_rows.sql"]
+    assert sorted(path.name for path in directory.glob("*.sql")) == [
+        "ingest_csv.0001.ingested_rows.sql",
+        "ingest_csv.0002.tables.sql",
+    ]
 
 
 def migrating(directory: Path) -> type[lockstep.JobController[Any]]:

@@ -1,0 +1,274 @@
+"""A job of ingest_csv with the parameter `table`, on PostgreSQL."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from controllers.ingest_csv.errors import TableError, TooManyRejectedRowsError
+from controllers.ingest_csv.table_name import OWN_TABLES
+from repositories.postgres import PostgresDatabase
+from tests.integration.ingest_tables import FIRST_JOB, SECOND_JOB, Ingestion
+
+STAGING = f"ingest_csv_staging_{FIRST_JOB}"
+MANY = "id,name\n" + "".join(f"{number},name {number}\n" for number in range(200))
+
+
+@pytest.fixture
+def ingestion(tmp_path: Path, postgres_database: PostgresDatabase, database_url: str) -> Iterator[Ingestion]:
+    it = Ingestion(tmp_path, postgres_database, database_url)
+    it.execute("CREATE SCHEMA mine")
+    yield it
+    it.execute("DROP SCHEMA mine CASCADE")
+
+
+def test_a_table_is_created_with_the_types_of_the_sample(ingestion: Ingestion) -> None:
+    result = ingestion.job(
+        "small,big,exact,approximate,yes,day,local,moment,zip,name,nothing\n"
+        "1,5000000000,1.50,1e3,true,2026-02-28,2026-02-28 10:00,2026-02-28T10:00:00Z,01234,Ada,\n"
+        "-2,1,,2.5,FALSE,,,2026-02-28 10:00:00.5+01:00,1,,\n"
+    ).run()
+    assert ingestion.types() == [
+        ("small", "integer"),
+        ("big", "bigint"),
+        ("exact", "numeric"),
+        ("approximate", "double precision"),
+        ("yes", "boolean"),
+        ("day", "date"),
+        ("local", "timestamp without time zone"),
+        ("moment", "timestamp with time zone"),
+        ("zip", "text"),
+        ("name", "text"),
+        ("nothing", "text"),
+    ]
+    first, second = datetime(2026, 2, 28, 10, tzinfo=UTC), datetime(2026, 2, 28, 9, 0, 0, 500_000, tzinfo=UTC)
+    assert ingestion.rows() == [
+        (-2, 1, None, 2.5, False, None, None, second, "1", None, None),
+        (
+            *(1, 5_000_000_000, Decimal("1.50"), 1000.0, True, date(2026, 2, 28)),
+            *(datetime(2026, 2, 28, 10), first, "01234", "Ada", None),  # noqa: DTZ001 - the column has no time zone
+        ),
+    ]
+    assert (result["table"], result["rows_loaded"], result["rows_rejected"]) == ("mine.t", 2, 0)
+    assert result["column_types"]["moment"] == "timestamptz"
+    assert ingestion.tables() == ["t"]
+
+
+def test_the_table_is_not_there_before_the_last_stage(ingestion: Ingestion) -> None:
+    job = ingestion.job(MANY, chunk_bytes=512)
+    job.run_stage()
+    loaded = job.run_stage()
+    assert loaded["chunks"] > 2
+    assert ingestion.tables() == [STAGING]
+    job.run()
+    assert ingestion.tables() == ["t"]
+    assert ingestion.rows() == sorted(((n, f"name {n}") for n in range(200)), key=repr)
+
+
+def test_every_task_run_three_times_is_a_task_run_once(ingestion: Ingestion) -> None:
+    result = ingestion.job(MANY, chunk_bytes=512).run(runs=3)
+    assert result["rows_loaded"] == 200
+    assert len(ingestion.rows()) == 200
+    assert ingestion.tables() == ["t"]
+
+
+def test_a_given_type_is_used_and_rows_that_do_not_fit_are_listed(ingestion: Ingestion) -> None:
+    result = ingestion.job(
+        "a,b\n1,x\nabc,2\n3\n40000,y\n5,\n", column_types={"a": "smallint", "b": "text"}, max_rejected_fraction=0.6
+    ).run()
+    assert ingestion.types() == [("a", "smallint"), ("b", "text")]
+    assert ingestion.rows() == [(1, "x"), (5, None)]
+    assert result["rejected"] == [
+        {"line": 3, "reason": "the value in the column 'a' is no smallint", "column": "a"},
+        {"line": 4, "reason": "the number of columns is 1, not 2"},
+        {"line": 5, "reason": "the value in the column 'a' is no smallint", "column": "a"},
+    ]
+
+
+def test_a_job_that_fails_leaves_no_table_and_its_staging_table_is_dropped_later(ingestion: Ingestion) -> None:
+    job = ingestion.job("a\n1\nx\ny\n", column_types={"a": "integer"})
+    job.run_stage()
+    with pytest.raises(TooManyRejectedRowsError, match=r"2 of 3 rows .* line 3: the value in the column 'a'"):
+        job.run_stage()
+    assert ingestion.tables() == [STAGING]
+
+    ingestion.end(FIRST_JOB, days_ago=0)
+    ingestion.job("a\n1\n", "mine.second", SECOND_JOB).run()
+    assert ingestion.tables() == [STAGING, "second"]  # it may be retried
+
+    ingestion.end(FIRST_JOB, days_ago=2)
+    ingestion.job("a\n1\n", "mine.third", "3" * 32).run()
+    assert ingestion.tables() == ["second", "third"]
+
+
+def test_the_staging_table_of_a_running_job_is_left_alone(ingestion: Ingestion) -> None:
+    job = ingestion.job(MANY)
+    job.run_stage()
+    ingestion.job("a\n1\n", "mine.second", SECOND_JOB).run()
+    job.run()
+    assert len(ingestion.rows()) == 200
+
+
+def test_a_table_that_exists_is_not_created(ingestion: Ingestion) -> None:
+    ingestion.execute("CREATE TABLE mine.t (a text)")
+    with pytest.raises(TableError, match=r"'mine\.t' exists already"):
+        ingestion.job("a\n1\n").run()
+    assert ingestion.types() == [("a", "text")]
+
+
+def test_a_table_that_appears_during_the_load_stays_as_it_is(ingestion: Ingestion) -> None:
+    job = ingestion.job("a\n1\n")
+    job.run_stage()
+    job.run_stage()
+    ingestion.execute("CREATE TABLE mine.t (a text)")
+    with pytest.raises(TableError, match="exists already"):
+        job.run()
+    assert ingestion.rows() == []
+    ingestion.execute("DROP TABLE mine.t")
+    job.run()  # a retry
+    assert ingestion.rows() == [(1,)]
+
+
+@pytest.mark.parametrize("mode", ["create", "replace"])
+def test_a_switch_whose_staging_table_was_dropped_fails(ingestion: Ingestion, mode: str) -> None:
+    job = ingestion.job("a\n1\n", mode=mode)
+    job.run_stage()
+    job.run_stage()
+    ingestion.execute(f"DROP TABLE mine.{STAGING}")
+    with pytest.raises(TableError, match=f"{STAGING} was dropped"):
+        job.run()
+
+
+def test_lockstep_names_all_of_its_own_tables(ingestion: Ingestion) -> None:
+    own = {row[0] for row in ingestion.rows("SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema")}
+    assert own <= OWN_TABLES
+
+
+def test_a_table_of_lockstep_is_refused_where_its_schema_has_another_name(ingestion: Ingestion) -> None:
+    job = ingestion.job("a\n1\n", "elsewhere.jobs", mode="append")
+    with pytest.raises(TableError, match="there is no schema 'elsewhere'"):
+        job.run()
+
+
+AWKWARD = [
+    "select",
+    "Upper Case",
+    'a "quoted" name',
+    "100%",
+    "%s",
+    "%(x)s",
+    "{columns}",
+    "\u00e9\u6f22",
+    "a;b--",
+    "x" * 63,
+]
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_a_name_that_needs_quoting_is_taken_as_written(ingestion: Ingestion, name: str) -> None:
+    quoted = '"' + name.replace('"', '""') + '"'
+    header = ",".join('"' + each.replace('"', '""') + '"' for each in [name, "chunk_index", "chunk_index_"])
+    for mode in ("create", "append", "replace"):
+        job_id = f"{['create', 'append', 'replace'].index(mode) + 1:032x}"
+        ingestion.job(f"{header}\n1,2,3\n", f"mine.{quoted}", job_id, mode=mode).run(runs=2)
+        assert ingestion.tables() == [name]
+        assert ingestion.types(f"mine.{quoted}") == [(n, "integer") for n in (name, "chunk_index", "chunk_index_")]
+        assert ingestion.rows(f"SELECT * FROM mine.{quoted}") == [(1, 2, 3)] * (2 if mode == "append" else 1)
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        ("x" * 64, "at most 63 bytes"),
+        ("\u00e9" * 32, "has 64"),
+        ("ctid", "keeps the column name 'ctid' for itself"),
+        ('"two\nlines"', "printable"),
+        (",".join(f"c{n}" for n in range(1_600)), "1,600 columns"),
+    ],
+)
+def test_a_header_that_no_table_can_have_is_refused_in_words(ingestion: Ingestion, header: str, reason: str) -> None:
+    with pytest.raises(TableError, match=reason):
+        ingestion.job(f"{header}\n1\n").run()
+    assert ingestion.tables() == []
+
+
+def test_a_type_for_a_column_that_the_file_does_not_have_is_refused(ingestion: Ingestion) -> None:
+    with pytest.raises(TableError, match="column_types names the column 'b'"):
+        ingestion.job("a\n1\n", column_types={"b": "text"}).run()
+
+
+def test_rows_are_appended_with_the_types_of_the_table(ingestion: Ingestion) -> None:
+    ingestion.execute("CREATE TABLE mine.t (id serial PRIMARY KEY, code varchar, n numeric); "
+                      "INSERT INTO mine.t (code, n) VALUES ('0', 0)")  # fmt: skip
+    job = ingestion.job("n,code\n1,007\nx,8\n2,9\n", mode="append")
+    job.run_stage()
+    job.run_stage()
+    assert ingestion.rows("SELECT code FROM mine.t") == [("0",)]
+    job.run(runs=3)
+    assert ingestion.rows("SELECT code, n FROM mine.t") == [("0", 0), ("007", 1), ("9", 2)]
+    assert ingestion.tables() == ["t"]
+
+
+@pytest.mark.parametrize(
+    ("definition", "reason"),
+    [
+        (None, "there is no table 'mine.t'"),
+        ("CREATE TABLE mine.t (b text)", "has no column 'a'"),
+        ("CREATE TABLE mine.t (a integer GENERATED ALWAYS AS IDENTITY)", "has no column 'a'"),
+        ("CREATE TABLE mine.t (a uuid)", "is of type uuid"),
+        ("CREATE VIEW mine.t AS SELECT 1 AS a", "not a table that the mode append"),
+    ],
+)
+def test_a_table_that_cannot_be_appended_to_is_refused_before_rows_are_loaded(
+    ingestion: Ingestion, definition: str | None, reason: str
+) -> None:
+    if definition is not None:
+        ingestion.execute(definition)
+    with pytest.raises(TableError, match=reason):
+        ingestion.job("a\n1\n", mode="append").run_stage()
+
+
+def test_rows_that_a_constraint_of_the_table_refuses_leave_it_as_it_was(ingestion: Ingestion) -> None:
+    ingestion.execute("CREATE TABLE mine.t (a integer UNIQUE)")
+    with pytest.raises(TableError, match=r"refuses the rows: .*unique"):
+        ingestion.job("a\n1\n2\n1\n", mode="append").run()
+    assert ingestion.rows() == []
+
+
+def test_a_table_is_replaced_once(ingestion: Ingestion) -> None:
+    ingestion.job("a\n1\n2\n", mode="replace").run()  # there is none yet
+    job = ingestion.job("b,c\nx,1.5\n", job_id=SECOND_JOB, mode="replace")
+    job.run_stage()
+    job.run_stage()
+    assert ingestion.rows() == [(1,), (2,)]
+    (task,) = job.tasks()
+    job.run_task(task)
+    ingestion.execute("INSERT INTO mine.t VALUES ('later', 2)")
+    job.run_task(task)
+    assert ingestion.types() == [("b", "text"), ("c", "numeric")]
+    assert ingestion.rows() == [("later", 2), ("x", Decimal("1.5"))]
+    assert ingestion.tables() == ["t"]
+
+
+def test_a_view_is_not_replaced(ingestion: Ingestion) -> None:
+    ingestion.execute("CREATE VIEW mine.t AS SELECT 1 AS a")
+    with pytest.raises(TableError, match="not a table that the mode replace"):
+        ingestion.job("a\n1\n", mode="replace").run()
+
+
+def test_a_new_job_with_the_id_of_a_pruned_one_loads_again(ingestion: Ingestion) -> None:
+    ingestion.job("a\n1\n", mode="replace").run()
+    ingestion.execute("DELETE FROM jobs")
+    ingestion.job("b\n2\n", mode="replace").run()
+    assert ingestion.rows() == [(2,)]
+
+
+def test_a_staging_table_of_a_pruned_job_with_this_id_is_not_used(ingestion: Ingestion) -> None:
+    old = ingestion.job("a\n1\n", mode="replace")
+    old.run_stage()
+    old.run_stage()
+    ingestion.execute("DELETE FROM jobs")
+    ingestion.job("a\nx\n", mode="replace").run()
+    assert (ingestion.types(), ingestion.rows()) == ([("a", "text")], [("x",)])
