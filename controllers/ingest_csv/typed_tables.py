@@ -72,8 +72,13 @@ class TypedTables:
         return {row["name"]: row["type"] for row in found}
 
     def begin(self, staging: StagingTable) -> None:
-        """Creates the staging table; keeps one that an earlier run of the task has created."""
+        """Creates the staging table; keeps one that an earlier run of the task has created.
+
+        Creates none for a job that has switched: then this is a late run of the task. It waits for a switch.
+        """
         self._rows.execute(_QUERIES["begin"], {"job_id": staging.job_id, "schema": staging.schema})
+        if self.has_switched(staging.job_id):
+            return
         wanted = [*((column.name, column.type.value) for column in staging.columns), (staging.chunk_column, "integer")]
         found = self.columns(staging.schema, staging.name)
         if found:

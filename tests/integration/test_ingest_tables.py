@@ -1,16 +1,20 @@
 """A job of ingest_csv with the parameter `table`, on PostgreSQL."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import psycopg2
 import pytest
 
 from controllers.ingest_csv.errors import TableError, TooManyRejectedRowsError
 from controllers.ingest_csv.table_name import OWN_TABLES
 from repositories.postgres import PostgresDatabase
 from tests.integration.ingest_tables import FIRST_JOB, SECOND_JOB, Ingestion
+from tests.unit.controllers.ingest_csv.test_column_types import FITTING
 
 STAGING = f"ingest_csv_staging_{FIRST_JOB}"
 MANY = "id,name\n" + "".join(f"{number},name {number}\n" for number in range(200))
@@ -250,6 +254,42 @@ def test_a_table_is_replaced_once(ingestion: Ingestion) -> None:
     assert ingestion.types() == [("b", "text"), ("c", "numeric")]
     assert ingestion.rows() == [("later", 2), ("x", Decimal("1.5"))]
     assert ingestion.tables() == ["t"]
+
+
+@pytest.mark.parametrize("mode", ["append", "replace"])
+def test_a_late_run_of_the_first_task_leaves_no_staging_table(ingestion: Ingestion, mode: str) -> None:
+    ingestion.execute("CREATE TABLE mine.t (a integer)")
+    job = ingestion.job("a\n1\n", mode=mode)
+    (first,) = job.tasks()
+    job.run()
+    job.run_task(first)
+    assert ingestion.tables() == ["t"]
+
+
+def test_two_runs_of_a_load_task_at_once_load_its_rows_once(ingestion: Ingestion) -> None:
+    job = ingestion.job("a\n" + "1\n" * 20_000, chunk_bytes=1024 * 1024)
+    job.run_stage()
+    (task,) = job.tasks()
+    with ThreadPoolExecutor(4) as threads:
+        assert [each["rows_loaded"] for each in threads.map(job.run_task, [task] * 4)] == [20_000] * 4
+    assert ingestion.rows(f"SELECT count(*) FROM mine.{STAGING}") == [(20_000,)]
+
+
+def test_a_number_of_rows_that_the_tasks_did_not_report_is_not_switched(ingestion: Ingestion) -> None:
+    job = ingestion.job("a\n1\n2\n")
+    job.run_stage()
+    job.run_stage()
+    ingestion.execute(f"DELETE FROM mine.{STAGING} WHERE a = 1")
+    with pytest.raises(TableError, match="holds 1 rows of this job, but its tasks loaded 2"):
+        job.run()
+    assert ingestion.tables() == [STAGING]
+
+
+@pytest.mark.parametrize(("kind", "cell"), [(kind, cell) for kind, cells in FITTING.items() for cell in cells])
+def test_a_value_that_fits_is_one_that_postgresql_takes(database_url: str, kind: str, cell: str) -> None:
+    with closing(psycopg2.connect(database_url)) as conn, conn, conn.cursor() as cur:
+        cur.execute(f"SELECT %s::{kind} IS NOT NULL", (cell,))
+        assert cur.fetchone() == (True,)
 
 
 def test_a_view_is_not_replaced(ingestion: Ingestion) -> None:
