@@ -114,9 +114,11 @@ class IngestCsv(lockstep.JobController[IngestCsvParameters]):
                 yield from _load_tasks(job, stage)
             case _:
                 loaded = stage.previous_result
-                counts = {"expected_rows": loaded["rows_loaded"], "chunks": loaded["chunks"]}
-                staged = loaded.get("staged")
-                yield verify.task(0, counts) if staged is None else switch.task(0, {**counts, **staged})
+                expected = {"expected_rows": loaded["rows_loaded"]}
+                if "staged" in loaded:
+                    yield switch.task(0, {**expected, **loaded["staged"]})
+                else:
+                    yield verify.task(0, {**expected, "chunks": loaded["chunks"]})
 
     def queue_stage_tasks(
         self,

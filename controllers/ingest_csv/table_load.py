@@ -122,7 +122,7 @@ def _switch(tables: TypedTables, staging: StagingTable, parameters: lockstep.Tas
             return  # by an earlier run of this task
         raise _dropped(staging)
     _require(tables, staging)
-    expected, found = parameters["expected_rows"], tables.close(staging, parameters["chunks"])
+    expected, found = parameters["expected_rows"], tables.close(staging)
     if found != expected:
         raise TableError(f"the staging table holds {found:,} rows of this job, but its tasks loaded {expected:,}")
     table = parameters["table"]

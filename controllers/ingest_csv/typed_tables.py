@@ -76,17 +76,15 @@ class TypedTables:
 
         Creates none for a job that has switched: then this is a late run of the task. It waits for a switch.
         """
-        self._rows.execute(_QUERIES["begin"], {"job_id": staging.job_id, "schema": staging.schema})
-        if self.has_switched(staging.job_id):
+        job = {"job_id": staging.job_id}
+        is_new = self._rows.execute(_QUERIES["begin"], {**job, "schema": staging.schema}) > 0
+        known = self._rows.first(_QUERIES["begun"], job)
+        if known is None or known["switched_at"] is not None or (self.exists(staging) and not is_new):
             return
-        wanted = [*((column.name, column.type.value) for column in staging.columns), (staging.chunk_column, "integer")]
-        found = self.columns(staging.schema, staging.name)
-        if found:
-            if [*found] == [name for name, _ in wanted]:
-                return
-            self._drop(staging.schema, staging.name)
-        definitions = ", ".join(f"{lockstep.identifier(name)} {kind}" for name, kind in wanted)
-        self._run("create_staging", staging, definitions=definitions)
+        self._drop(staging.schema, staging.name)  # of an older job with this id
+        definitions = [f"{lockstep.identifier(column.name)} {column.type}" for column in staging.columns]
+        definitions.append(f"{lockstep.identifier(staging.chunk_column)} integer")
+        self._run("create_staging", staging, definitions=", ".join(definitions))
         self._run("index_staging", staging)
 
     def exists(self, staging: StagingTable) -> bool:
@@ -109,10 +107,9 @@ class TypedTables:
         """Takes the switch for this transaction; False when another one has switched, or the job is not known."""
         return self._rows.execute(_QUERIES["mark_switched"], {"job_id": job_id}) > 0
 
-    def close(self, staging: StagingTable, chunks: int) -> int:
-        """Keeps load tasks out, deletes the rows of this chunk and of all later ones, and counts the others."""
+    def close(self, staging: StagingTable) -> int:
+        """Keeps load tasks out, and counts the rows that they have loaded."""
         self._run("lock_staging", staging)
-        self._run("clear_from", staging, {"chunk_index": chunks})
         return int(self._rows.one(lockstep.with_names(_QUERIES["count"], _names(staging)))["rows"])
 
     def create(self, staging: StagingTable, name: str) -> None:

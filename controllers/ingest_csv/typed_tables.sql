@@ -57,9 +57,6 @@ UPDATE ingest_csv_tables SET switched_at = now() WHERE job_id = %(job_id)s AND s
 -- Waits for a late run of a load task, and keeps others out.
 LOCK TABLE {staging} IN ACCESS EXCLUSIVE MODE
 
--- name: clear_from
-DELETE FROM {staging} WHERE {chunk} >= %(chunk_index)s
-
 -- name: count
 SELECT count(*) AS rows FROM {staging}
 

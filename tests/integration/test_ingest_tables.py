@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -10,8 +11,12 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from controllers.ingest_csv.column_types import ColumnType
 from controllers.ingest_csv.errors import TableError, TooManyRejectedRowsError
 from controllers.ingest_csv.table_name import OWN_TABLES
+from controllers.ingest_csv.typed_rows import TypedColumn
+from controllers.ingest_csv.typed_tables import StagingTable, TypedTables
+from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
 from tests.integration.ingest_tables import FIRST_JOB, SECOND_JOB, Ingestion
 from tests.unit.controllers.ingest_csv.test_column_types import FITTING
@@ -150,10 +155,26 @@ def test_lockstep_names_all_of_its_own_tables(ingestion: Ingestion) -> None:
     assert own <= OWN_TABLES
 
 
-def test_a_table_of_lockstep_is_refused_where_its_schema_has_another_name(ingestion: Ingestion) -> None:
-    job = ingestion.job("a\n1\n", "elsewhere.jobs", mode="append")
+def test_a_schema_that_does_not_exist_is_named(ingestion: Ingestion) -> None:
     with pytest.raises(TableError, match="there is no schema 'elsewhere'"):
-        job.run()
+        ingestion.job("a\n1\n", "elsewhere.t").run()
+
+
+def test_a_table_of_lockstep_is_refused_where_its_schema_has_another_name(
+    ingestion: Ingestion, database_url: str
+) -> None:
+    url = f"{database_url}?options=-csearch_path%3Dmine,public"
+    with closing(PostgresDatabase(ConnectionPool(url, size=2))) as database:
+        job = replace(ingestion, database=database).job("a\n1\n", "mine.jobs")
+        with pytest.raises(TableError, match="'jobs' is one of Lockstep's own"):
+            job.run()
+
+
+def test_a_table_without_a_schema_lies_where_lockstep_does(ingestion: Ingestion, database_url: str) -> None:
+    url = f"{database_url}?options=-csearch_path%3Dmine,public"
+    with closing(PostgresDatabase(ConnectionPool(url, size=2))) as database:
+        result = replace(ingestion, database=database).job("a\n1\n", "t").run()
+    assert (result["table"], ingestion.rows()) == ("mine.t", [(1,)])
 
 
 AWKWARD = [
@@ -180,6 +201,15 @@ def test_a_name_that_needs_quoting_is_taken_as_written(ingestion: Ingestion, nam
         assert ingestion.tables() == [name]
         assert ingestion.types(f"mine.{quoted}") == [(n, "integer") for n in (name, "chunk_index", "chunk_index_")]
         assert ingestion.rows(f"SELECT * FROM mine.{quoted}") == [(1, 2, 3)] * (2 if mode == "append" else 1)
+
+
+def test_a_schema_may_need_quoting_too(ingestion: Ingestion) -> None:
+    ingestion.execute('CREATE SCHEMA "100% ""mine"""')
+    try:
+        ingestion.job("a\n1\n", '"100% ""mine""".t').run(runs=2)
+        assert ingestion.rows('SELECT * FROM "100% ""mine""".t') == [(1,)]
+    finally:
+        ingestion.execute('DROP SCHEMA "100% ""mine""" CASCADE')
 
 
 @pytest.mark.parametrize(
@@ -283,6 +313,33 @@ def test_a_number_of_rows_that_the_tasks_did_not_report_is_not_switched(ingestio
     with pytest.raises(TableError, match="holds 1 rows of this job, but its tasks loaded 2"):
         job.run()
     assert ingestion.tables() == [STAGING]
+
+
+def test_a_switch_waits_for_a_late_run_of_a_load_task(ingestion: Ingestion, database_url: str) -> None:
+    job = ingestion.job("a\n1\n")
+    job.run_stage()
+    job.run_stage()
+    with closing(psycopg2.connect(database_url)) as late, ThreadPoolExecutor(1) as threads:
+        with late, late.cursor() as cur:
+            cur.execute(f"INSERT INTO mine.{STAGING} VALUES (2, 0)")
+            switching = threads.submit(job.run)
+            while not ingestion.rows("SELECT 1 FROM pg_locks WHERE NOT granted"):
+                assert not switching.done()
+        with pytest.raises(TableError, match="holds 2 rows of this job, but its tasks loaded 1"):
+            switching.result()
+    assert ingestion.tables() == [STAGING]
+
+
+def test_a_new_job_with_the_id_of_an_older_one_keeps_nothing_of_it(ingestion: Ingestion) -> None:
+    ingestion.job("a\n1\n")
+    ingestion.execute(
+        f"INSERT INTO ingest_csv_tables VALUES ('{FIRST_JOB}', now() - interval '1 day', 'mine', now()); "
+        f"CREATE TABLE mine.{STAGING} (a text)"
+    )
+    columns = [TypedColumn("a", ColumnType.INTEGER)]
+    with ingestion.database.transaction() as work:
+        work.repository(TypedTables).begin(StagingTable(FIRST_JOB, "mine", columns))
+    assert ingestion.types(f"mine.{STAGING}") == [("a", "integer"), ("chunk_index", "integer")]
 
 
 @pytest.mark.parametrize(("kind", "cell"), [(kind, cell) for kind, cells in FITTING.items() for cell in cells])
