@@ -87,20 +87,12 @@ class HandlerRunner:
             return self._run_isolated(declared, task, is_cancelled)
         reads = self.reads(task)
         state = self.state(task, lease_id)
-        failure: BaseException | None = None
-        result = None
         try:
             result = declared.handler(self.context(task, is_cancelled, reads, state), task.parameters)
         # Even SystemExit: an exception of a handler fails its own task, and no other.
         except BaseException as exc:  # noqa: BLE001 - see above
-            failure = exc
-        given_up = reads.given_up or state.given_up
-        if given_up is not None:
-            logger.warning("task %s is released, because PostgreSQL is unavailable: %s", task.task_id, given_up)
-            return None
-        if failure is not None:
-            return self.raised(task, declared.policy, failure, state)
-        return self.completed(task, declared.policy, result)
+            return None if self._must_release(task, reads, state) else self.raised(task, declared.policy, exc, state)
+        return None if self._must_release(task, reads, state) else self.completed(task, declared.policy, result)
 
     def _run_isolated(self, declared: TaskType, task: ClaimedTask, is_cancelled: Cancellation) -> TaskOutcome:
         try:
@@ -174,6 +166,13 @@ class HandlerRunner:
             except LockstepError as refused:
                 exc = refused
         return self.failed(task, policy, exc, trace)
+
+    def _must_release(self, task: ClaimedTask, reads: TaskReads, state: LeasedRunState) -> bool:
+        given_up = reads.given_up or state.given_up
+        if given_up is None:
+            return False
+        logger.warning("task %s is released, because PostgreSQL is unavailable: %s", task.task_id, given_up)
+        return True
 
     def _encode(self, result: object) -> str:
         try:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from controllers.base import StageSpec
 from controllers.context import JsonValue
@@ -17,7 +18,7 @@ from core.models import Task
 from core.statuses import JobStatus, TaskStatus
 from tests.fakes.jobs import FakeJobRepository
 from tests.support.drive import Stand, second_process, stand
-from tests.support.sample_jobs import POLICY, TASK_TYPE, counted, sample_job
+from tests.support.sample_jobs import POLICY, TASK_TYPE, SampleParameters, counted, sample_job
 from tests.support.waiting import wait_until
 
 Form = Callable[[Callable[[TaskItem], JsonValue]], BatchHandler]
@@ -221,6 +222,27 @@ def test_the_job_is_read_once_for_a_list(monkeypatch: pytest.MonkeyPatch) -> Non
         return [(label, len(jobs)) for label in labels]
 
     assert outcomes(handler, 3) == [(COMPLETED, ["a", 1])] * 3
+
+
+def test_secrets_are_kept_out_of_the_errors_of_a_list(caplog: pytest.LogCaptureFixture) -> None:
+    class Secretive(SampleParameters):
+        token: SecretStr
+
+    def handler(items: TaskItems) -> ItemOutcomes:
+        token = items[0].context.job_parameters.token.get_secret_value()
+        yield ValueError(f"{token} is refused")
+        raise ValueError(f"{token} is refused")
+
+    caplog.set_level("DEBUG")
+    job = sample_job(counted(3), declared=declared(handler))
+    job.Parameters = Secretive
+    with stand(job) as it:
+        job_id = it.submit("sample", token="pssst, a secret")
+        it.deliver_job_messages()
+        it.deliver_task_messages()
+        assert [task.error and task.error["message"] for task in it.tasks(job_id)] == ["*** is refused"] * 3
+    assert "is refused" in caplog.text
+    assert "pssst" not in caplog.text
 
 
 def test_a_suspect_is_a_list_of_one_and_one_that_was_interrupted_too_often_is_in_none() -> None:
