@@ -197,7 +197,7 @@ FOR NO KEY UPDATE;
 UPDATE tasks
 SET
     status = 'retrying', not_before = now(), lease_id = NULL, lease_expires_at = NULL, attempt = attempt - 1,
-    started_at = CASE WHEN attempt > 1 THEN started_at END
+    started_at = CASE WHEN attempt > 1 OR checkpoint IS NOT NULL THEN started_at END
 WHERE task_id = ANY(%(task_ids)s::text[]) AND status = 'processing' AND lease_id = %(lease_id)s
 
 -- name: begin_dead_letter

@@ -99,7 +99,7 @@ def released_row(row: TaskRow, now: datetime) -> TaskRow:
         lease_id=None,
         lease_expires_at=None,
         attempt=row.attempt - 1,
-        started_at=row.started_at if row.attempt > 1 else None,
+        started_at=row.started_at if row.attempt > 1 or row.checkpoint is not None else None,
     )
 
 

@@ -92,9 +92,9 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         [
             Edit(
                 _TASKS,
-                "    started_at = CASE WHEN attempt > 1 THEN started_at END\n"
+                "    started_at = CASE WHEN attempt > 1 OR checkpoint IS NOT NULL THEN started_at END\n"
                 "WHERE task_id = ANY(%(task_ids)s::text[]) AND status = 'processing' AND lease_id = %(lease_id)s",
-                "    started_at = CASE WHEN attempt > 1 THEN started_at END\n"
+                "    started_at = CASE WHEN attempt > 1 OR checkpoint IS NOT NULL THEN started_at END\n"
                 "WHERE task_id = ANY(%(task_ids)s::text[]) AND status = 'processing'",
             ),
             Edit(

@@ -142,6 +142,17 @@ def test_outcomes_of_all_kinds_are_recorded_together(database: Database) -> None
     ]
 
 
+def test_a_released_task_that_has_a_checkpoint_has_started(database: Database) -> None:
+    queue_batch(database)
+    claim(database, ids(0, 1))
+    started_at = get(database).started_at
+    assert write_checkpoint(database, "1")
+    with database.transaction() as work:
+        assert work.tasks.release(ids(0, 1), "mine") == 2
+    assert (get(database).attempt, get(database).started_at) == (0, started_at)
+    assert get(database, ids(1)[0]).started_at is None
+
+
 def test_a_zombie_does_not_go_on_later(harness: Harness) -> None:
     database = harness.database
     queue_batch(database)
