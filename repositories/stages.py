@@ -6,11 +6,11 @@ from typing_extensions import override
 
 from core.checkpoints import Checkpoint, Fold
 from core.models import Stage, StageCounts, StageKey, StageOpening
-from core.statuses import StageStatus
+from core.statuses import STAGE_STOPS, StageStatus
 from repositories import queries
 from repositories.ports import StageRepository
 from repositories.ports.rows import Row, Rows
-from repositories.stage_keys import arrays, columns, opening_of
+from repositories.stage_keys import arrays, columns, key_of, opening_of
 
 _QUERIES = queries.load("stages")
 
@@ -75,11 +75,14 @@ class PostgresStageRepository(StageRepository):
     @override
     def add_finished_batches(self, batch_ids: Sequence[str]) -> list[StageOpening]:
         rows = self._rows.all(_QUERIES["add_finished_batches"], {"batch_ids": list(batch_ids)})
+        stopped = [key_of(row) for row in rows if StageStatus(row["status"]) in STAGE_STOPS]
+        if stopped:
+            self._rows.execute(_QUERIES["tell_tasks_ended"], arrays(stopped))
         return sorted(opening_of(row) for row in rows)
 
     @override
     def finish_if_complete(self, key: StageKey) -> bool:
-        return self._changed("finish_if_complete", key)
+        return self._changed("finish_if_complete", key) and self._changed("tell_end", key)
 
     @override
     def record_result(self, key: StageKey, result: str) -> None:
@@ -97,7 +100,7 @@ class PostgresStageRepository(StageRepository):
 
     @override
     def stop(self, key: StageKey, status: StageStatus) -> bool:
-        return self._changed("stop", key, status=status)
+        return self._changed("stop", key, status=status) and self._changed("tell_end", key)
 
     @override
     def reopen(self, key: StageKey, *, failed_too: bool) -> bool:

@@ -1,5 +1,5 @@
--- The table job_events: the story of a job. The statement that changes a job or a stage writes its event itself, so that
--- neither is there without the other: see jobs.sql, stages.sql and dead_letters.sql.
+-- The table job_events: the story of a job. The transaction that changes a job or a stage writes its event, most often with
+-- the same statement, so that neither is there without the other: see jobs.sql, stages.sql and dead_letters.sql.
 
 -- name: page
 SELECT event_id, job_id, kind, stage, opening, subject, details, times, at, last_at

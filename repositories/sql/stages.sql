@@ -1,5 +1,5 @@
 -- The table stages. A stage's row is the hot row of its job, written about once per hundred tasks. Its beginning, its end
--- and the end of its dispatch are told in job_events by the same statement.
+-- and the end of its dispatch are told in job_events, in the same transaction.
 
 -- name: create
 WITH created AS (
@@ -117,83 +117,86 @@ FROM dispatched
 
 -- name: add_finished_batches
 -- Writes the stage row once for all batches that an invocation finished. A statement before it locks the rows in order:
--- see tasks.sql. The last batch of a stopped stage is told; of a stage that runs, no batch is counted for that: the
--- subquery is scalar, because PostgreSQL would turn NOT EXISTS into a join that reads all live batches.
+-- see tasks.sql.
 SELECT 1 FROM stages
 WHERE (job_id, stage) IN (SELECT job_id, stage FROM batches WHERE batch_id = ANY(%(batch_ids)s::text[]))
 ORDER BY job_id, stage
 FOR NO KEY UPDATE;
 
-WITH added AS (
-    UPDATE stages AS s
-    SET
-        finished_batches = s.finished_batches + done.batches,
-        completed_tasks = s.completed_tasks + done.completed,
-        failed_tasks = s.failed_tasks + done.failed,
-        cancelled_tasks = s.cancelled_tasks + done.cancelled
-    FROM (
-        SELECT
-            job_id, stage, count(*) AS batches, sum(task_count - failed_tasks - cancelled_tasks) AS completed,
-            sum(failed_tasks) AS failed, sum(cancelled_tasks) AS cancelled
-        FROM batches
-        WHERE batch_id = ANY(%(batch_ids)s::text[])
-        GROUP BY job_id, stage
-    ) AS done
-    WHERE s.job_id = done.job_id AND s.stage = done.stage
-    RETURNING s.job_id, s.stage, s.openings, s.status, s.completed_tasks, s.failed_tasks, s.cancelled_tasks
-), told AS (
-    INSERT INTO job_events (job_id, kind, stage, opening, details)
+UPDATE stages AS s
+SET
+    finished_batches = s.finished_batches + done.batches,
+    completed_tasks = s.completed_tasks + done.completed,
+    failed_tasks = s.failed_tasks + done.failed,
+    cancelled_tasks = s.cancelled_tasks + done.cancelled
+FROM (
     SELECT
-        job_id, 'tasks_ended'::job_event_kind, stage, openings,
-        jsonb_build_object('completed', completed_tasks, 'failed', failed_tasks, 'cancelled', cancelled_tasks)
-    FROM added
-    WHERE added.status IN ('failed', 'cancelled')
-        AND (
-            SELECT true FROM batches AS b
-            WHERE b.job_id = added.job_id AND b.stage = added.stage AND b.status IN ('pending_queue', 'queued')
-            LIMIT 1
-        ) IS NULL
-)
-SELECT job_id, stage, openings FROM added
+        job_id, stage, count(*) AS batches, sum(task_count - failed_tasks - cancelled_tasks) AS completed,
+        sum(failed_tasks) AS failed, sum(cancelled_tasks) AS cancelled
+    FROM batches
+    WHERE batch_id = ANY(%(batch_ids)s::text[])
+    GROUP BY job_id, stage
+) AS done
+WHERE s.job_id = done.job_id AND s.stage = done.stage
+RETURNING s.job_id, s.stage, s.openings, s.status
+
+-- name: tell_tasks_ended
+-- For stopped stages of which batches have just ended, in the same transaction, which holds their rows: tells it of those
+-- that have no live batch left. The subquery is scalar, as in sweeps.sql.
+INSERT INTO job_events (job_id, kind, stage, opening, details)
+SELECT
+    s.job_id, 'tasks_ended'::job_event_kind, s.stage, s.openings,
+    jsonb_build_object('completed', s.completed_tasks, 'failed', s.failed_tasks, 'cancelled', s.cancelled_tasks)
+FROM unnest(%(job_ids)s::text[], %(stages)s::smallint[]) AS stopped (job_id, stage)
+JOIN stages AS s USING (job_id, stage)
+WHERE (
+    SELECT true FROM batches AS b
+    WHERE b.job_id = s.job_id AND b.stage = s.stage AND b.status IN ('pending_queue', 'queued')
+    LIMIT 1
+) IS NULL
+ORDER BY s.job_id, s.stage
 
 -- name: finish_if_complete
 -- Ends a complete stage once, because the UPDATE names the expected status. Ends a stage early when more of its tasks
 -- have failed than it tolerates. While the totals are unknown, this is certain only for a stage that tolerates no
 -- failure and was never reopened: a reopened stage may still count failures that will be retried.
-WITH ended AS (
-    UPDATE stages
-    SET
-        status = CASE
-            -- Divided, not multiplied: 29 > 0.29 * 100 in floating point.
-            WHEN failed_tasks::double precision / greatest(total_tasks, 1) > max_failed_fraction
-                THEN 'failed'::stage_status
-            ELSE 'finished'::stage_status
-        END,
-        finished_at = now(), dispatch_lease_id = NULL, dispatch_lease_expires_at = NULL
-    WHERE job_id = %(job_id)s AND stage = %(stage)s
-        AND (
-            (
-                status = 'running'
-                AND (
-                    finished_batches = total_batches
-                    OR failed_tasks::double precision / greatest(total_tasks, 1) > max_failed_fraction
-                )
+UPDATE stages
+SET
+    status = CASE
+        -- Divided, not multiplied: 29 > 0.29 * 100 in floating point.
+        WHEN failed_tasks::double precision / greatest(total_tasks, 1) > max_failed_fraction
+            THEN 'failed'::stage_status
+        ELSE 'finished'::stage_status
+    END,
+    finished_at = now(), dispatch_lease_id = NULL, dispatch_lease_expires_at = NULL
+WHERE job_id = %(job_id)s AND stage = %(stage)s
+    AND (
+        (
+            status = 'running'
+            AND (
+                finished_batches = total_batches
+                OR failed_tasks::double precision / greatest(total_tasks, 1) > max_failed_fraction
             )
-            OR (status = 'dispatching' AND openings = 0 AND failed_tasks > 0 AND max_failed_fraction = 0)
         )
-    RETURNING job_id, stage, openings, status, completed_tasks, failed_tasks, cancelled_tasks
-)
+        OR (status = 'dispatching' AND openings = 0 AND failed_tasks > 0 AND max_failed_fraction = 0)
+    )
+
+-- name: tell_end
+-- For a stage that has just ended, in the same transaction, which holds its row. A statement of its own, because
+-- finish_if_complete runs for about every hundred tasks, and to plan an insert costs more than that does; and because it
+-- counts the batches as they are after the wait for the row.
 INSERT INTO job_events (job_id, kind, stage, opening, details)
 SELECT
     job_id, ('stage_' || status)::job_event_kind, stage, openings,
     jsonb_strip_nulls(jsonb_build_object(
         'completed', completed_tasks, 'failed', failed_tasks, 'cancelled', cancelled_tasks,
-        'open_batches', CASE WHEN status = 'failed' THEN (
+        'open_batches', CASE WHEN status <> 'finished' THEN (
             SELECT count(*) FROM batches AS b
-            WHERE b.job_id = ended.job_id AND b.stage = ended.stage AND b.status IN ('pending_queue', 'queued')
+            WHERE b.job_id = s.job_id AND b.stage = s.stage AND b.status IN ('pending_queue', 'queued')
         ) END
     ))
-FROM ended
+FROM stages AS s
+WHERE job_id = %(job_id)s AND stage = %(stage)s
 
 -- name: record_result
 -- Drops the state of its aggregation, but not how far that came: a host that is late can no longer record a state.
@@ -212,28 +215,10 @@ WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'finished' AND open
     AND coalesce(folded_tasks, 0) = %(tasks_before)s
 
 -- name: stop
--- The lock before it waits for a worker that ends a batch: the event counts the open batches as they are then.
-SELECT 1 FROM stages WHERE job_id = %(job_id)s AND stage = %(stage)s FOR NO KEY UPDATE;
-
-WITH stopped AS (
-    UPDATE stages
-    SET
-        status = %(status)s::stage_status, finished_at = now(), dispatch_lease_id = NULL,
-        dispatch_lease_expires_at = NULL
-    WHERE job_id = %(job_id)s AND stage = %(stage)s AND status IN ('dispatching', 'running')
-    RETURNING job_id, stage, openings, status, completed_tasks, failed_tasks, cancelled_tasks
-)
-INSERT INTO job_events (job_id, kind, stage, opening, details)
-SELECT
-    job_id, ('stage_' || status)::job_event_kind, stage, openings,
-    jsonb_build_object(
-        'completed', completed_tasks, 'failed', failed_tasks, 'cancelled', cancelled_tasks,
-        'open_batches', (
-            SELECT count(*) FROM batches AS b
-            WHERE b.job_id = stopped.job_id AND b.stage = stopped.stage AND b.status IN ('pending_queue', 'queued')
-        )
-    )
-FROM stopped
+UPDATE stages
+SET
+    status = %(status)s::stage_status, finished_at = now(), dispatch_lease_id = NULL, dispatch_lease_expires_at = NULL
+WHERE job_id = %(job_id)s AND stage = %(stage)s AND status IN ('dispatching', 'running')
 
 -- name: reopen
 UPDATE stages

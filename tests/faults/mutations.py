@@ -410,7 +410,7 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     ),
     "the status of a stage that finishes": (
         [
-            Edit(_STAGES, "                status = 'running'\n                AND (\n", "                (\n"),
+            Edit(_STAGES, "            status = 'running'\n            AND (\n", "            (\n"),
             Edit(
                 _FAKE_STAGES,
                 "        if row is None or row.status not in _LIVE:\n            return False\n        too_many",
@@ -440,18 +440,17 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     ),
     "the last batch of a stopped stage": (
         [
-            Edit(_STAGES, "            LIMIT 1\n        ) IS NULL\n", "            LIMIT 1\n        ) IS NOT NULL\n"),
+            Edit(_STAGES, "    LIMIT 1\n) IS NULL\n", "    LIMIT 1\n) IS NOT NULL\n"),
             Edit(_FAKE_STAGES, "all(batch.status in BATCH_ENDS", "any(batch.status not in BATCH_ENDS"),
         ],
         _both("test_job_events.py::test_a_stage_that_fails_tells_what_is_left_and_when_its_last_task_has_ended"),
     ),
-    "the statement in which a stop locks its stage": (
+    "the event of a stage that is stopped": (
         [
             Edit(
-                _STAGES,
-                "SELECT 1 FROM stages WHERE job_id = %(job_id)s AND stage = %(stage)s FOR NO KEY UPDATE;\n\n"
-                "WITH stopped",
-                "WITH stopped",
+                "repositories/stages.py",
+                'self._changed("stop", key, status=status) and self._changed("tell_end", key)',
+                'self._changed("stop", key, status=status)',
             )
         ],
         _both("test_job_events.py::test_a_stop_that_waits_for_the_last_batch_finds_none_open")[1:],
