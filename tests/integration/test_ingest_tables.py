@@ -1,27 +1,35 @@
 """A job of ingest_csv with the parameter `table`, on PostgreSQL."""
 
+import csv
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from io import StringIO
+from itertools import islice
 from pathlib import Path
 
 import psycopg2
 import pytest
 
+from controllers.ingest_csv import IngestCsv
 from controllers.ingest_csv.column_types import ColumnType
 from controllers.ingest_csv.errors import TableError, TooManyRejectedRowsError
 from controllers.ingest_csv.table_name import OWN_TABLES
 from controllers.ingest_csv.typed_rows import TypedColumn
 from controllers.ingest_csv.typed_tables import StagingTable, TypedTables
+from core.lanes import TASKS_QUEUE
 from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
+from tests.integration.conftest import BuildApp
 from tests.integration.ingest_tables import FIRST_JOB, SECOND_JOB, Ingestion
+from tests.integration.messages import Mailbox
 from tests.unit.controllers.ingest_csv.test_column_types import FITTING
 
 STAGING = f"ingest_csv_staging_{FIRST_JOB}"
+SAMPLE = Path(__file__).parents[2] / "samples" / "airports.csv"
 MANY = "id,name\n" + "".join(f"{number},name {number}\n" for number in range(200))
 
 
@@ -63,6 +71,33 @@ def test_a_table_is_created_with_the_types_of_the_sample(ingestion: Ingestion) -
     assert (result["table"], result["rows_loaded"], result["rows_rejected"]) == ("mine.t", 2, 0)
     assert result["column_types"]["moment"] == "timestamptz"
     assert ingestion.tables() == ["t"]
+
+
+def test_the_sample_becomes_the_table_that_the_csv_module_reads(ingestion: Ingestion) -> None:
+    text = SAMPLE.read_text()
+    result = ingestion.job(text, chunk_bytes=16 * 1024).run()
+    read = [
+        tuple(cell or None for cell in row[:5]) + tuple(map(Decimal, row[5:]))
+        for row in islice(csv.reader(StringIO(text)), 1, None)
+    ]
+    assert ingestion.rows() == sorted(read, key=repr)
+    assert result["rows_loaded"] == 3_376
+    assert [kind for _, kind in ingestion.types()] == ["text"] * 5 + ["numeric"] * 2
+
+
+def test_the_engine_runs_such_a_job(ingestion: Ingestion, build_app: BuildApp, mailbox: Mailbox) -> None:
+    ingestion.data_dir.joinpath("file.csv").write_text(MANY)
+    app = build_app([IngestCsv], DATA_DIR=str(ingestion.data_dir))
+    given = {"source": "file.csv", "table": "mine.t", "chunk_bytes": 512}
+    job_id = app.submitter.submit("ingest_csv", given).job_id
+    for tasks in (1, 5, 1):
+        app.stages.handle(mailbox.take_job_message())  # dispatches a stage
+        app.worker.run(TASKS_QUEUE, mailbox.take(TASKS_QUEUE, tasks))
+        app.stages.handle(mailbox.take_job_message())  # ends it
+    job = app.status.job(job_id).job
+    assert job.status == "completed", job.error
+    assert (job.result["table"], job.result["rows_loaded"]) == ("mine.t", 200)
+    assert len(ingestion.rows()) == 200
 
 
 def test_the_table_is_not_there_before_the_last_stage(ingestion: Ingestion) -> None:
