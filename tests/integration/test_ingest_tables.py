@@ -20,6 +20,7 @@ from controllers.ingest_csv.errors import TableError, TooManyRejectedRowsError
 from controllers.ingest_csv.table_name import OWN_TABLES
 from controllers.ingest_csv.typed_rows import TypedColumn
 from controllers.ingest_csv.typed_tables import StagingTable, TypedTables
+from core.errors import DatabaseError
 from core.lanes import TASKS_QUEUE
 from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
@@ -395,6 +396,26 @@ def test_a_new_job_with_the_id_of_a_pruned_one_loads_again(ingestion: Ingestion)
     ingestion.execute("DELETE FROM jobs")
     ingestion.job("b\n2\n", mode="replace").run()
     assert ingestion.rows() == [(2,)]
+
+
+def test_the_staging_table_of_a_pruned_job_is_dropped_and_forgotten(ingestion: Ingestion) -> None:
+    job = ingestion.job("a\n1\n")
+    job.run_stage()
+    ingestion.execute("DELETE FROM jobs")
+    ingestion.job("a\n1\n", "mine.second", SECOND_JOB).run()
+    assert ingestion.tables() == ["second"]
+    assert ingestion.rows("SELECT job_id FROM ingest_csv_tables") == [(SECOND_JOB,)]
+
+
+def test_a_table_that_a_view_depends_on_is_not_replaced(ingestion: Ingestion) -> None:
+    ingestion.execute("CREATE TABLE mine.t AS SELECT 7 AS a; CREATE VIEW mine.v AS SELECT a FROM mine.t")
+    job = ingestion.job("a\n1\n", mode="replace")
+    with pytest.raises(DatabaseError, match="other objects depend on it"):
+        job.run()
+    assert ingestion.rows() == [(7,)]
+    ingestion.execute("DROP VIEW mine.v")
+    job.run()  # a retry
+    assert ingestion.rows() == [(1,)]
 
 
 def test_a_staging_table_of_a_pruned_job_with_this_id_is_not_used(ingestion: Ingestion) -> None:
