@@ -182,7 +182,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
     recorder = Recorder(database, queue, limits, through_shutdown)
     results = StageResults(database, contexts, limits, backends.shutdown)
     advancer = Advancer(database, queue, contexts, endings, results)
-    hook_runner = HookRunner(database, queue, registry, contexts, secrets)
+    hook_runner = HookRunner(database, queue, registry, contexts, limits, through_shutdown)
     steps = StageSteps(dispatcher, advancer, stage_canceller, hook_runner)
     reads = JobReader(database, registry, limits, backends.outages)
     states = RunStates(database, limits, backends.outages)

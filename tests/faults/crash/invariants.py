@@ -26,6 +26,14 @@ _TRANSITIONS: Mapping[str, Mapping[Any, frozenset[Any]]] = {
     "task": statuses.TASK_TRANSITIONS,
 }
 _SHOWN = 3
+_UNTOLD_HOOKS = """
+    SELECT job_id, stage FROM jobs AS j
+    LEFT JOIN stages AS s USING (job_id, stage)
+    WHERE job_type = %s AND NOT EXISTS (
+        SELECT FROM job_events AS e
+        WHERE e.job_id = j.job_id AND e.kind = 'end_hook_ran' AND e.opening = coalesce(s.openings, 0)
+    )
+"""
 
 
 def violations(world: World, scenario: Scenario, size: int) -> Iterator[str]:
@@ -37,7 +45,7 @@ def violations(world: World, scenario: Scenario, size: int) -> Iterator[str]:
     yield from _job(world, scenario, size)
     yield from _transitions(world)
     if scenario.controller.job_ended is not JobController.job_ended:
-        yield from _hook(world)
+        yield from _hook(world, scenario.controller.job_type)
     for counts in world.emulator.queues():
         if counts.active or counts.locked or counts.scheduled or counts.dead_letter:
             yield f"messages are left: {counts}"
@@ -77,15 +85,11 @@ def _job(world: World, scenario: Scenario, size: int) -> Iterator[str]:
         yield f"the job ended in stage {stage} with {result}, and its tasks are {tasks}"
 
 
-def _hook(world: World) -> Iterator[str]:
+def _hook(world: World, job_type: str) -> Iterator[str]:
     """The hook ran after the last end of the job, and the job's events tell it."""
     if not world.shared.is_set("hook ran"):
         yield "the hook did not run"
-    untold = world.execute(
-        "SELECT job_id, stage FROM jobs LEFT JOIN stages USING (job_id, stage) WHERE NOT EXISTS ("
-        "SELECT FROM job_events AS e "
-        "WHERE e.job_id = jobs.job_id AND kind = 'end_hook_ran' AND opening = coalesce(openings, 0))"
-    )
+    untold = world.execute(_UNTOLD_HOOKS, job_type)
     if untold:
         yield f"the end of a job has no event of its hook: {untold}"
 

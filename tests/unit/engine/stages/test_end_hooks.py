@@ -11,7 +11,7 @@ from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.messages import JobAction, JobMessage
 from core.statuses import JobStatus
 from engine.stages.hook_runner import MAX_TRIES
-from tests.support.drive import Stand, job_messages, stand
+from tests.support.drive import Stand, job_messages, second_process, stand
 from tests.support.sample_jobs import counted, sample_job
 
 Hook = Callable[[lockstep.JobOutcome], None]
@@ -197,3 +197,18 @@ def test_a_failure_of_the_hook_shows_no_url_query() -> None:
         it.pump()
         with it.database.transaction() as work:
             assert "sig=abc" not in str(work.events.page(job_id, 0, 100))
+
+
+def test_a_hook_that_has_run_is_recorded_after_an_outage_and_not_run_again() -> None:
+    seen: list[str] = []
+    with stand(hooked(lambda outcome: seen.append(outcome.status))) as it:
+
+        def hook(outcome: lockstep.JobOutcome) -> None:
+            seen.append("away")
+            it.database.go_away(10)
+
+        with second_process(it, hooked(hook), outages=it.outages) as other:
+            job_id = other.submit("sample")
+            other.pump()
+            assert seen == ["away"]
+            assert hook_events(it, job_id) == [("end_hook_ran", 0, 1)]
