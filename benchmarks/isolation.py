@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from controllers import authoring as lockstep
+from controllers.run_state import UnsavedRunState
 from core.task_runs import ClaimedTask
 from engine.process.shutdown import Shutdown
 from engine.tasks.cancellation import Cancellation
@@ -50,7 +51,7 @@ def run(processes: int, tasks: int, parameter_bytes: int) -> list[dict[str, Any]
         isolation = Isolation(lambda _: IsolationBenchmark(), services, 10 * parameter_bytes + 100, shutdown)
         for number in range(tasks):
             start = time.perf_counter()
-            isolation.run(echo, task, Cancellation(shutdown, lambda: True))
+            isolation.run(echo, task, Cancellation(shutdown, lambda: True), UnsavedRunState())
             (others if number else firsts).append(1_000 * (time.perf_counter() - start))
         isolation.close()
     return [

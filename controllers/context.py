@@ -102,7 +102,8 @@ class TaskContext:
         state: behind `checkpoint`, `last_checkpoint` and `progress`.
 
     If PostgreSQL is unavailable, reads and checkpoints wait for up to a lease. Then they raise, and the task is
-    released: this attempt does not count, whatever the handler makes of the error. Isolated tasks have neither.
+    released: this attempt does not count, whatever the handler makes of the error. Isolated tasks have checkpoints and
+    progress, but neither of the two reads.
     """
 
     job_id: str

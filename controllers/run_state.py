@@ -4,6 +4,13 @@ from typing import Any, Protocol
 
 from typing_extensions import override
 
+from core import json_text
+from core.errors import CheckpointError, InvalidInputError
+
+PROGRESS_SECONDS = 5.0
+"""The least time between two writes of a run's progress: then 1,000 running tasks write 200 times a second at most, and
+a person who watches a task of minutes or hours sees it move."""
+
 
 class RunState(Protocol):
     """The checkpoint and the progress of a task; `TaskContext` passes them on to its handler."""
@@ -30,6 +37,18 @@ class RunState(Protocol):
             TaskLeaseLostError: the lease was lost.
         """
         ...
+
+
+def checkpoint_text(state: Any, max_bytes: int) -> str:
+    """Returns a checkpoint as JSON text.
+
+    Raises:
+        CheckpointError: it cannot be stored.
+    """
+    try:
+        return json_text.encode(state, what="the checkpoint", max_bytes=max_bytes)
+    except InvalidInputError as exc:
+        raise CheckpointError(str(exc)) from exc
 
 
 class UnsavedRunState(RunState):

@@ -83,22 +83,34 @@ class HandlerRunner:
         declared = self.declared(task)
         if declared is None:
             return self.failed(task, _UNKNOWN, UnknownTaskTypeError(task.task_type))
-        if declared.policy.isolated:
-            return self._run_isolated(declared, task, is_cancelled)
-        reads = self.reads(task)
         state = self.state(task, lease_id)
+        run = self._run_isolated if declared.policy.isolated else self._run_here
+        return run(declared, task, state, is_cancelled)
+
+    def _run_here(
+        self, declared: TaskType, task: ClaimedTask, state: LeasedRunState, is_cancelled: Cancellation
+    ) -> TaskOutcome | None:
+        reads = self.reads(task)
         try:
             result = declared.handler(self.context(task, is_cancelled, reads, state), task.parameters)
         # Even SystemExit: an exception of a handler fails its own task, and no other.
         except BaseException as exc:  # noqa: BLE001 - see above
-            return None if self._must_release(task, reads, state) else self.raised(task, declared.policy, exc, state)
-        return None if self._must_release(task, reads, state) else self.completed(task, declared.policy, result)
+            if _must_release(task, reads.given_up or state.given_up):
+                return None
+            return self.raised(task, declared.policy, exc, state)
+        if _must_release(task, reads.given_up or state.given_up):
+            return None
+        return self.completed(task, declared.policy, result)
 
-    def _run_isolated(self, declared: TaskType, task: ClaimedTask, is_cancelled: Cancellation) -> TaskOutcome:
+    def _run_isolated(
+        self, declared: TaskType, task: ClaimedTask, state: LeasedRunState, is_cancelled: Cancellation
+    ) -> TaskOutcome | None:
         try:
-            encoded = self._isolation.run(declared, task, is_cancelled)
+            encoded = self._isolation.run(declared, task, is_cancelled, state)
         except BaseException as exc:  # noqa: BLE001 - as of every handler
-            return self.failed(task, declared.policy, exc)
+            return None if _must_release(task, state.given_up) else self.raised(task, declared.policy, exc, state)
+        if _must_release(task, state.given_up):
+            return None
         return TaskOutcome(task.task_id, TaskStatus.COMPLETED, result=encoded)
 
     def declared(self, task: ClaimedTask) -> TaskType | None:
@@ -167,13 +179,6 @@ class HandlerRunner:
                 exc = refused
         return self.failed(task, policy, exc, trace)
 
-    def _must_release(self, task: ClaimedTask, reads: TaskReads, state: LeasedRunState) -> bool:
-        given_up = reads.given_up or state.given_up
-        if given_up is None:
-            return False
-        logger.warning("task %s is released, because PostgreSQL is unavailable: %s", task.task_id, given_up)
-        return True
-
     def _encode(self, result: object) -> str:
         try:
             return json_text.encode(result, what="the result", max_bytes=self._states.max_bytes)
@@ -207,3 +212,10 @@ class HandlerRunner:
         except LockstepError as exc:
             logger.warning("the job of task %s cannot be read: %s", task.task_id, exc)
             return None
+
+
+def _must_release(task: ClaimedTask, given_up: LockstepError | None) -> bool:
+    if given_up is None:
+        return False
+    logger.warning("task %s is released, because PostgreSQL is unavailable: %s", task.task_id, given_up)
+    return True

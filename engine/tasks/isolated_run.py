@@ -1,14 +1,21 @@
 """Follows one run of an isolated task in its child process."""
 
+import json
 import logging
 import time
 from typing import Any
 
+from controllers.run_state import RunState
 from core.errors import (
+    CheckpointError,
+    ContinueLater,
+    DatabaseError,
+    LockstepError,
     RelayedError,
     RelayedPermanentError,
     ShutdownError,
     TaskCrashedError,
+    TaskLeaseLostError,
     TaskMemoryError,
     TaskTimeoutError,
 )
@@ -28,23 +35,36 @@ _START_SECONDS = 60.0
 class IsolatedRun:
     """One run of a task in a child process.
 
+    Args:
+        process: the child process.
+        policy: of the type of the task.
+        cancellation: of this run.
+        shutdown: tells whether the grace time of a shutdown is over.
+        state: writes the checkpoints and the progress of this run.
+
     Attributes:
         has_started: whether the handler was called.
     """
 
     def __init__(
-        self, process: TaskProcess, policy: TaskPolicy, cancellation: Cancellation, shutdown: Shutdown
+        self,
+        process: TaskProcess,
+        policy: TaskPolicy,
+        cancellation: Cancellation,
+        shutdown: Shutdown,
+        state: RunState,
     ) -> None:
         self._process = process
         self._policy = policy
         self._cancellation = cancellation
         self._shutdown = shutdown
+        self._state = state
         self._deadline = time.monotonic() + _START_SECONDS
         self._is_told = False
         self.has_started = False
 
     def follow(self, call: TaskCall) -> dict[str, Any]:
-        """Calls the handler, and waits for its answer: a `result` or an `error`.
+        """Calls the handler, and waits for its answer: a `result`, an `error` or a `continue`.
 
         Raises:
             ProcessEndedError: the process has ended.
@@ -56,7 +76,7 @@ class IsolatedRun:
         while True:
             message = self._process.receive(_TICK_SECONDS)
             if message is not None:
-                if message["kind"] in {"result", "error"}:
+                if message["kind"] in {"result", "error", "continue"}:
                     return message
                 self._take_note(message)
             self._look_around()
@@ -64,9 +84,22 @@ class IsolatedRun:
     def _take_note(self, message: dict[str, Any]) -> None:
         if message["kind"] == "log":
             _log(message)
+        elif message["kind"] in {"checkpoint", "progress"}:
+            self._process.answer(message["number"], self._write(message))
         else:
             self.has_started = True
             self._deadline = time.monotonic() + (self._policy.timeout_seconds or float("inf"))
+
+    def _write(self, message: dict[str, Any]) -> LockstepError | None:
+        """Writes what the handler keeps; returns the error that the child process must raise."""
+        try:
+            if message["kind"] == "checkpoint":
+                self._state.checkpoint(json.loads(message["state"]))
+            else:
+                self._state.progress(message["fraction"], message["note"])
+        except (TaskLeaseLostError, CheckpointError, DatabaseError) as exc:
+            return exc
+        return None
 
     def _look_around(self) -> None:
         if self._shutdown.grace_is_over:
@@ -87,9 +120,12 @@ def result_of(answer: dict[str, Any], policy: TaskPolicy) -> str:
     Raises:
         RelayedError: what the handler raised.
         TaskMemoryError: the handler needed more memory than its task type allows.
+        ContinueLater: the task goes on in another run.
     """
     if answer["kind"] == "result":
         return str(answer["result"])
+    if answer["kind"] == "continue":
+        raise ContinueLater(json.loads(answer["state"]))
     if answer["out_of_memory"] and policy.max_memory_mib is not None:
         error: Exception = TaskMemoryError(policy.max_memory_mib)
     elif answer["permanent"]:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from controllers.base import JobController
+from controllers.run_state import RunState
 from controllers.services import Services
 from controllers.task_type import TaskType
 from core.task_runs import ClaimedTask
@@ -49,21 +50,28 @@ class Isolation:
         # Linux kills a child when the thread that started it ends, so one thread that lives long starts them all.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="task-processes")
 
-    def run(self, declared: TaskType, task: ClaimedTask, cancellation: Cancellation) -> str:
+    def run(self, declared: TaskType, task: ClaimedTask, cancellation: Cancellation, state: RunState) -> str:
         """Runs a task; returns its result as JSON text.
+
+        Args:
+            declared: its type.
+            task: the task.
+            cancellation: of this run.
+            state: writes the checkpoints and the progress of this run, in the thread that calls.
 
         Raises:
             RelayedError: what the handler raised.
+            ContinueLater: the task goes on in another run.
             TaskTimeoutError: the run took longer than the timeout of its task type.
             TaskMemoryError: it needed more memory than its task type allows.
             TaskCrashedError: its child process has ended.
             ShutdownError: the grace time of a shutdown is over; the outcome must not count.
             OSError: the system cannot start a process.
         """
-        call = self._call(declared, task)
+        call = self._call(declared, task, state.last_checkpoint)
         while True:
             process, is_new = self._take()
-            run = IsolatedRun(process, declared.policy, cancellation, self._shutdown)
+            run = IsolatedRun(process, declared.policy, cancellation, self._shutdown, state)
             try:
                 answer = run.follow(call)
             except ProcessEndedError:
@@ -92,7 +100,7 @@ class Isolation:
             process.end()
         self._starter.shutdown()
 
-    def _call(self, declared: TaskType, task: ClaimedTask) -> TaskCall:
+    def _call(self, declared: TaskType, task: ClaimedTask, checkpoint: Any) -> TaskCall:
         controller = self._controller_of_task(declared.name)
         return TaskCall(
             module=type(controller).__module__,
@@ -110,6 +118,7 @@ class Isolation:
             max_result_bytes=self._max_result_bytes,
             max_memory_mib=declared.policy.max_memory_mib,
             log_level=logging.getLogger().getEffectiveLevel(),
+            checkpoint=checkpoint,
         )
 
     def _take(self) -> tuple[TaskProcess, bool]:

@@ -8,15 +8,13 @@ from typing import Any
 
 from typing_extensions import override
 
-from controllers.run_state import RunState
-from core import json_text
+from controllers.run_state import PROGRESS_SECONDS, RunState, checkpoint_text
 from core.error_records import clean
 from core.errors import (
     CheckpointError,
     ContinueLater,
     DatabaseError,
     IdleContinuationsError,
-    InvalidInputError,
     RefusedValueError,
     TaskLeaseLostError,
 )
@@ -33,10 +31,6 @@ logger = logging.getLogger(__name__)
 MAX_IDLE_CONTINUATIONS = 10
 """How many runs of a task in a row may go on later without changing its checkpoint; with one more, the task fails.
 Continuations follow each other at once: a task that makes no progress would go on for ever."""
-
-PROGRESS_SECONDS = 5.0
-"""The least time between two writes of a run's progress: then 1,000 running tasks write 200 times a second at most, and
-a person who watches a task of minutes or hours sees it move."""
 
 MAX_NOTE = 500
 """The most characters of a note: it is shown in lists of tasks."""
@@ -107,7 +101,7 @@ class LeasedRunState(RunState):
 
     @override
     def checkpoint(self, state: Any) -> None:
-        text = self._encode(state)
+        text = checkpoint_text(state, self._states.max_bytes)
         outages = self._states.outages
         try:
             held = outages.run(
@@ -147,19 +141,13 @@ class LeasedRunState(RunState):
             CheckpointError: the state cannot be stored.
             IdleContinuationsError: too many runs in a row went on later without changing the checkpoint.
         """
-        text = self._encode(signal.state)
+        text = checkpoint_text(signal.state, self._states.max_bytes)
         self._move_to(text)
         idle = 0 if self._has_moved else self._task.idle_continuations + 1
         if idle > MAX_IDLE_CONTINUATIONS:
             raise IdleContinuationsError(idle)
         logger.info("task %s goes on in another run", self._task.task_id)
         return TaskOutcome(self._task.task_id, TaskStatus.RETRYING, continuation=Continuation(text, idle))
-
-    def _encode(self, state: Any) -> str:
-        try:
-            return json_text.encode(state, what="the checkpoint", max_bytes=self._states.max_bytes)
-        except InvalidInputError as exc:
-            raise CheckpointError(str(exc)) from exc
 
     def _move_to(self, text: str) -> None:
         # Decoded, so that a handler that changes its value afterwards changes no checkpoint.

@@ -1,7 +1,8 @@
 """What a worker and the child process of an isolated task send each other: JSON objects over a pair of sockets.
 
-To the child: `call` with the fields of an `TaskCall`, and `cancel`. From the child: any number of `log`, then `started`
-when the code of the job type is imported, then `result` or `error`.
+To the child: `call` with the fields of a `TaskCall`, `cancel`, and an `answer` to each `checkpoint` and `progress`.
+From the child: `started` when the code of the job type is imported, any number of `checkpoint` and `progress`, then
+`result`, `error` or `continue`; and `log` at any time. A state is sent as JSON text, because the child checks its size.
 """
 
 import json
@@ -32,6 +33,7 @@ class TaskCall:
         max_result_bytes: the maximum size of the result as JSON.
         max_memory_mib: how much memory the process may take; None for no limit.
         log_level: the lowest level that the worker logs.
+        checkpoint: the last one, decoded from JSON; None if there is none.
     """
 
     module: str
@@ -49,6 +51,7 @@ class TaskCall:
     max_result_bytes: int
     max_memory_mib: int | None
     log_level: int
+    checkpoint: Any
 
 
 class TaskChannel:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from multiprocessing import Pipe
 from typing import Any
 
+from core.errors import LockstepError
 from engine.tasks.task_channel import TaskCall, TaskChannel
 
 _START = (
@@ -72,6 +73,14 @@ class TaskProcess:
             ProcessEndedError: the process has ended.
         """
         self._put("cancel")
+
+    def answer(self, number: int, error: LockstepError | None) -> None:
+        """Tells the process whether what it asked for is written.
+
+        Raises:
+            ProcessEndedError: the process has ended.
+        """
+        self._put("answer", number=number, error=error and type(error).__name__, text=str(error))
 
     def receive(self, seconds: float) -> dict[str, Any] | None:
         """Returns the next message of the process, or None when there is none after `seconds`.

@@ -11,7 +11,6 @@ import os
 import resource
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,12 +22,14 @@ from typing import Any, NoReturn
 from typing_extensions import override
 
 from controllers.context import Handler, TaskContext
+from controllers.run_state import checkpoint_text
 from controllers.services import Services
 from controllers.task_type import TaskType
 from core import json_text
 from core.error_records import text_of
-from core.errors import InvalidInputError, NotInIsolationError, PermanentTaskError, TaskResultError
+from core.errors import ContinueLater, InvalidInputError, NotInIsolationError, PermanentTaskError, TaskResultError
 from engine.tasks.task_channel import TaskCall, TaskChannel
+from engine.tasks.task_process_state import RelayedRunState, WorkerMessages
 from repositories.ports import Database, TransactionKind
 
 _IDLE_SECONDS = 60.0
@@ -98,18 +99,27 @@ def _keeps_too_much(max_memory_mib: int | None) -> bool:
 
 def _run(channel: TaskChannel, logs: "_Logs", call: TaskCall) -> None:
     logs.begin(call)
-    is_cancelled = _IsCancelled(channel)
+    messages = WorkerMessages(channel, call.task_id)
     answer: dict[str, Any]
     try:
         handler = _handler(call.module, call.qualname, call.task_type)
         channel.put("started")
         _limit_memory(call.max_memory_mib)
-        answer = {"kind": "result", "result": _encode(handler(_context(call, is_cancelled), call.parameters), call)}
+        answer = _outcome(handler, _context(call, messages), call)
     except BaseException as exc:  # noqa: BLE001 - even SystemExit is this task's failure
         _limit_memory(None)
         answer = _error(exc)
     _limit_memory(None)
-    channel.put(**answer, told=is_cancelled.told)
+    messages.end()
+    channel.put(**answer, told=messages.told)
+
+
+def _outcome(handler: Handler, context: TaskContext, call: TaskCall) -> dict[str, Any]:
+    try:
+        result = handler(context, call.parameters)
+    except ContinueLater as later:
+        return {"kind": "continue", "state": checkpoint_text(later.state, call.max_result_bytes)}
+    return {"kind": "result", "result": _encode(result, call)}
 
 
 @cache
@@ -121,7 +131,7 @@ def _handler(module: str, qualname: str, task_type: str) -> Handler:
     return next(each.handler for each in task_types if each.name == task_type)
 
 
-def _context(call: TaskCall, is_cancelled: "_IsCancelled") -> TaskContext:
+def _context(call: TaskCall, messages: WorkerMessages) -> TaskContext:
     services = Services(Path(call.data_dir), frozenset(call.allowed_source_hosts), _NoDatabase())
     return TaskContext(
         job_id=call.job_id,
@@ -131,9 +141,10 @@ def _context(call: TaskCall, is_cancelled: "_IsCancelled") -> TaskContext:
         task_index=call.task_index,
         attempt=call.attempt,
         services=services,
-        is_cancelled=is_cancelled,
+        is_cancelled=messages.is_cancelled,
         previous_results=_no_previous_results,
         read_job_parameters=_no_job_parameters,
+        state=RelayedRunState(messages, call),
     )
 
 
@@ -169,27 +180,6 @@ def _limit_memory(mib: int | None) -> None:
     if mib is not None:
         soft = mib * 1024 * 1024 if hard == resource.RLIM_INFINITY else min(mib * 1024 * 1024, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
-
-
-class _IsCancelled:
-    """Asks the worker's messages whether the run is no longer wanted.
-
-    Attributes:
-        told: whether an answer was true.
-    """
-
-    def __init__(self, channel: TaskChannel) -> None:
-        self._channel = channel
-        self._asking = threading.Lock()
-        self.told = False
-
-    def __call__(self) -> bool:
-        with self._asking:
-            try:
-                self.told = self.told or (self._channel.poll(0) and self._channel.receive()["kind"] == "cancel")
-            except (EOFError, OSError):  # the worker has ended
-                self.told = True
-            return self.told
 
 
 class _NoDatabase(Database):

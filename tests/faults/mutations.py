@@ -24,6 +24,7 @@ _SWEEPER = "engine/repair/sweeper.py"
 
 _OPENINGS = "tests/unit/engine/stages/test_earlier_openings.py"
 _ISOLATION = "tests/unit/engine/tasks/test_isolation.py"
+_ISOLATION_STATE = "tests/unit/engine/tasks/test_isolation_state.py"
 _RUN_STATES = "tests/unit/engine/tasks/test_run_states.py"
 
 
@@ -571,5 +572,26 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     "what an isolated task was told": (
         [Edit("engine/tasks/isolation.py", '        if answer["told"]:\n            cancellation()\n')],
         [f"{_ISOLATION}::test_a_handler_learns_that_its_run_is_no_longer_wanted"],
+    ),
+    "the answer that a checkpoint of an isolated task waits for": (
+        [
+            Edit(
+                "engine/tasks/task_process_state.py",
+                "answer = self._wait_for(self._asked)",
+                'answer: dict[str, Any] = {"error": None}',
+            )
+        ],
+        [
+            f"{_ISOLATION_STATE}::test_an_isolated_run_that_has_lost_its_lease_ends_at_its_next_write[{each}]"
+            for each in ("checkpoint", "progress")
+        ],
+    ),
+    "the end of what a run of an isolated task may write": (
+        [Edit("engine/tasks/task_process_main.py", "    messages.end()\n")],
+        [f"{_ISOLATION_STATE}::test_a_thread_that_outlives_its_run_keeps_nothing_for_the_next_one"],
+    ),
+    "the release of an isolated task whose checkpoint outlasted a lease": (
+        [Edit("engine/tasks/handler_runner.py", "        if state.given_up is not None:", "        if False:")],
+        [f"{_ISOLATION_STATE}::test_an_outage_that_outlasts_a_lease_spends_no_attempt_of_an_isolated_task"],
     ),
 }

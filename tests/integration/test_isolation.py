@@ -57,6 +57,35 @@ def test_crashing_tasks_fail_alone_and_their_neighbours_complete(build_app: Buil
     assert app.status.job(job_id).job.status == JobStatus.COMPLETED_WITH_ERRORS
 
 
+def test_an_isolated_task_goes_on_from_its_last_checkpoint(build_app: BuildApp, mailbox: Mailbox) -> None:
+    app = build_app([IsolatedJob])
+    tasks = [
+        {"of": "isolated.free", "do": "count and crash"},  # SIGSEGV ends its first attempt
+        {"of": "isolated.free", "do": "go on", "last": 1},
+    ]
+    job_id = app.submitter.submit("isolated", {"tasks": tasks}).job_id
+    app.stages.handle(mailbox.take_job_message())
+    app.worker.run("sb-tasks", mailbox.take("sb-tasks", 2))
+    with app.database.transaction() as work:
+        rows = work.tasks.page(job_id, None, "", 100)
+    assert [(row.status, row.attempt, row.failures) for row in rows] == [
+        (TaskStatus.RETRYING, 1, 1),
+        (TaskStatus.RETRYING, 0, 0),
+    ]
+    app.worker.run("sb-tasks", mailbox.take("sb-tasks", 2))
+    with app.database.transaction() as work:
+        rows = work.tasks.page(job_id, None, "", 100)
+    assert [(row.status, row.attempt, row.result) for row in rows] == [
+        (TaskStatus.COMPLETED, 2, [3, 6]),
+        (TaskStatus.COMPLETED, 1, [1, 1]),
+    ]
+    assert [each.message for each in rows[0].errors] == [
+        "the child process of the task has ended: signal SIGSEGV ended it (Segmentation fault)"
+    ]
+    app.stages.handle(mailbox.take_job_message())
+    assert app.status.job(job_id).job.status == JobStatus.COMPLETED
+
+
 @pytest.mark.waits
 def test_the_lease_of_a_handler_that_lets_no_other_thread_run_is_renewed(
     build_app: BuildApp, mailbox: Mailbox, database_url: str

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from controllers import authoring as lockstep
+from core.errors import LockstepError
 
 LIMIT_MIB = 256
 TIMEOUT_SECONDS = 0.5
@@ -85,6 +87,82 @@ def _keep(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) ->
     return os.getpid()
 
 
+def _count_and_crash(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
+    """Counts to three from its checkpoint on; its first attempt crashes."""
+    first = context.last_checkpoint or 0
+    for row in range(first, first + 3):
+        context.checkpoint(row + 1)
+    return ctypes.string_at(0) if context.attempt == 1 else [first, context.last_checkpoint]
+
+
+def _go_on(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
+    found = [*(context.last_checkpoint or []), context.attempt]
+    if len(found) <= parameters["last"]:
+        raise lockstep.ContinueLater(found)
+    return found
+
+
+def _go_on_with(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
+    raise lockstep.ContinueLater("x" * parameters["size"])
+
+
+def _catch(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
+    """Returns what a write has raised."""
+    try:
+        if parameters["write"] == "checkpoint":
+            context.checkpoint("kept")
+        else:
+            context.progress(0.5)
+    except LockstepError as exc:
+        logger.warning("caught %s", type(exc).__name__)
+        return [type(exc).__name__, str(exc)]
+    return ["none", ""]
+
+
+def _progress(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
+    for step in range(parameters["steps"]):
+        context.progress(step / parameters["steps"], f"step {step}")
+    return None
+
+
+def _checkpoints_of_threads(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
+    def keep(thread: int) -> int:
+        for step in range(parameters["each"]):
+            context.checkpoint([thread, step])
+            context.is_cancelled()
+        return int(parameters["each"])
+
+    with ThreadPoolExecutor(parameters["threads"]) as threads:
+        return sum(threads.map(keep, range(parameters["threads"])))
+
+
+_left: list[tuple[threading.Event, threading.Thread, list[Any]]] = []
+
+
+def _leave_a_thread(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
+    asked, found = threading.Event(), list[Any]()
+
+    def keep() -> None:
+        asked.wait()
+        try:
+            context.checkpoint("of another task")
+        except LockstepError as exc:
+            found.append(type(exc).__name__)
+        found.append(context.is_cancelled())
+
+    thread = threading.Thread(target=keep)
+    thread.start()
+    _left.append((asked, thread, found))
+    return None
+
+
+def _ask_the_thread(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
+    asked, thread, found = _left.pop()
+    asked.set()
+    thread.join()
+    return found
+
+
 ACTIONS: dict[str, Callable[[lockstep.TaskContext, lockstep.TaskParameters], Any]] = {
     "echo": _echo,
     "segfault": lambda *_: ctypes.string_at(0),
@@ -103,6 +181,16 @@ ACTIONS: dict[str, Callable[[lockstep.TaskContext, lockstep.TaskParameters], Any
     "no json": lambda *_: object(),
     "too long": lambda *_: "x" * 100_000,
     "log": _log,
+    "count and crash": _count_and_crash,
+    "go on": _go_on,
+    "go on with": _go_on_with,
+    "go on for ever": lambda context, _: _go_on_with(context, {"size": 1}),
+    "checkpoint": lambda context, parameters: context.checkpoint("x" * parameters["size"]),
+    "catch": _catch,
+    "progress": _progress,
+    "checkpoints of threads": _checkpoints_of_threads,
+    "leave a thread": _leave_a_thread,
+    "ask the thread": _ask_the_thread,
     "database": lambda context, _: context.services.database.transaction(),
     "transact": lambda context, _: context.services.transact(lambda work: work.now()),
     "previous results": lambda context, _: list(context.previous_results()),

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from controllers.run_state import UnsavedRunState
 from controllers.services import Services
 from core.task_runs import ClaimedTask
 from engine.process.shutdown import Shutdown
@@ -28,4 +29,4 @@ def wanted(shutdown: Shutdown) -> Cancellation:
 
 if __name__ == "__main__":
     shutdown = Shutdown()
-    isolation_of(shutdown).run(free, task("hang", process_file=sys.argv[1]), wanted(shutdown))
+    isolation_of(shutdown).run(free, task("hang", process_file=sys.argv[1]), wanted(shutdown), UnsavedRunState())

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from controllers.run_state import UnsavedRunState
 from controllers.task_type import TaskType, task_type
 from core.errors import (
     LockstepError,
@@ -52,7 +53,9 @@ def run(isolation: Isolation, shutdown: Shutdown) -> Run:
     """Runs a task of a type; returns its result."""
 
     def run(declared: TaskType, action: str, cancellation: Cancellation | None = None, **parameters: object) -> Any:
-        return json.loads(isolation.run(declared, task(action, **parameters), cancellation or wanted(shutdown)))
+        return json.loads(
+            isolation.run(declared, task(action, **parameters), cancellation or wanted(shutdown), UnsavedRunState())
+        )
 
     return run
 
@@ -155,7 +158,7 @@ def test_a_timeout_does_not_count_the_start_of_the_process(shutdown: Shutdown) -
     isolation = isolation_of(shutdown)
     quick = task_type("isolated.timed", isolated=True, timeout=0.1)(do)
     try:
-        assert isolation.run(quick, task("echo"), wanted(shutdown))
+        assert isolation.run(quick, task("echo"), wanted(shutdown), UnsavedRunState())
     finally:
         isolation.close()
 
@@ -205,7 +208,9 @@ def test_after_the_grace_time_of_a_shutdown_a_process_is_ended(tmp_path: Path) -
     cancellation = wanted(shutdown)
     file = tmp_path / "process"
     with ThreadPoolExecutor(1) as threads:
-        running = threads.submit(isolation.run, free, task("hang", process_file=str(file)), cancellation)
+        running = threads.submit(
+            isolation.run, free, task("hang", process_file=str(file)), cancellation, UnsavedRunState()
+        )
         process = read(file)
         shutdown.drain(grace_seconds=0.1, release_seconds=0)
         with pytest.raises(ShutdownError):
@@ -228,10 +233,12 @@ def test_processes_end_with_their_worker_even_inside_c_code(tmp_path: Path, endi
 
 def test_closing_ends_idle_and_busy_processes(tmp_path: Path, shutdown: Shutdown) -> None:
     isolation = isolation_of(shutdown)
-    idle = json.loads(isolation.run(free, task("echo"), wanted(shutdown)))["process"]
+    idle = json.loads(isolation.run(free, task("echo"), wanted(shutdown), UnsavedRunState()))["process"]
     file = tmp_path / "process"
     with ThreadPoolExecutor(2) as threads:
-        hanging = threads.submit(isolation.run, free, task("hang", process_file=str(file)), wanted(shutdown))
+        hanging = threads.submit(
+            isolation.run, free, task("hang", process_file=str(file)), wanted(shutdown), UnsavedRunState()
+        )
         assert read(file) == idle
         isolation.close()
         with pytest.raises(TaskCrashedError):

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from controllers.context import Handler, JsonValue, TaskContext
+from controllers.run_state import PROGRESS_SECONDS
 from core.errors import ContinueLater, DatabaseUnavailableError, RefusedValueError, TaskLeaseLostError
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.models import Task
 from core.statuses import JobStatus, TaskStatus
 from engine.tasks import run_states
-from engine.tasks.run_states import MAX_IDLE_CONTINUATIONS, PROGRESS_SECONDS
+from engine.tasks.run_states import MAX_IDLE_CONTINUATIONS
 from tests.fakes.database import FakeDatabase
 from tests.fakes.tasks import FakeTaskRepository
 from tests.support.drive import Stand, received, second_process, stand, task_messages
