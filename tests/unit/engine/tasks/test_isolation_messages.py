@@ -108,6 +108,7 @@ def test_after_its_run_a_thread_receives_nothing_of_the_next_one(ends: Ends) -> 
     assert not ends.messages.told
     with pytest.raises(TaskLeaseLostError):
         ends.messages.ask("checkpoint", state="1")
+    assert ends.messages._channel.poll(0), "the call is still there"
     assert ends.messages._channel.receive() == {"kind": "call", "call": {}}
     assert not ends.worker.poll(0)
 
@@ -135,11 +136,12 @@ def test_progress_is_sent_at_most_every_few_seconds_after_the_last_answer(ends: 
     state = RelayedRunState(ends.messages, CALL, lambda: now[0])
     asking = ends.threads.submit(state.progress, 1, "a note")
     assert ends.asked() == {"kind": "progress", "number": 1, "fraction": 1.0, "note": "a note"}
+    ends.threads.submit(state.progress, 0.2, "meanwhile").result(30)  # nobody waits for another one's answer
     now[0] += 1  # the worker writes
     ends.answer(1)
     asking.result(30)
     now[0] += PROGRESS_SECONDS - 0.5
-    state.progress(0.5, "too soon")
+    ends.threads.submit(state.progress, 0.5, "too soon").result(30)
     assert not ends.worker.poll(0)
     now[0] += 0.5
     asking = ends.threads.submit(state.progress, 0.5, "in time")
