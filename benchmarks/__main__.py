@@ -13,6 +13,7 @@ from benchmarks import broker as broker_benchmark
 from benchmarks import dispatch as dispatch_benchmark
 from benchmarks import inserts as inserts_benchmark
 from benchmarks import isolation as isolation_benchmark
+from benchmarks import typed_csv as typed_csv_benchmark
 from benchmarks.hot_spots import hot_spots as hot_spots_of
 from benchmarks.measure import Row
 
@@ -72,6 +73,24 @@ def isolation(
     for row in rows:
         table.add_row(row["line"], f"{row['parameter_bytes']:,}", f"{row['milliseconds']:.2f}")
     _show(table, rows, json_file)
+
+
+@cli.command()
+def typed_csv(
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the rows to this file as JSON")] = None,
+    rows: Annotated[int, typer.Option(help="rows of the file, about 400 bytes each")] = 2_570_844,
+    chunks: Annotated[int, typer.Option(help="tasks that load it")] = 129,
+    directory: Annotated[Path, typer.Option(help="for the file and the stack's state")] = Path(".local/typed_csv"),
+) -> None:
+    """Load a large CSV file into a typed table through the local stack, and compare each row with the csv module."""
+    row = typed_csv_benchmark.run(rows, chunks, directory)
+    table = Table("rows", "MB", "tasks", "seconds", "rows/s", "peak RSS, MiB")
+    peaks = ", ".join(f"{name} {mib:.0f}" for name, mib in row["peak_rss_mib"].items())
+    table.add_row(
+        *(f"{row['rows']:,}", f"{row['bytes'] / 1e6:,.0f}", str(row["chunks"]), f"{row['seconds']:.0f}"),
+        *(f"{row['rows_per_second']:,.0f}", peaks),
+    )
+    _show(table, [row], json_file)
 
 
 @cli.command()
