@@ -76,9 +76,14 @@ class RunningApp:
 
 @pytest.fixture(scope="session")
 def e2e_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    properties = {"LockDuration": LOCK, "MaxDeliveryCount": 10}
+    return write_config(tmp_path_factory.mktemp("e2e"), LOCK)
+
+
+def write_config(directory: Path, lock: str) -> Path:
+    """The emulator's configuration with message locks of this length."""
+    properties = {"LockDuration": lock, "MaxDeliveryCount": 10}
     queues = [{"Name": name, "Properties": properties} for name in ("sb-jobs", "sb-tasks", "sb-tasks-long")]
-    path = tmp_path_factory.mktemp("e2e") / "Config.json"
+    path = directory / "Config.json"
     path.write_text(json.dumps({"UserConfig": {"Namespaces": [{"Name": "sbemulatorns", "Queues": queues}]}}))
     return path
 
