@@ -76,14 +76,9 @@ class RunningApp:
 
 @pytest.fixture(scope="session")
 def e2e_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_config(tmp_path_factory.mktemp("e2e"), LOCK)
-
-
-def write_config(directory: Path, lock: str) -> Path:
-    """The emulator's configuration with message locks of this length."""
-    properties = {"LockDuration": lock, "MaxDeliveryCount": 10}
+    properties = {"LockDuration": LOCK, "MaxDeliveryCount": 10}
     queues = [{"Name": name, "Properties": properties} for name in ("sb-jobs", "sb-tasks", "sb-tasks-long")]
-    path = directory / "Config.json"
+    path = tmp_path_factory.mktemp("e2e") / "Config.json"
     path.write_text(json.dumps({"UserConfig": {"Namespaces": [{"Name": "sbemulatorns", "Queues": queues}]}}))
     return path
 
