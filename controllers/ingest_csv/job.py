@@ -59,11 +59,7 @@ def load(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> 
         rejected = RejectedRows()  # a repeated transaction parses again
         rows = parse_range(data, columns, parameters["delimiter"], parameters["first_line"], rejected)
         loaded = work.repository(IngestedRows).replace_chunk(context.job_id, context.task_index, rows)
-        return {
-            "rows_loaded": loaded,
-            "rows_rejected": rejected.count,
-            "rejected": [asdict(row) for row in rejected.first],
-        }
+        return rejected.result(loaded)
 
     return context.services.transact(replace)
 

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from io import BytesIO, TextIOWrapper
 from itertools import islice
 
@@ -38,6 +38,14 @@ class RejectedRows:
         self.count += 1
         if len(self.first) < MAX_LISTED_REJECTS:
             self.first.append(row)
+
+    def result(self, rows_loaded: int) -> dict[str, lockstep.JsonValue]:
+        """Makes the result of the task that has loaded the other rows of the range."""
+        return {
+            "rows_loaded": rows_loaded,
+            "rows_rejected": self.count,
+            "rejected": [asdict(row) for row in self.first],
+        }
 
 
 def parse_range(

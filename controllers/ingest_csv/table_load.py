@@ -6,7 +6,6 @@ or is cancelled leaves the table as it was.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -81,11 +80,7 @@ def load_table(context: lockstep.TaskContext, parameters: lockstep.TaskParameter
         rejected = RejectedRows()  # a repeated transaction parses again
         rows = parse_typed_range(data, staging.columns, parameters["delimiter"], parameters["first_line"], rejected)
         loaded = tables.replace_chunk(staging, context.task_index, rows)
-        return {
-            "rows_loaded": loaded,
-            "rows_rejected": rejected.count,
-            "rejected": [asdict(row) for row in rejected.first],
-        }
+        return rejected.result(loaded)
 
     return context.services.transact(replace)
 
