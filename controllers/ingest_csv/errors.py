@@ -19,6 +19,14 @@ class TableError(lockstep.JobFailure, lockstep.PermanentTaskError):
     """The table that the job is for cannot take its rows."""
 
 
+class HeaderError(TableError):
+    """The header of the file has names that no table takes."""
+
+
+class ColumnTypesError(TableError):
+    """The parameter `column_types` does not fit the file."""
+
+
 class SourceUnavailableError(lockstep.LockstepError):
     """A source cannot be read now; another attempt may succeed.
 

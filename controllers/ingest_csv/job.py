@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from controllers import authoring as lockstep
-from controllers.ingest_csv.csv_layout import HEAD_BYTES, name_columns, read_layout
+from controllers.ingest_csv.csv_layout import name_columns
 from controllers.ingest_csv.errors import SourceError, source_changed
 from controllers.ingest_csv.ingested_rows import IngestedRows
 from controllers.ingest_csv.load_summary import check_rejected_share, sum_up, warnings_about
 from controllers.ingest_csv.parameters import IngestCsvParameters
 from controllers.ingest_csv.record_ranges import split
 from controllers.ingest_csv.rows import RejectedRows, parse_range
-from controllers.ingest_csv.source import Source, blocks
+from controllers.ingest_csv.source import blocks
+from controllers.ingest_csv.source_layout import read_source_layout
 from controllers.ingest_csv.source_opener import display_name, open_source, read_range
+from controllers.ingest_csv.submission_check import check
 from controllers.ingest_csv.table_load import layout_task, load_table, load_table_large, prepare, switch
 from controllers.ingest_csv.table_name import TableName
 from controllers.ingest_csv.table_sample import sample_types
@@ -99,6 +101,10 @@ class IngestCsv(lockstep.JobController[IngestCsvParameters]):
     task_types = (keep_layout, load, load_large, verify, prepare, load_table, load_table_large, switch)
     migrations = Path(__file__).with_name("migrations")
 
+    def check_submission(self, parameters: IngestCsvParameters, services: lockstep.Services) -> None:
+        """Refuses a job whose file or table could not be used now."""
+        check(parameters, services)
+
     def create_stage_tasks(
         self, job: lockstep.JobContext[IngestCsvParameters], stage: lockstep.StageContext
     ) -> lockstep.Tasks:
@@ -173,17 +179,10 @@ class IngestCsv(lockstep.JobController[IngestCsvParameters]):
         return result
 
 
-def _read_layout(source: Source, given: IngestCsvParameters) -> tuple[bytes, dict[str, lockstep.JsonValue]]:
-    """Reads the beginning of the file, and what is derived from it and from the file's size."""
-    head = source.read(0, HEAD_BYTES)
-    layout = read_layout(head, given.delimiter, has_header=given.has_header)
-    return head, {**asdict(layout), "source_bytes": source.size()}
-
-
 def _layout_task(job: lockstep.JobContext[IngestCsvParameters]) -> lockstep.TaskDefinition:
     given = job.parameters
     with open_source(given.source, job.services) as source:
-        head, layout = _read_layout(source, given)
+        head, layout = read_source_layout(source, given)
     if given.table is None:
         return keep_layout.task(0, layout)
     layout["sampled_types"] = sample_types(head, layout, given.delimiter)
@@ -205,7 +204,7 @@ def _load_tasks(job: lockstep.JobContext[IngestCsvParameters], stage: lockstep.S
         shared |= _staged(layout)
     offset, first_line = stage.cursor or (layout["offset"], layout["first_line"])
     with open_source(given.source, job.services) as source:
-        _, found = _read_layout(source, given)
+        _, found = read_source_layout(source, given)
         if lockstep.json_text.encode(found) != lockstep.json_text.encode({name: layout.get(name) for name in found}):
             raise source_changed(display_name(given.source))
         ranges = split(blocks(source, offset), given.delimiter, given.chunk_bytes, offset=offset, first_line=first_line)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from controllers.ingest_csv.column_types import ColumnType
-from controllers.ingest_csv.errors import TableError
+from controllers.ingest_csv.errors import ColumnTypesError, HeaderError, TableError
 from controllers.ingest_csv.table_name import check_name
 from controllers.ingest_csv.typed_rows import TypedColumn
 
@@ -24,20 +24,21 @@ def new_columns(names: Sequence[str], sampled: Sequence[str], given: Mapping[str
     """Returns the columns of a new table, with the given types or else those of the sample.
 
     Raises:
-        TableError: PostgreSQL would refuse a name or their number, or a type is given for no column of the file.
+        HeaderError: PostgreSQL would refuse a name or their number.
+        ColumnTypesError: a type is given for no column of the file.
     """
     unknown = sorted(given.keys() - set(names))
     if unknown:
-        raise TableError(f"column_types names the column {unknown[0][:100]!r}, which the file does not have")
+        raise ColumnTypesError(f"column_types names the column {unknown[0][:100]!r}, which the file does not have")
     if len(names) > MAX_TABLE_COLUMNS:
-        raise TableError(f"the file has {len(names):,} columns, and a table has at most {MAX_TABLE_COLUMNS:,}")
+        raise HeaderError(f"the file has {len(names):,} columns, and a table has at most {MAX_TABLE_COLUMNS:,}")
     for name in names:
         if name in _SYSTEM_COLUMNS:
-            raise TableError(f"PostgreSQL keeps the column name {name!r} for itself; rename it in the header")
+            raise HeaderError(f"PostgreSQL keeps the column name {name!r} for itself; rename it in the header")
         try:
             check_name(name, "a column")
         except ValueError as exc:
-            raise TableError(f"{exc}; rename it in the header") from exc
+            raise HeaderError(f"{exc}; rename it in the header") from exc
     return [TypedColumn(name, ColumnType(given.get(name, kind))) for name, kind in zip(names, sampled, strict=True)]
 
 

@@ -49,7 +49,7 @@ def prepare(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) 
 
     def begin(work: lockstep.UnitOfWork) -> tuple[str, list[TypedColumn]]:
         tables = work.repository(TypedTables)
-        schema = _checked_schema(tables, wanted)
+        schema = checked_schema(tables, TableName(wanted["schema"], wanted["name"]), wanted["mode"])
         if wanted["mode"] == TableMode.APPEND:
             columns = appended_columns(names, tables.columns(schema, wanted["name"]))
         else:
@@ -126,8 +126,12 @@ def _switch(tables: TypedTables, staging: StagingTable, parameters: lockstep.Tas
     actions[TableMode(table["mode"])](staging, table["name"])
 
 
-def _checked_schema(tables: TypedTables, wanted: Mapping[str, Any]) -> str:
-    name = TableName(wanted["schema"], wanted["name"])
+def checked_schema(tables: TypedTables, name: TableName, mode: str) -> str:
+    """Returns the schema of a table that a job may load into.
+
+    Raises:
+        TableError: there is no such schema, or the mode is not for what is there.
+    """
     own = tables.current_schema()
     schema = name.schema or own
     if schema == own:
@@ -137,7 +141,7 @@ def _checked_schema(tables: TypedTables, wanted: Mapping[str, Any]) -> str:
             raise TableError(str(exc)) from exc
     if not tables.has_schema(schema):
         raise TableError(f"there is no schema {schema!r}")
-    _check_kind(tables, schema, name.name, wanted["mode"])
+    _check_kind(tables, schema, name.name, mode)
     return schema
 
 

@@ -1,14 +1,14 @@
 """Jobs are cancelled, resumed and retried over HTTP."""
 
 import time
-from pathlib import Path
+from contextlib import closing
 
+import psycopg2
 import pytest
 
 from local.jobs_client import JobRequestError
-from local.postgres import EmbeddedPostgres
 from tests.e2e.checks import assert_all_completed
-from tests.e2e.conftest import RunningApp, running, wait_for
+from tests.e2e.conftest import RunningApp, wait_for
 
 N = 5_000
 TIMEOUT_SECONDS = 280
@@ -33,19 +33,22 @@ def test_a_job_is_cancelled_in_the_middle_and_resumed_to_its_end(shared_app: Run
 
 
 @pytest.mark.timeout(600)
-def test_a_job_whose_source_was_missing_is_retried_when_it_is_there(
-    postgres: EmbeddedPostgres, e2e_config: Path, tmp_path: Path
-) -> None:
-    data = tmp_path / "data"
-    data.mkdir()
-    log_file = tmp_path / "functions.log"
-    with running(postgres.url("retried"), e2e_config, log_file, DATA_DIR=str(data)) as app:
-        job_id = app.client.submit("ingest_csv", {"source": "late.csv"})
-        assert app.client.wait(job_id, TIMEOUT_SECONDS)["status"] == "failed"
-        (data / "late.csv").write_text("name,height\nKilimanjaro,5895\nMeru,4562\n")
-        assert app.client.order(job_id, "retry") == "processing"
-        job = app.client.wait(job_id, TIMEOUT_SECONDS)
-    assert (job["status"], job["error"]) == ("completed", None)
+def test_a_job_whose_table_refused_its_rows_is_retried_when_it_takes_them(shared_app: RunningApp) -> None:
+    with closing(psycopg2.connect(shared_app.database_url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE high_airports (name text, latitude numeric CHECK (latitude > 80))")
+        cursor.execute("ALTER TABLE high_airports ADD iata text, ADD city text, ADD state text, ADD country text, "
+                       "ADD longitude numeric")  # fmt: skip
+    given = {"source": "airports.csv", "table": "high_airports", "mode": "append"}
+    job_id = shared_app.client.submit("ingest_csv", given)
+    job = shared_app.client.wait(job_id, TIMEOUT_SECONDS)
+    assert job["status"] == "failed"
+    assert "the table refuses the rows" in job["error"]["message"]
+
+    with closing(psycopg2.connect(shared_app.database_url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE high_airports DROP CONSTRAINT high_airports_latitude_check")
+    assert shared_app.client.order(job_id, "retry") == "processing"
+    job = shared_app.client.wait(job_id, TIMEOUT_SECONDS)
+    assert (job["status"], job["error"], job["result"]["rows_loaded"]) == ("completed", None, 3376)
 
 
 def settled_tasks(app: RunningApp, job_id: str) -> dict[str, int]:

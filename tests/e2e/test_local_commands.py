@@ -101,10 +101,11 @@ def test_run_loads_the_sample_and_says_where_to_look_and_does_so_again(state_dir
 
 
 def test_run_fails_with_the_reason_when_the_job_fails(state_dir: Path) -> None:
-    code, output = _run("ingest_csv", "--parameters", '{"source": "nowhere.csv"}', state_dir=state_dir)
+    misfit = '{"source": "airports.csv", "table": "airports", "column_types": {"name": "integer"}}'
+    code, output = _run("ingest_csv", "--parameters", misfit, state_dir=state_dir)
 
     assert code == 1
-    assert "nowhere.csv" in output
+    assert "rows are rejected" in output
     assert "failed" in output
 
 

@@ -74,7 +74,8 @@ def _run_jobs(environment: dict[str, str]) -> None:
     """Runs a good job and a bad one to their ends, so that requests can ask for their rows."""
     with HostProcess.start(ROOT, env=environment) as host, closing(JobsClient(host.base_url)) as client:
         good = client.submit("hello_world", {"n": 150}, key="good")
-        bad = client.submit("ingest_csv", {"source": "nowhere.csv"}, key="bad")
+        misfit = {"source": "airports.csv", "table": "airports", "column_types": {"name": "integer"}}
+        bad = client.submit("ingest_csv", misfit, key="bad")
         assert [client.wait(job_id, _WAIT_SECONDS)["status"] for job_id in (good, bad)] == ["completed", "failed"]
 
 

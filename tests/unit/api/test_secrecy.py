@@ -210,6 +210,7 @@ def test_the_source_of_a_csv_job_is_kept_with_its_signature_and_shown_without(
 ) -> None:
     with stand(IngestCsv) as it:
         use(it, monkeypatch)
+        monkeypatch.setattr(IngestCsv, "check_submission", lambda *_: None)  # no server has this file
         signed = f"{SHOWN_URL}?sv=1&sig={SIGNATURE}"
         job_id = body(submit(post("ingest_csv", {"source": signed})))["job_id"]
         assert it.job(job_id).parameters["source"] == signed
