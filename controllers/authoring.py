@@ -18,6 +18,7 @@
 | `Database`, `UnitOfWork`, `TransactionKind` | `Services.transact` to write, `Database.transaction` to read |
 | `Rows`, `Row`, `queries`, `copy_line` | tables of its own: the connection of a repository, named SQL, COPY |
 | `identifier`, `with_names`, `MAX_IDENTIFIER_BYTES` | names of tables and columns in the text of a query |
+| `check_data_path`, `existing_file`, `place_of`, `DataPathError` | paths under DATA_DIR that clients name |
 | `json_text` | JSON as PostgreSQL's `jsonb` takes it |
 
 A parameter of pydantic's type `SecretStr`, `SecretBytes` or `Secret` is not shown, and its value is kept out of errors.
@@ -33,6 +34,7 @@ from controllers.context import (
     TaskContext,
     TaskParameters,
 )
+from controllers.data_paths import DataPathError, check_data_path, existing_file, place_of
 from controllers.outcome import JobOutcome
 from controllers.services import Services
 from controllers.task_items import BatchHandler, ItemOutcomes, TaskItem, TaskItems
@@ -70,6 +72,7 @@ __all__ = [
     "BatchWindow",
     "ConstraintViolationError",
     "ContinueLater",
+    "DataPathError",
     "Database",
     "DispatchProtocol",
     "FieldError",
@@ -109,9 +112,12 @@ __all__ = [
     "UnitOfWork",
     "UnreachableError",
     "batch_handler",
+    "check_data_path",
     "copy_line",
+    "existing_file",
     "identifier",
     "json_text",
+    "place_of",
     "queries",
     "task_type",
     "with_names",

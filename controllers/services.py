@@ -14,7 +14,7 @@ class Services:
     """The services that controllers and handlers get in their contexts.
 
     Attributes:
-        data_dir: the only directory that jobs may read files from.
+        data_dir: the only directory whose files jobs may read and write.
         allowed_source_hosts: the hosts that jobs may read from over https.
         database: Lockstep's own database; `database.transaction()` is for transactions that only read, with the
             limits of Lockstep's own; `database.transaction(TransactionKind.JOB_TYPE)` has those of `transact`. An

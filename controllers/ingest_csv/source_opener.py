@@ -4,7 +4,6 @@ import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
@@ -33,8 +32,8 @@ def check_source(source: str) -> str:
         raise ValueError("a source must contain only printable characters")
     if _is_url(source):
         _check_url(source)
-    elif PurePosixPath(source).is_absolute() or ".." in PurePosixPath(source).parts:
-        raise ValueError("a path is relative to DATA_DIR and has no '..'")
+    else:
+        lockstep.check_data_path(source)
     return source
 
 
@@ -49,7 +48,10 @@ def open_source(source: str, services: lockstep.Services) -> Iterator[Source]:
     if _is_url(source):
         yield HttpsSource(source, display_name(source), services.allowed_source_hosts)
         return
-    path = _resolve(source, services.data_dir)
+    try:
+        path = lockstep.existing_file(source, services.data_dir, "the source")
+    except lockstep.DataPathError as exc:
+        raise SourceError(str(exc)) from exc
     try:
         file = path.open("rb")
     except OSError as exc:
@@ -97,21 +99,6 @@ class _FileSource(Source):
 
     def _unavailable(self, exc: OSError) -> SourceUnavailableError:
         return SourceUnavailableError(f"the source {self._name!r} cannot be read now: {exc.strerror}")
-
-
-def _resolve(source: str, data_dir: Path) -> Path:
-    try:
-        root = data_dir.resolve(strict=True)
-        path = (root / source).resolve(strict=True)
-    except FileNotFoundError as exc:
-        raise SourceError(f"there is no file {source!r} in DATA_DIR") from exc
-    except (OSError, RuntimeError, ValueError) as exc:  # RuntimeError: a loop of symbolic links
-        raise SourceError(f"the source {source!r} is no usable path") from exc
-    if not path.is_relative_to(root):
-        raise SourceError(f"the source {source!r} lies outside DATA_DIR")
-    if not path.is_file():  # opening a FIFO would block, a device may never end
-        raise SourceError(f"the source {source!r} is not a regular file")
-    return path
 
 
 def _is_url(source: str) -> bool:
