@@ -65,8 +65,10 @@ format: $(VENV)/installed ## repair what ruff can repair
 clean: ## delete the local stack's data and the installed packages
 	rm -rf .local .venv .venv-*
 
-$(VENV)/installed: requirements.txt requirements-dev.txt
+$(VENV)/installed: requirements.txt requirements-dev.txt requirements-geo.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Lockstep needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-geo.txt \
+	  || echo 'rasterio does not install here: tile_raster refuses its jobs and its tests are skipped; all else works'
 	touch $@

@@ -9,6 +9,7 @@ from controllers.base import DispatchProtocol, JobController, StageSpec
 from controllers.hello_world import HelloWorld
 from controllers.ingest_csv import IngestCsv
 from controllers.task_type import TaskType
+from controllers.tile_raster import TileRaster
 from core.declared import require_name, require_one_of, require_type, require_whole_number
 from core.errors import ConfigurationError, UnknownJobTypeError
 from core.ids import MAX_STAGES
@@ -16,6 +17,7 @@ from core.ids import MAX_STAGES
 CONTROLLERS: tuple[type[JobController[Any]], ...] = (
     HelloWorld,
     IngestCsv,
+    TileRaster,
 )
 
 MAX_ALIGNED_THRESHOLD = 100_000
