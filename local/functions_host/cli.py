@@ -93,7 +93,7 @@ def _wait_for_parent(stopping: threading.Event) -> None:
 
 def _list(table: FunctionTable, port: int) -> None:
     lines = ["Functions:"]
-    for function in table.http:
+    for function in (each for each in table.http if not each.is_disabled):
         methods = f"[{','.join(sorted(function.methods))}] " if function.methods else ""
         lines.append(f"  {function.name}: {methods}http://{HOST}:{port}/{function.route.template}")
     lines += [
@@ -101,4 +101,5 @@ def _list(table: FunctionTable, port: int) -> None:
         for function in table.service_bus
     ]
     lines += [f"  {timer.name}: timerTrigger {timer.schedule_text}" for timer in table.timers]
+    lines += [f"  {name}: disabled by an app setting" for name in table.disabled]
     print("\n".join(lines), file=sys.stderr)

@@ -8,6 +8,7 @@ from typing import Any
 
 from azure.functions import AuthLevel
 
+from local.functions_host.disabling import is_disabled
 from local.functions_host.entities import Entity, Queue, Subscription
 from local.functions_host.errors import AppLoadError
 from local.functions_host.protocol import IndexedFunction
@@ -18,12 +19,16 @@ from local.functions_host.settings import resolve
 
 @dataclass(frozen=True, slots=True)
 class HttpFunction:
-    """A function with an HTTP trigger; empty ``methods`` means every method."""
+    """A function with an HTTP trigger; empty ``methods`` means every method.
+
+    A disabled one keeps its route: Azure answers 404, even where a less specific route would match.
+    """
 
     name: str
     route: Route
     methods: frozenset[str]
     auth_level: AuthLevel
+    is_disabled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +59,16 @@ class TimerFunction:
 
 @dataclass(frozen=True, slots=True)
 class FunctionTable:
-    """The functions of an app by trigger."""
+    """The functions of an app by trigger; of those that a setting disables, only the HTTP functions are in the lists.
+
+    Attributes:
+        disabled: the names of all functions that a setting disables.
+    """
 
     http: Sequence[HttpFunction]
     service_bus: Sequence[ServiceBusFunction]
     timers: Sequence[TimerFunction]
+    disabled: Sequence[str]
 
 
 def build_table(
@@ -72,25 +82,34 @@ def build_table(
     http: list[HttpFunction] = []
     service_bus: list[ServiceBusFunction] = []
     timers: list[TimerFunction] = []
+    disabled = [function.name for function in functions if is_disabled(function.name, environment)]
     for function in functions:
         trigger = next(binding for binding in function.bindings if binding["type"].endswith("Trigger"))
         try:
             if trigger["type"] == "httpTrigger":
-                http.append(_http(function.name, trigger, route_prefix, environment))
+                off = function.name in disabled
+                http.append(_http(function.name, trigger, route_prefix, environment, is_disabled=off))
+            elif function.name in disabled:
+                continue
             elif trigger["type"] == "serviceBusTrigger":
                 service_bus.append(_service_bus(function.name, trigger, environment))
             else:
                 timers.append(_timer(function.name, trigger, environment))
         except AppLoadError as exc:
             raise AppLoadError(f"function {function.name}: {exc}") from exc
-    return FunctionTable(http, service_bus, timers)
+    return FunctionTable(http, service_bus, timers, disabled)
 
 
-def _http(name: str, trigger: Mapping[str, Any], prefix: str, environment: Mapping[str, str]) -> HttpFunction:
+def _http(
+    name: str, trigger: Mapping[str, Any], prefix: str, environment: Mapping[str, str], *, is_disabled: bool
+) -> HttpFunction:
     route = resolve(trigger.get("route") or name, environment).strip("/")
-    methods = frozenset(method.upper() for method in trigger.get("methods") or ())
     return HttpFunction(
-        name, Route(f"{prefix.strip('/')}/{route}".strip("/")), methods, AuthLevel(trigger["authLevel"].lower())
+        name=name,
+        route=Route(f"{prefix.strip('/')}/{route}".strip("/")),
+        methods=frozenset(method.upper() for method in trigger.get("methods") or ()),
+        auth_level=AuthLevel(trigger["authLevel"].lower()),
+        is_disabled=is_disabled,
     )
 
 

@@ -48,6 +48,8 @@ class HttpApp:
             request = _request(environ, params)
             if self._keys and not self._keys.allow(function, request):
                 return HttpResponseData(401, [], b"")
+            if function.is_disabled and not (self._keys and self._keys.is_master(request)):
+                return HttpResponseData(404, [], b"")
             return self._invoke(function, request)
         return HttpResponseData(404, [], b"")  # also for a wrong method: Azure matches it with the route
 

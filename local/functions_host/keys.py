@@ -38,11 +38,18 @@ class Keys(BaseModel):
         """Whether the request has a key for the function, in the header x-functions-key or the query parameter code."""
         if function.auth_level is AuthLevel.ANONYMOUS:
             return True
-        key = request.headers.get("x-functions-key", request.query.get("code", ""))
         keys = [self.master_key]
         if function.auth_level is AuthLevel.FUNCTION:
             keys += [*self.function_keys.values(), *self.functions.get(function.name, {}).values()]
-        return _is_one_of(key, keys)
+        return _is_one_of(_key_of(request), keys)
+
+    def is_master(self, request: HttpRequestData) -> bool:
+        """Whether the request has the master key, which runs even disabled functions."""
+        return _is_one_of(_key_of(request), [self.master_key])
+
+
+def _key_of(request: HttpRequestData) -> str:
+    return request.headers.get("x-functions-key", request.query.get("code", ""))
 
 
 def _is_one_of(key: str, keys: Iterable[str]) -> bool:
