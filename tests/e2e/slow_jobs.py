@@ -39,3 +39,22 @@ class Slow(lockstep.JobController[SlowParameters]):
         parameters = {"seconds": job.parameters.seconds, "asks": job.parameters.asks}
         for index in range(job.parameters.n):
             yield working.task(index, parameters)
+
+
+first_work = lockstep.task_type("two_lanes.short")(work.handler)
+second_work = lockstep.task_type("two_lanes.long", lane=lockstep.Lane.LONG)(work.handler)
+
+
+class TwoLanes(lockstep.JobController[SlowParameters]):
+    """A stage of short tasks, then one of long tasks."""
+
+    job_type = "two_lanes"
+    stages = (lockstep.StageSpec("short"), lockstep.StageSpec("long"))
+    task_types = (first_work, second_work)
+
+    def create_stage_tasks(
+        self, job: lockstep.JobContext[SlowParameters], stage: lockstep.StageContext
+    ) -> lockstep.Tasks:
+        working = first_work if stage.number == 1 else second_work
+        for index in range(job.parameters.n):
+            yield working.task(index, {"seconds": job.parameters.seconds, "asks": False})

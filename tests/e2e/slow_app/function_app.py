@@ -1,4 +1,4 @@
-"""The app with a slow job type, and one of isolated tasks."""
+"""The app with slow job types, and one of isolated tasks."""
 
 from functools import cache
 
@@ -7,7 +7,7 @@ import azure.functions as func
 import bootstrap
 from api import jobs as jobs_api
 from settings import Settings
-from tests.e2e.slow_jobs import Slow
+from tests.e2e.slow_jobs import Slow, TwoLanes
 from tests.support.isolated_jobs import IsolatedJob
 from triggers import dead_letters as dead_letter_triggers
 from triggers import jobs as job_triggers
@@ -17,7 +17,7 @@ from triggers.termination import drain_on_sigterm
 
 @cache
 def build() -> bootstrap.App:
-    return bootstrap.build(Settings.from_environment(), [Slow, IsolatedJob])
+    return bootstrap.build(Settings.from_environment(), [Slow, TwoLanes, IsolatedJob])
 
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)

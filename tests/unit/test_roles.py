@@ -1,0 +1,61 @@
+"""docs/plans.md divides the functions of the app among two apps. Name a new function in its table and its settings."""
+
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+
+import pytest
+
+from local.functions_host.disabling import is_disabled
+from local.functions_host.host_config import load_host_config
+from local.stack import ROOT
+from tests.support.roles import ROLES, settings_of
+
+_TRIGGERS = """
+import json, function_app
+print(json.dumps({
+    each.get_function_name(): json.loads(each.get_function_json())["bindings"][0]["type"]
+    for each in function_app.app.get_functions()
+}))
+"""
+
+
+@cache
+def triggers() -> dict[str, str]:
+    """The type of the trigger of each function of the app."""
+    environment = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME"}}
+    command = [sys.executable, "-c", _TRIGGERS]
+    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    found: dict[str, str] = json.loads(ran.stdout)
+    return found
+
+
+def test_each_function_of_a_queue_or_a_timer_runs_in_one_app() -> None:
+    running = {
+        name: [role for role in ROLES if not is_disabled(name, settings_of(role))]
+        for name, trigger in triggers().items()
+        if trigger != "httpTrigger"
+    }
+    assert len(running) >= 8
+    assert {name for name, roles in running.items() if roles == ["long"]} == {"run_long_task"}
+    assert [name for name, roles in running.items() if roles not in (["main"], ["long"])] == []
+
+
+def test_the_settings_name_only_functions_that_exist() -> None:
+    disabled = {name.split(".")[1] for role in ROLES for name in settings_of(role) if name.endswith(".Disabled")}
+    assert disabled <= triggers().keys()
+
+
+def test_the_page_names_each_function_of_a_queue_or_a_timer() -> None:
+    rows = [line for line in (ROOT / "docs/plans.md").read_text().splitlines() if line.startswith("| `")]
+    table = "".join(line.split("|")[1] for line in rows)
+    assert [name for name, kind in triggers().items() if kind != "httpTrigger" and f"`{name}`" not in table] == []
+
+
+@pytest.mark.parametrize(("role", "seconds"), [("main", 600), ("long", 7_800)])
+def test_locks_are_renewed_for_as_long_as_a_function_of_the_app_may_run(role: str, seconds: float) -> None:
+    config = load_host_config(ROOT, settings_of(role))
+    assert config.function_timeout_seconds == seconds
+    assert config.extensions.service_bus.max_auto_lock_renewal_seconds == seconds
