@@ -13,6 +13,7 @@ from benchmarks import broker as broker_benchmark
 from benchmarks import dispatch as dispatch_benchmark
 from benchmarks import inserts as inserts_benchmark
 from benchmarks import isolation as isolation_benchmark
+from benchmarks import long_tasks as long_tasks_benchmark
 from benchmarks import typed_csv as typed_csv_benchmark
 from benchmarks.hot_spots import hot_spots as hot_spots_of
 from benchmarks.measure import Row
@@ -72,6 +73,22 @@ def isolation(
     table = Table("task of a process", "parameters, bytes", "median, ms")
     for row in rows:
         table.add_row(row["line"], f"{row['parameter_bytes']:,}", f"{row['milliseconds']:.2f}")
+    _show(table, rows, json_file)
+
+
+@cli.command()
+def long_tasks(
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the rows to this file as JSON")] = None,
+    minutes: Annotated[float, typer.Option(help="how long the task takes")] = 16,
+    directory: Annotated[Path, typer.Option(help="for the database and the logs")] = Path(".local/long_tasks"),
+) -> None:
+    """Run one long task in one piece, with locks that end before it, and in pieces."""
+    rows = long_tasks_benchmark.run(minutes, directory)
+    table = Table("", *(row["line"] for row in rows))
+    for name in (name for name in rows[0] if name not in {"benchmark", "line"}):
+        table.add_row(
+            name.replace("_", " "), *(f"{row[name]:,.0f}" if name == "seconds" else str(row[name]) for row in rows)
+        )
     _show(table, rows, json_file)
 
 
