@@ -165,6 +165,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
     limits = Limits(
         worker=settings.worker,
         dispatch_parallel=settings.dispatch_parallel,
+        dispatch_ahead=settings.dispatch_ahead,
         dispatch_slice_seconds=settings.dispatch_slice_seconds,
         lease_seconds=settings.lease_seconds,
         sweep_age_seconds=settings.sweep_age_seconds,

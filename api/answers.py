@@ -46,7 +46,10 @@ class TaskCounts:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage that has begun; its totals are null until every batch is queued."""
+    """A stage that has begun; its totals are null until every batch is queued.
+
+    `waits_for_room` says that as many tasks are queued and unfinished as the app allows; more follow as they end.
+    """
 
     stage: int
     name: str
@@ -55,6 +58,7 @@ class Stage:
     total_batches: int | None
     batches: int
     batches_queued: int
+    waits_for_room: bool
     tasks: TaskCounts
     tasks_per_second: float
     result: Any

@@ -95,6 +95,7 @@ def _stage(view: StageView) -> answers.Stage:
         total_batches=stage.total_batches,
         batches=counts.batches,
         batches_queued=counts.batches_queued,
+        waits_for_room=stage.waits_for_room,
         tasks=answers.TaskCounts(
             created=counts.tasks,
             pending_queue=counts.pending_queue,

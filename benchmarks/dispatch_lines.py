@@ -108,7 +108,7 @@ def lockstep(protocol: DispatchProtocol, parallel: int, bench: Bench, job_id: st
     _create_stage(bench, job_id)
     lease = DispatchLease(bench.database, StageKey(job_id, 1), 600)
     assert lease.take()
-    limits = Limits(dispatch_parallel=parallel)
+    limits = Limits(dispatch_parallel=parallel, dispatch_ahead=tasks)
     window = DispatchWindow(bench.database, BatchSender(bench.database, bench.queue), limits, Shutdown(), lease)
     put = window.put_atomic if protocol == DispatchProtocol.ATOMIC else window.put_two_phase
     with window.open():

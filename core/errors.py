@@ -440,6 +440,10 @@ class SliceEnded(LockstepError):  # noqa: N818 - a signal, not an error
     """A dispatch or an aggregation has used up its time slice; another message continues it."""
 
 
+class NoRoomLeft(SliceEnded):
+    """A stage has as many unfinished tasks out as it may have; its dispatch goes on when some of them have ended."""
+
+
 class DispatchLeaseLostError(LockstepError):
     """The dispatcher has lost the stage's dispatch lease to another dispatcher, or the stage has ended."""
 

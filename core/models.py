@@ -50,7 +50,8 @@ class Stage:
 
     The counts of tasks by outcome grow only when a batch ends, so they may be behind. `openings` counts how often the
     stage was reopened, `idle_slices` how many slices of its dispatch in a row were over before they queued anything. A
-    slice begins at the checkpoint.
+    slice begins at the checkpoint. `room_after` is set while the dispatch waits for room: it goes on when so many
+    batches have ended.
     """
 
     job_id: str
@@ -70,6 +71,7 @@ class Stage:
     finished_at: datetime | None
     checkpoint: Checkpoint = START
     idle_slices: int = 0
+    room_after: int | None = None
 
     @property
     def key(self) -> StageKey:
@@ -80,6 +82,20 @@ class Stage:
     def opening(self) -> StageOpening:
         """The current opening of this stage."""
         return StageOpening(self.key, self.openings)
+
+    @property
+    def waits_for_room(self) -> bool:
+        """Whether its dispatch has as many unfinished tasks out as it may have, and goes on when some have ended."""
+        is_dispatching = self.status == StageStatus.DISPATCHING
+        return is_dispatching and self.room_after is not None and self.finished_batches < self.room_after
+
+
+@dataclass(frozen=True, order=True)
+class StageProgress:
+    """A stage of which batches have just ended; `has_room` if its dispatch waited for that, and must go on."""
+
+    opening: StageOpening
+    has_room: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any
 from typing_extensions import override
 
 from core.checkpoints import Checkpoint, Fold
-from core.models import Stage, StageCounts, StageKey, StageOpening
+from core.models import Stage, StageCounts, StageKey, StageOpening, StageProgress
 from core.statuses import STAGE_STOPS, StageStatus
 from repositories import queries
 from repositories.ports import StageRepository
@@ -67,18 +67,26 @@ class PostgresStageRepository(StageRepository):
         return self._changed("record_idle_slices", key, lease_id=lease_id, idle_slices=idle_slices)
 
     @override
+    def wait_for_room(self, key: StageKey, lease_id: str, low: int) -> bool:
+        return self._changed("wait_for_room", key, lease_id=lease_id, low=low)
+
+    @override
+    def waiting_with_room(self, keys: Sequence[StageKey]) -> list[StageOpening]:
+        return [opening_of(row) for row in self._rows.all(_QUERIES["waiting_with_room"], arrays(keys))]
+
+    @override
     def finish_dispatch(self, key: StageKey, lease_id: str, total_tasks: int, total_batches: int) -> bool:
         return self._changed(
             "finish_dispatch", key, lease_id=lease_id, total_tasks=total_tasks, total_batches=total_batches
         )
 
     @override
-    def add_finished_batches(self, batch_ids: Sequence[str]) -> list[StageOpening]:
+    def add_finished_batches(self, batch_ids: Sequence[str]) -> list[StageProgress]:
         rows = self._rows.all(_QUERIES["add_finished_batches"], {"batch_ids": list(batch_ids)})
         stopped = [key_of(row) for row in rows if StageStatus(row["status"]) in STAGE_STOPS]
         if stopped:
             self._rows.execute(_QUERIES["tell_tasks_ended"], arrays(stopped))
-        return sorted(opening_of(row) for row in rows)
+        return sorted(StageProgress(opening_of(row), row["has_room"]) for row in rows)
 
     @override
     def finish_if_complete(self, key: StageKey) -> bool:

@@ -51,6 +51,12 @@ class PostgresSweepRepository(SweepRepository):
         return self._openings(Repair.INTERRUPTED_DISPATCH, "interrupted_dispatches", age_seconds, limit)
 
     @override
+    def stages_with_room(self, low: int, age_seconds: float, limit: int) -> list[StageOpening]:
+        rows = self._stages("stages_with_room", "give_room", age_seconds, limit, low=low)
+        self._events.repaired(Repair.INTERRUPTED_DISPATCH, {key_of(row): 1 for row in rows if row["is_lost"]})
+        return [opening_of(row) for row in rows]
+
+    @override
     def unadvanced_stages(self, age_seconds: float, limit: int) -> list[StageOpening]:
         return self._openings(Repair.UNADVANCED_STAGE, "unadvanced_stages", age_seconds, limit)
 
@@ -90,8 +96,8 @@ class PostgresSweepRepository(SweepRepository):
         self._events.repaired(repair, {opening.key: 1 for opening in openings})
         return openings
 
-    def _stages(self, query: str, touch: str, age_seconds: float, limit: int) -> list[Row]:
-        rows = self._rows.all(_QUERIES[query], {"age_seconds": age_seconds, "limit": limit})
+    def _stages(self, query: str, touch: str, age_seconds: float, limit: int, **values: int) -> list[Row]:
+        rows = self._rows.all(_QUERIES[query], {"age_seconds": age_seconds, "limit": limit, **values})
         self._rows.execute(_QUERIES[touch], arrays([key_of(row) for row in rows]))
         return rows
 

@@ -8,6 +8,7 @@ class Limits:
     Attributes:
         worker: the name of this process in the rows of the tasks that it runs.
         dispatch_parallel: batches of a stage in flight at once.
+        dispatch_ahead: how many tasks of a stage may be out and unfinished, at least 100.
         dispatch_slice_seconds: the length of a slice of a dispatch or an aggregation; another message then continues
             it. Far below the shortest function timeout of a plan (5 minutes, the default on Consumption).
         lease_seconds: how long a worker or a dispatcher may be silent before another one takes over. A little shorter
@@ -23,6 +24,7 @@ class Limits:
 
     worker: str = ""
     dispatch_parallel: int = 4
+    dispatch_ahead: int = 10_000
     dispatch_slice_seconds: float = 120.0
     lease_seconds: float = 50.0
     sweep_age_seconds: float = 60.0

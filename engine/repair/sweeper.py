@@ -18,6 +18,7 @@ from core.statuses import JobStatus
 from engine.process.limits import Limits
 from engine.process.sending import send
 from engine.stages.batch_sender import BatchSender, begin_repair
+from engine.stages.dispatch_room import low_mark
 from repositories.ports import Database, MessageQueue, UnitOfWork
 from repositories.transactions import transact
 
@@ -39,7 +40,7 @@ class SweepReport:
         batches: batches that had rows but no messages.
         retries: retrying tasks whose scheduled message was lost.
         leases: tasks whose worker died, and whose message was not delivered again.
-        dispatches: stages whose dispatch was interrupted.
+        dispatches: stages whose dispatch was interrupted, or waited for room that it has.
         advances: ended stages whose job had not advanced.
         silent_tasks: waiting tasks of silent stages.
         stopped: stopped stages with tasks that had not ended.
@@ -74,6 +75,7 @@ class Sweeper:
         self._queue = queue
         self._age = limits.sweep_age_seconds
         self._silence = limits.silence_seconds
+        self._low = low_mark(limits.dispatch_ahead)
         self._clock = clock
         self._sender = BatchSender(database, queue)
 
@@ -93,7 +95,7 @@ class Sweeper:
             ),
             "batches": lambda: self._batches(ends_at),
             "advances": lambda: self._all(ends_at, self._advances),
-            "dispatches": lambda: self._all(ends_at, self._dispatches),
+            "dispatches": lambda: self._all(ends_at, self._dispatches) + self._all(ends_at, self._with_room),
             "stopped": lambda: self._all(ends_at, self._stopped),
             "leases": lambda: self._lost_tasks(ends_at, _expired_leases(self._silence)),
             "silent_tasks": lambda: self._silent_tasks(ends_at),
@@ -143,6 +145,10 @@ class Sweeper:
     def _dispatches(self) -> int:
         stages = transact(self._database, lambda work: work.sweeps.interrupted_dispatches(self._silence, _PAGE))
         return self._repeat(JobAction.DISPATCH, stages, "was not dispatched to the end")
+
+    def _with_room(self) -> int:
+        stages = transact(self._database, lambda work: work.sweeps.stages_with_room(self._low, self._age, _PAGE))
+        return self._repeat(JobAction.DISPATCH, stages, "has room for more tasks")
 
     def _stopped(self) -> int:
         stages = transact(self._database, lambda work: work.sweeps.stopped_stages(self._age, _PAGE))

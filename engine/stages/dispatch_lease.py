@@ -54,6 +54,23 @@ class DispatchLease:
 
         transact(self._database, release)
 
+    def wait_for_room(self, idle_slices: int, low: int) -> bool:
+        """Releases the lease until about `low` tasks are out.
+
+        Returns:
+            False when no more are out already: the lease is released, and the dispatch must go on at once.
+        """
+
+        def wait(work: UnitOfWork) -> bool:
+            self._record_checkpoint(work)
+            work.stages.record_idle_slices(self.key, self.lease_id, idle_slices)
+            waits = work.stages.wait_for_room(self.key, self.lease_id, low)
+            if not waits:
+                work.stages.release_dispatch_lease(self.key, self.lease_id)
+            return waits
+
+        return transact(self._database, wait)
+
     def _record_checkpoint(self, work: UnitOfWork) -> None:
         if self.checkpoint is not None:
             work.stages.record_checkpoint(self.key, self.lease_id, self.checkpoint)

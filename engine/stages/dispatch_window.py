@@ -7,9 +7,10 @@ from functools import partial
 from typing_extensions import override
 
 from controllers.base import BatchWindow, Tasks
+from core.batching import BATCH_SIZE
 from core.checkpoints import START, Checkpoint
 from core.definitions import AlignedBatch, TaskDefinition
-from core.errors import NonDeterministicStageError, SliceEnded
+from core.errors import NonDeterministicStageError, NoRoomLeft, SliceEnded
 from core.log_threads import joined
 from core.models import PendingBatch, StageKey
 from core.statuses import BatchStatus
@@ -17,9 +18,10 @@ from engine.process.limits import Limits
 from engine.process.shutdown import Shutdown
 from engine.stages.batch_sender import BatchSender
 from engine.stages.dispatch_lease import DispatchLease
+from engine.stages.dispatch_room import DispatchRoom
 from engine.stages.dispatch_slice import DispatchSlice
 from engine.stages.earlier_batches import EarlierBatches
-from repositories.ports import Database
+from repositories.ports import Database, UnitOfWork
 from repositories.transactions import transact
 
 _PAGE = 500
@@ -35,6 +37,7 @@ class DispatchWindow(BatchWindow):
     Attributes:
         key: the stage.
         slice: the time of this slice.
+        room: how many tasks may be out.
         yielded: definitions that the controller has yielded in this slice.
         total_tasks: tasks before the checkpoint, and tasks put so far.
         total_batches: the same of batches.
@@ -52,6 +55,7 @@ class DispatchWindow(BatchWindow):
     ) -> None:
         self.key: StageKey = lease.key
         self.slice = DispatchSlice(lease, limits, shutdown)
+        self.room = DispatchRoom(database, lease.key, limits.dispatch_ahead)
         self.yielded = 0
         self.unsent_batches = 0
         self.idle_slices = 0
@@ -65,6 +69,7 @@ class DispatchWindow(BatchWindow):
 
     def begin_at(self, checkpoint: Checkpoint) -> None:
         """Sets the point after which batches are put."""
+        self._begun_at = checkpoint
         self.total_tasks = checkpoint.tasks
         self.total_batches = checkpoint.batches
         self._earlier = EarlierBatches(self._database, self.key, checkpoint.batches - 1)
@@ -104,16 +109,27 @@ class DispatchWindow(BatchWindow):
         self._put(batch, self._sender.atomic)
 
     def reopen_batches(self) -> None:
-        """Makes the batches of a reopened stage pending again, and sends them.
+        """Makes the batches of a reopened stage pending again, as many as there is room for, and sends them.
 
         Raises:
+            NoRoomLeft: there is no room for the others.
             SliceEnded: the time of this slice is over.
             DispatchLeaseLostError: the stage is no longer dispatched here.
         """
-        while transact(self._database, lambda work: work.stops.reopen_batches(self.key, _REOPENED_AT_ONCE)):
+        left = self.room.left()
+        while left >= BATCH_SIZE:
+            most = min(left // BATCH_SIZE, _REOPENED_AT_ONCE)
+            reopened = transact(self._database, partial(_reopen, self.key, most))
+            if not reopened:
+                break
             self.slice.has_begun = self.slice.progressed = True
             self.slice.keep_time()
+            left -= reopened * BATCH_SIZE
+            if left < BATCH_SIZE:  # many of these batches may have few tasks to run
+                left = self.room.left()
         self.resend_pending()
+        if left < BATCH_SIZE:
+            raise self._no_room()
 
     def resend_pending(self, before_index: int | None = None) -> None:
         """Sends the pending batches, or those before a checkpoint, which no replay meets.
@@ -144,6 +160,22 @@ class DispatchWindow(BatchWindow):
         with self._database.transaction() as work:
             return work.batches.pending_of_stage(self.key, after_index, _PAGE)
 
+    def _no_room(self) -> NoRoomLeft:
+        return NoRoomLeft(f"stage {self.key.number} of job {self.key.job_id} has no room for more tasks")
+
+    def _require_room(self, task_count: int) -> None:
+        """Checks that a new batch may be written.
+
+        Raises:
+            NoRoomLeft: too many tasks are out.
+        """
+        if self.room.is_enough(self.total_tasks + task_count):
+            return
+        self._drain(down_to=0)
+        replayed = self.total_tasks - (self._lease.checkpoint or self._begun_at).tasks
+        if not self.room.find(self.total_tasks, task_count, replayed):
+            raise self._no_room()
+
     def _put(self, batch: AlignedBatch, protocol: Callable[[AlignedBatch, str], bool]) -> None:
         self._drain(down_to=2 * self._limits.dispatch_parallel)
         self.slice.keep_time()
@@ -153,6 +185,7 @@ class DispatchWindow(BatchWindow):
             _ = batch.checkpoint.encoded_cursor  # a cursor that cannot be stored fails the job at once
         earlier = self._earlier.find(batch.batch_index)
         if earlier is None:
+            self._require_room(batch.task_count)
             self._start(partial(protocol, batch, self._lease.lease_id), batch.checkpoint)
         elif earlier.digest != batch.digest:
             raise NonDeterministicStageError(f"batch {batch.batch_id} was queued with other tasks")
@@ -186,3 +219,7 @@ class DispatchWindow(BatchWindow):
                 self.unsent_batches += 1
             if checkpoint is not None:
                 self._lease.checkpoint = checkpoint
+
+
+def _reopen(key: StageKey, limit: int, work: UnitOfWork) -> int:
+    return work.stops.reopen_batches(key, limit)

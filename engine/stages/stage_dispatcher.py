@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from controllers.base import JobController
-from core.errors import DispatchLeaseLostError, JobFailure, SliceEnded, StageTooSlowError
+from core.errors import DispatchLeaseLostError, JobFailure, NoRoomLeft, SliceEnded, StageTooSlowError
 from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage
 from core.models import Job, Stage
@@ -58,6 +58,8 @@ class StageDispatcher:
         window = DispatchWindow(self._database, self._sender, self._limits, self._shutdown, lease)
         try:
             totals = self._queue_batches(job, controller, window)
+        except NoRoomLeft:
+            self._wait_for_room(lease, message, window)
         except SliceEnded:
             lease.release(window.idle_slices)
             send_job_message(self._queue, JobMessage.about(message.stage_opening, JobAction.DISPATCH))
@@ -115,6 +117,18 @@ class StageDispatcher:
             f"last time it yielded {first if window.yielded else 'no task'}. Raise DISPATCH_SLICE_SECONDS, but keep it "
             'below functionTimeout, or let the job type give its tasks cursors (docs/architecture.md, "Long stages")'
         )
+
+    def _wait_for_room(self, lease: DispatchLease, message: JobMessage, window: DispatchWindow) -> None:
+        """Ends a slice that has no room left: the worker that ends enough batches sends the next slice's message."""
+        if window.unsent_batches:
+            self._redispatch_later(lease, message, window.unsent_batches)
+        elif lease.wait_for_room(window.idle_slices, window.room.low):
+            logger.info(
+                "stage %d of job %s waits for room: %d of its tasks may be out and unfinished",
+                *(message.stage, message.job_id, window.room.bound),
+            )
+        else:  # the workers were faster
+            send_job_message(self._queue, JobMessage.about(message.stage_opening, JobAction.DISPATCH))
 
     def _reschedule(self, message: JobMessage) -> None:
         """Reschedules the message to the end of the other dispatcher's lease: that dispatcher may have died."""

@@ -2,7 +2,8 @@
 
 A message may come late, or twice: the statuses and the job's stage tell what is left to do. If the step has been taken
 already, its follow-up message may be lost, so that message is repeated; an additional message does no harm. A message
-of an earlier opening asks for nothing: retrying or resuming the job has sent a new one.
+of an earlier opening asks for nothing: retrying or resuming the job has sent a new one. Neither does a DISPATCH message
+for a stage that waits for room: the end of enough of its batches sends a new one.
 """
 
 from enum import StrEnum
@@ -51,7 +52,7 @@ def _dispatch(job: Job, stage: Stage) -> Step:
     if job.status != JobStatus.PROCESSING or job.stage != stage.number:
         return Step.NOTHING
     if stage.status == StageStatus.DISPATCHING:
-        return Step.DISPATCH
+        return Step.NOTHING if stage.waits_for_room else Step.DISPATCH
     return Step.REPEAT_ADVANCE if stage.status in _ENDED else Step.NOTHING
 
 

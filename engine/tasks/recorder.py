@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from core.errors import DatabaseError, LockTimeoutError, QueueError, RefusedValueError
 from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage, OutgoingMessage, TaskMessage
-from core.models import StageOpening
 from core.statuses import TaskStatus
 from core.task_runs import BatchDelta, RecordedTask, TaskOutcome
 from engine.process.limits import Limits
@@ -23,7 +22,10 @@ outcomes are recorded first."""
 
 
 class Recorder:
-    """Records the outcomes of tasks, and sends the messages that follow: retries, and ADVANCE for an ended stage."""
+    """Records the outcomes of tasks, and sends the messages that follow.
+
+    These are the retries, ADVANCE for a stage that has ended, and DISPATCH for one that has room for more tasks.
+    """
 
     def __init__(self, database: Database, queue: MessageQueue, limits: Limits, outages: OutageWaiter) -> None:
         self._database = database
@@ -70,11 +72,11 @@ class Recorder:
         recorded: set[str] = set()
         unsent: QueueError | None = None
         try:
-            for tasks, ended_stages in write_jobs_apart(write, write_now, outcomes):
+            for tasks, job_messages in write_jobs_apart(write, write_now, outcomes):
                 recorded |= {task.task_id for task in tasks}
                 try:
                     send(self._queue, queue_name, _retries(tasks))
-                    send(self._queue, JOBS_QUEUE, _advances(ended_stages))
+                    send(self._queue, JOBS_QUEUE, [message.outgoing() for message in job_messages])
                 except QueueError as exc:  # after it, other outcomes may still have to be recorded
                     unsent = unsent or exc
         except Exception:
@@ -112,12 +114,17 @@ class Recorder:
 
 
 def _write(work: UnitOfWork, lease_id: str, outcomes: Sequence[TaskOutcome]) -> Written:
-    """Writes outcomes to tasks, then batches, then stages; returns the recorded tasks and the stages that ended."""
+    """Writes outcomes to tasks, then batches, then stages; returns the recorded tasks, and messages of the stages."""
     recorded = work.tasks.record(lease_id, outcomes)
     deltas = _deltas(recorded)
     finished = work.batches.apply_outcomes(deltas) if deltas else []
-    stages = work.stages.add_finished_batches(finished) if finished else []
-    return recorded, [stage for stage in stages if work.stages.finish_if_complete(stage.key)]
+    messages: list[JobMessage] = []
+    for stage in work.stages.add_finished_batches(finished) if finished else []:
+        if work.stages.finish_if_complete(stage.opening.key):
+            messages.append(JobMessage.about(stage.opening, JobAction.ADVANCE))
+        elif stage.has_room:
+            messages.append(JobMessage.about(stage.opening, JobAction.DISPATCH))
+    return recorded, messages
 
 
 def _retries(tasks: Sequence[RecordedTask]) -> list[OutgoingMessage]:
@@ -126,10 +133,6 @@ def _retries(tasks: Sequence[RecordedTask]) -> list[OutgoingMessage]:
         for task in tasks
         if task.status == TaskStatus.RETRYING
     ]
-
-
-def _advances(stages: Sequence[StageOpening]) -> list[OutgoingMessage]:
-    return [JobMessage.about(stage, JobAction.ADVANCE).outgoing() for stage in stages]
 
 
 def _deltas(recorded: Sequence[RecordedTask]) -> list[BatchDelta]:

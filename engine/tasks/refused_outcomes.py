@@ -9,14 +9,14 @@ from core import json_text
 from core.error_records import describe
 from core.errors import OutcomeRefusedError, RefusedValueError
 from core.ids import parse_task_id
-from core.models import StageOpening
+from core.messages import JobMessage
 from core.statuses import TaskStatus
 from core.task_runs import RecordedTask, TaskOutcome
 
 logger = logging.getLogger(__name__)
 
-Written = tuple[list[RecordedTask], list[StageOpening]]
-"""The tasks whose outcomes were recorded, and the stages that ended with them."""
+Written = tuple[list[RecordedTask], list[JobMessage]]
+"""The tasks whose outcomes were recorded, and the messages of the stages that ended with them, or got room."""
 
 _Write = Callable[[Sequence[TaskOutcome]], Written]
 
@@ -50,7 +50,7 @@ def write_jobs_apart(
     at_once = [(job, write_now(job)) for job in jobs]
     free = [written for _, written in at_once if written is not None]
     if free:
-        yield [task for tasks, _ in free for task in tasks], [key for _, keys in free for key in keys]
+        yield [task for tasks, _ in free for task in tasks], [each for _, messages in free for each in messages]
     for job, written in at_once:
         if written is None:
             yield _write_one_job(write, job)
@@ -64,7 +64,7 @@ def _write_one_job(write: _Write, outcomes: Sequence[TaskOutcome]) -> Written:
             return _fail(write, outcomes[0], exc)
         logger.warning("%d outcomes cannot be recorded together: %s", len(outcomes), _reason(exc))
     written = [_write_one_job(write, [outcome]) for outcome in sorted(outcomes, key=lambda each: each.task_id)]
-    return [task for tasks, _ in written for task in tasks], [stage for _, stages in written for stage in stages]
+    return [task for tasks, _ in written for task in tasks], [each for _, messages in written for each in messages]
 
 
 def _by_job(outcomes: Sequence[TaskOutcome]) -> list[list[TaskOutcome]]:

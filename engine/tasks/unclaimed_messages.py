@@ -51,7 +51,7 @@ class UnclaimedMessages:
                 not_due.append((message, max(state.due_at, now + timedelta(seconds=1))))
         self._reschedule(queue_name, not_due)
         self._await_rows(queue_name, rowless, now)
-        self._repeat_advance(ended)
+        self._repeat_job_messages(ended)
 
     def _reschedule(self, queue_name: str, not_due: Sequence[tuple[TaskMessage, datetime]]) -> None:
         """Reschedules the messages of tasks that are leased, locked or not due, without spending an attempt."""
@@ -79,15 +79,21 @@ class UnclaimedMessages:
             later.append(again.outgoing(now + timedelta(seconds=2**message.misses)))
         send(self._queue, queue_name, later)
 
-    def _repeat_advance(self, messages: Sequence[TaskMessage]) -> None:
-        """Repeats ADVANCE for a stage that has ended: the worker that ended it may have died before it sent ADVANCE."""
+    def _repeat_job_messages(self, messages: Sequence[TaskMessage]) -> None:
+        """Repeats ADVANCE for a stage that has ended, and DISPATCH for one that has room for more tasks.
+
+        The worker that ended these tasks may have died before it sent the message.
+        """
         keys = {StageKey(message.address.job_id, message.address.stage) for message in messages}
         if not keys:
             return
         with self._database.transaction() as work:
-            waiting = work.stages.ended_but_not_advanced(sorted(keys))
-        advances = [JobMessage.about(stage, JobAction.ADVANCE).outgoing() for stage in waiting]
-        send(self._queue, JOBS_QUEUE, advances)
+            found = {
+                JobAction.ADVANCE: work.stages.ended_but_not_advanced(sorted(keys)),
+                JobAction.DISPATCH: work.stages.waiting_with_room(sorted(keys)),
+            }
+        repeated = [JobMessage.about(stage, action).outgoing() for action, stages in found.items() for stage in stages]
+        send(self._queue, JOBS_QUEUE, repeated)
 
 
 def _again(message: TaskMessage, counted: int | None, due_at: datetime) -> OutgoingMessage:

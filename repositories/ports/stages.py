@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from core.checkpoints import Checkpoint, Fold
-from core.models import Stage, StageCounts, StageKey, StageOpening
+from core.models import Stage, StageCounts, StageKey, StageOpening, StageProgress
 from core.statuses import StageStatus
 
 
@@ -52,11 +52,23 @@ class StageRepository(Protocol):
         """Stores how many slices in a row were over before they queued anything; False when the lease is lost."""
         ...
 
+    def wait_for_room(self, key: StageKey, lease_id: str, low: int) -> bool:
+        """Releases the dispatch lease until about `low` tasks are out: tasks of batches that have not ended.
+
+        Returns:
+            False, and changes nothing, when no more than `low` tasks are out already, or the lease is lost.
+        """
+        ...
+
+    def waiting_with_room(self, keys: Sequence[StageKey]) -> list[StageOpening]:
+        """Returns those of the given stages whose dispatch waited for room until so many batches had ended."""
+        ...
+
     def finish_dispatch(self, key: StageKey, lease_id: str, total_tasks: int, total_batches: int) -> bool:
         """Moves dispatching -> running with final totals; False when the lease is lost."""
         ...
 
-    def add_finished_batches(self, batch_ids: Sequence[str]) -> list[StageOpening]:
+    def add_finished_batches(self, batch_ids: Sequence[str]) -> list[StageProgress]:
         """Adds the counts of batches that have just ended to their stages; returns these stages."""
         ...
 

@@ -31,7 +31,15 @@ class SweepRepository(Protocol):
         ...
 
     def interrupted_dispatches(self, age_seconds: float, limit: int) -> list[StageOpening]:
-        """Finds dispatching stages that no dispatcher has worked on for `age_seconds`."""
+        """Finds dispatching stages that do not wait for room, and that no dispatcher has had for `age_seconds`."""
+        ...
+
+    def stages_with_room(self, low: int, age_seconds: float, limit: int) -> list[StageOpening]:
+        """Finds stages whose dispatch has waited for room for `age_seconds`, and has it now.
+
+        A stage has room when so many batches have ended as it waits for, or when no more than `low` tasks are out. Then
+        it counts as having waited long enough.
+        """
         ...
 
     def unadvanced_stages(self, age_seconds: float, limit: int) -> list[StageOpening]:
@@ -43,7 +51,7 @@ class SweepRepository(Protocol):
         ...
 
     def silent_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
-        """Finds running stages that are silent for `age_seconds`, or whose resending has begun; see sweeps.sql."""
+        """Finds stages that are silent for `age_seconds`, or whose resending has begun; see sweeps.sql."""
         ...
 
     def silent_batches(self, key: StageKey, age_seconds: float, limit: int) -> SilentBatches:

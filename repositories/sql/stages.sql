@@ -16,7 +16,7 @@ SELECT
     job_id, stage, name, status, total_tasks, total_batches, finished_batches, completed_tasks, failed_tasks,
     cancelled_tasks, max_failed_fraction, openings, result, created_at, finished_at,
     coalesce(checkpoint_tasks, 0) AS checkpoint_tasks, coalesce(checkpoint_batches, 0) AS checkpoint_batches,
-    checkpoint_cursor, coalesce(idle_slices, 0) AS idle_slices
+    checkpoint_cursor, coalesce(idle_slices, 0) AS idle_slices, room_after
 FROM stages
 WHERE job_id = %(job_id)s AND stage = %(stage)s
 
@@ -25,7 +25,7 @@ SELECT
     job_id, stage, name, status, total_tasks, total_batches, finished_batches, completed_tasks, failed_tasks,
     cancelled_tasks, max_failed_fraction, openings, result, created_at, finished_at,
     coalesce(checkpoint_tasks, 0) AS checkpoint_tasks, coalesce(checkpoint_batches, 0) AS checkpoint_batches,
-    checkpoint_cursor, coalesce(idle_slices, 0) AS idle_slices
+    checkpoint_cursor, coalesce(idle_slices, 0) AS idle_slices, room_after
 FROM stages
 WHERE job_id = %(job_id)s
 ORDER BY stage
@@ -54,7 +54,7 @@ WHERE job_id = %(job_id)s AND stage = %(stage)s
 
 -- name: acquire_dispatch_lease
 -- Takes a lease that is free or has expired. The lock before it, FOR UPDATE, is the only one that conflicts with the
--- FOR KEY SHARE of batch_create_tasks: see tasks.sql.
+-- FOR KEY SHARE of batch_create_tasks: see tasks.sql. A stage that is being dispatched does not wait for room.
 SELECT 1 FROM stages
 WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'dispatching'
     AND (dispatch_lease_id IS NULL OR dispatch_lease_expires_at <= now())
@@ -63,7 +63,8 @@ FOR UPDATE;
 UPDATE stages
 SET
     dispatch_lease_id = %(lease_id)s,
-    dispatch_lease_expires_at = now() + make_interval(secs => %(lease_seconds)s)
+    dispatch_lease_expires_at = now() + make_interval(secs => %(lease_seconds)s),
+    room_after = NULL
 WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'dispatching'
     AND (dispatch_lease_id IS NULL OR dispatch_lease_expires_at <= now())
 
@@ -95,6 +96,33 @@ WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'dispatching' AND d
 UPDATE stages SET dispatch_lease_id = NULL, dispatch_lease_expires_at = NULL, attended_at = now()
 WHERE job_id = %(job_id)s AND stage = %(stage)s AND dispatch_lease_id = %(lease_id)s
 
+-- name: wait_for_room
+-- Releases the lease of a dispatch, and writes after how many ended batches no more than `low` tasks are out, as far as one
+-- can tell from batches of about one size. Changes nothing if no more are out now. The lock before it keeps workers from
+-- ending batches meanwhile: what they have ended before is counted, and what they end afterwards finds `room_after`.
+SELECT 1 FROM stages
+WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'dispatching' AND dispatch_lease_id = %(lease_id)s
+FOR NO KEY UPDATE;
+
+UPDATE stages AS s
+SET
+    room_after = s.finished_batches + ceil(live.batches * (live.open_tasks - %(low)s) / live.open_tasks::double precision),
+    dispatch_lease_id = NULL, dispatch_lease_expires_at = NULL, attended_at = now()
+FROM (
+    SELECT count(*) AS batches, coalesce(sum(open_tasks), 0) AS open_tasks FROM batches
+    WHERE job_id = %(job_id)s AND stage = %(stage)s AND status IN ('pending_queue', 'queued')
+) AS live
+WHERE s.job_id = %(job_id)s AND s.stage = %(stage)s AND s.status = 'dispatching'
+    AND s.dispatch_lease_id = %(lease_id)s AND live.open_tasks > %(low)s
+
+-- name: waiting_with_room
+-- Used when messages of ended tasks are delivered again: the message that goes on with the dispatch may be lost.
+SELECT s.job_id, s.stage, s.openings
+FROM unnest(%(job_ids)s::text[], %(stages)s::smallint[]) AS asked (job_id, stage)
+JOIN stages AS s USING (job_id, stage)
+JOIN jobs AS j USING (job_id, stage)
+WHERE j.status = 'processing' AND s.status = 'dispatching' AND s.finished_batches >= s.room_after
+
 -- name: has_dispatch_lease
 SELECT true AS found FROM stages
 WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'dispatching' AND dispatch_lease_id = %(lease_id)s
@@ -117,7 +145,7 @@ FROM dispatched
 
 -- name: add_finished_batches
 -- Writes the stage row once for all batches that an invocation finished. A statement before it locks the rows in order:
--- see tasks.sql.
+-- see tasks.sql. If a dispatch waits for room, exactly one invocation reaches `room_after`, and sends its message.
 SELECT 1 FROM stages
 WHERE (job_id, stage) IN (SELECT job_id, stage FROM batches WHERE batch_id = ANY(%(batch_ids)s::text[]))
 ORDER BY job_id, stage
@@ -128,7 +156,11 @@ SET
     finished_batches = s.finished_batches + done.batches,
     completed_tasks = s.completed_tasks + done.completed,
     failed_tasks = s.failed_tasks + done.failed,
-    cancelled_tasks = s.cancelled_tasks + done.cancelled
+    cancelled_tasks = s.cancelled_tasks + done.cancelled,
+    attended_at = CASE
+        WHEN s.room_after > s.finished_batches AND s.room_after <= s.finished_batches + done.batches THEN now()
+        ELSE s.attended_at
+    END
 FROM (
     SELECT
         job_id, stage, count(*) AS batches, sum(task_count - failed_tasks - cancelled_tasks) AS completed,
@@ -138,7 +170,13 @@ FROM (
     GROUP BY job_id, stage
 ) AS done
 WHERE s.job_id = done.job_id AND s.stage = done.stage
-RETURNING s.job_id, s.stage, s.openings, s.status
+RETURNING
+    s.job_id, s.stage, s.openings, s.status,
+    coalesce(
+        s.status = 'dispatching' AND s.room_after <= s.finished_batches
+        AND s.room_after > s.finished_batches - done.batches,
+        false
+    ) AS has_room
 
 -- name: tell_tasks_ended
 -- For stopped stages of which batches have just ended, in the same transaction, which holds their rows: tells it of those
@@ -224,7 +262,7 @@ WHERE job_id = %(job_id)s AND stage = %(stage)s AND status IN ('dispatching', 'r
 UPDATE stages
 SET
     status = 'dispatching', openings = openings + 1, reopens_failed = %(failed_too)s, finished_at = NULL, result = NULL,
-    silent_since = NULL, idle_slices = NULL, folded_tasks = NULL, folded_state = NULL
+    silent_since = NULL, idle_slices = NULL, room_after = NULL, folded_tasks = NULL, folded_state = NULL
 WHERE job_id = %(job_id)s AND stage = %(stage)s AND status IN ('finished', 'failed', 'cancelled')
 
 -- name: count_opening

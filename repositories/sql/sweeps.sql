@@ -53,11 +53,37 @@ SELECT s.job_id, s.stage, s.openings
 FROM jobs AS j
 JOIN stages AS s ON s.job_id = j.job_id AND s.stage = j.stage
 WHERE j.status = 'processing' AND s.status = 'dispatching'
+    AND s.room_after IS NULL
     AND greatest(s.created_at, s.attended_at, s.dispatch_lease_expires_at)
         <= now() - make_interval(secs => %(age_seconds)s)
 ORDER BY s.job_id
 LIMIT %(limit)s
 FOR NO KEY UPDATE OF s SKIP LOCKED
+
+-- name: stages_with_room
+-- Stages whose dispatch waits for room, and has it. Either enough batches have ended and the message of the dispatch was
+-- lost, or few tasks are out in many batches, none of which ends, because each of them has a slow task.
+SELECT s.job_id, s.stage, s.openings, s.finished_batches >= s.room_after AS is_lost
+FROM jobs AS j
+JOIN stages AS s ON s.job_id = j.job_id AND s.stage = j.stage
+WHERE j.status = 'processing' AND s.status = 'dispatching' AND s.room_after IS NOT NULL
+    AND greatest(s.created_at, s.attended_at, s.dispatch_lease_expires_at)
+        <= now() - make_interval(secs => %(age_seconds)s)
+    AND (
+        s.finished_batches >= s.room_after
+        OR (
+            SELECT coalesce(sum(b.open_tasks), 0) FROM batches AS b
+            WHERE b.job_id = s.job_id AND b.stage = s.stage AND b.status IN ('pending_queue', 'queued')
+        ) <= %(low)s
+    )
+ORDER BY s.job_id
+LIMIT %(limit)s
+FOR NO KEY UPDATE OF s SKIP LOCKED
+
+-- name: give_room
+UPDATE stages AS s SET attended_at = now(), room_after = least(s.room_after, s.finished_batches)
+FROM unnest(%(job_ids)s::text[], %(stages)s::smallint[]) AS found (job_id, stage)
+WHERE s.job_id = found.job_id AND s.stage = found.stage
 
 -- name: unadvanced_stages
 SELECT s.job_id, s.stage, s.openings
@@ -86,14 +112,15 @@ LIMIT %(limit)s
 FOR NO KEY UPDATE OF s SKIP LOCKED
 
 -- name: silent_stages
--- Silent stages: running stages in which no task is processing or retrying, and no batch was sent or has ended for a
+-- Silent stages: stages that are running, or wait for room, in which no task is processing or retrying, and no batch was sent or has ended for a
 -- while. Their messages are taken for lost. Also finds stages whose resending has begun. The time of a batch doubles
 -- with each send, because a stage that waits behind other jobs is silent as well. The subqueries are scalar, because
 -- PostgreSQL would turn EXISTS into a join that reads all batches.
 SELECT s.job_id, s.stage
 FROM jobs AS j
 JOIN stages AS s ON s.job_id = j.job_id AND s.stage = j.stage
-WHERE j.status = 'processing' AND s.status = 'running'
+WHERE j.status = 'processing'
+    AND (s.status = 'running' OR (s.status = 'dispatching' AND s.room_after IS NOT NULL))
     AND (
         s.silent_since IS NOT NULL
         OR (

@@ -57,6 +57,7 @@ class StageRow:
     checkpoint_batches: int = 0
     checkpoint_cursor: str | None = None
     idle_slices: int = 0
+    room_after: int | None = None
     folded_tasks: int = 0
     folded_state: str | None = None
 

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -7,7 +8,7 @@ from typing_extensions import override
 
 from core.checkpoints import Checkpoint, Fold
 from core.job_events import JobEventKind
-from core.models import Stage, StageCounts, StageKey, StageOpening
+from core.models import Stage, StageCounts, StageKey, StageOpening, StageProgress
 from core.statuses import BATCH_ENDS, STAGE_ENDS, STAGE_STOPS, BatchStatus, StageStatus, TaskStatus
 from repositories.ports import StageRepository
 from tests.fakes.job_events import counted, tell, tell_stage_end
@@ -72,7 +73,7 @@ class FakeStageRepository(StageRepository):
         if row is None or not self._may_be_taken(row):
             return False
         until = self._now + timedelta(seconds=lease_seconds)
-        self._update(row, dispatch_lease_id=lease_id, dispatch_lease_expires_at=until)
+        self._update(row, dispatch_lease_id=lease_id, dispatch_lease_expires_at=until, room_after=None)
         return True
 
     @override
@@ -119,6 +120,26 @@ class FakeStageRepository(StageRepository):
         return row if held else None
 
     @override
+    def wait_for_room(self, key: StageKey, lease_id: str, low: int) -> bool:
+        row = self._dispatched(key, lease_id)
+        live = [batch for batch in self._tables.batches_of(key) if batch.status not in BATCH_ENDS]
+        out = sum(batch.open_tasks for batch in live)
+        if row is None or out <= low:
+            return False
+        room_after = row.finished_batches + math.ceil(len(live) * (out - low) / out)
+        self._update(row, **_NO_LEASE, attended_at=self._now, room_after=room_after)
+        return True
+
+    @override
+    def waiting_with_room(self, keys: Sequence[StageKey]) -> list[StageOpening]:
+        rows = [row for key in keys if (row := self._tables.stages.get(key)) and self._tables.is_at(key)]
+        return [
+            StageOpening(row.key, row.openings)
+            for row in rows
+            if row.status == StageStatus.DISPATCHING and _has_room(row)
+        ]
+
+    @override
     def finish_dispatch(self, key: StageKey, lease_id: str, total_tasks: int, total_batches: int) -> bool:
         row = self._tables.stages.lock(key)
         if row is None or row.status != StageStatus.DISPATCHING or row.dispatch_lease_id != lease_id:
@@ -129,26 +150,30 @@ class FakeStageRepository(StageRepository):
         return True
 
     @override
-    def add_finished_batches(self, batch_ids: Sequence[str]) -> list[StageOpening]:
+    def add_finished_batches(self, batch_ids: Sequence[str]) -> list[StageProgress]:
         found = [self._tables.batches.get(batch_id) for batch_id in sorted(set(batch_ids))]
         batches = [batch for batch in found if batch is not None]
         keys = sorted({batch.stage_key for batch in batches})
-        openings: list[StageOpening] = []
+        stages: list[StageProgress] = []
         for key in keys:
             row = self._tables.stages.lock(key)
             assert row is not None, "a foreign key keeps the stage of a batch"
             done = [batch for batch in batches if batch.stage_key == key]
             unsuccessful = sum(batch.failed_tasks + batch.cancelled_tasks for batch in done)
+            finished = row.finished_batches + len(done)
+            reaches = row.room_after is not None and row.finished_batches < row.room_after <= finished
             self._update(
                 row,
-                finished_batches=row.finished_batches + len(done),
+                finished_batches=finished,
+                attended_at=self._now if reaches else row.attended_at,
                 completed_tasks=row.completed_tasks + sum(batch.task_count for batch in done) - unsuccessful,
                 failed_tasks=row.failed_tasks + sum(batch.failed_tasks for batch in done),
                 cancelled_tasks=row.cancelled_tasks + sum(batch.cancelled_tasks for batch in done),
             )
-            openings.append(StageOpening(key, row.openings))
+            has_room = reaches and row.status == StageStatus.DISPATCHING
+            stages.append(StageProgress(StageOpening(key, row.openings), has_room))
             self._tell_tasks_ended(key)
-        return openings
+        return stages
 
     def _tell_tasks_ended(self, key: StageKey) -> None:
         row = self._tables.stages.get(key)
@@ -214,6 +239,7 @@ class FakeStageRepository(StageRepository):
             result=None,
             silent_since=None,
             idle_slices=0,
+            room_after=None,
             folded_tasks=0,
             folded_state=None,
         )
@@ -244,6 +270,10 @@ class FakeStageRepository(StageRepository):
 
     def _update(self, row: StageRow, **changes: Any) -> None:
         self._tables.stages.update(row.key, replace(row, **changes))
+
+
+def _has_room(row: StageRow) -> bool:
+    return row.room_after is not None and row.finished_batches >= row.room_after
 
 
 def _stage(row: StageRow) -> Stage:

@@ -73,11 +73,30 @@ class FakeSweepRepository(SweepRepository):
         found = self._touch_stages(
             lambda row: (
                 row.status == StageStatus.DISPATCHING
+                and row.room_after is None
                 and self._is_old(age_seconds, row.created_at, row.attended_at, row.dispatch_lease_expires_at)
             ),
             limit,
         )
         return self._told(Repair.INTERRUPTED_DISPATCH, found)
+
+    @override
+    def stages_with_room(self, low: int, age_seconds: float, limit: int) -> list[StageOpening]:
+        found = [
+            row
+            for row in self._tables.stages.rows()
+            if self._tables.is_at(row.key)
+            and row.status == StageStatus.DISPATCHING
+            and row.room_after is not None
+            and self._is_old(age_seconds, row.created_at, row.attended_at, row.dispatch_lease_expires_at)
+            and (row.finished_batches >= row.room_after or self._tasks_out(row.key) <= low)
+        ][:limit]
+        lost = {row.key: 1 for row in found if row.finished_batches >= (row.room_after or 0)}
+        self._events.repaired(Repair.INTERRUPTED_DISPATCH, lost)
+        return self._touch(
+            found,
+            lambda row: replace(row, attended_at=self._now, room_after=min(row.room_after or 0, row.finished_batches)),
+        )
 
     @override
     def unadvanced_stages(self, age_seconds: float, limit: int) -> list[StageOpening]:
@@ -101,7 +120,7 @@ class FakeSweepRepository(SweepRepository):
     @override
     def silent_stages(self, age_seconds: float, limit: int) -> list[StageKey]:
         found = self._touch_stages(
-            lambda row: row.status == StageStatus.RUNNING and self._is_silent(row, age_seconds),
+            lambda row: self._runs_or_waits_for_room(row) and self._is_silent(row, age_seconds),
             limit,
             lambda row: replace(row, silent_since=row.silent_since or self._now),
         )
@@ -130,6 +149,14 @@ class FakeSweepRepository(SweepRepository):
         tasks = [self._write(row, replace(row, sends=row.sends + 1)) for row in waiting]
         self._events.repaired(Repair.SILENT_TASKS, messages_by_stage(tasks))
         return SilentBatches(len(found), tasks)
+
+    def _tasks_out(self, key: StageKey) -> int:
+        return sum(row.open_tasks for row in self._tables.batches_of(key) if row.status not in BATCH_ENDS)
+
+    @staticmethod
+    def _runs_or_waits_for_room(row: StageRow) -> bool:
+        waits = row.status == StageStatus.DISPATCHING and row.room_after is not None
+        return row.status == StageStatus.RUNNING or waits
 
     def _is_due(self, row: BatchRow, age_seconds: float) -> bool:
         outages = age_seconds * 2 ** min(row.send_attempts - 1, 8)

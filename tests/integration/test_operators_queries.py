@@ -8,8 +8,9 @@ import psycopg2
 
 from core.job_events import Repair
 from core.models import StageKey
-from core.statuses import JobStatus, TaskStatus
+from core.statuses import BatchStatus, JobStatus, TaskStatus
 from core.task_runs import TaskOutcome
+from tests.contract.repositories.building import batch_of, write_batch
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job
 from tests.integration.messages import Mailbox
@@ -39,12 +40,19 @@ def test_the_queries_find_what_a_stopped_process_has_left(
     with app.database.transaction() as work:
         work.jobs.start(other)
         work.stages.create(StageKey(other, 1), "one", 0.0)
+    full = StageKey(app.submitter.submit("counting", {"n": 7}).job_id, 1)
+    with app.database.transaction() as work:
+        work.jobs.start(full.job_id)
+        work.stages.create(full, "one", 0.0)
+        write_batch(work, batch_of(7, job_id=full.job_id), BatchStatus.QUEUED)
+        work.stages.acquire_dispatch_lease(full, "mine", 50)
+        assert work.stages.wait_for_room(full, "mine", 0)
     found = []
     with closing(psycopg2.connect(database_url)) as conn, conn.cursor() as cursor:
         for query in _QUERIES:
             cursor.execute(query)
             found.append([row[0] for row in cursor.fetchall()])
-    assert found == [[left], [released], [left], [interrupted], [other]]
+    assert found == [[left], [released], [left], [interrupted], [other], [full.job_id]]
 
 
 def test_the_queries_of_the_story_find_steps_repairs_and_reasons(

@@ -116,6 +116,7 @@ _VALUES: dict[str, Any] = {
     "dispatch_lease_id": "lease",
     "lease_seconds": 60.0,
     "age_seconds": 60.0,
+    "low": 5_000,
     "retention_days": 30,
     "sends": 1,
     "died": True,

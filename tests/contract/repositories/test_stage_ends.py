@@ -1,7 +1,7 @@
 import pytest
 
 from core.errors import ConstraintViolationError
-from core.models import StageKey, StageOpening
+from core.models import StageKey, StageOpening, StageProgress
 from core.statuses import JobStatus, StageStatus
 from core.task_runs import BatchDelta
 from repositories.ports import Database
@@ -49,8 +49,8 @@ def test_finished_batches_are_added_to_each_of_their_stages(database: Database) 
         deltas = [BatchDelta(batch_id, 7, 3) for batch_id in batch_ids]
         assert sorted(work.batches.apply_outcomes(deltas)) == batch_ids
         assert work.stages.add_finished_batches(batch_ids) == [
-            StageOpening(KEY, 0),
-            StageOpening(StageKey(OTHER_JOB, 1), 0),
+            StageProgress(StageOpening(KEY, 0)),
+            StageProgress(StageOpening(StageKey(OTHER_JOB, 1), 0)),
         ]
         stages = [work.stages.get(StageKey(job_id, 1)) for job_id in (JOB, OTHER_JOB)]
     counts = [(s.finished_batches, s.completed_tasks, s.failed_tasks) for s in stages if s is not None]

@@ -320,7 +320,7 @@ def test_a_reopened_stage_is_found_with_its_opening(harness: Harness) -> None:
     with database.transaction() as work:
         work.stops.cancel_tasks([f"{JOB}-s1-b0"])
         finished = work.batches.apply_outcomes([BatchDelta(f"{JOB}-s1-b0", cancelled=2)])
-        assert work.stages.add_finished_batches(finished) == [third]
+        assert [stage.opening for stage in work.stages.add_finished_batches(finished)] == [third]
         assert work.stages.finish_if_complete(KEY)
         assert work.stages.ended_but_not_advanced([KEY]) == [third]
     harness.pass_time(60)

@@ -46,6 +46,7 @@ def test_a_finished_job_shows_its_result_and_its_stages(it: Stand) -> None:
     assert answer["created_at"] == "2030-01-01T00:00:00+00:00"
     greetings = answer["stages"][0]
     assert (greetings["total_tasks"], greetings["total_batches"], greetings["batches_queued"]) == (150, 2, 2)
+    assert greetings["waits_for_room"] is False
     assert greetings["tasks"] == {
         "created": 150,
         "pending_queue": 0,
