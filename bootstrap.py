@@ -54,6 +54,7 @@ from engine.tasks.recorder import Recorder
 from engine.tasks.releaser import Releaser
 from engine.tasks.run_states import RunStates
 from engine.tasks.settler import Settler
+from engine.tasks.slots import Slots
 from engine.tasks.task_reads import JobReader
 from engine.tasks.task_runner import TaskRunner
 from engine.tasks.worker import Worker
@@ -92,6 +93,7 @@ class App:
     reopener: Reopener
     stages: StageEngine
     worker: Worker
+    slots: Slots
     dead_letters: DeadLetters
     dead_letter_batches: DeadLetterBatches
     sweeper: Sweeper
@@ -191,6 +193,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
     releaser = Releaser(database, queue)
     runner = TaskRunner(database, handlers, threads, releaser, limits, backends.shutdown)
     settler = Settler(recorder, releaser, limits, through_shutdown)
+    slots = Slots(database, queue, registry, limits)
     letters = DeadLetters(database, queue, recorder, endings, limits)
     return App(
         settings=settings,
@@ -201,10 +204,11 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         canceller=Canceller(database, queue, hooks),
         reopener=Reopener(database, queue),
         stages=StageEngine(database, queue, registry, steps, endings),
-        worker=Worker(database, queue, runner, settler, limits, backends.outages),
+        worker=Worker(database, queue, runner, settler, slots, limits, backends.outages),
+        slots=slots,
         dead_letters=letters,
         dead_letter_batches=DeadLetterBatches(database, letters, backends.shutdown.wait),
-        sweeper=Sweeper(database, queue, limits),
+        sweeper=Sweeper(database, queue, slots, limits),
         pruner=Pruner(database, limits),
         status=StatusReader(database, secrets),
         pending_migrations=backends.pending_migrations,

@@ -3,7 +3,7 @@
 | names | for |
 |---|---|
 | `JobController`, `JobParameters`, `StageSpec`, `DispatchProtocol` | a job type's class, its parameters, its stages |
-| `task_type`, `TaskType`, `Lane`, `Backoff` | its task types: handler, retries, lane |
+| `task_type`, `TaskType`, `Lane`, `Backoff`, `Rate` | its task types: handler, retries, lane, limits |
 | `batch_handler`, `BatchHandler`, `TaskItem`, `TaskItems`, `ItemOutcomes` | task types that run many tasks in a call |
 | `JobContext`, `StageContext`, `TaskContext`, `Services` | the contexts that its code gets, and the services in them |
 | `JobOutcome`, `JobStatus` | how a job ended, for `job_ended` |
@@ -58,6 +58,7 @@ from core.errors import (
 from core.lanes import Lane
 from core.retry import Backoff
 from core.statuses import JobStatus, TaskStatus
+from core.task_limits import Rate
 from core.task_runs import TaskResult
 from repositories import queries
 from repositories.copy_format import copy_line
@@ -91,6 +92,7 @@ __all__ = [
     "LockstepError",
     "NonDeterministicStageError",
     "PermanentTaskError",
+    "Rate",
     "Row",
     "Rows",
     "Services",

@@ -13,6 +13,7 @@ from controllers.tile_raster import TileRaster
 from core.declared import require_name, require_one_of, require_type, require_whole_number
 from core.errors import ConfigurationError, UnknownJobTypeError
 from core.ids import MAX_STAGES
+from core.task_limits import NO_LIMIT, TaskLimit
 
 CONTROLLERS: tuple[type[JobController[Any]], ...] = (
     HelloWorld,
@@ -64,6 +65,12 @@ class Registry:
     def controller_of_task(self, task_type: str) -> JobController[Any] | None:
         """Returns the controller that declares a task type, or None."""
         return self._controllers_of_tasks.get(task_type)
+
+    @property
+    def task_limits(self) -> dict[str, TaskLimit]:
+        """The limits of the task types that have any, by name."""
+        limits = {name: task_type.policy.limit for name, task_type in sorted(self._task_types.items())}
+        return {name: limit for name, limit in limits.items() if limit != NO_LIMIT}
 
     @property
     def job_types(self) -> list[str]:

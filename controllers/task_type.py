@@ -9,6 +9,7 @@ from core.declared import require_name
 from core.definitions import TaskDefinition
 from core.lanes import Lane
 from core.retry import Backoff, TaskPolicy
+from core.task_limits import Rate, TaskLimit
 
 _DEFAULT = TaskPolicy()
 
@@ -57,6 +58,8 @@ def task_type(  # noqa: PLR0913 - authors write each option by its name
     timeout: float | None = None,
     isolated: bool = False,
     max_memory_mib: int | None = None,
+    max_running: int | None = None,
+    rate: Rate | None = None,
 ) -> Callable[[Handler], TaskType]:
     """Makes a task type of the handler that it decorates.
 
@@ -72,19 +75,28 @@ def task_type(  # noqa: PLR0913 - authors write each option by its name
             returns.
         isolated: runs each task in a child process, so that a crash or a lack of memory ends that process alone.
         max_memory_mib: the memory that the child process of an isolated task may take, the interpreter included.
+        max_running: how many tasks of this type run at once, on all instances together.
+        rate: how many tasks of this type start in so many seconds, on all instances together.
 
     Raises:
         ConfigurationError: a value cannot work; the error names it and the right ones.
     """
 
     def declare(handler: Handler) -> TaskType:
-        return TaskType(name, handler, TaskPolicy(max_attempts, backoff, lane, timeout, isolated, max_memory_mib))
+        limit = TaskLimit(max_running, rate)
+        policy = TaskPolicy(max_attempts, backoff, lane, timeout, isolated, max_memory_mib, limit)
+        return TaskType(name, handler, policy)
 
     return declare
 
 
 def batch_handler(
-    name: str, *, max_attempts: int = _DEFAULT.max_attempts, backoff: Backoff = _DEFAULT.backoff
+    name: str,
+    *,
+    max_attempts: int = _DEFAULT.max_attempts,
+    backoff: Backoff = _DEFAULT.backoff,
+    max_running: int | None = None,
+    rate: Rate | None = None,
 ) -> Callable[[BatchHandler], TaskType]:
     """Makes a task type of the batch handler that it decorates: `def load(items: TaskItems) -> ItemOutcomes`.
 
@@ -100,12 +112,15 @@ def batch_handler(
         name: as for `task_type`.
         max_attempts: as for `task_type`.
         backoff: as for `task_type`.
+        max_running: as for `task_type`; so a list has at most as many tasks as slots are free.
+        rate: as for `task_type`.
 
     Raises:
         ConfigurationError: a value cannot work; the error names it and the right ones.
     """
 
     def declare(handler: BatchHandler) -> TaskType:
-        return TaskType(name, one_by_one(handler), TaskPolicy(max_attempts, backoff), handler)
+        policy = TaskPolicy(max_attempts, backoff, limit=TaskLimit(max_running, rate))
+        return TaskType(name, one_by_one(handler), policy, handler)
 
     return declare

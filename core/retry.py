@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from core.declared import require_flag, require_number, require_type, require_whole_number
 from core.errors import ConfigurationError
 from core.lanes import Lane
+from core.task_limits import NO_LIMIT, TaskLimit
 
 MAX_WAIT_SECONDS = 2_592_000
 """The longest wait between two attempts: 30 days. PostgreSQL cannot store every number of seconds."""
@@ -70,6 +71,7 @@ class TaskPolicy:
         timeout_seconds: how long a run may take; None for no limit.
         isolated: whether each task runs in a child process.
         max_memory_mib: how much memory the child process of an isolated task may take; None for no limit.
+        limit: how many tasks of the type run at once, and start in a time, on all instances together.
     """
 
     max_attempts: int = 3
@@ -78,6 +80,7 @@ class TaskPolicy:
     timeout_seconds: float | None = None
     isolated: bool = False
     max_memory_mib: int | None = None
+    limit: TaskLimit = NO_LIMIT
 
     def __post_init__(self) -> None:
         """Refuses a policy that no task can run by.

@@ -21,6 +21,7 @@ from repositories.ports import Database, TransactionKind, UnitOfWork
 from repositories.ports.rows import Rows
 from repositories.pruning import PostgresPruneRepository
 from repositories.rows import PostgresRows
+from repositories.slots import PostgresSlotRepository
 from repositories.sql_errors import translated
 from repositories.stages import PostgresStageRepository
 from repositories.stops import PostgresStopRepository
@@ -79,6 +80,7 @@ class PostgresUnitOfWork(UnitOfWork):
         self.dead_letters = PostgresDeadLetterRepository(rows)
         self.events = PostgresJobEventRepository(rows)
         self.hooks = PostgresEndHookRepository(rows)
+        self.slots = PostgresSlotRepository(rows)
         self.sweeps = PostgresSweepRepository(rows)
         self.stops = PostgresStopRepository(rows)
         self.pruning = PostgresPruneRepository(rows)

@@ -19,6 +19,7 @@ from engine.process.limits import Limits
 from engine.process.sending import send
 from engine.stages.batch_sender import BatchSender, begin_repair
 from engine.stages.dispatch_room import low_mark
+from engine.tasks.slots import Slots
 from repositories.ports import Database, MessageQueue, UnitOfWork
 from repositories.transactions import transact
 
@@ -45,6 +46,7 @@ class SweepReport:
         silent_tasks: waiting tasks of silent stages.
         stopped: stopped stages with tasks that had not ended.
         hooks: jobs that have ended and whose hook is overdue.
+        parked: parked tasks that can start.
     """
 
     jobs: int = 0
@@ -56,6 +58,7 @@ class SweepReport:
     silent_tasks: int = 0
     stopped: int = 0
     hooks: int = 0
+    parked: int = 0
 
 
 class Sweeper:
@@ -64,15 +67,22 @@ class Sweeper:
     Args:
         database: tells which rows are overdue.
         queue: takes the messages.
+        slots: wakes parked tasks.
         limits: how long a row may be overdue.
         clock: a monotonic clock, in seconds; limits the length of a run.
     """
 
     def __init__(
-        self, database: Database, queue: MessageQueue, limits: Limits, clock: Callable[[], float] = time.monotonic
+        self,
+        database: Database,
+        queue: MessageQueue,
+        slots: Slots,
+        limits: Limits,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._queue = queue
+        self._slots = slots
         self._age = limits.sweep_age_seconds
         self._silence = limits.silence_seconds
         self._low = low_mark(limits.dispatch_ahead)
@@ -101,6 +111,7 @@ class Sweeper:
             "silent_tasks": lambda: self._silent_tasks(ends_at),
             "retries": lambda: self._lost_tasks(ends_at, _overdue_retries(self._silence)),
             "hooks": lambda: self._all(ends_at, self._hooks),
+            "parked": lambda: self._slots.sweep(lambda: self._clock() < ends_at),
         }
         counts: dict[str, int] = {}
         failures: list[Exception] = []

@@ -12,13 +12,14 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from core.errors import DatabaseError
+from core.errors import DatabaseError, LockTimeoutError
 from core.messages import ReceivedMessage
 from core.task_runs import ClaimedTask
 from engine.process.limits import Limits
 from engine.process.outage_waiter import OutageWaiter
 from engine.tasks.inbox import Inbox
 from engine.tasks.settler import Settler
+from engine.tasks.slots import Claim, Slots
 from engine.tasks.task_runner import Claimed, TaskRunner
 from engine.tasks.unclaimed_messages import UnclaimedMessages
 from repositories.ports import Database, MessageQueue, UnitOfWork
@@ -35,18 +36,20 @@ _TURN_SECONDS = 5.0
 class Worker:
     """Claims the tasks of messages, runs them, and settles their outcomes."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - bootstrap alone builds one, from its parts
         self,
         database: Database,
         queue: MessageQueue,
         runner: TaskRunner,
         settler: Settler,
+        slots: Slots,
         limits: Limits,
         outages: OutageWaiter,
     ) -> None:
         self._database = database
         self._runner = runner
         self._settler = settler
+        self._slots = slots
         self._lease_seconds = limits.lease_seconds
         self._name = limits.worker
         self._outages = outages
@@ -80,19 +83,19 @@ class Worker:
         guilty task is blamed if its worker dies again.
 
         Returns:
-            The ids of the tasks that were recorded or released.
+            The ids of the tasks that were recorded, released or parked.
         """
         start_until = self._start_until()
         lease_id = uuid.uuid4().hex
-        claimed = self._claim(task_ids, lease_id)
+        claim = self._claim(task_ids, lease_id)
+        claimed, settled = claim.tasks, claim.parked
         suspects = sorted((task for task in claimed if task.interruptions), key=lambda task: task.interruptions)
         if suspects:
             ids = [task.task_id for task in suspects]
-            self._wait_out(lambda: transact(self._database, lambda work: work.tasks.release(ids, lease_id)))
+            self._wait_out(lambda: transact(self._database, lambda work: self._unclaim(work, ids, lease_id)))
             claimed = [task for task in claimed if not task.interruptions]
-        settled: set[str] = set()
         if claimed:
-            settled = self._run_and_settle(Claimed(queue_name, lease_id, claimed, start_until))
+            settled |= self._run_and_settle(Claimed(queue_name, lease_id, claimed, start_until))
         return settled | self._run_alone(queue_name, suspects, start_until)
 
     def _run_alone(self, queue_name: str, suspects: Sequence[ClaimedTask], start_until: float) -> set[str]:
@@ -106,9 +109,10 @@ class Worker:
                 break
             try:
                 lease_id = uuid.uuid4().hex
-                claimed = self._claim([suspect.task_id], lease_id)
-                if claimed:
-                    settled |= self._run_and_settle(Claimed(queue_name, lease_id, claimed, self._start_until()))
+                claim = self._claim([suspect.task_id], lease_id)
+                settled |= claim.parked
+                if claim.tasks:
+                    settled |= self._run_and_settle(Claimed(queue_name, lease_id, claim.tasks, self._start_until()))
             finally:
                 self._alone.release()
         return settled
@@ -118,22 +122,39 @@ class Worker:
         return time.monotonic() + self._lease_seconds / 2
 
     def _run_and_settle(self, claimed: Claimed) -> set[str]:
-        return self._settler.settle(claimed, self._runner.run(claimed))
+        settled = self._settler.settle(claimed, self._runner.run(claimed))
+        self._slots.freed(claimed.tasks)
+        return settled
 
-    def _claim(self, task_ids: Sequence[str], lease_id: str) -> list[ClaimedTask]:
-        def claim(work: UnitOfWork) -> list[ClaimedTask]:
-            return work.tasks.claim(task_ids, lease_id, self._lease_seconds, self._name)
+    def _claim(self, task_ids: Sequence[str], lease_id: str) -> Claim:
+        def claim_tasks(work: UnitOfWork, ids: Sequence[str]) -> list[ClaimedTask]:
+            return work.tasks.claim(ids, lease_id, self._lease_seconds, self._name)
 
-        def claim_again(work: UnitOfWork) -> list[ClaimedTask]:
+        def claim(work: UnitOfWork) -> Claim:
+            return self._slots.claim(work, task_ids, lease_id, claim_tasks)
+
+        def claim_others(work: UnitOfWork) -> Claim:
+            return self._slots.claim_others(work, task_ids, claim_tasks)
+
+        def claim_again(*, others: bool) -> Claim:
             # The first claim may have been committed although its acknowledgement was lost.
-            work.tasks.release(task_ids, lease_id)
-            return claim(work)
+            transact(self._database, lambda work: self._unclaim(work, task_ids, lease_id))
+            return transact(self._database, claim_others if others else claim)
 
         try:
-            return transact(self._database, claim)
+            claimed = transact(self._database, claim)
         except DatabaseError as exc:  # the waiter raises those that cannot pass
             logger.warning("the claim of %d tasks is repeated: %s", len(task_ids), exc)
-            return self._wait_out(lambda: transact(self._database, claim_again))
+            # Another transaction may hold the lock of a task type: the tasks of other types do not wait for it.
+            others = isinstance(exc, LockTimeoutError)
+            claimed = self._wait_out(lambda: claim_again(others=others))
+        self._slots.send(claimed.woken)
+        return claimed
+
+    def _unclaim(self, work: UnitOfWork, task_ids: Sequence[str], lease_id: str) -> None:
+        """Releases tasks that were claimed with the lease and did not run; a limit does not count their start."""
+        work.tasks.release(task_ids, lease_id)
+        self._slots.forget(work, task_ids, lease_id)
 
     def _wait_out(self, action: Callable[[], T]) -> T:
         """Runs an action; during an outage, repeats it for at most the length of a lease."""

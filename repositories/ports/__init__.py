@@ -13,6 +13,7 @@ from repositories.ports.jobs import JobRepository
 from repositories.ports.pruning import PruneRepository
 from repositories.ports.queue import MessageQueue, SendResult
 from repositories.ports.rows import Row, Rows
+from repositories.ports.slots import SlotRepository
 from repositories.ports.stages import StageRepository
 from repositories.ports.stops import StopRepository
 from repositories.ports.sweeps import SweepRepository
@@ -33,6 +34,7 @@ __all__ = [
     "Row",
     "Rows",
     "SendResult",
+    "SlotRepository",
     "StageRepository",
     "StopRepository",
     "SweepRepository",

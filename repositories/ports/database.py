@@ -12,6 +12,7 @@ from repositories.ports.job_events import JobEventRepository
 from repositories.ports.jobs import JobRepository
 from repositories.ports.pruning import PruneRepository
 from repositories.ports.rows import Rows
+from repositories.ports.slots import SlotRepository
 from repositories.ports.stages import StageRepository
 from repositories.ports.stops import StopRepository
 from repositories.ports.sweeps import SweepRepository
@@ -31,6 +32,7 @@ class UnitOfWork(Protocol):
     dead_letters: DeadLetterRepository
     events: JobEventRepository
     hooks: EndHookRepository
+    slots: SlotRepository
     sweeps: SweepRepository
     stops: StopRepository
     pruning: PruneRepository

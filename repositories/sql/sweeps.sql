@@ -27,8 +27,10 @@ LIMIT %(limit)s
 FOR NO KEY UPDATE OF b SKIP LOCKED
 
 -- name: overdue_retries
+-- A parked task has no message, and must not have one.
 SELECT task_id FROM tasks
 WHERE status = 'retrying' AND not_before <= now() - make_interval(secs => %(age_seconds)s)
+    AND NOT EXISTS (SELECT FROM limit_waits AS w WHERE w.task_id = tasks.task_id)
 ORDER BY not_before
 LIMIT %(limit)s
 FOR NO KEY UPDATE SKIP LOCKED
@@ -36,6 +38,7 @@ FOR NO KEY UPDATE SKIP LOCKED
 -- name: expired_leases
 SELECT task_id FROM tasks
 WHERE status = 'processing' AND lease_expires_at <= now() - make_interval(secs => %(age_seconds)s)
+    AND NOT EXISTS (SELECT FROM limit_waits AS w WHERE w.task_id = tasks.task_id)
 ORDER BY lease_expires_at
 LIMIT %(limit)s
 FOR NO KEY UPDATE SKIP LOCKED
@@ -171,6 +174,7 @@ WHERE batch_id = ANY(%(batch_ids)s::text[]) AND status = 'queued'
 -- name: waiting_tasks
 SELECT task_id FROM tasks
 WHERE batch_id = ANY(%(batch_ids)s::text[]) AND status IN ('pending_queue', 'queued')
+    AND NOT EXISTS (SELECT FROM limit_waits AS w WHERE w.task_id = tasks.task_id)
 FOR NO KEY UPDATE SKIP LOCKED
 
 -- name: count_sends

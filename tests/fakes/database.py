@@ -14,6 +14,7 @@ from tests.fakes.end_hooks import FakeEndHookRepository
 from tests.fakes.job_events import FakeJobEventRepository
 from tests.fakes.jobs import FakeJobRepository
 from tests.fakes.pruning import FakePruneRepository
+from tests.fakes.slots import FakeSlotRepository
 from tests.fakes.stages import FakeStageRepository
 from tests.fakes.stops import FakeStopRepository
 from tests.fakes.store import Store, Transaction
@@ -109,6 +110,7 @@ class FakeUnitOfWork(UnitOfWork):
         self.dead_letters = FakeDeadLetterRepository(tables)
         self.events = FakeJobEventRepository(tables)
         self.hooks = FakeEndHookRepository(tables)
+        self.slots = FakeSlotRepository(tables)
         self.sweeps = FakeSweepRepository(tables)
         self.stops = FakeStopRepository(tables)
         self.pruning = FakePruneRepository(tables)

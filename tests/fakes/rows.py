@@ -129,6 +129,32 @@ class TaskRow:
         return StageKey(self.parent_job_id, self.stage)
 
 
+@dataclass(frozen=True)
+class StartRow:
+    task_type: str
+    task_id: str
+    lease_id: str
+    started_at: datetime
+    holds_slot: bool = True
+
+    @property
+    def key(self) -> tuple[str, datetime, str]:
+        return self.task_type, self.started_at, self.task_id
+
+
+@dataclass(frozen=True)
+class WaitRow:
+    task_id: str
+    task_type: str
+    waits_for: str
+    since: datetime
+    woken_at: datetime | None = None
+
+    @property
+    def place(self) -> tuple[datetime, str]:
+        return self.since, self.task_id
+
+
 def from_json(text: str | None) -> Any:
     """A jsonb column as psycopg2 gives it."""
     return None if text is None else json.loads(text)

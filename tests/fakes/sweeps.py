@@ -56,7 +56,11 @@ class FakeSweepRepository(SweepRepository):
     def overdue_retries(self, age_seconds: float, limit: int) -> list[LostTask]:
         return self._touch_tasks(
             Repair.OVERDUE_RETRIES,
-            lambda row: row.status == TaskStatus.RETRYING and self._is_old(age_seconds, row.not_before),
+            lambda row: (
+                row.status == TaskStatus.RETRYING
+                and self._is_old(age_seconds, row.not_before)
+                and not self._is_parked(row)
+            ),
             limit,
         )
 
@@ -64,7 +68,11 @@ class FakeSweepRepository(SweepRepository):
     def expired_leases(self, age_seconds: float, limit: int) -> list[LostTask]:
         return self._touch_tasks(
             Repair.EXPIRED_LEASES,
-            lambda row: row.status == TaskStatus.PROCESSING and self._is_old(age_seconds, row.lease_expires_at),
+            lambda row: (
+                row.status == TaskStatus.PROCESSING
+                and self._is_old(age_seconds, row.lease_expires_at)
+                and not self._is_parked(row)
+            ),
             limit,
         )
 
@@ -145,7 +153,11 @@ class FakeSweepRepository(SweepRepository):
                 row.batch_id, replace(row, queued_at=self._now, send_attempts=row.send_attempts + 1)
             )
         ids = {row.batch_id for row in found}
-        waiting = [row for row in self._tables.tasks.rows() if row.batch_id in ids and row.status in _WAITING]
+        waiting = [
+            row
+            for row in self._tables.tasks.rows()
+            if row.batch_id in ids and row.status in _WAITING and not self._is_parked(row)
+        ]
         tasks = [self._write(row, replace(row, sends=row.sends + 1)) for row in waiting]
         self._events.repaired(Repair.SILENT_TASKS, messages_by_stage(tasks))
         return SilentBatches(len(found), tasks)
@@ -216,6 +228,9 @@ class FakeSweepRepository(SweepRepository):
             self._tables.stages.lock(row.key)
             self._tables.stages.update(row.key, touch(row))
         return [StageOpening(row.key, row.openings) for row in found]
+
+    def _is_parked(self, task: TaskRow) -> bool:
+        return self._tables.limit_waits.get(task.task_id) is not None
 
     def _is_processing(self, job_id: str) -> bool:
         job = self._tables.jobs.get(job_id)

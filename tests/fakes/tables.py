@@ -7,7 +7,7 @@ from core.models import StageKey
 from core.statuses import JobStatus
 from repositories.ports import KeptDeadLetter
 from tests.fakes.checks import BATCH_CHECKS, JOB_CHECKS, STAGE_CHECKS, TASK_CHECKS
-from tests.fakes.rows import BatchRow, JobRow, StageRow, TaskRow
+from tests.fakes.rows import BatchRow, JobRow, StageRow, StartRow, TaskRow, WaitRow
 from tests.fakes.store import Transaction
 from tests.fakes.table import Table
 
@@ -29,6 +29,9 @@ class Tables:
         self.job_events: Table[int, JobEvent] = Table(transaction, "job_events", {})
         self.shared_job_events: Table[Any, None] = Table(transaction, "job_events_shared", {})
         self.end_hooks: Table[str, Any] = Table(transaction, "end_hooks", {})
+        self.task_starts: Table[Any, StartRow] = Table(transaction, "task_starts", {})
+        self.limit_waits: Table[str, WaitRow] = Table(transaction, "limit_waits", {})
+        self.task_type_locks: Table[str, None] = Table(transaction, "task_type_locks", {})
         self.next_id = transaction.next_id
 
     def batches_of(self, key: StageKey) -> list[BatchRow]:

@@ -10,6 +10,7 @@ from local.service_bus.process import EmulatorProcess
 
 _WAIT_SECONDS = 30.0
 _QUIET_SECONDS = 0.3
+_SHORT_SECONDS = 0.05
 
 
 class Mailbox:
@@ -37,6 +38,10 @@ class Mailbox:
                 break
         assert received if expected is None else len(received) == expected, f"{queue} held {len(received)} messages"
         return received
+
+    def take_some(self, queue: str) -> list[ReceivedMessage]:
+        """The messages that a queue delivers at once, perhaps none; the first time, at least one."""
+        return self._receive(queue, _SHORT_SECONDS if queue in self._receivers else _WAIT_SECONDS)
 
     def take_job_message(self) -> JobMessage:
         """The only message in sb-jobs."""

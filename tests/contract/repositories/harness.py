@@ -64,6 +64,10 @@ class PostgresHarness:
                     attended_at = attended_at - make_interval(secs => %(seconds)s),
                     silent_since = silent_since - make_interval(secs => %(seconds)s),
                     finished_at = finished_at - make_interval(secs => %(seconds)s);
+                UPDATE task_starts SET started_at = started_at - make_interval(secs => %(seconds)s);
+                UPDATE limit_waits
+                SET since = since - make_interval(secs => %(seconds)s),
+                    woken_at = woken_at - make_interval(secs => %(seconds)s);
                 UPDATE end_hooks
                 SET due_at = due_at - make_interval(secs => %(seconds)s),
                     ended_at = ended_at - make_interval(secs => %(seconds)s);

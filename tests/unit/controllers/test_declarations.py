@@ -46,6 +46,35 @@ HANDLER = lockstep.task_type("a.b")(lambda context, parameters: None).handler
             )
             for value in (0, -1, 0.01, 1e9, INFINITY, NAN, "5", True)
         ),
+        *(
+            (
+                lambda value: lockstep.task_type("sample.work", max_running=value)(HANDLER),
+                value,
+                "max_running of a task type",
+                "a whole number from 1 to 100,000",
+            )
+            for value in (0, -1, 2.5, "2", True, 10**6)
+        ),
+        (
+            lambda value: lockstep.task_type("sample.work", rate=value)(HANDLER),
+            (1, 60),
+            "rate of a task type",
+            "a Rate",
+        ),
+        (
+            lambda value: lockstep.batch_handler("sample.work", rate=value)(lambda items: []),
+            1,
+            "rate of a task",
+            "a Rate",
+        ),
+        *(
+            (lambda value: lockstep.Rate(value, 60), value, "Rate.starts", "a whole number from 1 to 10,000")
+            for value in (0, -1, 0.5, "1", True, 10**6)
+        ),
+        *(
+            (lambda value: lockstep.Rate(1, value), value, "Rate.seconds", "a number from 1 to 86,400")
+            for value in (0, -1, 0.5, "60", NAN, INFINITY, True)
+        ),
         *((lambda value: TaskPolicy(isolated=value), value, "isolated", "True or False") for value in (1, "yes", None)),
         *(
             (
@@ -97,6 +126,8 @@ def test_a_declared_value_that_cannot_work_is_refused_with_what_would(
         lambda: TaskPolicy(1_000, lane=lockstep.Lane.LONG),
         lambda: TaskPolicy(timeout_seconds=0.1, isolated=True, max_memory_mib=64),
         lambda: TaskPolicy(timeout_seconds=2_592_000, isolated=True, max_memory_mib=1_048_576),
+        lambda: lockstep.task_type("sample.work", max_running=1, rate=lockstep.Rate(1, 1))(HANDLER),
+        lambda: lockstep.task_type("sample.work", max_running=100_000, rate=lockstep.Rate(10_000, 86_400))(HANDLER),
         lambda: lockstep.StageSpec("ünï cödé", 0),
         lambda: lockstep.StageSpec("one", 1, lockstep.DispatchProtocol.ATOMIC),
     ],
