@@ -12,7 +12,8 @@ from azure.core.credentials import TokenCredential
 from azure.identity import ClientSecretCredential, DefaultAzureCredential, ManagedIdentityCredential
 
 from controllers.base import JobController
-from controllers.registry import CONTROLLERS, Registry
+from controllers.registry import CONTROLLERS, SCHEDULES, Registry
+from controllers.schedule import Schedule
 from controllers.services import Services
 from core.errors import (
     ConfigurationError,
@@ -27,6 +28,8 @@ from core.messages import ReceivedMessage
 from engine.jobs.canceller import Canceller
 from engine.jobs.end_hooks import EndHooks
 from engine.jobs.reopener import Reopener
+from engine.jobs.schedule_reader import ScheduleReader
+from engine.jobs.scheduler import Scheduler
 from engine.jobs.status_reader import StatusReader
 from engine.jobs.submission_check import SubmissionCheck
 from engine.jobs.submitter import Submitter
@@ -98,6 +101,8 @@ class App:
     dead_letter_batches: DeadLetterBatches
     sweeper: Sweeper
     pruner: Pruner
+    scheduler: Scheduler
+    schedules: ScheduleReader
     status: StatusReader
     pending_migrations: Callable[[], list[str]]
     close: Callable[[], None]
@@ -124,17 +129,21 @@ class Backends:
     shutdown: Shutdown = shutdown
 
 
-def build(settings: Settings, controllers: Iterable[type[JobController[Any]]] = CONTROLLERS) -> App:
+def build(
+    settings: Settings,
+    controllers: Iterable[type[JobController[Any]]] = CONTROLLERS,
+    schedules: Iterable[Schedule] = (),
+) -> App:
     """Builds the application on PostgreSQL and Service Bus, and brings the schema up to date.
 
     Raises:
         DatabaseUnavailableError: PostgreSQL is unavailable.
-        ConfigurationError: the job types contradict each other.
+        ConfigurationError: the job types or the schedules contradict each other.
     """
     redact_logs()
     for name in _AZURE_LOGGERS:
         logging.getLogger(name).setLevel(settings.azure_log_level)
-    registry = Registry(controllers)
+    registry = Registry(controllers, schedules)
     limits = limits_of_kinds(
         settings.database_lock_timeout_seconds,
         settings.database_statement_timeout_seconds,
@@ -194,13 +203,14 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
     runner = TaskRunner(database, handlers, threads, releaser, limits, backends.shutdown)
     settler = Settler(recorder, releaser, limits, through_shutdown)
     slots = Slots(database, queue, registry, limits)
+    submitter = Submitter(database, queue, registry, SubmissionCheck(services))
     letters = DeadLetters(database, queue, recorder, endings, limits)
     return App(
         settings=settings,
         registry=registry,
         database=database,
         queue=queue,
-        submitter=Submitter(database, queue, registry, SubmissionCheck(services)),
+        submitter=submitter,
         canceller=Canceller(database, queue, hooks),
         reopener=Reopener(database, queue),
         stages=StageEngine(database, queue, registry, steps, endings),
@@ -210,6 +220,8 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         dead_letter_batches=DeadLetterBatches(database, letters, backends.shutdown.wait),
         sweeper=Sweeper(database, queue, slots, limits),
         pruner=Pruner(database, limits),
+        scheduler=Scheduler(database, registry, submitter),
+        schedules=ScheduleReader(database, registry),
         status=StatusReader(database, secrets),
         pending_migrations=backends.pending_migrations,
         close=close,
@@ -253,7 +265,7 @@ class _Once:
     def _build(self, building: Future[App]) -> App:
         """Builds the application; callers that arrive meanwhile share the result instead of building in turn."""
         try:
-            app = build(Settings.from_environment())
+            app = build(Settings.from_environment(), CONTROLLERS, SCHEDULES)
         except BaseException as exc:
             with self._lock:
                 self._building = None

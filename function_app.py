@@ -6,9 +6,11 @@ from api import dead_letters as dead_letters_api
 from api import health as health_api
 from api import jobs as jobs_api
 from api import openapi as openapi_api
+from api import schedules as schedules_api
 from triggers import dead_letters as dead_letter_triggers
 from triggers import jobs as job_triggers
 from triggers import pruner as pruner_trigger
+from triggers import scheduler as scheduler_trigger
 from triggers import sweeper as sweeper_trigger
 from triggers import tasks as task_triggers
 from triggers.termination import drain_on_sigterm
@@ -17,6 +19,7 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 app.register_functions(jobs_api.blueprint)
 app.register_functions(dead_letters_api.blueprint)
+app.register_functions(schedules_api.blueprint)
 app.register_functions(health_api.blueprint)
 app.register_functions(openapi_api.blueprint)
 app.register_functions(job_triggers.blueprint)
@@ -24,5 +27,6 @@ app.register_functions(task_triggers.blueprint)
 app.register_functions(dead_letter_triggers.blueprint)
 app.register_functions(sweeper_trigger.blueprint)
 app.register_functions(pruner_trigger.blueprint)
+app.register_functions(scheduler_trigger.blueprint)
 
 drain_on_sigterm()

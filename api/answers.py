@@ -189,6 +189,31 @@ class DeadLetters:
 
 
 @dataclass(frozen=True)
+class Schedule:
+    """A schedule of the app, with its last and its next tick.
+
+    `last_job_id` is the job of the last tick. `last_error` says why the job of a later tick could not be submitted yet;
+    it is tried every minute until the next tick.
+    """
+
+    name: str
+    job_type: str
+    cron: str
+    timezone: str
+    last_tick: datetime | None
+    last_job_id: str | None
+    last_error: str | None
+    next_tick: datetime | None
+
+
+@dataclass(frozen=True)
+class Schedules:
+    """The schedules of the app, in the order of registration."""
+
+    schedules: Sequence[Schedule]
+
+
+@dataclass(frozen=True)
 class Health:
     """The state of each part, a few seconds old at most: `ok`, its error, or `no answer`.
 

@@ -21,6 +21,7 @@ _ANSWERED = (
     answers.Tasks,
     answers.JobEvents,
     answers.DeadLetters,
+    answers.Schedules,
     answers.Health,
     FieldError,
 )
@@ -57,6 +58,7 @@ def document(registry: Registry) -> Json:
             "/jobs/{job_id}/tasks": {"parameters": [operations.JOB_ID], "get": operations.LIST_TASKS},
             "/jobs/{job_id}/events": {"parameters": [operations.JOB_ID], "get": operations.LIST_JOB_EVENTS},
             "/dead-letters": {"get": operations.LIST_DEAD_LETTERS},
+            "/schedules": {"get": operations.LIST_SCHEDULES},
             "/health": {"get": operations.HEALTH},
             "/openapi.json": {"get": operations.GET_OPENAPI},
         },

@@ -194,6 +194,12 @@ LIST_DEAD_LETTERS: Json = {
     "responses": {"200": json_answer("DeadLetters", "A page."), "400": _response("BadQuery"), **FAILURES},
 }
 
+LIST_SCHEDULES: Json = {
+    "operationId": "list_schedules",
+    "summary": "List the schedules of the app, with the last and the next tick of each.",
+    "responses": {"200": json_answer("Schedules", "The schedules."), **FAILURES},
+}
+
 HEALTH: Json = {
     "operationId": "health",
     "summary": "Check the database, the migrations and the broker, and show the outages that are waited for.",

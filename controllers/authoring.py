@@ -7,6 +7,7 @@
 | `batch_handler`, `BatchHandler`, `TaskItem`, `TaskItems`, `ItemOutcomes` | task types that run many tasks in a call |
 | `JobContext`, `StageContext`, `TaskContext`, `Services` | the contexts that its code gets, and the services in them |
 | `JobOutcome`, `JobStatus` | how a job ended, for `job_ended` |
+| `Schedule` | when jobs of a type are submitted |
 | `Tasks`, `TaskDefinition`, `TaskParameters`, `Handler` | the task definitions of a stage, and what runs a task |
 | `TaskResult`, `TaskResults`, `TaskStatus`, `JsonValue` | the results of tasks, stages and jobs |
 | `BatchWindow`, `AlignedBatch` | a controller that changes how the tasks of a stage are queued |
@@ -36,6 +37,7 @@ from controllers.context import (
 )
 from controllers.data_paths import DataPathError, check_data_path, existing_file, place_of
 from controllers.outcome import JobOutcome
+from controllers.schedule import Schedule
 from controllers.services import Services
 from controllers.task_items import BatchHandler, ItemOutcomes, TaskItem, TaskItems
 from controllers.task_type import TaskType, batch_handler, task_type
@@ -95,6 +97,7 @@ __all__ = [
     "Rate",
     "Row",
     "Rows",
+    "Schedule",
     "Services",
     "StageContext",
     "StageSpec",

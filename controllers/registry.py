@@ -1,17 +1,21 @@
-"""The job types of this app: one line each."""
+"""The job types of this app, one line each, and its schedules."""
 
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from controllers.base import DispatchProtocol, JobController, StageSpec
 from controllers.hello_world import HelloWorld
 from controllers.ingest_csv import IngestCsv
+from controllers.schedule import Schedule
 from controllers.task_type import TaskType
 from controllers.tile_raster import TileRaster
+from core import json_text
 from core.declared import require_name, require_one_of, require_type, require_whole_number
-from core.errors import ConfigurationError, UnknownJobTypeError
+from core.errors import ConfigurationError, LockstepError, UnknownJobTypeError
 from core.ids import MAX_STAGES
 from core.task_limits import NO_LIMIT, TaskLimit
 
@@ -20,6 +24,9 @@ CONTROLLERS: tuple[type[JobController[Any]], ...] = (
     IngestCsv,
     TileRaster,
 )
+
+SCHEDULES: tuple[Schedule, ...] = ()
+"""For example `Schedule("0 3 * * *", "hello_world", {"n": 10}, timezone="Europe/Berlin")`."""
 
 MAX_ALIGNED_THRESHOLD = 100_000
 
@@ -31,13 +38,17 @@ class Registry:
 
     Args:
         controllers: the classes of the job types.
+        schedules: when jobs of these types are submitted.
 
     Raises:
         ConfigurationError: two job types or two task types share a name, a job type is not complete or declares a value
-            that cannot work, or its directory of migrations is missing, empty, or holds something else.
+            that cannot work, or its directory of migrations is missing, empty, or holds something else; two schedules
+            share a name, or the job type or the parameters of one are wrong.
     """
 
-    def __init__(self, controllers: Iterable[type[JobController[Any]]] = CONTROLLERS) -> None:
+    def __init__(
+        self, controllers: Iterable[type[JobController[Any]]] = CONTROLLERS, schedules: Iterable[Schedule] = ()
+    ) -> None:
         self._controllers: dict[str, JobController[Any]] = {}
         self._task_types: dict[str, TaskType] = {}
         self._controllers_of_tasks: dict[str, JobController[Any]] = {}
@@ -46,6 +57,10 @@ class Registry:
             _check_complete(controller_class)
             _check_values(controller_class)
             self._add(controller_class())
+        self._schedules: dict[str, Schedule] = {}
+        for schedule in schedules:
+            self._check_schedule(schedule)
+            _put(self._schedules, schedule.name, schedule, "schedule")
 
     def controller(self, job_type: str) -> JobController[Any]:
         """Returns the controller of a job type.
@@ -81,6 +96,33 @@ class Registry:
     def migrations(self) -> list[Path]:
         """The directories of the job types' own migrations, in the order of registration."""
         return list(self._migrations)
+
+    @property
+    def schedules(self) -> list[Schedule]:
+        """The schedules, in the order of registration."""
+        return list(self._schedules.values())
+
+    def _check_schedule(self, schedule: Schedule) -> None:
+        """Refuses a schedule whose jobs could not be submitted; asks a function for the parameters of a tick."""
+        require_type("one of the SCHEDULES", schedule, Schedule, "a Schedule(...)")
+        try:
+            model = self.controller(schedule.job_type).Parameters
+        except UnknownJobTypeError as exc:
+            raise ConfigurationError(f"schedule {schedule.name!r}: {exc}") from exc
+        try:
+            parameters = schedule.parameters_at(schedule.ticks.example)
+            model.model_validate_json(json_text.encode(parameters, what="the parameters"), strict=True)
+        except ValidationError as exc:
+            wrong = "; ".join(f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in exc.errors())
+            raise ConfigurationError(
+                f"the parameters of schedule {schedule.name!r} do not fit {schedule.job_type}: {wrong}"
+            ) from exc
+        except LockstepError as exc:
+            raise ConfigurationError(f"schedule {schedule.name!r}: {exc}") from exc
+        except Exception as exc:
+            raise ConfigurationError(
+                f"the function for the parameters of schedule {schedule.name!r} raises {type(exc).__name__}"
+            ) from exc
 
     def _add(self, controller: JobController[Any]) -> None:
         if not 1 <= len(controller.stages) <= MAX_STAGES:

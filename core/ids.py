@@ -6,6 +6,7 @@ So a replayed dispatch finds the rows of the first dispatch, and a repeated subm
 import hashlib
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from core.errors import MessageFormatError
 
@@ -31,6 +32,11 @@ def job_id_for_key(job_type: str, idempotency_key: str, caller: str = "") -> str
         caller: the caller, as the platform names it; empty if it names none.
     """
     return _digest_32("key", job_type, caller, idempotency_key)
+
+
+def job_id_for_tick(schedule: str, tick: datetime) -> str:
+    """Returns the id (32 hex digits) of the job of a schedule's tick. No client can submit a job with this id."""
+    return _digest_32("schedule", schedule, tick.astimezone(UTC).isoformat())
 
 
 def batch_id(job_id: str, stage: int, batch_index: int) -> str:

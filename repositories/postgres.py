@@ -21,6 +21,7 @@ from repositories.ports import Database, TransactionKind, UnitOfWork
 from repositories.ports.rows import Rows
 from repositories.pruning import PostgresPruneRepository
 from repositories.rows import PostgresRows
+from repositories.schedules import PostgresScheduleRepository
 from repositories.slots import PostgresSlotRepository
 from repositories.sql_errors import translated
 from repositories.stages import PostgresStageRepository
@@ -81,6 +82,7 @@ class PostgresUnitOfWork(UnitOfWork):
         self.events = PostgresJobEventRepository(rows)
         self.hooks = PostgresEndHookRepository(rows)
         self.slots = PostgresSlotRepository(rows)
+        self.schedules = PostgresScheduleRepository(rows)
         self.sweeps = PostgresSweepRepository(rows)
         self.stops = PostgresStopRepository(rows)
         self.pruning = PostgresPruneRepository(rows)

@@ -9,8 +9,8 @@ STAGING_PREFIX = "ingest_csv_staging_"
 
 OWN_TABLES = frozenset(
     {
-        *("jobs", "stages", "batches", "tasks", "dead_letters", "job_events", "end_hooks"),
-        *("task_starts", "limit_waits"),
+        *("jobs", "stages", "batches", "tasks", "dead_letters", "job_events", "end_hooks", "task_starts"),
+        *("limit_waits", "schedules"),
         *("ingested_rows", "ingest_csv_tables"),
         *("_yoyo_log", "_yoyo_migration", "_yoyo_version", "yoyo_lock"),
     }

@@ -48,6 +48,7 @@ class Submitter:
         parameters: Mapping[str, Any],
         idempotency_key: str | None = None,
         caller: str = "",
+        job_id: str | None = None,
     ) -> Submission:
         """Accepts a job. Submitting the same job again changes nothing.
 
@@ -59,6 +60,7 @@ class Submitter:
             parameters: the job's parameters as JSON.
             idempotency_key: names the job among those of this type and this caller.
             caller: the caller, as the platform names it; empty if it names none.
+            job_id: the id of the job, if it is derived from something else: the tick of a schedule.
 
         Raises:
             UnknownJobTypeError: no job type has this name.
@@ -78,7 +80,7 @@ class Submitter:
         except ValidationError as exc:
             raise InvalidInputError(f"the parameters of {job_type} are not valid", _field_errors(exc)) from exc
         canonical = json_text.encode(plain_json(model), what="the parameters")
-        job_id = _job_id(job_type, canonical, idempotency_key, caller)
+        job_id = job_id or _job_id(job_type, canonical, idempotency_key, caller)
         # Whatever has changed in the world, a job that was accepted stays accepted.
         if self._check.is_needed(controller) and not self._is_known(job_id):
             self._check.check(controller, model)

@@ -13,6 +13,7 @@ from repositories.ports.jobs import JobRepository
 from repositories.ports.pruning import PruneRepository
 from repositories.ports.queue import MessageQueue, SendResult
 from repositories.ports.rows import Row, Rows
+from repositories.ports.schedules import ScheduleRepository
 from repositories.ports.slots import SlotRepository
 from repositories.ports.stages import StageRepository
 from repositories.ports.stops import StopRepository
@@ -33,6 +34,7 @@ __all__ = [
     "PruneRepository",
     "Row",
     "Rows",
+    "ScheduleRepository",
     "SendResult",
     "SlotRepository",
     "StageRepository",

@@ -12,6 +12,7 @@ from repositories.ports.job_events import JobEventRepository
 from repositories.ports.jobs import JobRepository
 from repositories.ports.pruning import PruneRepository
 from repositories.ports.rows import Rows
+from repositories.ports.schedules import ScheduleRepository
 from repositories.ports.slots import SlotRepository
 from repositories.ports.stages import StageRepository
 from repositories.ports.stops import StopRepository
@@ -33,6 +34,7 @@ class UnitOfWork(Protocol):
     events: JobEventRepository
     hooks: EndHookRepository
     slots: SlotRepository
+    schedules: ScheduleRepository
     sweeps: SweepRepository
     stops: StopRepository
     pruning: PruneRepository

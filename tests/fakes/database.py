@@ -14,6 +14,7 @@ from tests.fakes.end_hooks import FakeEndHookRepository
 from tests.fakes.job_events import FakeJobEventRepository
 from tests.fakes.jobs import FakeJobRepository
 from tests.fakes.pruning import FakePruneRepository
+from tests.fakes.schedules import FakeScheduleRepository
 from tests.fakes.slots import FakeSlotRepository
 from tests.fakes.stages import FakeStageRepository
 from tests.fakes.stops import FakeStopRepository
@@ -111,6 +112,7 @@ class FakeUnitOfWork(UnitOfWork):
         self.events = FakeJobEventRepository(tables)
         self.hooks = FakeEndHookRepository(tables)
         self.slots = FakeSlotRepository(tables)
+        self.schedules = FakeScheduleRepository(tables)
         self.sweeps = FakeSweepRepository(tables)
         self.stops = FakeStopRepository(tables)
         self.pruning = FakePruneRepository(tables)

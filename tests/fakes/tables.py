@@ -4,6 +4,7 @@ from typing import Any
 
 from core.job_events import JobEvent
 from core.models import StageKey
+from core.schedules import ScheduleState
 from core.statuses import JobStatus
 from repositories.ports import KeptDeadLetter
 from tests.fakes.checks import BATCH_CHECKS, JOB_CHECKS, STAGE_CHECKS, TASK_CHECKS
@@ -32,6 +33,7 @@ class Tables:
         self.task_starts: Table[Any, StartRow] = Table(transaction, "task_starts", {})
         self.limit_waits: Table[str, WaitRow] = Table(transaction, "limit_waits", {})
         self.task_type_locks: Table[str, None] = Table(transaction, "task_type_locks", {})
+        self.schedules: Table[str, ScheduleState] = Table(transaction, "schedules", {})
         self.next_id = transaction.next_id
 
     def batches_of(self, key: StageKey) -> list[BatchRow]:

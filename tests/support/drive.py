@@ -9,6 +9,7 @@ import bootstrap
 from bootstrap import App
 from controllers.base import JobController
 from controllers.registry import Registry
+from controllers.schedule import Schedule
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
 from core.messages import JobMessage, OutgoingMessage, ReceivedMessage, TaskMessage
 from core.models import Batch, Job, Stage, StageKey, Task
@@ -137,26 +138,37 @@ def task_messages(messages: list[OutgoingMessage]) -> list[TaskMessage]:
 
 
 @contextmanager
-def stand(*controllers: type[JobController[Any]], fakes: Fakes | None = None, **changes: Any) -> Iterator[Stand]:
+def stand(
+    *controllers: type[JobController[Any]],
+    fakes: Fakes | None = None,
+    schedules: Iterable[Schedule] = (),
+    **changes: Any,
+) -> Iterator[Stand]:
     """An application with these job types.
 
     Args:
         controllers: the job types.
         fakes: what stands in for their own repositories.
+        schedules: when their jobs are submitted.
         changes: fields of `Settings`.
     """
     clock = FakeClock()
     database = FakeDatabase(clock, fakes=fakes)
-    with _stand(database, FakeQueue(clock), controllers, SETTINGS.model_copy(update=changes)) as it:
+    settings = SETTINGS.model_copy(update=changes)
+    with _stand(database, FakeQueue(clock), Registry(controllers, schedules), settings) as it:
         yield it
 
 
 @contextmanager
 def second_process(
-    first: Stand, *controllers: type[JobController[Any]], outages: OutageWaiter | None = None
+    first: Stand,
+    *controllers: type[JobController[Any]],
+    outages: OutageWaiter | None = None,
+    schedules: Iterable[Schedule] = (),
 ) -> Iterator[Stand]:
     """Another application on the same rows and queues, with its own version of the job types."""
-    with _stand(first.database, first.queue, controllers, first.app.settings, outages) as it:
+    registry = Registry(controllers, schedules)
+    with _stand(first.database, first.queue, registry, first.app.settings, outages) as it:
         yield it
 
 
@@ -164,7 +176,7 @@ def second_process(
 def _stand(
     database: FakeDatabase,
     queue: FakeQueue,
-    controllers: Iterable[type[JobController[Any]]],
+    registry: Registry,
     settings: Settings,
     outages: OutageWaiter | None = None,
 ) -> Iterator[Stand]:
@@ -173,7 +185,7 @@ def _stand(
     backends = bootstrap.Backends(
         database, queue, pending_migrations=list, close=lambda: None, outages=outages, shutdown=shutdown
     )
-    app = bootstrap.wire(settings, Registry(controllers), backends)
+    app = bootstrap.wire(settings, registry, backends)
     try:
         yield Stand(app, database, queue, database.clock, outages, shutdown)
     finally:

@@ -67,6 +67,16 @@ class AnsweringHost(Host):
                 time.sleep(_PAUSE_SECONDS)
 
     @override
+    def tick(self) -> None:
+        self._points.concerns_the_job = True
+        try:
+            super().tick()
+        except Exception:
+            if not self._is_disturbed:
+                raise
+            logger.info("the schedules fail", exc_info=True)
+
+    @override
     def sweep(self) -> None:
         try:
             super().sweep()
@@ -130,7 +140,7 @@ class AnsweringHost(Host):
 
     def _wire(self, settings: Settings, database: Database, queue: MessageQueue) -> App:
         backends = Backends(FatalDatabase(database, self._points), FatalQueue(queue, self._points), list, lambda: None)
-        return bootstrap.wire(settings, Registry([self._controller, Neighbour]), backends)
+        return bootstrap.wire(settings, Registry([self._controller, Neighbour], self._schedules), backends)
 
     def _deploy_version(self, number: int) -> None:
         deploy(self._versions[number])

@@ -1,5 +1,6 @@
 """The process under test: the application as it is deployed, in a host that behaves as Azure's does."""
 
+import json
 import logging
 import sys
 import threading
@@ -26,6 +27,7 @@ import function_app
 from bootstrap import App, Backends
 from controllers.base import JobController
 from controllers.registry import Registry
+from controllers.schedule import Schedule
 from core.ids import job_id_for_key
 from local.service_bus.control.client import ControlClient
 from repositories import service_bus
@@ -47,6 +49,8 @@ _WAIT_SECONDS = 2.0
 _HOST = "the host"
 tls_context()  # before the fork: each process of a trial would read all certificates again
 _KEY = "crash"
+_WEEKLY = "0 0 * * 0"
+"""So seldom that no trial meets a second tick."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,7 @@ class Host:
         self.shared = shared
         self.job_id = job_id_for_key(controller.job_type, _KEY)
         self._controller = controller
+        self._schedules = _schedules(controller, size)
         self._control = control
         self._points = points
         self._client = ServiceBusClient.from_connection_string(settings.service_bus_connection)
@@ -119,7 +124,9 @@ class Host:
 
     def submit(self) -> None:
         """Submits the job, unless that was answered, and repeats all other unanswered requests."""
-        if not self.shared.is_set("submit_job answered"):
+        if self._schedules:
+            self.tick()
+        elif not self.shared.is_set("submit_job answered"):
             self.ask("submit_job")
         for request in self.shared.unanswered():
             self.ask(request)
@@ -138,6 +145,17 @@ class Host:
         self.shared.set(f"{request} answered")
         self._points.pass_by(_HOST, "answer", "after")
         self._points.function = interrupted
+
+    def tick(self) -> None:
+        """Runs the timer's function for schedules, until the schedule's row names the job: nobody else is answered."""
+        if self.shared.is_set("submit_job answered"):
+            return
+        self._run("run_schedules", None)
+        self._points.pass_by(_HOST, "return", "after")
+        (shown,) = json.loads(self._run("list_schedules", None).get_body())["schedules"]
+        if shown["last_job_id"]:
+            self.shared.set("submit_job sent")
+            self.shared.set("submit_job answered")
 
     def sweep(self) -> None:
         """Runs the timer's function."""
@@ -174,7 +192,7 @@ class Host:
         queue = service_bus.by_connection_string(settings.service_bus_connection, ())
         database_to_die_in, queue_to_die_in = FatalDatabase(database, self._points), FatalQueue(queue, self._points)
         backends = Backends(database_to_die_in, queue_to_die_in, list, lambda: None)
-        deploy(bootstrap.wire(settings, Registry([self._controller]), backends))
+        deploy(bootstrap.wire(settings, Registry([self._controller], self._schedules), backends))
 
     def _end(self) -> None:
         """Begins a shutdown, as SIGTERM does."""
@@ -227,6 +245,11 @@ class Host:
             sub_queue = ServiceBusSubQueue.DEAD_LETTER if dead else None
             self._receivers[queue] = self._client.get_queue_receiver(name, sub_queue=sub_queue)
         return self._receivers[queue]
+
+
+def _schedules(controller: type[JobController[Any]], size: int) -> list[Schedule]:
+    is_scheduled = getattr(controller, "is_scheduled", False)
+    return [Schedule(_WEEKLY, controller.job_type, {"n": size})] if is_scheduled else []
 
 
 def _receive(receiver: ServiceBusReceiver, most: int) -> list[ServiceBusReceivedMessage]:

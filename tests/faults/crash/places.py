@@ -6,7 +6,7 @@ import engine
 
 _OPENERS = {"transaction", "transact", "send", "send_job_message", "batch_send_messages"}
 _HELPERS = {"sending.py"}
-_READERS = {"status_reader.py"}
+_READERS = {"status_reader.py", "schedule_reader.py"}
 """What answers `GET`: it writes and sends nothing, and no message waits for it."""
 
 ELSEWHERE = {

@@ -131,6 +131,11 @@ def end_locks(world: World) -> None:
     world.emulator.control.restart()
 
 
+def miss_a_tick(world: World) -> None:
+    """The app has run with the schedule of the job before, and not at the last tick."""
+    world.execute("INSERT INTO schedules (name, seen_at) VALUES ('crash', now() - interval '8 days')")
+
+
 def refusing(queue: str) -> Event:
     """The broker refuses the next send to a queue."""
 

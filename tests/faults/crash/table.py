@@ -10,6 +10,7 @@ _FUNCTIONS = (
     "run_tasks",
     "run_long_task",
     "sweep",
+    "run_schedules",
     "dead_task",
     "dead_long_task",
     "dead_job_message",

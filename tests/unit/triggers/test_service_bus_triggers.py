@@ -9,6 +9,7 @@ import pytest
 
 import bootstrap
 from controllers.hello_world import HelloWorld
+from controllers.schedule import Schedule
 from core.errors import (
     ConfigurationError,
     ConstraintViolationError,
@@ -24,7 +25,7 @@ from engine.process.keeping import ORPHAN, UNREADABLE
 from tests.fakes.tasks import FakeTaskRepository
 from tests.support.deliveries import Delivery, called_as_by_the_host, deliveries
 from tests.support.drive import Stand, stand
-from triggers import dead_letters, jobs, pruner, sweeper, tasks
+from triggers import dead_letters, jobs, pruner, scheduler, sweeper, tasks
 
 # The decorated names are builders of the Functions model; the host calls the functions behind them.
 run_job_message: Callable[[Any], None] = called_as_by_the_host(jobs.run_job_message._function.get_user_function())
@@ -34,13 +35,15 @@ dead_task: Callable[[Any], None] = dead_letters.dead_task._function.get_user_fun
 dead_long_task: Callable[[Any], None] = dead_letters.dead_long_task._function.get_user_function()
 dead_job_message: Callable[[Any], None] = dead_letters.dead_job_message._function.get_user_function()
 prune: Callable[[Any], None] = pruner.prune._function.get_user_function()
+run_schedules: Callable[[Any], None] = scheduler.run_schedules._function.get_user_function()
 sweep: Callable[[Any], None] = sweeper.sweep._function.get_user_function()
 
 
 @pytest.fixture
 def it(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand]:
-    with stand(HelloWorld) as it:
-        for module in (jobs, tasks, dead_letters, sweeper, pruner):
+    nightly = Schedule("0 3 * * *", "hello_world", {"n": 1})
+    with stand(HelloWorld, schedules=[nightly]) as it:
+        for module in (jobs, tasks, dead_letters, sweeper, pruner, scheduler):
             monkeypatch.setattr(module, "app", lambda: it.app)
         monkeypatch.setattr(bootstrap, "app", lambda: it.app)
         monkeypatch.setattr(bootstrap, "outages", it.outages)
@@ -258,3 +261,13 @@ def test_the_timer_prunes(it: Stand) -> None:
     prune(None)
     with it.database.transaction() as work:
         assert work.jobs.get(job_id) is None
+
+
+def test_the_timer_submits_the_jobs_of_schedules(it: Stand) -> None:
+    run_schedules(None)
+    it.clock.advance(24 * 60 * 60)
+    run_schedules(None)
+    (shown,) = it.app.schedules.all()
+    assert shown.last_job_id is not None
+    it.pump()
+    assert it.job(shown.last_job_id).status == JobStatus.COMPLETED

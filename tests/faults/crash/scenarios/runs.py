@@ -3,7 +3,7 @@
 from controllers.base import DispatchProtocol
 from core.statuses import JobStatus
 from tests.faults.crash import jobs
-from tests.faults.crash.story import LOCK_SECONDS, SHORT_SLICES, Life, Scenario, refusing, running
+from tests.faults.crash.story import LOCK_SECONDS, SHORT_SLICES, Life, Scenario, miss_a_tick, refusing, running
 
 _SIDE_BY_SIDE = {"DISPATCH_PARALLEL": "2"}
 
@@ -23,6 +23,12 @@ SCENARIOS = (
     Scenario("an exception in the job's code", jobs.job_type(before_results=jobs.raise_once)),
     Scenario("a hook that fails at first", jobs.job_type(hook=True)),
     Scenario("told to end", jobs.job_type(jobs.end_amid_the_run), depends_on_threads=True),
+    Scenario(
+        "on schedule",
+        jobs.job_type(scheduled=True),
+        (Life(before=miss_a_tick),),
+        own_trials=frozenset({"run_schedules"}),
+    ),
     Scenario(
         "slow",
         jobs.job_type(jobs.work_slowly, before_tasks=jobs.pause),
