@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict
 
 from core.job_events import JobEventKind
 from core.lanes import Lane
-from core.models import Task
-from core.statuses import BatchStatus, JobStatus, StageStatus
+from core.models import AttemptError
+from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,11 @@ class TaskCounts:
     cancelled: int
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(TypedDict):
     """A stage that has begun; its totals are null until every batch is queued.
 
-    `waits_for_room` says that as many tasks are queued and unfinished as the app allows; more follow as they end.
+    `waits_for_room` says that as many tasks are queued and unfinished as the app allows; more follow as they end. It has
+    `result` only if `stage_results` are included.
     """
 
     stage: int
@@ -61,7 +63,7 @@ class Stage:
     waits_for_room: bool
     tasks: TaskCounts
     tasks_per_second: float
-    result: Any
+    result: NotRequired[Any]
     created_at: datetime
     finished_at: datetime | None
 
@@ -120,11 +122,43 @@ class Batches:
     next: str | None
 
 
+class Task(TypedDict):
+    """A task; it has `parameters` and `result` only if they are included.
+
+    `failures` counts the attempts in which the handler raised, `sends` the messages sent. `worker` names the instance
+    that runs the task or ran it last. `errors` are those of the last failed attempts, the newest first. `progress` (0
+    to 1) and `progress_note` are what its handler said last, at most every few seconds.
+    """
+
+    task_id: str
+    parent_job_id: str
+    task_type: str
+    stage: int
+    task_index: int
+    batch_id: str
+    status: TaskStatus
+    parameters: NotRequired[Mapping[str, Any]]
+    result: NotRequired[Any]
+    error: Mapping[str, Any] | None
+    attempt: int
+    failures: int
+    sends: int
+    lease_expires_at: datetime | None
+    not_before: datetime | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    worker: str | None
+    errors: Sequence[AttemptError]
+    progress: float | None
+    progress_note: str | None
+
+
 @dataclass(frozen=True)
 class Tasks:
     """A page of tasks; `next` is the `after` of the next page, null on the last one.
 
-    A page has fewer than `limit` tasks if their parameters, results and errors would be larger than 1 MiB.
+    A page has fewer than `limit` tasks if their errors and what is included would be larger than 1 MiB.
     """
 
     tasks: Sequence[Task]

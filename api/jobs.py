@@ -32,8 +32,12 @@ def submit_job(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="jobs/{job_id}", methods=["GET"])
 @answers_problems
 def get_job(req: func.HttpRequest) -> func.HttpResponse:
-    """Shows a job: status, counts per stage, progress, rate, ETA, result, error or warning."""
-    return views.json_response(views.job(app().status.job(requests.job_id(req))))
+    """Shows a job: status, counts per stage, progress, rate, ETA, result, error or warning.
+
+    With `?include=stage_results&after=`, the results of its stages too.
+    """
+    results_after = requests.stage_results_after(req)
+    return views.json_response(views.job(app().status.job(requests.job_id(req), results_after)))
 
 
 @blueprint.function_name("cancel_job")
@@ -87,11 +91,12 @@ def list_batches(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="jobs/{job_id}/tasks", methods=["GET"])
 @answers_problems
 def list_tasks(req: func.HttpRequest) -> func.HttpResponse:
-    """Lists a job's tasks, page by page: `?status=&after={next}&limit=`. A page of large tasks is shorter."""
-    limit = requests.limit(req)
-    tasks = app().status.tasks(requests.job_id(req), requests.task_status(req), requests.after_task(req), limit)
+    """Lists a job's tasks, page by page: `?status=&include=&after={next}&limit=`. A page of large tasks is shorter."""
+    limit, include = requests.limit(req), requests.task_payload(req)
+    status, after = requests.task_status(req), requests.after_task(req)
+    tasks = app().status.tasks(requests.job_id(req), status, after, limit, include)
     cursor = tasks[-1].task_id if tasks.has_more else None
-    return views.json_response(answers.Tasks(tasks, cursor))
+    return views.json_response(answers.Tasks([views.task(each, include) for each in tasks], cursor))
 
 
 @blueprint.function_name("list_job_events")

@@ -1,8 +1,10 @@
 """The parts of the OpenAPI document that do not depend on the job types."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from api import requests
+from core.pages import TaskPayload
 from core.statuses import JobStatus, TaskStatus
 from engine.jobs.submitter import MAX_KEY_LENGTH
 
@@ -29,6 +31,16 @@ def problem_answer(description: str) -> Json:
 
 def _query(name: str, description: str, **schema: Any) -> Json:
     return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+def _include(known: Iterable[str]) -> Json:
+    name = "|".join(known)
+    return _query(
+        "include",
+        "what the answer has besides, separated by commas; it may be large, so it is left out by default",
+        type="string",
+        pattern=f"^(({name})(,({name}))*)?$",
+    )
 
 
 def _response(name: str) -> Json:
@@ -120,8 +132,19 @@ _LIMIT = _query(
 GET_JOB: Json = {
     "operationId": "get_job",
     "summary": "Show a job: status, counts per stage, progress, rate, ETA, result, error or warning.",
-    "description": "Secret parameters are shown as ***, and URLs without user info, query and fragment.",
-    "responses": {"200": json_answer("Job", "The job."), "404": _response("NoSuchJob"), **FAILURES},
+    "description": "Secret parameters are shown as ***, and URLs without user info, query and fragment. With "
+    "`include=stage_results`, the stages after `after` have their results, in order and as far as they fit into 1 MiB, "
+    "but at least one.",
+    "parameters": [
+        _include([requests.STAGE_RESULTS]),
+        _query("after", "the number of the last stage whose result is known", type="integer", minimum=0, maximum=99),
+    ],
+    "responses": {
+        "200": json_answer("Job", "The job."),
+        "400": _response("BadQuery"),
+        "404": _response("NoSuchJob"),
+        **FAILURES,
+    },
 }
 
 CANCEL_JOB = _change("cancel", "Cancel a job: no further task starts.", "The job has ended in another way.")
@@ -153,10 +176,12 @@ LIST_BATCHES: Json = {
 
 LIST_TASKS: Json = {
     "operationId": "list_tasks",
-    "summary": "List a job's tasks with parameters, progress, results and errors, page by page.",
-    "description": "Secret parameters are shown as ***, and URLs without user info, query and fragment.",
+    "summary": "List a job's tasks with progress and errors, page by page.",
+    "description": "With `include`, they have parameters and results too. Secret parameters are shown as ***, and URLs "
+    "without user info, query and fragment.",
     "parameters": [
         _LIMIT,
+        _include(TaskPayload),
         _query("after", "`next` of the previous page", type="string", pattern=_TASK_ID),
         _query("status", "only tasks with this status", type="string", enum=list(TaskStatus)),
     ],

@@ -2,12 +2,14 @@
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import azure.functions as func
 
 from core.errors import FieldError, InvalidInputError, JobNotFoundError, MessageFormatError, PayloadTooLargeError
-from core.ids import parse_task_id
+from core.ids import MAX_STAGES, parse_task_id
+from core.pages import TaskPayload
 from core.statuses import TaskStatus
 
 DEFAULT_LIMIT = 100
@@ -16,6 +18,9 @@ MAX_LIMIT = 1_000
 JOB_ID = "[0-9a-f]{32}"
 BATCH_CURSOR = "([0-9]{1,2})-([0-9]{1,9})"
 """Both are regular expressions with the same meaning in Python and in JSON schema."""
+
+STAGE_RESULTS = "stage_results"
+"""What `GET /api/jobs/{job_id}` may include."""
 
 MAX_ROW_ID = 10**18 - 1  # the most digits that always fit a bigint
 
@@ -92,6 +97,29 @@ def task_status(req: func.HttpRequest) -> TaskStatus | None:
         raise _field_error("status", f"must be one of {', '.join(TaskStatus)}") from exc
 
 
+def task_payload(req: func.HttpRequest) -> frozenset[TaskPayload]:
+    """Reads which payload the tasks of the page have; none by default.
+
+    Raises:
+        InvalidInputError: there is no such payload.
+    """
+    return frozenset(map(TaskPayload, _include(req, list(TaskPayload))))
+
+
+def stage_results_after(req: func.HttpRequest) -> int | None:
+    """Reads the number of the stage after which the results of stages begin; None if none are asked for.
+
+    Raises:
+        InvalidInputError: something else is to be included, or the text is not the number of a stage.
+    """
+    if not _include(req, [STAGE_RESULTS]):
+        return None
+    text = req.params.get("after") or "0"
+    if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_STAGES)):
+        return int(text)
+    raise _field_error("after", f"must be the number of a stage, up to {MAX_STAGES}")
+
+
 def after_task(req: func.HttpRequest) -> str:
     """Reads the task id after which the page starts; "" for the first page.
 
@@ -138,6 +166,14 @@ def after_batch(req: func.HttpRequest) -> tuple[int, int]:
     if match is None:
         raise _field_error("after", "must be {stage}-{batch_index}: the `next` of the previous page")
     return int(match[1]), int(match[2])
+
+
+def _include(req: func.HttpRequest, known: Sequence[str]) -> set[str]:
+    text = req.params.get("include")
+    names = set(text.split(",")) if text else set()
+    if names <= set(known):
+        return names
+    raise _field_error("include", f"must name some of {', '.join(known)}, separated by commas")
 
 
 def _row_id(req: func.HttpRequest, name: str) -> int | None:

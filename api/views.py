@@ -3,14 +3,17 @@
 import base64
 import json
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
 from datetime import datetime
+from typing import Any, cast
 
 import azure.functions as func
 
 from api import answers
 from core.job_events import JobEvent
-from core.models import Batch
+from core.models import Batch, Task
+from core.pages import TaskPayload
 from core.redaction import Redaction, redacted
 from core.statuses import JobStatus
 from engine.jobs.status_reader import JobView, StageView
@@ -40,7 +43,7 @@ def job(view: JobView) -> answers.Job:
         progress=round(view.progress, 4),
         tasks_per_second=round(current.tasks_per_second, 1) if current else 0.0,
         eta_seconds=_rounded(current.eta_seconds) if current else None,
-        stages=[_stage(each) for each in view.stages],
+        stages=[_stage(each, view.stage_results) for each in view.stages],
         result=row.result,
         error=None if row.status == JobStatus.COMPLETED_WITH_ERRORS else row.error,
         warning=row.error if row.status == JobStatus.COMPLETED_WITH_ERRORS else None,
@@ -53,6 +56,13 @@ def job(view: JobView) -> answers.Job:
 def batch(row: Batch) -> answers.Batch:
     """Returns the answer for a batch."""
     return answers.Batch(**{field.name: getattr(row, field.name) for field in fields(answers.Batch)})
+
+
+def task(row: Task, include: AbstractSet[TaskPayload]) -> answers.Task:
+    """Returns the answer for a task; it has the included payload only."""
+    absent = set(TaskPayload) - include
+    shown = {name: getattr(row, name) for name in answers.Task.__annotations__ if name not in absent}
+    return cast("answers.Task", shown)
 
 
 def event(row: JobEvent) -> answers.JobEvent:
@@ -85,9 +95,9 @@ def dead_letter(kept: KeptDeadLetter) -> answers.DeadLetter:
     )
 
 
-def _stage(view: StageView) -> answers.Stage:
+def _stage(view: StageView, results: Mapping[int, Any]) -> answers.Stage:
     stage, counts = view.stage, view.counts
-    return answers.Stage(
+    answer = answers.Stage(
         stage=stage.number,
         name=stage.name,
         status=stage.status,
@@ -107,10 +117,12 @@ def _stage(view: StageView) -> answers.Stage:
             cancelled=counts.cancelled,
         ),
         tasks_per_second=round(view.tasks_per_second, 1),
-        result=stage.result,
         created_at=stage.created_at,
         finished_at=stage.finished_at,
     )
+    if stage.number in results:
+        answer["result"] = results[stage.number]
+    return answer
 
 
 def _rounded(seconds: float | None) -> float | None:
@@ -120,6 +132,8 @@ def _rounded(seconds: float | None) -> float | None:
 def _shown(value: object) -> object:
     if is_dataclass(value):
         return {name: _shown(each) for name, each in vars(value).items()}
+    if isinstance(value, Mapping):
+        return {_REDACTION.text(name): _shown(each) for name, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [_shown(each) for each in value]
     return _REDACTION.json(value)

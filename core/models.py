@@ -164,7 +164,8 @@ class Task:
     """A row of `tasks`. `failures` counts the attempts in which the handler raised, `sends` the messages sent.
 
     `worker` names the instance that runs the task or ran it last. `errors` are those of the last failed attempts, the
-    newest first. `progress` (0 to 1) and `progress_note` are what its handler said last, at most every few seconds.
+    newest first. `progress` (0 to 1) and `progress_note` are what its handler said last, at most every few seconds. A
+    page that was not asked for `parameters` or `result` has None for them.
     """
 
     task_id: str
@@ -174,7 +175,7 @@ class Task:
     task_index: int
     batch_id: str
     status: TaskStatus
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, Any] | None
     result: Any
     error: Mapping[str, Any] | None
     attempt: int

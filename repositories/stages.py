@@ -35,6 +35,11 @@ class PostgresStageRepository(StageRepository):
         return [_stage(row) for row in self._rows.all(_QUERIES["of_job"], {"job_id": job_id})]
 
     @override
+    def results_of_job(self, job_id: str, after_stage: int = 0, max_bytes: int | None = None) -> dict[int, Any]:
+        values = {"job_id": job_id, "after_stage": after_stage, "max_bytes": max_bytes}
+        return {row["stage"]: row["result"] for row in self._rows.all(_QUERIES["results_of_job"], values)}
+
+    @override
     def counts(self, key: StageKey) -> StageCounts:
         row = self._rows.one(_QUERIES["counts"], columns(key))
         return StageCounts(**{name: int(count) for name, count in row.items()})

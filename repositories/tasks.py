@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,7 +8,7 @@ from core.definitions import AlignedBatch
 from core.errors import DispatchLeaseLostError
 from core.ids import MAX_STAGE_TASKS, task_id
 from core.models import MOST_ATTEMPT_ERRORS, AttemptError, StageKey, Task, TaskError
-from core.pages import MAX_PAGE_BYTES, Page
+from core.pages import MAX_PAGE_BYTES, Page, TaskPayload
 from core.statuses import BatchStatus, TaskStatus
 from core.task_runs import ClaimedTask, RecordedTask, TaskOutcome, TaskResult, UnclaimedTask
 from repositories import queries
@@ -149,9 +149,24 @@ class PostgresTaskRepository(TaskRepository):
 
     @override
     def page(
-        self, job_id: str, status: TaskStatus | None, after: str, limit: int, max_bytes: int = MAX_PAGE_BYTES
+        self,
+        job_id: str,
+        status: TaskStatus | None,
+        after: str,
+        limit: int,
+        include: Iterable[TaskPayload] = (),
+        max_bytes: int = MAX_PAGE_BYTES,
     ) -> Page[Task]:
-        values = {"job_id": job_id, "status": status, "after": after, "limit": limit, "max_bytes": max_bytes}
+        included = set(include)
+        values = {
+            "job_id": job_id,
+            "status": status,
+            "after": after,
+            "limit": limit,
+            "with_parameters": TaskPayload.PARAMETERS in included,
+            "with_result": TaskPayload.RESULT in included,
+            "max_bytes": max_bytes,
+        }
         return page_of(self._rows.all(_QUERIES["page"], values), _task)
 
     @override

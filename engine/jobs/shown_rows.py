@@ -8,47 +8,43 @@ from dataclasses import replace
 from typing import Any
 
 from core.job_events import JobEvent
-from core.models import Job, Stage, Task
+from core.models import Job, Task
 from core.redaction import MASK, Redaction
 
 
 def shown_job(job: Job, parameters: Mapping[str, Any], redaction: Redaction | None) -> Job:
     """Returns a job as it may be shown, with the given parameters; without a redaction, its secrets are unknown."""
-    result = _without_secrets(job.result, redaction)
+    result = shown_value(job.result, redaction)
     return replace(job, parameters=parameters, result=result, error=_error(job, redaction))
-
-
-def shown_stage(stage: Stage, redaction: Redaction | None) -> Stage:
-    """Returns a stage as it may be shown."""
-    return replace(stage, result=_without_secrets(stage.result, redaction))
 
 
 def shown_task(task: Task, redaction: Redaction | None) -> Task:
     """Returns a task as it may be shown; if the secrets of its job are unknown, none of its parameters."""
-    parameters = dict.fromkeys(task.parameters, MASK)
-    if redaction is not None:
-        parameters = _without_secrets(task.parameters, redaction)
-    errors = [replace(each, message=_without_secrets(each.message, redaction)) for each in task.errors]
+    parameters = task.parameters
+    if parameters is not None:
+        parameters = dict.fromkeys(parameters, MASK) if redaction is None else shown_value(parameters, redaction)
+    errors = [replace(each, message=shown_value(each.message, redaction)) for each in task.errors]
     return replace(
         task,
         parameters=parameters,
-        result=_without_secrets(task.result, redaction),
+        result=shown_value(task.result, redaction),
         error=_error(task, redaction),
         errors=errors,
-        progress_note=_without_secrets(task.progress_note, redaction),
+        progress_note=shown_value(task.progress_note, redaction),
     )
 
 
 def shown_event(event: JobEvent, redaction: Redaction | None) -> JobEvent:
     """Returns an event as it may be shown."""
-    return replace(event, details=_without_secrets(event.details, redaction))
+    return replace(event, details=shown_value(event.details, redaction))
 
 
 def _error(row: Job | Task, redaction: Redaction | None) -> Mapping[str, Any] | None:
     if row.error is None:
         return None
-    return {name: _without_secrets(value, redaction) for name, value in row.error.items() if name != "traceback"}
+    return {name: shown_value(value, redaction) for name, value in row.error.items() if name != "traceback"}
 
 
-def _without_secrets(value: Any, redaction: Redaction | None) -> Any:
+def shown_value(value: Any, redaction: Redaction | None) -> Any:
+    """Returns a JSON value as it may be shown."""
     return redaction.json(value) if redaction is not None and redaction.secrets else value

@@ -1,14 +1,16 @@
 """The views that the API shows: rows, and numbers computed from rows."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from core.errors import JobNotFoundError
 from core.job_events import JobEvent
 from core.models import Batch, Job, Stage, StageCounts, Task
-from core.pages import Page
+from core.pages import MAX_PAGE_BYTES, Page, TaskPayload
 from core.statuses import JOB_ENDS, STAGE_ENDS, StageStatus, TaskStatus
-from engine.jobs.shown_rows import shown_event, shown_job, shown_stage, shown_task
+from engine.jobs.shown_rows import shown_event, shown_job, shown_task, shown_value
 from engine.process.job_secrets import JobSecrets
 from repositories.ports import Database, KeptDeadLetter
 
@@ -40,11 +42,13 @@ class JobView:
         stages: the stages that have begun, in order.
         progress: from 0 to 1; every stage has the same weight. While a stage is being dispatched, the number of tasks
             created so far serves as its total.
+        stage_results: the results of its stages that were asked for, by number.
     """
 
     job: Job
     stages: list[StageView]
     progress: float
+    stage_results: Mapping[int, Any]
 
 
 class StatusReader:
@@ -54,8 +58,13 @@ class StatusReader:
         self._database = database
         self._secrets = secrets
 
-    def job(self, job_id: str) -> JobView:
+    def job(self, job_id: str, results_after: int | None = None) -> JobView:
         """Returns a job with the counts of each stage that has begun.
+
+        Args:
+            job_id: the job.
+            results_after: returns the results of the stages after this number too, as many as a page has; None for no
+                results.
 
         Raises:
             JobNotFoundError: there is no such job.
@@ -65,14 +74,16 @@ class StatusReader:
             if job is None:
                 raise JobNotFoundError(job_id)
             stages = work.stages.of_job(job_id)
+            results = {}
+            if results_after is not None:
+                results = work.stages.results_of_job(job_id, results_after, MAX_PAGE_BYTES)
             counts = [_final(stage) or work.stages.counts(stage.key) for stage in stages]
             now = work.now()
         redaction = self._secrets.of_rows(job)
-        views = [
-            _stage_view(shown_stage(stage, redaction), count, now) for stage, count in zip(stages, counts, strict=True)
-        ]
+        views = [_stage_view(stage, count, now) for stage, count in zip(stages, counts, strict=True)]
         shown = shown_job(job, self._secrets.shown_parameters(job), redaction)
-        return JobView(shown, views, _progress(job, views))
+        shown_results = {number: shown_value(result, redaction) for number, result in results.items()}
+        return JobView(shown, views, _progress(job, views), shown_results)
 
     def batches(self, job_id: str, after: tuple[int, int], limit: int) -> list[Batch]:
         """Returns up to `limit` batches of a job after (stage, batch_index).
@@ -85,10 +96,12 @@ class StatusReader:
                 raise JobNotFoundError(job_id)
             return work.batches.page_of_job(job_id, after, limit)
 
-    def tasks(self, job_id: str, status: TaskStatus | None, after: str, limit: int) -> Page[Task]:
+    def tasks(
+        self, job_id: str, status: TaskStatus | None, after: str, limit: int, include: Iterable[TaskPayload] = ()
+    ) -> Page[Task]:
         """Returns up to `limit` tasks of a job with an id above `after`, in one status or in any.
 
-        A page of large tasks is shorter: see `MAX_PAGE_BYTES`.
+        Payload that is not included is None. A page of large tasks is shorter: see `MAX_PAGE_BYTES`.
 
         Raises:
             JobNotFoundError: there is no such job.
@@ -97,7 +110,7 @@ class StatusReader:
             job = work.jobs.get(job_id)
             if job is None:
                 raise JobNotFoundError(job_id)
-            page = work.tasks.page(job_id, status, after, limit)
+            page = work.tasks.page(job_id, status, after, limit, include)
         redaction = self._secrets.of_rows(job)
         return Page((shown_task(task, redaction) for task in page), has_more=page.has_more)
 

@@ -74,7 +74,8 @@ class Advancer:
             self._start_next(job, stage, controller, encoded)
             return
         with self._database.transaction() as work:
-            earlier = [each.result for each in work.stages.of_job(job.job_id) if each.number < stage.number]
+            results = work.stages.results_of_job(job.job_id)
+        earlier = [result for number, result in results.items() if number < stage.number]
         job_context = self._contexts.job(job, controller)
         with ControllerCall().controllers():
             job_result = controller.aggregate_job_results(job_context, [*earlier, stage_result])

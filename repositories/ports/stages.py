@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from core.checkpoints import Checkpoint, Fold
 from core.models import Stage, StageCounts, StageKey, StageOpening, StageProgress
@@ -21,7 +21,17 @@ class StageRepository(Protocol):
         ...
 
     def of_job(self, job_id: str) -> list[Stage]:
-        """Returns the job's stages in order."""
+        """Returns the job's stages in order, without their results: each is None."""
+        ...
+
+    def results_of_job(self, job_id: str, after_stage: int = 0, max_bytes: int | None = None) -> dict[int, Any]:
+        """Returns the results of the job's stages by number, in order; None for a stage that has none yet.
+
+        Args:
+            job_id: the job.
+            after_stage: the number of the stage after which they begin.
+            max_bytes: the most bytes of results as JSON; the first one may have more. None for no limit.
+        """
         ...
 
     def counts(self, key: StageKey) -> StageCounts:

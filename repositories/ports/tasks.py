@@ -1,11 +1,11 @@
 """The port of the table tasks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from core.definitions import AlignedBatch
 from core.models import StageKey, Task, TaskError
-from core.pages import MAX_PAGE_BYTES, Page
+from core.pages import MAX_PAGE_BYTES, Page, TaskPayload
 from core.statuses import BatchStatus, TaskStatus
 from core.task_runs import ClaimedTask, RecordedTask, TaskOutcome, TaskResult, UnclaimedTask
 
@@ -100,7 +100,13 @@ class TaskRepository(Protocol):
         ...
 
     def page(
-        self, job_id: str, status: TaskStatus | None, after: str, limit: int, max_bytes: int = MAX_PAGE_BYTES
+        self,
+        job_id: str,
+        status: TaskStatus | None,
+        after: str,
+        limit: int,
+        include: Iterable[TaskPayload] = (),
+        max_bytes: int = MAX_PAGE_BYTES,
     ) -> Page[Task]:
         """Returns the tasks of a job with an id above `after`, in id order, in one status or in any.
 
@@ -109,7 +115,8 @@ class TaskRepository(Protocol):
             status: None for any.
             after: a task id, or an empty string.
             limit: the most tasks, at least 1.
-            max_bytes: the most bytes of parameters, results and errors as JSON; one task may have more.
+            include: the payload that the page has; the rest is None, and is not read.
+            max_bytes: the most bytes of errors and included payload as JSON; one task may have more.
         """
         ...
 

@@ -21,14 +21,32 @@ FROM stages
 WHERE job_id = %(job_id)s AND stage = %(stage)s
 
 -- name: of_job
+-- Without their results: see results_of_job.
 SELECT
     job_id, stage, name, status, total_tasks, total_batches, finished_batches, completed_tasks, failed_tasks,
-    cancelled_tasks, max_failed_fraction, openings, result, created_at, finished_at,
+    cancelled_tasks, max_failed_fraction, openings, NULL AS result, created_at, finished_at,
     coalesce(checkpoint_tasks, 0) AS checkpoint_tasks, coalesce(checkpoint_batches, 0) AS checkpoint_batches,
     checkpoint_cursor, coalesce(idle_slices, 0) AS idle_slices, room_after
 FROM stages
 WHERE job_id = %(job_id)s
 ORDER BY stage
+
+-- name: results_of_job
+-- Adds up the bytes of one stage after another, as `page` in tasks.sql.
+WITH RECURSIVE counted AS (
+    SELECT %(after_stage)s AS stage, 0 AS bytes
+    UNION ALL
+    SELECT s.stage::integer, counted.bytes + coalesce(octet_length(s.result::text), 0)
+    FROM counted
+    JOIN stages AS s ON s.job_id = %(job_id)s AND s.stage = counted.stage + 1
+    WHERE %(max_bytes)s::bigint IS NULL OR counted.bytes < %(max_bytes)s
+)
+SELECT s.stage, s.result
+FROM counted
+JOIN stages AS s ON s.job_id = %(job_id)s AND s.stage = counted.stage
+WHERE counted.stage > %(after_stage)s
+    AND (%(max_bytes)s::bigint IS NULL OR counted.stage = %(after_stage)s + 1 OR counted.bytes <= %(max_bytes)s)
+ORDER BY s.stage
 
 -- name: counts
 -- Adds up the batches, of which there are a hundred times fewer than tasks. Counts only processing and retrying tasks

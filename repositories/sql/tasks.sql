@@ -234,23 +234,17 @@ FROM tasks
 WHERE task_id = %(task_id)s
 
 -- name: page
--- Task ids begin with the job id and a hyphen, so the primary key finds them; '.' is the character after '-'. PostgreSQL
--- adds up the payload, so that rows beyond the limit of bytes never leave it. `found` tells whether rows follow.
+-- Task ids begin with the job id and a hyphen, so the primary key finds them; '.' is the character after '-'.
+--
+-- `counted` adds up the bytes of one task after another, and stops at the limit. So PostgreSQL reads no large value that
+-- the page does not have, but for one: those are kept apart from their rows. `found` tells whether rows follow.
 --
 -- With a status, the counts of the job's batches, or the index of live tasks, tell first whether any task may have the status: without
 -- one, no task is read. An index on the status of every task would add a third to what PostgreSQL writes for each.
-WITH counted AS (
-    SELECT
-        task_id, parent_job_id, task_type, stage, task_index, batch_id, status, parameters, result, error, attempt,
-        failures, sends, lease_expires_at, not_before, created_at, started_at, finished_at, worker, errors, progress,
-        progress_note,
-        row_number() OVER so_far AS number, count(*) OVER () AS found,
-        sum(
-            octet_length(parameters::text) + coalesce(octet_length(result::text), 0)
-            + coalesce(octet_length(error::text), 0) + coalesce(octet_length(errors::text), 0)
-        ) OVER so_far AS bytes
+WITH RECURSIVE found AS MATERIALIZED (
+    SELECT array_agg(task_id ORDER BY task_id) AS ids
     FROM (
-        SELECT *
+        SELECT task_id
         FROM tasks
         WHERE task_id > greatest(%(after)s, %(job_id)s || '-') COLLATE "C" AND task_id < %(job_id)s || '.' COLLATE "C"
             AND (%(status)s IS NULL OR status = %(status)s::task_status)
@@ -278,34 +272,58 @@ WITH counted AS (
         ORDER BY task_id
         LIMIT %(limit)s + 1
     ) AS tasks
-    WINDOW so_far AS (ORDER BY task_id)
+), counted AS (
+    SELECT 0 AS number, 0 AS bytes
+    UNION ALL
+    SELECT
+        counted.number + 1,
+        counted.bytes + coalesce(octet_length(error::text), 0) + coalesce(octet_length(errors::text), 0)
+            + CASE WHEN %(with_parameters)s THEN octet_length(parameters::text) ELSE 0 END
+            + CASE WHEN %(with_result)s THEN coalesce(octet_length(result::text), 0) ELSE 0 END
+    FROM counted
+    CROSS JOIN found
+    JOIN tasks ON task_id = ids[counted.number + 1]
+    WHERE counted.number < %(limit)s AND counted.bytes < %(max_bytes)s
 )
 SELECT
-    task_id, parent_job_id, task_type, stage, task_index, batch_id, status, parameters, result, error, attempt,
-    failures, sends, lease_expires_at, not_before, created_at, started_at, finished_at, worker, errors, progress,
-    progress_note, found
-FROM counted
-WHERE number <= %(limit)s AND (number = 1 OR bytes <= %(max_bytes)s)
+    task_id, parent_job_id, task_type, stage, task_index, batch_id, status,
+    CASE WHEN %(with_parameters)s THEN parameters END AS parameters,
+    CASE WHEN %(with_result)s THEN result END AS result,
+    error, attempt, failures, sends, lease_expires_at, not_before, created_at, started_at, finished_at, worker, errors,
+    progress, progress_note, (SELECT cardinality(ids) FROM found) AS found
+FROM tasks
+WHERE task_id = ANY(
+    (SELECT ids[:(SELECT max(number) FROM counted WHERE number = 1 OR bytes <= %(max_bytes)s)] FROM found)::text[]
+)
 ORDER BY task_id
 
 -- name: results_page
-WITH counted AS (
-    SELECT
-        task_id, task_index, task_type, status, result, error,
-        row_number() OVER so_far AS number, count(*) OVER () AS found,
-        sum(coalesce(octet_length(result::text), 0) + coalesce(octet_length(error::text), 0)) OVER so_far AS bytes
+-- As `page`.
+WITH RECURSIVE found AS MATERIALIZED (
+    SELECT array_agg(task_id ORDER BY task_id) AS ids
     FROM (
-        SELECT *
+        SELECT task_id
         FROM tasks
         WHERE task_id > %(after)s AND task_id < %(before)s AND status IN ('completed', 'failed', 'cancelled')
         ORDER BY task_id
         LIMIT %(limit)s + 1
     ) AS tasks
-    WINDOW so_far AS (ORDER BY task_id)
+), counted AS (
+    SELECT 0 AS number, 0 AS bytes
+    UNION ALL
+    SELECT
+        counted.number + 1,
+        counted.bytes + coalesce(octet_length(result::text), 0) + coalesce(octet_length(error::text), 0)
+    FROM counted
+    CROSS JOIN found
+    JOIN tasks ON task_id = ids[counted.number + 1]
+    WHERE counted.number < %(limit)s AND counted.bytes < %(max_bytes)s
 )
-SELECT task_index, task_type, status, result, error, found
-FROM counted
-WHERE number <= %(limit)s AND (number = 1 OR bytes <= %(max_bytes)s)
+SELECT task_index, task_type, status, result, error, (SELECT cardinality(ids) FROM found) AS found
+FROM tasks
+WHERE task_id = ANY(
+    (SELECT ids[:(SELECT max(number) FROM counted WHERE number = 1 OR bytes <= %(max_bytes)s)] FROM found)::text[]
+)
 ORDER BY task_id
 
 -- name: first_errors

@@ -12,6 +12,7 @@ from core.models import Stage, StageCounts, StageKey, StageOpening, StageProgres
 from core.statuses import BATCH_ENDS, STAGE_ENDS, STAGE_STOPS, BatchStatus, StageStatus, TaskStatus
 from repositories.ports import StageRepository
 from tests.fakes.job_events import counted, tell, tell_stage_end
+from tests.fakes.pages import cut, json_bytes
 from tests.fakes.rows import StageRow, from_json
 from tests.fakes.tables import Tables
 
@@ -44,7 +45,14 @@ class FakeStageRepository(StageRepository):
 
     @override
     def of_job(self, job_id: str) -> list[Stage]:
-        return [_stage(row) for row in self._tables.stages.rows() if row.job_id == job_id]
+        return [replace(_stage(row), result=None) for row in self._tables.stages.rows() if row.job_id == job_id]
+
+    @override
+    def results_of_job(self, job_id: str, after_stage: int = 0, max_bytes: int | None = None) -> dict[int, Any]:
+        rows = [row for row in self._tables.stages.rows() if row.job_id == job_id and row.number > after_stage]
+        if max_bytes is not None:
+            rows = cut(rows, len(rows), max_bytes, lambda row: json_bytes(row.result))
+        return {row.number: from_json(row.result) for row in rows}
 
     @override
     def counts(self, key: StageKey) -> StageCounts:

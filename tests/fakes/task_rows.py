@@ -1,12 +1,14 @@
 """How the rows of tasks and their batches are created and changed, and what the repository returns of them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from core.definitions import AlignedBatch
 from core.models import MOST_ATTEMPT_ERRORS, AttemptError, Task
+from core.pages import TaskPayload
 from core.statuses import BatchStatus, TaskStatus
 from core.task_runs import ClaimedTask, Continuation, TaskOutcome, TaskResult
 from tests.fakes.rows import BatchRow, TaskRow, from_json
@@ -119,8 +121,10 @@ def claimed_task(row: TaskRow) -> ClaimedTask:
     )
 
 
-def as_task(row: TaskRow) -> Task:
-    columns = {**vars(row)}
+def as_task(row: TaskRow, payload: Container[str] = frozenset(TaskPayload)) -> Task:
+    """The task, with this payload."""
+    absent: dict[str, Any] = {name: None for name in TaskPayload if name not in payload}
+    columns = {**vars(row), **absent}
     for name in ("lease_id", "dead_letters", "checkpoint", "idle_continuations"):
         del columns[name]
     decoded = {name: from_json(columns[name]) for name in ("parameters", "result", "error")}

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
@@ -8,7 +8,7 @@ from typing_extensions import override
 from core.definitions import AlignedBatch
 from core.errors import DispatchLeaseLostError
 from core.models import StageKey, Task, TaskError
-from core.pages import MAX_PAGE_BYTES, Page
+from core.pages import MAX_PAGE_BYTES, Page, TaskPayload
 from core.statuses import TASK_ENDS, BatchStatus, StageStatus, TaskStatus
 from core.task_runs import ClaimedTask, RecordedTask, TaskOutcome, TaskResult, UnclaimedTask
 from repositories.ports import TaskRepository
@@ -156,15 +156,27 @@ class FakeTaskRepository(TaskRepository):
 
     @override
     def page(
-        self, job_id: str, status: TaskStatus | None, after: str, limit: int, max_bytes: int = MAX_PAGE_BYTES
+        self,
+        job_id: str,
+        status: TaskStatus | None,
+        after: str,
+        limit: int,
+        include: Iterable[TaskPayload] = (),
+        max_bytes: int = MAX_PAGE_BYTES,
     ) -> Page[Task]:
+        included = set(include)
         rows = [
             row
             for row in self._tables.tasks.rows()
             if row.parent_job_id == job_id and row.task_id > after and status in {None, row.status}
         ]
-        page = cut(rows, limit, max_bytes, lambda row: json_bytes(row.parameters, row.result, row.error, row.errors))
-        return Page(map(as_task, page), has_more=page.has_more)
+
+        def size(row: TaskRow) -> int:
+            payload = [getattr(row, name) for name in included]
+            return json_bytes(row.error, row.errors, *payload)
+
+        page = cut(rows, limit, max_bytes, size)
+        return Page((as_task(row, included) for row in page), has_more=page.has_more)
 
     @override
     def results_page(

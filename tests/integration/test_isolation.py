@@ -8,6 +8,7 @@ from typing import Any
 import psycopg2
 import pytest
 
+from core.pages import TaskPayload
 from core.statuses import JobStatus, TaskStatus
 from tests.integration.conftest import BuildApp
 from tests.integration.messages import Mailbox
@@ -32,7 +33,7 @@ def test_crashing_tasks_fail_alone_and_their_neighbours_complete(build_app: Buil
     app.worker.run("sb-tasks", mailbox.take("sb-tasks", len(tasks)))
     app.worker.run("sb-tasks", mailbox.take("sb-tasks", 1))  # the second and last attempt of the first crash
     with app.database.transaction() as work:
-        rows = work.tasks.page(job_id, None, "", 100)
+        rows = work.tasks.page(job_id, None, "", 100, TaskPayload)
     assert [row.attempt for row in rows] == [1, 2, 1, 1, 1, 1, 1, 1, 1]
     assert [row.status for row in rows] == [
         TaskStatus.COMPLETED,
@@ -67,14 +68,14 @@ def test_an_isolated_task_goes_on_from_its_last_checkpoint(build_app: BuildApp, 
     app.stages.handle(mailbox.take_job_message())
     app.worker.run("sb-tasks", mailbox.take("sb-tasks", 2))
     with app.database.transaction() as work:
-        rows = work.tasks.page(job_id, None, "", 100)
+        rows = work.tasks.page(job_id, None, "", 100, TaskPayload)
     assert [(row.status, row.attempt, row.failures) for row in rows] == [
         (TaskStatus.RETRYING, 1, 1),
         (TaskStatus.RETRYING, 0, 0),
     ]
     app.worker.run("sb-tasks", mailbox.take("sb-tasks", 2))
     with app.database.transaction() as work:
-        rows = work.tasks.page(job_id, None, "", 100)
+        rows = work.tasks.page(job_id, None, "", 100, TaskPayload)
     assert [(row.status, row.attempt, row.result) for row in rows] == [
         (TaskStatus.COMPLETED, 2, [3, 6]),
         (TaskStatus.COMPLETED, 1, [1, 1]),
@@ -108,5 +109,5 @@ def test_the_lease_of_a_handler_that_lets_no_other_thread_run_is_renewed(
         running.result()
     assert len(leases) > 3
     with app.database.transaction() as work:
-        (row,) = work.tasks.page(job_id, None, "", 100)
+        (row,) = work.tasks.page(job_id, None, "", 100, TaskPayload)
     assert (row.status, row.attempt, row.result) == (TaskStatus.COMPLETED, 1, 0)

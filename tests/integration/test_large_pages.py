@@ -12,7 +12,7 @@ import pytest
 from controllers.registry import Registry
 from controllers.services import Services
 from core.models import StageKey
-from core.pages import MAX_PAGE_BYTES, Page
+from core.pages import MAX_PAGE_BYTES, Page, TaskPayload
 from engine.jobs.status_reader import StatusReader
 from engine.process.job_secrets import JobSecrets
 from engine.stages.contexts import Contexts
@@ -66,7 +66,7 @@ def _read_all(page_after: Callable[[Any], Page[Any]]) -> Sequence[int]:
 
 def test_a_page_of_large_tasks_is_short(database: PostgresDatabase, traced: Callable[[], int]) -> None:
     reader = StatusReader(database, JobSecrets(database, Registry([])))
-    sizes = _read_all(lambda last: reader.tasks(_JOB, None, last.task_id if last else "", 1_000))
+    sizes = _read_all(lambda last: reader.tasks(_JOB, None, last.task_id if last else "", 1_000, TaskPayload))
     assert (sum(sizes), max(sizes)) == (_ROWS, 16)
     assert traced() < 6 * MAX_PAGE_BYTES
 

@@ -84,6 +84,8 @@ _VALUES: dict[str, Any] = {
     "after_index": 50,
     "limit": 100,
     "max_bytes": 1_000_000,
+    "with_parameters": True,
+    "with_result": True,
     "lane": "fast",
     "digest": "",
     "task_count": 100,

@@ -12,6 +12,7 @@ import pytest
 from bootstrap import App
 from controllers.context import TaskContext
 from core.messages import JobAction, JobMessage, ReceivedMessage
+from core.pages import TaskPayload
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job, returning
 from tests.integration.messages import Mailbox
@@ -92,7 +93,7 @@ def test_a_zombie_whose_lease_was_taken_over_changes_nothing(
         released.set()
         zombie_run.result()
 
-    (task,) = successor.status.tasks(job_id, None, "", 10)
+    (task,) = successor.status.tasks(job_id, None, "", 10, TaskPayload)
     assert (task.status, task.result, task.attempt) == ("completed", "successor", 2)
     stage = successor.status.job(job_id).stages[0].stage
     assert (stage.status, stage.completed_tasks, stage.failed_tasks) == ("finished", 1, 0)
@@ -121,7 +122,7 @@ def test_a_running_task_keeps_its_lease_by_renewing_it(
         released.set()
         run.result()
 
-    (task,) = first.status.tasks(job_id, None, "", 10)
+    (task,) = first.status.tasks(job_id, None, "", 10, TaskPayload)
     assert (task.status, task.result, task.attempt) == ("completed", "first", 1)
     mailbox.take("sb-jobs", 1)
 

@@ -13,6 +13,7 @@ from controllers.schedule import Schedule
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
 from core.messages import JobMessage, OutgoingMessage, ReceivedMessage, TaskMessage
 from core.models import Batch, Job, Stage, StageKey, Task
+from core.pages import TaskPayload
 from engine.process.outage_waiter import OutageWaiter
 from engine.process.shutdown import Shutdown
 from repositories.ports import DeadLetter
@@ -104,7 +105,7 @@ class Stand:
 
     def tasks(self, job_id: str) -> list[Task]:
         with self.database.transaction() as work:
-            return work.tasks.page(job_id, None, "", _ALL)
+            return work.tasks.page(job_id, None, "", _ALL, TaskPayload)
 
     def dead_letters(self) -> list[DeadLetter]:
         with self.database.transaction() as work:

@@ -1,11 +1,12 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from core import json_text
 from core.errors import ConstraintViolationError, RefusedValueError
 from core.models import Task, TaskError
-from core.pages import Page
+from core.pages import Page, TaskPayload
 from core.statuses import TaskStatus
 from core.task_runs import BatchDelta, RecordedTask, TaskOutcome
 from repositories.ports import Database
@@ -178,13 +179,31 @@ def test_a_page_of_large_tasks_ends_at_the_limit_of_bytes(database: Database, st
     record(database, completed(ids(3)[0], json_text.encode("\u6f22" * 1_000)))
     with database.transaction() as work:
         work.batches.apply_outcomes([BatchDelta(batch_of(7).batch_id, completed=7)])  # as the engine counts them
-        own = len(json.dumps(work.tasks.page(JOB, status, "", 1)[0].parameters))
+        own = len(json.dumps(work.tasks.page(JOB, status, "", 1, TaskPayload)[0].parameters))
         pages: list[Page[Task]] = []
         after = ""
         while not pages or pages[-1].has_more:
-            pages.append(work.tasks.page(JOB, status, after, 100, max_bytes=2 * (1_000 + own)))
+            pages.append(work.tasks.page(JOB, status, after, 100, TaskPayload, max_bytes=2 * (1_000 + own)))
             after = pages[-1][-1].task_id
     assert [[task.task_index for task in page] for page in pages] == [[0, 1], [2], [3], [4, 5], [6]]
+
+
+@pytest.mark.parametrize("include", [[], [TaskPayload.PARAMETERS], [TaskPayload.RESULT], list(TaskPayload)])
+def test_a_page_of_tasks_has_the_payload_that_is_asked_for(database: Database, include: list[TaskPayload]) -> None:
+    queue_batch(database, 3)
+    claim(database, ids(0))
+    record(database, completed(ids(0)[0], json.dumps("x" * 998)))
+    with database.transaction() as work:
+        task = work.tasks.get(ids(0)[0])
+        # Only what the page has counts for its size: here, the result alone is larger than the page.
+        page = work.tasks.page(JOB, None, "", 100, include, max_bytes=500)
+    assert task is not None
+    assert page[0] == replace(
+        task,
+        parameters=task.parameters if TaskPayload.PARAMETERS in include else None,
+        result=task.result if TaskPayload.RESULT in include else None,
+    )
+    assert (len(page), page.has_more) == ((1, True) if TaskPayload.RESULT in include else (3, False))
 
 
 @pytest.mark.parametrize("status", [None, TaskStatus.QUEUED])

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from core.errors import ConstraintViolationError
@@ -55,6 +57,25 @@ def test_finished_batches_are_added_to_each_of_their_stages(database: Database) 
         stages = [work.stages.get(StageKey(job_id, 1)) for job_id in (JOB, OTHER_JOB)]
     counts = [(s.finished_batches, s.completed_tasks, s.failed_tasks) for s in stages if s is not None]
     assert counts == [(2, 14, 6), (1, 7, 3)]
+
+
+def test_the_results_of_stages_are_read_apart_from_them_up_to_a_limit_of_bytes(database: Database) -> None:
+    start_job(database)
+    for number, size in enumerate((10, 90, 300, 90, None), start=1):
+        key = StageKey(JOB, number)
+        start_stage(database, number)
+        if size is not None:
+            run_dispatch(database, 0, 0, number)
+            with database.transaction() as work:
+                assert work.stages.finish_if_complete(key)
+                work.stages.record_result(key, json.dumps("x" * (size - 2)))
+    with database.transaction() as work:
+        pages = [work.stages.results_of_job(JOB, after, 100) for after in range(6)]
+        everything = work.stages.results_of_job(JOB)
+        assert [stage.result for stage in work.stages.of_job(JOB)] == [None] * 5
+    assert [list(page) for page in pages] == [[1, 2], [2], [3], [4, 5], [5], []]
+    assert pages[0] == {1: "x" * 8, 2: "x" * 88}
+    assert [len(everything[number] or "") for number in everything] == [8, 88, 298, 88, 0]
 
 
 def test_no_batches_belong_to_no_stage(database: Database) -> None:

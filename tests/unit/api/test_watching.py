@@ -45,6 +45,7 @@ def test_a_finished_job_shows_its_result_and_its_stages(it: Stand) -> None:
     assert answer["result"]["greetings"] == 150
     assert answer["created_at"] == "2030-01-01T00:00:00+00:00"
     greetings = answer["stages"][0]
+    assert "result" not in greetings
     assert (greetings["total_tasks"], greetings["total_batches"], greetings["batches_queued"]) == (150, 2, 2)
     assert greetings["waits_for_room"] is False
     assert greetings["tasks"] == {
@@ -57,6 +58,31 @@ def test_a_finished_job_shows_its_result_and_its_stages(it: Stand) -> None:
         "failed": 0,
         "cancelled": 0,
     }
+
+
+def test_a_job_shows_the_results_of_its_stages_if_asked(it: Stand) -> None:
+    job_id = it.submit("hello_world", n=150)
+    it.pump()
+    all_of_them, later = (
+        [
+            stage.get("result", "absent")
+            for stage in body(get_job(get(job_id, include="stage_results", **after)))["stages"]
+        ]
+        for after in ({}, {"after": "1"})
+    )
+    assert "absent" not in all_of_them
+    assert later == ["absent", all_of_them[1]]
+
+
+@pytest.mark.parametrize("after", ["x", "-1", "100", "1.5"])
+def test_a_cursor_of_stage_results_that_makes_no_sense_is_400(it: Stand, after: str) -> None:
+    answer = problem(get_job(get(it.submit("hello_world", n=1), include="stage_results", after=after)))
+    assert (answer["status"], answer["errors"][0]["field"]) == (400, "after")
+
+
+def test_an_unknown_payload_of_a_job_is_400_with_the_one_that_is_known(it: Stand) -> None:
+    answer = problem(get_job(get(it.submit("hello_world", n=1), include="result")))
+    assert answer["errors"] == [{"field": "include", "message": "must name some of stage_results, separated by commas"}]
 
 
 def test_a_job_that_waits_shows_no_stage_yet(it: Stand) -> None:
@@ -86,15 +112,34 @@ def test_batches_are_listed_page_by_page_across_stages(it: Stand) -> None:
     assert {each["status"] for page in found for each in page} == {"finished"}
 
 
-def test_tasks_are_listed_page_by_page_with_parameters_and_results(it: Stand) -> None:
+def test_tasks_are_listed_page_by_page_without_parameters_and_results(it: Stand) -> None:
     job_id = it.submit("hello_world", n=3)
     it.pump()
     found = pages(list_tasks, "tasks", job_id, limit="2")
     assert [len(page) for page in found] == [2, 2, 2]
     first = found[0][0]
     assert (first["task_id"], first["status"], first["attempt"]) == (f"{job_id}-s01-t0000000", "completed", 1)
-    assert first["parameters"] == {"name": "world"}
-    assert first["result"] == {"greeting": "Hello world, from task 0!"}
+    assert {"error", "errors", "progress"} <= first.keys()
+    assert not {"parameters", "result"} & first.keys()
+
+
+@pytest.mark.parametrize("include", ["parameters", "result", "parameters,result", "result,parameters", "result,result"])
+def test_tasks_are_listed_with_the_payload_that_is_asked_for(it: Stand, include: str) -> None:
+    job_id = it.submit("hello_world", n=3)
+    it.pump()
+    found = pages(list_tasks, "tasks", job_id, limit="2", include=include)
+    assert [len(page) for page in found] == [2, 2, 2]
+    payload = {name: value for name, value in found[0][0].items() if name in {"parameters", "result"}}
+    whole = {"parameters": {"name": "world"}, "result": {"greeting": "Hello world, from task 0!"}}
+    assert payload == {name: whole[name] for name in include.split(",")}
+
+
+@pytest.mark.parametrize("include", ["x", "parameters,", "parameters, result", "Result", ",", "x" * 5_000])
+def test_an_unknown_payload_of_tasks_is_400_with_those_that_are_known(it: Stand, include: str) -> None:
+    answer = problem(list_tasks(get(it.submit("hello_world", n=1), include=include)))
+    assert answer["status"] == 400
+    message = "must name some of parameters, result, separated by commas"
+    assert answer["errors"] == [{"field": "include", "message": message}]
 
 
 def test_a_task_shows_its_worker_its_progress_and_the_errors_of_its_attempts(it: Stand) -> None:

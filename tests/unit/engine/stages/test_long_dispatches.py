@@ -120,7 +120,7 @@ def assert_dispatched(it: Stand, job_id: str, tasks: int = TASKS, batches: int =
     assert (stage.status, stage.total_tasks, stage.total_batches) == (StageStatus.RUNNING, tasks, batches)
     assert [batch.status for batch in it.batches(job_id)] == [BatchStatus.QUEUED] * batches
     assert [task.task_index for task in it.tasks(job_id)] == list(range(tasks))
-    assert [task.parameters["n"] for task in it.tasks(job_id)] == list(range(tasks))
+    assert [task.parameters and task.parameters["n"] for task in it.tasks(job_id)] == list(range(tasks))
 
 
 def test_a_stage_with_cursors_goes_on_where_the_last_slice_stopped(lives: Lives) -> None:
