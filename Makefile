@@ -12,12 +12,14 @@ BIN := $(VENV)/bin
 WORKERS := 5
 # What `make test` runs, as in `make test TESTS=tests/unit`; all when empty.
 TESTS :=
+# Of `make bench`, about.
+MINUTES := 30
 # These run the app in the process of the test, or in one that ends by itself and saves what it covered.
 COVERAGE_TESTS := tests/unit tests/property tests/contract/repositories tests/integration
 # The tests start hundreds of processes; no need that each compiles the project for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install run local services test chaos coverage check style types layers format clean
+.PHONY: help install run local services test chaos bench coverage check style types layers format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +41,9 @@ test: $(VENV)/installed ## every test, with the real PostgreSQL and the real AMQ
 chaos: WORKERS := 4
 chaos: $(VENV)/installed ## the long forms of the fault tests; figures in .local/chaos.jsonl
 	LOCKSTEP_CHAOS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) tests/faults tests/contract/service_bus/test_soak.py
+
+bench: $(VENV)-bench/installed ## every table of benchmarks, in about MINUTES=30; JSON files in .local/benchmarks
+	$(VENV)-bench/bin/python -m benchmarks all --minutes $(MINUTES)
 
 coverage: $(VENV)/installed ## branch coverage of the app by unit, property, repository and integration tests
 	$(BIN)/coverage erase
@@ -71,4 +76,10 @@ $(VENV)/installed: requirements.txt requirements-dev.txt requirements-geo.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-geo.txt \
 	  || echo 'rasterio does not install here: tile_raster refuses its jobs and its tests are skipped; all else works'
+	touch $@
+
+# The benchmarks have packages of their own, which neither the app nor its tests need.
+$(VENV)-bench/installed: requirements.txt requirements-dev.txt requirements-bench.txt
+	$(PYTHON) -m venv $(VENV)-bench
+	$(VENV)-bench/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements-bench.txt
 	touch $@

@@ -1,46 +1,33 @@
 """`python -m benchmarks NAME`: run a benchmark on real servers, which it starts and stops."""
 
-import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks import broker as broker_benchmark
-from benchmarks import dispatch as dispatch_benchmark
-from benchmarks import inserts as inserts_benchmark
+from benchmarks import dispatch, inserts
 from benchmarks import isolation as isolation_benchmark
 from benchmarks import long_tasks as long_tasks_benchmark
 from benchmarks import typed_csv as typed_csv_benchmark
 from benchmarks.hot_spots import hot_spots as hot_spots_of
+from benchmarks.machine import Machine, describe
 from benchmarks.measure import Row
+from benchmarks.report import print_table, show, write
+from benchmarks.rounds import Benchmark, run, run_within
+
+BENCHMARKS: Mapping[str, Benchmark] = {
+    "dispatch": dispatch.BENCHMARK,
+    "inserts": inserts.BENCHMARK,
+}
+"""The tables of `make bench`, each a command with `--tasks`, `--repeats` and `--json`."""
 
 _SHOWN = 0.02  # the smallest fraction of the samples that is shown
 
 cli = typer.Typer(help=__doc__, add_completion=False, no_args_is_help=True)
-
-
-@cli.command()
-def dispatch(
-    json_file: Annotated[Path | None, typer.Option("--json", help="write the rows to this file as JSON")] = None,
-    tasks: Annotated[int, typer.Option(help="tasks per line")] = 10_000,
-    rounds: Annotated[int, typer.Option(help="runs of each line, interleaved; the median is reported")] = 3,
-) -> None:
-    """Compare ways of writing task rows and sending their messages."""
-    _print(dispatch_benchmark.run(tasks, rounds), json_file)
-
-
-@cli.command()
-def inserts(
-    json_file: Annotated[Path | None, typer.Option("--json", help="write the rows to this file as JSON")] = None,
-    tasks: Annotated[int, typer.Option(help="rows per line")] = 10_000,
-    rounds: Annotated[int, typer.Option(help="runs of each line, interleaved; the median is reported")] = 3,
-) -> None:
-    """Compare ways of inserting a batch of task rows."""
-    _print(inserts_benchmark.run(tasks, rounds), json_file)
 
 
 @cli.command()
@@ -58,7 +45,7 @@ def broker(
             *(row["line"], str(row["clients"]), f"{row['messages']:,}", f"{row['messages_per_second']:,.0f}"),
             *(f"{row['emulator_cpu_us']:.1f}", f"{row['client_cpu_us']:.1f}", f"{row['cpu_ratio']:.2f}"),
         )
-    _show(table, rows, json_file)
+    print_table(table, rows, json_file)
 
 
 @cli.command()
@@ -73,7 +60,7 @@ def isolation(
     table = Table("task of a process", "parameters, bytes", "median, ms")
     for row in rows:
         table.add_row(row["line"], f"{row['parameter_bytes']:,}", f"{row['milliseconds']:.2f}")
-    _show(table, rows, json_file)
+    print_table(table, rows, json_file)
 
 
 @cli.command()
@@ -107,7 +94,7 @@ def typed_csv(
         *(f"{row['rows']:,}", f"{row['bytes'] / 1e6:,.0f}", str(row["chunks"]), f"{row['seconds']:.0f}"),
         *(f"{row['rows_per_second']:,.0f}", peaks),
     )
-    _show(table, [row], json_file)
+    print_table(table, [row], json_file)
 
 
 @cli.command()
@@ -119,27 +106,47 @@ def hot_spots(
     for spot in hot_spots_of(profile, "local.service_bus", "AmqpConnection.data_received"):
         if spot.total >= _SHOWN:
             table.add_row(f"{spot.total:.1%}", f"{spot.alone:.1%}", spot.function)
-    Console().print(table)
+    print_table(table, [], None)
 
 
-def _print(rows: list[Row], json_file: Path | None) -> None:
-    table = Table("line", "tasks", "tasks/s", "ratio", "peak RSS, MiB")
-    for row in rows:
-        table.add_row(
-            row["line"],
-            f"{row['tasks']:,}",
-            f"{row['tasks_per_second']:,.0f}",
-            f"{row['ratio']:.2f}",
-            "-" if row["peak_rss_mib"] is None else f"{row['peak_rss_mib']:.0f}",
-        )
-    _show(table, rows, json_file)
+def _command(name: str, benchmark: Benchmark) -> Callable[..., None]:
+    def command(
+        json_file: Annotated[Path | None, typer.Option("--json", help="write the rows to this file as JSON")] = None,
+        tasks: Annotated[int, typer.Option(help="tasks of each run")] = benchmark.tasks,
+        repeats: Annotated[
+            int, typer.Option("--repeats", "--rounds", help="runs of each line, interleaved; the median is reported")
+        ] = benchmark.repeats,
+    ) -> None:
+        machine = describe()
+        _report(benchmark, run(name, benchmark, tasks, repeats), machine, json_file)
+
+    command.__doc__ = benchmark.lines.__doc__
+    return command
 
 
-def _show(table: Table, rows: Sequence[Mapping[str, Any]], json_file: Path | None) -> None:
-    Console().print(table)
-    if json_file is not None:
-        json_file.write_text(json.dumps(rows, indent=2) + "\n")
+def _report(benchmark: Benchmark, rows: list[Row], machine: Machine, json_file: Path | None) -> None:
+    notes = benchmark.notes()
+    show(rows, notes, machine, benchmark.unit)
+    write(json_file, rows, notes, machine)
 
+
+@cli.command("all")
+def run_all(
+    minutes: Annotated[float, typer.Option(help="about how long all benchmarks together may take")] = 30.0,
+    directory: Annotated[Path, typer.Option(help="for a JSON file of each benchmark")] = Path(".local/benchmarks"),
+) -> None:
+    """Run every table, with as many tasks and rounds as the time allows."""
+    directory.mkdir(parents=True, exist_ok=True)
+    ends = time.monotonic() + 60 * minutes
+    for number, (name, benchmark) in enumerate(BENCHMARKS.items()):
+        print(f"\n{name}: {benchmark.lines.__doc__}")
+        machine = describe()
+        seconds = (ends - time.monotonic()) / (len(BENCHMARKS) - number)
+        _report(benchmark, run_within(name, benchmark, seconds), machine, directory / f"{name}.json")
+
+
+for each in BENCHMARKS.items():
+    cli.command(each[0])(_command(*each))
 
 if __name__ == "__main__":
     cli()

@@ -4,30 +4,33 @@ Every line handles the same task definitions in batches of 100. Its time starts 
 warm-up batch is done, and ends when the last batch is stored or sent.
 """
 
-import tempfile
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 
 from benchmarks.dispatch_lines import LINES
-from benchmarks.measure import Measured, Row, rows, run_line
-from local.postgres import EmbeddedPostgres
+from benchmarks.measure import Measured, run_line
+from benchmarks.rounds import Benchmark, Lines
+from benchmarks.servers import Databases, postgres_server
 from local.service_bus.process import EmulatorProcess
 
 
-def run(tasks: int, rounds: int) -> list[Row]:
-    """Runs all lines interleaved, `rounds` times, on one durable PostgreSQL and a fresh emulator for each run."""
-    runs: dict[str, list[Measured]] = {line: [] for line in LINES}
-    with (
-        tempfile.TemporaryDirectory(prefix="lockstep-bench-") as directory,
-        EmbeddedPostgres.start(Path(directory, "data")) as postgres,
-    ):
-        for number in range(rounds):
-            for line in LINES:
-                with EmulatorProcess.start() as emulator:
-                    arguments = {
-                        "line": line,
-                        "tasks": str(tasks),
-                        "database_url": postgres.url(f"{line}_{number}".lower()),
-                        "service_bus": emulator.connection_string,
-                    }
-                    runs[line].append(run_line("benchmarks.dispatch_line", arguments))
-    return rows("dispatch", tasks, runs, reference="sdk_loop")
+@contextmanager
+def _lines() -> Iterator[Lines]:
+    """Compare ways of writing task rows and sending their messages."""
+    with postgres_server() as databases:
+        yield {line: partial(_run, databases, line) for line in LINES}
+
+
+def _run(databases: Databases, line: str, tasks: int) -> Measured:
+    with databases.migrated() as url, EmulatorProcess.start() as emulator:
+        arguments = {
+            "line": line,
+            "tasks": str(tasks),
+            "database_url": url,
+            "service_bus": emulator.connection_string,
+        }
+        return run_line("benchmarks.dispatch_lines", arguments)
+
+
+BENCHMARK = Benchmark(_lines, reference="sdk_loop")

@@ -1,5 +1,6 @@
 """The lines of the dispatch benchmark: the SDK alone, rows alone, the design note's code, and Lockstep."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from azure.servicebus.amqp import AmqpAnnotatedMessage
 from psycopg2.extensions import connection
 
 from benchmarks import design_note
+from benchmarks.measure import Measured
 from controllers.base import DispatchProtocol
 from core.batching import aligned_batches
 from core.definitions import AlignedBatch, TaskDefinition
@@ -23,12 +25,12 @@ from engine.process.shutdown import Shutdown
 from engine.stages.batch_sender import BatchSender
 from engine.stages.dispatch_lease import DispatchLease
 from engine.stages.dispatch_window import DispatchWindow
-from repositories import migrations, service_bus
+from repositories import service_bus
 from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
 
-_PARALLEL = Limits().dispatch_parallel
-"""The N of two_phase_N and atomic_N: the default of `DISPATCH_PARALLEL`."""
+_IN_FLIGHT = (1, 2, 4, 8, 16)
+"""Batches in flight at once; 4 is the default of `DISPATCH_PARALLEL`."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,9 @@ class Bench:
     @classmethod
     @contextmanager
     def open(cls, database_url: str, connection_string: str) -> Iterator["Bench"]:
-        """Migrates the database and opens all connections for the length of a block."""
+        """Opens all connections for the length of a block."""
         with ExitStack() as parts:
             database = parts.enter_context(closing(PostgresDatabase(ConnectionPool(database_url, size=16))))
-            migrations.apply(database, database_url)
             queue = service_bus.by_connection_string(connection_string, [TASKS_QUEUE])
             parts.enter_context(closing(queue))
             conn = parts.enter_context(closing(psycopg2.connect(database_url)))
@@ -129,7 +130,16 @@ LINES: Mapping[str, Callable[[Bench, str, int], None]] = {
     "sdk_fastest": sdk_fastest,
     "insert_loop": insert_loop,
     "design_note": sequential_note,
-    "two_phase_1": partial(lockstep, DispatchProtocol.TWO_PHASE, 1),
-    "two_phase_N": partial(lockstep, DispatchProtocol.TWO_PHASE, _PARALLEL),
-    "atomic_N": partial(lockstep, DispatchProtocol.ATOMIC, _PARALLEL),
+    **{f"two_phase_{n}": partial(lockstep, DispatchProtocol.TWO_PHASE, n) for n in _IN_FLIGHT},
+    **{f"atomic_{n}": partial(lockstep, DispatchProtocol.ATOMIC, n) for n in _IN_FLIGHT},
 }
+
+
+def measure(arguments: Mapping[str, str]) -> Measured:
+    """Runs a line once (line, tasks, database_url, service_bus)."""
+    with Bench.open(arguments["database_url"], arguments["service_bus"]) as bench:
+        line = LINES[arguments["line"]]
+        line(bench, "0" * 32, 100)
+        start = time.perf_counter()
+        line(bench, "1" * 32, int(arguments["tasks"]))
+        return Measured(seconds=time.perf_counter() - start, peak_rss_mib=None)

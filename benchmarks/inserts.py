@@ -1,23 +1,22 @@
 """The inserts benchmark: compares ways of inserting batches of 100 rows into the tasks table, a transaction each."""
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
+from functools import partial
 from io import StringIO
-from pathlib import Path
 
 import psycopg2
 from psycopg2.extensions import connection
 from psycopg2.extras import execute_batch, execute_values
 
 from benchmarks.dispatch_lines import batches
-from benchmarks.measure import Measured, Row, rows
+from benchmarks.measure import Measured
+from benchmarks.rounds import Benchmark, Lines
+from benchmarks.servers import Databases, postgres_server
 from core.definitions import AlignedBatch
 from core.models import StageKey
 from core.statuses import BatchStatus
-from local.postgres import EmbeddedPostgres
-from repositories import migrations
 from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase, PostgresUnitOfWork
 
@@ -36,29 +35,26 @@ _LEASE = "dispatcher"
 InsertBatch = Callable[[connection, AlignedBatch], None]
 
 
-def run(tasks: int, rounds: int) -> list[Row]:
-    """Runs all lines interleaved, `rounds` times, on one durable PostgreSQL; memory is not measured."""
-    runs: dict[str, list[Measured]] = {line: [] for line in _LINES}
-    with (
-        tempfile.TemporaryDirectory(prefix="lockstep-bench-") as directory,
-        EmbeddedPostgres.start(Path(directory, "data")) as postgres,
-    ):
-        for number in range(rounds):
-            for line, insert in _LINES.items():
-                url = postgres.url(f"{line}_{number}")
-                with closing(PostgresDatabase(ConnectionPool(url, size=2))) as database:
-                    migrations.apply(database, url)
-                    with database.transaction() as work:
-                        work.jobs.create("1" * 32, "hello_world", "{}", 1)
-                        work.stages.create(StageKey("1" * 32, 1), "greetings", 0.0)
-                        work.stages.acquire_dispatch_lease(StageKey("1" * 32, 1), _LEASE, 600)
-                with closing(psycopg2.connect(url)) as conn:
-                    start = time.perf_counter()
-                    for batch in batches("1" * 32, tasks):
-                        with conn:
-                            insert(conn, batch)
-                    runs[line].append(Measured(seconds=time.perf_counter() - start, peak_rss_mib=None))
-    return rows("inserts", tasks, runs, reference="executemany")
+@contextmanager
+def _lines() -> Iterator[Lines]:
+    """Compare ways of inserting a batch of task rows."""
+    with postgres_server() as databases:
+        yield {line: partial(_run, databases, insert) for line, insert in _LINES.items()}
+
+
+def _run(databases: Databases, insert: InsertBatch, tasks: int) -> Measured:
+    """Runs a line in this process, so its memory is not measured."""
+    with databases.migrated() as url:
+        with closing(PostgresDatabase(ConnectionPool(url, size=2))) as database, database.transaction() as work:
+            work.jobs.create("1" * 32, "hello_world", "{}", 1)
+            work.stages.create(StageKey("1" * 32, 1), "greetings", 0.0)
+            work.stages.acquire_dispatch_lease(StageKey("1" * 32, 1), _LEASE, 600)
+        with closing(psycopg2.connect(url)) as conn:
+            start = time.perf_counter()
+            for batch in batches("1" * 32, tasks):
+                with conn:
+                    insert(conn, batch)
+            return Measured(seconds=time.perf_counter() - start, peak_rss_mib=None)
 
 
 def _tuples(batch: AlignedBatch) -> Iterator[tuple[object, ...]]:
@@ -109,3 +105,5 @@ _LINES: Mapping[str, InsertBatch] = {
     "copy_with_batch_row": _copy_with_batch_row,
     "unnest_with_batch_row": _unnest,
 }
+
+BENCHMARK = Benchmark(_lines, reference="executemany")

@@ -1,66 +1,110 @@
-"""Runs the lines of a benchmark, each in its own process to measure its peak memory, and computes their rows."""
+"""What one run of a line measures, the row of its runs, and how a line runs in a process of its own."""
 
 import json
+import math
 import statistics
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 ROOT = Path(__file__).parents[1]
 
 
+class Measured(TypedDict):
+    """The report of one run of a line, which its process prints as JSON.
+
+    `tasks` is given by a line that chooses its own number; `parts` are the seconds of parts of the run.
+    """
+
+    seconds: float
+    peak_rss_mib: float | None
+    tasks: NotRequired[int]
+    parts: NotRequired[dict[str, float]]
+
+
 class Row(TypedDict):
-    """The result of one line; `ratio` is its tasks/s divided by the tasks/s of the reference line."""
+    """The result of one line.
+
+    `tasks_per_second` is the median of its runs, `slowest` and `fastest` are their bounds; 99 % of the runs reach
+    `reached_by_99_percent`, which is the slowest of fewer than 100 runs. `ratio` is the median of the
+    ratios of each round: its tasks/s divided by those of its reference, because a machine's speed drifts. `parts` are
+    the medians of the tasks/s of each part.
+    """
 
     benchmark: str
     line: str
     tasks: int
+    runs: int
     tasks_per_second: float
+    slowest: float
+    fastest: float
+    reached_by_99_percent: float
     ratio: float
     peak_rss_mib: float | None
-
-
-class Measured(TypedDict):
-    """The report of one run of a line, which its process prints as JSON."""
-
-    seconds: float
-    peak_rss_mib: float | None
+    parts: dict[str, float]
 
 
 def run_line(module: str, arguments: Mapping[str, str]) -> Measured:
-    """Runs a line in a new interpreter.
+    """Runs a line in a new interpreter, to measure its peak memory.
 
     Args:
-        module: a module that takes one JSON object as its command-line argument and prints a `Measured`.
-        arguments: the JSON object.
+        module: a module with a function `measure`, see `benchmarks/line.py`.
+        arguments: what the function gets.
 
     Raises:
         subprocess.CalledProcessError: the line failed; its error is on standard error.
     """
     done = subprocess.run(
-        [sys.executable, "-m", module, json.dumps(arguments)], check=True, stdout=subprocess.PIPE, cwd=ROOT
+        [sys.executable, "-m", "benchmarks.line", module, json.dumps(arguments)],
+        check=True,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
     )
-    measured: Measured = json.loads(done.stdout)
+    measured: Measured = json.loads(done.stdout.splitlines()[-1])
     return measured
 
 
-def rows(benchmark: str, tasks: int, runs: Mapping[str, Sequence[Measured]], reference: str) -> list[Row]:
-    """Computes one row per line from the median time of its runs and their highest memory peak, if measured.
+def rows(
+    benchmark: str, tasks: int, runs: Mapping[str, Sequence[Measured]], references: Mapping[str, str]
+) -> list[Row]:
+    """Computes one row per line from its runs, the same number for each line.
 
-    The ratio is the median of the ratios of each round, because the machine's speed drifts.
+    Args:
+        benchmark: its name.
+        tasks: of each run that does not choose its own number.
+        runs: what the lines measured, round by round.
+        references: the line that each line is compared with.
     """
+    rates = {line: [each.get("tasks", tasks) / each["seconds"] for each in measured] for line, measured in runs.items()}
     return [
         Row(
             benchmark=benchmark,
             line=line,
-            tasks=tasks,
-            tasks_per_second=tasks / statistics.median(run["seconds"] for run in measured),
+            tasks=measured[0].get("tasks", tasks),
+            runs=len(measured),
+            tasks_per_second=statistics.median(rates[line]),
+            slowest=min(rates[line]),
+            fastest=max(rates[line]),
+            reached_by_99_percent=reached_by(0.99, rates[line]),
             ratio=statistics.median(
-                base["seconds"] / run["seconds"] for base, run in zip(runs[reference], measured, strict=True)
+                rate / base for rate, base in zip(rates[line], rates[references[line]], strict=True)
             ),
-            peak_rss_mib=max((peak for run in measured if (peak := run["peak_rss_mib"]) is not None), default=None),
+            peak_rss_mib=max((peak for each in measured if (peak := each["peak_rss_mib"]) is not None), default=None),
+            parts=_parts(tasks, measured),
         )
         for line, measured in runs.items()
     ]
+
+
+def _parts(tasks: int, measured: Sequence[Measured]) -> dict[str, float]:
+    names = measured[0].get("parts", {})
+    return {
+        name: statistics.median(each.get("tasks", tasks) / each["parts"][name] for each in measured) for name in names
+    }
+
+
+def reached_by(fraction: float, rates: Sequence[float]) -> float:
+    """Returns the highest rate that this fraction of all rates reaches: the percentile by the nearest rank."""
+    return sorted(rates)[len(rates) - math.ceil(fraction * len(rates))]

@@ -1,0 +1,98 @@
+"""Runs the lines of a benchmark interleaved, round by round, as often as asked or as its time allows."""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from benchmarks.measure import Measured, Row, rows
+
+Line = Callable[[int], Measured]
+"""Runs a line once with that many tasks."""
+
+Lines = Mapping[str, Line]
+
+_PROBE_FRACTION = 10
+"""The first round of a run with a time limit has a tenth of the tasks. It warms up, and tells how long a round is."""
+
+_LEAST_TASKS = 100
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A table of lines that do the same tasks.
+
+    Attributes:
+        lines: starts the servers for a block, and gives the lines. Its docstring says what the table compares.
+        reference: the line that the others are compared with.
+        tasks: of each run, unless the command line says otherwise; the most of a run with a time limit.
+        repeats: runs of each line.
+        references: lines that are compared with another line than `reference`.
+        notes: what is printed below the table, by line.
+        unit: `tasks/s`, or `ms` for a table of latencies.
+    """
+
+    lines: Callable[[], AbstractContextManager[Lines]]
+    reference: str
+    tasks: int = 10_000
+    repeats: int = 5
+    references: Mapping[str, str] = field(default_factory=dict)
+    notes: Callable[[], Mapping[str, str]] = dict
+    unit: str = "tasks/s"
+
+
+def run(name: str, benchmark: Benchmark, tasks: int, repeats: int) -> list[Row]:
+    """Runs every line `repeats` times."""
+    with benchmark.lines() as lines:
+        return _rows(name, benchmark, tasks, [_round(lines, tasks, number) for number in range(repeats)])
+
+
+def run_within(
+    name: str, benchmark: Benchmark, seconds: float, clock: Callable[[], float] = time.monotonic
+) -> list[Row]:
+    """Runs every line at least once, and as often as `repeats` if the time allows, with as many tasks as it allows.
+
+    Args:
+        name: its name.
+        benchmark: the benchmark.
+        seconds: from the start of the servers on. A round that has begun is not cut off.
+        clock: a monotonic clock, in seconds.
+    """
+    until = clock() + seconds
+    with benchmark.lines() as lines:
+        probe_tasks = min(benchmark.tasks, max(_LEAST_TASKS, benchmark.tasks // _PROBE_FRACTION))
+        began = clock()
+        _round(lines, probe_tasks, 0)
+        tasks = fitting_tasks(probe_tasks, clock() - began, until - clock(), benchmark)
+        rounds: list[Mapping[str, Measured]] = []
+        longest = 0.0
+        while len(rounds) < benchmark.repeats and (not rounds or clock() + longest <= until):
+            began = clock()
+            rounds.append(_round(lines, tasks, len(rounds)))
+            longest = max(longest, clock() - began)
+    return _rows(name, benchmark, tasks, rounds)
+
+
+def fitting_tasks(probe_tasks: int, probe_seconds: float, seconds_left: float, benchmark: Benchmark) -> int:
+    """Returns how many tasks a run may have, so that all rounds fit into the time that is left.
+
+    It takes the time of a round for proportional to its tasks. What a round costs beside them makes this too long, so
+    the estimate errs on the safe side. The result is a multiple of 100, for whole batches, unless `benchmark.tasks` is
+    smaller.
+    """
+    seconds_of_round = max(seconds_left, 0.0) / benchmark.repeats
+    fitting = int(probe_tasks * seconds_of_round / max(probe_seconds, 1e-9))
+    return min(benchmark.tasks, max(_LEAST_TASKS, fitting // _LEAST_TASKS * _LEAST_TASKS))
+
+
+def _round(lines: Lines, tasks: int, number: int) -> dict[str, Measured]:
+    """Runs every line once. Every second round runs them backwards, so that none always follows the same one."""
+    names = list(lines)[:: -1 if number % 2 else 1]
+    measured = {name: lines[name](tasks) for name in names}
+    return {name: measured[name] for name in lines}
+
+
+def _rows(name: str, benchmark: Benchmark, tasks: int, rounds: list[Mapping[str, Measured]]) -> list[Row]:
+    runs = {line: [each[line] for each in rounds] for line in rounds[0]}
+    references = {line: benchmark.references.get(line, benchmark.reference) for line in runs}
+    return rows(name, tasks, runs, references)
