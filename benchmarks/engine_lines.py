@@ -1,0 +1,135 @@
+"""The lines of the engine benchmark: bare SQL, the engine's own statements, and the worker."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+
+from typing_extensions import override
+
+from benchmarks import noop
+from benchmarks.bare_sql import BareSql
+from benchmarks.measure import Measured
+from benchmarks.noop import Noop
+from benchmarks.prepared import KEY, opened, queued_tasks
+from bootstrap import Backends, wire
+from controllers.registry import Registry
+from core.definitions import AlignedBatch
+from core.lanes import TASKS_QUEUE
+from core.messages import OutgoingMessage, ReceivedMessage, TaskMessage
+from core.statuses import StageStatus, TaskStatus
+from core.task_runs import BatchDelta, TaskOutcome
+from repositories.ports import Database, MessageQueue, SendResult, UnitOfWork
+from repositories.transactions import transact
+from settings import Settings
+
+Invocation = Sequence[TaskMessage]
+"""The messages that one call of the worker gets."""
+
+_SIZES = (1, 10, 100)
+_NO_BROKER = "Endpoint=sb://localhost;SharedAccessKeyName=none;SharedAccessKey=none"
+_LEASE_SECONDS = 50.0
+
+
+class NoQueue(MessageQueue):
+    """Takes every message and delivers none."""
+
+    @override
+    def batch_send_messages(self, queue: str, messages: Sequence[OutgoingMessage]) -> SendResult:
+        return SendResult(success=True, sent=len(messages))
+
+    @override
+    def ping(self) -> None:
+        pass
+
+
+def bare_sql(connections: int, size: int, arguments: Mapping[str, str]) -> float:
+    """Claims and records by bare SQL; returns the seconds."""
+    with opened(arguments["database_url"]) as database:
+        invocations = _invocations(queued_tasks(database, int(arguments["tasks"])), size)
+    with closing(BareSql(arguments["database_url"], connections)) as sql:
+        task_ids = [[message.task_id for message in each] for each in invocations]
+        start = time.perf_counter()
+        sql.run(task_ids)
+        return time.perf_counter() - start
+
+
+def statements(size: int, arguments: Mapping[str, str]) -> float:
+    """Runs the transactions of the worker, one after the other, without the worker; returns the seconds."""
+    with opened(arguments["database_url"]) as database:
+        invocations = _invocations(queued_tasks(database, int(arguments["tasks"])), size)
+        start = time.perf_counter()
+        for number, invocation in enumerate(invocations):
+            _claim_and_record(database, f"lease{number:027}", invocation)
+        return time.perf_counter() - start
+
+
+def _claim_and_record(database: Database, lease_id: str, invocation: Invocation) -> None:
+    task_ids = [message.task_id for message in invocation]
+
+    def record(work: UnitOfWork) -> None:
+        recorded = work.tasks.record(lease_id, outcomes)
+        counts = {task.batch_id: sum(each.batch_id == task.batch_id for each in recorded) for task in recorded}
+        deltas = [BatchDelta(batch_id, count, 0) for batch_id, count in sorted(counts.items())]
+        finished = work.batches.apply_outcomes(deltas)
+        for stage in work.stages.add_finished_batches(finished) if finished else []:
+            work.stages.finish_if_complete(stage.key)
+
+    claimed = transact(database, lambda work: work.tasks.claim(task_ids, lease_id, _LEASE_SECONDS, "benchmark"))
+    outcomes = [TaskOutcome(task.task_id, TaskStatus.COMPLETED, "null") for task in claimed]
+    transact(database, record)
+
+
+def worker(at_once: int, size: int, arguments: Mapping[str, str], *, lists: bool = False) -> float:
+    """Hands messages to the worker of the app, in invocations of a size; returns the seconds."""
+    url = arguments["database_url"]
+    settings = Settings.from_environment({"DATABASE_URL": url, "ServiceBusConnection": _NO_BROKER})
+    with opened(url) as database:
+        app = wire(settings, Registry([Noop]), Backends(database, NoQueue(), list, lambda: None))
+        written = queued_tasks(database, int(arguments["tasks"]), noop.run_list if lists else noop.run)
+        received = [_received(each) for each in _invocations(written, size)]
+        with closing(app), ThreadPoolExecutor(at_once) as threads:
+            start = time.perf_counter()
+            list(threads.map(partial(app.worker.run, TASKS_QUEUE), received))
+            seconds = time.perf_counter() - start
+        with database.transaction() as work:
+            stage = work.stages.get(KEY)
+        assert stage is not None
+        assert stage.status == StageStatus.FINISHED, stage
+        return seconds
+
+
+def _invocations(written: Sequence[AlignedBatch], size: int) -> list[Invocation]:
+    """Cuts the messages of all batches into invocations of one size; none spans two batches."""
+    return [
+        messages[start : start + size]
+        for messages in (batch.messages() for batch in written)
+        for start in range(0, len(messages), size)
+    ]
+
+
+def _received(invocation: Invocation) -> list[ReceivedMessage]:
+    outgoing = [message.outgoing() for message in invocation]
+    return [ReceivedMessage(each.body, each.message_id, 1) for each in outgoing]
+
+
+LINES: Mapping[str, Callable[[Mapping[str, str]], float]] = {
+    **{f"sql_{size}": partial(bare_sql, 1, size) for size in _SIZES},
+    "sql_100_x2": partial(bare_sql, 2, 100),
+    "statements_100": partial(statements, 100),
+    **{f"worker_{size}": partial(worker, 1, size) for size in _SIZES},
+    "worker_100_x4": partial(worker, 4, 100),
+    "list_100": partial(worker, 1, 100, lists=True),
+    "list_100_x4": partial(worker, 4, 100, lists=True),
+}
+"""The number is the size of an invocation; `x` says how many run at once, one if it is missing."""
+
+
+def measure(arguments: Mapping[str, str]) -> Measured:
+    """Runs a line once (line, tasks, database_url); invocations of one task run a tenth of the tasks."""
+    tasks = int(arguments["tasks"])
+    if arguments["line"].endswith("_1"):
+        tasks = max(tasks // 10, 1)
+    seconds = LINES[arguments["line"]]({**arguments, "tasks": str(tasks)})
+    return Measured(seconds=seconds, peak_rss_mib=None, tasks=tasks)
