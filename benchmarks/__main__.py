@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from benchmarks import broker as broker_benchmark
-from benchmarks import dispatch, engine, inserts
+from benchmarks import dispatch, drain, engine, inserts
 from benchmarks import isolation as isolation_benchmark
 from benchmarks import long_tasks as long_tasks_benchmark
 from benchmarks import typed_csv as typed_csv_benchmark
@@ -22,6 +22,7 @@ from benchmarks.rounds import Benchmark, run, run_within
 BENCHMARKS: Mapping[str, Benchmark] = {
     "dispatch": dispatch.BENCHMARK,
     "engine": engine.BENCHMARK,
+    "drain": drain.BENCHMARK,
     "inserts": inserts.BENCHMARK,
 }
 """The tables of `make bench`, each a command with `--tasks`, `--repeats` and `--json`."""

@@ -1,0 +1,116 @@
+"""The drain benchmark: no-op tasks from the queue to completed rows, on the whole local stack.
+
+The rows are written and the messages sent before. The stack's time begins with the first claim, because its start is
+not measured, and ends when the last task is recorded. The bare loop receives and completes as many messages of the same
+emulator and writes nothing; with two receivers, as many as the stack's host has for a batch function.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
+
+import psycopg2
+from azure.servicebus import ServiceBusClient, ServiceBusReceiver
+
+from benchmarks import prepared
+from benchmarks.broker_client import receive
+from benchmarks.measure import Measured, run_line
+from benchmarks.memory import peak_of_children_mib
+from benchmarks.noop_app import running_host
+from benchmarks.rounds import Benchmark, Lines
+from benchmarks.servers import Databases, postgres_server
+from core.lanes import TASKS_QUEUE
+from core.messages import OutgoingMessage
+from local.service_bus.process import EmulatorProcess
+from repositories import service_bus
+from repositories.ports import MessageQueue
+
+_POLL_SECONDS = 0.01
+_TIMEOUT_SECONDS = 600
+_RECEIVERS = {"sdk_loop": 1, "sdk_loop_x2": 2}
+_WORKER_PROCESSES = (1, 2)
+
+_PROGRESS = """
+SELECT (SELECT extract(epoch FROM min(started_at)) FROM tasks)
+FROM stages
+WHERE status = 'finished'
+"""
+
+
+class DrainTimeoutError(Exception):
+    """The stage did not finish."""
+
+
+@contextmanager
+def _lines() -> Iterator[Lines]:
+    """Compare the whole local stack, from the queue to completed rows, with a bare loop that receives and completes."""
+    with postgres_server() as databases:
+        yield {
+            **{line: partial(_sdk_loop, receivers) for line, receivers in _RECEIVERS.items()},
+            **{f"stack_{count}": partial(_stack, databases, count) for count in _WORKER_PROCESSES},
+        }
+
+
+def _sdk_loop(receivers: int, tasks: int) -> Measured:
+    with EmulatorProcess.start() as emulator:
+        arguments = {"tasks": str(tasks), "receivers": str(receivers), "service_bus": emulator.connection_string}
+        return run_line("benchmarks.drain", arguments)
+
+
+def measure(arguments: Mapping[str, str]) -> Measured:
+    """Sends messages of tasks, then measures how they are received and completed (tasks, receivers, service_bus)."""
+    tasks = int(arguments["tasks"])
+    with closing(service_bus.by_connection_string(arguments["service_bus"], [TASKS_QUEUE])) as queue:
+        for batch in prepared.batches(tasks):
+            _send(queue, [message.outgoing() for message in batch.messages()])
+    receivers = int(arguments["receivers"])
+    share = tasks // receivers - 1
+    with ExitStack() as parts, ThreadPoolExecutor(receivers) as threads:
+        opened = [_receiver(parts, arguments["service_bus"]) for _ in range(receivers)]
+        start = time.perf_counter()
+        list(threads.map(lambda receiver: receive(receiver, share), opened))
+        return Measured(seconds=time.perf_counter() - start, peak_rss_mib=None, tasks=receivers * share)
+
+
+def _receiver(parts: ExitStack, connection_string: str) -> ServiceBusReceiver:
+    client = parts.enter_context(ServiceBusClient.from_connection_string(connection_string))
+    receiver = parts.enter_context(client.get_queue_receiver(TASKS_QUEUE, prefetch_count=0))
+    receive(receiver, 1)  # opens the connection
+    return receiver
+
+
+def _stack(databases: Databases, worker_processes: int, tasks: int) -> Measured:
+    with databases.migrated() as url, EmulatorProcess.start() as emulator:
+        with (
+            prepared.opened(url) as database,
+            closing(service_bus.by_connection_string(emulator.connection_string, [TASKS_QUEUE])) as queue,
+        ):
+            for batch in prepared.queued_tasks(database, tasks):
+                _send(queue, [message.outgoing() for message in batch.messages()])
+        with running_host(url, emulator.connection_string, worker_processes) as host:
+            seconds = _seconds_to_finish(url)
+            return Measured(seconds=seconds, peak_rss_mib=peak_of_children_mib(host.pid))
+
+
+def _send(queue: MessageQueue, messages: list[OutgoingMessage]) -> None:
+    result = queue.batch_send_messages(TASKS_QUEUE, messages)
+    assert result.success, result.error
+
+
+def _seconds_to_finish(database_url: str) -> float:
+    """Waits for the end of the only stage; returns the seconds since the first claim, by the clock of this machine."""
+    until = time.monotonic() + _TIMEOUT_SECONDS
+    with closing(psycopg2.connect(database_url)) as conn, conn.cursor() as cursor:
+        conn.autocommit = True
+        while time.monotonic() < until:
+            cursor.execute(_PROGRESS)
+            row = cursor.fetchone()
+            if row is not None:
+                return time.time() - float(row[0])
+            time.sleep(_POLL_SECONDS)
+    raise DrainTimeoutError(f"the stage has not finished after {_TIMEOUT_SECONDS} s")
+
+
+BENCHMARK = Benchmark(_lines, reference="sdk_loop_x2")
