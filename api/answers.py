@@ -49,8 +49,8 @@ class TaskCounts:
 class Stage(TypedDict):
     """A stage that has begun; its totals are null until every batch is queued.
 
-    `waits_for_room` says that as many tasks are queued and unfinished as the app allows; more follow as they end. It has
-    `result` only if `stage_results` are included.
+    `waits_for_room` says that as many tasks are queued and unfinished as the app allows; more follow as they end.
+    It has `result` only if `stage_results` are included.
     """
 
     stage: int
