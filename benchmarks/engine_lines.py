@@ -74,7 +74,7 @@ def _claim_and_record(database: Database, lease_id: str, invocation: Invocation)
         deltas = [BatchDelta(batch_id, count, 0) for batch_id, count in sorted(counts.items())]
         finished = work.batches.apply_outcomes(deltas)
         for stage in work.stages.add_finished_batches(finished) if finished else []:
-            work.stages.finish_if_complete(stage.key)
+            work.stages.finish_if_complete(stage.opening.key)
 
     claimed = transact(database, lambda work: work.tasks.claim(task_ids, lease_id, _LEASE_SECONDS, "benchmark"))
     outcomes = [TaskOutcome(task.task_id, TaskStatus.COMPLETED, "null") for task in claimed]
