@@ -78,7 +78,7 @@ def long_tasks(
         table.add_row(
             name.replace("_", " "), *(f"{row[name]:,.0f}" if name == "seconds" else str(row[name]) for row in rows)
         )
-    show(table, rows, json_file)
+    print_table(table, rows, json_file)
 
 
 @cli.command()
