@@ -1,4 +1,7 @@
-"""A record of every change of a status. Triggers write it in the transaction that makes the change."""
+"""A record of every change of a status. Triggers write it in the transaction that makes the change.
+
+Handlers note each step of their work beside it, in transactions of their own.
+"""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -15,6 +18,13 @@ _SCHEMA = """
         old text NOT NULL,
         new text NOT NULL,
         at timestamptz NOT NULL DEFAULT clock_timestamp()
+    ) TABLESPACE pg_default;
+
+    CREATE TABLE audit.steps (
+        step_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY USING INDEX TABLESPACE pg_default,
+        task_id text NOT NULL,
+        run text NOT NULL,
+        step integer NOT NULL
     ) TABLESPACE pg_default;
 
     CREATE FUNCTION audit.job() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN

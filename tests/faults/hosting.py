@@ -5,11 +5,49 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import psutil
+
 from local.functions_host.process import HostProcess
 from local.stack import ROOT
 from tests.faults.stand import Stand
 
-_APP_DIR = Path(__file__).parent / "hosted"
+APP_DIR = Path(__file__).parent / "hosted"
+
+
+class MortalHosts:
+    """Hosts of an app, each of which another one replaces when it is killed.
+
+    Args:
+        app_dir: the app.
+        number: of hosts.
+        environment: their settings.
+        log_file: where all of them append their logs.
+    """
+
+    def __init__(self, app_dir: Path, number: int, environment: Mapping[str, str], log_file: Path) -> None:
+        self._app_dir = app_dir
+        # The worker looks for modules only in its app's own directory and in PYTHONPATH.
+        self._environment = {**environment, "PYTHONPATH": str(ROOT)}
+        self._log_file = log_file
+        self.running = [self._start() for _ in range(number)]
+
+    def kill(self, index: int) -> None:
+        """Kills a host, and starts another in its place."""
+        self.running[index].kill()
+        self.running[index] = self._start()
+
+    def kill_worker(self, index: int) -> None:
+        """Kills the worker process of a host, which starts another; its messages are abandoned."""
+        for process in psutil.Process(self.running[index].pid).children():
+            process.kill()
+
+    def stop(self) -> None:
+        """Kills all of them."""
+        for host in self.running:
+            host.kill()
+
+    def _start(self) -> HostProcess:
+        return HostProcess.start(self._app_dir, env=self._environment, log_file=self._log_file)
 
 
 @contextmanager
@@ -23,9 +61,8 @@ def hosts_on(stand: Stand, directory: Path, environments: Sequence[Mapping[str, 
     """
 
     def start(number: int) -> HostProcess:
-        # The worker looks for modules only in its app's own directory and in PYTHONPATH.
         env = {**stand.environment, "PYTHONPATH": str(ROOT), **environments[number]}
-        return HostProcess.start(_APP_DIR, env=env, log_file=directory / f"host-{number}.log")
+        return HostProcess.start(APP_DIR, env=env, log_file=directory / f"host-{number}.log")
 
     with ExitStack() as running, ThreadPoolExecutor(len(environments)) as at_once:
         hosts = list(at_once.map(start, range(len(environments))))

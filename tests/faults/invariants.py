@@ -123,6 +123,16 @@ _CHANGES: Mapping[str, str] = {
         ) AS events USING (job_id, kind)
         WHERE changes.times IS DISTINCT FROM events.times AND {of_job}
     """,
+    "a run began elsewhere than at the checkpoint of the run before": """
+        SELECT * FROM (
+            SELECT task_id, run, min(step) AS first, lag(max(step)) OVER runs AS last_before
+            FROM audit.steps JOIN tasks USING (task_id)
+            WHERE {of_parent_job}
+            GROUP BY task_id, run
+            WINDOW runs AS (PARTITION BY task_id ORDER BY min(step_id))
+        ) AS runs
+        WHERE first NOT BETWEEN coalesce(last_before, 0) AND coalesce(last_before + 1, 0)
+    """,
     "a status changed in a way that its machine does not have": """
         SELECT machine, key, old, new FROM audit.changes
         WHERE machine <> 'advance' AND machine || ' ' || old || ' ' || new <> ALL(%(transitions)s)

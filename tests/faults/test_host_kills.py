@@ -3,14 +3,13 @@
 import random
 from pathlib import Path
 
-import psutil
 import pytest
 
-from local.functions_host.process import HostProcess
 from local.jobs_client import JobsClient
 from local.stack import ROOT
 from tests.faults.audit import audited
 from tests.faults.figures import record
+from tests.faults.hosting import MortalHosts
 from tests.faults.invariants import assert_invariants, assert_queues_empty
 from tests.faults.sizes import size
 from tests.faults.stand import standing
@@ -21,37 +20,11 @@ KILLS = size(4, 21)
 WAIT_SECONDS = size(200, 2_000)
 
 
-class Hosts:
-    """Hosts of the app as it is shipped, on the settings of a stand."""
-
-    def __init__(self, environment: dict[str, str], log_file: Path) -> None:
-        self._environment = environment
-        self._log_file = log_file
-        self.running = [self._start() for _ in range(HOSTS)]
-
-    def kill(self, index: int) -> None:
-        """Kills a host, and starts another in its place."""
-        self.running[index].kill()
-        self.running[index] = self._start()
-
-    def kill_worker(self, index: int) -> None:
-        """Kills the worker process of a host, which starts another; its messages are abandoned."""
-        for process in psutil.Process(self.running[index].pid).children():
-            process.kill()
-
-    def stop(self) -> None:
-        for host in self.running:
-            host.kill()
-
-    def _start(self) -> HostProcess:
-        return HostProcess.start(ROOT, env=self._environment, log_file=self._log_file)
-
-
 @pytest.mark.timeout(WAIT_SECONDS * 2)
 def test_a_job_survives_the_death_of_hosts_and_of_their_workers(database_url: str, tmp_path: Path) -> None:
     chance = random.Random(4)
     with audited(database_url), standing(database_url, tmp_path, workers=0) as stand:
-        hosts = Hosts(stand.environment, tmp_path / "functions.log")
+        hosts = MortalHosts(ROOT, HOSTS, stand.environment, tmp_path / "functions.log")
         try:
             client = JobsClient(hosts.running[0].base_url)
             job_id = client.submit("hello_world", {"n": TASKS // 2})

@@ -54,6 +54,12 @@ def _execute(database_url: str, statement: str) -> None:
 
 
 def test_a_job_that_went_as_it_should_passes(audited_url: str) -> None:
+    # A worker may die between a step and its checkpoint: then the step is done again.
+    _execute(
+        audited_url,
+        """INSERT INTO audit.steps (task_id, run, step)
+        VALUES ('t10', 'a', 0), ('t10', 'a', 1), ('t10', 'b', 1), ('t10', 'b', 2), ('t10', 'c', 3), ('t20', 'd', 0)""",
+    )
     assert_invariants(audited_url)
     assert_invariants(audited_url, JOB)
 
@@ -114,6 +120,18 @@ def test_changes_of_another_job_do_not_matter(audited_url: str) -> None:
         (
             f"INSERT INTO audit.changes (machine, key, old, new) VALUES ('advance', '{JOB}', '1', '2')",
             "a job did not advance once past each of its stages",
+        ),
+        (
+            """INSERT INTO audit.steps (task_id, run, step) VALUES ('t10', 'a', 0), ('t10', 'a', 1), ('t10', 'b', 0)""",
+            "a run began elsewhere than at the checkpoint of the run before: .*'t10', 'b', 0, 1",
+        ),
+        (
+            """INSERT INTO audit.steps (task_id, run, step) VALUES ('t10', 'a', 0), ('t10', 'b', 2)""",
+            "a run began elsewhere than at the checkpoint of the run before: .*'t10', 'b', 2, 0",
+        ),
+        (
+            """INSERT INTO audit.steps (task_id, run, step) VALUES ('t10', 'a', 1)""",
+            "a run began elsewhere than at the checkpoint of the run before: .*'t10', 'a', 1, None",
         ),
         (
             "DELETE FROM job_events WHERE kind = 'stage_dispatched' AND stage = 2",

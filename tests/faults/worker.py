@@ -24,11 +24,14 @@ from local.stack import ROOT
 from settings import Settings
 from tests.faults.copying_queue import COPIES, build_with_copies
 from tests.faults.jobs import SumJob
+from tests.faults.kinds import KINDS
 from tests.faults.trials import Trial
 from triggers import dead_letters, jobs, tasks
 
 logger = logging.getLogger(__name__)
 
+LONG_LANE = "LONG_LANE"
+"""The setting with which a worker consumes the long lane too: each queue costs it a connection."""
 _SWEEP_SECONDS = 1.0
 _OUTAGE_SECONDS = 0.2
 
@@ -69,7 +72,8 @@ def run(environment: Mapping[str, str], log_file: Path, *, sweeps: bool) -> None
     app = _build()
     for module in (dead_letters, jobs, tasks):
         vars(module).update(app=lambda: app)
-    functions = {name: function for name, function in load_app(ROOT).items() if "long" not in name}
+    lanes = load_app(ROOT)
+    functions = {name: function for name, function in lanes.items() if "long" not in name or LONG_LANE in os.environ}
     options = load_host_config(ROOT).extensions.service_bus.model_copy(update={"max_concurrent_calls": 1})
     table = build_table(indexed(functions), route_prefix="")
     ServiceBusListener(table.service_bus, options, ThreadsAsPool(functions), batch_concurrency=1).start()
@@ -86,7 +90,7 @@ def _build() -> bootstrap.App:
     build = build_with_copies if COPIES in os.environ else bootstrap.build
     while True:
         try:
-            return build(Settings.from_environment(), [SumJob, Trial])
+            return build(Settings.from_environment(), [SumJob, Trial, *KINDS])
         except DatabaseUnavailableError as exc:
             logger.warning("not built yet: %s", exc)
             time.sleep(_OUTAGE_SECONDS)

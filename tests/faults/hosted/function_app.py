@@ -1,4 +1,4 @@
-"""The app as a Functions host runs it, with the misbehaving job of the fault tests and a timer of two seconds."""
+"""The app as a Functions host runs it, with misbehaving jobs of the fault tests and a timer of two seconds."""
 
 from functools import cache
 
@@ -7,6 +7,7 @@ import azure.functions as func
 import bootstrap
 from api import jobs as jobs_api
 from settings import Settings
+from tests.faults.kinds import KINDS
 from tests.faults.trials import Trial
 from triggers import dead_letters as dead_letter_triggers
 from triggers import jobs as job_triggers
@@ -15,7 +16,7 @@ from triggers import tasks as task_triggers
 
 @cache
 def build() -> bootstrap.App:
-    return bootstrap.build(Settings.from_environment(), [Trial])
+    return bootstrap.build(Settings.from_environment(), [Trial, *KINDS])
 
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
