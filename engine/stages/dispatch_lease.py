@@ -58,16 +58,13 @@ class DispatchLease:
         """Releases the lease until about `low` tasks are out.
 
         Returns:
-            False when no more are out already: the lease is released, and the dispatch must go on at once.
+            False when no more are out already, or the lease is lost: the lease is not released.
         """
 
         def wait(work: UnitOfWork) -> bool:
             self._record_checkpoint(work)
             work.stages.record_idle_slices(self.key, self.lease_id, idle_slices)
-            waits = work.stages.wait_for_room(self.key, self.lease_id, low)
-            if not waits:
-                work.stages.release_dispatch_lease(self.key, self.lease_id)
-            return waits
+            return work.stages.wait_for_room(self.key, self.lease_id, low)
 
         return transact(self._database, wait)
 

@@ -58,11 +58,10 @@ class StageDispatcher:
         window = DispatchWindow(self._database, self._sender, self._limits, self._shutdown, lease)
         try:
             totals = self._queue_batches(job, controller, window)
-        except NoRoomLeft:
-            self._wait_for_room(lease, message, window)
-        except SliceEnded:
-            lease.release(window.idle_slices)
-            send_job_message(self._queue, JobMessage.about(message.stage_opening, JobAction.DISPATCH))
+        except SliceEnded as exc:
+            if not (isinstance(exc, NoRoomLeft) and self._waits_for_room(lease, message, window)):
+                lease.release(window.idle_slices)
+                send_job_message(self._queue, JobMessage.about(message.stage_opening, JobAction.DISPATCH))
         except DispatchLeaseLostError as exc:
             logger.warning("%s; this dispatcher stops", exc)
         except JobFailure as exc:
@@ -118,17 +117,21 @@ class StageDispatcher:
             'below functionTimeout, or let the job type give its tasks cursors (docs/architecture.md, "Long stages")'
         )
 
-    def _wait_for_room(self, lease: DispatchLease, message: JobMessage, window: DispatchWindow) -> None:
-        """Ends a slice that has no room left: the worker that ends enough batches sends the next slice's message."""
-        if window.unsent_batches:
+    def _waits_for_room(self, lease: DispatchLease, message: JobMessage, window: DispatchWindow) -> bool:
+        """Ends a slice without room: the worker that ends enough batches sends the message of the next slice.
+
+        Returns:
+            False when the workers have ended enough already, so that the dispatch must go on at once.
+        """
+        if window.unsent_batches:  # they do not end by themselves
             self._redispatch_later(lease, message, window.unsent_batches)
-        elif lease.wait_for_room(window.idle_slices, window.room.low):
-            logger.info(
-                "stage %d of job %s waits for room: %d of its tasks may be out and unfinished",
-                *(message.stage, message.job_id, window.room.bound),
-            )
-        else:  # the workers were faster
-            send_job_message(self._queue, JobMessage.about(message.stage_opening, JobAction.DISPATCH))
+            return True
+        waits = lease.wait_for_room(window.idle_slices, window.room.low)
+        logger.info(
+            "stage %d of job %s has no room: %d of its tasks may be out; it %s",
+            *(lease.key.number, lease.key.job_id, window.room.bound, "waits" if waits else "has room again"),
+        )
+        return waits
 
     def _reschedule(self, message: JobMessage) -> None:
         """Reschedules the message to the end of the other dispatcher's lease: that dispatcher may have died."""

@@ -13,7 +13,9 @@ import psycopg2
 from psycopg2.extensions import cursor
 
 from core.statuses import BATCH_TRANSITIONS, JOB_TRANSITIONS, STAGE_TRANSITIONS, TASK_TRANSITIONS
+from engine.process.limits import Limits
 from local.service_bus.process import EmulatorProcess
+from tests.faults.backlog import TOO_MANY_OUT
 
 _REST_SECONDS = 120
 _SHOWN = 5
@@ -82,6 +84,7 @@ _ROWS: Mapping[str, str] = {
         JOIN stages AS s ON s.job_id = t.parent_job_id AND s.stage = t.stage - 1
         WHERE t.started_at < s.finished_at AND {of_parent_job}
     """,
+    "a stage had too many tasks out": TOO_MANY_OUT,
 }
 
 _CHANGES: Mapping[str, str] = {
@@ -162,7 +165,12 @@ _TRANSITIONS = [
 
 
 def assert_invariants(
-    database_url: str, job_id: str | None = None, *, job_status: str = "completed", dead_letters: int = 0
+    database_url: str,
+    job_id: str | None = None,
+    *,
+    job_status: str = "completed",
+    dead_letters: int = 0,
+    dispatch_ahead: int = Limits.dispatch_ahead,
 ) -> None:
     """Checks the rows of one job, or of all, against every invariant.
 
@@ -171,6 +179,7 @@ def assert_invariants(
         job_id: the job, None for all.
         job_status: how it ended.
         dead_letters: how many rows the table ``dead_letters`` has, of all jobs.
+        dispatch_ahead: how many tasks of a stage may have been written and unfinished.
 
     Raises:
         AssertionError: names each invariant that is broken, and rows that break it.
@@ -179,6 +188,7 @@ def assert_invariants(
         "job_id": job_id,
         "job_status": job_status,
         "transitions": _TRANSITIONS,
+        "dispatch_ahead": dispatch_ahead,
     }
     with closing(psycopg2.connect(database_url)) as conn, conn.cursor() as cur:
         broken = [f"{text}: {found}" for text, query in _queries(cur).items() if (found := _find(cur, query, values))]
@@ -213,7 +223,8 @@ def _find(cur: cursor, query: str, values: Mapping[str, Any]) -> str:
     """The rows that a query finds, in words; empty if there are none."""
     either = "(%(job_id)s::text IS NULL OR {} = %(job_id)s)"
     of_job, of_parent_job = either.format("job_id"), either.format("parent_job_id")
-    cur.execute(query.format(of_job=of_job, of_parent_job=of_parent_job, counts=_COUNTS), values)
+    texts = {"of_job": of_job, "of_parent_job": of_parent_job, "counts": _COUNTS, "bound": "%(dispatch_ahead)s"}
+    cur.execute(query.format(**texts), values)
     rows = cur.fetchall()
     more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
     return ", ".join(str(row) for row in rows[:_SHOWN]) + more

@@ -64,6 +64,29 @@ def test_a_job_that_went_as_it_should_passes(audited_url: str) -> None:
     assert_invariants(audited_url, JOB)
 
 
+@pytest.mark.parametrize("minutes", [9, 10])
+def test_more_tasks_out_than_the_bound_are_found(database_url: str, minutes: int) -> None:
+    """101 tasks were written ten minutes ago; the first ended then, or a minute later."""
+    _execute(
+        database_url,
+        f"""
+        INSERT INTO jobs (job_id, job_type, parameters, total_stages) VALUES ('{JOB}', 'sum', '{{}}', 1);
+        INSERT INTO stages (job_id, stage, name) VALUES ('{JOB}', 1, 'first');
+        INSERT INTO tasks (
+            task_id, parent_job_id, task_type, stage, task_index, batch_id, status, parameters, created_at, finished_at
+        )
+        SELECT
+            't' || n, '{JOB}', 'sum.work', 1, n, 'b', (CASE n WHEN 0 THEN 'cancelled' ELSE 'queued' END)::task_status,
+            '0', now() - interval '10 min', CASE n WHEN 0 THEN now() - interval '{minutes} min' END
+        FROM generate_series(0, 100) AS n;
+        """,
+    )
+    for most in (100, 101):
+        with pytest.raises(AssertionError) as raised:
+            assert_invariants(database_url, dispatch_ahead=most)
+        assert ("had too many tasks out" in str(raised.value)) == (minutes == 9 and most == 100)
+
+
 def test_changes_of_another_job_do_not_matter(audited_url: str) -> None:
     _execute(
         audited_url,

@@ -8,6 +8,8 @@ from typing import Any
 from controllers.base import JobController
 from core import statuses
 from core.statuses import JobStatus
+from engine.process.limits import Limits
+from tests.faults.backlog import TOO_MANY_OUT
 from tests.faults.crash.story import Scenario
 from tests.faults.crash.world import World
 
@@ -43,6 +45,7 @@ def violations(world: World, scenario: Scenario, size: int) -> Iterator[str]:
         if broken:
             yield f"{rule}: {len(broken)} rows, such as {broken[:_SHOWN]}"
     yield from _job(world, scenario, size)
+    yield from _backlog(world, scenario)
     yield from _transitions(world)
     if scenario.controller.job_ended is not JobController.job_ended:
         yield from _hook(world, scenario.controller.job_type)
@@ -83,6 +86,12 @@ def _job(world: World, scenario: Scenario, size: int) -> Iterator[str]:
         yield f"the stages have other tasks than {size} and 1: {tasks}"
     if (stage, result) != (2, [completed for _, _, completed in tasks]):
         yield f"the job ended in stage {stage} with {result}, and its tasks are {tasks}"
+
+
+def _backlog(world: World, scenario: Scenario) -> Iterator[str]:
+    bound = int(scenario.environment.get("DISPATCH_AHEAD", Limits.dispatch_ahead))
+    for row in world.execute(TOO_MANY_OUT.format(of_parent_job="true", bound=bound)):
+        yield f"more than {bound} tasks of a stage were out: {row}"
 
 
 def _hook(world: World, job_type: str) -> Iterator[str]:

@@ -22,6 +22,9 @@ LOCK_SECONDS = 61.0
 SHORT_SLICES = {"DISPATCH_SLICE_SECONDS": "0.001"}
 """A dispatch that goes on in another invocation after each batch."""
 
+SMALL_ROOM = {"DISPATCH_AHEAD": "100"}
+"""A dispatch that waits after each batch until the batch has ended."""
+
 
 @dataclass(frozen=True)
 class Life:

@@ -17,6 +17,9 @@ from tests.faults.model.invocation import Invocation, running
 
 R = TypeVar("R")
 
+AHEAD = 100
+"""How many tasks of a stage may be written and unfinished; the largest stages wait for room twice."""
+
 _WRITES: Mapping[str, Callable[[Any, Any, datetime], Iterable[str]]] = {
     "tasks": writes.of_task,
     "batches": writes.of_batch,
@@ -97,6 +100,9 @@ class Audit:
         counted = (len(ended), completed, failed, cancelled)
         if counted != (stage.finished_batches, stage.completed_tasks, stage.failed_tasks, stage.cancelled_tasks):
             self.violations.append(f"finished batches, completed, failed, cancelled are {counted}: {stage}")
+        out = sum(batch.open_tasks for batch in batches)
+        if out > AHEAD:
+            self.violations.append(f"{out} tasks are out: {stage}")
 
     def _check_job(self, old: JobRow | None, new: JobRow) -> None:
         if old is None or not 0 < old.stage < new.stage:

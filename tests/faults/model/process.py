@@ -13,7 +13,7 @@ from core.messages import OutgoingMessage
 from engine.process.outage_waiter import OutageWaiter
 from engine.process.shutdown import Shutdown
 from repositories.ports import Database, MessageQueue, SendResult, TransactionKind, UnitOfWork
-from tests.faults.model.audit import AuditedDatabase
+from tests.faults.model.audit import AHEAD, AuditedDatabase
 from tests.faults.model.invocation import Strike, running
 from tests.support.drive import SETTINGS
 
@@ -48,7 +48,7 @@ class Process:
         outages = OutageWaiter(self._wait, self.monotonic)
         ports = ProcessDatabase(database), ProcessQueue(queue)
         backends = bootstrap.Backends(*ports, list, lambda: None, outages, Shutdown())
-        self.app = bootstrap.wire(SETTINGS, registry, backends)
+        self.app = bootstrap.wire(SETTINGS.model_copy(update={"dispatch_ahead": AHEAD}), registry, backends)
 
     def monotonic(self, share: float = 1.0) -> float:
         """Its own clock."""

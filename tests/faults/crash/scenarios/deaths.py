@@ -4,7 +4,7 @@ from core.batching import BATCH_SIZE
 from tests.faults.crash import jobs
 from tests.faults.crash.host import Host
 from tests.faults.crash.scenarios.places import ADVANCED, CLAIMED, CLOSED, DISPATCHED, ENDED
-from tests.faults.crash.story import LOCK_SECONDS, Life, Scenario, end_locks, running
+from tests.faults.crash.story import LOCK_SECONDS, SMALL_ROOM, Life, Scenario, end_locks, running
 
 
 def _run_all_but_the_last_batch(host: Host) -> None:
@@ -30,6 +30,13 @@ SCENARIOS = (
         jobs.job_type(),
         # It had not sent the stage's message; its messages find their tasks ended.
         (Life(_run_all_but_the_last_batch), Life(dies_at=ENDED, after=end_locks)),
+    ),
+    Scenario(
+        "a worker dies that has made room",
+        jobs.job_type(),
+        # It had not sent the message of the dispatch; its messages find their tasks ended.
+        (Life(running("run_job_message")), Life(dies_at=ENDED, after=end_locks)),
+        environment=SMALL_ROOM,
     ),
     Scenario(
         "a process dies that has advanced the job",

@@ -6,6 +6,7 @@ from tests.faults.crash.scenarios.places import CLAIMED
 from tests.faults.crash.story import (
     LOCK_SECONDS,
     SILENCE_SECONDS,
+    SMALL_ROOM,
     Life,
     Scenario,
     in_turn,
@@ -75,6 +76,18 @@ SCENARIOS = (
                 pass_seconds=SILENCE_SECONDS,
             ),
         ),
+    ),
+    Scenario(
+        "the message that goes on with a dispatch that waited for room is lost",
+        jobs.job_type(checkpoints=True),
+        (Life(in_turn("run_job_message", "run_tasks"), after=lose_messages, pass_seconds=SILENCE_SECONDS),),
+        environment=SMALL_ROOM,
+    ),
+    Scenario(
+        "the messages of tasks are lost, and their stage waits for room",
+        jobs.job_type(),
+        (Life(running("run_job_message"), after=lose_messages, pass_seconds=SILENCE_SECONDS),),
+        environment=SMALL_ROOM,
     ),
     Scenario(
         "the message that goes on with a dispatch is lost",

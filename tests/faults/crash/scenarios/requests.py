@@ -4,7 +4,16 @@ from core.statuses import JobStatus
 from tests.faults.crash import jobs
 from tests.faults.crash.host import Host
 from tests.faults.crash.scenarios.places import CLAIMED, DISPATCHED
-from tests.faults.crash.story import LOCK_SECONDS, SHORT_SLICES, Life, Scenario, asking, lose_messages, running
+from tests.faults.crash.story import (
+    LOCK_SECONDS,
+    SHORT_SLICES,
+    SMALL_ROOM,
+    Life,
+    Scenario,
+    asking,
+    lose_messages,
+    running,
+)
 
 _CANCELLED = {"submit_job": JobStatus.COMPLETED, "cancel_job": JobStatus.CANCELLED}
 _RESUMED = {**_CANCELLED, "resume_job": JobStatus.COMPLETED}
@@ -25,6 +34,13 @@ SCENARIOS = (
         ),
         ends=_RESUMED,
         environment=SHORT_SLICES,
+    ),
+    Scenario(
+        "cancelled while it waits for room, resumed",
+        jobs.job_type(),
+        (Life(running("run_job_message")), Life(asking("cancel_job")), Life(asking("resume_job"))),
+        ends=_RESUMED,
+        environment=SMALL_ROOM,
     ),
     Scenario(
         "cancelled while it runs, resumed",
