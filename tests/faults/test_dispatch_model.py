@@ -29,6 +29,14 @@ _SIZES = {
         Size((1, 1), faults=Faults(crashes=1, failures=1)),
         Size((1, 1), faults=Faults(pauses=1, failures=1)),
     ),
+    "a stage that waits for room": size(
+        Size((1, 1, 1), dispatchers=1, faults=Faults(losses=1), ahead=2),
+        Size((1, 1), faults=Faults(crashes=1, losses=1, pauses=1), ahead=1),
+    ),
+    "a stage that waits for room and a job that is cancelled": size(
+        Size((1, 1), dispatchers=1, faults=Faults(crashes=1, cancellations=1), ahead=1),
+        Size((1, 1), faults=Faults(crashes=1, refusals=1, failures=1, cancellations=1), ahead=1),
+    ),
     "a job that is cancelled": size(
         Size((1, 1), faults=Faults(crashes=1, cancellations=1)),
         Size((1, 1), faults=Faults(crashes=1, pauses=1, cancellations=1)),
@@ -46,6 +54,7 @@ def test_no_interleaving_breaks_a_promise(name: str) -> None:
 _PAUSED = Size((1,), faults=Faults(pauses=1))
 _CANCELLED = Size((1,), faults=Faults(cancellations=1))
 _LOSSES = Size((1,), faults=Faults(crashes=1, losses=1))
+_FULL = Size((1, 1), dispatchers=1, faults=Faults(losses=1), ahead=1)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +67,9 @@ _LOSSES = Size((1,), faults=Faults(crashes=1, losses=1))
         ("lease of a new batch", _CANCELLED, "nothing is added to a stage that has ended", "create"),
         ("lease of a new batch", _PAUSED, "a dispatcher has read every earlier batch", "create"),
         ("sweep_dispatch", _LOSSES, NO_WAY_TO_A_GOOD_END, "lose_dispatch"),
+        ("room of a new batch", _FULL, "no more tasks are out than may be", "create"),
+        ("sweep_room", _FULL, NO_WAY_TO_A_GOOD_END, "lose_dispatch"),
+        ("sweep_silence of a stage that waits", _FULL, NO_WAY_TO_A_GOOD_END, "lose"),
     ],
 )
 def test_a_missing_guard_or_sweep_is_found(without: str, instance: Size, broken: str, last_action: str) -> None:
@@ -69,3 +81,11 @@ def test_a_missing_guard_or_sweep_is_found(without: str, instance: Size, broken:
 
 def test_a_repeated_dispatch_repairs_what_the_sweep_of_pending_batches_repairs() -> None:
     assert check(Dispatch(_REFUSALS, without=["sweep_batch"]).model()).violation is None
+
+
+def test_a_dispatch_that_does_not_look_again_before_it_waits_is_never_told_of_room() -> None:
+    undisturbed = Size((1, 1), dispatchers=1, ahead=1)
+    assert check(Dispatch(undisturbed, without=["sweep_room"]).model()).violation is None
+    violation = check(Dispatch(undisturbed, without=["sweep_room", "second look at the room"]).model()).violation
+    assert violation is not None
+    assert violation.broken == NO_WAY_TO_A_GOOD_END

@@ -91,10 +91,13 @@ def test_runs_of_dispatchers_leave_the_rows_of_the_model(bench: Bench) -> None:
     faults = DispatchFaults(crashes=2, losses=1, pauses=2, refusals=1)
     goes_on = DispatchSize((1, 1), 2, 2, faults)
     stops = DispatchSize((2, 2), 2, 2, faults._replace(failures=1, cancellations=1))
-    seen = _walk([Dispatch(goes_on).model(), Dispatch(stops).model()], bench, size(60, 2_000))
+    waits = DispatchSize((1, 1), 1, 1, DispatchFaults(losses=4), ahead=1)
+    models = [Dispatch(each).model() for each in (goes_on, stops, waits)]
+    seen = _walk(models, bench, size(60, 2_000))
     expected = {
         *("begin_dispatch", "create", "send", "mark_queued", "begin_resend", "renew", "stop", "resume_later"),
         *("finish_dispatch", "expire_dispatch", "claim", "record", "cancel_job", "cancel_some"),
+        *("find_no_room", "wait_for_room", "sweep_room"),
     }
     assert seen.keys() >= expected
     figures.record("replay of the model of the dispatch", steps=seen.total())

@@ -6,6 +6,7 @@ To keep the model small, workers do not crash here and run one batch after the o
 from collections.abc import Callable, Collection, Iterator, Mapping
 
 from tests.faults.model.checker import Action, Model
+from tests.faults.model.dispatch_room import Room
 from tests.faults.model.dispatch_rows import DispatchTransactions, plan
 from tests.faults.model.dispatch_state import (
     SWEEPER,
@@ -39,13 +40,18 @@ class Dispatch:
         self._size = size
         self._without = frozenset(without)
         self._transactions = DispatchTransactions(without=without)
+        self._room = Room(size, self._transactions, self._without)
 
     def model(self) -> Model[State]:
         """The model, with the promises about rows and those about messages."""
         return Model(
             initial=[self._initial()],
             steps=self._steps,
-            invariants={**{name: of_rows(holds) for name, holds in INVARIANTS.items()}, **_INVARIANTS},
+            invariants={
+                **{name: of_rows(holds) for name, holds in INVARIANTS.items()},
+                **_INVARIANTS,
+                "no more tasks are out than may be": self._room.keeps_bound,
+            },
             rules={**{name: of_row_steps(holds) for name, holds in RULES.items()}, **_RULES},
             is_good_end=_is_good_end,
         )
@@ -87,7 +93,8 @@ class Dispatch:
         stage = state.rows.stage
         if stage.status in ("finished", "failed") and state.rows.job.status == "processing":
             return action, with_sender(taken, number, Sender("send_advance"))
-        if stage.status != "dispatching" or state.rows.job.status != "processing":
+        is_asked = stage.status == "dispatching" and state.rows.job.status == "processing"
+        if not is_asked or self._transactions.is_waiting(state.rows):
             return action, with_sender(taken, number, Sender("complete"))
         rows = self._transactions.acquire_lease(state.rows, number)
         if rows is None:
@@ -108,7 +115,7 @@ class Dispatch:
                 yield Action("mark_queued", (number, batch, sender.send)), with_sender(marked, number, after)
             case "close" if number == SWEEPER:
                 yield Action("end_sweep", (number,)), with_sender(state, number, Sender())
-            case "close":
+            case "close" | "wait":
                 yield self._close(state, number, sender)
             case "send_advance":
                 told = state._replace(advances=1)
@@ -122,6 +129,8 @@ class Dispatch:
 
     def _begin_batch(self, state: State, number: int, sender: Sender) -> Step:
         batch, status = sender.plan[0]
+        if status == "absent" and self._room.is_missing(state.rows, batch):
+            return self._room.find_none(state, number, sender)
         if status == "absent":
             action = Action("create", (number, batch))
             rows = self._transactions.create(state.rows, batch, number)
@@ -152,6 +161,8 @@ class Dispatch:
             )
 
     def _close(self, state: State, number: int, sender: Sender) -> Step:
+        if sender.at == "wait":
+            return self._room.wait(state, number, sender)
         if sender.is_unsent:
             rows = self._transactions.release_lease(state.rows, number)
             later = dispatch_sent(state._replace(rows=rows))
@@ -176,8 +187,12 @@ class Dispatch:
         is_interrupted = self._transactions.is_interrupted(state.rows) and not state.dispatches
         if is_interrupted and "sweep_dispatch" not in self._without:
             yield Action("sweep_dispatch"), dispatch_sent(state)
+        yield from self._room.sweep(state)
         silent = self._transactions.silent_tasks(state.rows)
-        if silent and not any(state.tasks):
+        is_left_out = (
+            state.rows.stage.status == "dispatching" and "sweep_silence of a stage that waits" in self._without
+        )
+        if silent and not any(state.tasks) and not is_left_out:
             yield Action("sweep_silence", (STRANGER, silent)), sent(state, silent)
         if self._transactions.is_unadvanced(state.rows) and not state.advances:
             yield Action("sweep_advance"), state._replace(advances=1)
@@ -203,7 +218,8 @@ class Dispatch:
     def _recorded(self, state: State, number: int, outcome: tuple[int, Outcome]) -> State:
         recorded = self._transactions.record(state.rows, [outcome], number)
         advances = 1 if recorded.has_ended_stage else state.advances
-        return with_worker(state._replace(rows=recorded.rows, advances=advances), number, None)
+        after = with_worker(state._replace(rows=recorded.rows, advances=advances), number, None)
+        return dispatch_sent(after) if recorded.has_room else after
 
     def _stopping(self, state: State) -> Iterator[Step]:
         """What the handlers of sb-jobs do with a stopped stage; `work.py` has it step by step."""

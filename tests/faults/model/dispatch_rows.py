@@ -12,7 +12,7 @@ class DispatchTransactions(Transactions):
         is_free = stage.dispatcher == NOBODY or stage.is_lease_over
         if stage.status != "dispatching" or not self.holds("holder of a dispatch lease", condition=is_free):
             return None
-        return rows._replace(stage=stage._replace(dispatcher=dispatcher, is_lease_over=False))
+        return rows._replace(stage=stage._replace(dispatcher=dispatcher, is_lease_over=False, room_after=-1))
 
     def renew_lease(self, rows: Rows, dispatcher: int) -> Rows | None:
         """stages.sql `renew_dispatch_lease`; None when it is lost."""
@@ -76,7 +76,7 @@ class DispatchTransactions(Transactions):
 
     def pending_batches(self, rows: Rows) -> Iterable[int]:
         """sweeps.sql `pending_batches`."""
-        if rows.job.status != "processing" or _is_attended(rows):
+        if rows.job.status != "processing" or is_attended(rows):
             return
         for number, batch in enumerate(rows.batches):
             if batch.status == "pending_queue":
@@ -84,7 +84,8 @@ class DispatchTransactions(Transactions):
 
     def is_interrupted(self, rows: Rows) -> bool:
         """sweeps.sql `interrupted_dispatches`."""
-        return rows.job == Job() and rows.stage.status == "dispatching" and not _is_attended(rows)
+        is_dispatching = rows.job == Job() and rows.stage.status == "dispatching"
+        return is_dispatching and rows.stage.room_after < 0 and not is_attended(rows)
 
 
 def plan(rows: Rows) -> tuple[tuple[int, BatchStatus], ...]:
@@ -96,5 +97,5 @@ def plan(rows: Rows) -> tuple[tuple[int, BatchStatus], ...]:
     )
 
 
-def _is_attended(rows: Rows) -> bool:
+def is_attended(rows: Rows) -> bool:
     return rows.stage.dispatcher != NOBODY and not rows.stage.is_lease_over

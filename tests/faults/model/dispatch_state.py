@@ -18,13 +18,15 @@ class Sender(NamedTuple):
         tasks: those of the current batch that it sends.
         send: which send of the batch this is, see `Batch.last_send`.
         is_unsent: whether a batch stayed pending, because the broker refused it or another sender resends it.
+        seen: what it has found when there was no room, if it does not look again.
     """
 
-    at: Literal["idle", "begin", "send", "mark", "close", "send_advance", "complete"] = "idle"
+    at: Literal["idle", "begin", "send", "mark", "wait", "close", "send_advance", "complete"] = "idle"
     plan: tuple[tuple[int, BatchStatus], ...] = ()
     tasks: tuple[int, ...] = ()
     send: int = FIRST
     is_unsent: bool = False
+    seen: int = -1
 
 
 class Faults(NamedTuple):
@@ -60,12 +62,16 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class Size:
-    """One instance of the model: how many tasks each batch has, and how many actors and faults there are."""
+    """One instance of the model: how many tasks each batch has, and how many actors and faults there are.
+
+    `ahead` is the number of tasks that may be written and unfinished.
+    """
 
     batches: tuple[int, ...]
     dispatchers: int = 2
     workers: int = 1
     faults: Faults = NO_FAULTS
+    ahead: int = 1_000
 
 
 def following(sender: Sender) -> Sender:

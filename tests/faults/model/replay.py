@@ -8,12 +8,14 @@ from typing import Any
 from controllers.registry import Registry
 from core.errors import DispatchLeaseLostError, JobStateError, StageFailedError
 from core.ids import batch_id, task_id
+from core.messages import JobAction
 from core.models import StageKey, StageOpening
 from core.statuses import BatchStatus, TaskStatus
 from core.task_runs import TaskOutcome
 from engine.jobs.canceller import Canceller
 from engine.jobs.end_hooks import EndHooks
 from engine.process.job_secrets import JobSecrets
+from engine.stages.dispatch_lease import DispatchLease
 from engine.stages.job_endings import JobEndings
 from engine.stages.stage_canceller import _cancel_some
 from engine.tasks.recorder import _write
@@ -22,6 +24,7 @@ from tests.contract.repositories.building import JOB, batch_of, completed, faile
 from tests.fakes.queue import FakeQueue
 from tests.faults.model.bench import Bench
 from tests.faults.model.checker import Action
+from tests.faults.model.dispatch_room import has_room
 from tests.faults.model.dispatch_rows import DispatchTransactions
 from tests.faults.model.rows import FIRST, NOBODY, Rows
 
@@ -49,10 +52,12 @@ class Replay:
         bench: the database.
         rows: where the run begins; its batches, if there are any yet, are queued.
         max_failed_fraction: what the stage tolerates.
+        low: with so few tasks out, a dispatch that waits for room goes on.
     """
 
-    def __init__(self, bench: Bench, rows: Rows, max_failed_fraction: float = 0.0) -> None:
+    def __init__(self, bench: Bench, rows: Rows, max_failed_fraction: float = 0.0, low: int = 0) -> None:
         self._bench = bench
+        self._low = low
         self._database = bench.database
         self._transactions = DispatchTransactions(max_failed_fraction)
         self._leases: dict[int, str] = {}
@@ -111,10 +116,12 @@ class Replay:
             written = ((written, after.tasks[written].status),) if before.tasks != after.tasks else ()
         outcomes = [_OUTCOMES[outcome](_id(index)) for index, outcome in written]
         with self._database.transaction() as work:
-            recorded, ended = _write(work, self._leases[number], outcomes)
+            recorded, messages = _write(work, self._leases[number], outcomes)
         expected = self._transactions.record(before, written, number)
         assert sorted(task.task_id for task in recorded) == _ids(expected.tasks), action
-        assert bool(ended) == expected.has_ended_stage, action
+        actions = {message.action for message in messages}
+        assert (JobAction.ADVANCE in actions) == expected.has_ended_stage, action
+        assert (JobAction.DISPATCH in actions) == expected.has_room, action
 
     def _do_advance(self, action: Action, before: Rows, after: Rows) -> None:
         with self._database.transaction() as work:
@@ -157,7 +164,7 @@ class Replay:
         (number,) = action.who
         self._dispatch_leases[number] = uuid.uuid4().hex
         is_asked = before.stage.status == "dispatching" and before.job.status == "processing"
-        if is_asked:
+        if is_asked and not self._transactions.is_waiting(before):
             with self._database.transaction() as work:
                 lease_id = self._dispatch_leases[number]
                 taken = work.stages.acquire_dispatch_lease(_KEY, lease_id, _LEASE_SECONDS)
@@ -197,6 +204,18 @@ class Replay:
         with self._database.transaction() as work:
             work.stages.release_dispatch_lease(_KEY, self._dispatch_leases[number])
 
+    def _do_wait_for_room(self, action: Action, before: Rows, after: Rows) -> None:
+        number, low = action.who
+        lease = DispatchLease(self._database, _KEY, _LEASE_SECONDS)
+        lease.lease_id = self._dispatch_leases[number]
+        if not lease.wait_for_room(0, low):
+            lease.release()
+
+    def _do_sweep_room(self, action: Action, before: Rows, after: Rows) -> None:
+        (low,) = action.who
+        with self._database.transaction() as work:
+            assert work.sweeps.stages_with_room(low, 0, _MANY) == [StageOpening(_KEY, 0)]
+
     def _do_finish_dispatch(self, action: Action, before: Rows, after: Rows) -> None:
         (number,) = action.who
         totals = len(before.tasks), len(before.batches)
@@ -224,6 +243,7 @@ class Replay:
             [(t.status, w is not None and w <= now, t.failures) for t, w in zip(tasks, waits, strict=True)],
             [(batch.status, batch.open_tasks, batch.failed_tasks, batch.cancelled_tasks) for batch in batches],
             (stage.status, total_batches, counts, expires_at is not None, expires_at is not None and expires_at <= now),
+            -1 if stage.room_after is None else stage.room_after,
             (job.status, job.stage),
         )
 
@@ -237,6 +257,7 @@ class Replay:
         assert bool(sweeps.stopped_stages(0, _MANY)) == transactions.is_stopped_with_tasks_left(rows)
         if rows.job.stage == 1:  # the model has no row of the next stage
             assert bool(sweeps.interrupted_dispatches(0, _MANY)) == transactions.is_interrupted(rows)
+            assert bool(sweeps.stages_with_room(self._low, 0, _MANY)) == has_room(rows, self._low)
         silent = [task for key in sweeps.silent_stages(0, _MANY) for task in sweeps.silent_batches(key, 0, _MANY).tasks]
         assert sorted(task.task_id for task in silent) == _ids(transactions.silent_tasks(rows))
         overdue = [index for index in indexes if transactions.sweep_retry(rows, index)]
@@ -252,6 +273,7 @@ def _visible(rows: Rows) -> tuple[Any, ...]:
         [(TaskStatus(t.status), t.is_over, t.failures) for t in rows.tasks if t.status != "absent"],
         [(b.status, b.open_tasks, b.failed_tasks, b.cancelled_tasks) for b in rows.batches if b.status != "absent"],
         (stage.status, stage.total_batches, counts, stage.dispatcher != NOBODY, stage.is_lease_over),
+        stage.room_after,
         (rows.job.status, rows.job.stage),
     )
 

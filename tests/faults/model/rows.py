@@ -47,7 +47,7 @@ class Batch(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """A row of `stages`; `total_batches` is -1 where the row has null."""
+    """A row of `stages`; `total_batches` and `room_after` are -1 where the row has null."""
 
     status: StageStatus
     total_batches: int = -1
@@ -57,6 +57,7 @@ class Stage(NamedTuple):
     cancelled_tasks: int = 0
     dispatcher: int = NOBODY
     is_lease_over: bool = False
+    room_after: int = -1
 
 
 class Job(NamedTuple):
@@ -86,11 +87,12 @@ class Rows(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """The effect of a record: the tasks that it wrote, and whether it ended the stage."""
+    """The effect of a record: the tasks that it wrote, and whether it ended the stage, or its wait for room."""
 
     rows: Rows
     tasks: tuple[int, ...]
     has_ended_stage: bool
+    has_room: bool = False
 
 
 class Transactions:
@@ -150,7 +152,13 @@ class Transactions:
         after = self._add_ended(rows, {index for index, outcome in written if outcome != "retrying"})
         if after.stage != rows.stage:
             after = self.finish_if_complete(after)
-        return Recorded(after, tuple(index for index, _ in written), after.stage.status != rows.stage.status)
+        has_ended = after.stage.status != rows.stage.status
+        has_room = not has_ended and self.is_waiting(rows) and not self.is_waiting(after)
+        return Recorded(after, tuple(index for index, _ in written), has_ended, has_room)
+
+    def is_waiting(self, rows: Rows) -> bool:
+        """Whether the dispatch waits for room."""
+        return rows.stage.status == "dispatching" and rows.stage.finished_batches < rows.stage.room_after
 
     def _add_ended(self, rows: Rows, ended: set[int]) -> Rows:
         """batches.sql `arrived`, `apply_outcomes`, `finish_empty`, stages.sql `add_finished_batches`."""
@@ -251,7 +259,8 @@ class Transactions:
     def silent_tasks(self, rows: Rows) -> tuple[int, ...]:
         """sweeps.sql `silent_stages`, `silent_batches`, `waiting_tasks`: the tasks to send again."""
         is_active = any(task.status in ("processing", "retrying") for task in rows.tasks)
-        if rows.job != Job() or rows.stage.status != "running" or is_active:
+        waits_for_room = rows.stage.status == "dispatching" and rows.stage.room_after >= 0
+        if rows.job != Job() or not (rows.stage.status == "running" or waits_for_room) or is_active:
             return ()
         queued = [index for batch in rows.batches if batch.status == "queued" for index in batch.tasks]
         return tuple(index for index in queued if rows.tasks[index].status in WAITING)
