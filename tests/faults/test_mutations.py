@@ -6,13 +6,14 @@ import pytest
 
 from local.postgres import EmbeddedPostgres
 from tests.faults import list_mutations as lists
+from tests.faults import room_mutations as room
 from tests.faults import schedule_mutations as schedules
 from tests.faults.answers import mutations as answers
 from tests.faults.mutants import ALL_PASSED, SOME_FAILED, Copy
 from tests.faults.mutations import MUTATIONS as GUARDS
 
 pytestmark = pytest.mark.computes
-MUTATIONS = {**GUARDS, **answers.MUTATIONS, **lists.MUTATIONS, **schedules.MUTATIONS}
+MUTATIONS = {**GUARDS, **answers.MUTATIONS, **lists.MUTATIONS, **schedules.MUTATIONS, **room.MUTATIONS}
 _numbers = itertools.count(1)
 
 
