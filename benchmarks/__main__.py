@@ -11,6 +11,7 @@ from rich.table import Table
 from benchmarks import broker as broker_benchmark
 from benchmarks import dispatch, drain, engine, inserts
 from benchmarks import isolation as isolation_benchmark
+from benchmarks import limits as limits_benchmark
 from benchmarks import long_tasks as long_tasks_benchmark
 from benchmarks import typed_csv as typed_csv_benchmark
 from benchmarks.hot_spots import hot_spots as hot_spots_of
@@ -79,6 +80,19 @@ def long_tasks(
             name.replace("_", " "), *(f"{row[name]:,.0f}" if name == "seconds" else str(row[name]) for row in rows)
         )
     print_table(table, rows, json_file)
+
+
+@cli.command()
+def limits(
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the rows to this file as JSON")] = None,
+    rounds: Annotated[int, typer.Option(help="runs of each line, interleaved; the median is reported")] = 100,
+) -> None:
+    """Measure what limits of task types add to the claim and the record of 100 tasks."""
+    rows = limits_benchmark.run(rounds)
+    table = Table("100 tasks", "claim, ms", "claim and record, ms")
+    for row in rows:
+        table.add_row(row["line"], f"{row['claim_ms']:.2f}", f"{row['both_ms']:.2f}")
+    _show(table, rows, json_file)
 
 
 @cli.command()

@@ -55,8 +55,8 @@ WHERE t.task_id = ANY(%(task_ids)s::text[]) AND s.status IN ('dispatching', 'run
 ORDER BY coalesce(w.since, now()), t.task_id
 
 -- name: start
-INSERT INTO task_starts (task_type, task_id, lease_id)
-SELECT %(task_type)s, t.task_id, %(lease_id)s FROM unnest(%(task_ids)s::text[]) AS t (task_id);
+INSERT INTO task_starts (task_type, started_at, task_id, lease_id)
+SELECT %(task_type)s, now(), t.task_id, %(lease_id)s FROM unnest(%(task_ids)s::text[]) AS t (task_id);
 
 DELETE FROM limit_waits WHERE task_id = ANY(%(task_ids)s::text[])
 
@@ -67,8 +67,8 @@ WHERE task_type = ANY(%(task_types)s::text[]) AND task_id = ANY(%(task_ids)s::te
 
 -- name: park
 -- A task that was woken in vain keeps its place in the order.
-INSERT INTO limit_waits AS w (task_id, task_type, waits_for)
-SELECT t.task_id, %(task_type)s, %(waits_for)s FROM unnest(%(task_ids)s::text[]) AS t (task_id)
+INSERT INTO limit_waits (task_id, task_type, waits_for, since)
+SELECT t.task_id, %(task_type)s, %(waits_for)s, now() FROM unnest(%(task_ids)s::text[]) AS t (task_id)
 ON CONFLICT (task_id) DO UPDATE SET woken_at = NULL, waits_for = excluded.waits_for
 
 -- name: expiring

@@ -138,8 +138,8 @@ class StartRow:
     holds_slot: bool = True
 
     @property
-    def key(self) -> tuple[str, datetime, str]:
-        return self.task_type, self.started_at, self.task_id
+    def key(self) -> tuple[str, datetime, str, str]:
+        return self.task_type, self.started_at, self.task_id, self.lease_id
 
 
 @dataclass(frozen=True)

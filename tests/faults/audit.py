@@ -1,6 +1,7 @@
-"""A record of every change of a status. Triggers write it in the transaction that makes the change.
+"""A record of every change of a status, and of the slots held at every start of a task whose type has limits.
 
-Handlers note each step of their work beside it, in transactions of their own.
+Triggers write it in the transaction that makes the change. Handlers note each step of their work beside it, in
+transactions of their own.
 """
 
 from collections.abc import Iterator
@@ -50,6 +51,14 @@ _SCHEMA = """
         RETURN NULL;
     END $$;
 
+    CREATE FUNCTION audit.slots() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO audit.changes (machine, key, old, new)
+        SELECT 'slots', NEW.task_type, '', count(*) FROM task_starts AS s
+        JOIN tasks AS t ON t.task_id = s.task_id AND t.lease_id = s.lease_id AND t.lease_expires_at > now()
+        WHERE s.task_type = NEW.task_type AND s.holds_slot;
+        RETURN NULL;
+    END $$;
+
     CREATE TRIGGER audit AFTER UPDATE ON jobs FOR EACH ROW
         WHEN (OLD.status <> NEW.status OR OLD.stage <> NEW.stage) EXECUTE FUNCTION audit.job();
     CREATE TRIGGER audit AFTER UPDATE ON stages FOR EACH ROW
@@ -58,6 +67,7 @@ _SCHEMA = """
         WHEN (OLD.status <> NEW.status) EXECUTE FUNCTION audit.batch();
     CREATE TRIGGER audit AFTER UPDATE ON tasks FOR EACH ROW
         WHEN (OLD.status <> NEW.status) EXECUTE FUNCTION audit.task();
+    CREATE TRIGGER audit AFTER INSERT ON task_starts FOR EACH ROW EXECUTE FUNCTION audit.slots();
 """
 
 # An open transaction with a lock would prevent the schema from being dropped.

@@ -85,6 +85,11 @@ _ROWS: Mapping[str, str] = {
         WHERE t.started_at < s.finished_at AND {of_parent_job}
     """,
     "a stage had too many tasks out": TOO_MANY_OUT,
+    "a task that has ended is parked": """
+        SELECT t.task_id, t.status, w.since, w.woken_at FROM limit_waits AS w
+        JOIN tasks AS t ON t.task_id = w.task_id AND t.status IN ('completed', 'failed')
+        WHERE {of_parent_job}
+    """,
 }
 
 _CHANGES: Mapping[str, str] = {
@@ -138,7 +143,10 @@ _CHANGES: Mapping[str, str] = {
     """,
     "a status changed in a way that its machine does not have": """
         SELECT machine, key, old, new FROM audit.changes
-        WHERE machine <> 'advance' AND machine || ' ' || old || ' ' || new <> ALL(%(transitions)s)
+        WHERE machine NOT IN ('advance', 'slots') AND machine || ' ' || old || ' ' || new <> ALL(%(transitions)s)
+    """,
+    "more tasks of a type had live leases than max_running": """
+        SELECT key, new FROM audit.changes WHERE machine = 'slots' AND new::integer > %(max_running)s
     """,
 }
 
@@ -171,6 +179,7 @@ def assert_invariants(
     job_status: str = "completed",
     dead_letters: int = 0,
     dispatch_ahead: int = Limits.dispatch_ahead,
+    max_running: int | None = None,
 ) -> None:
     """Checks the rows of one job, or of all, against every invariant.
 
@@ -180,6 +189,7 @@ def assert_invariants(
         job_status: how it ended.
         dead_letters: how many rows the table ``dead_letters`` has, of all jobs.
         dispatch_ahead: how many tasks of a stage may have been written and unfinished.
+        max_running: the limit of the task types with limits, None if there are none.
 
     Raises:
         AssertionError: names each invariant that is broken, and rows that break it.
@@ -189,6 +199,7 @@ def assert_invariants(
         "job_status": job_status,
         "transitions": _TRANSITIONS,
         "dispatch_ahead": dispatch_ahead,
+        "max_running": max_running,
     }
     with closing(psycopg2.connect(database_url)) as conn, conn.cursor() as cur:
         broken = [f"{text}: {found}" for text, query in _queries(cur).items() if (found := _find(cur, query, values))]

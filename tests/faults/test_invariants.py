@@ -168,10 +168,18 @@ def test_changes_of_another_job_do_not_matter(audited_url: str) -> None:
             "UPDATE stages SET status = 'failed' WHERE stage = 1",
             "a status changed in a way that its machine does not have: .*'stage', .*'finished', 'failed'",
         ),
+        (
+            "INSERT INTO limit_waits (task_id, task_type, waits_for, since) VALUES ('t20', 'sum.work', 'rate', now())",
+            "a task that has ended is parked: .*t20",
+        ),
+        (
+            "INSERT INTO audit.changes (machine, key, old, new) VALUES ('slots', 'sum.work', '', '3')",
+            "more tasks of a type had live leases than max_running: .*sum.work",
+        ),
         ("INSERT INTO dead_letters (queue, reason, description, body) VALUES ('q', 'r', 'd', '')", "1 dead letters"),
     ],
 )
 def test_each_breach_is_found_and_named(audited_url: str, breach: str, text: str) -> None:
     _execute(audited_url, breach)
     with pytest.raises(AssertionError, match=text):
-        assert_invariants(audited_url)
+        assert_invariants(audited_url, max_running=2)

@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from local.postgres import EmbeddedPostgres
+from tests.faults import limit_mutations as limits
 from tests.faults import list_mutations as lists
 from tests.faults import room_mutations as room
 from tests.faults import schedule_mutations as schedules
@@ -13,7 +14,14 @@ from tests.faults.mutants import ALL_PASSED, SOME_FAILED, Copy
 from tests.faults.mutations import MUTATIONS as GUARDS
 
 pytestmark = pytest.mark.computes
-MUTATIONS = {**GUARDS, **answers.MUTATIONS, **lists.MUTATIONS, **schedules.MUTATIONS, **room.MUTATIONS}
+MUTATIONS = {
+    **GUARDS,
+    **answers.MUTATIONS,
+    **lists.MUTATIONS,
+    **schedules.MUTATIONS,
+    **room.MUTATIONS,
+    **limits.MUTATIONS,
+}
 _numbers = itertools.count(1)
 
 

@@ -25,6 +25,7 @@ from settings import Settings
 from tests.faults.copying_queue import COPIES, build_with_copies
 from tests.faults.jobs import SumJob
 from tests.faults.kinds import KINDS
+from tests.faults.limited_jobs import LimitedJob
 from tests.faults.trials import Trial
 from triggers import dead_letters, jobs, tasks
 
@@ -90,7 +91,7 @@ def _build() -> bootstrap.App:
     build = build_with_copies if COPIES in os.environ else bootstrap.build
     while True:
         try:
-            return build(Settings.from_environment(), [SumJob, Trial, *KINDS])
+            return build(Settings.from_environment(), [SumJob, Trial, *KINDS, LimitedJob])
         except DatabaseUnavailableError as exc:
             logger.warning("not built yet: %s", exc)
             time.sleep(_OUTAGE_SECONDS)

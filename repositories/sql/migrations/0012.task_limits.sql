@@ -4,12 +4,12 @@
 -- Nothing is written when it ends: the next claim of the type finds out.
 CREATE TABLE task_starts (
     task_type text NOT NULL,
-    started_at timestamptz NOT NULL DEFAULT now(),
+    started_at timestamptz NOT NULL,
     task_id text COLLATE "C" NOT NULL,
     lease_id text NOT NULL,
     -- False once the lease was found ended or expired; the row then counts for the rate only.
     holds_slot boolean NOT NULL DEFAULT true,
-    PRIMARY KEY (task_type, started_at, task_id)
+    PRIMARY KEY (task_type, started_at, task_id, lease_id)
 );
 
 CREATE INDEX task_starts_holding ON task_starts (task_type) WHERE holds_slot;
@@ -20,7 +20,7 @@ CREATE TABLE limit_waits (
     task_id text COLLATE "C" PRIMARY KEY,
     task_type text NOT NULL,
     waits_for text NOT NULL CHECK (waits_for IN ('max_running', 'rate')),
-    since timestamptz NOT NULL DEFAULT now(),
+    since timestamptz NOT NULL,
     woken_at timestamptz
 );
 

@@ -93,6 +93,14 @@ def test_a_slot_is_held_as_long_as_the_lease_that_it_was_started_with(harness: H
     assert use(database).running == 0, "its worker is taken for dead"
 
 
+def test_a_task_that_starts_again_holds_one_slot(database: Database) -> None:
+    queue_batch(database)
+    start(database, 0)
+    record(database, retrying(ids(0)[0], 0))
+    start(database, 0, lease_id="again")
+    assert use(database).running == 1
+
+
 def test_a_lease_that_is_renewed_after_its_slot_was_found_free_has_none(harness: Harness) -> None:
     database = harness.database
     queue_batch(database)

@@ -62,7 +62,12 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         [_TRIAL.format("short_leases-run_job_message-BatchSender.two_phase-batch_create_tasks-refused_8_times")],
     ),
     "the release before a claim is repeated": (
-        [Edit("engine/tasks/worker.py", "            work.tasks.release(task_ids, lease_id)\n")],
+        [
+            Edit(
+                "engine/tasks/worker.py",
+                "            transact(self._database, lambda work: self._unclaim(work, task_ids, lease_id))\n",
+            )
+        ],
         [_CLAIMED],
     ),
     "the locked rows that a claim skips": (

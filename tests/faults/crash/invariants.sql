@@ -3,6 +3,9 @@
 -- name: every_task_has_ended
 SELECT task_id, status FROM tasks WHERE status NOT IN ('completed', 'failed', 'cancelled') ORDER BY task_id
 
+-- name: no_task_is_parked
+SELECT task_id, task_type, since, woken_at FROM limit_waits ORDER BY task_id
+
 -- name: a_task_is_completed_once
 SELECT id, count(*) AS completions FROM audit WHERE machine = 'task' AND new = 'completed'
 GROUP BY id HAVING count(*) > 1 ORDER BY id

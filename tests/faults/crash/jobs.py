@@ -144,18 +144,19 @@ def job_type(
     lists: bool = False,
     hook: bool = False,
     scheduled: bool = False,
+    max_running: int | None = None,
 ) -> type[lockstep.JobController[Any]]:
     """A job type whose short tasks run this handler; the two callables run as code of the controller.
 
     With checkpoints, its first stage goes on from its cursors, and the results of both stages are folded. With lists,
     the short tasks run in lists, and the long task reads their results. With a hook, `job_ended` fails at first. If the
-    type is scheduled, a schedule submits the job, and no client does.
+    type is scheduled, a schedule submits the job, and no client does. `max_running` is the limit of the short tasks.
     """
 
     short = (
         lockstep.batch_handler("crash.short", max_attempts=3, backoff=_BACKOFF)(listed(handler))
         if lists
-        else lockstep.task_type("crash.short", max_attempts=3, backoff=_BACKOFF)(handler)
+        else lockstep.task_type("crash.short", max_attempts=3, backoff=_BACKOFF, max_running=max_running)(handler)
     )
     long = lockstep.task_type("crash.long", backoff=_BACKOFF, lane=lockstep.Lane.LONG)(gather if lists else work)
 

@@ -9,11 +9,12 @@ from core.models import StageKey
 from core.statuses import BATCH_ENDS, STAGE_ENDS, TASK_ENDS, StageStatus, TaskStatus
 from tests.fakes.clock import FakeClock
 from tests.fakes.database import FakeDatabase
-from tests.fakes.rows import BatchRow, JobRow, StageRow, TaskRow
+from tests.fakes.rows import BatchRow, JobRow, StageRow, StartRow, TaskRow
 from tests.fakes.store import Store, Transaction
 from tests.fakes.tables import Tables
 from tests.faults.model import writes
 from tests.faults.model.invocation import Invocation, running
+from tests.faults.model.jobs import MAX_RUNNING, RATE
 
 R = TypeVar("R")
 
@@ -83,6 +84,25 @@ class Audit:
             self._check_stage(_found(self.tables.stages.get(key)))
         for job_id, job in changes.get("jobs", {}).items():
             self._check_job(before["jobs"].get(job_id), job)
+        for task_type in {start.task_type for start in changes.get("task_starts", {}).values() if start is not None}:
+            self._check_starts(task_type)
+
+    def _check_starts(self, task_type: str) -> None:
+        """No more tasks hold a slot, and no more have started in a time, than the limits of their type allow."""
+        starts = [start for start in self.tables.task_starts.rows() if start.task_type == task_type]
+        held = [start for start in starts if start.holds_slot and self._is_live(start)]
+        if len(held) > MAX_RUNNING:
+            self.violations.append(f"{len(held)} tasks of type {task_type} hold slots: {held}")
+        times = sorted(start.started_at for start in starts)
+        for first, later in zip(times, times[RATE.starts :], strict=False):
+            if (later - first).total_seconds() < RATE.seconds:
+                self.violations.append(
+                    f"more than {RATE.starts} tasks of type {task_type} start from {first} to {later}"
+                )
+
+    def _is_live(self, start: StartRow) -> bool:
+        task = self.tables.tasks.get(start.task_id)
+        return task is not None and task.lease_id == start.lease_id
 
     def _check_batch(self, batch: BatchRow) -> None:
         tasks = [_found(self.tables.tasks.get(task_id)) for task_id in self._tasks_of[batch.batch_id]]

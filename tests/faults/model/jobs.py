@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import product
+from typing import TypedDict
 
 from controllers import authoring as lockstep
 from controllers.registry import Registry
@@ -24,8 +25,19 @@ _DIFFERENT = 6
 _MOST_SINGLE = 9
 _LISTED = 1.0
 """The tolerance of the job types whose fast tasks run in lists."""
+LIMITED = 3
+"""The number of stages of the job types whose fast tasks have limits."""
+MAX_RUNNING = 30
+RATE = lockstep.Rate(60, 100)
 _WITH_CURSORS = 1
 """The stage whose dispatch goes on from checkpoints; the dispatches of the others are replayed."""
+
+
+class Limits(TypedDict, total=False):
+    """The limits of a task type."""
+
+    max_running: int
+    rate: lockstep.Rate
 
 
 @dataclass(frozen=True)
@@ -107,13 +119,18 @@ def _read_the_stage_before(context: lockstep.TaskContext) -> None:
 
 def _job_type(kind: Kind) -> type[lockstep.JobController[Plan]]:
     backoff = lockstep.Backoff(base_seconds=10, cap_seconds=100)
+    limits: Limits = {"max_running": MAX_RUNNING, "rate": RATE} if kind.stages == LIMITED else {}
+    fast, long = (f"{kind.job_type} {lane}" for lane in lockstep.Lane)
     working = {
-        lane: lockstep.task_type(f"{kind.job_type} {lane}", max_attempts=MAX_ATTEMPTS, backoff=backoff, lane=lane)(work)
-        for lane in lockstep.Lane
+        lockstep.Lane.FAST: (
+            lockstep.batch_handler(fast, max_attempts=MAX_ATTEMPTS, backoff=backoff, **limits)(work_in_lists)
+            if kind.tolerance == _LISTED
+            else lockstep.task_type(fast, max_attempts=MAX_ATTEMPTS, backoff=backoff, **limits)(work)
+        ),
+        lockstep.Lane.LONG: lockstep.task_type(
+            long, max_attempts=MAX_ATTEMPTS, backoff=backoff, lane=lockstep.Lane.LONG
+        )(work),
     }
-    if kind.tolerance == _LISTED:
-        declare = lockstep.batch_handler(f"{kind.job_type} fast", max_attempts=MAX_ATTEMPTS, backoff=backoff)
-        working[lockstep.Lane.FAST] = declare(work_in_lists)
 
     class Modelled(lockstep.JobController[Plan]):
         job_type = kind.job_type

@@ -64,6 +64,8 @@ def _check(world: World) -> None:
     assert not world.audit.violations
     assert world.accepted <= {job.job_id for job in jobs}, "a job that was accepted is gone"
     assert all(world.queue.size(name) + len(world.broker.ready(name)) == 0 for name in (*QUEUES, *DEAD_QUEUES))
+    assert not world.audit.tables.limit_waits.rows(), "tasks are still parked"
+    assert not world.audit.tables.task_starts.rows(), "starts are still kept"
     for job in jobs:
         check_job(world, job)
     check_letters(world)

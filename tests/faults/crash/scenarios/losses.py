@@ -3,6 +3,7 @@
 from tests.faults.crash import jobs
 from tests.faults.crash.host import Host
 from tests.faults.crash.scenarios.places import CLAIMED
+from tests.faults.crash.scenarios.runs import MAX_RUNNING
 from tests.faults.crash.story import (
     LOCK_SECONDS,
     SILENCE_SECONDS,
@@ -19,6 +20,11 @@ from tests.faults.crash.story import (
 def _up_to_the_second_stage(host: Host) -> None:
     in_turn("run_job_message", "run_tasks")(host)
     host.consume("run_job_message", most=1)
+
+
+def _first_of_the_tasks(host: Host) -> None:
+    running("run_job_message")(host)
+    host.consume("run_tasks", most=1)
 
 
 SCENARIOS = (
@@ -43,6 +49,11 @@ SCENARIOS = (
             ),
         ),
         failed=jobs.failures_now_and_then,
+    ),
+    Scenario(
+        "the messages that wake parked tasks are lost",
+        jobs.job_type(max_running=MAX_RUNNING),
+        (Life(_first_of_the_tasks, after=lose_messages, pass_seconds=SILENCE_SECONDS),),
     ),
     Scenario(
         "the messages of a worker that dies are lost",

@@ -5,6 +5,8 @@ from core.statuses import JobStatus
 from tests.faults.crash import jobs
 from tests.faults.crash.story import LOCK_SECONDS, SHORT_SLICES, Life, Scenario, miss_a_tick, refusing, running
 
+MAX_RUNNING = 60
+"""So that the jobs of 99 and more tasks have tasks that are parked."""
 _SIDE_BY_SIDE = {"DISPATCH_PARALLEL": "2"}
 
 SCENARIOS = (
@@ -18,6 +20,7 @@ SCENARIOS = (
         own_trials=frozenset({"run_tasks", "run_long_task"}),
     ),
     Scenario("tasks that go on later", jobs.job_type(jobs.go_on_later)),
+    Scenario("limited", jobs.job_type(max_running=MAX_RUNNING)),
     Scenario("failing", jobs.job_type(jobs.fail), ends={"submit_job": JobStatus.FAILED}),
     Scenario("cannot be dispatched", jobs.job_type(before_tasks=jobs.refuse), ends={"submit_job": JobStatus.FAILED}),
     Scenario("an exception in the job's code", jobs.job_type(before_results=jobs.raise_once)),
