@@ -187,17 +187,22 @@ class JobEvent:
 
 @dataclass(frozen=True)
 class JobEvents:
-    """A page of events, the oldest first; `next` is the `after` of the next page, null on the last one."""
+    """A page of events, the oldest first; `next` is the `after` of the next page, null on the last one.
+
+    A later request with this `since` gets what is written or changed after this answer, and perhaps events that are
+    known: their `event_id` tells. If it takes several pages, the `since` of the first one is for the request after it.
+    """
 
     events: Sequence[JobEvent]
     next: int | None
+    since: int
 
 
-@dataclass(frozen=True)
-class DeadLetter:
+class DeadLetter(TypedDict):
     """A message that the broker gave up on, or that cannot be used.
 
-    A body that is not UTF-8 text is in `body_base64`, and `body` is null; otherwise `body_base64` is null.
+    It has its body only if that is included. A body that is not UTF-8 text is in `body_base64`, and `body` is null;
+    otherwise `body_base64` is null.
     """
 
     dead_letter_id: int
@@ -207,8 +212,8 @@ class DeadLetter:
     description: str
     message_id: str | None
     delivery_count: int | None
-    body: str | None
-    body_base64: str | None
+    body: NotRequired[str | None]
+    body_base64: NotRequired[str | None]
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ blueprint = func.Blueprint()
 @blueprint.route(route="dead-letters", methods=["GET"])
 @answers_problems
 def list_dead_letters(req: func.HttpRequest) -> func.HttpResponse:
-    """Lists dead letters, newest first, page by page: `?before={next}&limit=`."""
-    limit = requests.limit(req)
-    letters = app().status.dead_letters(requests.before_letter(req), limit)
+    """Lists dead letters, newest first, page by page: `?include=body&before={next}&limit=`."""
+    limit, with_body = requests.limit(req), requests.with_body(req)
+    letters = app().status.dead_letters(requests.before_letter(req), limit, with_body=with_body)
     cursor = letters[-1].dead_letter_id if letters.has_more else None
-    return views.json_response(answers.DeadLetters([views.dead_letter(each) for each in letters], cursor))
+    shown = [views.dead_letter(each, with_body=with_body) for each in letters]
+    return views.json_response(answers.DeadLetters(shown, cursor))

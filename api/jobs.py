@@ -83,7 +83,7 @@ def list_batches(req: func.HttpRequest) -> func.HttpResponse:
     """Lists a job's aligned batches, page by page: `?after={next}&limit=`."""
     limit = requests.limit(req)
     batches = app().status.batches(requests.job_id(req), requests.after_batch(req), limit)
-    cursor = f"{batches[-1].stage}-{batches[-1].batch_index}" if len(batches) == limit else None
+    cursor = f"{batches[-1].stage}-{batches[-1].batch_index}" if batches.has_more else None
     return views.json_response(answers.Batches([views.batch(each) for each in batches], cursor))
 
 
@@ -103,8 +103,8 @@ def list_tasks(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="jobs/{job_id}/events", methods=["GET"])
 @answers_problems
 def list_job_events(req: func.HttpRequest) -> func.HttpResponse:
-    """Lists a job's events, the oldest first, page by page: `?after={next}&limit=`."""
-    limit = requests.limit(req)
-    events = app().status.events(requests.job_id(req), requests.after_event(req), limit)
-    cursor = events[-1].event_id if len(events) == limit else None
-    return views.json_response(answers.JobEvents([views.event(each) for each in events], cursor))
+    """Lists a job's events, the oldest first, page by page: `?since=&after={next}&limit=`."""
+    limit, since = requests.limit(req), requests.events_since(req)
+    events = app().status.events(requests.job_id(req), requests.after_event(req), limit, since)
+    cursor = events[-1].event_id if events.has_more else None
+    return views.json_response(answers.JobEvents([views.event(each) for each in events], cursor, events.since))

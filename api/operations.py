@@ -196,9 +196,11 @@ LIST_TASKS: Json = {
 LIST_JOB_EVENTS: Json = {
     "operationId": "list_job_events",
     "summary": "List what happened to a job, the oldest event first, page by page.",
-    "description": "Some events for each stage, none for a task.",
+    "description": "Some events for each stage, none for a task. To follow a job, ask again with the `since` of the "
+    "answer before: an event may become visible after one with a higher `event_id`.",
     "parameters": [
         _LIMIT,
+        _query("since", "`since` of an earlier answer", type="integer", minimum=0, maximum=requests.MAX_ROW_ID),
         _query("after", "`next` of the previous page", type="integer", minimum=0, maximum=requests.MAX_ROW_ID),
     ],
     "responses": {
@@ -214,6 +216,7 @@ LIST_DEAD_LETTERS: Json = {
     "summary": "List dead letters, newest first, page by page.",
     "parameters": [
         _LIMIT,
+        _include([requests.BODY]),
         _query("before", "`next` of the previous page", type="integer", minimum=0, maximum=requests.MAX_ROW_ID),
     ],
     "responses": {"200": json_answer("DeadLetters", "A page."), "400": _response("BadQuery"), **FAILURES},

@@ -22,6 +22,9 @@ BATCH_CURSOR = "([0-9]{1,2})-([0-9]{1,9})"
 STAGE_RESULTS = "stage_results"
 """What `GET /api/jobs/{job_id}` may include."""
 
+BODY = "body"
+"""What `GET /api/dead-letters` may include."""
+
 MAX_ROW_ID = 10**18 - 1  # the most digits that always fit a bigint
 
 _MAX_EXACT = 2**53  # up to here, a float can represent every integer
@@ -120,6 +123,15 @@ def stage_results_after(req: func.HttpRequest) -> int | None:
     raise _field_error("after", f"must be the number of a stage, up to {MAX_STAGES}")
 
 
+def with_body(req: func.HttpRequest) -> bool:
+    """Reads whether dead letters have their bodies; they do not by default.
+
+    Raises:
+        InvalidInputError: something else is to be included.
+    """
+    return bool(_include(req, [BODY]))
+
+
 def after_task(req: func.HttpRequest) -> str:
     """Reads the task id after which the page starts; "" for the first page.
 
@@ -153,6 +165,15 @@ def after_event(req: func.HttpRequest) -> int:
     return _row_id(req, "after") or 0
 
 
+def events_since(req: func.HttpRequest) -> int:
+    """Reads since when the events were written or changed; 0 for any time.
+
+    Raises:
+        InvalidInputError: the text is not a `since` of an answer.
+    """
+    return _row_id(req, "since", "must be a number: the `since` of an earlier answer") or 0
+
+
 def after_batch(req: func.HttpRequest) -> tuple[int, int]:
     """Reads the `{stage}-{batch_index}` after which the page starts, as a pair; (0, 0) for the first page.
 
@@ -176,13 +197,15 @@ def _include(req: func.HttpRequest, known: Sequence[str]) -> set[str]:
     raise _field_error("include", f"must name some of {', '.join(known)}, separated by commas")
 
 
-def _row_id(req: func.HttpRequest, name: str) -> int | None:
+def _row_id(
+    req: func.HttpRequest, name: str, complaint: str = "must be a number: the `next` of the previous page"
+) -> int | None:
     text = req.params.get(name)
     if not text:
         return None
     if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_ROW_ID)):
         return int(text)
-    raise _field_error(name, "must be a number: the `next` of the previous page")
+    raise _field_error(name, complaint)
 
 
 def _number(text: str) -> float | int:

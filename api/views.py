@@ -70,19 +70,13 @@ def event(row: JobEvent) -> answers.JobEvent:
     return answers.JobEvent(**{field.name: getattr(row, field.name) for field in fields(answers.JobEvent)})
 
 
-def dead_letter(kept: KeptDeadLetter) -> answers.DeadLetter:
-    """Returns the answer for a dead letter, with its body as text, or in base64 if it is not UTF-8.
+def dead_letter(kept: KeptDeadLetter, *, with_body: bool) -> answers.DeadLetter:
+    """Returns the answer for a dead letter; `with_body` with its body as text, or in base64 if it is not UTF-8.
 
     A body may come from anywhere, so it is redacted like any other text.
     """
     letter = kept.letter
-    text, encoded = None, None
-    try:
-        text = letter.body.decode()
-    except UnicodeDecodeError:
-        # Latin-1 reads any byte, and ASCII, which URLs consist of, as itself.
-        encoded = base64.b64encode(redacted(letter.body.decode("latin-1")).encode("latin-1")).decode()
-    return answers.DeadLetter(
+    answer = answers.DeadLetter(
         dead_letter_id=kept.dead_letter_id,
         received_at=kept.received_at,
         queue=letter.queue,
@@ -90,9 +84,18 @@ def dead_letter(kept: KeptDeadLetter) -> answers.DeadLetter:
         description=letter.description,
         message_id=letter.message_id,
         delivery_count=letter.delivery_count,
-        body=text,
-        body_base64=encoded,
     )
+    if with_body:
+        answer["body"], answer["body_base64"] = _body(letter.body)
+    return answer
+
+
+def _body(body: bytes) -> tuple[str | None, str | None]:
+    try:
+        return body.decode(), None
+    except UnicodeDecodeError:
+        # Latin-1 reads any byte, and ASCII, which URLs consist of, as itself.
+        return None, base64.b64encode(redacted(body.decode("latin-1")).encode("latin-1")).decode()
 
 
 def _stage(view: StageView, results: Mapping[int, Any]) -> answers.Stage:

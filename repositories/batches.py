@@ -4,9 +4,11 @@ from typing_extensions import override
 
 from core.lanes import Lane
 from core.models import Batch, PendingBatch, Resend, StageKey
+from core.pages import MAX_PAGE_BYTES, Page
 from core.statuses import BatchStatus, TaskStatus
 from core.task_runs import BatchDelta
 from repositories import queries
+from repositories.found_pages import page_of
 from repositories.ports import BatchRepository
 from repositories.ports.rows import Row, Rows
 from repositories.stage_keys import columns
@@ -32,9 +34,17 @@ class PostgresBatchRepository(BatchRepository):
         return [_batch(row) for row in self._rows.all(_QUERIES["page"], values)]
 
     @override
-    def page_of_job(self, job_id: str, after: tuple[int, int], limit: int) -> list[Batch]:
-        values = {"job_id": job_id, "after_stage": after[0], "after_index": after[1], "limit": limit}
-        return [_batch(row) for row in self._rows.all(_QUERIES["page_of_job"], values)]
+    def page_of_job(
+        self, job_id: str, after: tuple[int, int], limit: int, max_bytes: int = MAX_PAGE_BYTES
+    ) -> Page[Batch]:
+        values = {
+            "job_id": job_id,
+            "after_stage": after[0],
+            "after_index": after[1],
+            "limit": limit,
+            "max_bytes": max_bytes,
+        }
+        return page_of(self._rows.all(_QUERIES["page_of_job"], values), _batch)
 
     @override
     def pending_of_stage(self, key: StageKey, after_index: int, limit: int) -> list[PendingBatch]:

@@ -28,8 +28,10 @@ class PostgresDeadLetterRepository(DeadLetterRepository):
         return self._rows.execute(_QUERIES["add"], {**columns, **texts, **limits, **job}) == 1
 
     @override
-    def newest(self, limit: int, before_id: int | None = None, max_bytes: int = MAX_PAGE_BYTES) -> Page[KeptDeadLetter]:
-        values = {"limit": limit, "before_id": before_id, "max_bytes": max_bytes}
+    def newest(
+        self, limit: int, before_id: int | None = None, max_bytes: int = MAX_PAGE_BYTES, *, with_body: bool = True
+    ) -> Page[KeptDeadLetter]:
+        values = {"limit": limit, "before_id": before_id, "max_bytes": max_bytes, "with_body": with_body}
         return page_of(self._rows.all(_QUERIES["newest"], values), _kept)
 
 

@@ -4,7 +4,9 @@ from typing_extensions import override
 
 from core.job_events import JobEvent, JobEventKind, Repair
 from core.models import StageKey
+from core.pages import MAX_PAGE_BYTES, Page
 from repositories import queries
+from repositories.found_pages import page_of
 from repositories.ports import JobEventRepository
 from repositories.ports.rows import Row, Rows
 from repositories.stage_keys import arrays
@@ -19,9 +21,15 @@ class PostgresJobEventRepository(JobEventRepository):
         self._rows = rows
 
     @override
-    def page(self, job_id: str, after_id: int, limit: int) -> list[JobEvent]:
-        values = {"job_id": job_id, "after_id": after_id, "limit": limit}
-        return [_event(row) for row in self._rows.all(_QUERIES["page"], values)]
+    def page(
+        self, job_id: str, after_id: int, limit: int, since: int = 0, max_bytes: int = MAX_PAGE_BYTES
+    ) -> Page[JobEvent]:
+        values = {"job_id": job_id, "after_id": after_id, "limit": limit, "since": since, "max_bytes": max_bytes}
+        return page_of(self._rows.all(_QUERIES["page"], values), _event)
+
+    @override
+    def since(self) -> int:
+        return int(self._rows.one(_QUERIES["since"])["since"])
 
     @override
     def repaired(self, repair: Repair, messages: Mapping[StageKey, int]) -> None:

@@ -51,6 +51,18 @@ class JobView:
     stage_results: Mapping[int, Any]
 
 
+class EventPage(Page[JobEvent]):
+    """Events of a job, in the order of their ids.
+
+    Attributes:
+        since: the time since which a later page has what was not committed yet.
+    """
+
+    def __init__(self, events: Iterable[JobEvent], *, has_more: bool, since: int) -> None:
+        super().__init__(events, has_more=has_more)
+        self.since = since
+
+
 class StatusReader:
     """Reads the state of jobs, without their secrets; each answer takes one transaction."""
 
@@ -85,7 +97,7 @@ class StatusReader:
         shown_results = {number: shown_value(result, redaction) for number, result in results.items()}
         return JobView(shown, views, _progress(job, views), shown_results)
 
-    def batches(self, job_id: str, after: tuple[int, int], limit: int) -> list[Batch]:
+    def batches(self, job_id: str, after: tuple[int, int], limit: int) -> Page[Batch]:
         """Returns up to `limit` batches of a job after (stage, batch_index).
 
         Raises:
@@ -114,8 +126,8 @@ class StatusReader:
         redaction = self._secrets.of_rows(job)
         return Page((shown_task(task, redaction) for task in page), has_more=page.has_more)
 
-    def events(self, job_id: str, after_id: int, limit: int) -> list[JobEvent]:
-        """Returns up to `limit` events of a job with an id above `after_id`.
+    def events(self, job_id: str, after_id: int, limit: int, since: int = 0) -> EventPage:
+        """Returns up to `limit` events of a job with an id above `after_id`, that were written or changed since a time.
 
         Raises:
             JobNotFoundError: there is no such job.
@@ -124,14 +136,18 @@ class StatusReader:
             job = work.jobs.get(job_id)
             if job is None:
                 raise JobNotFoundError(job_id)
-            events = work.events.page(job_id, after_id, limit)
+            now = work.events.since()
+            events = work.events.page(job_id, after_id, limit, since)
         redaction = self._secrets.of_rows(job)
-        return [shown_event(event, redaction) for event in events]
+        return EventPage((shown_event(each, redaction) for each in events), has_more=events.has_more, since=now)
 
-    def dead_letters(self, before_id: int | None, limit: int) -> Page[KeptDeadLetter]:
-        """Returns dead letters with an id below `before_id`, the newest first; a page of large ones is shorter."""
+    def dead_letters(self, before_id: int | None, limit: int, *, with_body: bool) -> Page[KeptDeadLetter]:
+        """Returns dead letters with an id below `before_id`, the newest first; a page of large ones is shorter.
+
+        Without `with_body`, their bodies are empty.
+        """
         with self._database.transaction() as work:
-            return work.dead_letters.newest(limit, before_id)
+            return work.dead_letters.newest(limit, before_id, with_body=with_body)
 
 
 def _final(stage: Stage) -> StageCounts | None:

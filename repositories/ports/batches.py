@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from core.models import Batch, PendingBatch, Resend, StageKey
+from core.pages import MAX_PAGE_BYTES, Page
 from core.task_runs import BatchDelta
 
 
@@ -18,8 +19,13 @@ class BatchRepository(Protocol):
         """Returns up to `limit` batches of a stage with an index above `after_index`, in index order."""
         ...
 
-    def page_of_job(self, job_id: str, after: tuple[int, int], limit: int) -> list[Batch]:
-        """Returns up to `limit` batches of a job after (stage, batch_index), in that order."""
+    def page_of_job(
+        self, job_id: str, after: tuple[int, int], limit: int, max_bytes: int = MAX_PAGE_BYTES
+    ) -> Page[Batch]:
+        """Returns up to `limit` batches of a job after (stage, batch_index), in that order.
+
+        Their errors have at most `max_bytes`; that of one may have more.
+        """
         ...
 
     def pending_of_stage(self, key: StageKey, after_index: int, limit: int) -> list[PendingBatch]:

@@ -44,9 +44,12 @@ class DeadLetterRepository(Protocol):
         """
         ...
 
-    def newest(self, limit: int, before_id: int | None = None, max_bytes: int = MAX_PAGE_BYTES) -> Page[KeptDeadLetter]:
+    def newest(
+        self, limit: int, before_id: int | None = None, max_bytes: int = MAX_PAGE_BYTES, *, with_body: bool = True
+    ) -> Page[KeptDeadLetter]:
         """Returns up to `limit` dead letters with an id below `before_id`, the newest first.
 
-        Their bodies and texts have at most `max_bytes`; one alone may have more.
+        Their bodies and texts have at most `max_bytes`; one alone may have more. Without `with_body`, the bodies are
+        empty, and are not read.
         """
         ...

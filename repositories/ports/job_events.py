@@ -5,6 +5,7 @@ from typing import Protocol
 
 from core.job_events import JobEvent, Repair
 from core.models import StageKey
+from core.pages import MAX_PAGE_BYTES, Page
 
 
 class JobEventRepository(Protocol):
@@ -13,8 +14,21 @@ class JobEventRepository(Protocol):
     The methods of the other repositories that change a job or a stage write its event with the change.
     """
 
-    def page(self, job_id: str, after_id: int, limit: int) -> list[JobEvent]:
-        """Returns up to `limit` events of a job with an id above `after_id`, in the order of their ids."""
+    def page(
+        self, job_id: str, after_id: int, limit: int, since: int = 0, max_bytes: int = MAX_PAGE_BYTES
+    ) -> Page[JobEvent]:
+        """Returns up to `limit` events of a job with an id above `after_id`, in the order of their ids.
+
+        With `since`, only those that were written or changed since then, and perhaps some before; 0 for any. Their
+        details have at most `max_bytes` as JSON; those of one may have more.
+        """
+        ...
+
+    def since(self) -> int:
+        """Returns a time for `page`: a later page since then has all that was not committed before this call.
+
+        Ids are given before the commit. So an event may become visible after one with a higher id.
+        """
         ...
 
     def repaired(self, repair: Repair, messages: Mapping[StageKey, int]) -> None:

@@ -17,13 +17,28 @@ ORDER BY batch_index
 LIMIT %(limit)s
 
 -- name: page_of_job
+-- `found` tells whether rows follow.
+WITH counted AS (
+    SELECT
+        *, row_number() OVER so_far AS number, count(*) OVER () AS found,
+        sum(coalesce(octet_length(last_error), 0)) OVER so_far AS bytes
+    FROM (
+        SELECT
+            batch_id, job_id, stage, batch_index, lane, task_count, open_tasks, failed_tasks, cancelled_tasks, status,
+            send_attempts, last_error, digest, created_at, queued_at, finished_at
+        FROM batches
+        WHERE job_id = %(job_id)s AND (stage, batch_index) > (%(after_stage)s, %(after_index)s)
+        ORDER BY stage, batch_index
+        LIMIT %(limit)s + 1
+    ) AS batches
+    WINDOW so_far AS (ORDER BY stage, batch_index)
+)
 SELECT
     batch_id, job_id, stage, batch_index, lane, task_count, open_tasks, failed_tasks, cancelled_tasks, status,
-    send_attempts, last_error, digest, created_at, queued_at, finished_at
-FROM batches
-WHERE job_id = %(job_id)s AND (stage, batch_index) > (%(after_stage)s, %(after_index)s)
+    send_attempts, last_error, digest, created_at, queued_at, finished_at, found
+FROM counted
+WHERE number <= %(limit)s AND (number = 1 OR bytes <= %(max_bytes)s)
 ORDER BY stage, batch_index
-LIMIT %(limit)s
 
 -- name: pending_of_stage
 SELECT batch_id, lane, batch_index FROM batches

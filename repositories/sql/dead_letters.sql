@@ -36,10 +36,11 @@ SELECT dead_letter_id FROM kept
 -- PostgreSQL adds up the bytes, so that rows beyond their limit never leave it. `found` tells whether rows follow.
 WITH counted AS (
     SELECT
-        dead_letter_id, received_at, queue, reason, description, body, message_id, delivery_count,
+        dead_letter_id, received_at, queue, reason, description, message_id, delivery_count,
+        CASE WHEN %(with_body)s THEN body ELSE '' END AS body,
         row_number() OVER so_far AS number, count(*) OVER () AS found,
         sum(
-            octet_length(body) + octet_length(reason) + octet_length(description)
+            CASE WHEN %(with_body)s THEN octet_length(body) ELSE 0 END + octet_length(reason) + octet_length(description)
             + coalesce(octet_length(message_id), 0)
         ) OVER so_far AS bytes
     FROM (

@@ -2,11 +2,34 @@
 -- the same statement, so that neither is there without the other: see jobs.sql, stages.sql and dead_letters.sql.
 
 -- name: page
-SELECT event_id, job_id, kind, stage, opening, subject, details, times, at, last_at
-FROM job_events
-WHERE job_id = %(job_id)s AND event_id > %(after_id)s
+-- `found` tells whether rows follow.
+WITH counted AS (
+    SELECT
+        *, row_number() OVER so_far AS number, count(*) OVER () AS found,
+        sum(octet_length(details::text)) OVER so_far AS bytes
+    FROM (
+        SELECT event_id, job_id, kind, stage, opening, subject, details, times, at, last_at
+        FROM job_events
+        WHERE job_id = %(job_id)s AND event_id > %(after_id)s
+            AND (
+                -- Far from now, the time is another database's, or so old that 32 bits do not tell it from now.
+                pg_snapshot_xmin(pg_current_snapshot())::text::bigint - %(since)s NOT BETWEEN 0 AND 1073741824
+                -- xmin is the lower half of the number of the transaction that has written the row.
+                OR (xmin::text::bigint - %(since)s) & 4294967295 < 2147483648
+            )
+        ORDER BY event_id
+        LIMIT %(limit)s + 1
+    ) AS events
+    WINDOW so_far AS (ORDER BY event_id)
+)
+SELECT event_id, job_id, kind, stage, opening, subject, details, times, at, last_at, found
+FROM counted
+WHERE number <= %(limit)s AND (number = 1 OR bytes <= %(max_bytes)s)
 ORDER BY event_id
-LIMIT %(limit)s
+
+-- name: since
+-- The transactions with a lower number have ended, so this transaction sees all that they have written.
+SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS since
 
 -- name: repaired
 -- Repairs of the same kind and the same opening share a row. Leaves out jobs whose row another transaction holds, because

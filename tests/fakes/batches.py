@@ -5,9 +5,11 @@ from typing import Any
 from typing_extensions import override
 
 from core.models import Batch, PendingBatch, Resend, StageKey
+from core.pages import MAX_PAGE_BYTES, Page
 from core.statuses import BATCH_ENDS, BatchStatus, TaskStatus
 from core.task_runs import BatchDelta
 from repositories.ports import BatchRepository
+from tests.fakes.pages import cut
 from tests.fakes.rows import BatchRow
 from tests.fakes.tables import Tables
 from tests.fakes.tasks import FakeTaskRepository
@@ -30,8 +32,11 @@ class FakeBatchRepository(BatchRepository):
         return self._select(lambda row: row.stage_key == key and row.batch_index > after_index, limit)
 
     @override
-    def page_of_job(self, job_id: str, after: tuple[int, int], limit: int) -> list[Batch]:
-        return self._select(lambda row: row.job_id == job_id and (row.stage, row.batch_index) > after, limit)
+    def page_of_job(
+        self, job_id: str, after: tuple[int, int], limit: int, max_bytes: int = MAX_PAGE_BYTES
+    ) -> Page[Batch]:
+        rows = self._select(lambda row: row.job_id == job_id and (row.stage, row.batch_index) > after, limit + 1)
+        return cut(rows, limit, max_bytes, lambda row: len((row.last_error or "").encode()))
 
     @override
     def pending_of_stage(self, key: StageKey, after_index: int, limit: int) -> list[PendingBatch]:

@@ -1,4 +1,4 @@
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from typing_extensions import override
 
@@ -42,8 +42,12 @@ class FakeDeadLetterRepository(DeadLetterRepository):
         return True
 
     @override
-    def newest(self, limit: int, before_id: int | None = None, max_bytes: int = MAX_PAGE_BYTES) -> Page[KeptDeadLetter]:
+    def newest(
+        self, limit: int, before_id: int | None = None, max_bytes: int = MAX_PAGE_BYTES, *, with_body: bool = True
+    ) -> Page[KeptDeadLetter]:
         rows = self._letters.rows()[::-1]
+        if not with_body:
+            rows = [replace(row, letter=replace(row.letter, body=b"")) for row in rows]
         older = [row for row in rows if before_id is None or row.dead_letter_id < before_id]
         return cut(older, limit, max_bytes, lambda row: _bytes(row.letter))
 

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -6,8 +7,10 @@ from typing_extensions import override
 
 from core.job_events import JobEvent, JobEventKind, Repair
 from core.models import StageKey
+from core.pages import MAX_PAGE_BYTES, Page
 from core.statuses import BATCH_ENDS, StageStatus
 from repositories.ports import JobEventRepository
+from tests.fakes.pages import cut, json_bytes
 from tests.fakes.rows import StageRow
 from tests.fakes.tables import Tables
 
@@ -21,9 +24,19 @@ class FakeJobEventRepository(JobEventRepository):
         self._tables = tables
 
     @override
-    def page(self, job_id: str, after_id: int, limit: int) -> list[JobEvent]:
-        rows = self._tables.job_events.rows()
-        return [row for row in rows if row.job_id == job_id and row.event_id > after_id][:limit]
+    def page(
+        self, job_id: str, after_id: int, limit: int, since: int = 0, max_bytes: int = MAX_PAGE_BYTES
+    ) -> Page[JobEvent]:
+        table = self._tables.job_events
+        if since > self.since():
+            since = 0
+        rows = [row for row in table.rows() if row.job_id == job_id and row.event_id > after_id]
+        rows = [row for row in rows if table.writer(row.event_id) >= since]
+        return cut(rows, limit, max_bytes, lambda row: json_bytes(json.dumps(row.details)))
+
+    @override
+    def since(self) -> int:
+        return self._tables.oldest_writer()
 
     @override
     def repaired(self, repair: Repair, messages: Mapping[StageKey, int]) -> None:

@@ -29,6 +29,11 @@ class Store:
         """How many transactions wait for a row."""
         self.ids = itertools.count(1)
         """As a sequence: a transaction that is rolled back leaves a gap."""
+        self.writers: dict[RowKey, int] = {}
+        """The number of the transaction that has written a row; a transaction gets it when it first writes."""
+        self.writing: set[int] = set()
+        """The transactions that have a number and have not ended."""
+        self.next_writer = 1
 
     def wait_for(self, owner: "Transaction") -> None:
         """Waits, holding `changed`, until `owner` may have ended."""
@@ -51,6 +56,7 @@ class Transaction:
         self._changes: dict[str, dict[Any, Any]] = {}
         self._waits_for: Transaction | None = None
         self._failed = False
+        self._number = 0
 
     def commit(self) -> None:
         """Makes the changes visible and lets the rows go; a transaction with a failed statement changes nothing."""
@@ -62,6 +68,7 @@ class Transaction:
                         committed.pop(key, None)
                     else:
                         committed[key] = row
+                        self._store.writers[table, key] = self._number
             self._end()
 
     def roll_back(self) -> None:
@@ -127,7 +134,21 @@ class Transaction:
     def write(self, table: str, key: Any, row: Any) -> None:
         """Writes a row that is locked; None deletes it."""
         self._refuse_if_failed()
+        if not self._number:
+            with self._store.changed:
+                self._number = self._store.next_writer
+                self._store.next_writer += 1
+                self._store.writing.add(self._number)
         self._changes.setdefault(table, {})[key] = row
+
+    def writer(self, table: str, key: Any) -> int:
+        """The number of the transaction that has written a row."""
+        return self._number if key in self._changes.get(table, {}) else self._store.writers[table, key]
+
+    def oldest_writer(self) -> int:
+        """All transactions with a lower number have ended."""
+        with self._store.changed:
+            return min(self._store.writing, default=self._store.next_writer)
 
     def next_id(self) -> int:
         """An id that no other row gets."""
@@ -157,6 +178,7 @@ class Transaction:
             self._waits_for = None
 
     def _end(self) -> None:
+        self._store.writing.discard(self._number)
         for owners in (self._store.owners, self._store.key_owners):
             for key in [key for key, owner in owners.items() if owner is self]:
                 del owners[key]

@@ -34,6 +34,10 @@ class Table(Generic[Key, Row]):
         view = self._transaction.view(self._name)
         return [view[key] for key in sorted(view)]
 
+    def writer(self, key: Key) -> int:
+        """The number of the transaction that has written the row."""
+        return self._transaction.writer(self._name, key)
+
     def lock(self, key: Key) -> Row | None:
         """The row, held until the transaction ends, or None."""
         row: Row | None = self._transaction.lock(self._name, key)

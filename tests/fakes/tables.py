@@ -35,6 +35,7 @@ class Tables:
         self.task_type_locks: Table[str, None] = Table(transaction, "task_type_locks", {})
         self.schedules: Table[str, ScheduleState] = Table(transaction, "schedules", {})
         self.next_id = transaction.next_id
+        self.oldest_writer = transaction.oldest_writer
 
     def batches_of(self, key: StageKey) -> list[BatchRow]:
         """The batches of a stage."""

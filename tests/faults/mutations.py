@@ -439,6 +439,51 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         ],
         _both("test_job_events.py::test_repairs_of_another_opening_and_another_job_have_events_of_their_own"),
     ),
+    "the limit of bytes in a page of results": (
+        [
+            Edit(
+                _TASKS,
+                "SELECT task_index, task_type, status, result, error, (SELECT cardinality(ids) FROM found) AS found\n"
+                "FROM tasks\nWHERE task_id = ANY(\n    (SELECT ids[:(SELECT max(number) FROM counted"
+                " WHERE number = 1 OR bytes <= %(max_bytes)s)] FROM found)::text[]\n)",
+                "SELECT task_index, task_type, status, result, error, (SELECT cardinality(ids) FROM found) AS found\n"
+                "FROM tasks\nWHERE task_id = ANY((SELECT ids[:(SELECT max(number) FROM counted)] FROM found)::text[])",
+            ),
+            Edit(_FAKE_TASKS, "json_bytes(row.result, row.error))", "0)"),
+        ],
+        _both("test_records.py::test_a_page_of_large_results_ends_at_the_limit_of_bytes"),
+    ),
+    "the results in the size of a page of tasks": (
+        [
+            Edit(
+                _TASKS,
+                "            + CASE WHEN %(with_result)s THEN coalesce(octet_length(result::text), 0) ELSE 0 END\n",
+            ),
+            Edit(_FAKE_TASKS, "for name in included]", "for name in included - {TaskPayload.RESULT}]"),
+        ],
+        [
+            f"{CONTRACT}/test_records.py::test_a_page_of_large_tasks_ends_at_the_limit_of_bytes[{backend}-None]"
+            for backend in ("fake", "postgres")
+        ],
+    ),
+    "the oldest transaction that writes, in a poll of events": (
+        [
+            Edit(
+                _EVENTS,
+                "SELECT pg_snapshot_xmin(pg_current_snapshot())",
+                "SELECT pg_snapshot_xmax(pg_current_snapshot())",
+            ),
+            Edit(
+                "tests/fakes/store.py",
+                "return min(self._store.writing, default=self._store.next_writer)",
+                "return self._store.next_writer",
+            ),
+        ],
+        _both(
+            "test_job_events.py::"
+            "test_a_poll_finds_the_event_of_a_transaction_that_commits_later_than_one_with_a_higher_id"
+        ),
+    ),
     "the last batch of a stopped stage": (
         [
             Edit(_STAGES, "    LIMIT 1\n) IS NULL\n", "    LIMIT 1\n) IS NOT NULL\n"),

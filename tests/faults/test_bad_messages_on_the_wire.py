@@ -120,8 +120,9 @@ def _kept(base_url: str) -> Kept:
     """All dead letters of the API, read page by page."""
     kept: Kept = Counter()
     before: dict[str, int] = {}
+    url = f"{base_url}/api/dead-letters"
     while True:
-        page = httpx.get(f"{base_url}/api/dead-letters", params={"limit": 50, **before}, timeout=60, trust_env=False)
+        page = httpx.get(url, params={"limit": 50, "include": "body", **before}, timeout=60, trust_env=False)
         answer = page.raise_for_status().json()
         for letter in answer["dead_letters"]:
             text, encoded = letter["body"], letter["body_base64"]

@@ -72,6 +72,23 @@ def test_pages_of_a_job_cross_its_stages(database: Database) -> None:
         [(2, 1), (2, 2)],
         [],
     ]
+    assert [page.has_more for page in pages] == [True, False, False]
+
+
+def test_a_page_of_batches_with_large_errors_ends_at_the_limit_of_bytes(database: Database) -> None:
+    start_stage(database)
+    for index, size in enumerate((90, 90, 300, 90)):
+        create_batch(database, batch_of(1, index), BatchStatus.PENDING_QUEUE)
+        with database.transaction() as work:
+            work.batches.record_send_error(f"{JOB}-s1-b{index}", "\u00e9" * (size // 2))
+    with database.transaction() as work:
+        pages = [work.batches.page_of_job(JOB, (1, after), 3, max_bytes=200) for after in (-1, 0, 1, 2)]
+    assert [([batch.batch_index for batch in page], page.has_more) for page in pages] == [
+        ([0, 1], True),
+        ([1], True),
+        ([2], True),
+        ([3], False),
+    ]
 
 
 def test_a_batch_and_its_pending_tasks_are_queued_once(database: Database) -> None:

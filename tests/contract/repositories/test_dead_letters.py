@@ -19,6 +19,15 @@ def test_dead_letters_come_newest_first(database: Database) -> None:
         assert older[0].received_at <= work.now()
 
 
+def test_dead_letters_without_their_bodies_make_a_short_page(database: Database) -> None:
+    letters = [DeadLetter("sb-tasks", "bad", "why", b"x" * 300, f"{number}", 1) for number in range(3)]
+    with database.transaction() as work:
+        for letter in letters:
+            work.dead_letters.add(letter)
+        page = work.dead_letters.newest(10, max_bytes=200, with_body=False)
+    assert [kept.letter for kept in page] == [replace(letter, body=b"") for letter in letters[::-1]]
+
+
 def test_a_page_of_large_dead_letters_ends_at_the_limit_of_bytes(database: Database) -> None:
     with database.transaction() as work:
         for number, size in enumerate((90, 90, 300, 90, 90)):

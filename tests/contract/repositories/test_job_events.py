@@ -1,5 +1,6 @@
 """Every change of a job or a stage writes its event, once and with the change."""
 
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from core.job_events import MAX_LETTER_IDS, MAX_SUBJECT_LENGTH, JobEvent, JobEventKind, Repair
 from core.models import StageKey
+from core.pages import Page
 from core.statuses import BatchStatus, JobStatus, StageStatus
 from core.task_runs import BatchDelta
 from repositories.ports import Database, DeadLetter, UnitOfWork
@@ -409,6 +411,76 @@ def test_pages_follow_the_ids(database: Database) -> None:
     second = events(database, after_id=first[-1].event_id, limit=2)
     assert [event.kind.value for event in first + second] == ["submitted", "stage_started", "stage_dispatched"]
     assert events(database, after_id=second[-1].event_id) == []
+
+
+def test_a_page_of_large_events_ends_at_the_limit_of_bytes(database: Database) -> None:
+    create_job(database)
+    for size in (90, 90, 300, 90):
+        error = json.dumps(
+            {"type": "E", "message": "x" * (size - 40)}
+        )  # with its name and spaces, `size` bytes at most
+        with database.transaction() as work:
+            work.jobs.finish(JOB, JobStatus.FAILED, None, error)
+        with database.transaction() as work:
+            work.jobs.reopen(JOB, {JobStatus.FAILED})
+    first = events(database)[0].event_id  # of the submission
+    pages: list[Page[JobEvent]] = []
+    with database.transaction() as work:
+        while not pages or pages[-1].has_more:
+            last = pages[-1][-1].event_id if pages else first
+            pages.append(work.events.page(JOB, last, 3, max_bytes=200))
+    failed, retried = JobEventKind.FAILED, JobEventKind.RETRIED
+    kinds = [[event.kind for event in page] for page in pages]
+    assert kinds == [[failed, retried, failed], [retried], [failed], [retried, failed, retried]]
+
+
+def repair(database: Database, what: Repair) -> None:
+    with database.transaction() as work:
+        work.events.repaired(what, {KEY: 1})
+
+
+def poll(database: Database, since: int) -> list[str | None]:
+    """The subjects of the events since then."""
+    with database.transaction() as work:
+        return [event.subject for event in work.events.page(JOB, 0, 100, since)]
+
+
+def now(database: Database) -> int:
+    """From when on the next poll asks."""
+    with database.transaction() as work:
+        return work.events.since()
+
+
+def test_a_poll_finds_the_event_of_a_transaction_that_commits_later_than_one_with_a_higher_id(
+    database: Database,
+) -> None:
+    start_stage(database)
+    with database.transaction() as late:
+        late.events.repaired(Repair.PENDING_BATCHES, {KEY: 1})
+        repair(database, Repair.SILENT_TASKS)
+        since, seen = now(database), events(database)
+    assert [event.subject for event in seen][-1] == Repair.SILENT_TASKS
+    assert Repair.PENDING_BATCHES in poll(database, since)
+    assert [event.event_id for event in events(database)][-1] == seen[-1].event_id
+
+
+def test_a_poll_shows_what_is_new_and_what_has_changed_and_nothing_else(database: Database) -> None:
+    start_stage(database)
+    for what in (Repair.PENDING_BATCHES, Repair.SILENT_TASKS):
+        repair(database, what)
+    # A transaction of another test that has not ended repeats events.
+    wait_until(lambda: poll(database, now(database)) == [])
+    since = now(database)
+    for what in (Repair.PENDING_BATCHES, Repair.EXPIRED_LEASES):
+        repair(database, what)
+    assert poll(database, since) == [Repair.PENDING_BATCHES, Repair.EXPIRED_LEASES]
+
+
+@pytest.mark.parametrize("ahead", [10**6, 2**32, 10**17])
+def test_a_poll_since_a_time_that_the_database_does_not_know_shows_all(database: Database, ahead: int) -> None:
+    """After a restore from a backup, its transactions are counted anew."""
+    start_stage(database)
+    assert len(poll(database, now(database) + ahead)) == len(events(database)) == 2
 
 
 def test_the_events_of_a_job_are_deleted_with_it(harness: Harness) -> None:

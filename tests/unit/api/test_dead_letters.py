@@ -33,10 +33,20 @@ def test_dead_letters_are_listed_newest_first_page_by_page() -> None:
 
 @pytest.mark.usefixtures("three")
 def test_a_body_is_text_or_base64() -> None:
-    letters = body(get())["dead_letters"]
+    letters = body(get(include="body"))["dead_letters"]
     assert [letter.get("body") for letter in letters] == ["", None, '{"v":1}']
     assert letters[1]["body_base64"] == "/wA="
     assert letters[0]["received_at"]
+
+
+@pytest.mark.usefixtures("three")
+def test_dead_letters_have_no_body_unless_asked() -> None:
+    letters = body(get())["dead_letters"]
+    assert [letter["reason"] for letter in letters] == ["reason 2", "reason 1", "reason 0"]
+    assert not {"body", "body_base64"} & set().union(*letters)
+    assert problem(get(include="parameters"))["errors"] == [
+        {"field": "include", "message": "must name some of body, separated by commas"}
+    ]
 
 
 @pytest.mark.usefixtures("it")

@@ -216,6 +216,24 @@ def test_events_are_listed_page_by_page(it: Stand) -> None:
     assert "job_id" not in first
 
 
+def test_events_are_polled_since_the_last_answer(it: Stand) -> None:
+    job_id = it.submit("hello_world", n=3)
+    first = body(list_job_events(get(job_id)))
+    assert [each["kind"] for each in first["events"]] == ["submitted"]
+    it.pump()
+    second = body(list_job_events(get(job_id, since=str(first["since"]), limit="3")))
+    assert [each["kind"] for each in second["events"]] == ["stage_started", "stage_dispatched", "stage_finished"]
+    rest = body(list_job_events(get(job_id, since=str(first["since"]), after=str(second["next"]))))
+    assert [each["kind"] for each in rest["events"]][-1] == "completed"
+    assert body(list_job_events(get(job_id, since=str(second["since"]))))["events"] == []
+
+
+@pytest.mark.parametrize("since", ["x", "-1", "1.5", "9" * 30])
+def test_a_time_of_polling_that_makes_no_sense_is_400(it: Stand, since: str) -> None:
+    answer = problem(list_job_events(get(it.submit("hello_world", n=1), since=since)))
+    assert (answer["status"], answer["errors"][0]["field"]) == (400, "since")
+
+
 @pytest.mark.parametrize("after", ["x", "-1", "1.5", "9" * 30, "1-1"])
 def test_an_event_cursor_that_makes_no_sense_is_400(it: Stand, after: str) -> None:
     answer = problem(list_job_events(get(it.submit("hello_world", n=1), after=after)))
