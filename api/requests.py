@@ -115,12 +115,10 @@ def stage_results_after(req: func.HttpRequest) -> int | None:
     Raises:
         InvalidInputError: something else is to be included, or the text is not the number of a stage.
     """
-    if not _include(req, [STAGE_RESULTS]):
-        return None
     text = req.params.get("after") or "0"
-    if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_STAGES)):
-        return int(text)
-    raise _field_error("after", f"must be the number of a stage, up to {MAX_STAGES}")
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_STAGES))):
+        raise _field_error("after", f"must be the number of a stage, up to {MAX_STAGES}")
+    return int(text) if _include(req, [STAGE_RESULTS]) else None
 
 
 def with_body(req: func.HttpRequest) -> bool:

@@ -104,9 +104,10 @@ class StatusReader:
             JobNotFoundError: there is no such job.
         """
         with self._database.transaction() as work:
-            if work.jobs.get(job_id) is None:
+            batches = work.batches.page_of_job(job_id, after, limit)
+            if not batches and work.jobs.get(job_id) is None:
                 raise JobNotFoundError(job_id)
-            return work.batches.page_of_job(job_id, after, limit)
+            return batches
 
     def tasks(
         self, job_id: str, status: TaskStatus | None, after: str, limit: int, include: Iterable[TaskPayload] = ()

@@ -74,9 +74,10 @@ def test_a_job_shows_the_results_of_its_stages_if_asked(it: Stand) -> None:
     assert later == ["absent", all_of_them[1]]
 
 
+@pytest.mark.parametrize("include", ["", "stage_results"])
 @pytest.mark.parametrize("after", ["x", "-1", "100", "1.5"])
-def test_a_cursor_of_stage_results_that_makes_no_sense_is_400(it: Stand, after: str) -> None:
-    answer = problem(get_job(get(it.submit("hello_world", n=1), include="stage_results", after=after)))
+def test_a_cursor_of_stage_results_that_makes_no_sense_is_400(it: Stand, after: str, include: str) -> None:
+    answer = problem(get_job(get(it.submit("hello_world", n=1), include=include, after=after)))
     assert (answer["status"], answer["errors"][0]["field"]) == (400, "after")
 
 
