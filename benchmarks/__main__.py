@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from benchmarks import broker as broker_benchmark
-from benchmarks import dispatch, drain, engine, inserts
+from benchmarks import dispatch, drain, engine, inserts, latency
 from benchmarks import isolation as isolation_benchmark
 from benchmarks import limits as limits_benchmark
 from benchmarks import long_tasks as long_tasks_benchmark
@@ -24,6 +24,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "dispatch": dispatch.BENCHMARK,
     "engine": engine.BENCHMARK,
     "drain": drain.BENCHMARK,
+    "latency": latency.BENCHMARK,
     "inserts": inserts.BENCHMARK,
 }
 """The tables of `make bench`, each a command with `--tasks`, `--repeats` and `--json`."""
