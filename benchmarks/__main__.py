@@ -17,6 +17,7 @@ from benchmarks import typed_csv as typed_csv_benchmark
 from benchmarks.hot_spots import hot_spots as hot_spots_of
 from benchmarks.machine import Machine, describe
 from benchmarks.measure import Row
+from benchmarks.peers import table as peers
 from benchmarks.report import print_table, show, write
 from benchmarks.rounds import Benchmark, run, run_within
 
@@ -25,6 +26,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "engine": engine.BENCHMARK,
     "drain": drain.BENCHMARK,
     "latency": latency.BENCHMARK,
+    "peers": peers.BENCHMARK,
     "inserts": inserts.BENCHMARK,
 }
 """The tables of `make bench`, each a command with `--tasks`, `--repeats` and `--json`."""

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 
-import psycopg2
 from azure.servicebus import ServiceBusClient, ServiceBusReceiver
 
 from benchmarks import prepared
@@ -27,20 +26,8 @@ from local.service_bus.process import EmulatorProcess
 from repositories import service_bus
 from repositories.ports import MessageQueue
 
-_POLL_SECONDS = 0.01
-_TIMEOUT_SECONDS = 600
 _RECEIVERS = {"sdk_loop": 1, "sdk_loop_x2": 2}
 _WORKER_PROCESSES = (1, 2)
-
-_PROGRESS = """
-SELECT (SELECT extract(epoch FROM min(started_at)) FROM tasks)
-FROM stages
-WHERE status = 'finished'
-"""
-
-
-class DrainTimeoutError(Exception):
-    """The stage did not finish."""
 
 
 @contextmanager
@@ -90,27 +77,13 @@ def _stack(databases: Databases, worker_processes: int, tasks: int) -> Measured:
             for batch in prepared.queued_tasks(database, tasks):
                 _send(queue, [message.outgoing() for message in batch.messages()])
         with running_host(url, emulator.connection_string, worker_processes) as host:
-            seconds = _seconds_to_finish(url)
+            seconds = prepared.seconds_to_finish(url)
             return Measured(seconds=seconds, peak_rss_mib=peak_of_children_mib(host.pid))
 
 
 def _send(queue: MessageQueue, messages: list[OutgoingMessage]) -> None:
     result = queue.batch_send_messages(TASKS_QUEUE, messages)
     assert result.success, result.error
-
-
-def _seconds_to_finish(database_url: str) -> float:
-    """Waits for the end of the only stage; returns the seconds since the first claim, by the clock of this machine."""
-    until = time.monotonic() + _TIMEOUT_SECONDS
-    with closing(psycopg2.connect(database_url)) as conn, conn.cursor() as cursor:
-        conn.autocommit = True
-        while time.monotonic() < until:
-            cursor.execute(_PROGRESS)
-            row = cursor.fetchone()
-            if row is not None:
-                return time.time() - float(row[0])
-            time.sleep(_POLL_SECONDS)
-    raise DrainTimeoutError(f"the stage has not finished after {_TIMEOUT_SECONDS} s")
 
 
 BENCHMARK = Benchmark(_lines, reference="sdk_loop_x2")

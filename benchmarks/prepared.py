@@ -1,7 +1,10 @@
 """Writes the rows of a job whose tasks are queued, so that only their drain is measured."""
 
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+
+import psycopg2
 
 from benchmarks import noop
 from controllers.task_type import TaskType
@@ -19,39 +22,65 @@ KEY = StageKey(JOB_ID, 1)
 
 _LEASE = "benchmark"
 _LEASE_SECONDS = 600
+_POLL_SECONDS = 0.01
+_TIMEOUT_SECONDS = 900
+
+_FIRST_CLAIM = """
+SELECT (SELECT extract(epoch FROM min(started_at)) FROM tasks WHERE parent_job_id = %(job_id)s)
+FROM stages
+WHERE job_id = %(job_id)s AND stage = %(stage)s AND status = 'finished'
+"""
 
 
-def batches(tasks: int, task_type: TaskType = noop.run) -> Iterator[AlignedBatch]:
+class DrainTimeoutError(Exception):
+    """A stage did not finish."""
+
+
+def batches(tasks: int, task_type: TaskType = noop.run, job_id: str = JOB_ID) -> Iterator[AlignedBatch]:
     """The aligned batches of the job's only stage."""
     definitions = (task_type.task(index, {}) for index in range(tasks))
-    return aligned_batches(JOB_ID, 1, definitions, lambda _: Lane.FAST)
+    return aligned_batches(job_id, 1, definitions, lambda _: Lane.FAST)
 
 
-def create_stage(database: Database, tasks: int) -> None:
-    """Writes the job and its stage, which is being dispatched."""
+def create_job(database: Database, key: StageKey, tasks: int) -> None:
+    """Writes a job and its only stage, which is to be dispatched."""
     with database.transaction() as work:
-        work.jobs.create(JOB_ID, noop.JOB_TYPE, f'{{"lists":false,"n":{tasks}}}', 1)
-        work.jobs.mark_queued(JOB_ID)
-        work.jobs.start(JOB_ID)
-        work.stages.create(KEY, "run", 0.0)
-        assert work.stages.acquire_dispatch_lease(KEY, _LEASE, _LEASE_SECONDS)
-
-
-def finish_dispatch(database: Database, tasks: int, batch_count: int, lease_id: str = _LEASE) -> None:
-    """Makes the stage running: its last task ends it."""
-    with database.transaction() as work:
-        assert work.stages.finish_dispatch(KEY, lease_id, tasks, batch_count)
+        work.jobs.create(key.job_id, noop.JOB_TYPE, f'{{"lists":false,"n":{tasks}}}', 1)
+        work.jobs.mark_queued(key.job_id)
+        work.jobs.start(key.job_id)
+        work.stages.create(key, "run", 0.0)
 
 
 def queued_tasks(database: Database, tasks: int, task_type: TaskType = noop.run) -> list[AlignedBatch]:
     """Writes the job, its running stage and its queued tasks; sends nothing."""
-    create_stage(database, tasks)
+    create_job(database, KEY, tasks)
+    with database.transaction() as work:
+        assert work.stages.acquire_dispatch_lease(KEY, _LEASE, _LEASE_SECONDS)
     written = list(batches(tasks, task_type))
     for batch in written:
         with database.transaction() as work:
             work.tasks.batch_create_tasks(batch, BatchStatus.QUEUED, _LEASE)
-    finish_dispatch(database, tasks, len(written))
+    with database.transaction() as work:
+        assert work.stages.finish_dispatch(KEY, _LEASE, tasks, len(written))
     return written
+
+
+def seconds_to_finish(database_url: str, key: StageKey = KEY) -> float:
+    """Waits for the end of a stage; returns the seconds since its first claim, by the clock of this machine.
+
+    Raises:
+        DrainTimeoutError: it has not finished within 15 minutes.
+    """
+    until = time.monotonic() + _TIMEOUT_SECONDS
+    with closing(psycopg2.connect(database_url)) as conn, conn.cursor() as cursor:
+        conn.autocommit = True
+        while time.monotonic() < until:
+            cursor.execute(_FIRST_CLAIM, {"job_id": key.job_id, "stage": key.number})
+            row = cursor.fetchone()
+            if row is not None:
+                return time.time() - float(row[0])
+            time.sleep(_POLL_SECONDS)
+    raise DrainTimeoutError(f"the stage has not finished after {_TIMEOUT_SECONDS} s")
 
 
 @contextmanager
