@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from benchmarks import broker as broker_benchmark
-from benchmarks import dispatch, drain, engine, inserts, latency
+from benchmarks import cloud, dispatch, drain, engine, growth, inserts, latency
 from benchmarks import isolation as isolation_benchmark
 from benchmarks import limits as limits_benchmark
 from benchmarks import long_tasks as long_tasks_benchmark
@@ -27,6 +27,8 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "drain": drain.BENCHMARK,
     "latency": latency.BENCHMARK,
     "peers": peers.BENCHMARK,
+    "cloud": cloud.BENCHMARK,
+    "growth": growth.BENCHMARK,
     "inserts": inserts.BENCHMARK,
 }
 """The tables of `make bench`, each a command with `--tasks`, `--repeats` and `--json`."""

@@ -19,10 +19,11 @@ from local.service_bus.process import EmulatorProcess
 def _lines() -> Iterator[Lines]:
     """Compare ways of writing task rows and sending their messages."""
     with postgres_server() as databases:
-        yield {line: partial(_run, databases, line) for line in LINES}
+        yield {line: partial(run_line_on, databases, line) for line in LINES}
 
 
-def _run(databases: Databases, line: str, tasks: int) -> Measured:
+def run_line_on(databases: Databases, line: str, tasks: int) -> Measured:
+    """Runs a line once, on a database and an emulator of its own."""
     with databases.migrated() as url, EmulatorProcess.start() as emulator:
         arguments = {
             "line": line,

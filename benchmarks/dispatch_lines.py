@@ -89,7 +89,7 @@ def sdk_fastest(bench: Bench, job_id: str, tasks: int) -> None:
 
 def insert_loop(bench: Bench, job_id: str, tasks: int) -> None:
     """Inserts rows only, one batch after another, with the statement that Lockstep uses."""
-    _create_stage(bench, job_id)
+    create_stage(bench, job_id)
     lease = DispatchLease(bench.database, StageKey(job_id, 1), 600)
     assert lease.take()
     for batch in batches(job_id, tasks):
@@ -99,14 +99,14 @@ def insert_loop(bench: Bench, job_id: str, tasks: int) -> None:
 
 def sequential_note(bench: Bench, job_id: str, tasks: int) -> None:
     """Dispatches one batch after another with the design note's code."""
-    _create_stage(bench, job_id)
+    create_stage(bench, job_id)
     for batch in batches(job_id, tasks):
         design_note.queue_batch(bench.connection, bench.sender, batch)
 
 
 def lockstep(protocol: DispatchProtocol, parallel: int, bench: Bench, job_id: str, tasks: int) -> None:
     """Dispatches as Lockstep does, with `parallel` batches in flight."""
-    _create_stage(bench, job_id)
+    create_stage(bench, job_id)
     lease = DispatchLease(bench.database, StageKey(job_id, 1), 600)
     assert lease.take()
     limits = Limits(dispatch_parallel=parallel, dispatch_ahead=tasks)
@@ -119,7 +119,8 @@ def lockstep(protocol: DispatchProtocol, parallel: int, bench: Bench, job_id: st
     assert window.unsent_batches == 0
 
 
-def _create_stage(bench: Bench, job_id: str) -> None:
+def create_stage(bench: Bench, job_id: str) -> None:
+    """Writes a job and its first stage, which is to be dispatched."""
     with bench.database.transaction() as work:
         work.jobs.create(job_id, "hello_world", "{}", 1)
         work.stages.create(StageKey(job_id, 1), "greetings", 0.0)

@@ -36,7 +36,7 @@ def _lines() -> Iterator[Lines]:
     with postgres_server() as databases:
         yield {
             **{line: partial(_sdk_loop, receivers) for line, receivers in _RECEIVERS.items()},
-            **{f"stack_{count}": partial(_stack, databases, count) for count in _WORKER_PROCESSES},
+            **{f"stack_{count}": partial(run_stack, databases, count) for count in _WORKER_PROCESSES},
         }
 
 
@@ -68,7 +68,8 @@ def _receiver(parts: ExitStack, connection_string: str) -> ServiceBusReceiver:
     return receiver
 
 
-def _stack(databases: Databases, worker_processes: int, tasks: int) -> Measured:
+def run_stack(databases: Databases, worker_processes: int, tasks: int) -> Measured:
+    """Drains tasks by a host with some worker processes; the memory is that of the one that took most."""
     with databases.migrated() as url, EmulatorProcess.start() as emulator:
         with (
             prepared.opened(url) as database,
