@@ -33,6 +33,7 @@ from engine.jobs.scheduler import Scheduler
 from engine.jobs.status_reader import StatusReader
 from engine.jobs.submission_check import SubmissionCheck
 from engine.jobs.submitter import Submitter
+from engine.jobs.waiting_jobs import WaitingJobs
 from engine.process.job_secrets import JobSecrets
 from engine.process.limits import Limits
 from engine.process.outage_waiter import OutageWaiter
@@ -187,7 +188,8 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
     contexts = Contexts(database, services)
     secrets = JobSecrets(database, registry)
     hooks = EndHooks(queue, registry)
-    endings = JobEndings(database, queue, secrets, hooks)
+    waiting = WaitingJobs(database, queue, hooks)
+    endings = JobEndings(database, queue, secrets, hooks, waiting)
     stage_canceller = StageCanceller(database, queue, limits)
     dispatcher = StageDispatcher(database, queue, contexts, limits, backends.shutdown)
     through_shutdown = backends.outages.through_shutdown()
@@ -195,7 +197,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
     results = StageResults(database, contexts, limits, backends.shutdown)
     advancer = Advancer(database, queue, contexts, endings, results)
     hook_runner = HookRunner(database, queue, registry, contexts, limits, through_shutdown)
-    steps = StageSteps(dispatcher, advancer, stage_canceller, hook_runner)
+    steps = StageSteps(dispatcher, advancer, stage_canceller, hook_runner, waiting)
     reads = JobReader(database, registry, limits, backends.outages)
     states = RunStates(database, limits, backends.outages)
     handlers = HandlerRunner(registry.task_type, services, secrets, reads, states, isolation)
@@ -203,7 +205,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
     runner = TaskRunner(database, handlers, threads, releaser, limits, backends.shutdown)
     settler = Settler(recorder, releaser, limits, through_shutdown)
     slots = Slots(database, queue, registry, limits)
-    submitter = Submitter(database, queue, registry, SubmissionCheck(services))
+    submitter = Submitter(database, queue, registry, SubmissionCheck(services), waiting)
     letters = DeadLetters(database, queue, recorder, endings, limits)
     return App(
         settings=settings,
@@ -211,14 +213,14 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         database=database,
         queue=queue,
         submitter=submitter,
-        canceller=Canceller(database, queue, hooks),
-        reopener=Reopener(database, queue),
+        canceller=Canceller(database, queue, hooks, waiting),
+        reopener=Reopener(database, queue, registry, waiting),
         stages=StageEngine(database, queue, registry, steps, endings),
         worker=Worker(database, queue, runner, settler, slots, limits, backends.outages),
         slots=slots,
         dead_letters=letters,
         dead_letter_batches=DeadLetterBatches(database, letters, backends.shutdown.wait),
-        sweeper=Sweeper(database, queue, slots, limits),
+        sweeper=Sweeper(database, queue, slots, waiting, limits),
         pruner=Pruner(database, limits),
         scheduler=Scheduler(database, registry, submitter),
         schedules=ScheduleReader(database, registry),

@@ -69,15 +69,30 @@ class Stage(TypedDict):
 
 
 @dataclass(frozen=True)
+class WaitsFor:
+    """What a waiting job waits for: its time, the jobs of `after` that have not completed yet, and its exclusive key.
+
+    `key_holder` is the job that has the key now; null if the key is free.
+    """
+
+    start_at: datetime | None
+    after: Sequence[str]
+    exclusive_key: str | None
+    key_holder: str | None
+
+
+@dataclass(frozen=True)
 class Job:
     """A job; rate and ETA are those of its current stage, progress is between 0 and 1.
 
-    `error` says why a job failed. `warning` is set when a job completed with errors: it sums up its failed tasks.
+    `waits_for` is set while a job waits to start. `error` says why a job failed, or why it was cancelled before it
+    started. `warning` is set when a job completed with errors: it sums up its failed tasks.
     """
 
     job_id: str
     job_type: str
     status: JobStatus
+    waits_for: WaitsFor | None
     parameters: Mapping[str, Any]
     stage: int
     stage_name: str | None

@@ -6,6 +6,7 @@ import azure.functions as func
 
 from api import answers, requests, views
 from api.problems import answers_problems
+from api.start_conditions import start_conditions
 from bootstrap import app
 from core.statuses import JobStatus
 
@@ -18,11 +19,15 @@ _POLL_SECONDS = "2"
 @blueprint.route(route="jobs/{job_type}", methods=["POST"])
 @answers_problems
 def submit_job(req: func.HttpRequest) -> func.HttpResponse:
-    """Accepts a job: answers 202 once its row is durable. If the broker is unavailable, its message is sent later."""
+    """Accepts a job: answers 202 once its row is durable. If the broker is unavailable, its message is sent later.
+
+    `?start_at=` and `?after=` say when it may start.
+    """
     parameters = requests.json_object(req, app().settings.max_request_bytes)
     job_type = str(req.route_params.get("job_type", ""))
     key = req.headers.get("Idempotency-Key")
-    submission = app().submitter.submit(job_type, parameters, key, requests.caller(req))
+    conditions = start_conditions(req)
+    submission = app().submitter.submit(job_type, parameters, key, requests.caller(req), conditions)
     status_url = _status_url(req, submission.job_id)
     body = answers.Submission(submission.job_id, submission.status, submission.created, status_url)
     return views.json_response(body, 202, {"Location": status_url, "Retry-After": _POLL_SECONDS})

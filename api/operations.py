@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from api import requests
+from core.job_waits import MAX_AFTER
 from core.pages import TaskPayload
 from core.statuses import JobStatus, TaskStatus
 from engine.jobs.submitter import MAX_KEY_LENGTH
@@ -120,6 +121,29 @@ IDEMPOTENCY_KEY: Json = {
     "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH},
 }
 
+START_AT = _query(
+    "start_at",
+    "the job does not start before this time, whose zone is given; it starts at once if the time has passed. No part "
+    "of the job's identity: the first submission decides",
+    type="string",
+    format="date-time",
+)
+
+AFTER: Json = {
+    "name": "after",
+    "in": "query",
+    "description": "the job starts when these jobs have completed; it is cancelled if one of them fails or is "
+    "cancelled. No part of the job's identity",
+    "style": "form",
+    "explode": False,
+    "schema": {
+        "type": "array",
+        "items": {"type": "string", "pattern": f"^{requests.JOB_ID}$"},
+        "minItems": 1,
+        "maxItems": MAX_AFTER,
+    },
+}
+
 _LIMIT = _query(
     "limit",
     "the most rows per page; large rows make a page shorter",
@@ -147,16 +171,23 @@ GET_JOB: Json = {
     },
 }
 
-CANCEL_JOB = _change("cancel", "Cancel a job: no further task starts.", "The job has ended in another way.")
+CANCEL_JOB = _change(
+    "cancel",
+    "Cancel a job: no further task starts. The jobs that were to start after it are cancelled, too.",
+    "The job has ended in another way.",
+)
 
 RETRY_JOB = _change(
     "retry",
     "Run the failed tasks of a job again.",
-    "The job did not fail, some of its tasks have not ended yet, or none of its tasks can run again.",
+    "The job did not fail, some of its tasks have not ended yet, none of its tasks can run again, or another job has "
+    "its exclusive key now.",
 )
 
 RESUME_JOB = _change(
-    "resume", "Continue a cancelled job.", "The job was not cancelled, or some of its tasks have not ended yet."
+    "resume",
+    "Continue a cancelled job.",
+    "The job was not cancelled, some of its tasks have not ended yet, or another job has its exclusive key now.",
 )
 
 LIST_BATCHES: Json = {

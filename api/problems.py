@@ -10,6 +10,7 @@ from typing import Any
 import azure.functions as func
 
 from core.errors import (
+    ExclusiveJobError,
     IdempotencyConflictError,
     InvalidInputError,
     JobNotFoundError,
@@ -65,15 +66,18 @@ def _from_error(exc: LockstepError) -> func.HttpResponse:
             return problem(404, "Unknown job type", str(exc), known_job_types=exc.known)
         case JobNotFoundError():
             return problem(404, "No such job", str(exc), job_id=exc.job_id)
-        case JobStateError() | IdempotencyConflictError():
+        case JobStateError() | IdempotencyConflictError() | ExclusiveJobError():
             return _conflict(exc)
         case _:
             return _our_fault(exc)
 
 
-def _conflict(exc: JobStateError | IdempotencyConflictError) -> func.HttpResponse:
+def _conflict(exc: JobStateError | IdempotencyConflictError | ExclusiveJobError) -> func.HttpResponse:
     if isinstance(exc, JobStateError):
         return problem(409, "Not in this status", str(exc), job_id=exc.job_id, job_status=exc.status)
+    if isinstance(exc, ExclusiveJobError):
+        holder = {} if exc.holder is None else {"job_id": exc.holder}
+        return problem(409, "Exclusive job", str(exc), **holder)
     # Without the id of the job that has the key: it may be another client's.
     return problem(409, "Idempotency key in use", str(exc))
 

@@ -12,6 +12,7 @@ import azure.functions as func
 
 from api import answers
 from core.job_events import JobEvent
+from core.job_waits import JobWait
 from core.models import Batch, Task
 from core.pages import TaskPayload
 from core.redaction import Redaction, redacted
@@ -36,6 +37,7 @@ def job(view: JobView) -> answers.Job:
         job_id=row.job_id,
         job_type=row.job_type,
         status=row.status,
+        waits_for=_waits_for(view.waits_for),
         parameters=row.parameters,
         stage=row.stage,
         stage_name=current.stage.name if current else None,
@@ -126,6 +128,13 @@ def _stage(view: StageView, results: Mapping[int, Any]) -> answers.Stage:
     if stage.number in results:
         answer["result"] = results[stage.number]
     return answer
+
+
+def _waits_for(wait: JobWait | None) -> answers.WaitsFor | None:
+    if wait is None:
+        return None
+    after = [each.job_id for each in wait.open_after]
+    return answers.WaitsFor(wait.start_at, after, wait.exclusive_key, wait.key_holder)
 
 
 def _rounded(seconds: float | None) -> float | None:

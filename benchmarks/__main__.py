@@ -97,7 +97,7 @@ def limits(
     table = Table("100 tasks", "claim, ms", "claim and record, ms")
     for row in rows:
         table.add_row(row["line"], f"{row['claim_ms']:.2f}", f"{row['both_ms']:.2f}")
-    _show(table, rows, json_file)
+    print_table(table, rows, json_file)
 
 
 @cli.command()

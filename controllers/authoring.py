@@ -3,6 +3,7 @@
 | names | for |
 |---|---|
 | `JobController`, `JobParameters`, `StageSpec`, `DispatchProtocol` | a job type's class, its parameters, its stages |
+| `WhenExclusive` | what happens to a submission whose exclusive key another job holds |
 | `task_type`, `TaskType`, `Lane`, `Backoff`, `Rate` | its task types: handler, retries, lane, limits |
 | `batch_handler`, `BatchHandler`, `TaskItem`, `TaskItems`, `ItemOutcomes` | task types that run many tasks in a call |
 | `JobContext`, `StageContext`, `TaskContext`, `Services` | the contexts that its code gets, and the services in them |
@@ -25,7 +26,15 @@
 A parameter of pydantic's type `SecretStr`, `SecretBytes` or `Secret` is not shown, and its value is kept out of errors.
 """
 
-from controllers.base import BatchWindow, DispatchProtocol, JobController, StageSpec, TaskResults, Tasks
+from controllers.base import (
+    BatchWindow,
+    DispatchProtocol,
+    JobController,
+    StageSpec,
+    TaskResults,
+    Tasks,
+    WhenExclusive,
+)
 from controllers.context import (
     Handler,
     JobContext,
@@ -116,6 +125,7 @@ __all__ = [
     "UnencodableValueError",
     "UnitOfWork",
     "UnreachableError",
+    "WhenExclusive",
     "batch_handler",
     "check_data_path",
     "copy_line",

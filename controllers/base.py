@@ -33,6 +33,13 @@ class DispatchProtocol(StrEnum):
     ATOMIC = "atomic"  # rows and messages inside one database transaction
 
 
+class WhenExclusive(StrEnum):
+    """What happens to a submission whose exclusive key another job holds."""
+
+    WAIT = "wait"  # it is accepted, and starts when the key is free
+    REFUSE = "refuse"  # the client gets 409 with the id of the other job
+
+
 @dataclass(frozen=True)
 class StageSpec:
     """One stage of a job type.
@@ -92,6 +99,8 @@ class JobController(ABC, Generic[P]):
         task_types: its task types.
         migrations: the directory of its own tables' migrations, if it has any: `{job_type}.0001.what_it_does.sql`.
         dispatch_protocol: "two_phase" (the default) or "atomic".
+        when_exclusive: what happens to a submission whose exclusive key another job holds: "wait" (the default), or
+            "refuse".
         aligned_threshold: a stage with fewer tasks than this is queued one task at a time; at most 100,000, because
             so many definitions are held in memory.
     """
@@ -102,6 +111,7 @@ class JobController(ABC, Generic[P]):
     task_types: ClassVar[Sequence[TaskType]]
     migrations: ClassVar[Path | None] = None
     dispatch_protocol: ClassVar[DispatchProtocol] = DispatchProtocol.TWO_PHASE
+    when_exclusive: ClassVar[WhenExclusive] = WhenExclusive.WAIT
     aligned_threshold: ClassVar[int] = 1
 
     def __init_subclass__(cls) -> None:
@@ -133,6 +143,15 @@ class JobController(ABC, Generic[P]):
             UnreachableError: the check is not possible now; the client gets 503. So does a `ConnectionError` or a
                 `TimeoutError`.
         """
+
+    def exclusive_key(self, parameters: P) -> str | None:
+        """Names what no two jobs may work on at the same time, for example the target table; None unless overridden.
+
+        A job holds its key from its start until it has ended and none of its tasks runs any more; not while its
+        `job_ended` runs. Jobs of other types with the same key count as well. It must follow from the parameters alone,
+        and has 1 to 255 characters.
+        """
+        return None
 
     @abstractmethod
     def create_stage_tasks(self, job: JobContext[P], stage: StageContext) -> Tasks:

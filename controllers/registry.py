@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from controllers.base import DispatchProtocol, JobController, StageSpec
+from controllers.base import DispatchProtocol, JobController, StageSpec, WhenExclusive
 from controllers.hello_world import HelloWorld
 from controllers.ingest_csv import IngestCsv
 from controllers.schedule import Schedule
@@ -151,6 +151,7 @@ def _check_values(controller: type[JobController[Any]]) -> None:
     require_name(f"job_type {of_it}", controller.job_type, without="/")
     require_whole_number(f"aligned_threshold {of_it}", controller.aligned_threshold, 0, MAX_ALIGNED_THRESHOLD)
     require_one_of(f"dispatch_protocol {of_it}", controller.dispatch_protocol, DispatchProtocol)
+    require_one_of(f"when_exclusive {of_it}", controller.when_exclusive, WhenExclusive)
     for spec in controller.stages:
         require_type(f"one of the stages {of_it}", spec, StageSpec, "a StageSpec")
     for task_type in controller.task_types:

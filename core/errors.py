@@ -127,6 +127,19 @@ class JobStateError(LockstepError):
         self.status = status
 
 
+class ExclusiveJobError(LockstepError):
+    """Another job holds the exclusive key that this one needs, or is the next to take it.
+
+    Attributes:
+        holder: the other job; None when it has ended meanwhile.
+    """
+
+    def __init__(self, holder: str | None) -> None:
+        who = "another job" if holder is None else f"job {holder}"
+        super().__init__(f"{who} has the exclusive key that this job needs; try again when it has ended")
+        self.holder = holder
+
+
 class JobBeingPrunedError(JobStateError):
     """The job ended more than `RETENTION_DAYS` ago and is being pruned: it cannot be reopened or submitted."""
 
@@ -139,6 +152,14 @@ class JobBeingPrunedError(JobStateError):
 
 class JobFailure(LockstepError):  # noqa: N818 - authors declare an outcome with it
     """A controller raises this error when the job cannot succeed; the job fails with this message."""
+
+
+class DependencyFailedError(LockstepError):
+    """A job that another one was to start after has not completed, so the other one is cancelled."""
+
+    def __init__(self, job_id: str, status: JobStatus | None) -> None:
+        state = status or "deleted"
+        super().__init__(f"job {job_id}, after which it was to start, is {state}; so this job is cancelled")
 
 
 class StageDefinitionError(JobFailure):

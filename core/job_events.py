@@ -11,6 +11,8 @@ class JobEventKind(StrEnum):
     """What an event tells; the comments name its details."""
 
     SUBMITTED = "submitted"  # job_type
+    WAITING = "waiting"  # start_at, after: how many jobs, exclusive: whether it needs a key
+    RELEASED = "released"  # the job waits no more
     STAGE_STARTED = "stage_started"  # name
     STAGE_DISPATCHED = "stage_dispatched"  # tasks, batches
     STAGE_FINISHED = "stage_finished"  # completed, failed, cancelled: tasks

@@ -11,6 +11,7 @@ from enum import StrEnum
 class JobStatus(StrEnum):
     """The status of a job."""
 
+    WAITING = "waiting"  # for its time, for other jobs, or for its exclusive key
     PENDING_QUEUE = "pending_queue"  # the row is durable, its message may not have been sent
     QUEUED = "queued"  # the message that starts stage 1 is in sb-jobs
     PROCESSING = "processing"  # one of its stages is dispatched or runs
@@ -52,16 +53,17 @@ class TaskStatus(StrEnum):
 
 
 JOB_TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
+    JobStatus.WAITING: frozenset({JobStatus.PENDING_QUEUE, JobStatus.CANCELLED}),
     JobStatus.PENDING_QUEUE: frozenset({JobStatus.QUEUED, JobStatus.FAILED, JobStatus.CANCELLED}),
     JobStatus.QUEUED: frozenset({JobStatus.PROCESSING, JobStatus.FAILED, JobStatus.CANCELLED}),
     JobStatus.PROCESSING: frozenset(
         {JobStatus.COMPLETED, JobStatus.COMPLETED_WITH_ERRORS, JobStatus.FAILED, JobStatus.CANCELLED}
     ),
     JobStatus.COMPLETED: frozenset(),
-    # Only a client moves an ended job, by retry or resume. A job that had not begun starts anew.
+    # Only a client moves an ended job, by retry or resume. A job that had not begun starts anew, or waits again.
     JobStatus.COMPLETED_WITH_ERRORS: frozenset({JobStatus.PROCESSING}),
-    JobStatus.FAILED: frozenset({JobStatus.PENDING_QUEUE, JobStatus.PROCESSING}),
-    JobStatus.CANCELLED: frozenset({JobStatus.PENDING_QUEUE, JobStatus.PROCESSING}),
+    JobStatus.FAILED: frozenset({JobStatus.WAITING, JobStatus.PENDING_QUEUE, JobStatus.PROCESSING}),
+    JobStatus.CANCELLED: frozenset({JobStatus.WAITING, JobStatus.PENDING_QUEUE, JobStatus.PROCESSING}),
 }
 
 STAGE_TRANSITIONS: Mapping[StageStatus, frozenset[StageStatus]] = {

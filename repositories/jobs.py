@@ -3,6 +3,7 @@ from typing import Any
 
 from typing_extensions import override
 
+from core.job_waits import JobEnd
 from core.models import Job, StageKey
 from core.statuses import JobStatus
 from repositories import queries
@@ -20,9 +21,16 @@ class PostgresJobRepository(JobRepository):
         self._rows = rows
 
     @override
-    def create(self, job_id: str, job_type: str, parameters: str, total_stages: int) -> bool:
+    def create(
+        self,
+        job_id: str,
+        job_type: str,
+        parameters: str,
+        total_stages: int,
+        status: JobStatus = JobStatus.PENDING_QUEUE,
+    ) -> bool:
         values = {"job_id": job_id, "job_type": job_type, "parameters": parameters, "total_stages": total_stages}
-        return self._changed("create", values)
+        return self._changed("create", {**values, "status": status})
 
     @override
     def get(self, job_id: str) -> Job | None:
@@ -48,8 +56,10 @@ class PostgresJobRepository(JobRepository):
         return self._changed("advance", columns(key))
 
     @override
-    def finish(self, job_id: str, status: JobStatus, result: str | None, error: str | None) -> bool:
-        return self._changed("finish", {"job_id": job_id, "status": status, "result": result, "error": error})
+    def finish(self, job_id: str, status: JobStatus, result: str | None, error: str | None) -> JobEnd | None:
+        values = {"job_id": job_id, "status": status, "result": result, "error": error}
+        row = self._rows.first(_QUERIES["finish"], values)
+        return None if row is None else JobEnd(**row)
 
     @override
     def reopen(self, job_id: str, expected: AbstractSet[JobStatus]) -> bool:

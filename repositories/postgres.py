@@ -15,6 +15,7 @@ from repositories.dead_letters import PostgresDeadLetterRepository
 from repositories.end_hooks import PostgresEndHookRepository
 from repositories.guarded_connection import CHECK_SECONDS, GuardedConnection
 from repositories.job_events import PostgresJobEventRepository
+from repositories.job_waits import PostgresJobWaitRepository
 from repositories.jobs import PostgresJobRepository
 from repositories.pool import ConnectionPool
 from repositories.ports import Database, TransactionKind, UnitOfWork
@@ -83,6 +84,7 @@ class PostgresUnitOfWork(UnitOfWork):
         self.hooks = PostgresEndHookRepository(rows)
         self.slots = PostgresSlotRepository(rows)
         self.schedules = PostgresScheduleRepository(rows)
+        self.waits = PostgresJobWaitRepository(rows)
         self.sweeps = PostgresSweepRepository(rows)
         self.stops = PostgresStopRepository(rows)
         self.pruning = PostgresPruneRepository(rows)

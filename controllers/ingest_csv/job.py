@@ -105,6 +105,10 @@ class IngestCsv(lockstep.JobController[IngestCsvParameters]):
         """Refuses a job whose file or table could not be used now."""
         check(parameters, services)
 
+    def exclusive_key(self, parameters: IngestCsvParameters) -> str | None:
+        """Jobs load into a table one after another; rows as JSON have no table of their own."""
+        return None if parameters.table is None else TableName.parse(parameters.table).exclusive_key
+
     def create_stage_tasks(
         self, job: lockstep.JobContext[IngestCsvParameters], stage: lockstep.StageContext
     ) -> lockstep.Tasks:

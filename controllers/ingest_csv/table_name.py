@@ -10,7 +10,7 @@ STAGING_PREFIX = "ingest_csv_staging_"
 OWN_TABLES = frozenset(
     {
         *("jobs", "stages", "batches", "tasks", "dead_letters", "job_events", "end_hooks", "task_starts"),
-        *("limit_waits", "schedules"),
+        *("limit_waits", "schedules", "job_waits", "job_keys", "job_dependencies"),
         *("ingested_rows", "ingest_csv_tables"),
         *("_yoyo_log", "_yoyo_migration", "_yoyo_version", "yoyo_lock"),
     }
@@ -53,6 +53,14 @@ class TableName:
         if schema in {None, "public"}:
             found.refuse_own()
         return found
+
+    @property
+    def exclusive_key(self) -> str:
+        """The key of the jobs that load into the table: one at a time.
+
+        Only the database knows in which schema Lockstep lives. So a name without a schema is taken for one in `public`.
+        """
+        return f"table {self.schema or 'public'}.{self.name}"
 
     def refuse_own(self) -> None:
         """Refuses a name of Lockstep, for a table in the schema where Lockstep lives.

@@ -1,10 +1,12 @@
 import logging
 
 from core.errors import JobNotFoundError, JobStateError, QueueError
+from core.job_waits import JobEnd
 from core.messages import JobAction, JobMessage
 from core.models import Job, Stage, StageKey, StageOpening
 from core.statuses import JobStatus, StageStatus
 from engine.jobs.end_hooks import EndHooks
+from engine.jobs.waiting_jobs import WaitingJobs
 from engine.process.sending import send_job_message
 from repositories.ports import Database, MessageQueue, UnitOfWork
 from repositories.transactions import transact
@@ -15,13 +17,14 @@ logger = logging.getLogger(__name__)
 class Canceller:
     """Cancels jobs at once; a CANCEL message to sb-jobs then has their waiting tasks cancelled."""
 
-    def __init__(self, database: Database, queue: MessageQueue, hooks: EndHooks) -> None:
+    def __init__(self, database: Database, queue: MessageQueue, hooks: EndHooks, waiting: WaitingJobs) -> None:
         self._database = database
         self._queue = queue
         self._hooks = hooks
+        self._waiting = waiting
 
     def cancel(self, job_id: str) -> JobStatus:
-        """Cancels a job that has not ended. Cancelling a cancelled job changes nothing.
+        """Cancels a job that has not ended, and the jobs that were to start after it. Cancelling twice changes nothing.
 
         From now on, workers claim none of the job's tasks. A worker learns of the cancellation when it renews its
         leases: it starts no more of its claimed tasks, and `context.is_cancelled()` tells the running handlers.
@@ -34,16 +37,17 @@ class Canceller:
             JobStateError: the job has ended in another way.
             DatabaseError: nothing was cancelled.
         """
-        job, stage, is_hook_owed = transact(self._database, lambda work: self._cancel(work, job_id))
+        job, stage, is_hook_owed, end = transact(self._database, lambda work: self._cancel(work, job_id))
         if stage is not None:
             request_cancellation(self._queue, stage.opening)
         if is_hook_owed:
             self._hooks.announce(stage.opening if stage else StageOpening(StageKey(job_id, 1), 0))
         logger.info("job %s is cancelled at stage %d", job_id, job.stage)
+        self._waiting.job_ended(job_id, end)
         return job.status
 
-    def _cancel(self, work: UnitOfWork, job_id: str) -> tuple[Job, Stage | None, bool]:
-        ended = work.jobs.finish(job_id, JobStatus.CANCELLED, None, None)
+    def _cancel(self, work: UnitOfWork, job_id: str) -> tuple[Job, Stage | None, bool, JobEnd | None]:
+        end = work.jobs.finish(job_id, JobStatus.CANCELLED, None, None)
         job = work.jobs.get(job_id)  # after the update, which locks the row: the stage cannot change before the commit
         if job is None:
             raise JobNotFoundError(job_id)
@@ -51,10 +55,11 @@ class Canceller:
             raise JobStateError(job_id, job.status, "only a job that has not ended can be cancelled")
         key = StageKey(job_id, job.stage)
         is_hook_owed = False
-        if ended:
+        if end is not None:
             work.stages.stop(key, StageStatus.CANCELLED)
             is_hook_owed = self._hooks.owe(work, job_id, job.job_type)
-        return job, work.stages.get(key) if job.stage else None, is_hook_owed
+            self._waiting.release_key(work, job_id, end)
+        return job, work.stages.get(key) if job.stage else None, is_hook_owed, end
 
 
 def request_cancellation(queue: MessageQueue, stage: StageOpening) -> None:

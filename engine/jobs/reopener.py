@@ -1,10 +1,21 @@
 import logging
 from collections.abc import Set as AbstractSet
 
-from core.errors import JobBeingPrunedError, JobNotFoundError, JobStateError, QueueError
+from controllers.base import WhenExclusive
+from controllers.registry import Registry
+from core.errors import (
+    ExclusiveJobError,
+    JobBeingPrunedError,
+    JobNotFoundError,
+    JobStateError,
+    QueueError,
+    UnknownJobTypeError,
+)
 from core.messages import JobAction, JobMessage
 from core.models import Job, StageKey, StageOpening
 from core.statuses import JobStatus, StageStatus
+from engine.jobs.exclusive_keys import may_be_exclusive
+from engine.jobs.waiting_jobs import Settled, WaitingJobs
 from engine.process.sending import send_job_message
 from repositories.ports import Database, MessageQueue, UnitOfWork
 from repositories.transactions import transact
@@ -18,9 +29,11 @@ _RESUMED = frozenset({JobStatus.CANCELLED})
 class Reopener:
     """Reopens the stage at which a job ended; the stage's dispatcher then reopens and sends its batches."""
 
-    def __init__(self, database: Database, queue: MessageQueue) -> None:
+    def __init__(self, database: Database, queue: MessageQueue, registry: Registry, waiting: WaitingJobs) -> None:
         self._database = database
         self._queue = queue
+        self._registry = registry
+        self._waiting = waiting
 
     def retry(self, job_id: str) -> JobStatus:
         """Reruns the failed tasks of the stage at which a job ended, and the tasks cancelled when the stage failed.
@@ -31,6 +44,7 @@ class Reopener:
         Raises:
             JobNotFoundError: there is no such job.
             JobStateError: the job did not fail, some of its tasks have not ended, or none of its tasks can run again.
+            ExclusiveJobError: another job has its exclusive key now.
             DatabaseError: nothing has changed.
         """
         return self._reopen(job_id, _RETRIED, "only a job that failed or completed with errors can be retried")
@@ -44,12 +58,17 @@ class Reopener:
         Raises:
             JobNotFoundError: there is no such job.
             JobStateError: the job was not cancelled, or some of its tasks have not ended.
+            ExclusiveJobError: another job has its exclusive key now.
             DatabaseError: nothing has changed.
         """
         return self._reopen(job_id, _RESUMED, "only a cancelled job can be resumed")
 
     def _reopen(self, job_id: str, expected: AbstractSet[JobStatus], refusal: str) -> JobStatus:
-        job, message = transact(self._database, lambda work: _open(work, job_id, expected, refusal))
+        job, message, settled = transact(self._database, lambda work: self._open(work, job_id, expected, refusal))
+        if job.status not in {JobStatus.PENDING_QUEUE, JobStatus.PROCESSING}:
+            logger.info("job %s is %s again", job_id, job.status)
+            self._waiting.announce(job_id, settled)
+            return job.status
         logger.info("job %s goes on at stage %d", job_id, message.stage)
         try:
             send_job_message(self._queue, message)
@@ -57,20 +76,40 @@ class Reopener:
             logger.warning("job %s goes on when the sweeper has sent its message: %s", job_id, exc)
         return job.status
 
+    def _open(
+        self, work: UnitOfWork, job_id: str, expected: AbstractSet[JobStatus], refusal: str
+    ) -> tuple[Job, JobMessage, Settled | None]:
+        before = work.jobs.get(job_id)
+        if before is None:
+            raise JobNotFoundError(job_id)
+        if not work.jobs.reopen(job_id, expected):
+            if before.pruned_at is not None:
+                raise JobBeingPrunedError(job_id, before.status)
+            raise JobStateError(job_id, before.status, refusal)
+        job = _reopened(
+            work, job_id
+        )  # after the update, which locks the row: the stage cannot change before the commit
+        if job.status == JobStatus.WAITING:
+            settled = self._waiting.wait_again(work, job_id, refuses=self._refuses(job.job_type))
+            return _reopened(work, job_id), JobMessage(job_id, 1, JobAction.DISPATCH), settled
+        if job.stage == 0:
+            return job, JobMessage(job_id, 1, JobAction.DISPATCH), None
+        message = _open_stage(work, StageKey(job_id, job.stage), before.status)
+        if may_be_exclusive(self._registry, job.job_type) and not work.waits.take_key(job_id, in_turn=False):
+            raise ExclusiveJobError(work.waits.rival(job_id))
+        return job, message, None
 
-def _open(work: UnitOfWork, job_id: str, expected: AbstractSet[JobStatus], refusal: str) -> tuple[Job, JobMessage]:
-    before = work.jobs.get(job_id)
-    if before is None:
-        raise JobNotFoundError(job_id)
-    if not work.jobs.reopen(job_id, expected):
-        if before.pruned_at is not None:
-            raise JobBeingPrunedError(job_id, before.status)
-        raise JobStateError(job_id, before.status, refusal)
-    job = work.jobs.get(job_id)  # after the update, which locks the row: the stage cannot change before the commit
+    def _refuses(self, job_type: str) -> bool:
+        try:
+            return self._registry.controller(job_type).when_exclusive == WhenExclusive.REFUSE
+        except UnknownJobTypeError:
+            return False
+
+
+def _reopened(work: UnitOfWork, job_id: str) -> Job:
+    job = work.jobs.get(job_id)
     assert job is not None, "the row was updated"
-    if job.stage == 0:
-        return job, JobMessage(job_id, 1, JobAction.DISPATCH)
-    return job, _open_stage(work, StageKey(job_id, job.stage), before.status)
+    return job
 
 
 def _open_stage(work: UnitOfWork, key: StageKey, job_was: JobStatus) -> JobMessage:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from core.job_events import JobEvent
+from core.job_waits import JobWait
 from core.models import Job, Task
 from core.redaction import MASK, Redaction
 
@@ -37,6 +38,12 @@ def shown_task(task: Task, redaction: Redaction | None) -> Task:
 def shown_event(event: JobEvent, redaction: Redaction | None) -> JobEvent:
     """Returns an event as it may be shown."""
     return replace(event, details=shown_value(event.details, redaction))
+
+
+def shown_wait(wait: JobWait, redaction: Redaction | None) -> JobWait:
+    """Returns what a job waits for as it may be shown; its key is made of the job's parameters."""
+    key = wait.exclusive_key
+    return replace(wait, exclusive_key=MASK if key is not None and redaction is None else shown_value(key, redaction))
 
 
 def _error(row: Job | Task, redaction: Redaction | None) -> Mapping[str, Any] | None:

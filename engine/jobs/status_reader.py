@@ -7,10 +7,11 @@ from typing import Any
 
 from core.errors import JobNotFoundError
 from core.job_events import JobEvent
+from core.job_waits import JobWait
 from core.models import Batch, Job, Stage, StageCounts, Task
 from core.pages import MAX_PAGE_BYTES, Page, TaskPayload
-from core.statuses import JOB_ENDS, STAGE_ENDS, StageStatus, TaskStatus
-from engine.jobs.shown_rows import shown_event, shown_job, shown_task, shown_value
+from core.statuses import JOB_ENDS, STAGE_ENDS, JobStatus, StageStatus, TaskStatus
+from engine.jobs.shown_rows import shown_event, shown_job, shown_task, shown_value, shown_wait
 from engine.process.job_secrets import JobSecrets
 from repositories.ports import Database, KeptDeadLetter
 
@@ -40,6 +41,7 @@ class JobView:
     Attributes:
         job: the row.
         stages: the stages that have begun, in order.
+        waits_for: what a waiting job waits for; None for other jobs.
         progress: from 0 to 1; every stage has the same weight. While a stage is being dispatched, the number of tasks
             created so far serves as its total.
         stage_results: the results of its stages that were asked for, by number.
@@ -49,6 +51,7 @@ class JobView:
     stages: list[StageView]
     progress: float
     stage_results: Mapping[int, Any]
+    waits_for: JobWait | None = None
 
 
 class EventPage(Page[JobEvent]):
@@ -91,11 +94,13 @@ class StatusReader:
                 results = work.stages.results_of_job(job_id, results_after, MAX_PAGE_BYTES)
             counts = [_final(stage) or work.stages.counts(stage.key) for stage in stages]
             now = work.now()
+            wait = work.waits.get(job_id) if job.status == JobStatus.WAITING else None
         redaction = self._secrets.of_rows(job)
         views = [_stage_view(stage, count, now) for stage, count in zip(stages, counts, strict=True)]
         shown = shown_job(job, self._secrets.shown_parameters(job), redaction)
         shown_results = {number: shown_value(result, redaction) for number, result in results.items()}
-        return JobView(shown, views, _progress(job, views), shown_results)
+        waits_for = None if wait is None else shown_wait(wait, redaction)
+        return JobView(shown, views, _progress(job, views), shown_results, waits_for)
 
     def batches(self, job_id: str, after: tuple[int, int], limit: int) -> Page[Batch]:
         """Returns up to `limit` batches of a job after (stage, batch_index).

@@ -1,19 +1,23 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 
+from controllers.base import JobController, WhenExclusive
 from controllers.registry import Registry
 from controllers.secret_parameters import plain_json
 from core import ids, json_text
-from core.errors import FieldError, IdempotencyConflictError, InvalidInputError, JobBeingPrunedError, QueueError
-from core.messages import JobAction, JobMessage
+from core.errors import FieldError, IdempotencyConflictError, InvalidInputError, JobBeingPrunedError
+from core.job_waits import AT_ONCE, StartConditions
 from core.models import Job
 from core.statuses import JobStatus
+from engine.jobs.exclusive_keys import exclusive_key
+from engine.jobs.first_message import send_first_message
 from engine.jobs.submission_check import SubmissionCheck
-from engine.process.sending import send_job_message
+from engine.jobs.waiting_jobs import Settled, WaitingJobs
 from repositories.ports import Database, MessageQueue, UnitOfWork
 from repositories.transactions import transact
 
@@ -35,12 +39,18 @@ class Submitter:
     """Accepts jobs: writes a durable row first, then sends a message."""
 
     def __init__(
-        self, database: Database, queue: MessageQueue, registry: Registry, submission_check: SubmissionCheck
+        self,
+        database: Database,
+        queue: MessageQueue,
+        registry: Registry,
+        submission_check: SubmissionCheck,
+        waiting: WaitingJobs,
     ) -> None:
         self._database = database
         self._queue = queue
         self._registry = registry
         self._check = submission_check
+        self._waiting = waiting
 
     def submit(
         self,
@@ -49,8 +59,9 @@ class Submitter:
         idempotency_key: str | None = None,
         caller: str = "",
         job_id: str | None = None,
+        conditions: StartConditions = AT_ONCE,
     ) -> Submission:
-        """Accepts a job. Submitting the same job again changes nothing.
+        """Accepts a job. Submitting the same job again changes nothing, not even when it starts.
 
         The job id is derived from the type and the key of the caller; without a key, from the type and the parameters,
         with defaults filled in.
@@ -61,11 +72,13 @@ class Submitter:
             idempotency_key: names the job among those of this type and this caller.
             caller: the caller, as the platform names it; empty if it names none.
             job_id: the id of the job, if it is derived from something else: the tick of a schedule.
+            conditions: when it may start; no part of the job's id.
 
         Raises:
             UnknownJobTypeError: no job type has this name.
             InvalidInputError: the parameters do not fit the job type's model, the job type refuses them for another
-                reason, or the key is too long.
+                reason, the key is too long, or a job before this one does not exist.
+            ExclusiveJobError: another job holds the exclusive key, and the job type refuses jobs then.
             UnreachableError: the job type cannot look at what it checks now.
             IdempotencyConflictError: the key belongs to a job with other parameters.
             JobBeingPrunedError: the job ended long ago and is being deleted; it can be submitted again afterwards.
@@ -84,9 +97,10 @@ class Submitter:
         # Whatever has changed in the world, a job that was accepted stays accepted.
         if self._check.is_needed(controller) and not self._is_known(job_id):
             self._check.check(controller, model)
-        job, created = self._create_or_find(job_id, job_type, canonical, len(controller.stages))
+        key = exclusive_key(controller, model)
+        job, created = self._create_or_find(job_id, canonical, controller, conditions, key)
         status = job.status
-        if status == JobStatus.PENDING_QUEUE and self._queue_job(job_id):
+        if status == JobStatus.PENDING_QUEUE and send_first_message(self._database, self._queue, job_id):
             status = JobStatus.QUEUED
         logger.info("job %s (%s) %s", job_id, job_type, "accepted" if created else "was submitted before")
         return Submission(job_id, status, created)
@@ -95,11 +109,26 @@ class Submitter:
         with self._database.transaction() as work:
             return work.jobs.get(job_id) is not None
 
-    def _create_or_find(self, job_id: str, job_type: str, canonical: str, total_stages: int) -> tuple[Job, bool]:
+    def _create_or_find(
+        self,
+        job_id: str,
+        canonical: str,
+        controller: JobController[Any],
+        conditions: StartConditions,
+        key: str | None,
+    ) -> tuple[Job, bool]:
         """Returns the job, and whether it is new."""
+        job_type, waits = controller.job_type, key is not None or conditions != AT_ONCE
+        settled: Settled | None = None
+        now: datetime | None = None
 
         def create(work: UnitOfWork) -> tuple[bool, bool | None, Job | None]:
-            created = work.jobs.create(job_id, job_type, canonical, total_stages)
+            nonlocal settled, now
+            status = JobStatus.WAITING if waits else JobStatus.PENDING_QUEUE
+            created = work.jobs.create(job_id, job_type, canonical, len(controller.stages), status)
+            if waits and created:
+                refuses = controller.when_exclusive == WhenExclusive.REFUSE
+                settled, now = self._waiting.hold(work, job_id, conditions, key, refuses=refuses), work.now()
             return created, work.jobs.same_submission(job_id, job_type, canonical), work.jobs.get(job_id)
 
         while True:
@@ -111,17 +140,11 @@ class Submitter:
                 raise IdempotencyConflictError
             if job.pruned_at is not None:
                 raise JobBeingPrunedError(job_id, job.status)
+            if created and job.status == JobStatus.WAITING and conditions.start_at is not None and now is not None:
+                self._waiting.schedule(job_id, conditions.start_at, now)
+            elif created and job.status == JobStatus.CANCELLED:
+                self._waiting.announce(job_id, settled)
             return job, created
-
-    def _queue_job(self, job_id: str) -> bool:
-        try:
-            send_job_message(self._queue, JobMessage(job_id, 1, JobAction.DISPATCH))
-        except QueueError as exc:
-            # 202 promises only a durable row. The sweeper sends the message later.
-            logger.warning("job %s stays pending until the broker takes its message: %s", job_id, exc)
-            return False
-        transact(self._database, lambda work: work.jobs.mark_queued(job_id))
-        return True
 
 
 def _job_id(job_type: str, canonical: str, idempotency_key: str | None, caller: str) -> str:

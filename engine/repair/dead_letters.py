@@ -19,7 +19,7 @@ from core.error_records import describe
 from core.errors import JobFailure, MessageFormatError
 from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage, ReceivedMessage, TaskMessage
-from core.statuses import JOB_ENDS, TASK_ENDS, StageStatus, TaskStatus
+from core.statuses import JOB_ENDS, TASK_ENDS, JobStatus, StageStatus, TaskStatus
 from core.task_runs import TaskOutcome
 from engine.process.keeping import ORPHAN, UNREADABLE, keep
 from engine.process.limits import Limits
@@ -114,6 +114,8 @@ class DeadLetters:
             self._keep(JOBS_QUEUE, dead, ORPHAN, f"there is no job {message.job_id}")
         elif job.status in JOB_ENDS:
             logger.info("job %s has ended; its dead letter (%s) is dropped", message.job_id, message.action)
+        elif job.status == JobStatus.WAITING:
+            logger.info("job %s waits; its dead letter is dropped, and the sweeper starts the job", message.job_id)
         elif stage is not None and stage.openings != message.opening:
             logger.info(
                 "stage %d of job %s was reopened; the dead letter of an earlier opening (%s) is dropped",

@@ -15,6 +15,7 @@ from core.lanes import JOBS_QUEUE, Lane
 from core.messages import JobAction, JobMessage, TaskMessage
 from core.models import LostTask, StageKey, StageOpening
 from core.statuses import JobStatus
+from engine.jobs.waiting_jobs import Outcome, WaitingJobs
 from engine.process.limits import Limits
 from engine.process.sending import send
 from engine.stages.batch_sender import BatchSender, begin_repair
@@ -47,6 +48,7 @@ class SweepReport:
         stopped: stopped stages with tasks that had not ended.
         hooks: jobs that have ended and whose hook is overdue.
         parked: parked tasks that can start.
+        waiting: waiting jobs that could start or wait in vain, and keys that jobs which have ended still held.
     """
 
     jobs: int = 0
@@ -59,6 +61,7 @@ class SweepReport:
     stopped: int = 0
     hooks: int = 0
     parked: int = 0
+    waiting: int = 0
 
 
 class Sweeper:
@@ -69,6 +72,7 @@ class Sweeper:
         queue: takes the messages.
         slots: wakes parked tasks.
         limits: how long a row may be overdue.
+        waiting: starts waiting jobs.
         clock: a monotonic clock, in seconds; limits the length of a run.
     """
 
@@ -77,6 +81,7 @@ class Sweeper:
         database: Database,
         queue: MessageQueue,
         slots: Slots,
+        waiting: WaitingJobs,
         limits: Limits,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -86,6 +91,7 @@ class Sweeper:
         self._age = limits.sweep_age_seconds
         self._silence = limits.silence_seconds
         self._low = low_mark(limits.dispatch_ahead)
+        self._waiting_jobs = waiting
         self._clock = clock
         self._sender = BatchSender(database, queue)
 
@@ -112,6 +118,7 @@ class Sweeper:
             "retries": lambda: self._lost_tasks(ends_at, _overdue_retries(self._silence)),
             "hooks": lambda: self._all(ends_at, self._hooks),
             "parked": lambda: self._slots.sweep(lambda: self._clock() < ends_at),
+            "waiting": lambda: self._waiting(ends_at),
         }
         counts: dict[str, int] = {}
         failures: list[Exception] = []
@@ -168,6 +175,21 @@ class Sweeper:
     def _hooks(self) -> int:
         stages = transact(self._database, lambda work: work.hooks.overdue(self._age, _PAGE))
         return self._repeat(JobAction.ADVANCE, stages, "is that of a job whose hook is overdue")
+
+    def _waiting(self, ends_at: float) -> int:
+        """Releases kept keys, then moves waiting jobs on, in the order of their turns: so a chain ends in one run."""
+        total = self._all(ends_at, lambda: transact(self._database, lambda work: work.waits.release_kept_keys(_PAGE)))
+        turn = 0
+        while self._clock() < ends_at:
+            with self._database.transaction() as work:
+                found = work.waits.candidates(turn, _PAGE)
+            for _, job_id in found:
+                if self._clock() < ends_at:
+                    total += self._waiting_jobs.move_on(job_id) in {Outcome.RELEASED, Outcome.CANCELLED}
+            if not found:
+                break
+            turn, _ = found[-1]
+        return total
 
     def _repeat(self, action: JobAction, stages: Sequence[StageOpening], why: str) -> int:
         """Sends the messages of stages again; returns how many."""

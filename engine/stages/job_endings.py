@@ -5,10 +5,12 @@ from typing import Any
 from core import json_text
 from core.error_records import describe
 from core.errors import StageReopenedError, TasksFailedError
+from core.job_waits import JobEnd
 from core.models import LiveBatches, Stage, StageOpening
 from core.statuses import JobStatus, StageStatus
 from engine.jobs.canceller import request_cancellation
 from engine.jobs.end_hooks import EndHooks
+from engine.jobs.waiting_jobs import WaitingJobs
 from engine.process.job_secrets import JobSecrets
 from engine.stages.error_digest import READ_FAILED_TASKS, warning
 from repositories.ports import Database, MessageQueue, UnitOfWork
@@ -34,11 +36,14 @@ def require_unopened(work: UnitOfWork, stage: Stage) -> None:
 class JobEndings:
     """Ends jobs; each job ends once, because every update names the statuses that it expects."""
 
-    def __init__(self, database: Database, queue: MessageQueue, secrets: JobSecrets, hooks: EndHooks) -> None:
+    def __init__(
+        self, database: Database, queue: MessageQueue, secrets: JobSecrets, hooks: EndHooks, waiting: WaitingJobs
+    ) -> None:
         self._database = database
         self._queue = queue
         self._secrets = secrets
         self._hooks = hooks
+        self._waiting = waiting
 
     def complete(self, job_type: str, last: Stage, stage_result: str, job_result: str) -> None:
         """Ends a job whose last stage has finished, as completed with errors if any of its tasks failed.
@@ -55,17 +60,20 @@ class JobEndings:
             StageReopenedError: the stage was reopened meanwhile.
         """
         is_hook_owed = False
+        end: JobEnd | None = None
 
         def complete(work: UnitOfWork) -> JobStatus | None:
-            nonlocal is_hook_owed
+            nonlocal is_hook_owed, end
             failed_tasks = sum(stage.failed_tasks for stage in work.stages.of_job(last.job_id))
             status = JobStatus.COMPLETED_WITH_ERRORS if failed_tasks else JobStatus.COMPLETED
             cause = self._cause(work, last.job_id) if failed_tasks else None
-            if not work.jobs.finish(last.job_id, status, job_result, cause):
+            end = work.jobs.finish(last.job_id, status, job_result, cause)
+            if end is None:
                 return None
             require_unopened(work, last)
             work.stages.record_result(last.key, stage_result)
             is_hook_owed = self._hooks.owe(work, last.job_id, job_type)
+            self._waiting.release_key(work, last.job_id, end)
             return status
 
         status = transact(self._database, complete)
@@ -73,6 +81,7 @@ class JobEndings:
             logger.info("job %s is %s", last.job_id, status)
             if is_hook_owed:
                 self._hooks.announce(last.opening)
+        self._waiting.job_ended(last.job_id, end)
 
     def _cause(self, work: UnitOfWork, job_id: str) -> str | None:
         """Describes the failed tasks of a job that completes with errors, as JSON text."""
@@ -95,15 +104,17 @@ class JobEndings:
         key = stage.key
         error: Mapping[str, Any] = {}
         is_hook_owed = False
+        end: JobEnd | None = None
 
         def fail(work: UnitOfWork) -> LiveBatches | None:
-            nonlocal error, is_hook_owed
+            nonlocal error, is_hook_owed, end
             job = work.jobs.get(key.job_id)
             if job is None or max(job.stage, 1) != key.number:
                 return None  # the job has left this stage, or does not exist
             error = describe(exc, self._secrets.of_errors(job))
             record = json_text.encode({**error, "stage": key.number})
-            if not work.jobs.finish(key.job_id, JobStatus.FAILED, None, record):
+            end = work.jobs.finish(key.job_id, JobStatus.FAILED, None, record)
+            if end is None:
                 return None
             # From here on, the job's row is locked. Reopening a stage begins with that row.
             now = work.stages.get(key)
@@ -111,6 +122,7 @@ class JobEndings:
                 raise StageReopenedError(f"stage {key.number} of job {key.job_id} was reopened")
             work.stages.stop(key, StageStatus.FAILED)
             is_hook_owed = self._hooks.owe(work, key.job_id, job.job_type)
+            self._waiting.release_key(work, key.job_id, end)
             return work.stops.live_batches(key)
 
         try:
@@ -125,3 +137,4 @@ class JobEndings:
             request_cancellation(self._queue, stage)
         if is_hook_owed:
             self._hooks.announce(stage)
+        self._waiting.job_ended(key.job_id, end)

@@ -9,6 +9,8 @@ from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage
 from core.models import Job, Stage
 from core.statuses import JOB_ENDS
+from engine.jobs.exclusive_keys import may_be_exclusive
+from engine.jobs.waiting_jobs import WaitingJobs
 from engine.process.job_secrets import JobSecrets
 from engine.process.sending import send, send_job_message
 from engine.stages.advancer import Advancer
@@ -35,6 +37,7 @@ class StageSteps:
     advancer: Advancer
     canceller: StageCanceller
     hooks: HookRunner
+    waiting: WaitingJobs
 
 
 class StageEngine:
@@ -65,6 +68,10 @@ class StageEngine:
                 _ignore(message, job)
         elif step == Step.CANCEL:
             self._steps.canceller.cancel_waiting(message.stage_opening)
+            if may_be_exclusive(self._registry, job.job_type):
+                self._steps.waiting.after_end(job.job_id)  # its key may be free now
+        elif step == Step.RELEASE:
+            self._steps.waiting.move_on(job.job_id)
         else:
             self._take_or_fail(step, message, job, stage)
 

@@ -18,6 +18,7 @@ _ENDED = frozenset({StageStatus.FINISHED, StageStatus.FAILED})
 class Step(StrEnum):
     """One thing that the stage engine does."""
 
+    RELEASE = "release"  # the job waits: start it if it may
     START = "start"  # create the first stage
     DISPATCH = "dispatch"  # write and send the stage's batches
     ADVANCE = "advance"  # aggregate the ended stage, start the next one or end the job
@@ -42,7 +43,7 @@ def next_step(message: JobMessage, job: Job, stage: Stage | None) -> Step:
     if job.status in JOB_ENDS:
         return Step.NOTHING
     if job.stage == 0 and message.stage == 1:
-        return Step.START
+        return Step.RELEASE if job.status == JobStatus.WAITING else Step.START
     if stage is None:
         return Step.NOTHING
     return _dispatch(job, stage) if message.action == JobAction.DISPATCH else _advance(job, stage)

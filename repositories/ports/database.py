@@ -9,6 +9,7 @@ from repositories.ports.batches import BatchRepository
 from repositories.ports.dead_letters import DeadLetterRepository
 from repositories.ports.end_hooks import EndHookRepository
 from repositories.ports.job_events import JobEventRepository
+from repositories.ports.job_waits import JobWaitRepository
 from repositories.ports.jobs import JobRepository
 from repositories.ports.pruning import PruneRepository
 from repositories.ports.rows import Rows
@@ -35,6 +36,7 @@ class UnitOfWork(Protocol):
     hooks: EndHookRepository
     slots: SlotRepository
     schedules: ScheduleRepository
+    waits: JobWaitRepository
     sweeps: SweepRepository
     stops: StopRepository
     pruning: PruneRepository

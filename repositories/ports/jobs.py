@@ -3,6 +3,7 @@
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
+from core.job_waits import JobEnd
 from core.models import Job, StageKey
 from core.statuses import JobStatus
 
@@ -10,8 +11,15 @@ from core.statuses import JobStatus
 class JobRepository(Protocol):
     """The table `jobs`."""
 
-    def create(self, job_id: str, job_type: str, parameters: str, total_stages: int) -> bool:
-        """Inserts a pending_queue job; `parameters` is JSON text. False when the id exists already."""
+    def create(
+        self,
+        job_id: str,
+        job_type: str,
+        parameters: str,
+        total_stages: int,
+        status: JobStatus = JobStatus.PENDING_QUEUE,
+    ) -> bool:
+        """Inserts a job, pending_queue or waiting; `parameters` is JSON text. False when the id exists already."""
         ...
 
     def get(self, job_id: str) -> Job | None:
@@ -37,10 +45,13 @@ class JobRepository(Protocol):
         """Moves a processing job from this stage to the next; False when it is at another stage."""
         ...
 
-    def finish(self, job_id: str, status: JobStatus, result: str | None, error: str | None) -> bool:
-        """Ends a job; `result` and `error` are JSON text. False when it had ended already."""
+    def finish(self, job_id: str, status: JobStatus, result: str | None, error: str | None) -> JobEnd | None:
+        """Ends a job; `result` and `error` are JSON text. None when it had ended already, or waits and is to fail."""
         ...
 
     def reopen(self, job_id: str, expected: AbstractSet[JobStatus]) -> bool:
-        """Moves a job in an expected status -> processing, or -> pending_queue if it had not begun; False otherwise."""
+        """Moves a job in an expected status -> processing; False when it is in another status, or marked for deletion.
+
+        A job that had not begun is moved -> pending_queue or, if it had something to wait for, -> waiting.
+        """
         ...

@@ -4,8 +4,8 @@
 -- name: create
 -- Inserts a submission; the row is durable before any message is sent.
 WITH created AS (
-    INSERT INTO jobs (job_id, job_type, parameters, total_stages)
-    VALUES (%(job_id)s, %(job_type)s, %(parameters)s::jsonb, %(total_stages)s)
+    INSERT INTO jobs (job_id, job_type, parameters, total_stages, status)
+    VALUES (%(job_id)s, %(job_type)s, %(parameters)s::jsonb, %(total_stages)s, %(status)s::job_status)
     ON CONFLICT (job_id) DO NOTHING
     RETURNING job_id, job_type
 )
@@ -40,8 +40,8 @@ UPDATE jobs SET stage = stage + 1
 WHERE job_id = %(job_id)s AND status = 'processing' AND stage = %(stage)s
 
 -- name: finish
--- A job may fail before it has started; it completes only while processing. The lock before it lets the event name the
--- opening as it is after the wait.
+-- A job may fail before it has started; it completes only while processing. A waiting job is only cancelled. The lock before
+-- it lets the event name the opening as it is after the wait.
 SELECT 1 FROM jobs WHERE job_id = %(job_id)s FOR NO KEY UPDATE;
 
 WITH ended AS (
@@ -51,6 +51,7 @@ WITH ended AS (
         AND (
             status = 'processing'
             OR (%(status)s::job_status IN ('failed', 'cancelled') AND status IN ('pending_queue', 'queued'))
+            OR (%(status)s::job_status = 'cancelled' AND status = 'waiting')
         )
     RETURNING job_id, status, stage, error
 )
@@ -60,16 +61,26 @@ SELECT
     jsonb_strip_nulls(jsonb_build_object('error', ended.error))
 FROM ended
 LEFT JOIN stages USING (job_id, stage)
+RETURNING
+    EXISTS (SELECT FROM job_keys AS k WHERE k.job_id = job_events.job_id) AS holds_key,
+    EXISTS (
+        SELECT FROM job_dependencies AS d WHERE d.after_job_id = job_events.job_id AND d.completed_at IS NULL
+    ) AS is_awaited
 
 -- name: reopen
--- A job that had not begun starts anew; other jobs continue at their current stage; a job marked for deletion stays
--- as it is. The event names the opening that the same transaction begins. Only a cancelled job is resumed.
+-- A job that had not begun starts anew, or waits again for what it had to wait for; other jobs continue at their current
+-- stage; a job marked for deletion stays as it is. The event names the opening that the same transaction begins. Only a
+-- cancelled job is resumed.
 SELECT 1 FROM jobs WHERE job_id = %(job_id)s FOR NO KEY UPDATE;
 
 WITH reopened AS (
     UPDATE jobs
     SET
-        status = CASE WHEN stage = 0 THEN 'pending_queue'::job_status ELSE 'processing'::job_status END,
+        status = CASE
+            WHEN stage > 0 THEN 'processing'::job_status
+            WHEN EXISTS (SELECT FROM job_waits AS w WHERE w.job_id = jobs.job_id) THEN 'waiting'
+            ELSE 'pending_queue'
+        END,
         result = NULL, error = NULL, finished_at = NULL,
         queued_at = CASE WHEN stage > 0 THEN queued_at END
     WHERE job_id = %(job_id)s AND status = ANY(%(expected)s::job_status[]) AND pruned_at IS NULL

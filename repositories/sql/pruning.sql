@@ -3,7 +3,7 @@
 -- tasks, batches, stages, job. Each lock is a statement of its own: see tasks.sql.
 
 -- name: jobs_to_prune
--- A job with a live batch is left alone: one of its tasks may still run.
+-- A job with a live batch is left alone: one of its tasks may still run. So is a job whose end a waiting job has not seen.
 SELECT j.job_id FROM jobs AS j
 WHERE j.finished_at <= now() - make_interval(days => %(retention_days)s)
     AND (
@@ -15,6 +15,12 @@ WHERE j.finished_at <= now() - make_interval(days => %(retention_days)s)
             LIMIT 1
         ) IS NULL
     )
+    AND (
+        SELECT true FROM job_dependencies AS d
+        JOIN jobs AS w ON w.job_id = d.job_id AND w.status = 'waiting'
+        WHERE d.after_job_id = j.job_id AND d.completed_at IS NULL
+        LIMIT 1
+    ) IS NULL
 ORDER BY j.finished_at
 LIMIT %(limit)s
 FOR NO KEY UPDATE OF j SKIP LOCKED

@@ -198,7 +198,18 @@ RETURNING
 
 -- name: tell_tasks_ended
 -- For stopped stages of which batches have just ended, in the same transaction, which holds their rows: tells it of those
--- that have no live batch left. The subquery is scalar, as in sweeps.sql.
+-- that have no live batch left, and releases the exclusive keys of their jobs, if these have ended: see release_key in
+-- job_waits.sql. The subqueries are scalar, as in sweeps.sql.
+DELETE FROM job_keys AS k
+USING unnest(%(job_ids)s::text[], %(stages)s::smallint[]) AS stopped (job_id, stage)
+JOIN jobs AS j USING (job_id, stage)
+WHERE k.job_id = j.job_id AND j.finished_at IS NOT NULL
+    AND (
+        SELECT true FROM batches AS b
+        WHERE b.job_id = j.job_id AND b.stage = j.stage AND b.status IN ('pending_queue', 'queued')
+        LIMIT 1
+    ) IS NULL;
+
 INSERT INTO job_events (job_id, kind, stage, opening, details)
 SELECT
     s.job_id, 'tasks_ended'::job_event_kind, s.stage, s.openings,

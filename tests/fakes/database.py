@@ -12,6 +12,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.dead_letters import FakeDeadLetterRepository
 from tests.fakes.end_hooks import FakeEndHookRepository
 from tests.fakes.job_events import FakeJobEventRepository
+from tests.fakes.job_waits import FakeJobWaitRepository
 from tests.fakes.jobs import FakeJobRepository
 from tests.fakes.pruning import FakePruneRepository
 from tests.fakes.schedules import FakeScheduleRepository
@@ -113,6 +114,7 @@ class FakeUnitOfWork(UnitOfWork):
         self.hooks = FakeEndHookRepository(tables)
         self.slots = FakeSlotRepository(tables)
         self.schedules = FakeScheduleRepository(tables)
+        self.waits = FakeJobWaitRepository(tables)
         self.sweeps = FakeSweepRepository(tables)
         self.stops = FakeStopRepository(tables)
         self.pruning = FakePruneRepository(tables)

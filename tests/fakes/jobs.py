@@ -5,6 +5,7 @@ from typing import Any
 from typing_extensions import override
 
 from core.job_events import JobEventKind
+from core.job_waits import JobEnd
 from core.models import Job, StageKey
 from core.statuses import JobStatus
 from repositories.ports import JobRepository
@@ -21,8 +22,17 @@ class FakeJobRepository(JobRepository):
         self._now = tables.now
 
     @override
-    def create(self, job_id: str, job_type: str, parameters: str, total_stages: int) -> bool:
-        created = self._tables.jobs.insert(job_id, JobRow(job_id, job_type, parameters, total_stages, self._now))
+    def create(
+        self,
+        job_id: str,
+        job_type: str,
+        parameters: str,
+        total_stages: int,
+        status: JobStatus = JobStatus.PENDING_QUEUE,
+    ) -> bool:
+        created = self._tables.jobs.insert(
+            job_id, JobRow(job_id, job_type, parameters, total_stages, self._now, status)
+        )
         if created:
             tell(self._tables, JobEventKind.SUBMITTED, StageKey(job_id, 0), job_type=job_type)
         return created
@@ -58,15 +68,23 @@ class FakeJobRepository(JobRepository):
         return self._move(key.job_id, {JobStatus.PROCESSING}, stage=key.number + 1)
 
     @override
-    def finish(self, job_id: str, status: JobStatus, result: str | None, error: str | None) -> bool:
+    def finish(self, job_id: str, status: JobStatus, result: str | None, error: str | None) -> JobEnd | None:
         expected = {JobStatus.PROCESSING}
         if status in {JobStatus.FAILED, JobStatus.CANCELLED}:
             expected |= {JobStatus.PENDING_QUEUE, JobStatus.QUEUED}
+        if status == JobStatus.CANCELLED:
+            expected.add(JobStatus.WAITING)
         moved = self._move(job_id, expected, status=status, result=result, error=error, finished_at=self._now)
         if moved:
             details = {} if error is None else {"error": from_json(error)}
             tell(self._tables, JobEventKind(status), *self._opening(job_id), **details)
-        return moved
+        return self._end(job_id) if moved else None
+
+    def _end(self, job_id: str) -> JobEnd:
+        awaited = (
+            row.after_job_id == job_id and row.completed_at is None for row in self._tables.job_dependencies.rows()
+        )
+        return JobEnd(job_id in self._tables.job_keys.rows(), any(awaited))
 
     @override
     def reopen(self, job_id: str, expected: AbstractSet[JobStatus]) -> bool:
@@ -74,7 +92,9 @@ class FakeJobRepository(JobRepository):
         if row is not None and row.pruned_at is not None:
             return False
         begun = row is not None and row.stage > 0
-        changes: dict[str, Any] = {"status": JobStatus.PROCESSING} if begun else {"status": JobStatus.PENDING_QUEUE}
+        waits = self._tables.job_waits.get(job_id) is not None
+        anew = JobStatus.WAITING if waits else JobStatus.PENDING_QUEUE
+        changes: dict[str, Any] = {"status": JobStatus.PROCESSING if begun else anew}
         if not begun:
             changes["queued_at"] = None
         moved = self._move(job_id, expected, **changes, result=None, error=None, finished_at=None)

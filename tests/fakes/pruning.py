@@ -4,8 +4,10 @@ from datetime import timedelta
 from typing_extensions import override
 
 from core.models import PrunedBatches
-from core.statuses import BATCH_ENDS
+from core.statuses import BATCH_ENDS, JobStatus
 from repositories.ports import PruneRepository
+from tests.fakes.job_keys import delete_key
+from tests.fakes.rows import DependencyRow
 from tests.fakes.tables import Tables
 
 
@@ -21,10 +23,11 @@ class FakePruneRepository(PruneRepository):
         old = [(row.finished_at, row) for row in self._tables.jobs.rows() if row.finished_at is not None]
         cutoff = self._now - timedelta(days=retention_days)
         live = {row.job_id for row in self._tables.batches.rows() if row.status not in BATCH_ENDS}
+        awaited = {row.after_job_id for row in self._tables.job_dependencies.rows() if self._is_open(row)}
         found = [
             row
             for at, row in sorted(old, key=lambda each: each[0])
-            if at <= cutoff and (row.pruned_at or row.job_id not in live)
+            if at <= cutoff and (row.pruned_at or row.job_id not in live) and row.job_id not in awaited
         ][:limit]
         for row in found:
             self._tables.jobs.lock(row.job_id)
@@ -52,8 +55,17 @@ class FakePruneRepository(PruneRepository):
             if row.job_id == job_id:
                 self._tables.job_events.delete(row.event_id)
         self._tables.end_hooks.delete(job_id)
+        self._tables.job_waits.delete(job_id)
+        delete_key(self._tables, job_id)
+        for pair in self._tables.job_dependencies.all_keys():
+            if pair[0] == job_id:
+                self._tables.job_dependencies.delete(pair)
         self._tables.jobs.delete(job_id)
         return True
+
+    def _is_open(self, row: DependencyRow) -> bool:
+        job = self._tables.jobs.get(row.job_id)
+        return row.completed_at is None and job is not None and job.status == JobStatus.WAITING
 
     def _is_marked(self, job_id: str) -> bool:
         row = self._tables.jobs.get(job_id)

@@ -32,6 +32,22 @@ class JobRow:
 
 
 @dataclass(frozen=True)
+class JobWaitRow:
+    job_id: str
+    turn: int
+    start_at: datetime | None
+    exclusive_key: str | None
+    released_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class DependencyRow:
+    job_id: str
+    after_job_id: str
+    completed_at: datetime | None
+
+
+@dataclass(frozen=True)
 class StageRow:
     job_id: str
     number: int

@@ -12,6 +12,7 @@ from core.models import Stage, StageCounts, StageKey, StageOpening, StageProgres
 from core.statuses import BATCH_ENDS, STAGE_ENDS, STAGE_STOPS, BatchStatus, StageStatus, TaskStatus
 from repositories.ports import StageRepository
 from tests.fakes.job_events import counted, tell, tell_stage_end
+from tests.fakes.job_keys import delete_key
 from tests.fakes.pages import cut, json_bytes
 from tests.fakes.rows import StageRow, from_json
 from tests.fakes.tables import Tables
@@ -188,6 +189,7 @@ class FakeStageRepository(StageRepository):
         assert row is not None
         if row.status in STAGE_STOPS and all(batch.status in BATCH_ENDS for batch in self._tables.batches_of(key)):
             tell(self._tables, JobEventKind.TASKS_ENDED, key, row.openings, **counted(row))
+            delete_key(self._tables, key.job_id)
 
     @override
     def finish_if_complete(self, key: StageKey) -> bool:

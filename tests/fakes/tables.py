@@ -8,7 +8,7 @@ from core.schedules import ScheduleState
 from core.statuses import JobStatus
 from repositories.ports import KeptDeadLetter
 from tests.fakes.checks import BATCH_CHECKS, JOB_CHECKS, STAGE_CHECKS, TASK_CHECKS
-from tests.fakes.rows import BatchRow, JobRow, StageRow, StartRow, TaskRow, WaitRow
+from tests.fakes.rows import BatchRow, DependencyRow, JobRow, JobWaitRow, StageRow, StartRow, TaskRow, WaitRow
 from tests.fakes.store import Transaction
 from tests.fakes.table import Table
 
@@ -34,6 +34,9 @@ class Tables:
         self.limit_waits: Table[str, WaitRow] = Table(transaction, "limit_waits", {})
         self.task_type_locks: Table[str, None] = Table(transaction, "task_type_locks", {})
         self.schedules: Table[str, ScheduleState] = Table(transaction, "schedules", {})
+        self.job_waits: Table[str, JobWaitRow] = Table(transaction, "job_waits", {})
+        self.job_keys: Table[str, str] = Table(transaction, "job_keys", {})
+        self.job_dependencies: Table[tuple[str, str], DependencyRow] = Table(transaction, "job_dependencies", {})
         self.next_id = transaction.next_id
         self.oldest_writer = transaction.oldest_writer
 

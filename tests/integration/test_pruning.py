@@ -16,9 +16,11 @@ from controllers.registry import Registry
 from controllers.services import Services
 from core.errors import JobNotFoundError, JobStateError
 from core.statuses import JobStatus
+from engine.jobs.end_hooks import EndHooks
 from engine.jobs.reopener import Reopener
 from engine.jobs.submission_check import SubmissionCheck
 from engine.jobs.submitter import Submitter
+from engine.jobs.waiting_jobs import WaitingJobs
 from engine.process.limits import Limits
 from engine.repair.pruner import Pruner, PruneReport
 from repositories.pool import ConnectionPool
@@ -167,6 +169,10 @@ def test_several_hosts_share_the_work(postgres_database: PostgresDatabase, conn:
     assert count(conn, "tasks") == count(conn, "jobs") == 0
 
 
+def waiting_jobs(database: PostgresDatabase) -> WaitingJobs:
+    return WaitingJobs(database, FakeQueue(), EndHooks(FakeQueue(), Registry([])))
+
+
 def test_when_a_job_is_resumed_and_deleted_at_once_one_of_them_wins(
     postgres_database: PostgresDatabase, conn: connection
 ) -> None:
@@ -174,7 +180,7 @@ def test_when_a_job_is_resumed_and_deleted_at_once_one_of_them_wins(
     for job_id in job_ids:
         old_job(postgres_database, conn, job_id, JobStatus.CANCELLED)
     start = Barrier(2)
-    reopener = Reopener(postgres_database, FakeQueue())
+    reopener = Reopener(postgres_database, FakeQueue(), Registry([]), waiting_jobs(postgres_database))
 
     def resume() -> set[str]:
         start.wait()
@@ -209,7 +215,9 @@ def test_a_submission_during_the_last_step_of_a_deletion_is_a_new_job(
     postgres_database: PostgresDatabase, conn: connection
 ) -> None:
     check = SubmissionCheck(Services(Path(), frozenset(), postgres_database))
-    submitter = Submitter(postgres_database, FakeQueue(), Registry([HelloWorld]), check)
+    submitter = Submitter(
+        postgres_database, FakeQueue(), Registry([HelloWorld]), check, waiting_jobs(postgres_database)
+    )
     job_id = submitter.submit("hello_world", {"n": 3}).job_id
     with conn, conn.cursor() as cursor:
         cursor.execute("UPDATE jobs SET status = 'cancelled', finished_at = now() - interval '31 days'")

@@ -136,7 +136,15 @@ _VALUES_OF_FILE: dict[str, dict[str, Any]] = {
         "openings": 0,
         "state": "{}",
         "tasks_before": 0,
-    }
+    },
+    "job_waits": {
+        "start_at": None,
+        "exclusive_key": "table",
+        "after": [_JOB],
+        "after_turn": 0,
+        "in_turn": True,
+        "is_told": True,
+    },
 }
 
 
@@ -178,7 +186,7 @@ def _scanned(plan: dict[str, Any]) -> set[str]:
     ("file", "name"),
     [
         (file, name)
-        for file in ("stages", "batches", "tasks", "sweeps", "stops", "pruning")
+        for file in ("stages", "batches", "tasks", "sweeps", "stops", "pruning", "job_waits")
         for name in queries.load(file)
     ],
 )

@@ -15,9 +15,10 @@ _FILES = sorted(
     if ".transaction(" in path.read_text()
 )
 _READS = {
-    *("counts", "dispatch_lease_expires_at", "ended_but_not_advanced", "first_errors", "fold", "get"),
-    *("limited_types", "live_batches", "newest", "now", "of_job", "page", "page_of_job", "pending_of_stage"),
-    *("results_of_job", "results_page", "states", "unclaimed", "waiting_with_room"),
+    *("candidates", "candidates_after", "counts", "dispatch_lease_expires_at", "ended_but_not_advanced"),
+    *("first_errors", "fold", "get", "limited_types", "live_batches", "newest", "now", "of_job", "page"),
+    *("page_of_job", "pending_of_stage", "results_of_job", "results_page", "states", "unclaimed"),
+    "waiting_with_room",
 }
 _MAY_WRITE = {
     # It sends inside the transaction, which cannot be repeated then.

@@ -14,6 +14,7 @@ from core.statuses import BatchStatus, TaskStatus
 from core.task_runs import TaskOutcome
 from engine.jobs.canceller import Canceller
 from engine.jobs.end_hooks import EndHooks
+from engine.jobs.waiting_jobs import WaitingJobs
 from engine.process.job_secrets import JobSecrets
 from engine.stages.dispatch_lease import DispatchLease
 from engine.stages.job_endings import JobEndings
@@ -62,6 +63,7 @@ class Replay:
         self._transactions = DispatchTransactions(max_failed_fraction)
         self._leases: dict[int, str] = {}
         self._dispatch_leases: dict[int, str] = {}
+        self._waiting = WaitingJobs(self._database, FakeQueue(), _NO_HOOKS)
         self._send_attempts = {FIRST: 1}
         bench.clear()
         start_job(self._database)
@@ -130,13 +132,13 @@ class Replay:
 
     def _do_fail_job(self, action: Action, before: Rows, after: Rows) -> None:
         secrets = JobSecrets(self._database, Registry([]))
-        JobEndings(self._database, FakeQueue(), secrets, _NO_HOOKS).fail(
+        JobEndings(self._database, FakeQueue(), secrets, _NO_HOOKS, self._waiting).fail(
             StageOpening(_KEY, 0), StageFailedError("as the model wants it")
         )
 
     def _do_cancel_job(self, action: Action, before: Rows, after: Rows) -> None:
         with suppress(JobStateError):
-            Canceller(self._database, FakeQueue(), _NO_HOOKS).cancel(JOB)
+            Canceller(self._database, FakeQueue(), _NO_HOOKS, self._waiting).cancel(JOB)
 
     def _do_cancel_some(self, action: Action, before: Rows, after: Rows) -> None:
         with self._database.transaction() as work:

@@ -9,13 +9,16 @@ import azure.functions as func
 BASE = "https://jobs.example/api"
 
 
-def post(job_type: str, body: object = None, headers: Mapping[str, str] | None = None) -> func.HttpRequest:
+def post(
+    job_type: str, body: object = None, headers: Mapping[str, str] | None = None, **params: str
+) -> func.HttpRequest:
     """`POST /api/jobs/{job_type}`; a body that is not bytes is sent as JSON."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return func.HttpRequest(
         method="POST",
         url=f"{BASE}/jobs/{job_type}",
         headers=dict(headers or {}),
+        params=params,
         route_params={"job_type": job_type},
         body=data,
     )

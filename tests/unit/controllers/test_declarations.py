@@ -173,6 +173,7 @@ def test_the_largest_backoff_can_be_computed(attempt: int) -> None:
         *(("job_type", value, "a text") for value in ("", 7, "a\x00b")),
         ("job_type", "a/b", "without '/'"),
         ("dispatch_protocol", "atomc", "'two_phase' or 'atomic'"),
+        ("when_exclusive", "queue", "'wait' or 'refuse'"),
         ("stages", ("one",), "a StageSpec"),
         ("task_types", ("a.b",), "a task type"),
     ],

@@ -30,7 +30,7 @@ _ROOT = Path(__file__).parents[3]
 _MIGRATIONS = "\n".join(path.read_text() for path in sorted((_ROOT / "repositories/sql/migrations").glob("*.sql")))
 _PAGE = (_ROOT / "docs/state_machines.md").read_text()
 _MACHINES = [
-    ("Job", JobStatus, JOB_TRANSITIONS, {"pending_queue"}),
+    ("Job", JobStatus, JOB_TRANSITIONS, {"waiting", "pending_queue"}),
     ("Stage", StageStatus, STAGE_TRANSITIONS, {"dispatching"}),
     ("Batch", BatchStatus, BATCH_TRANSITIONS, {"pending_queue", "queued"}),
     ("Task", TaskStatus, TASK_TRANSITIONS, {"pending_queue", "queued"}),
@@ -48,7 +48,8 @@ machines = pytest.mark.parametrize(("title", "statuses", "transitions", "initial
 def _enum_in_database(name: str) -> set[str]:
     declarations = re.findall(rf"CREATE TYPE {name} AS ENUM \(([^)]*)\)", _MIGRATIONS)
     assert len(declarations) == 1
-    return set(re.findall(r"'(\w+)'", declarations[0]))
+    added = re.findall(rf"ALTER TYPE {name} ADD VALUE '(\w+)'", _MIGRATIONS)
+    return {*re.findall(r"'(\w+)'", declarations[0]), *added}
 
 
 def _section(title: str) -> str:

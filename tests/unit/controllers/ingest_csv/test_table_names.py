@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from controllers.ingest_csv import IngestCsvParameters
+from controllers.ingest_csv import IngestCsv, IngestCsvParameters
+from controllers.ingest_csv.table_load import TableMode
 from controllers.ingest_csv.table_name import TableName
 
 
@@ -83,3 +84,20 @@ def test_the_options_of_a_table_are_stored() -> None:
 def test_options_that_do_not_go_together_are_refused(parameters: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
         IngestCsvParameters(source="a.csv", **parameters)
+
+
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [
+        (None, None),
+        ("t", "table public.t"),
+        ("public.t", "table public.t"),
+        ('"public"."t"', "table public.t"),
+        ("Mine.t", "table Mine.t"),
+    ],
+)
+def test_jobs_that_load_into_one_table_have_one_exclusive_key(table: str | None, key: str | None) -> None:
+    for mode in TableMode if table else ():
+        given = IngestCsvParameters(source="a.csv", table=table, mode=mode)
+        assert IngestCsv().exclusive_key(given) == key
+    assert IngestCsv().exclusive_key(IngestCsvParameters(source="a.csv")) is None

@@ -14,6 +14,7 @@ from core.models import StageKey, StageOpening
 from core.statuses import JobStatus, StageStatus, TaskStatus
 from core.task_runs import TaskResult
 from engine.jobs.end_hooks import EndHooks
+from engine.jobs.waiting_jobs import WaitingJobs
 from engine.process.job_secrets import JobSecrets
 from engine.stages.job_endings import JobEndings
 from tests.support.drive import stand
@@ -288,7 +289,8 @@ def test_a_late_handler_does_not_end_a_job_that_was_ended_and_retried_meanwhile(
 def test_a_late_handler_does_not_go_on_to_the_next_stage_of_a_job_that_was_retried_meanwhile() -> None:
     def elsewhere(_: StageContext) -> None:
         secrets, hooks = JobSecrets(it.app.database, it.app.registry), EndHooks(it.app.queue, it.app.registry)
-        JobEndings(it.app.database, it.app.queue, secrets, hooks).fail(
+        waiting = WaitingJobs(it.app.database, it.app.queue, hooks)
+        JobEndings(it.app.database, it.app.queue, secrets, hooks, waiting).fail(
             StageOpening(StageKey(job_id, 1), 0), JobFailure("its aggregation failed elsewhere")
         )
         it.app.reopener.retry(job_id)

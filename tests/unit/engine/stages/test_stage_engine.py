@@ -14,6 +14,7 @@ from core.messages import JobAction, JobMessage
 from core.models import Job, Stage, StageKey, StageOpening
 from core.statuses import JobStatus, StageStatus
 from engine.jobs.end_hooks import EndHooks
+from engine.jobs.waiting_jobs import WaitingJobs
 from engine.process.job_secrets import JobSecrets
 from engine.stages import stage_engine
 from engine.stages.job_endings import JobEndings
@@ -148,8 +149,8 @@ def test_a_job_failure_ends_the_job_at_once_with_its_message() -> None:
 
 
 def endings_of(it: Stand) -> JobEndings:
-    secrets = JobSecrets(it.database, it.app.registry)
-    return JobEndings(it.database, it.queue, secrets, EndHooks(it.queue, it.app.registry))
+    secrets, hooks = JobSecrets(it.database, it.app.registry), EndHooks(it.queue, it.app.registry)
+    return JobEndings(it.database, it.queue, secrets, hooks, WaitingJobs(it.database, it.queue, hooks))
 
 
 def test_a_job_ends_once() -> None:
