@@ -27,7 +27,7 @@ def submit_job(req: func.HttpRequest) -> func.HttpResponse:
     job_type = str(req.route_params.get("job_type", ""))
     key = req.headers.get("Idempotency-Key")
     conditions = start_conditions(req)
-    submission = app().submitter.submit(job_type, parameters, key, requests.caller(req), conditions)
+    submission = app().submitter.submit(job_type, parameters, key, requests.caller(req), conditions=conditions)
     status_url = _status_url(req, submission.job_id)
     body = answers.Submission(submission.job_id, submission.status, submission.created, status_url)
     return views.json_response(body, 202, {"Location": status_url, "Retry-After": _POLL_SECONDS})

@@ -134,8 +134,9 @@ class JobController(ABC, Generic[P]):
     def check_submission(self, parameters: P, services: Services) -> None:
         """Looks at the world before a job is accepted: is the file there, does it fit? Accepts all unless overridden.
 
-        It runs before the job exists, and must end within 20 s. A job that was accepted before is not checked again.
-        What it has found may have changed when the job runs.
+        It runs before the job exists, and must end within 20 s. A job that was accepted before is not checked again,
+        and one that is to start after a time or after other jobs is not checked, because they may change what is found.
+        So a job looks again when it runs.
 
         Raises:
             InvalidParameterError: names the wrong parameter; the client gets 400. So does any other

@@ -94,8 +94,8 @@ class Submitter:
             raise InvalidInputError(f"the parameters of {job_type} are not valid", _field_errors(exc)) from exc
         canonical = json_text.encode(plain_json(model), what="the parameters")
         job_id = job_id or _job_id(job_type, canonical, idempotency_key, caller)
-        # Whatever has changed in the world, a job that was accepted stays accepted.
-        if self._check.is_needed(controller) and not self._is_known(job_id):
+        # The world may change until a job starts later. Whatever has changed, a job that was accepted stays accepted.
+        if conditions == AT_ONCE and self._check.is_needed(controller) and not self._is_known(job_id):
             self._check.check(controller, model)
         key = exclusive_key(controller, model)
         job, created = self._create_or_find(job_id, canonical, controller, conditions, key)

@@ -78,6 +78,20 @@ def test_a_job_that_is_checked_runs(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (parameters.source, services.database) == ("b.csv", it.database)
 
 
+@pytest.mark.parametrize("condition", ["start_at", "after"])
+def test_a_job_that_starts_later_is_not_checked_because_the_world_may_change_until_then(
+    monkeypatch: pytest.MonkeyPatch, condition: str
+) -> None:
+    def check(parameters: Parameters, services: lockstep.Services) -> None:
+        if parameters.source != "there.csv":
+            raise lockstep.InvalidParameterError("source", "there is no such file")
+
+    with served(check, monkeypatch) as it:
+        value = it.submit("checked", source="there.csv") if condition == "after" else "2999-01-01T00:00:00Z"
+        response = submit_job(post("checked", {}, **{condition: value}))
+        assert (response.status_code, it.job(body(response)["job_id"]).status) == (202, "waiting")
+
+
 @pytest.mark.parametrize(
     ("exc", "errors"),
     [
