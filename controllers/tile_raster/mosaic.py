@@ -149,6 +149,8 @@ class Mosaic:
                 pixels = cog.read(window=rasters.window(self._grid.tile(index).core))
                 if rasters.checksum(pixels) != self._checksums[index]:
                     self._context.checkpoint(None)
+                    self._pieces.unlink(missing_ok=True)
+                    self._cog.unlink()
                     name = self._grid.tile(index).name
                     raise RasterUnavailableError(f"the mosaic has other pixels than the tile {name}; it is made anew")
                 done = index + 1

@@ -9,6 +9,7 @@ from tests.faults import limit_mutations as limits
 from tests.faults import list_mutations as lists
 from tests.faults import room_mutations as room
 from tests.faults import schedule_mutations as schedules
+from tests.faults import tile_mutations as tiles
 from tests.faults.answers import mutations as answers
 from tests.faults.mutants import ALL_PASSED, SOME_FAILED, Copy
 from tests.faults.mutations import MUTATIONS as GUARDS
@@ -21,6 +22,7 @@ MUTATIONS = {
     **schedules.MUTATIONS,
     **room.MUTATIONS,
     **limits.MUTATIONS,
+    **tiles.MUTATIONS,
 }
 _numbers = itertools.count(1)
 

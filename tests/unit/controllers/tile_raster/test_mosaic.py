@@ -186,6 +186,7 @@ def _cut_to_another_size(tile: Path) -> None:
         (_change, "the tile r00001_c00001.tif has other pixels than those that were cut"),
         (_cut_to_another_size, "the tile r00001_c00001.tif has other pixels than those that were cut"),
     ],
+    ids=["deleted", "changed", "resized"],
 )
 @pytest.mark.usefixtures("source")
 def test_a_tile_that_is_not_what_was_cut_fails_the_task(
@@ -221,6 +222,7 @@ def test_pieces_that_the_disk_has_lost_are_noticed_and_written_again(tiling: Til
 
     with pytest.raises(RasterUnavailableError, match=r"than the tile r00000_c00000\.tif; it is made anew"):
         tiling.run_task(task, 3, second)
+    assert list((tiling.target / ".partial").iterdir()) == []
 
     tiling.run_task(task, 3, Run(second.last_checkpoint))
     rasters.assert_equal(source, tiling.target / "mosaic.tif")

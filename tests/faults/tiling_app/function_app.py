@@ -1,0 +1,30 @@
+"""The app as a Functions host runs it, with the slow tiles of the fault test."""
+
+from functools import cache
+
+import azure.functions as func
+
+import bootstrap
+from api import jobs as jobs_api
+from settings import Settings
+from tests.faults.slow_tiles import SlowTiles
+from triggers import dead_letters as dead_letter_triggers
+from triggers import jobs as job_triggers
+from triggers import tasks as task_triggers
+
+
+@cache
+def build() -> bootstrap.App:
+    return bootstrap.build(Settings.from_environment(), [SlowTiles])
+
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+for module in (jobs_api, job_triggers, task_triggers, dead_letter_triggers):
+    vars(module)["app"] = build
+    app.register_functions(module.blueprint)
+
+
+@app.function_name("sweep")
+@app.timer_trigger(arg_name="timer", schedule="*/2 * * * * *")
+def sweep(timer: func.TimerRequest) -> None:
+    build().sweeper.sweep()
