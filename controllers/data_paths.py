@@ -44,11 +44,13 @@ def place_of(path: str, data_dir: Path, what: str) -> Path:
     """Returns where a file or directory lies, or would lie.
 
     Raises:
-        DataPathError: it lies outside the directory, or is the directory itself.
+        DataPathError: it lies outside the directory or below a file, or is the directory itself.
     """
     found = _resolved(path, data_dir, what, must_exist=False)
     if found == data_dir.resolve():
         raise DataPathError(f"{what} {path!r} is DATA_DIR itself")
+    if any(parent.is_file() for parent in found.parents):
+        raise DataPathError(f"{what} {path!r} lies below a file")
     return found
 
 

@@ -11,6 +11,9 @@ from controllers import authoring as lockstep
 BLOCK = 16
 """GeoTIFF's blocks have sides that are multiples of this."""
 
+_MAX_NAME_BYTES = 255
+"""Of a file system."""
+
 
 class Compression(StrEnum):
     """How the tiles and the mosaic are compressed; each keeps every pixel as it is."""
@@ -24,6 +27,8 @@ class Compression(StrEnum):
 def _check_target(target: str) -> str:
     if PurePosixPath(lockstep.check_data_path(target)) == PurePosixPath():
         raise ValueError("the target is a directory inside DATA_DIR, not DATA_DIR itself")
+    if any(len(part.encode()) > _MAX_NAME_BYTES for part in PurePosixPath(target).parts):
+        raise ValueError(f"the name of a directory has at most {_MAX_NAME_BYTES} bytes")
     return target
 
 

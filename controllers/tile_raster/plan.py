@@ -129,12 +129,10 @@ def claim(target: Target, plan: Plan) -> Plan:
         TargetError: it is another job's, or something else.
     """
     parent = target.directory.parent
-    parent.mkdir(parents=True, exist_ok=True)
     new = parent / f"{claim_prefix(plan.job_id)}{secrets.token_hex(8)}"
-    Target(new).tiles.mkdir(parents=True)
     try:
-        text = lockstep.json_text.encode(asdict(plan))
-        (new / PLAN_NAME).write_text(text)
+        Target(new).tiles.mkdir(parents=True)
+        (new / PLAN_NAME).write_text(lockstep.json_text.encode(asdict(plan)))
         sync(new / PLAN_NAME)
         new.rename(target.directory)  # it fails when the target has files
         sync(parent)

@@ -30,6 +30,12 @@ def test_the_directory_itself_is_no_place(tmp_path: Path) -> None:
         place_of(".", tmp_path, "the target")
 
 
+def test_a_place_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataPathError, match="the target 'file/a/b' lies below a file"):
+        place_of("file/a/b", tmp_path, "the target")
+
+
 def test_a_file_is_found_and_a_directory_is_none(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("")
     assert existing_file("a", tmp_path, "the source") == tmp_path.resolve() / "a"

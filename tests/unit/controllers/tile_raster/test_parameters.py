@@ -18,6 +18,7 @@ from controllers.tile_raster import TileRasterParameters
         ({"source": "/etc/passwd"}, "relative to DATA_DIR"),
         ({"target": "../out"}, "relative to DATA_DIR"),
         ({"target": "./"}, "not DATA_DIR itself"),
+        ({"target": "a/" + "ä" * 128}, "at most 255 bytes"),
         ({"format": "png"}, "Extra inputs"),
     ],
 )
