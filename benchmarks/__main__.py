@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from benchmarks import ahead as ahead_benchmark
 from benchmarks import broker as broker_benchmark
 from benchmarks import cloud, dispatch, drain, engine, growth, inserts, latency
 from benchmarks import isolation as isolation_benchmark
@@ -116,6 +117,23 @@ def typed_csv(
         *(f"{row['rows_per_second']:,.0f}", peaks),
     )
     print_table(table, [row], json_file)
+
+
+@cli.command()
+def ahead(
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the rows to this file as JSON")] = None,
+    tasks: Annotated[int, typer.Option(help="tasks in each of the two stages of the large job")] = 25_000,
+    rounds: Annotated[int, typer.Option(help="runs with each bound, interleaved; the median is reported")] = 3,
+    bound: Annotated[list[int] | None, typer.Option(help="a value of DISPATCH_AHEAD; may be repeated")] = None,
+    share: Annotated[list[float] | None, typer.Option(help="when a small job is submitted, as a share")] = None,
+) -> None:
+    """Measure what DISPATCH_AHEAD costs a large job, and gains a small job that is submitted behind it."""
+    rows = ahead_benchmark.run(tasks, rounds, bound or [1_000, 5_000, 10_000, 1_000_000], share or [1.0])
+    table = Table("DISPATCH_AHEAD", "tasks", "tasks/s", "small job, s")
+    for row in rows:
+        rate, seconds = f"{row['tasks_per_second']:,.0f}", f"{row['small_job_seconds']:.1f}"
+        table.add_row(f"{int(row['line']):,}", f"{row['tasks']:,}", rate, seconds)
+    _show(table, rows, json_file)
 
 
 @cli.command()

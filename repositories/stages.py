@@ -91,7 +91,7 @@ class PostgresStageRepository(StageRepository):
         stopped = [key_of(row) for row in rows if StageStatus(row["status"]) in STAGE_STOPS]
         if stopped:
             self._rows.execute(_QUERIES["tell_tasks_ended"], arrays(stopped))
-        return sorted(StageProgress(opening_of(row), row["has_room"]) for row in rows)
+        return sorted(StageProgress(opening_of(row), _gets_room(row)) for row in rows)
 
     @override
     def finish_if_complete(self, key: StageKey) -> bool:
@@ -129,6 +129,13 @@ class PostgresStageRepository(StageRepository):
 
     def _changed(self, query: str, key: StageKey, **values: Any) -> bool:
         return self._rows.execute(_QUERIES[query], {**columns(key), **values}) == 1
+
+
+def _gets_room(row: Row) -> bool:
+    """Whether the dispatch waits for the batches that have just ended. To ask in the query costs more."""
+    room_after, finished = row["room_after"], row["finished_batches"]
+    is_waiting = StageStatus(row["status"]) == StageStatus.DISPATCHING and room_after is not None
+    return is_waiting and finished - row["ended_now"] < room_after <= finished
 
 
 def _stage(row: Row) -> Stage:

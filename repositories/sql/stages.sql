@@ -176,7 +176,7 @@ SET
     failed_tasks = s.failed_tasks + done.failed,
     cancelled_tasks = s.cancelled_tasks + done.cancelled,
     attended_at = CASE
-        WHEN s.room_after > s.finished_batches AND s.room_after <= s.finished_batches + done.batches THEN now()
+        WHEN s.room_after BETWEEN s.finished_batches + 1 AND s.finished_batches + done.batches THEN now()
         ELSE s.attended_at
     END
 FROM (
@@ -188,13 +188,7 @@ FROM (
     GROUP BY job_id, stage
 ) AS done
 WHERE s.job_id = done.job_id AND s.stage = done.stage
-RETURNING
-    s.job_id, s.stage, s.openings, s.status,
-    coalesce(
-        s.status = 'dispatching' AND s.room_after <= s.finished_batches
-        AND s.room_after > s.finished_batches - done.batches,
-        false
-    ) AS has_room
+RETURNING s.job_id, s.stage, s.openings, s.status, s.room_after, s.finished_batches, done.batches AS ended_now
 
 -- name: tell_tasks_ended
 -- For stopped stages of which batches have just ended, in the same transaction, which holds their rows: tells it of those

@@ -51,7 +51,11 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     ),
     "the one transaction that finds the room": (
         [
-            Edit(_STAGES, "\n        AND s.room_after > s.finished_batches - done.batches"),
+            Edit(
+                "repositories/stages.py",
+                'finished - row["ended_now"] < room_after <= finished',
+                "room_after <= finished",
+            ),
             Edit(_FAKE_STAGES, "row.finished_batches < row.room_after <= finished", "row.room_after <= finished"),
         ],
         _both("test_one_transaction_finds_the_room"),
