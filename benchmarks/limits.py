@@ -136,8 +136,7 @@ class _Line:
             work.stages.acquire_dispatch_lease(key, self._lease_id, _LEASE_SECONDS)
             work.tasks.batch_create_tasks(batch, BatchStatus.QUEUED, self._lease_id)
             rows = work.repository(_rows)
-            rows.execute("DELETE FROM task_starts")
-            rows.execute("DELETE FROM limit_waits")
+            rows.execute("TRUNCATE task_starts, limit_waits")  # deleted rows would slow the next rounds down
             if self._type is _PACED:
                 rows.execute(_EARLIER_STARTS, {"task_type": self._type.name})
         return [row.task_id for row in batch.rows]

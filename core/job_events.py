@@ -42,6 +42,7 @@ class Repair(StrEnum):
     UNADVANCED_STAGE = "unadvanced_stage"
     SILENT_TASKS = "silent_tasks"
     STOPPED_STAGE = "stopped_stage"  # its tasks have not ended
+    PARKED_TASKS = "parked_tasks"  # slots of their type were free
 
 
 MAX_SUBJECT_LENGTH = 128

@@ -6,7 +6,7 @@ a slot, or by the sweeper.
 """
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,7 +14,10 @@ from functools import partial
 
 from controllers.registry import Registry
 from core.errors import LockstepError
+from core.ids import parse_task_id
+from core.job_events import Repair
 from core.messages import TaskMessage
+from core.models import StageKey
 from core.task_limits import (
     MOST_WOKEN,
     NO_LIMIT,
@@ -96,7 +99,7 @@ class Slots:
         return Claim(claim(work, others) if others else [])
 
     def forget(self, work: UnitOfWork, task_ids: Sequence[str], lease_id: str) -> None:
-        """Takes back the starts of tasks that were claimed with the lease, and released before they ran."""
+        """Deletes the starts of tasks that were claimed with the lease, and released before they ran."""
         if self._limits:
             work.slots.forget_starts(sorted(self._limits), task_ids, lease_id)
 
@@ -137,7 +140,7 @@ class Slots:
         total = 0
         for task_type in task_types:
             while go_on():
-                woken = transact(self._database, partial(self._wake_of_type, task_type=task_type))
+                woken = transact(self._database, partial(self._repair, task_type=task_type))
                 self._send(woken)
                 total += len(woken)
                 if len(woken) < MOST_WOKEN or self._registry.task_type(task_type) is None:
@@ -165,6 +168,13 @@ class Slots:
     def _wake_of_type(self, work: UnitOfWork, task_type: str) -> list[WokenTask]:
         work.slots.lock(task_type)
         return self._wake(work, task_type, self._limits.get(task_type, NO_LIMIT))
+
+    def _repair(self, work: UnitOfWork, task_type: str) -> list[WokenTask]:
+        woken = self._wake_of_type(work, task_type)
+        addresses = (parse_task_id(task.task_id) for task in woken)
+        counts = Counter(StageKey(address.job_id, address.stage) for address in addresses)
+        work.events.repaired(Repair.PARKED_TASKS, counts)
+        return woken
 
     def _wake(self, work: UnitOfWork, task_type: str, limit: TaskLimit) -> list[WokenTask]:
         use = work.slots.use(task_type, limit, self._age)

@@ -164,3 +164,17 @@ def test_claims_of_mixed_types_neither_exceed_a_limit_nor_deadlock(build_app: Bu
     with ThreadPoolExecutor(8) as threads:
         claimed = sum(threads.map(claim_and_release, range(8)), Counter[str]())
     assert claimed.keys() == limits.keys()
+
+
+def test_a_type_that_is_locked_for_long_keeps_no_other_task_from_running(build_app: BuildApp, mailbox: Mailbox) -> None:
+    app = build_app([Paced], DATABASE_LOCK_TIMEOUT_SECONDS="0.2")
+    job_id = app.submitter.submit("paced", {}).job_id
+    app.stages.handle(mailbox.take_job_message())
+    messages = mailbox.take("sb-tasks", N)
+    with app.database.transaction() as work:
+        work.slots.lock("paced.slow")
+        app.worker.run("sb-tasks", messages)
+    tasks = app.status.tasks(job_id, None, "", 1000)
+    assert {task.status for task in tasks if task.task_type == "paced.free"} == {"completed", "retrying"}
+    assert {(task.status, task.attempt) for task in tasks if task.task_type == "paced.slow"} == {("queued", 0)}
+    mailbox.take("sb-tasks", N // 2 + 1)  # one retry, and the tasks whose type was locked: they are rescheduled

@@ -8,7 +8,7 @@ import pytest
 from controllers import authoring as lockstep
 from controllers.base import JobController
 from core.errors import QueueUnavailableError
-from core.lanes import JOBS_QUEUE, TASKS_QUEUE
+from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
 from core.statuses import JobStatus, TaskStatus
 from engine.repair.sweeper import SweepReport
 from tests.fakes.database import FakeUnitOfWork
@@ -126,6 +126,11 @@ def test_a_wake_up_that_was_lost_is_found_by_the_sweeper(lost: str) -> None:
         assert (completed(it, job_id), it.queue.size(TASKS_QUEUE)) == (2, 0)
         assert it.app.sweeper.sweep() == SweepReport(), "their messages may be under way"
         assert sweep_later(it) == SweepReport(parked=2)
+        with it.database.transaction() as work:
+            told = [
+                (event.subject, event.details) for event in work.events.page(job_id, 0, 100) if event.kind == "repaired"
+            ]
+        assert told == [("parked_tasks", {"messages": 2})]
         it.pump()
         assert it.job(job_id).status == JobStatus.COMPLETED
         assert {task.attempt for task in it.tasks(job_id)} == {1}
@@ -281,6 +286,51 @@ def test_a_list_has_at_most_as_many_tasks_as_slots_are_free() -> None:
         assert it.job(job_id).status == JobStatus.COMPLETED
         assert sum(lists) == 10
         assert max(lists) == 4
+
+
+def _count(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> int:
+    return context.attempt
+
+
+class Long(lockstep.JobController[lockstep.JobParameters]):
+    job_type = "limited_long"
+    stages = (lockstep.StageSpec("only"),)
+    task_types = (lockstep.task_type("limited_long.work", lane=lockstep.Lane.LONG, max_running=1)(_count),)
+
+    def create_stage_tasks(
+        self, job: lockstep.JobContext[lockstep.JobParameters], stage: lockstep.StageContext
+    ) -> lockstep.Tasks:
+        return (self.task_types[0].task(index, {}) for index in range(3))
+
+
+class LongAndIsolated(Long):
+    """Stands at the top level of its module, so that a child process can import it."""
+
+    task_types = (
+        lockstep.task_type("limited_long.work", lane=lockstep.Lane.LONG, isolated=True, max_running=1)(_count),
+    )
+
+
+@pytest.mark.parametrize("job_type", [Long, LongAndIsolated])
+def test_long_and_isolated_tasks_have_limits_too(job_type: type[JobController[Any]]) -> None:
+    with stand(job_type) as it:
+        job_id = it.submit("limited_long")
+        it.deliver_job_messages()
+        messages = it.queue.receive(LONG_TASKS_QUEUE)
+        holder = it.tasks(job_id)[2].task_id
+        with it.database.transaction() as work:
+            work.slots.lock("limited_long.work")
+            work.tasks.claim([holder], "another worker", 50)
+            work.slots.start("limited_long.work", [holder], "another worker")
+        for message in messages[:2]:
+            it.app.worker.run(LONG_TASKS_QUEUE, received([message]))
+        assert len(parked(it)) == 2
+        it.clock.advance(50)
+        it.app.sweeper.sweep()
+        it.app.worker.run(LONG_TASKS_QUEUE, received(messages[2:]))
+        it.pump_through_time()
+        assert it.job(job_id).status == JobStatus.COMPLETED
+        assert [task.attempt for task in it.tasks(job_id)] == [1, 1, 2]
 
 
 def test_copies_of_the_message_of_a_parked_task_change_nothing() -> None:
