@@ -44,7 +44,7 @@ def test_every_exception_is_a_migration() -> None:
         "ALTER TABLE tasks ADD COLUMN a jsonb NOT NULL DEFAULT '{}'::jsonb, ADD COLUMN b bool DEFAULT false NOT NULL;",
         "-- Why.\nALTER TABLE tasks ADD CONSTRAINT n CHECK (a IN (1, 2) OR (b > 0)) NOT VALID;",
         "ALTER TABLE tasks VALIDATE CONSTRAINT n;",
-        "ALTER TABLE tasks SET (toast_tuple_target = 1024);",
+        "ALTER TABLE tasks SET (toast_tuple_target = 768);",
         "ALTER TABLE tasks DROP CONSTRAINT n, ALTER COLUMN a DROP NOT NULL;",
         "-- transactional: false\nDROP INDEX CONCURRENTLY IF EXISTS i;\nCREATE INDEX CONCURRENTLY i ON tasks (a);",
         "CREATE TABLE visits (n integer); INSERT INTO visits VALUES (1);",
