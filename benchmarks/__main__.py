@@ -14,10 +14,12 @@ from benchmarks import cloud, dispatch, drain, engine, growth, inserts, latency
 from benchmarks import isolation as isolation_benchmark
 from benchmarks import limits as limits_benchmark
 from benchmarks import long_tasks as long_tasks_benchmark
+from benchmarks import payload as payload_benchmark
 from benchmarks import typed_csv as typed_csv_benchmark
 from benchmarks.hot_spots import hot_spots as hot_spots_of
 from benchmarks.machine import Machine, describe
 from benchmarks.measure import Row
+from benchmarks.payload_places import PLACES
 from benchmarks.peers import table as peers
 from benchmarks.report import print_table, show, write
 from benchmarks.rounds import Benchmark, run, run_within
@@ -133,7 +135,26 @@ def ahead(
     for row in rows:
         rate, seconds = f"{row['tasks_per_second']:,.0f}", f"{row['small_job_seconds']:.1f}"
         table.add_row(f"{int(row['line']):,}", f"{row['tasks']:,}", rate, seconds)
-    _show(table, rows, json_file)
+    print_table(table, rows, json_file)
+
+
+@cli.command()
+def payload(
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the rows to this file as JSON")] = None,
+    tasks: Annotated[int, typer.Option(help="tasks of each job, in batches of 100")] = 200,
+    rounds: Annotated[int, typer.Option(help="jobs of each line, interleaved; the median is reported")] = 5,
+    sizes: Annotated[
+        str, typer.Option(help="bytes of the parameters, and of the result")
+    ] = "100,1000,1900,3000,10000,50000",
+    places: Annotated[str, typer.Option(help="where the payload is")] = ",".join(PLACES),
+) -> None:
+    """Measure what the size of parameters and results costs, and compare places for them."""
+    rows = payload_benchmark.run(tasks, rounds, [int(size) for size in sizes.split(",")], places.split(","))
+    steps = [f"{step}, us" for step in payload_benchmark.STEPS]
+    table = Table("place", "content", "bytes", *steps, "WAL, bytes", *payload_benchmark.SPACES, "dead tuples")
+    for texts in payload_benchmark.table(rows):
+        table.add_row(*texts)
+    print_table(table, rows, json_file)
 
 
 @cli.command()
