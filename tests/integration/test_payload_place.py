@@ -4,6 +4,8 @@ from contextlib import closing
 
 import psycopg2
 
+from repositories import migrations
+from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
 
 _JOB = "ab" * 16
@@ -24,17 +26,18 @@ _FILL = f"""
 """
 
 
-def test_a_payload_of_a_few_kilobytes_leaves_the_row_also_if_it_can_be_compressed(
-    database_url: str, postgres_database: PostgresDatabase
-) -> None:
-    """Parameters and results have 3 KB each, and some 1 KB when PostgreSQL has compressed them."""
-    with closing(psycopg2.connect(database_url)) as conn, conn, conn.cursor() as cursor:
+def test_a_payload_of_a_few_kilobytes_leaves_the_row_also_if_it_can_be_compressed(unmigrated_database_url: str) -> None:
+    """Parameters and results have 3 KB each, and some 1 KB when PostgreSQL has compressed them.
+
+    The database is new, because the rows of other tests leave space in the table.
+    """
+    with closing(PostgresDatabase(ConnectionPool(unmigrated_database_url, size=1))) as database:
+        migrations.apply(database, unmigrated_database_url)
+    with closing(psycopg2.connect(unmigrated_database_url)) as conn, conn, conn.cursor() as cursor:
         cursor.execute(_FILL)
         cursor.execute("SELECT avg(length(parameters::text)) FROM tasks")
         (text,) = cursor.fetchone() or (0,)
         cursor.execute("SELECT pg_relation_size('tasks')")
         (heap,) = cursor.fetchone() or (0,)
-    with postgres_database.transaction() as work:
-        assert work.tasks.page(_JOB, None, "", 1)[0].task_type == "tiles.cut"
     assert 2_500 < text < 3_500
     assert heap / _ROWS < 700
