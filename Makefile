@@ -42,8 +42,9 @@ chaos: WORKERS := 4
 chaos: $(VENV)/installed ## the long forms of the fault tests; figures in .local/chaos.jsonl
 	LOCKSTEP_CHAOS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) tests/faults tests/contract/service_bus/test_soak.py
 
-bench: $(VENV)-bench/installed ## every table of benchmarks, in about MINUTES=30; JSON files in .local/benchmarks
+bench: $(VENV)-bench/installed ## every table of benchmarks, in about MINUTES=30; JSON and PNG in .local/benchmarks
 	$(VENV)-bench/bin/python -m benchmarks all --minutes $(MINUTES)
+	$(VENV)-bench/bin/python -m benchmarks plot
 
 coverage: $(VENV)/installed ## branch coverage of the app by unit, property, repository and integration tests
 	$(BIN)/coverage erase

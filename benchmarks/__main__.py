@@ -21,6 +21,7 @@ from benchmarks.machine import Machine, describe
 from benchmarks.measure import Row
 from benchmarks.payload_places import PLACES
 from benchmarks.peers import table as peers
+from benchmarks.plots import plot
 from benchmarks.report import print_table, show, write
 from benchmarks.rounds import Benchmark, run, run_within
 
@@ -203,6 +204,17 @@ def run_all(
         machine = describe()
         seconds = (ends - time.monotonic()) / (len(BENCHMARKS) - number)
         _report(benchmark, run_within(name, benchmark, seconds), machine, directory / f"{name}.json")
+
+
+@cli.command("plot")
+def plot_all(
+    directory: Annotated[Path, typer.Option(help="with the JSON files")] = Path(".local/benchmarks"),
+) -> None:
+    """Plot each JSON file of a directory as a PNG beside it."""
+    for name, benchmark in BENCHMARKS.items():
+        json_file = directory / f"{name}.json"
+        if json_file.exists():
+            print(plot(json_file, benchmark.unit))
 
 
 for each in BENCHMARKS.items():

@@ -55,15 +55,19 @@ def run_within(
     Args:
         name: its name.
         benchmark: the benchmark.
-        seconds: from the start of the servers on. A round that has begun is not cut off.
+        seconds: from the start of the servers on. A round that has begun is not cut off; without time for a second
+            one, the probe is the result.
         clock: a monotonic clock, in seconds.
     """
     until = clock() + seconds
     with benchmark.lines() as lines:
         probe_tasks = min(benchmark.tasks, max(_LEAST_TASKS, benchmark.tasks // _PROBE_FRACTION))
         began = clock()
-        _round(lines, probe_tasks, 0)
-        tasks = fitting_tasks(probe_tasks, clock() - began, until - clock(), benchmark)
+        probe = _round(lines, probe_tasks, 0)
+        probe_seconds = clock() - began
+        tasks = fitting_tasks(probe_tasks, probe_seconds, until - clock(), benchmark)
+        if clock() + probe_seconds > until:
+            return _rows(name, benchmark, probe_tasks, [probe])
         rounds: list[Mapping[str, Measured]] = []
         longest = 0.0
         while len(rounds) < benchmark.repeats and (not rounds or clock() + longest <= until):

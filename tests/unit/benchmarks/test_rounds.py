@@ -70,7 +70,8 @@ def test_with_hardly_any_time_each_line_still_runs_once() -> None:
 
     rows = run_within("name", bench.benchmark(), seconds=1, clock=bench.clock)
 
-    assert [(row["line"], row["tasks"], row["runs"]) for row in rows] == [("one", 100, 1), ("other", 100, 1)]
+    assert [(row["line"], row["tasks"], row["runs"]) for row in rows] == [("one", 1_000, 1), ("other", 1_000, 1)]
+    assert len(bench.runs) == 2
 
 
 def test_no_round_begins_that_would_outlast_the_time() -> None:

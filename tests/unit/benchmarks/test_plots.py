@@ -1,0 +1,20 @@
+import pytest
+
+from benchmarks.measure import Measured, Row, rows
+from benchmarks.plots import bars, latency_bars
+
+
+@pytest.fixture
+def measured() -> list[Row]:
+    runs = {"line": [Measured(seconds=seconds, peak_rss_mib=None) for seconds in (0.1, 0.2, 0.5)]}
+    return rows("name", 1, runs, {"line": "line"})
+
+
+def test_a_bar_is_the_median_and_its_errors_reach_to_the_slowest_and_the_fastest_run(measured: list[Row]) -> None:
+    assert bars(measured) == (["line"], [5], [3], [5])
+
+
+def test_a_bar_of_a_latency_reaches_to_the_shortest_and_the_longest(measured: list[Row]) -> None:
+    lines, medians, below, above = latency_bars(measured)
+
+    assert (lines, medians, below, above) == (["line"], [200], [pytest.approx(100)], [pytest.approx(300)])
