@@ -1,5 +1,7 @@
 """`python -m benchmarks NAME`: run a benchmark on real servers, which it starts and stops."""
 
+import signal
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -221,4 +223,6 @@ for each in BENCHMARKS.items():
     cli.command(each[0])(_command(*each))
 
 if __name__ == "__main__":
+    # So that the servers are stopped: PostgreSQL would survive this process.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     cli()
