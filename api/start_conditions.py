@@ -37,12 +37,11 @@ def _time(text: str) -> datetime:
 
 def _job_ids(text: str) -> tuple[str, ...]:
     ids = text.split(",")
+    if len(ids) > MAX_AFTER:
+        raise _error("after", f"must be at most {MAX_AFTER} job ids")
     if not all(_JOB_ID.fullmatch(each) for each in ids):
         raise _error("after", "must be job ids, separated by commas")
-    unique = tuple(dict.fromkeys(ids))
-    if len(unique) > MAX_AFTER:
-        raise _error("after", f"must be at most {MAX_AFTER} job ids")
-    return unique
+    return tuple(dict.fromkeys(ids))
 
 
 def _error(field: str, message: str) -> InvalidInputError:

@@ -25,7 +25,7 @@ class PostgresJobWaitRepository(JobWaitRepository):
             return []
         after = {"job_id": job_id, "after": list(conditions.after)}
         found = {row["job_id"] for row in self._rows.all(_QUERIES["lock_after"], after)}
-        missing = [each for each in conditions.after if each not in found]
+        missing = sorted(set(conditions.after) - found)
         if not missing:
             self._rows.execute(_QUERIES["add_dependencies"], after)
         return missing

@@ -25,7 +25,9 @@ class FakeJobWaitRepository(JobWaitRepository):
     def add(self, job_id: str, conditions: StartConditions, exclusive_key: str | None) -> list[str]:
         row = JobWaitRow(job_id, self._tables.next_id(), conditions.start_at, exclusive_key)
         assert self._tables.job_waits.insert(job_id, row)
-        missing = [each for each in conditions.after if each == job_id or self._tables.jobs.lock(each) is None]
+        missing = sorted(
+            each for each in sorted(conditions.after) if each == job_id or not self._tables.jobs.lock(each)
+        )
         for each in () if missing else conditions.after:
             completed_at = self._now if self._status(each) in COMPLETIONS else None
             self._tables.job_dependencies.insert((job_id, each), DependencyRow(job_id, each, completed_at))

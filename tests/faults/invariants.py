@@ -51,6 +51,9 @@ _ROWS: Mapping[str, str] = {
         WHERE (b.task_count, b.open_tasks, b.failed_tasks, b.cancelled_tasks)
             IS DISTINCT FROM (t.tasks, t.open, t.failed, t.cancelled)
     """,
+    "a job that ended holds an exclusive key": """
+        SELECT key, job_id FROM job_keys WHERE {of_job}
+    """,
     "a stage of a job that ended has not ended": """
         SELECT job_id, stage, status, total_tasks, total_batches, finished_batches FROM stages
         WHERE status NOT IN ('finished', 'failed', 'cancelled') AND {of_job}
@@ -126,7 +129,7 @@ _CHANGES: Mapping[str, str] = {
         FULL JOIN (
             SELECT job_id, kind::text AS kind, count(*) AS times FROM job_events
             WHERE kind NOT IN ('retried', 'resumed', 'repaired', 'dead_letter', 'tasks_ended')
-                AND kind NOT IN ('end_hook_ran', 'end_hook_failed')
+                AND kind NOT IN ('end_hook_ran', 'end_hook_failed', 'waiting', 'released')
             GROUP BY job_id, kind
         ) AS events USING (job_id, kind)
         WHERE changes.times IS DISTINCT FROM events.times AND {of_job}

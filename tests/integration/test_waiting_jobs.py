@@ -20,7 +20,9 @@ from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.messages import JobMessage
 from core.statuses import JobStatus, TaskStatus
 from core.task_runs import BatchDelta, TaskOutcome
+from repositories import queries
 from repositories.postgres import PostgresDatabase
+from repositories.rows import PostgresRows
 from tests.fakes.clock import FakeClock
 from tests.fakes.queue import FakeQueue
 from tests.support.drive import SETTINGS, received
@@ -234,3 +236,29 @@ def test_a_host_of_the_version_before_neither_starts_nor_loses_a_job_that_waits(
     assert holders(conn) == {"table": first}
     them.apps[1].sweeper.sweep()
     assert (them.status(second), holders(conn)) == (JobStatus.QUEUED, {"table": second})
+
+
+def test_a_job_that_waits_for_nothing_costs_no_statement(hosts: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the statement of its end looks into the tables of waiting jobs."""
+    them = hosts()
+    statements: list[str] = []
+    execute, read = PostgresRows.execute, PostgresRows.all
+
+    def note_execute(self: PostgresRows, query: str, parameters: Any = None) -> int:
+        statements.append(query)
+        return execute(self, query, parameters)
+
+    def note_read(self: PostgresRows, query: str, parameters: Any = None) -> list[Any]:
+        statements.append(query)
+        return read(self, query, parameters)
+
+    monkeypatch.setattr(PostgresRows, "execute", note_execute)
+    monkeypatch.setattr(PostgresRows, "all", note_read)
+    job_id = submit(them.apps[0], "free", None)
+    jobs = queries.load("jobs")
+    submission = [jobs[name] for name in ("create", "same_submission", "get", "mark_queued")]
+    assert statements == submission
+    them.pump()
+    assert them.status(job_id) == JobStatus.COMPLETED
+    tables = ("job_waits", "job_keys", "job_dependencies")
+    assert {each for each in statements if any(table in each for table in tables)} == {jobs["finish"]}

@@ -18,6 +18,7 @@ from tests.support.waiting import wait_until
 
 A, B, C, D = (letter * 32 for letter in "abcd")
 WAIT_SECONDS = 30
+LOCK_SECONDS = 10
 
 
 def change(database: Database, action: Callable[[UnitOfWork], Any]) -> Any:
@@ -181,7 +182,7 @@ def test_the_end_of_a_job_and_of_its_last_batch_at_once_release_its_key(harness:
         assert work.batches.apply_outcomes([BatchDelta(batch.batch_id, 0, 2)]) == [batch.batch_id]
         work.stages.add_finished_batches([batch.batch_id])
         failing = thread.submit(fail)
-        wait_until(lambda: harness.waiting() == 1)
+        wait_until(lambda: harness.waiting() == 1, LOCK_SECONDS)
     assert failing.result(WAIT_SECONDS)
     assert takes(database, B)
 
@@ -236,7 +237,7 @@ def test_the_end_of_a_job_waits_for_a_submission_that_starts_after_it(harness: H
         assert work.jobs.create(B, "hello_world", "{}", 3, JobStatus.WAITING)
         assert work.waits.add(B, StartConditions(None, (A,)), None) == []
         ending = thread.submit(end, database, A, JobStatus.COMPLETED)
-        wait_until(lambda: harness.waiting() == 1)
+        wait_until(lambda: harness.waiting() == 1, LOCK_SECONDS)
     assert ending.result(WAIT_SECONDS) == JobEnd(holds_key=True, is_awaited=True)
 
 

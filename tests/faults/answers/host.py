@@ -31,6 +31,7 @@ from tests.faults.answers.neighbour import Neighbour
 from tests.faults.answers.previous import PreviousDatabase, PreviousQueue, known
 from tests.faults.answers.proxy import Proxy, Silence
 from tests.faults.crash.host import FUNCTIONS, Host, deploy
+from tests.faults.crash.jobs import registered
 from tests.faults.crash.points import FatalDatabase, FatalQueue
 from tests.unit.api.support import post
 
@@ -140,7 +141,8 @@ class AnsweringHost(Host):
 
     def _wire(self, settings: Settings, database: Database, queue: MessageQueue) -> App:
         backends = Backends(FatalDatabase(database, self._points), FatalQueue(queue, self._points), list, lambda: None)
-        return bootstrap.wire(settings, Registry([self._controller, Neighbour], self._schedules), backends)
+        registry = Registry([*registered(self._controller), Neighbour], self._schedules)
+        return bootstrap.wire(settings, registry, backends)
 
     def _deploy_version(self, number: int) -> None:
         deploy(self._versions[number])

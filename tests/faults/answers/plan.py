@@ -57,8 +57,8 @@ def _times(call: Call, answer: Answer) -> int:
 
 _SOME: tuple[tuple[str, str, str, str], ...] = (
     ("plain", "submit_job", "Submitter._create_or_find", COMMIT),
-    ("plain", "submit_job", "Submitter._queue_job", "send to sb-jobs"),
-    ("plain", "submit_job", "Submitter._queue_job", COMMIT),
+    ("plain", "submit_job", "send_first_message", "send to sb-jobs"),
+    ("plain", "submit_job", "send_first_message", COMMIT),
     ("plain", "run_job_message", "StageEngine._read", "get"),
     ("plain", "run_job_message", "Advancer.start", COMMIT),
     ("plain", "run_job_message", "DispatchLease.take", COMMIT),

@@ -5,12 +5,14 @@ import logging
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 import azure.functions as func
+import psycopg2
 from azure.functions.servicebus import ServiceBusMessage
 from azure.servicebus import (
     ServiceBusClient,
@@ -107,6 +109,7 @@ class Host:
         self.job_id = job_id_for_key(controller.job_type, _KEY)
         self._controller = controller
         self._schedules = _schedules(controller, size)
+        self._database_url = settings.database_url
         self._control = control
         self._points = points
         self._client = ServiceBusClient.from_connection_string(settings.service_bus_connection)
@@ -126,8 +129,11 @@ class Host:
         """Submits the job, unless that was answered, and repeats all other unanswered requests."""
         if self._schedules:
             self.tick()
-        elif not self.shared.is_set("submit_job answered"):
-            self.ask("submit_job")
+        else:
+            companion = ["submit_companion"] if jobs.waits_of(self._controller).companion else []
+            for request in [*companion, "submit_job"]:
+                if not self.shared.is_set(f"{request} answered"):
+                    self.ask(request)
         for request in self.shared.unanswered():
             self.ask(request)
 
@@ -135,8 +141,12 @@ class Host:
         """Sends a request about the job, and gets its answer."""
         interrupted = self._points.function
         self.shared.set(f"{request} sent")
-        if request == "submit_job":
-            response = self._run(request, post(self._controller.job_type, {"n": self.size}, {"Idempotency-Key": _KEY}))
+        if request == "submit_companion":
+            given = {"n": jobs.waits_of(self._controller).companion}
+            response = self._run("submit_job", post("companion", given, {"Idempotency-Key": _KEY}))
+        elif request == "submit_job":
+            key, conditions = {"Idempotency-Key": _KEY}, self._conditions()
+            response = self._run(request, post(self._controller.job_type, {"n": self.size}, key, **conditions))
         else:
             response = self._run(request, get(self.job_id))
         # A repeated request may be refused: the first one had its effect.
@@ -156,6 +166,15 @@ class Host:
         if shown["last_job_id"]:
             self.shared.set("submit_job sent")
             self.shared.set("submit_job answered")
+
+    def _conditions(self) -> dict[str, str]:
+        waits = jobs.waits_of(self._controller)
+        conditions = {"after": job_id_for_key("companion", _KEY)} if waits.companion else {}
+        if waits.start_in is not None:
+            with closing(psycopg2.connect(self._database_url)) as conn, conn.cursor() as cursor:
+                cursor.execute("SELECT now() + make_interval(secs => %s)", (waits.start_in,))
+                conditions["start_at"] = (cursor.fetchone() or ())[0].isoformat()
+        return conditions
 
     def sweep(self) -> None:
         """Runs the timer's function."""
@@ -192,7 +211,8 @@ class Host:
         queue = service_bus.by_connection_string(settings.service_bus_connection, ())
         database_to_die_in, queue_to_die_in = FatalDatabase(database, self._points), FatalQueue(queue, self._points)
         backends = Backends(database_to_die_in, queue_to_die_in, list, lambda: None)
-        deploy(bootstrap.wire(settings, Registry([self._controller], self._schedules), backends))
+        registry = Registry(jobs.registered(self._controller), self._schedules)
+        deploy(bootstrap.wire(settings, registry, backends))
 
     def _end(self) -> None:
         """Begins a shutdown, as SIGTERM does."""

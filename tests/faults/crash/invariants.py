@@ -16,7 +16,7 @@ from tests.faults.crash.world import World
 _, *_PARTS = re.split(r"^-- name: (\w+)$", Path(__file__).with_name("invariants.sql").read_text(), flags=re.MULTILINE)
 _RULES = dict(zip(_PARTS[::2], _PARTS[1::2], strict=True))
 _FIRST = {
-    "job": {"pending_queue"},
+    "job": {"waiting", "pending_queue"},
     "stage": {"dispatching"},
     "batch": {"pending_queue", "queued"},
     "task": {"pending_queue", "queued"},

@@ -99,6 +99,7 @@ FROM (
 FULL JOIN (
     SELECT job_id, kind::text AS kind, count(*) AS times FROM job_events
     WHERE kind NOT IN ('repaired', 'dead_letter', 'tasks_ended', 'end_hook_ran', 'end_hook_failed')
+        AND kind NOT IN ('waiting', 'released')
     GROUP BY job_id, kind
 ) AS events USING (job_id, kind)
 WHERE changes.times IS DISTINCT FROM events.times
@@ -118,3 +119,28 @@ SELECT job_id, stage, opening, kind, subject, count(*) FROM job_events
 WHERE stage > 0
 GROUP BY job_id, stage, opening, kind, subject HAVING count(*) > 1
 ORDER BY job_id, stage, opening, kind, subject
+
+-- name: no_ended_job_holds_a_key
+SELECT key, job_id FROM job_keys ORDER BY key
+
+-- name: jobs_with_one_key_work_one_after_the_other
+SELECT began.id, other.job_id
+FROM audit AS began
+JOIN job_waits AS mine ON mine.job_id = began.id
+JOIN job_waits AS other ON other.exclusive_key = mine.exclusive_key AND other.job_id <> mine.job_id
+WHERE began.machine = 'job' AND began.new = 'processing'
+    AND (
+        SELECT new FROM audit
+        WHERE machine = 'job' AND id = other.job_id AND audit_id < began.audit_id
+        ORDER BY audit_id DESC
+        LIMIT 1
+    ) = 'processing'
+ORDER BY began.audit_id
+
+-- name: a_job_that_was_after_another_started_when_that_had_completed
+SELECT d.job_id, d.after_job_id
+FROM job_dependencies AS d
+JOIN jobs AS j ON j.job_id = d.job_id
+JOIN jobs AS a ON a.job_id = d.after_job_id
+WHERE j.started_at IS NOT NULL AND (a.status NOT IN ('completed', 'completed_with_errors') OR a.finished_at > j.started_at)
+ORDER BY d.job_id

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import Field
@@ -131,6 +132,69 @@ def _pause_once(flag: str) -> None:
 
 def _nothing(stage: lockstep.StageContext) -> None:
     pass
+
+
+@dataclass(frozen=True)
+class Waits:
+    """What the job of a scenario waits for.
+
+    Attributes:
+        companion: the number of tasks of a job that has the same exclusive key and comes before it; with two, it fails.
+        start_in: seconds until its `start_at`.
+    """
+
+    companion: int | None = None
+    start_in: float | None = None
+
+
+@lockstep.task_type("companion.work")
+def work_beside(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
+    if parameters["index"] > 0:
+        raise lockstep.PermanentTaskError("it never works")
+    return None
+
+
+class Companion(lockstep.JobController[CrashParameters]):
+    """The job before the job of a scenario."""
+
+    job_type = "companion"
+    stages = (lockstep.StageSpec("only"),)
+    task_types = (work_beside,)
+
+    def exclusive_key(self, parameters: CrashParameters) -> str | None:
+        return _KEY
+
+    def create_stage_tasks(
+        self, job: lockstep.JobContext[CrashParameters], stage: lockstep.StageContext
+    ) -> lockstep.Tasks:
+        for index in range(job.parameters.n):
+            yield work_beside.task(index, {"index": index})
+
+
+_KEY = "what both jobs work on"
+
+
+def waiting(controller: type[lockstep.JobController[Any]], waits: Waits) -> type[lockstep.JobController[Any]]:
+    """The same job type, whose job waits before it starts."""
+
+    class Waiting(controller):  # type: ignore[misc, valid-type] # a class that is a parameter
+        waits_for = waits
+
+        def exclusive_key(self, parameters: CrashParameters) -> str | None:
+            return _KEY
+
+    return Waiting
+
+
+def waits_of(controller: type[lockstep.JobController[Any]]) -> Waits:
+    """What the job of a type waits for."""
+    found: Waits = getattr(controller, "waits_for", Waits())
+    return found
+
+
+def registered(controller: type[lockstep.JobController[Any]]) -> list[type[lockstep.JobController[Any]]]:
+    """The job types of a scenario."""
+    return [controller] if waits_of(controller).companion is None else [controller, Companion]
 
 
 def job_type(

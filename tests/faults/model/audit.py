@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from core.models import StageKey
-from core.statuses import BATCH_ENDS, STAGE_ENDS, TASK_ENDS, StageStatus, TaskStatus
+from core.statuses import BATCH_ENDS, STAGE_ENDS, TASK_ENDS, JobStatus, StageStatus, TaskStatus
 from tests.fakes.clock import FakeClock
 from tests.fakes.database import FakeDatabase
 from tests.fakes.rows import BatchRow, JobRow, StageRow, StartRow, TaskRow
@@ -124,7 +124,27 @@ class Audit:
         if out > AHEAD:
             self.violations.append(f"{out} tasks are out: {stage}")
 
+    def _check_start(self, old: JobRow | None, new: JobRow) -> None:
+        """No other job with the same key works, and the jobs before it have completed."""
+        if new.status == JobStatus.PROCESSING and (old is None or old.status != JobStatus.PROCESSING):
+            mine = self.tables.job_waits.get(new.job_id)
+            others = [
+                row.job_id for row in self.tables.job_waits.rows() if mine and row.exclusive_key == mine.exclusive_key
+            ]
+            for other in others if mine and mine.exclusive_key else ():
+                if other != new.job_id and self._works(other):
+                    self.violations.append(f"two jobs with one key work at the same time: {other}, {new}")
+            for row in self.tables.job_dependencies.rows():
+                if row.job_id == new.job_id and row.completed_at is None:
+                    self.violations.append(f"a job starts before one that it waits for has completed: {row}")
+
+    def _works(self, job_id: str) -> bool:
+        tasks = (row for row in self.tables.tasks.rows() if row.parent_job_id == job_id)
+        processing = any(row.status == TaskStatus.PROCESSING for row in tasks)
+        return processing or _found(self.tables.jobs.get(job_id)).status == JobStatus.PROCESSING
+
     def _check_job(self, old: JobRow | None, new: JobRow) -> None:
+        self._check_start(old, new)
         if old is None or not 0 < old.stage < new.stage:
             return
         key = StageKey(new.job_id, old.stage)

@@ -29,6 +29,7 @@ LIMITED = 3
 """The number of stages of the job types whose fast tasks have limits."""
 MAX_RUNNING = 30
 RATE = lockstep.Rate(60, 100)
+_REFUSING = lockstep.WhenExclusive.REFUSE
 _WITH_CURSORS = 1
 """The stage whose dispatch goes on from checkpoints; the dispatches of the others are replayed."""
 
@@ -54,12 +55,13 @@ class Kind:
 
 
 class Plan(lockstep.JobParameters):
-    """How a job goes: the tasks of each stage; their behaviours, in turn; what breaks, if anything does."""
+    """How a job goes: the tasks of each stage; their behaviours, in turn; what breaks, if anything does; its key."""
 
     sizes: tuple[int, ...]
     behaviours: tuple[str, ...] = ("works",)
     lane: str = "fast"
     breaks: str = ""
+    key: str = ""
 
     def size(self, stage: int) -> int:
         """The number of tasks of a stage (from 1); limited if they are queued one by one, which takes many messages."""
@@ -137,6 +139,10 @@ def _job_type(kind: Kind) -> type[lockstep.JobController[Plan]]:
         stages = tuple(lockstep.StageSpec(f"stage {number}", kind.tolerance) for number in range(1, kind.stages + 1))
         task_types = tuple(working.values())
         dispatch_protocol = kind.protocol
+        when_exclusive = _REFUSING if kind.protocol == lockstep.DispatchProtocol.ATOMIC else lockstep.WhenExclusive.WAIT
+
+        def exclusive_key(self, parameters: Plan) -> str | None:
+            return parameters.key or None
 
         def create_stage_tasks(self, job: lockstep.JobContext[Plan], stage: lockstep.StageContext) -> lockstep.Tasks:
             plan = job.parameters

@@ -22,6 +22,9 @@ _MOST_JOBS = 4
 LONGEST_RESEND_SECONDS = 160
 _STRIKES = [Fault(strike, at) for at in (1, 1, 2, 2, 3, 4, 5, 6, 8) for strike in (*Strike, Strike.STOP)]
 
+Waits = tuple[float | None, tuple[int, ...]]
+"""Seconds until the start of a job, and the numbers of jobs before it."""
+
 processes = st.sampled_from([0, 1])
 faults = st.sampled_from([None] * len(_STRIKES) + _STRIKES)
 numbers = st.integers(0, 1_000)
@@ -33,6 +36,10 @@ plans = st.builds(
     behaviours=st.lists(st.sampled_from(BEHAVIOURS), min_size=1, max_size=3).map(tuple),
     lane=st.sampled_from(["fast", "fast", "long"]),
     breaks=st.sampled_from(BREAKS),
+    key=st.sampled_from(["", "", "one"]),
+)
+waits = st.tuples(
+    st.sampled_from([None, None, None, 30.0, 400.0]), st.lists(st.integers(0, _MOST_JOBS), max_size=2).map(tuple)
 )
 
 
@@ -51,7 +58,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @initialize(plan=plans, protocol=st.sampled_from(DispatchProtocol), tolerance=st.sampled_from(TOLERANCES))
     def begin_with_a_job(self, plan: Plan, protocol: DispatchProtocol, tolerance: float) -> None:
-        self.submit(plan, protocol, tolerance, 0, None)
+        self.submit(plan, protocol, tolerance, (None, ()), 0, None)
         self.world.deliver(0, JOBS_QUEUE, 1)
 
     # --- clients and the timer ---------------------------------------------------------------
@@ -61,14 +68,24 @@ class EngineMachine(RuleBasedStateMachine):
         plan=plans,
         protocol=st.sampled_from(DispatchProtocol),
         tolerance=st.sampled_from(TOLERANCES),
+        waits=waits,
         process=processes,
         fault=faults,
     )
     def submit(
-        self, plan: Plan, protocol: DispatchProtocol, tolerance: float, process: int, fault: Fault | None
+        self,
+        plan: Plan,
+        protocol: DispatchProtocol,
+        tolerance: float,
+        waits: Waits,
+        process: int,
+        fault: Fault | None,
     ) -> None:
-        job = job_of(len(self.world.submitted), Kind(len(plan.sizes), protocol, tolerance), plan)
-        self.world.submit(process, job, fault)
+        """Submits a job; some wait for a time or for jobs before them."""
+        before = list(self.world.submitted)
+        after = tuple(dict.fromkeys(before[number % len(before)] for number in waits[1] if before))
+        kind = Kind(len(plan.sizes), protocol, tolerance)
+        self.world.submit(process, job_of(len(before), kind, plan, waits[0], after), fault)
 
     @rule(number=numbers, process=processes, fault=faults)
     def submit_again(self, number: int, process: int, fault: Fault | None) -> None:

@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 
 from core import ids
 from core.errors import LockstepError
+from core.job_waits import StartConditions
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
 from core.messages import JobMessage, ReceivedMessage
 from engine.repair.dead_letters import DeadLetteredMessage
@@ -34,6 +36,8 @@ class Submitted:
     key: str
     kind: Kind
     plan: Plan
+    start_in: float | None = None
+    after: tuple[str, ...] = ()
 
 
 @dataclass
@@ -70,8 +74,11 @@ class World:
         self.submitted[job.job_id] = job
         parameters = job.plan.model_dump(mode="json")
 
+        start_at = None if job.start_in is None else self.clock.now() + timedelta(seconds=job.start_in)
+        conditions = StartConditions(start_at, job.after)
+
         def call(at: Process) -> None:
-            at.app.submitter.submit(job.kind.job_type, parameters, job.key)
+            at.app.submitter.submit(job.kind.job_type, parameters, job.key, conditions=conditions)
             self.accepted.add(job.job_id)
 
         self._invoke(process, call, fault)
@@ -175,10 +182,12 @@ class World:
         self._settle_stopped()
 
 
-def job_of(number: int, kind: Kind, plan: Plan) -> Submitted:
+def job_of(
+    number: int, kind: Kind, plan: Plan, start_in: float | None = None, after: tuple[str, ...] = ()
+) -> Submitted:
     """The submission with this number."""
     key = f"job {number}"
-    return Submitted(ids.job_id_for_key(kind.job_type, key), key, kind, plan)
+    return Submitted(ids.job_id_for_key(kind.job_type, key), key, kind, plan, start_in, after)
 
 
 def _handle(hand: Hand, at: Process) -> None:
