@@ -85,14 +85,16 @@ class WaitsFor:
 class Job:
     """A job; rate and ETA are those of its current stage, progress is between 0 and 1.
 
-    `waits_for` is set while a job waits to start. `error` says why a job failed, or why it was cancelled before it
-    started. `warning` is set when a job completed with errors: it sums up its failed tasks.
+    `waits_for` is set while a job waits to start. The short tasks of an `urgent` job overtake those of other jobs.
+    `error` says why a job failed, or why it was cancelled before it started. `warning` is set when a job completed with
+    errors: it sums up its failed tasks.
     """
 
     job_id: str
     job_type: str
     status: JobStatus
     waits_for: WaitsFor | None
+    urgent: bool
     parameters: Mapping[str, Any]
     stage: int
     stage_name: str | None

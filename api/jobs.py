@@ -26,8 +26,11 @@ def submit_job(req: func.HttpRequest) -> func.HttpResponse:
     parameters = requests.json_object(req, app().settings.max_request_bytes)
     job_type = str(req.route_params.get("job_type", ""))
     key = req.headers.get("Idempotency-Key")
-    conditions = start_conditions(req)
-    submission = app().submitter.submit(job_type, parameters, key, requests.caller(req), conditions=conditions)
+    submission = app().submitter.submit(
+        *(job_type, parameters, key, requests.caller(req)),
+        conditions=start_conditions(req),
+        urgent=requests.urgent(req),
+    )
     status_url = _status_url(req, submission.job_id)
     body = answers.Submission(submission.job_id, submission.status, submission.created, status_url)
     return views.json_response(body, 202, {"Location": status_url, "Retry-After": _POLL_SECONDS})

@@ -144,6 +144,13 @@ AFTER: Json = {
     },
 }
 
+URGENT = _query(
+    "urgent",
+    "whether the short tasks of the job overtake those of other jobs; a job that was submitted before stays as it is",
+    type="boolean",
+    default=False,
+)
+
 _LIMIT = _query(
     "limit",
     "the most rows per page; large rows make a page shorter",

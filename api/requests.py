@@ -73,6 +73,18 @@ def job_id(req: func.HttpRequest) -> str:
     return value
 
 
+def urgent(req: func.HttpRequest) -> bool:
+    """Reads from the query whether the job is urgent; it is not unless asked for.
+
+    Raises:
+        InvalidInputError: the text is neither `true` nor `false`.
+    """
+    text = req.params.get("urgent", "false")
+    if text not in {"true", "false"}:
+        raise _field_error("urgent", "must be true or false")
+    return bool(text == "true")
+
+
 def limit(req: func.HttpRequest) -> int:
     """Reads the page size from the query, 1 to `MAX_LIMIT`.
 

@@ -38,6 +38,7 @@ def job(view: JobView) -> answers.Job:
         job_type=row.job_type,
         status=row.status,
         waits_for=_waits_for(view.waits_for),
+        urgent=row.urgent,
         parameters=row.parameters,
         stage=row.stage,
         stage_name=current.stage.name if current else None,

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from core.cron import Cron
-from core.declared import require_name
+from core.declared import require_flag, require_name
 
 TickParameters = Callable[[datetime], Mapping[str, Any]]
 
@@ -23,6 +23,7 @@ class Schedule:
             time zone. The function may be called several times for a tick; what it returned first counts.
         timezone: the IANA name of the time zone.
         name: names the schedule among all others, and in its row; that of the job type unless given.
+        urgent: whether its jobs are.
     """
 
     cron: str
@@ -30,6 +31,7 @@ class Schedule:
     parameters: Mapping[str, Any] | TickParameters = field(default_factory=dict, repr=False)
     timezone: str = "UTC"
     name: str = ""
+    urgent: bool = False
     ticks: Cron = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -42,6 +44,7 @@ class Schedule:
         if self.name == "":
             object.__setattr__(self, "name", self.job_type)
         require_name(f"the name of a schedule of {self.job_type}", self.name)
+        require_flag(f"urgent of schedule {self.name!r}", self.urgent)
         object.__setattr__(self, "ticks", Cron(f"schedule {self.name!r}", self.cron, self.timezone))
 
     def parameters_at(self, tick: datetime) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from enum import StrEnum
 JOBS_QUEUE = "sb-jobs"
 TASKS_QUEUE = "sb-tasks"
 LONG_TASKS_QUEUE = "sb-tasks-long"
+URGENT_TASKS_QUEUE = "sb-tasks-urgent"
 
 
 class Lane(StrEnum):
@@ -13,7 +14,12 @@ class Lane(StrEnum):
     FAST = "fast"  # up to 100 messages per invocation; Functions does not renew their locks
     LONG = "long"  # one message per invocation; Functions renews its lock
 
-    @property
-    def queue(self) -> str:
-        """The Service Bus queue of the lane."""
-        return TASKS_QUEUE if self is Lane.FAST else LONG_TASKS_QUEUE
+    def queue(self, *, urgent: bool) -> str:
+        """Returns the Service Bus queue of this lane's tasks.
+
+        The urgent ones of the fast lane have a queue of their own, because Service Bus knows no priorities. Those of
+        the long lane have none: with a second queue, an instance would run twice as many long tasks at once.
+        """
+        if self is Lane.LONG:
+            return LONG_TASKS_QUEUE
+        return URGENT_TASKS_QUEUE if urgent else TASKS_QUEUE

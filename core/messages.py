@@ -46,7 +46,7 @@ class ReceivedMessage:
 
 @dataclass(frozen=True)
 class TaskMessage:
-    """A request to run a task, in sb-tasks or sb-tasks-long.
+    """A request to run a task, in sb-tasks, sb-tasks-urgent or sb-tasks-long.
 
     Attributes:
         task_id: the task; it contains the job, the stage and the index.

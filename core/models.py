@@ -12,7 +12,10 @@ from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
 
 @dataclass(frozen=True)
 class Job:
-    """A row of `jobs`. `stage` is 0 until the first stage starts; `pruned_at` is set when pruning begins."""
+    """A row of `jobs`. `stage` is 0 until the first stage starts; `pruned_at` is set when pruning begins.
+
+    The short tasks of an `urgent` job overtake those of other jobs.
+    """
 
     job_id: str
     job_type: str
@@ -26,6 +29,7 @@ class Job:
     started_at: datetime | None
     finished_at: datetime | None
     pruned_at: datetime | None
+    urgent: bool = False
 
 
 @dataclass(frozen=True, order=True)
@@ -240,13 +244,31 @@ class Resend:
 
 
 @dataclass(frozen=True)
+class OverdueBatch:
+    """A batch that has been pending for long, and whether its job is urgent."""
+
+    batch_id: str
+    lane: Lane
+    urgent: bool = False
+
+
+@dataclass(frozen=True)
 class LostTask:
-    """A task whose message seems to be lost; `send` is the number of its next send."""
+    """A task whose message seems to be lost; `send` is the number of its next send.
+
+    `urgent` tells whether its job is.
+    """
 
     task_id: str
     batch_id: str
     lane: Lane
     send: int
+    urgent: bool = False
+
+    @property
+    def queue(self) -> str:
+        """The Service Bus queue for its next message."""
+        return self.lane.queue(urgent=self.urgent)
 
 
 @dataclass(frozen=True)

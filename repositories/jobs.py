@@ -28,9 +28,11 @@ class PostgresJobRepository(JobRepository):
         parameters: str,
         total_stages: int,
         status: JobStatus = JobStatus.PENDING_QUEUE,
+        *,
+        urgent: bool = False,
     ) -> bool:
         values = {"job_id": job_id, "job_type": job_type, "parameters": parameters, "total_stages": total_stages}
-        return self._changed("create", {**values, "status": status})
+        return self._changed("create", {**values, "status": status, "urgent": urgent})
 
     @override
     def get(self, job_id: str) -> Job | None:

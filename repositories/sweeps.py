@@ -8,7 +8,7 @@ from typing_extensions import override
 from core.ids import parse_task_id
 from core.job_events import Repair
 from core.lanes import Lane
-from core.models import LostTask, SilentBatches, StageKey, StageOpening
+from core.models import LostTask, OverdueBatch, SilentBatches, StageKey, StageOpening
 from core.statuses import JobStatus
 from repositories import queries
 from repositories.job_events import PostgresJobEventRepository
@@ -34,9 +34,9 @@ class PostgresSweepRepository(SweepRepository):
         return job_ids
 
     @override
-    def pending_batches(self, age_seconds: float, limit: int) -> list[tuple[str, Lane]]:
+    def pending_batches(self, age_seconds: float, limit: int) -> list[OverdueBatch]:
         rows = self._rows.all(_QUERIES["pending_batches"], {"age_seconds": age_seconds, "limit": limit})
-        return [(row["batch_id"], Lane(row["lane"])) for row in rows]
+        return [OverdueBatch(**{**row, "lane": Lane(row["lane"])}) for row in rows]
 
     @override
     def overdue_retries(self, age_seconds: float, limit: int) -> list[LostTask]:

@@ -9,7 +9,7 @@ from typing import List  # noqa: UP035 - azure-functions accepts List, but not l
 import azure.functions as func
 
 from bootstrap import app, wait_out_outages
-from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
+from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from engine.repair.dead_letters import DeadLetteredMessage
 from triggers.messages import received
 
@@ -28,6 +28,18 @@ _DEAD_LETTER_QUEUE = "/$deadletterqueue"
 def dead_task(messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP006 - as above
     """Resends the messages of short tasks, or fails the tasks."""
     _handle(TASKS_QUEUE, messages)
+
+
+@blueprint.function_name("dead_urgent_task")
+@blueprint.service_bus_queue_trigger(
+    arg_name="messages",
+    queue_name=URGENT_TASKS_QUEUE + _DEAD_LETTER_QUEUE,
+    connection="ServiceBusConnection",
+    cardinality=func.Cardinality.MANY,
+)
+def dead_urgent_task(messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP006 - as above
+    """Resends the messages of short tasks of urgent jobs, or fails the tasks."""
+    _handle(URGENT_TASKS_QUEUE, messages)
 
 
 @blueprint.function_name("dead_long_task")

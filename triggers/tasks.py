@@ -1,11 +1,11 @@
-"""Service Bus triggers of the two task lanes: decode, run, return."""
+"""Service Bus triggers of the queues of tasks: decode, run, return."""
 
 from typing import List  # noqa: UP035 - azure-functions accepts List, but not list
 
 import azure.functions as func
 
 from bootstrap import app, wait_out_outages
-from core.lanes import LONG_TASKS_QUEUE, TASKS_QUEUE
+from core.lanes import LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from triggers.messages import logged_under, received
 
 blueprint = func.Blueprint()
@@ -23,6 +23,20 @@ def run_tasks(messages: List[func.ServiceBusMessage], context: func.Context) -> 
     batch = [received(message) for message in messages]
     with logged_under(context):
         wait_out_outages(lambda: app().worker.run(TASKS_QUEUE, batch), TASKS_QUEUE, batch)
+
+
+@blueprint.function_name("run_urgent_tasks")
+@blueprint.service_bus_queue_trigger(
+    arg_name="messages",
+    queue_name=URGENT_TASKS_QUEUE,
+    connection="ServiceBusConnection",
+    cardinality=func.Cardinality.MANY,
+)
+def run_urgent_tasks(messages: List[func.ServiceBusMessage], context: func.Context) -> None:  # noqa: UP006 - as above
+    """Runs up to 100 short tasks of urgent jobs, whatever waits in the queue of the other jobs."""
+    batch = [received(message) for message in messages]
+    with logged_under(context):
+        wait_out_outages(lambda: app().worker.run(URGENT_TASKS_QUEUE, batch), URGENT_TASKS_QUEUE, batch)
 
 
 @blueprint.function_name("run_long_task")

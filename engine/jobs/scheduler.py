@@ -78,7 +78,9 @@ class Scheduler:
         moment = tick.astimezone(UTC)
         job_id = ids.job_id_for_tick(schedule.name, tick)
         try:
-            self._submitter.submit(schedule.job_type, schedule.parameters_at(tick), job_id=job_id)
+            self._submitter.submit(
+                schedule.job_type, schedule.parameters_at(tick), job_id=job_id, urgent=schedule.urgent
+            )
         except (IdempotencyConflictError, JobBeingPrunedError) as exc:
             # Another version of the app has submitted it, and died before it noted the tick.
             logger.info(

@@ -52,7 +52,7 @@ class Submitter:
         self._check = submission_check
         self._waiting = waiting
 
-    def submit(
+    def submit(  # noqa: PLR0913 - each is a choice of the client's own
         self,
         job_type: str,
         parameters: Mapping[str, Any],
@@ -60,6 +60,8 @@ class Submitter:
         caller: str = "",
         job_id: str | None = None,
         conditions: StartConditions = AT_ONCE,
+        *,
+        urgent: bool = False,
     ) -> Submission:
         """Accepts a job. Submitting the same job again changes nothing, not even when it starts.
 
@@ -73,6 +75,7 @@ class Submitter:
             caller: the caller, as the platform names it; empty if it names none.
             job_id: the id of the job, if it is derived from something else: the tick of a schedule.
             conditions: when it may start; no part of the job's id.
+            urgent: whether its short tasks overtake those of other jobs; a job that exists stays as it is.
 
         Raises:
             UnknownJobTypeError: no job type has this name.
@@ -98,7 +101,7 @@ class Submitter:
         if conditions == AT_ONCE and self._check.is_needed(controller) and not self._is_known(job_id):
             self._check.check(controller, model)
         key = exclusive_key(controller, model)
-        job, created = self._create_or_find(job_id, canonical, controller, conditions, key)
+        job, created = self._create_or_find(job_id, canonical, controller, conditions, key, urgent=urgent)
         status = job.status
         if status == JobStatus.PENDING_QUEUE and send_first_message(self._database, self._queue, job_id):
             status = JobStatus.QUEUED
@@ -116,6 +119,8 @@ class Submitter:
         controller: JobController[Any],
         conditions: StartConditions,
         key: str | None,
+        *,
+        urgent: bool,
     ) -> tuple[Job, bool]:
         """Returns the job, and whether it is new."""
         job_type, waits = controller.job_type, key is not None or conditions != AT_ONCE
@@ -125,7 +130,7 @@ class Submitter:
         def create(work: UnitOfWork) -> tuple[bool, bool | None, Job | None]:
             nonlocal settled, now
             status = JobStatus.WAITING if waits else JobStatus.PENDING_QUEUE
-            created = work.jobs.create(job_id, job_type, canonical, len(controller.stages), status)
+            created = work.jobs.create(job_id, job_type, canonical, len(controller.stages), status, urgent=urgent)
             if waits and created:
                 refuses = controller.when_exclusive == WhenExclusive.REFUSE
                 settled, now = self._waiting.hold(work, job_id, conditions, key, refuses=refuses), work.now()

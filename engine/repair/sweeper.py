@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from core.errors import LockTimeoutError
-from core.lanes import JOBS_QUEUE, Lane
+from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage, TaskMessage
 from core.models import LostTask, StageKey, StageOpening
 from core.statuses import JobStatus
@@ -93,7 +93,7 @@ class Sweeper:
         self._low = low_mark(limits.dispatch_ahead)
         self._waiting_jobs = waiting
         self._clock = clock
-        self._sender = BatchSender(database, queue)
+        self._senders = {urgent: BatchSender(database, queue, urgent=urgent) for urgent in (False, True)}
 
     def sweep(self) -> SweepReport:
         """Runs every repair once, for about 40 s at most. A repair that fails does not stop the others.
@@ -203,20 +203,21 @@ class Sweeper:
         """Sends pending batches, each at most once per run: a refused batch would be found again at once."""
         found = transact(self._database, lambda work: work.sweeps.pending_batches(self._age, _PAGE))
         sent = 0
-        refused: set[Lane] = set()
-        for batch_id, lane in found:
-            if lane in refused or self._clock() >= ends_at:
+        refused: set[str] = set()
+        for batch in found:
+            queue_name = batch.lane.queue(urgent=batch.urgent)
+            if queue_name in refused or self._clock() >= ends_at:
                 continue
             try:
-                taken = self._sender.resend(batch_id, lane, begin_repair)
+                taken = self._senders[batch.urgent].resend(batch.batch_id, batch.lane, begin_repair)
             except LockTimeoutError as exc:
-                logger.warning("batch %s is locked and is sent by a later run: %s", batch_id, exc)
+                logger.warning("batch %s is locked and is sent by a later run: %s", batch.batch_id, exc)
                 continue
             if taken:
-                logger.info("batch %s was pending and is sent", batch_id)
+                logger.info("batch %s was pending and is sent", batch.batch_id)
                 sent += 1
             else:
-                refused.add(lane)  # the queue takes nothing now: its other batches wait for the next run
+                refused.add(queue_name)  # the queue takes nothing now: its other batches wait for the next run
         return sent
 
     def _silent_tasks(self, ends_at: float) -> int:
@@ -245,7 +246,7 @@ class Sweeper:
         by_queue: dict[str, list[LostTask]] = defaultdict(list)
         for task in tasks:
             logger.debug("task %s is resent (send %d)", task.task_id, task.send)
-            by_queue[task.lane.queue].append(task)
+            by_queue[task.queue].append(task)
         for queue_name, lost in by_queue.items():
             send(self._queue, queue_name, [TaskMessage(t.task_id, t.batch_id, t.send).outgoing() for t in lost])
         return len(tasks)

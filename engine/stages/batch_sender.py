@@ -40,11 +40,18 @@ def begin_repair(work: UnitOfWork, batch_id: str) -> Resend | None:
 
 
 class BatchSender:
-    """Writes and sends single batches; safe to use from several threads."""
+    """Writes and sends single batches; safe to use from several threads.
 
-    def __init__(self, database: Database, queue: MessageQueue) -> None:
+    Args:
+        database: holds the rows.
+        queue: takes the messages.
+        urgent: whether the job of the batches is.
+    """
+
+    def __init__(self, database: Database, queue: MessageQueue, *, urgent: bool = False) -> None:
         self._database = database
         self._queue = queue
+        self._urgent = urgent
 
     def two_phase(self, batch: AlignedBatch, lease_id: str) -> bool:
         """Writes the rows as pending_queue, sends the messages, marks the rows as queued.
@@ -128,7 +135,7 @@ class BatchSender:
         outgoing = [message.outgoing() for message in messages]
         if id_suffix:
             outgoing = [OutgoingMessage(each.body, each.message_id + id_suffix) for each in outgoing]
-        result = self._queue.batch_send_messages(lane.queue, outgoing)
+        result = self._queue.batch_send_messages(lane.queue(urgent=self._urgent), outgoing)
         if not result.success:
             logger.warning("batch %s was not sent: %s", batch_id, result.error)
         return result

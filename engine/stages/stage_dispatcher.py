@@ -42,7 +42,6 @@ class StageDispatcher:
         self._contexts = contexts
         self._limits = limits
         self._shutdown = shutdown
-        self._sender = BatchSender(database, queue)
 
     def dispatch(self, job: Job, controller: JobController[Any], message: JobMessage) -> None:
         """Dispatches a stage, or goes on where an earlier dispatch stopped.
@@ -55,7 +54,8 @@ class StageDispatcher:
         if not lease.take():
             self._reschedule(message)
             return
-        window = DispatchWindow(self._database, self._sender, self._limits, self._shutdown, lease)
+        sender = BatchSender(self._database, self._queue, urgent=job.urgent)
+        window = DispatchWindow(self._database, sender, self._limits, self._shutdown, lease)
         try:
             totals = self._queue_batches(job, controller, window)
         except SliceEnded as exc:

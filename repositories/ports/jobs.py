@@ -18,6 +18,8 @@ class JobRepository(Protocol):
         parameters: str,
         total_stages: int,
         status: JobStatus = JobStatus.PENDING_QUEUE,
+        *,
+        urgent: bool = False,
     ) -> bool:
         """Inserts a job, pending_queue or waiting; `parameters` is JSON text. False when the id exists already."""
         ...

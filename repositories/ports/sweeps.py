@@ -2,8 +2,7 @@
 
 from typing import Protocol
 
-from core.lanes import Lane
-from core.models import LostTask, SilentBatches, StageKey, StageOpening
+from core.models import LostTask, OverdueBatch, SilentBatches, StageKey, StageOpening
 from core.statuses import JobStatus
 
 
@@ -18,7 +17,7 @@ class SweepRepository(Protocol):
         """Finds pending_queue or queued jobs whose first message was sent `age_seconds` ago, or never."""
         ...
 
-    def pending_batches(self, age_seconds: float, limit: int) -> list[tuple[str, Lane]]:
+    def pending_batches(self, age_seconds: float, limit: int) -> list[OverdueBatch]:
         """Finds pending_queue batches of stages without a live dispatch lease; does not restart their time."""
         ...
 

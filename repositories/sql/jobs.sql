@@ -4,8 +4,10 @@
 -- name: create
 -- Inserts a submission; the row is durable before any message is sent.
 WITH created AS (
-    INSERT INTO jobs (job_id, job_type, parameters, total_stages, status)
-    VALUES (%(job_id)s, %(job_type)s, %(parameters)s::jsonb, %(total_stages)s, %(status)s::job_status)
+    INSERT INTO jobs (job_id, job_type, parameters, total_stages, status, urgent)
+    VALUES (
+        %(job_id)s, %(job_type)s, %(parameters)s::jsonb, %(total_stages)s, %(status)s::job_status, %(urgent)s
+    )
     ON CONFLICT (job_id) DO NOTHING
     RETURNING job_id, job_type
 )
@@ -15,7 +17,7 @@ SELECT job_id, 'submitted'::job_event_kind, jsonb_build_object('job_type', job_t
 -- name: get
 SELECT
     job_id, job_type, parameters, status, stage, total_stages, result, error, created_at, started_at, finished_at,
-    pruned_at
+    pruned_at, urgent
 FROM jobs
 WHERE job_id = %(job_id)s
 

@@ -16,7 +16,7 @@ UPDATE jobs SET queued_at = now() WHERE job_id = ANY(%(job_ids)s::text[]) AND st
 -- name: pending_batches
 -- The outbox: rows whose messages may not have been sent. A dispatcher that holds its lease sends its own batches.
 -- Restarts no time: two sweepers that run at once may both send a batch.
-SELECT b.batch_id, b.lane
+SELECT b.batch_id, b.lane, j.urgent
 FROM batches AS b
 JOIN stages AS s ON s.job_id = b.job_id AND s.stage = b.stage
 JOIN jobs AS j ON j.job_id = b.job_id
@@ -48,8 +48,9 @@ FOR NO KEY UPDATE SKIP LOCKED
 UPDATE tasks AS t
 SET status = 'retrying', not_before = now(), lease_id = NULL, lease_expires_at = NULL, sends = t.sends + 1
 FROM batches AS b
+JOIN jobs AS j ON j.job_id = b.job_id
 WHERE t.task_id = ANY(%(task_ids)s::text[]) AND t.status IN ('processing', 'retrying') AND b.batch_id = t.batch_id
-RETURNING t.task_id, t.batch_id, b.lane, t.sends AS send
+RETURNING t.task_id, t.batch_id, b.lane, t.sends AS send, j.urgent
 
 -- name: interrupted_dispatches
 SELECT s.job_id, s.stage, s.openings
@@ -180,5 +181,6 @@ FOR NO KEY UPDATE SKIP LOCKED
 -- name: count_sends
 UPDATE tasks AS t SET sends = t.sends + 1
 FROM batches AS b
+JOIN jobs AS j ON j.job_id = b.job_id
 WHERE t.task_id = ANY(%(task_ids)s::text[]) AND b.batch_id = t.batch_id
-RETURNING t.task_id, t.batch_id, b.lane, t.sends AS send
+RETURNING t.task_id, t.batch_id, b.lane, t.sends AS send, j.urgent

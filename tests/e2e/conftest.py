@@ -77,7 +77,9 @@ class RunningApp:
 @pytest.fixture(scope="session")
 def e2e_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     properties = {"LockDuration": LOCK, "MaxDeliveryCount": 10}
-    queues = [{"Name": name, "Properties": properties} for name in ("sb-jobs", "sb-tasks", "sb-tasks-long")]
+    queues = [
+        {"Name": name, "Properties": properties} for name in ("sb-jobs", "sb-tasks", "sb-tasks-urgent", "sb-tasks-long")
+    ]
     path = tmp_path_factory.mktemp("e2e") / "Config.json"
     path.write_text(json.dumps({"UserConfig": {"Namespaces": [{"Name": "sbemulatorns", "Queues": queues}]}}))
     return path

@@ -29,10 +29,11 @@ class FakeJobRepository(JobRepository):
         parameters: str,
         total_stages: int,
         status: JobStatus = JobStatus.PENDING_QUEUE,
+        *,
+        urgent: bool = False,
     ) -> bool:
-        created = self._tables.jobs.insert(
-            job_id, JobRow(job_id, job_type, parameters, total_stages, self._now, status)
-        )
+        row = JobRow(job_id, job_type, parameters, total_stages, self._now, status, urgent=urgent)
+        created = self._tables.jobs.insert(job_id, row)
         if created:
             tell(self._tables, JobEventKind.SUBMITTED, StageKey(job_id, 0), job_type=job_type)
         return created

@@ -29,6 +29,7 @@ class JobRow:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     pruned_at: datetime | None = None
+    urgent: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,7 @@ from datetime import datetime, timedelta
 from typing_extensions import override
 
 from core.job_events import Repair
-from core.lanes import Lane
-from core.models import LostTask, SilentBatches, StageKey, StageOpening
+from core.models import LostTask, OverdueBatch, SilentBatches, StageKey, StageOpening
 from core.statuses import BATCH_ENDS, STAGE_STOPS, BatchStatus, JobStatus, StageStatus, TaskStatus
 from repositories.ports import SweepRepository
 from repositories.sweeps import messages_by_stage
@@ -40,7 +39,7 @@ class FakeSweepRepository(SweepRepository):
         return [row.job_id for row in found]
 
     @override
-    def pending_batches(self, age_seconds: float, limit: int) -> list[tuple[str, Lane]]:
+    def pending_batches(self, age_seconds: float, limit: int) -> list[OverdueBatch]:
         found = [
             row
             for row in self._tables.batches.rows()
@@ -50,7 +49,7 @@ class FakeSweepRepository(SweepRepository):
             and not self._is_being_dispatched(row)
         ]
         found.sort(key=lambda row: (row.send_attempts, row.created_at))
-        return [(row.batch_id, row.lane) for row in found[:limit]]
+        return [OverdueBatch(row.batch_id, row.lane, self._is_urgent(row.job_id)) for row in found[:limit]]
 
     @override
     def overdue_retries(self, age_seconds: float, limit: int) -> list[LostTask]:
@@ -213,7 +212,7 @@ class FakeSweepRepository(SweepRepository):
         self._tables.tasks.update(old.task_id, new)
         batch = self._tables.batches.get(new.batch_id)
         assert batch is not None
-        return LostTask(new.task_id, new.batch_id, batch.lane, new.sends)
+        return LostTask(new.task_id, new.batch_id, batch.lane, new.sends, self._is_urgent(batch.job_id))
 
     def _touch_stages(
         self, wanted: Callable[[StageRow], bool], limit: int, touch: Callable[[StageRow], StageRow] | None = None
@@ -235,6 +234,11 @@ class FakeSweepRepository(SweepRepository):
     def _is_processing(self, job_id: str) -> bool:
         job = self._tables.jobs.get(job_id)
         return job is not None and job.status == JobStatus.PROCESSING
+
+    def _is_urgent(self, job_id: str) -> bool:
+        job = self._tables.jobs.get(job_id)
+        assert job is not None
+        return job.urgent
 
     def _is_being_dispatched(self, batch: BatchRow) -> bool:
         stage = self._tables.stages.get(batch.stage_key)

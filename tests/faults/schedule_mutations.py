@@ -35,7 +35,7 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         _both("test_a_refusal_of_a_tick_that_was_submitted_meanwhile_is_not_noted"),
     ),
     "the id of a tick's job": (
-        [Edit(_SCHEDULER, ", job_id=job_id)", ")")],
+        [Edit(_SCHEDULER, "job_id=job_id, urgent", "urgent")],
         [f"{_RUNS}::test_ticks_that_were_missed_have_one_job_that_of_the_newest"],
     ),
     "the name in the id of a tick's job": (

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import bootstrap
-from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
+from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from core.messages import JobAction, JobMessage, TaskMessage
 from core.statuses import JobStatus, TaskStatus
 from engine.process.keeping import ORPHAN, UNREADABLE
@@ -25,8 +25,10 @@ from triggers import dead_letters, jobs, tasks
 # The decorated names are builders of the Functions model; the host calls the functions behind them.
 run_job_message: Callable[[Any], None] = called_as_by_the_host(jobs.run_job_message._function.get_user_function())
 run_tasks: Callable[[Any], None] = called_as_by_the_host(tasks.run_tasks._function.get_user_function())
+run_urgent_tasks: Callable[[Any], None] = called_as_by_the_host(tasks.run_urgent_tasks._function.get_user_function())
 run_long_task: Callable[[Any], None] = called_as_by_the_host(tasks.run_long_task._function.get_user_function())
 dead_task: Callable[[Any], None] = dead_letters.dead_task._function.get_user_function()
+dead_urgent_task: Callable[[Any], None] = dead_letters.dead_urgent_task._function.get_user_function()
 dead_long_task: Callable[[Any], None] = dead_letters.dead_long_task._function.get_user_function()
 dead_job_message: Callable[[Any], None] = dead_letters.dead_job_message._function.get_user_function()
 
@@ -34,8 +36,10 @@ WHY = {"DeadLetterReason": "MaxDeliveryCountExceeded", "DeadLetterErrorDescripti
 Entry = tuple[str, Callable[[Any], None]]
 TASK_ENTRIES: dict[str, Entry] = {
     "run_tasks": (TASKS_QUEUE, lambda message: run_tasks([message])),
+    "run_urgent_tasks": (URGENT_TASKS_QUEUE, lambda message: run_urgent_tasks([message])),
     "run_long_task": (LONG_TASKS_QUEUE, run_long_task),
     "dead_task": (TASKS_QUEUE, lambda message: dead_task([message])),
+    "dead_urgent_task": (URGENT_TASKS_QUEUE, lambda message: dead_urgent_task([message])),
     "dead_long_task": (LONG_TASKS_QUEUE, lambda message: dead_long_task([message])),
 }
 JOB_ENTRIES: dict[str, Entry] = {

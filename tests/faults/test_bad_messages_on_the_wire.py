@@ -11,7 +11,7 @@ import httpx
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
-from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
+from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from local.functions_host.process import HostProcess
 from local.jobs_client import JobsClient
 from local.service_bus.process import EmulatorProcess
@@ -41,6 +41,7 @@ def _bodies() -> dict[str, list[tuple[str, bytes]]]:
     return {
         JOBS_QUEUE: [*unreadable, *spoilt_jobs, *rowless_jobs],
         TASKS_QUEUE: [*unreadable, *spoilt_tasks, *rowless_tasks],
+        URGENT_TASKS_QUEUE: [*unreadable, *spoilt_tasks, *rowless_tasks],
         LONG_TASKS_QUEUE: [*unreadable, *spoilt_tasks, *rowless_tasks],
     }
 

@@ -10,6 +10,7 @@ from tests.faults import list_mutations as lists
 from tests.faults import room_mutations as room
 from tests.faults import schedule_mutations as schedules
 from tests.faults import tile_mutations as tiles
+from tests.faults import urgent_mutations as urgent
 from tests.faults import waiting_mutations as waiting
 from tests.faults.answers import mutations as answers
 from tests.faults.mutants import ALL_PASSED, SOME_FAILED, Copy
@@ -25,6 +26,7 @@ MUTATIONS = {
     **limits.MUTATIONS,
     **tiles.MUTATIONS,
     **waiting.MUTATIONS,
+    **urgent.MUTATIONS,
 }
 _numbers = itertools.count(1)
 

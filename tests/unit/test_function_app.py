@@ -23,9 +23,15 @@ def test_the_host_can_index_the_app_without_any_setting() -> None:
     assert {"submit_job", "get_job", "list_batches", "list_tasks", "list_job_events", "health"} <= set(
         indexed.stdout.split()
     )
-    assert {"run_job_message", "run_tasks", "run_long_task", "sweep", "prune", "run_schedules"} <= set(
-        indexed.stdout.split()
-    )
+    assert {
+        "run_job_message",
+        "run_tasks",
+        "run_long_task",
+        "run_urgent_tasks",
+        "sweep",
+        "prune",
+        "run_schedules",
+    } <= set(indexed.stdout.split())
 
 
 def test_the_lock_of_a_single_message_is_renewed_for_as_long_as_its_function_may_run() -> None:

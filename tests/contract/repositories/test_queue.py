@@ -7,7 +7,7 @@ import pytest
 from azure.servicebus import ServiceBusClient
 
 from core.errors import MessageTooLargeError, QueueNotFoundError
-from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
+from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from core.messages import OutgoingMessage
 from local.service_bus.process import EmulatorProcess
 from repositories.ports import MessageQueue
@@ -15,7 +15,7 @@ from repositories.service_bus import ServiceBusRepository, by_connection_string
 from tests.contract.repositories.building import JOB, batch_of
 from tests.fakes.queue import FakeQueue
 
-_QUEUES = (JOBS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE)
+_QUEUES = (JOBS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, LONG_TASKS_QUEUE)
 _RECEIVE_SECONDS = 30
 
 

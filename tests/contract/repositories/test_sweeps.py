@@ -2,12 +2,13 @@ import pytest
 
 from core.ids import batch_id
 from core.lanes import Lane
-from core.models import LostTask, SilentBatches, StageKey, StageOpening
+from core.models import LostTask, OverdueBatch, SilentBatches, StageKey, StageOpening
 from core.statuses import BatchStatus, JobStatus, TaskStatus
 from repositories.ports import Database
 from tests.contract.repositories.building import (
     JOB,
     KEY,
+    LEASE_SECONDS,
     OTHER_JOB,
     batch_of,
     claim,
@@ -83,13 +84,13 @@ def test_a_pending_batch_is_found_unless_a_dispatcher_is_at_work(
         assert work.sweeps.pending_batches(AGE, 10) == []
     harness.pass_time(AGE)
     with database.transaction() as work:
-        assert work.sweeps.pending_batches(AGE, 10) == [(batch_id(JOB, 1, 1), Lane.FAST)]
+        assert work.sweeps.pending_batches(AGE, 10) == [OverdueBatch(batch_id(JOB, 1, 1), Lane.FAST)]
         assert work.stages.acquire_dispatch_lease(stage, "dispatcher", AGE)
     with database.transaction() as work:
         assert work.sweeps.pending_batches(AGE, 10) == []
     harness.pass_time(AGE)
     with database.transaction() as work:
-        assert work.sweeps.pending_batches(AGE, 10) == [(batch_id(JOB, 1, 1), Lane.FAST)]
+        assert work.sweeps.pending_batches(AGE, 10) == [OverdueBatch(batch_id(JOB, 1, 1), Lane.FAST)]
 
 
 def test_pending_batches_of_a_job_that_has_ended_are_left_alone(
@@ -246,3 +247,39 @@ def test_ended_tasks_are_not_sent_again(harness: Harness, database: Database, st
     with database.transaction() as work:
         assert work.sweeps.silent_stages(AGE, 10) == [stage]
         assert by_id(work.sweeps.silent_batches(stage, AGE, 10).tasks) == lost(0, 2)
+
+
+@pytest.mark.parametrize("urgent", [False, True])
+def test_what_is_found_says_whether_its_job_is_urgent(harness: Harness, database: Database, *, urgent: bool) -> None:
+    with database.transaction() as work:
+        assert work.jobs.create(JOB, "hello_world", "{}", 3, urgent=urgent)
+        assert work.jobs.mark_queued(JOB)
+        assert work.jobs.start(JOB)
+    start_stage(database)
+    create_batch(database, batch_of(3))
+    create_batch(database, batch_of(3, batch_index=1), BatchStatus.PENDING_QUEUE)
+    claim(database, ids(0, 1))
+    record(database, retrying(ids(0)[0], 0.0))
+    harness.pass_time(AGE + LEASE_SECONDS)
+    with database.transaction() as work:
+        found = work.jobs.get(JOB)
+        assert found is not None
+        assert found.urgent == urgent
+        assert [batch.urgent for batch in work.sweeps.pending_batches(AGE, 10)] == [urgent]
+        assert [task.urgent for task in work.sweeps.overdue_retries(AGE, 10)] == [urgent]
+        assert [task.urgent for task in work.sweeps.expired_leases(AGE, 10)] == [urgent]
+
+
+def test_the_tasks_of_a_silent_stage_say_whether_their_job_is_urgent(harness: Harness, database: Database) -> None:
+    with database.transaction() as work:
+        assert work.jobs.create(JOB, "hello_world", "{}", 3, urgent=True)
+        assert work.jobs.mark_queued(JOB)
+        assert work.jobs.start(JOB)
+    start_stage(database)
+    create_batch(database, batch_of(3))
+    run_dispatch(database, 3, 1)
+    harness.pass_time(AGE)
+    with database.transaction() as work:
+        assert work.sweeps.silent_stages(AGE, 10) == [KEY]
+    with database.transaction() as work:
+        assert {task.urgent for task in work.sweeps.silent_batches(KEY, AGE, 10).tasks} == {True}

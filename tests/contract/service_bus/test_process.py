@@ -109,7 +109,12 @@ def test_a_missing_configuration_is_one_clear_line(tmp_path: Path) -> None:
 def test_the_shipped_configuration_has_the_queues_of_the_stack(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with EmulatorProcess.start(log_file=log) as emulator:
-        assert [entry.name for entry in emulator.queues()] == ["sb-jobs", "sb-tasks", "sb-tasks-long"]
+        assert [entry.name for entry in emulator.queues()] == [
+            "sb-jobs",
+            "sb-tasks",
+            "sb-tasks-urgent",
+            "sb-tasks-long",
+        ]
         with (
             ServiceBusClient.from_connection_string(emulator.connection_string) as client,
             client.get_queue_sender("sb-jobs") as sender,

@@ -145,8 +145,8 @@ class Host:
             given = {"n": jobs.waits_of(self._controller).companion}
             response = self._run("submit_job", post("companion", given, {"Idempotency-Key": _KEY}))
         elif request == "submit_job":
-            key, conditions = {"Idempotency-Key": _KEY}, self._conditions()
-            response = self._run(request, post(self._controller.job_type, {"n": self.size}, key, **conditions))
+            key, query = {"Idempotency-Key": _KEY}, self._query()
+            response = self._run(request, post(self._controller.job_type, {"n": self.size}, key, **query))
         else:
             response = self._run(request, get(self.job_id))
         # A repeated request may be refused: the first one had its effect.
@@ -167,14 +167,16 @@ class Host:
             self.shared.set("submit_job sent")
             self.shared.set("submit_job answered")
 
-    def _conditions(self) -> dict[str, str]:
+    def _query(self) -> dict[str, str]:
         waits = jobs.waits_of(self._controller)
-        conditions = {"after": job_id_for_key("companion", _KEY)} if waits.companion else {}
+        query = {"after": job_id_for_key("companion", _KEY)} if waits.companion else {}
+        if getattr(self._controller, "is_urgent", False):
+            query["urgent"] = "true"
         if waits.start_in is not None:
             with closing(psycopg2.connect(self._database_url)) as conn, conn.cursor() as cursor:
                 cursor.execute("SELECT now() + make_interval(secs => %s)", (waits.start_in,))
-                conditions["start_at"] = (cursor.fetchone() or ())[0].isoformat()
-        return conditions
+                query["start_at"] = (cursor.fetchone() or ())[0].isoformat()
+        return query
 
     def sweep(self) -> None:
         """Runs the timer's function."""

@@ -254,7 +254,7 @@ class Replay:
         indexes = range(len(rows.tasks))
         transactions, sweeps = self._transactions, work.sweeps
         pending = [batch_id(JOB, 1, number) for number in transactions.pending_batches(rows)]
-        assert sorted(found for found, _ in sweeps.pending_batches(0, _MANY)) == pending
+        assert sorted(found.batch_id for found in sweeps.pending_batches(0, _MANY)) == pending
         assert bool(sweeps.unadvanced_stages(0, _MANY)) == transactions.is_unadvanced(rows)
         assert bool(sweeps.stopped_stages(0, _MANY)) == transactions.is_stopped_with_tasks_left(rows)
         if rows.job.stage == 1:  # the model has no row of the next stage

@@ -18,10 +18,11 @@ from core.errors import (
 from repositories.ports import TransactionKind
 from tests.fakes.jobs import FakeJobRepository
 from tests.support.drive import Stand
-from tests.unit.api.support import BASE, body, post, problem
+from tests.unit.api.support import BASE, body, get, post, problem
 
 # The decorated names are builders of the Functions model; the host calls the functions behind them.
 submit: Callable[[func.HttpRequest], func.HttpResponse] = jobs.submit_job._function.get_user_function()
+get_job: Callable[[func.HttpRequest], func.HttpResponse] = jobs.get_job._function.get_user_function()
 
 
 class UnavailableDatabase:
@@ -129,7 +130,7 @@ def test_an_app_that_cannot_be_built_because_the_database_is_unavailable_is_503(
 
 
 def refuse(it: Stand, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    def create(*_: object) -> None:
+    def create(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr(FakeJobRepository, "create", create)
@@ -166,3 +167,18 @@ def test_a_bug_is_500_without_details(it: Stand, monkeypatch: pytest.MonkeyPatch
     answer = problem(submit(post("hello_world", {"n": 3})))
     assert answer["status"] == 500
     assert "NoneType" not in str(answer)
+
+
+@pytest.mark.parametrize(("params", "urgent"), [({}, False), ({"urgent": "true"}, True), ({"urgent": "false"}, False)])
+def test_a_job_is_urgent_if_its_client_asks_for_it(it: Stand, params: dict[str, str], *, urgent: bool) -> None:
+    job_id = body(submit(post("hello_world", {"n": 1}, None, **params)))["job_id"]
+    assert it.job(job_id).urgent == urgent
+    assert body(get_job(get(job_id)))["urgent"] == urgent
+
+
+@pytest.mark.usefixtures("it")
+@pytest.mark.parametrize("text", ["yes", "1", "True", ""])
+def test_an_urgency_that_is_neither_true_nor_false_is_400(text: str) -> None:
+    assert problem(submit(post("hello_world", {"n": 1}, urgent=text)))["errors"] == [
+        {"field": "urgent", "message": "must be true or false"}
+    ]

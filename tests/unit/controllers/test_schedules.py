@@ -77,6 +77,7 @@ def test_a_function_is_asked_for_the_parameters_of_a_tick(function: Any, complai
         ({"cron": "3 o'clock"}, "the cron expression of schedule 'sample' is \"3 o'clock\"; it must have 5 fields"),
         ({"timezone": "Berlin"}, "the time zone of schedule 'sample' is 'Berlin'"),
         ({"job_type": ""}, "the job type of a schedule is ''"),
+        ({"urgent": 1}, "urgent of schedule 'sample' is 1; it must be True or False"),
         ({"name": "\n"}, "the name of a schedule of sample is '\\\\n'"),
     ],
 )

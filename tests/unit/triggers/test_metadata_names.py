@@ -32,7 +32,15 @@ def test_no_field_of_a_message_hides_its_metadata(message: OutgoingMessage) -> N
 
 
 @pytest.mark.parametrize(
-    "function", [dead_letters.dead_task, dead_letters.dead_long_task, dead_letters.dead_job_message, tasks.run_tasks]
+    "function",
+    [
+        dead_letters.dead_task,
+        dead_letters.dead_urgent_task,
+        dead_letters.dead_long_task,
+        dead_letters.dead_job_message,
+        tasks.run_tasks,
+        tasks.run_urgent_tasks,
+    ],
 )
 def test_functions_that_must_take_any_body_take_batches(function: object) -> None:
     trigger = function._function.get_trigger()  # type: ignore[attr-defined]

@@ -18,7 +18,7 @@ from core.errors import (
     EngineFaultError,
     QueueNotFoundError,
 )
-from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
+from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from core.messages import JobAction, JobMessage, TaskMessage
 from core.statuses import JobStatus, TaskStatus
 from engine.process.keeping import ORPHAN, UNREADABLE
@@ -30,8 +30,10 @@ from triggers import dead_letters, jobs, pruner, scheduler, sweeper, tasks
 # The decorated names are builders of the Functions model; the host calls the functions behind them.
 run_job_message: Callable[[Any], None] = called_as_by_the_host(jobs.run_job_message._function.get_user_function())
 run_tasks: Callable[[Any], None] = called_as_by_the_host(tasks.run_tasks._function.get_user_function())
+run_urgent_tasks: Callable[[Any], None] = called_as_by_the_host(tasks.run_urgent_tasks._function.get_user_function())
 run_long_task: Callable[[Any], None] = called_as_by_the_host(tasks.run_long_task._function.get_user_function())
 dead_task: Callable[[Any], None] = dead_letters.dead_task._function.get_user_function()
+dead_urgent_task: Callable[[Any], None] = dead_letters.dead_urgent_task._function.get_user_function()
 dead_long_task: Callable[[Any], None] = dead_letters.dead_long_task._function.get_user_function()
 dead_job_message: Callable[[Any], None] = dead_letters.dead_job_message._function.get_user_function()
 prune: Callable[[Any], None] = pruner.prune._function.get_user_function()
@@ -86,7 +88,8 @@ def test_a_job_message_without_a_job_is_kept(it: Stand) -> None:
 def test_a_task_message_that_cannot_be_read_is_kept_with_its_queue(it: Stand) -> None:
     run_tasks([Delivery(b"1")])
     run_long_task(Delivery(b"2"))
-    assert [letter.queue for letter in it.dead_letters()] == [LONG_TASKS_QUEUE, TASKS_QUEUE]
+    run_urgent_tasks([Delivery(b"3")])
+    assert [letter.queue for letter in it.dead_letters()] == [URGENT_TASKS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE]
 
 
 def test_a_host_that_gives_no_delivery_count_is_taken_to_deliver_for_the_first_time(it: Stand) -> None:
@@ -112,13 +115,21 @@ def test_dead_letters_are_handled_with_the_brokers_reason(it: Stand) -> None:
     assert "MaxDeliveryCountExceeded: 10 times" in error["message"]
 
 
-def test_dead_letters_of_tasks_are_resent_to_the_queue_of_their_lane(it: Stand) -> None:
-    it.submit("hello_world", n=2)
+def test_the_tasks_of_an_urgent_job_have_a_function_of_their_own(it: Stand) -> None:
+    job_id = it.app.submitter.submit("hello_world", {"n": 3}, urgent=True).job_id
     it.deliver_job_messages()
-    short, long = deliveries(it.queue.receive(TASKS_QUEUE))
+    run_urgent_tasks(deliveries(it.queue.receive(URGENT_TASKS_QUEUE)))
+    assert {task.status for task in it.tasks(job_id)} == {TaskStatus.COMPLETED}
+
+
+def test_dead_letters_of_tasks_are_resent_to_the_queue_that_they_died_in(it: Stand) -> None:
+    it.submit("hello_world", n=3)
+    it.deliver_job_messages()
+    short, long, urgent = deliveries(it.queue.receive(TASKS_QUEUE))
     dead_task([short])
     dead_long_task([long])
-    assert (it.queue.size(TASKS_QUEUE), it.queue.size(LONG_TASKS_QUEUE)) == (1, 1)
+    dead_urgent_task([urgent])
+    assert {it.queue.size(name) for name in (TASKS_QUEUE, LONG_TASKS_QUEUE, URGENT_TASKS_QUEUE)} == {1}
 
 
 @pytest.mark.parametrize("seconds", [45, 1_000])
@@ -130,8 +141,10 @@ def test_the_triggers_wait_for_the_database_nearly_as_long_as_a_message_lock(it:
     calls: list[Callable[[], None]] = [
         lambda: run_job_message(message),
         lambda: run_tasks([task]),
+        lambda: run_urgent_tasks([task]),
         lambda: run_long_task(task),
         lambda: dead_task([task]),
+        lambda: dead_urgent_task([task]),
         lambda: dead_long_task([task]),
         lambda: dead_job_message([message]),
     ]

@@ -58,6 +58,11 @@ SCENARIOS = (
         (Life(burying("sb-tasks", _BURIED, after=running("run_job_message"))),),
     ),
     Scenario(
+        "messages of urgent tasks die",
+        jobs.job_type(urgent=True),
+        (Life(burying("sb-tasks-urgent", _BURIED, after=running("run_job_message"))),),
+    ),
+    Scenario(
         "the message of a long task dies",
         jobs.job_type(),
         (Life(burying("sb-tasks-long", 1, after=_TO_THE_LONG_TASK)),),

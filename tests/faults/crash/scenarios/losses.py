@@ -39,6 +39,11 @@ SCENARIOS = (
         (Life(running("run_job_message"), after=lose_messages, pass_seconds=SILENCE_SECONDS),),
     ),
     Scenario(
+        "the messages of urgent tasks are lost",
+        jobs.job_type(urgent=True),
+        (Life(running("run_job_message"), after=lose_messages, pass_seconds=SILENCE_SECONDS),),
+    ),
+    Scenario(
         "the messages of retries are lost",
         jobs.job_type(jobs.fail_now_and_then, tolerated=0.5),
         (

@@ -26,6 +26,7 @@ SCENARIOS = (
     Scenario("an exception in the job's code", jobs.job_type(before_results=jobs.raise_once)),
     Scenario("a hook that fails at first", jobs.job_type(hook=True)),
     Scenario("told to end", jobs.job_type(jobs.end_amid_the_run), depends_on_threads=True),
+    Scenario("urgent", jobs.job_type(urgent=True)),
     Scenario(
         "on schedule",
         jobs.job_type(scheduled=True),

@@ -226,6 +226,15 @@ def test_parameters_may_depend_on_the_tick_in_the_time_zone_of_the_schedule() ->
         assert it.job(job_id).parameters["name"] == "2030-01-02T00:30:00+01:00"
 
 
+def test_the_jobs_of_a_schedule_may_be_urgent() -> None:
+    with stand(HelloWorld, schedules=[Schedule("0 3 * * *", "hello_world", {"n": 1}, urgent=True)]) as it:
+        it.app.scheduler.run()
+        run_at(it, THREE)
+        job_id = job_of(it, THREE)
+        assert job_id is not None
+        assert it.job(job_id).urgent
+
+
 def test_a_function_that_raises_is_shown_without_what_it_says(caplog: pytest.LogCaptureFixture) -> None:
     def of_day(tick: datetime) -> Mapping[str, Any]:
         if tick.year == 2030:
