@@ -131,9 +131,12 @@ def ahead(
     rounds: Annotated[int, typer.Option(help="runs with each bound, interleaved; the median is reported")] = 3,
     bound: Annotated[list[int] | None, typer.Option(help="a value of DISPATCH_AHEAD; may be repeated")] = None,
     share: Annotated[list[float] | None, typer.Option(help="when a small job is submitted, as a share")] = None,
+    *,
+    only_small: Annotated[bool, typer.Option(help="cancel the large job when the small one has ended")] = False,
 ) -> None:
     """Measure what DISPATCH_AHEAD costs a large job, and gains a small job that is submitted behind it."""
-    rows = ahead_benchmark.run(tasks, rounds, bound or [1_000, 5_000, 10_000, 1_000_000], share or [1.0])
+    bounds = bound or [1_000, 5_000, 10_000, 1_000_000]
+    rows = ahead_benchmark.run(tasks, rounds, bounds, share or [1.0], only_small=only_small)
     table = Table("DISPATCH_AHEAD", "tasks", "tasks/s", "small job, s")
     for row in rows:
         rate, seconds = f"{row['tasks_per_second']:,.0f}", f"{row['small_job_seconds']:.1f}"

@@ -17,7 +17,9 @@ _POLL_SECONDS = 0.5
 _SMALL = 10
 
 
-def run(tasks: int, rounds: int, bounds: Sequence[int], shares: Sequence[float]) -> list[dict[str, Any]]:
+def run(
+    tasks: int, rounds: int, bounds: Sequence[int], shares: Sequence[float], *, only_small: bool = False
+) -> list[dict[str, Any]]:
     """Runs a large job of `hello_world` with each bound in turn, and small jobs of ten tasks behind it.
 
     Args:
@@ -25,6 +27,7 @@ def run(tasks: int, rounds: int, bounds: Sequence[int], shares: Sequence[float])
         rounds: runs with each bound, interleaved.
         bounds: values of `DISPATCH_AHEAD`.
         shares: a small job is submitted when this share of the first stage's tasks, or of the bound, is queued.
+        only_small: cancels the large job when the small ones have ended.
 
     Returns:
         A row for each bound: the rate of the large job, and the longest time of a small job; medians of the rounds.
@@ -32,21 +35,21 @@ def run(tasks: int, rounds: int, bounds: Sequence[int], shares: Sequence[float])
     runs: dict[int, list[tuple[float, float]]] = {bound: [] for bound in bounds}
     for _ in range(rounds):
         for bound, measured in runs.items():
-            measured.append(_run(tasks, bound, shares))
+            measured.append(_run(tasks, bound, shares, only_small=only_small))
     return [
         {
             "benchmark": "ahead",
             "line": str(bound),
             "tasks": 2 * tasks,
-            "tasks_per_second": 2 * tasks / statistics.median(seconds for seconds, _ in measured),
+            "tasks_per_second": statistics.median(rate for rate, _ in measured),
             "small_job_seconds": statistics.median(small for _, small in measured),
         }
         for bound, measured in runs.items()
     ]
 
 
-def _run(tasks: int, bound: int, shares: Sequence[float]) -> tuple[float, float]:
-    """Returns the seconds of the large job, and the longest time of a small one."""
+def _run(tasks: int, bound: int, shares: Sequence[float], *, only_small: bool) -> tuple[float, float]:
+    """Returns the tasks per second of the large job, and the longest time of a small one."""
     with (
         tempfile.TemporaryDirectory(prefix="lockstep-ahead-") as directory,
         running_stack(Path(directory), lambda _: None, {"DISPATCH_AHEAD": str(bound)}) as stack,
@@ -59,13 +62,18 @@ def _run(tasks: int, bound: int, shares: Sequence[float]) -> tuple[float, float]
         for small in smalls:
             _await_queued(client, large, int(min(tasks, bound) * small.share))
             small.start()
+        if only_small:
+            for small in smalls:
+                small.join()
+            client.order(large, "cancel")
         job = client.wait(large, _TIMEOUT_SECONDS)
-        seconds = time.monotonic() - began
+        ended = sum(stage["tasks"]["completed"] for stage in job["stages"])
+        rate = ended / (time.monotonic() - began)
         for small in smalls:
             small.join()
-    assert job["status"] == "completed", job
+    assert job["status"] == ("cancelled" if only_small else "completed"), job
     assert all(small.status == "completed" for small in smalls)
-    return seconds, max(small.seconds for small in smalls)
+    return rate, max(small.seconds for small in smalls)
 
 
 class _Small(threading.Thread):

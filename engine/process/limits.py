@@ -24,7 +24,7 @@ class Limits:
 
     worker: str = ""
     dispatch_parallel: int = 4
-    dispatch_ahead: int = 10_000
+    dispatch_ahead: int = 5_000
     dispatch_slice_seconds: float = 120.0
     lease_seconds: float = 50.0
     sweep_age_seconds: float = 60.0

@@ -4,8 +4,8 @@ from repositories.ports import Database
 
 _REPLAYED_PER_TASK_OUT = 4
 """A dispatch without cursors is replayed from its start whenever it goes on. If a quarter of the replayed tasks may be
-out, and half of them end meanwhile, the stage grows by an eighth each time, so all replays together yield each of its
-tasks about nine times, however large it is (docs/decisions/0018)."""
+out, and half of them end meanwhile, the stage grows by an eighth each time. So each of its tasks is yielded at most
+eight times, however large it is (docs/decisions/0018)."""
 
 _LEAST_PART = 8
 """A dispatch that finds less than this part of its bound free waits: it would soon ask again."""
