@@ -70,6 +70,7 @@ class ServiceBusRepository(MessageQueue):
 
     Args:
         queues: the queues that `ping` checks.
+        optional_queues: those that may be missing.
     """
 
     def __init__(
@@ -78,9 +79,11 @@ class ServiceBusRepository(MessageQueue):
         queues: Sequence[str],
         deadlines: Deadlines | None = None,
         calls: BrokerCalls | None = None,
+        optional_queues: Sequence[str] = (),
     ) -> None:
         self._new_client = new_client
-        self._queues = tuple(queues)
+        self._queues = (*queues, *optional_queues)
+        self._optional_queues = tuple(optional_queues)
         self._deadlines = deadlines or Deadlines()
         self._calls = calls or BrokerCalls()
         self._lock = threading.Lock()
@@ -102,13 +105,23 @@ class ServiceBusRepository(MessageQueue):
         return SendResult(success=True, sent=len(messages))
 
     @override
-    def ping(self) -> None:
+    def ping(self) -> list[str]:
         # A link that is open already would prove nothing, so each ping opens one to each queue, all at once. Without
         # the SDK's heartbeat, whose thread takes up to a second to end, they are closed at once.
         clients = [(BrokerClient(self._new_client(), keep_alive=0), queue) for queue in self._queues]
-        opening = [(partial(_open, client, queue), client) for client, queue in clients]
+        missing: list[str] = []
+        opening = [(partial(self._check, client, queue, missing), client) for client, queue in clients]
         for error in self._calls.run_all(opening, self._deadlines.ping_seconds):
             raise error
+        return missing
+
+    def _check(self, client: BrokerClient, queue: str, missing: list[str]) -> None:
+        try:
+            _open(client, queue)
+        except QueueNotFoundError:
+            if queue not in self._optional_queues:
+                raise
+            missing.append(queue)
 
     def close(self) -> None:
         """Closes the idle clients now, and the lent ones when they are returned."""
@@ -210,6 +223,7 @@ def by_connection_string(
     queues: Sequence[str],
     deadlines: Deadlines | None = None,
     calls: BrokerCalls | None = None,
+    optional_queues: Sequence[str] = (),
 ) -> ServiceBusRepository:
     """Reaches a namespace with a connection string."""
 
@@ -218,13 +232,15 @@ def by_connection_string(
             connection_string, retry_backoff_factor=_BACKOFF_FACTOR, ssl_context=tls_context()
         )
 
-    return ServiceBusRepository(new_client, queues, deadlines, calls)
+    return ServiceBusRepository(new_client, queues, deadlines, calls, optional_queues)
 
 
-def by_identity(namespace: str, credential: TokenCredential, queues: Sequence[str]) -> ServiceBusRepository:
+def by_identity(
+    namespace: str, credential: TokenCredential, queues: Sequence[str], optional_queues: Sequence[str] = ()
+) -> ServiceBusRepository:
     """Reaches a namespace, given by its fully qualified name, with an identity."""
 
     def new_client() -> ServiceBusClient:
         return ServiceBusClient(namespace, credential, retry_backoff_factor=_BACKOFF_FACTOR, ssl_context=tls_context())
 
-    return ServiceBusRepository(new_client, queues)
+    return ServiceBusRepository(new_client, queues, optional_queues=optional_queues)

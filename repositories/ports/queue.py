@@ -30,10 +30,10 @@ class MessageQueue(Protocol):
         """Sends up to 100 messages as one batch, all or none; returns a failure instead of raising it."""
         ...
 
-    def ping(self) -> None:
-        """Checks that the broker and its queues can be reached.
+    def ping(self) -> list[str]:
+        """Checks that the broker and its queues can be reached; returns those that are missing and may be.
 
         Raises:
-            QueueError: the broker cannot be reached, or a queue is missing.
+            QueueError: the broker cannot be reached, or another queue is missing.
         """
         ...

@@ -49,11 +49,12 @@ class FakeQueue(MessageQueue):
         return SendResult(success=True, sent=len(messages))
 
     @override
-    def ping(self) -> None:
+    def ping(self) -> list[str]:
         """Raises the next of `failures`, if there is one."""
         with self._lock:
             if self.failures:
                 raise self.failures.popleft()
+        return [] if URGENT_TASKS_QUEUE in _QUEUES else [URGENT_TASKS_QUEUE]
 
     def receive(self, queue: str) -> list[OutgoingMessage]:
         """Takes the messages that are visible now, in the order of sending."""

@@ -50,8 +50,8 @@ class CopyingQueue:
             logger.info("%d copies of %s", len(copies), queue)
         return result
 
-    def ping(self) -> None:
-        self._queue.ping()
+    def ping(self) -> list[str]:
+        return self._queue.ping()
 
 
 def _number_of_copies(queue: str, message: OutgoingMessage) -> int:

@@ -8,6 +8,7 @@ _SWEEPS = "repositories/sql/sweeps.sql"
 _FAKE_SWEEPS = "tests/fakes/sweeps.py"
 _SWEEPER = "engine/repair/sweeper.py"
 _TESTS = "tests/unit/engine/stages/test_urgent_jobs.py"
+_QUEUES = "tests/contract/repositories/test_queue.py"
 _CONTRACT = "tests/contract/repositories/test_sweeps.py"
 
 
@@ -55,6 +56,10 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     "the queue that refuses batches": (
         [Edit(_SWEEPER, "refused.add(queue_name)", 'refused.update({"sb-tasks", "sb-tasks-urgent"})')],
         [f"{_TESTS}::test_a_queue_that_refuses_urgent_batches_does_not_keep_the_sweeper_from_the_other_batches"],
+    ),
+    "the queue that may be missing": (
+        [Edit("repositories/service_bus.py", "if queue not in self._optional_queues:", "if True:")],
+        [f"{_QUEUES}::test_a_ping_tells_a_queue_that_may_be_missing_from_one_that_may_not"],
     ),
     "the urgency of what the sweeper finds": (
         [Edit(_SWEEPS, "SELECT b.batch_id, b.lane, j.urgent", "SELECT b.batch_id, b.lane, false AS urgent"), _FAKE],

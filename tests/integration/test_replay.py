@@ -47,8 +47,8 @@ class BreakingQueue:
             self.queue.batch_send_messages(queue, messages)
         raise ProcessDied
 
-    def ping(self) -> None:
-        self.queue.ping()
+    def ping(self) -> list[str]:
+        return self.queue.ping()
 
 
 def _with_queue(app: App, queue: MessageQueue) -> App:

@@ -82,7 +82,7 @@ class Credentials:
         identity = {"fullyQualifiedNamespace": "jobs.servicebus.windows.net", **identity}
         environment = {f"ServiceBusConnection__{name}": value for name, value in identity.items()}
         settings = Settings.from_environment({"DATABASE_URL": "postgresql://nowhere", **environment})
-        namespace, credential, _queues = cast(Any, bootstrap._service_bus(settings))
+        namespace, credential, *_queues = cast(Any, bootstrap._service_bus(settings))
         assert namespace == "jobs.servicebus.windows.net"
         return credential
 

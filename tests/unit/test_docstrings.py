@@ -102,22 +102,25 @@ def test_every_port_has_a_real_implementation_and_a_fake() -> None:
 def test_a_docstring_that_repeats_its_port_is_seen() -> None:
     class Repeats(MessageQueue):
         @override
-        def ping(self) -> None:
+        def ping(self) -> list[str]:
             """Checks that the broker can be reached."""
+            return []
 
     class Adds(MessageQueue):
         @override
-        def ping(self) -> None:
+        def ping(self) -> list[str]:
             """Opens a link, and sends nothing over it.
 
             Raises:
                 QueueError: a thousand links are open.
             """
+            return []
 
     class RepeatsLater(MessageQueue):
         @override
-        def ping(self) -> None:
+        def ping(self) -> list[str]:
             """Opens a link. So it checks that the broker can be reached."""
+            return []
 
     assert [said_twice(each) for each in (Repeats, Adds, RepeatsLater)] == [{"ping"}, set(), {"ping"}]
 
@@ -141,8 +144,8 @@ def test_a_property_is_seen() -> None:
 
 def test_a_method_that_is_not_marked_is_seen() -> None:
     class Forgets(MessageQueue):
-        def ping(self) -> None:
-            pass
+        def ping(self) -> list[str]:
+            return []
 
         def close(self) -> None:
             pass

@@ -58,6 +58,7 @@ class FakeQueueHarness:
 class ServiceBusHarness:
     def __init__(self, emulator: EmulatorProcess, queue: ServiceBusRepository, client: ServiceBusClient) -> None:
         self.queue = queue
+        self.connection_string = emulator.connection_string
         self._emulator = emulator
         self._client = client
 
@@ -172,4 +173,14 @@ def test_a_message_whose_time_has_passed_arrives_at_once(harness: QueueHarness) 
 
 
 def test_a_broker_with_all_its_queues_answers_a_ping(queue: MessageQueue) -> None:
-    queue.ping()
+    assert queue.ping() == []
+
+
+def test_a_ping_tells_a_queue_that_may_be_missing_from_one_that_may_not(service_bus_harness: ServiceBusHarness) -> None:
+    address = service_bus_harness.connection_string
+    optional = [URGENT_TASKS_QUEUE, "sb-nowhere"]
+    with closing(by_connection_string(address, _QUEUES, optional_queues=optional)) as queue:
+        assert queue.ping() == ["sb-nowhere"]
+    needed = [*_QUEUES, "sb-nowhere"]
+    with closing(by_connection_string(address, needed)) as queue, pytest.raises(QueueNotFoundError, match="sb-nowhere"):
+        queue.ping()

@@ -58,8 +58,8 @@ class PreviousQueue(MessageQueue):
         return self._queue.batch_send_messages(queue, [replace(each, body=known(each.body)) for each in messages])
 
     @override
-    def ping(self) -> None:
-        self._queue.ping()
+    def ping(self) -> list[str]:
+        return self._queue.ping()
 
 
 def known(body: bytes) -> bytes:

@@ -156,8 +156,8 @@ class FatalQueue:
         self._points.pass_by(place, f"send to {queue}", "after")
         return result
 
-    def ping(self) -> None:
-        self._queue.ping()
+    def ping(self) -> list[str]:
+        return self._queue.ping()
 
 
 class _Watched:

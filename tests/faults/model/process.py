@@ -102,8 +102,8 @@ class ProcessQueue:
         invocation.after(strike)
         return result
 
-    def ping(self) -> None:
-        self._queue.ping()
+    def ping(self) -> list[str]:
+        return self._queue.ping()
 
 
 class InlineExecutor(Executor):

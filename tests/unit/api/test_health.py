@@ -6,6 +6,7 @@ import pytest
 
 from api import health
 from core.errors import DatabaseUnavailableError, QueueUnavailableError
+from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
 from tests.support.drive import Stand
 from tests.unit.api.support import body, get
 
@@ -25,6 +26,18 @@ def test_an_unreachable_broker_is_named_without_its_address(it: Stand) -> None:
     response = check(get(""))
     assert response.status_code == 503
     assert body(response)["checks"] == {**dict.fromkeys(PARTS, "ok"), "broker": "QueueUnavailableError"}
+
+
+def test_an_app_without_the_queue_of_urgent_jobs_is_healthy_and_says_so(
+    it: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.fakes.queue._QUEUES", (JOBS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE))
+    response = check(get(""))
+    assert response.status_code == 200
+    assert body(response) == {
+        "healthy": True,
+        "checks": {**dict.fromkeys(PARTS, "ok"), "broker": "ok without sb-tasks-urgent: urgent jobs wait for it"},
+    }
 
 
 def test_pending_migrations_are_listed(it: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
