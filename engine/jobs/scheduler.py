@@ -6,7 +6,8 @@ the host dies in between.
 """
 
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from controllers.registry import Registry
@@ -26,23 +27,42 @@ from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
 
+_RUN_SECONDS = 240.0
+"""After this time a run submits no more jobs; below the shortest function timeout of a plan, 5 minutes. A check of a
+submission may take 20 s."""
+
 _MAX_ERROR = 2_000
 """Characters of an error in the row of a schedule."""
 
 
 class Scheduler:
-    """Submits the jobs of the ticks that are due by the database's clock."""
+    """Submits the jobs of the ticks that are due by the database's clock.
 
-    def __init__(self, database: Database, registry: Registry, submitter: Submitter) -> None:
+    Args:
+        database: holds the last ticks.
+        registry: knows the schedules.
+        submitter: submits their jobs.
+        clock: a monotonic clock, in seconds; limits the length of a run.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        registry: Registry,
+        submitter: Submitter,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._database = database
         self._schedules = registry.schedules
         self._submitter = submitter
+        self._clock = clock
 
     def run(self) -> int:
         """Submits a job for each schedule with a tick that is due, the newest if several are.
 
         A job that is refused is tried again by the next run, until the next tick; the schedule's row says why. A
-        schedule that fails does not stop the others. Without schedules, the database is not asked.
+        schedule that fails does not stop the others, and those that were refused before come last. Without schedules,
+        the database is not asked.
 
         Returns:
             For how many ticks a job was submitted.
@@ -52,10 +72,13 @@ class Scheduler:
         """
         if not self._schedules:
             return 0
+        ends_at = self._clock() + _RUN_SECONDS
         states, now = transact(self._database, self._begin)
         submitted = 0
         failures: list[LockstepError] = []
-        for schedule in self._schedules:
+        for schedule in sorted(self._schedules, key=lambda each: states[each.name].last_error is not None):
+            if self._clock() >= ends_at:
+                break
             tick = schedule.ticks.newest(states[schedule.name].since, now)
             if tick is None:
                 continue

@@ -76,6 +76,14 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         [Edit(_SCHEDULER, "                failures.append(exc)\n", "                raise\n")],
         [f"{_RUNS}::test_a_schedule_that_fails_does_not_stop_the_others"],
     ),
+    "the turn of a schedule that was refused": (
+        [Edit(_SCHEDULER, "key=lambda each: states[each.name].last_error is not None", "key=lambda _: 0")],
+        [f"{_RUNS}::test_a_schedule_that_is_refused_does_not_use_up_the_time_of_the_others"],
+    ),
+    "the time of a run of schedules": (
+        [Edit(_SCHEDULER, "            if self._clock() >= ends_at:\n                break\n")],
+        [f"{_RUNS}::test_a_schedule_that_is_refused_does_not_use_up_the_time_of_the_others"],
+    ),
     "the run without schedules": (
         [Edit(_SCHEDULER, "        if not self._schedules:\n            return 0\n")],
         [f"{_RUNS}::test_without_schedules_no_query_is_made"],

@@ -13,6 +13,7 @@ from controllers.services import Services
 from core import ids
 from core.errors import DatabaseUnavailableError, InvalidParameterError, UnreachableError
 from core.statuses import JobStatus
+from engine.jobs.scheduler import Scheduler
 from repositories.ports import Database
 from tests.support.drive import Stand, second_process, stand
 from tests.support.sample_jobs import SampleParameters, counted, sample_job
@@ -269,6 +270,20 @@ def test_a_schedule_that_fails_does_not_stop_the_others() -> None:
             run_at(it, THREE)
         assert job_of(it, THREE)
         REFUSALS.clear()
+        assert it.app.scheduler.run() == 1
+
+
+def test_a_schedule_that_is_refused_does_not_use_up_the_time_of_the_others() -> None:
+    with stand(HelloWorld, Choosy, schedules=[CHOOSY, NIGHTLY]) as it:
+        it.app.scheduler.run()
+        REFUSALS.append(InvalidParameterError("source", "the file is gone"))
+        run_at(it, THREE)
+        REFUSALS.clear()
+        move_to(it, THREE + DAY)
+        times = iter([0.0, 0.0, 241.0])
+        assert Scheduler(it.database, it.app.registry, it.app.submitter, lambda: next(times)).run() == 1
+        assert job_of(it, THREE + DAY)
+        assert job_of(it, THREE + DAY, "sample") is None
         assert it.app.scheduler.run() == 1
 
 
