@@ -1,5 +1,6 @@
 """A schedule is checked when the app starts, so that a wrong one is not found at night."""
 
+import traceback
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -48,6 +49,13 @@ def test_parameters_that_do_not_fit_are_named_field_by_field() -> None:
         "extra: Extra inputs are not permitted",
     ):
         register(Schedule("0 3 * * *", "hello_world", {"n": "3", "extra": 1}))
+
+
+def test_a_value_that_does_not_fit_is_kept_out_of_the_log() -> None:
+    secret = f"hunter{1 + 1}"  # a traceback shows the lines of the source, too
+    with pytest.raises(ConfigurationError) as caught:
+        register(Schedule("0 3 * * *", "hello_world", {"n": secret}))
+    assert secret not in "".join(traceback.format_exception(caught.value))
 
 
 def test_parameters_that_are_no_json_are_named() -> None:
