@@ -107,8 +107,8 @@ def _submit(controller: JobController[Any], body: Json, schemas: Json) -> Json:
             },
             "400": operations.problem_answer(
                 "The parameters are not valid, or the job type finds that they do not fit what is there: `errors` "
-                "names the fields; or a string contains a NUL character, or a parameter of the query is not valid; or a job "
-                "of `after` does not exist."
+                "names the fields; or a string contains a NUL character; or a parameter of the query is not valid; or "
+                "a job of `after` does not exist."
             ),
             "404": operations.problem_answer("This instance does not know the job type: a deployment is in progress."),
             "409": operations.problem_answer(

@@ -54,8 +54,8 @@ class SlowQueue(MessageQueue):
         return self._queue.batch_send_messages(queue, messages)
 
     @override
-    def ping(self) -> None:
-        self._queue.ping()
+    def ping(self) -> list[str]:
+        return self._queue.ping()
 
 
 def dispatch(database: Database, queue: MessageQueue, protocol: DispatchProtocol, parallel: int, tasks: int) -> None:

@@ -40,8 +40,8 @@ class NoQueue(MessageQueue):
         return SendResult(success=True, sent=len(messages))
 
     @override
-    def ping(self) -> None:
-        pass
+    def ping(self) -> list[str]:
+        return []
 
 
 def bare_sql(connections: int, size: int, arguments: Mapping[str, str]) -> float:

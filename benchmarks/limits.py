@@ -160,5 +160,6 @@ class _NoQueue(MessageQueue):
         """Drops a batch."""
         return SendResult(success=True, sent=len(messages))
 
-    def ping(self) -> None:
+    def ping(self) -> list[str]:
         """Is always there."""
+        return []

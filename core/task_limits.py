@@ -110,6 +110,7 @@ class WokenTask:
         task_id: the task.
         batch_id: its batch.
         lane: the lane of its message.
+        urgent: whether its job is.
         send: the number of the message.
         due_at: when the message is due; None for at once.
     """
@@ -117,8 +118,14 @@ class WokenTask:
     task_id: str
     batch_id: str
     lane: Lane
+    urgent: bool
     send: int
     due_at: datetime | None
+
+    @property
+    def queue(self) -> str:
+        """The Service Bus queue for its message."""
+        return self.lane.queue(urgent=self.urgent)
 
 
 def admitted(limit: TaskLimit, use: SlotUse, candidates: Sequence[Candidate]) -> list[str]:

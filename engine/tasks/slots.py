@@ -194,7 +194,7 @@ class Slots:
     def _send(self, woken: Sequence[WokenTask]) -> None:
         by_queue: dict[str, list[WokenTask]] = defaultdict(list)
         for task in woken:
-            by_queue[task.lane.queue].append(task)
+            by_queue[task.queue].append(task)
         for queue_name, tasks in by_queue.items():
             messages = [TaskMessage(task.task_id, task.batch_id, task.send).outgoing(task.due_at) for task in tasks]
             send(self._queue, queue_name, messages)

@@ -122,8 +122,9 @@ WHERE w.task_id = due.task_id AND w.task_id = ANY(current_setting('lockstep.lock
 
 UPDATE tasks AS t SET sends = t.sends + 1
 FROM batches AS b
+JOIN jobs AS j ON j.job_id = b.job_id
 WHERE t.task_id = ANY(current_setting('lockstep.locked')::text[]) AND b.batch_id = t.batch_id
-RETURNING t.task_id, t.batch_id, b.lane, t.sends AS send
+RETURNING t.task_id, t.batch_id, b.lane, j.urgent, t.sends AS send
 
 -- name: limited_types
 SELECT task_type FROM task_starts

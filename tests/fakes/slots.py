@@ -107,11 +107,12 @@ class FakeSlotRepository(SlotRepository):
             task, wait = next(iter(self._tables.tasks.lock_free([task_id])), None), self._waits.lock(task_id)
             if task is None or wait is None:
                 continue
-            batch = self._tables.batches.get(task.batch_id)
+            batch, job = self._tables.batches.get(task.batch_id), self._tables.jobs.get(task.parent_job_id)
             assert batch is not None
+            assert job is not None
             self._tables.tasks.update(task_id, replace(task, sends=task.sends + 1))
             self._waits.update(task_id, replace(wait, woken_at=due_at or self._now))
-            woken.append(WokenTask(task_id, task.batch_id, batch.lane, task.sends + 1, due_at))
+            woken.append(WokenTask(task_id, task.batch_id, batch.lane, job.urgent, task.sends + 1, due_at))
         return woken
 
     @override

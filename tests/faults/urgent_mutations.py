@@ -38,7 +38,7 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     "the urgency in the row of a job": (
         [
             Edit("repositories/jobs.py", '"urgent": urgent}', '"urgent": False}'),
-            Edit("tests/fakes/jobs.py", "self._now, urgent=urgent)", "self._now)"),
+            Edit("tests/fakes/jobs.py", "self._now, status, urgent=urgent)", "self._now, status)"),
         ],
         [
             f"{_CONTRACT}::test_what_is_found_says_whether_its_job_is_urgent[{each}]"

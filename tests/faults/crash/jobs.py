@@ -215,8 +215,8 @@ def job_type(
 
     With checkpoints, its first stage goes on from its cursors, and the results of both stages are folded. With lists,
     the short tasks run in lists, and the long task reads their results. With a hook, `job_ended` fails at first. If the
-    type is scheduled, a schedule submits the job, and no client does. `max_running` is the limit of the short tasks. Its
-    client may submit it as urgent.
+    type is scheduled, a schedule submits the job, and no client does. `max_running` is the limit of the short tasks.
+    Its client may submit it as urgent.
     """
 
     short = (

@@ -88,7 +88,7 @@ def test_a_job_that_starts_later_is_not_checked_because_the_world_may_change_unt
 
     with served(check, monkeypatch) as it:
         value = it.submit("checked", source="there.csv") if condition == "after" else "2999-01-01T00:00:00Z"
-        response = submit_job(post("checked", {}, **{condition: value}))
+        response = submit_job(post("checked", {}, None, **{condition: value}))
         assert (response.status_code, it.job(body(response)["job_id"]).status) == (202, "waiting")
 
 

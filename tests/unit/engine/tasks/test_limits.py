@@ -8,7 +8,7 @@ import pytest
 from controllers import authoring as lockstep
 from controllers.base import JobController
 from core.errors import QueueUnavailableError
-from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
+from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from core.statuses import JobStatus, TaskStatus
 from engine.repair.sweeper import SweepReport
 from tests.fakes.database import FakeUnitOfWork
@@ -90,6 +90,20 @@ def test_a_task_over_the_limit_is_parked_and_has_no_message_until_a_slot_is_free
         it.pump()
         assert watch.order == sorted(watch.order), "first parked, first run"
         assert it.queue.size(TASKS_QUEUE) + it.queue.size(JOBS_QUEUE) == 0
+
+
+def test_a_parked_task_of_an_urgent_job_is_woken_in_the_queue_of_urgent_tasks() -> None:
+    watch = Watch()
+    with stand(limited(watch, 3, max_running=1)) as it:
+        watch.it = it
+        job_id = it.app.submitter.submit("sample", {}, urgent=True).job_id
+        it.deliver_job_messages()
+        it.deliver_task_messages()
+        assert (it.queue.size(URGENT_TASKS_QUEUE), it.queue.size(TASKS_QUEUE)) == (1, 0)
+        sweep_later(it, 200)
+        assert (it.queue.size(URGENT_TASKS_QUEUE), it.queue.size(TASKS_QUEUE)) == (2, 0), "the sweep wakes it again"
+        it.pump()
+        assert it.job(job_id).status == JobStatus.COMPLETED
 
 
 def first_round(it: Stand) -> str:
