@@ -30,8 +30,9 @@ def check(given: IngestCsvParameters, services: lockstep.Services) -> None:
     if given.table is None:
         return
     names = name_columns(layout["header"], layout["column_count"])
-    with services.database.transaction() as work, _refusing("table"):
-        _check_table(work.repository(TypedTables), TableName.parse(given.table), given, names)
+    name = TableName.parse(given.table)
+    with _refusing("table"):
+        services.transact(lambda work: _check_table(work.repository(TypedTables), name, given, names))
 
 
 def _check_table(tables: TypedTables, name: TableName, given: IngestCsvParameters, names: Sequence[str]) -> None:
