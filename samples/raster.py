@@ -1,4 +1,4 @@
-"""Makes a GeoTIFF for the job type `tile_raster`: `python -m samples.raster data/raster.tif`.
+"""Makes a GeoTIFF for the job type `tile_raster`: `python -m samples.raster raster.tif`.
 
 The same options give the same pixels. They are noise over waves, so that no two tiles are alike and nothing compresses
 to almost nothing, with an ellipse of nodata in the middle.
