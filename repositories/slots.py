@@ -58,6 +58,10 @@ class PostgresSlotRepository(SlotRepository):
         self._rows.execute(_QUERIES["park"], values)
 
     @override
+    def unpark(self, task_ids: Sequence[str]) -> None:
+        self._rows.execute(_QUERIES["unpark"], {"task_ids": list(task_ids)})
+
+    @override
     def expiring(self, task_type: str, limit: TaskLimit, first: int, count: int) -> list[datetime]:
         values = {"task_type": task_type, "rate_seconds": limit.rate_seconds, "first": first, "limit": count}
         return [row["started_at"] for row in self._rows.all(_QUERIES["expiring"], values)]
@@ -72,7 +76,7 @@ class PostgresSlotRepository(SlotRepository):
             gone = [row["task_id"] for row in rows if not row["waits"]]
             found = [row["task_id"] for row in rows if row["waits"]][:count]
             if gone:
-                self._rows.execute(_QUERIES["unpark"], {"task_ids": gone})
+                self.unpark(gone)
             if len(found) == count or len(rows) < count + extra:
                 break
             extra = min(extra * 10, _MOST_READ)

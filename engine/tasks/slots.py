@@ -158,6 +158,9 @@ class Slots:
         tasks = claim(work, starting) if starting else []
         if tasks:
             work.slots.start(task_type, [task.task_id for task in tasks], lease_id)
+        gone = sorted(set(task_ids) - {each.task_id for each in candidates})
+        if use.parked and gone:
+            work.slots.unpark(gone)
         over = [each.task_id for each in candidates if each.task_id not in set(starting)]
         if over:
             work.slots.park(task_type, over, blocking(limit, use, len(starting)))

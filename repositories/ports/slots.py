@@ -51,6 +51,10 @@ class SlotRepository(Protocol):
         """
         ...
 
+    def unpark(self, task_ids: Sequence[str]) -> None:
+        """Deletes the places of tasks that do not wait any more."""
+        ...
+
     def expiring(self, task_type: str, limit: TaskLimit, first: int, count: int) -> list[datetime]:
         """Returns up to `count` of the starts that count for the rate, the oldest first, from number `first` on."""
         ...

@@ -82,6 +82,11 @@ class FakeSlotRepository(SlotRepository):
             self._waits.update(task_id, row if known is None else replace(row, since=known.since))
 
     @override
+    def unpark(self, task_ids: Sequence[str]) -> None:
+        for task_id in task_ids:
+            self._waits.delete(task_id)
+
+    @override
     def expiring(self, task_type: str, limit: TaskLimit, first: int, count: int) -> list[datetime]:
         since = self._now - timedelta(seconds=limit.rate_seconds)
         times = sorted(row.started_at for row in self._starts_of(task_type) if row.started_at > since)

@@ -153,4 +153,8 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         [Edit(_SLOTS, " or self._registry.task_type(task_type) is None:", ":")],
         [f"{_TESTS}::test_a_host_that_does_not_know_a_type_wakes_few_of_its_tasks"],
     ),
+    "the place of a task that is found stopped": (
+        [Edit(_SLOTS, "            work.slots.unpark(gone)\n", "            pass\n")],
+        [f"{_TESTS}::test_parked_tasks_of_a_cancelled_job_are_cancelled_and_let_others_run"],
+    ),
 }

@@ -229,6 +229,16 @@ def test_a_task_is_parked_no_more_when_it_starts_runs_has_ended_or_was_stopped(d
     assert not use(database).parked
 
 
+def test_a_task_that_is_found_to_wait_no_more_loses_its_place(database: Database) -> None:
+    queue_batch(database)
+    park(database, 0, 1)
+    with database.transaction() as work:
+        work.slots.lock(TYPE)
+        work.slots.unpark([])
+        work.slots.unpark(ids(0, 2))
+    assert next_parked(database) == ids(1)
+
+
 def test_a_parked_task_whose_row_is_locked_is_woken_the_next_time(database: Database) -> None:
     queue_batch(database, 2)
     park(database, 0, 1)

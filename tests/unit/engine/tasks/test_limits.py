@@ -210,9 +210,7 @@ def test_parked_tasks_of_a_cancelled_job_are_cancelled_and_let_others_run() -> N
         while it.deliver_job_messages():
             pass
         assert {task.status for task in it.tasks(first)} == {TaskStatus.COMPLETED, TaskStatus.CANCELLED}
-        it.pump_through_time()
-        sweep_later(it)
-        it.pump_through_time()
+        it.pump()
         assert it.job(second).status == JobStatus.COMPLETED
         assert completed(it, first) == 1
         assert parked(it) == []
