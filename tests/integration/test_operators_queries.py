@@ -7,6 +7,7 @@ from pathlib import Path
 import psycopg2
 
 from core.job_events import Repair
+from core.job_waits import StartConditions
 from core.models import StageKey
 from core.statuses import BatchStatus, JobStatus, TaskStatus
 from core.task_runs import TaskOutcome
@@ -60,6 +61,8 @@ def test_the_queries_of_the_story_find_steps_repairs_and_reasons(
 ) -> None:
     app = build_app([counting_job(lambda context, parameters: None)])
     job_id = app.submitter.submit("counting", {"n": 2}).job_id
+    after = StartConditions(after=(job_id,))
+    waiting = app.submitter.submit("counting", {"n": 3}, conditions=after).job_id
     app.stages.handle(mailbox.take_job_message())
     key = StageKey(job_id, 1)
     with app.database.transaction() as work:
@@ -70,9 +73,10 @@ def test_the_queries_of_the_story_find_steps_repairs_and_reasons(
         for query in _STORY:
             cursor.execute(query.replace("0123456789abcdef" * 2, job_id))
             found.append(cursor.fetchall())
-    steps, repairs, reasons, dispatches = found
+    steps, repairs, reasons, waits, dispatches = found
     assert [row[1] for row in steps] == ["submitted", "stage_started", "stage_dispatched", "repaired", "failed"]
     assert [row[:4] for row in repairs] == [(job_id, 1, "silent_tasks", 1)]
     assert [row[2:] for row in reasons] == [("E", "no")]
+    assert waits == [(waiting, None, None, None, [job_id])]
     assert [row[:2] for row in dispatches] == [(job_id, 1)]
     mailbox.take("sb-tasks", 2)

@@ -36,7 +36,7 @@ plans = st.builds(
     behaviours=st.lists(st.sampled_from(BEHAVIOURS), min_size=1, max_size=3).map(tuple),
     lane=st.sampled_from(["fast", "fast", "long"]),
     breaks=st.sampled_from(BREAKS),
-    key=st.sampled_from(["", "", "one"]),
+    key=st.sampled_from(["", "one", "one"]),
 )
 waits = st.tuples(
     st.sampled_from([None, None, None, 30.0, 400.0]), st.lists(st.integers(0, _MOST_JOBS), max_size=2).map(tuple)
@@ -56,9 +56,17 @@ class EngineMachine(RuleBasedStateMachine):
         super().__init__()
         self.world = World(EngineMachine.tally)
 
-    @initialize(plan=plans, protocol=st.sampled_from(DispatchProtocol), tolerance=st.sampled_from(TOLERANCES))
-    def begin_with_a_job(self, plan: Plan, protocol: DispatchProtocol, tolerance: float) -> None:
+    @initialize(
+        plan=plans,
+        protocol=st.sampled_from(DispatchProtocol),
+        tolerance=st.sampled_from(TOLERANCES),
+        second=st.none() | waits,
+    )
+    def begin_with_a_job(self, plan: Plan, protocol: DispatchProtocol, tolerance: float, second: Waits | None) -> None:
+        """Some runs begin with two jobs, which may have the same key."""
         self.submit(plan, protocol, tolerance, (None, ()), 0, None)
+        if second is not None:
+            self.submit(plan, protocol, tolerance, second, 1, None)
         self.world.deliver(0, JOBS_QUEUE, 1)
 
     # --- clients and the timer ---------------------------------------------------------------

@@ -8,6 +8,7 @@ from functools import partial
 
 from core import ids
 from core.errors import LockstepError
+from core.job_events import JobEventKind
 from core.job_waits import StartConditions
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from core.messages import JobMessage, ReceivedMessage
@@ -135,6 +136,7 @@ class World:
             jobs=len(self.audit.tables.jobs.all_keys()),
             tasks=len(self.audit.tables.tasks.all_keys()),
             starts=self.audit.runs,
+            waits=sum(event.kind == JobEventKind.WAITING for event in self.audit.tables.job_events.rows()),
         )
         for process in self.processes:
             process.dead = True
