@@ -105,8 +105,8 @@ def test_a_job_that_is_deleted_while_it_is_submitted_is_a_new_one(monkeypatch: p
     create = FakeJobRepository.create
     calls = count()
 
-    def find_it_at_first(jobs: FakeJobRepository, *job: Any) -> bool:
-        return next(calls) > 0 and create(jobs, *job)
+    def find_it_at_first(jobs: FakeJobRepository, *job: Any, **named: Any) -> bool:
+        return next(calls) > 0 and create(jobs, *job, **named)
 
     with stand(sample_job(counted(1))) as it:
         monkeypatch.setattr(FakeJobRepository, "create", find_it_at_first)
