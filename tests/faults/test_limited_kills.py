@@ -35,6 +35,7 @@ def test_workers_that_are_killed_leave_no_slot_behind_and_no_task_waiting(databa
         assert_invariants(database_url, job_id, max_running=MAX_RUNNING)
         assert stand.ask("SELECT result FROM jobs") == [([sum(range(TASKS))],)]
         [(failures,)] = stand.ask("SELECT sum(failures) FROM tasks")
-        assert failures == TASKS // 10
+        # The second run of a task whose first run was killed does not fail.
+        assert TASKS // 10 - KILLS * MAX_RUNNING <= failures <= TASKS // 10
         [(runs, most)] = stand.ask("SELECT sum(attempt), max(attempt) FROM tasks")
     record("limits and kills", tasks=TASKS, workers=WORKERS, kills=KILLS, runs=runs, most_runs=most, seconds=seconds)
