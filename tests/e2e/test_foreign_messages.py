@@ -30,7 +30,7 @@ def test_a_message_that_hides_its_metadata_is_kept_and_those_behind_it_go_on(
     assert shared_app.client.wait(job_id, TIMEOUT_SECONDS)["status"] == "completed"
 
     def kept() -> list[str]:
-        url = f"{shared_app.host.base_url}/api/dead-letters"
+        url = f"{shared_app.host.base_url}/api/dead-letters?include=body"
         letters = httpx.get(url, timeout=60, trust_env=False).raise_for_status().json()["dead_letters"]
         return sorted(each["message_id"] for each in letters if each["body"] == body)
 
