@@ -16,7 +16,7 @@ from tests.faults.answers import mutations as answers
 from tests.faults.mutants import ALL_PASSED, SOME_FAILED, Copy
 from tests.faults.mutations import MUTATIONS as GUARDS
 
-pytestmark = pytest.mark.computes
+pytestmark = [pytest.mark.computes, pytest.mark.spread]
 MUTATIONS = {
     **GUARDS,
     **answers.MUTATIONS,

@@ -1,6 +1,7 @@
 """The engine on the real database and the real broker, with job types that tests control."""
 
 import socket
+import ssl
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -53,8 +54,12 @@ def mailbox(service_bus: EmulatorProcess) -> Iterator[Mailbox]:
 def client_sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Closes the client's sockets at the end; the client itself does not close those of broken connections."""
     with ExitStack() as opened:
-        connect = socket.create_connection
-        monkeypatch.setattr(
-            socket, "create_connection", lambda *args, **named: opened.enter_context(connect(*args, **named))
-        )
+        # TLS takes the descriptor over: then it is the wrapping socket that nobody closes.
+        for owner, name in ((socket, "create_connection"), (ssl.SSLContext, "wrap_socket")):
+            monkeypatch.setattr(owner, name, _entered(opened, getattr(owner, name)))
         yield
+
+
+def _entered(opened: ExitStack, make: Callable[..., socket.socket]) -> Callable[..., socket.socket]:
+    """The same maker of sockets, whose sockets `opened` closes."""
+    return lambda *args, **named: opened.enter_context(make(*args, **named))

@@ -2,9 +2,9 @@
 
 import azure.functions as func
 
-from api import dead_letters, health, jobs, openapi
+from api import dead_letters, health, jobs, openapi, schedules
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
-for module in (jobs, dead_letters, health, openapi):
+for module in (jobs, dead_letters, schedules, health, openapi):
     app.register_functions(module.blueprint)
