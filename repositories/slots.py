@@ -87,7 +87,8 @@ class PostgresSlotRepository(SlotRepository):
         values = {"task_ids": list(due_times), "due_times": list(due_times.values())}
         rows = self._rows.all(_QUERIES["wake"], values)
         woken = [WokenTask(**{**row, "lane": Lane(row["lane"])}, due_at=due_times[row["task_id"]]) for row in rows]
-        return sorted(woken, key=lambda task: list(due_times).index(task.task_id))
+        turns = {task_id: turn for turn, task_id in enumerate(due_times)}
+        return sorted(woken, key=lambda task: turns[task.task_id])
 
     @override
     def limited_types(self) -> list[str]:
