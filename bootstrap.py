@@ -22,7 +22,7 @@ from core.errors import (
     LockstepError,
     QueueUnavailableError,
 )
-from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
+from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from core.log_redaction import redact_logs
 from core.messages import ReceivedMessage
 from engine.jobs.canceller import Canceller
@@ -232,7 +232,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
 
 def _service_bus(settings: Settings) -> service_bus.ServiceBusRepository:
     queues = (JOBS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE)
-    optional = (URGENT_TASKS_QUEUE,)  # a deployment from before urgent jobs has none
+    optional = (URGENT_TASKS_QUEUE, BATCHES_QUEUE)  # a deployment from before urgent jobs, or envelopes, has none
     if settings.service_bus_connection is not None:
         return service_bus.by_connection_string(settings.service_bus_connection, queues, optional_queues=optional)
     assert settings.service_bus_namespace is not None, "Settings requires one of the two"

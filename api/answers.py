@@ -8,7 +8,7 @@ from typing import Any, NotRequired
 from typing_extensions import TypedDict
 
 from core.job_events import JobEventKind
-from core.lanes import Lane
+from core.lanes import Lane, MessagePer
 from core.models import AttemptError
 from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
 
@@ -113,7 +113,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Batch:
-    """An aligned batch: up to 100 tasks whose rows and messages are written and sent together."""
+    """An aligned batch: up to 100 tasks whose rows and messages are written and sent together.
+
+    `message_per` is `batch` if one message carries all its tasks.
+    """
 
     batch_id: str
     stage: int
@@ -129,6 +132,7 @@ class Batch:
     created_at: datetime
     queued_at: datetime | None
     finished_at: datetime | None
+    message_per: MessagePer
 
 
 @dataclass(frozen=True)

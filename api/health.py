@@ -6,6 +6,7 @@ import azure.functions as func
 
 from api import answers, views
 from bootstrap import app, outages
+from core.lanes import BATCHES_QUEUE, URGENT_TASKS_QUEUE
 from engine.process.health_probe import OK, HealthProbe
 
 logger = logging.getLogger(__name__)
@@ -14,6 +15,9 @@ blueprint = func.Blueprint()
 
 _OK_WITHOUT = f"{OK} without "
 """A part that can be used, though something is missing that only a few jobs need."""
+
+_WAITS_FOR = {URGENT_TASKS_QUEUE: "urgent jobs", BATCHES_QUEUE: "stages with a message per batch"}
+"""What needs a queue that a deployment from before it has not."""
 
 
 @blueprint.function_name("health")
@@ -38,7 +42,7 @@ def _migrations() -> str:
 
 def _broker() -> str:
     missing = app().queue.ping()
-    return f"{_OK_WITHOUT}{', '.join(missing)}: urgent jobs wait for it" if missing else OK
+    return _OK_WITHOUT + "; ".join(f"{name}: {_WAITS_FOR[name]} wait for it" for name in missing) if missing else OK
 
 
 def _outages() -> str:

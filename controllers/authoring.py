@@ -4,6 +4,7 @@
 |---|---|
 | `JobController`, `JobParameters`, `StageSpec`, `DispatchProtocol` | a job type's class, its parameters, its stages |
 | `WhenExclusive` | what happens to a submission whose exclusive key another job holds |
+| `MessagePer` | whether a message carries one task of a stage or a batch of them |
 | `task_type`, `TaskType`, `Lane`, `Backoff`, `Rate` | its task types: handler, retries, lane, limits |
 | `batch_handler`, `BatchHandler`, `TaskItem`, `TaskItems`, `ItemOutcomes` | task types that run many tasks in a call |
 | `JobContext`, `StageContext`, `TaskContext`, `Services` | the contexts that its code gets, and the services in them |
@@ -66,7 +67,7 @@ from core.errors import (
     UnencodableValueError,
     UnreachableError,
 )
-from core.lanes import Lane
+from core.lanes import Lane, MessagePer
 from core.retry import Backoff
 from core.statuses import JobStatus, TaskStatus
 from core.task_limits import Rate
@@ -101,6 +102,7 @@ __all__ = [
     "JsonValue",
     "Lane",
     "LockstepError",
+    "MessagePer",
     "NonDeterministicStageError",
     "PermanentTaskError",
     "Rate",

@@ -7,7 +7,7 @@ batches are in flight, and handles failures.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from itertools import chain, islice
@@ -22,7 +22,7 @@ from core.batching import BATCH_SIZE, aligned_batches
 from core.declared import require_name, require_number, require_one_of
 from core.definitions import AlignedBatch, TaskDefinition
 from core.errors import ConfigurationError, StageDefinitionError
-from core.lanes import Lane
+from core.lanes import Lane, MessagePer
 from core.task_runs import TaskResult
 
 
@@ -48,11 +48,14 @@ class StageSpec:
         name: shown to people.
         max_failed_fraction: the fraction of its tasks (0 to 1) that may fail; if more fail, the job fails.
         dispatch_protocol: overrides the controller's for this stage.
+        message_per: "task" (the default), or "batch": one message carries up to 100 short tasks of a job that is not
+            urgent. For stages of many short tasks: see `docs/choosing-how-a-task-runs.md`.
     """
 
     name: str
     max_failed_fraction: float = 0.0
     dispatch_protocol: DispatchProtocol | None = None
+    message_per: MessagePer = MessagePer.TASK
 
     def __post_init__(self) -> None:
         """Refuses a stage that no row can hold.
@@ -64,6 +67,7 @@ class StageSpec:
         require_number(f"max_failed_fraction of stage {self.name!r}", self.max_failed_fraction, 0, 1)
         if self.dispatch_protocol is not None:
             require_one_of(f"dispatch_protocol of stage {self.name!r}", self.dispatch_protocol, DispatchProtocol)
+        require_one_of(f"message_per of stage {self.name!r}", self.message_per, MessagePer)
 
 
 Tasks = Iterable[TaskDefinition]
@@ -267,10 +271,12 @@ class JobController(ABC, Generic[P]):
         window: BatchWindow,
         batch_size: int,
     ) -> None:
-        protocol = self.stages[stage.number - 1].dispatch_protocol or self.dispatch_protocol
+        spec = self.stages[stage.number - 1]
+        enveloped = spec.message_per == MessagePer.BATCH and batch_size > 1
+        protocol = spec.dispatch_protocol or self.dispatch_protocol
         process = self.process_batch_atomic if protocol == DispatchProtocol.ATOMIC else self.process_batch_two_phase
         for batch in self.create_stage_tasks_aligned_batches(job, stage, definitions, batch_size):
-            process(batch, window)
+            process(replace(batch, enveloped=True) if enveloped and batch.lane == Lane.FAST else batch, window)
 
     def _lane_of(self, task_type: str) -> Lane:
         try:

@@ -68,6 +68,7 @@ class AlignedBatch:
         lane: the lane of all its tasks.
         definitions: its tasks, at least one.
         checkpoint: the point after this batch, if another slice can continue there.
+        enveloped: whether one message carries all its tasks.
     """
 
     job_id: str
@@ -76,6 +77,7 @@ class AlignedBatch:
     lane: Lane
     definitions: tuple[TaskDefinition, ...] = field(repr=False)
     checkpoint: Checkpoint | None = None
+    enveloped: bool = False
 
     @property
     def batch_id(self) -> str:

@@ -76,6 +76,11 @@ def is_batch_of_stage(value: str, task: TaskAddress) -> bool:
     return match is not None and (match["job"], int(match["stage"])) == (task.job_id, task.stage)
 
 
+def is_batch_id(value: str) -> bool:
+    """Tells whether a text is the id of a batch."""
+    return _BATCH_ID.fullmatch(value) is not None
+
+
 def stage_of_batch(value: str) -> tuple[str, int]:
     """Returns the job id and the stage of a batch id."""
     match = _BATCH_ID.fullmatch(value)

@@ -6,6 +6,7 @@ JOBS_QUEUE = "sb-jobs"
 TASKS_QUEUE = "sb-tasks"
 LONG_TASKS_QUEUE = "sb-tasks-long"
 URGENT_TASKS_QUEUE = "sb-tasks-urgent"
+BATCHES_QUEUE = "sb-batches"
 
 
 class Lane(StrEnum):
@@ -14,12 +15,21 @@ class Lane(StrEnum):
     FAST = "fast"  # up to 100 messages per invocation; Functions does not renew their locks
     LONG = "long"  # one message per invocation; Functions renews its lock
 
-    def queue(self, *, urgent: bool) -> str:
-        """Returns the Service Bus queue of this lane's tasks.
+    def queue(self, *, urgent: bool, enveloped: bool = False) -> str:
+        """Returns the Service Bus queue of this lane's tasks, or of the envelopes of its batches.
 
         The urgent ones of the fast lane have a queue of their own, because Service Bus knows no priorities. Those of
         the long lane have none: with a second queue, an instance would run twice as many long tasks at once.
         """
+        if enveloped:
+            return BATCHES_QUEUE
         if self is Lane.LONG:
             return LONG_TASKS_QUEUE
         return URGENT_TASKS_QUEUE if urgent else TASKS_QUEUE
+
+
+class MessagePer(StrEnum):
+    """How many tasks of a stage share a message. Holds for the fast lane of jobs that are not urgent."""
+
+    TASK = "task"  # a message for each task
+    BATCH = "batch"  # one message, the envelope, for each aligned batch, in sb-batches

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from core.errors import MessageFormatError
-from core.ids import MAX_STAGES, TaskAddress, is_batch_of_stage, parse_task_id
+from core.ids import MAX_STAGES, TaskAddress, is_batch_id, is_batch_of_stage, parse_task_id
 from core.models import StageKey, StageOpening
 
 VERSION = 1
@@ -90,6 +90,43 @@ class TaskMessage:
         if not is_batch_of_stage(batch_id, address):
             raise MessageFormatError(f"batch_id {batch_id[:100]!r} is not a batch of the stage of task {task_id}")
         return cls(task_id, batch_id, _count(fields, "send", 1), _count(fields, "misses", 0))
+
+
+@dataclass(frozen=True)
+class BatchMessage:
+    """An envelope: a request to run all tasks of an aligned batch, in sb-batches.
+
+    Attributes:
+        batch_id: the batch; it contains the job and the stage.
+        send: the number of this send of the batch, from 1.
+        misses: how often a worker found no row for the batch.
+    """
+
+    batch_id: str
+    send: int = 1
+    misses: int = 0
+
+    def outgoing(self, enqueue_at: datetime | None = None) -> OutgoingMessage:
+        """Returns the message in the form that is sent."""
+        body = json.dumps({"v": VERSION, **asdict(self)})
+        # A batch without a row cannot count its sends; the misses keep the ids of its messages apart.
+        tail = f"m{self.misses}" if self.misses else ""
+        return OutgoingMessage(body.encode(), f"{self.batch_id}:b{self.send}{tail}", enqueue_at)
+
+    @classmethod
+    def decode(cls, body: bytes) -> "BatchMessage":
+        """Reads a message body.
+
+        Raises:
+            MessageFormatError: the body is not an envelope of a known version.
+        """
+        fields = _fields(body)
+        batch_id = _text(fields, "batch_id")
+        if not is_batch_id(batch_id):
+            raise MessageFormatError(f"{batch_id[:100]!r} is not a batch id; one looks like <32 hex digits>-s1-b0")
+        if "task_id" in fields:
+            raise MessageFormatError("the message is that of a task, not an envelope")
+        return cls(batch_id, _count(fields, "send", 1), _count(fields, "misses", 0))
 
 
 class JobAction(StrEnum):

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from core.checkpoints import START, Checkpoint
-from core.lanes import Lane
+from core.lanes import Lane, MessagePer
 from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
 
 
@@ -129,7 +129,7 @@ class StageCounts:
 
 @dataclass(frozen=True)
 class Batch:
-    """A row of `batches`."""
+    """A row of `batches`; one message carries an `enveloped` one."""
 
     batch_id: str
     job_id: str
@@ -147,6 +147,12 @@ class Batch:
     created_at: datetime
     queued_at: datetime | None
     finished_at: datetime | None
+    enveloped: bool = False
+
+    @property
+    def message_per(self) -> MessagePer:
+        """What each of its messages carries."""
+        return MessagePer.BATCH if self.enveloped else MessagePer.TASK
 
 
 MOST_ATTEMPT_ERRORS = 5
@@ -237,19 +243,32 @@ class Resend:
     Attributes:
         send_attempt: the number of this send of the batch; the first is 1.
         sends: the send number of each task that is still pending_queue, by task id.
+        enveloped: whether one message carries the batch.
     """
 
     send_attempt: int
     sends: Mapping[str, int]
+    enveloped: bool = False
+
+    @property
+    def message_count(self) -> int:
+        """How many messages this send has."""
+        return min(1, len(self.sends)) if self.enveloped else len(self.sends)
 
 
 @dataclass(frozen=True)
 class OverdueBatch:
-    """A batch that has been pending for long, and whether its job is urgent."""
+    """A batch that has been pending for long, whether its job is urgent, and whether one message carries it."""
 
     batch_id: str
     lane: Lane
     urgent: bool = False
+    enveloped: bool = False
+
+    @property
+    def queue(self) -> str:
+        """The Service Bus queue for its messages."""
+        return self.lane.queue(urgent=self.urgent, enveloped=self.enveloped)
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ class PostgresBatchRepository(BatchRepository):
     def begin_resend(self, batch_id: str) -> Resend | None:
         sends = PostgresTaskRepository(self._rows).begin_resend(batch_id)
         row = self._rows.first(_QUERIES["begin_resend"], {"batch_id": batch_id})
-        return None if row is None else Resend(row["send_attempts"], sends)
+        return None if row is None else Resend(row["send_attempts"], sends, row["enveloped"])
 
     @override
     def record_send_error(self, batch_id: str, error: str) -> None:

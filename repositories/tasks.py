@@ -17,6 +17,8 @@ from repositories.ports import TaskRepository
 from repositories.ports.rows import Row, Rows
 
 _QUERIES = queries.load("tasks")
+_CLAIM_BATCH = _QUERIES["lock_free_of_batch"] + ";\n" + _QUERIES["claim"].split(";\n", 1)[1]
+"""The claim of an envelope: another statement finds and locks the tasks; what is claimed of them is the same."""
 
 
 class PostgresTaskRepository(TaskRepository):
@@ -37,6 +39,7 @@ class PostgresTaskRepository(TaskRepository):
             "task_count": batch.task_count,
             "status": status,
             "digest": batch.digest,
+            "enveloped": batch.enveloped or None,
             "task_ids": [row.task_id for row in batch.rows],
             "task_types": [row.task_type for row in batch.rows],
             "task_indexes": [row.task_index for row in batch.rows],
@@ -70,6 +73,15 @@ class PostgresTaskRepository(TaskRepository):
             "worker": worker,
         }
         return [ClaimedTask(**row) for row in self._rows.all(_QUERIES["claim"], values)]
+
+    @override
+    def claim_batch(self, batch_id: str, lease_id: str, lease_seconds: float, worker: str) -> list[ClaimedTask]:
+        values = {"batch_id": batch_id, "lease_id": lease_id, "lease_seconds": lease_seconds, "worker": worker}
+        return [ClaimedTask(**row) for row in self._rows.all(_CLAIM_BATCH, values)]
+
+    @override
+    def ids_of_batch(self, batch_id: str) -> list[str]:
+        return [row["task_id"] for row in self._rows.all(_QUERIES["ids_of_batch"], {"batch_id": batch_id})]
 
     @override
     def unclaimed(self, task_ids: Sequence[str]) -> list[UnclaimedTask]:

@@ -9,7 +9,7 @@ from typing import List  # noqa: UP035 - azure-functions accepts List, but not l
 import azure.functions as func
 
 from bootstrap import app, wait_out_outages
-from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
+from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from engine.repair.dead_letters import DeadLetteredMessage
 from triggers.messages import received
 
@@ -52,6 +52,18 @@ def dead_urgent_task(messages: List[func.ServiceBusMessage]) -> None:  # noqa: U
 def dead_long_task(messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP006 - as above
     """Resends the messages of long tasks, or fails the tasks."""
     _handle(LONG_TASKS_QUEUE, messages)
+
+
+@blueprint.function_name("dead_batch")
+@blueprint.service_bus_queue_trigger(
+    arg_name="messages",
+    queue_name=BATCHES_QUEUE + _DEAD_LETTER_QUEUE,
+    connection="ServiceBusConnection",
+    cardinality=func.Cardinality.MANY,
+)
+def dead_batch(messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP006 - as above
+    """Sends a message for each waiting task of the envelopes' batches."""
+    _handle(BATCHES_QUEUE, messages)
 
 
 @blueprint.function_name("dead_job_message")

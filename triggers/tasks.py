@@ -5,7 +5,7 @@ from typing import List  # noqa: UP035 - azure-functions accepts List, but not l
 import azure.functions as func
 
 from bootstrap import app, wait_out_outages
-from core.lanes import LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
+from core.lanes import BATCHES_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from triggers.messages import logged_under, received
 
 blueprint = func.Blueprint()
@@ -46,3 +46,12 @@ def run_long_task(message: func.ServiceBusMessage, context: func.Context) -> Non
     one = [received(message)]
     with logged_under(context):
         wait_out_outages(lambda: app().worker.run(LONG_TASKS_QUEUE, one), LONG_TASKS_QUEUE, one)
+
+
+@blueprint.function_name("run_batch")
+@blueprint.service_bus_queue_trigger(arg_name="message", queue_name=BATCHES_QUEUE, connection="ServiceBusConnection")
+def run_batch(message: func.ServiceBusMessage, context: func.Context) -> None:
+    """Runs up to 100 short tasks that one envelope carries, while the Functions host renews its lock."""
+    envelope = received(message)
+    with logged_under(context):
+        wait_out_outages(lambda: app().worker.run_batch(envelope), BATCHES_QUEUE, [envelope])

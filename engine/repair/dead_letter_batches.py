@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from core.errors import LockstepError
-from core.lanes import JOBS_QUEUE
+from core.lanes import BATCHES_QUEUE, JOBS_QUEUE
 from engine.process.keeping import keep
 from engine.repair.dead_letters import DeadLetteredMessage, DeadLetters
 from repositories.ports import Database
@@ -87,6 +87,8 @@ class DeadLetterBatches:
     def _handle(self, queue_name: str, dead: DeadLetteredMessage) -> None:
         if queue_name == JOBS_QUEUE:
             self._letters.job(dead)
+        elif queue_name == BATCHES_QUEUE:
+            self._letters.envelope(dead)
         else:
             self._letters.task(queue_name, dead)
 

@@ -17,8 +17,8 @@ from datetime import datetime, timedelta
 from core import json_text
 from core.error_records import describe
 from core.errors import JobFailure, MessageFormatError
-from core.lanes import JOBS_QUEUE
-from core.messages import JobAction, JobMessage, ReceivedMessage, TaskMessage
+from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, TASKS_QUEUE
+from core.messages import BatchMessage, JobAction, JobMessage, ReceivedMessage, TaskMessage
 from core.statuses import JOB_ENDS, TASK_ENDS, JobStatus, StageStatus, TaskStatus
 from core.task_runs import TaskOutcome
 from engine.process.keeping import ORPHAN, UNREADABLE, keep
@@ -94,6 +94,27 @@ class DeadLetters:
             logger.info("task %s has been resent; its dead letter (send %d) is dropped", task.task_id, message.send)
         elif not self._send_again(queue_name, message, dead, task.sends):
             self._fail(queue_name, message, dead)
+
+    def envelope(self, dead: DeadLetteredMessage) -> None:
+        """Handles the dead letter of a batch: each of its waiting tasks goes on with a message of its own.
+
+        So the dead letters of each task are counted on its own, and only the task that kills its workers fails.
+
+        Raises:
+            LockstepError: infrastructure failed; the envelope stays in the dead-letter queue.
+        """
+        try:
+            envelope = BatchMessage.decode(dead.raw.body)
+        except MessageFormatError as exc:
+            self._keep(BATCHES_QUEUE, dead, UNREADABLE, str(exc))
+            return
+        with self._database.transaction() as work:
+            task_ids = work.tasks.ids_of_batch(envelope.batch_id)
+        if not task_ids:
+            self._keep(BATCHES_QUEUE, dead, ORPHAN, f"there is no row for batch {envelope.batch_id}")
+            return
+        logger.warning("the tasks of batch %s are sent one by one: %s", envelope.batch_id, dead.reason)
+        self._unclaimed.handle(TASKS_QUEUE, [TaskMessage(task_id, envelope.batch_id) for task_id in task_ids])
 
     def job(self, dead: DeadLetteredMessage) -> None:
         """Handles a dead letter of sb-jobs. Returning completes the message.

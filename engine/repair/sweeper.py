@@ -205,8 +205,7 @@ class Sweeper:
         sent = 0
         refused: set[str] = set()
         for batch in found:
-            queue_name = batch.lane.queue(urgent=batch.urgent)
-            if queue_name in refused or self._clock() >= ends_at:
+            if batch.queue in refused or self._clock() >= ends_at:
                 continue
             try:
                 taken = self._senders[batch.urgent].resend(batch.batch_id, batch.lane, begin_repair)
@@ -217,7 +216,7 @@ class Sweeper:
                 logger.info("batch %s was pending and is sent", batch.batch_id)
                 sent += 1
             else:
-                refused.add(queue_name)  # the queue takes nothing now: its other batches wait for the next run
+                refused.add(batch.queue)  # the queue takes nothing now: its other batches wait for the next run
         return sent
 
     def _silent_tasks(self, ends_at: float) -> int:

@@ -3,6 +3,7 @@
 import logging
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 
 from core.definitions import AlignedBatch
 from core.errors import (
@@ -15,7 +16,7 @@ from core.errors import (
 from core.ids import stage_of_batch
 from core.job_events import Repair
 from core.lanes import Lane
-from core.messages import OutgoingMessage, TaskMessage
+from core.messages import BatchMessage, OutgoingMessage, TaskMessage
 from core.models import Resend, StageKey
 from core.statuses import BatchStatus
 from repositories.ports import Database, MessageQueue, SendResult, TransactionKind, UnitOfWork
@@ -26,6 +27,9 @@ logger = logging.getLogger(__name__)
 Begin = Callable[[UnitOfWork, str], Resend | None]
 """Counts one more send of a batch; returns None when the batch is not pending."""
 
+Messages = list[TaskMessage] | list[BatchMessage]
+"""The messages of one batch: one for each of its tasks, or its envelope."""
+
 
 def _begin_resend(work: UnitOfWork, batch_id: str) -> Resend | None:
     return work.batches.begin_resend(batch_id)
@@ -35,7 +39,7 @@ def begin_repair(work: UnitOfWork, batch_id: str) -> Resend | None:
     """Counts one more send of a batch, by the sweeper."""
     resend = work.batches.begin_resend(batch_id)
     if resend is not None:
-        work.events.repaired(Repair.PENDING_BATCHES, {StageKey(*stage_of_batch(batch_id)): len(resend.sends)})
+        work.events.repaired(Repair.PENDING_BATCHES, {StageKey(*stage_of_batch(batch_id)): resend.message_count})
     return resend
 
 
@@ -68,9 +72,10 @@ class BatchSender:
             NonDeterministicStageError: the batch exists with other tasks.
             DatabaseError: all rows exist, or none.
         """
+        batch = self._as_sent(batch)
         if not transact(self._database, lambda work: _create(work, batch, BatchStatus.PENDING_QUEUE, lease_id)):
             return self.resend(batch.batch_id, batch.lane)
-        return self._send_and_mark(batch.batch_id, batch.lane, batch.messages(), send_attempt=1)
+        return self._send_and_mark(batch.batch_id, self._queue_name(batch), _messages(batch), send_attempt=1)
 
     def resend(self, batch_id: str, lane: Lane, begin: Begin = _begin_resend) -> bool:
         """Sends a batch whose rows are pending_queue, and marks them as queued.
@@ -89,8 +94,13 @@ class BatchSender:
         resend = transact(self._database, lambda work: begin(work, batch_id))
         if resend is None:
             return True  # another sender has completed it
-        messages = [TaskMessage(task_id, batch_id, send) for task_id, send in sorted(resend.sends.items())]
-        return self._send_and_mark(batch_id, lane, messages, resend.send_attempt)
+        messages: Messages
+        if resend.enveloped:
+            messages = [BatchMessage(batch_id, resend.send_attempt)] if resend.sends else []
+        else:
+            messages = [TaskMessage(task_id, batch_id, send) for task_id, send in sorted(resend.sends.items())]
+        queue_name = lane.queue(urgent=self._urgent, enveloped=resend.enveloped)
+        return self._send_and_mark(batch_id, queue_name, messages, resend.send_attempt)
 
     def atomic(self, batch: AlignedBatch, lease_id: str) -> bool:
         """Writes the rows as queued and sends the messages inside one transaction: one round trip fewer.
@@ -107,17 +117,26 @@ class BatchSender:
             NonDeterministicStageError: the batch exists with other tasks.
             DatabaseError: the rows were rolled back.
         """
+        batch = self._as_sent(batch)
         with self._database.transaction(TransactionKind.SENDING) as work:
             created = _create(work, batch, BatchStatus.QUEUED, lease_id)
             if created:
                 # If the commit fails, the next dispatch sends with the same number: the suffix keeps the ids apart.
-                result = self._send(batch.batch_id, batch.lane, batch.messages(), id_suffix=f"-{uuid.uuid4().hex[:8]}")
+                suffix = f"-{uuid.uuid4().hex[:8]}"
+                result = self._send(batch.batch_id, self._queue_name(batch), _messages(batch), suffix)
                 if not result.success:
                     raise DispatchInterruptedError(f"batch {batch.batch_id} was rolled back: {result.error}")
         return created or self.resend(batch.batch_id, batch.lane)
 
-    def _send_and_mark(self, batch_id: str, lane: Lane, messages: list[TaskMessage], send_attempt: int) -> bool:
-        result = self._send(batch_id, lane, messages)
+    def _as_sent(self, batch: AlignedBatch) -> AlignedBatch:
+        """The batch; without an envelope if the job is urgent, because there is no queue of urgent envelopes."""
+        return replace(batch, enveloped=False) if batch.enveloped and self._urgent else batch
+
+    def _queue_name(self, batch: AlignedBatch) -> str:
+        return batch.lane.queue(urgent=self._urgent, enveloped=batch.enveloped)
+
+    def _send_and_mark(self, batch_id: str, queue_name: str, messages: Messages, send_attempt: int) -> bool:
+        result = self._send(batch_id, queue_name, messages)
 
         def mark(work: UnitOfWork) -> bool:
             if not result.success:
@@ -131,14 +150,18 @@ class BatchSender:
 
         return transact(self._database, mark)
 
-    def _send(self, batch_id: str, lane: Lane, messages: list[TaskMessage], id_suffix: str = "") -> SendResult:
+    def _send(self, batch_id: str, queue_name: str, messages: Messages, id_suffix: str = "") -> SendResult:
         outgoing = [message.outgoing() for message in messages]
         if id_suffix:
             outgoing = [OutgoingMessage(each.body, each.message_id + id_suffix) for each in outgoing]
-        result = self._queue.batch_send_messages(lane.queue(urgent=self._urgent), outgoing)
+        result = self._queue.batch_send_messages(queue_name, outgoing)
         if not result.success:
             logger.warning("batch %s was not sent: %s", batch_id, result.error)
         return result
+
+
+def _messages(batch: AlignedBatch) -> Messages:
+    return [BatchMessage(batch.batch_id)] if batch.enveloped else batch.messages()
 
 
 def _create(work: UnitOfWork, batch: AlignedBatch, status: BatchStatus, lease_id: str) -> bool:

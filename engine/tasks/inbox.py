@@ -1,13 +1,14 @@
 from collections.abc import Sequence
 
 from core.errors import MessageFormatError
-from core.messages import ReceivedMessage, TaskMessage
+from core.lanes import BATCHES_QUEUE
+from core.messages import BatchMessage, ReceivedMessage, TaskMessage
 from engine.process.keeping import UNREADABLE, keep
 from repositories.ports import Database
 
 
 class Inbox:
-    """Decodes task messages; keeps unreadable ones as dead letters."""
+    """Decodes the messages and envelopes of tasks; keeps unreadable ones as dead letters."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -29,3 +30,15 @@ class Inbox:
             if known is None or message.send > known.send:
                 messages[message.task_id] = message
         return messages
+
+    def read_envelope(self, raw: ReceivedMessage) -> BatchMessage | None:
+        """Returns an envelope; None if it is unreadable.
+
+        Raises:
+            DatabaseError: an unreadable envelope could not be kept.
+        """
+        try:
+            return BatchMessage.decode(raw.body)
+        except MessageFormatError as exc:
+            keep(self._database, BATCHES_QUEUE, raw, UNREADABLE, str(exc))
+            return None

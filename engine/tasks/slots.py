@@ -73,6 +73,11 @@ class Slots:
         self._limits = registry.task_limits
         self._age = limits.sweep_age_seconds
 
+    @property
+    def have_limits(self) -> bool:
+        """Whether any task type has limits."""
+        return bool(self._limits)
+
     def claim(self, work: UnitOfWork, task_ids: Sequence[str], lease_id: str, claim: ClaimTasks) -> Claim:
         """Claims tasks: those of types with limits as far as slots are free, and all the others.
 

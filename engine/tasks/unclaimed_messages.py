@@ -34,6 +34,8 @@ class UnclaimedMessages:
         Raises:
             LockstepError: infrastructure failed; the broker must deliver the messages again.
         """
+        if not messages:
+            return
         with self._database.transaction() as work:
             states = {state.task_id: state for state in work.tasks.unclaimed([each.task_id for each in messages])}
             now = work.now()

@@ -1,4 +1,4 @@
-"""One invocation of a worker: claims the tasks of up to 100 messages, runs them, records their outcomes together.
+"""One invocation of a worker: claims the tasks of up to 100 messages, or of a batch; records their outcomes together.
 
 A task's own failure is recorded and never raised, because an exception makes the broker deliver the whole batch again.
 The worker raises only when infrastructure fails, and only after it has waited for the outage to end. Then the broker
@@ -12,7 +12,9 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from core.batching import BATCH_SIZE
 from core.errors import DatabaseError, LockTimeoutError
+from core.lanes import TASKS_QUEUE
 from core.messages import ReceivedMessage
 from core.task_runs import ClaimedTask
 from engine.process.limits import Limits
@@ -21,7 +23,9 @@ from engine.tasks.inbox import Inbox
 from engine.tasks.settler import Settler
 from engine.tasks.slots import Claim, Slots
 from engine.tasks.task_runner import Claimed, TaskRunner
+from engine.tasks.unclaimed_envelopes import UnclaimedEnvelopes
 from engine.tasks.unclaimed_messages import UnclaimedMessages
+from engine.tasks.wanted import Wanted
 from repositories.ports import Database, MessageQueue, UnitOfWork
 from repositories.transactions import transact
 
@@ -56,6 +60,7 @@ class Worker:
         self._alone = threading.Lock()
         self._inbox = Inbox(database)
         self._unclaimed = UnclaimedMessages(database, queue)
+        self._unclaimed_envelopes = UnclaimedEnvelopes(database, queue, self._unclaimed)
 
     def run(self, queue_name: str, received: Sequence[ReceivedMessage]) -> None:
         """Runs the tasks of one invocation's messages. Returning completes the messages.
@@ -70,13 +75,28 @@ class Worker:
         messages = self._inbox.read(queue_name, received)
         if not messages:
             return
-        settled = self._run_claimed(queue_name, list(messages))
+        settled = self._run_claimed(queue_name, Wanted(tuple(messages)))
         # Last, because it may raise: the claimed tasks are settled by now, so no attempt is spent in vain.
         rest = messages.keys() - settled
         if rest:
             self._unclaimed.handle(queue_name, [messages[task_id] for task_id in sorted(rest)])
 
-    def _run_claimed(self, queue_name: str, task_ids: Sequence[str]) -> set[str]:
+    def run_batch(self, received: ReceivedMessage) -> None:
+        """Runs the tasks of the batch that one envelope names. Returning completes the envelope.
+
+        What follows travels as single messages in sb-tasks: retries, and tasks that were released.
+
+        Raises:
+            LockstepError: infrastructure failed; the broker must deliver the envelope again.
+        """
+        envelope = self._inbox.read_envelope(received)
+        if envelope is None:
+            return
+        settled = self._run_claimed(TASKS_QUEUE, Wanted(batch_id=envelope.batch_id))
+        if len(settled) < BATCH_SIZE:  # a batch has no more tasks: it saves most envelopes a read
+            self._unclaimed_envelopes.handle(envelope, settled)
+
+    def _run_claimed(self, queue_name: str, wanted: Wanted) -> set[str]:
         """Claims and runs tasks together, except for suspects: tasks whose earlier run was interrupted.
 
         A suspect may have killed the process of its worker. Each suspect is claimed and run alone, so that only the
@@ -87,7 +107,7 @@ class Worker:
         """
         start_until = self._start_until()
         lease_id = uuid.uuid4().hex
-        claim = self._claim(task_ids, lease_id)
+        claim = self._claim(wanted, lease_id)
         claimed, settled = claim.tasks, claim.parked
         suspects = sorted((task for task in claimed if task.interruptions), key=lambda task: task.interruptions)
         if suspects:
@@ -109,7 +129,7 @@ class Worker:
                 break
             try:
                 lease_id = uuid.uuid4().hex
-                claim = self._claim([suspect.task_id], lease_id)
+                claim = self._claim(Wanted((suspect.task_id,)), lease_id)
                 settled |= claim.parked
                 if claim.tasks:
                     settled |= self._run_and_settle(Claimed(queue_name, lease_id, claim.tasks, self._start_until()))
@@ -126,25 +146,27 @@ class Worker:
         self._slots.freed(claimed.tasks)
         return settled
 
-    def _claim(self, task_ids: Sequence[str], lease_id: str) -> Claim:
+    def _claim(self, wanted: Wanted, lease_id: str) -> Claim:
         def claim_tasks(work: UnitOfWork, ids: Sequence[str]) -> list[ClaimedTask]:
             return work.tasks.claim(ids, lease_id, self._lease_seconds, self._name)
 
         def claim(work: UnitOfWork) -> Claim:
-            return self._slots.claim(work, task_ids, lease_id, claim_tasks)
+            if wanted.batch_id is not None and not self._slots.have_limits:
+                return Claim(work.tasks.claim_batch(wanted.batch_id, lease_id, self._lease_seconds, self._name))
+            return self._slots.claim(work, wanted.ids(work), lease_id, claim_tasks)
 
         def claim_others(work: UnitOfWork) -> Claim:
-            return self._slots.claim_others(work, task_ids, claim_tasks)
+            return self._slots.claim_others(work, wanted.ids(work), claim_tasks)
 
         def claim_again(*, others: bool) -> Claim:
             # The first claim may have been committed although its acknowledgement was lost.
-            transact(self._database, lambda work: self._unclaim(work, task_ids, lease_id))
+            transact(self._database, lambda work: self._unclaim(work, wanted.ids(work), lease_id))
             return transact(self._database, claim_others if others else claim)
 
         try:
             claimed = transact(self._database, claim)
         except DatabaseError as exc:  # the waiter raises those that cannot pass
-            logger.warning("the claim of %d tasks is repeated: %s", len(task_ids), exc)
+            logger.warning("the claim of %s is repeated: %s", wanted, exc)
             # Another transaction may hold the lock of a task type: the tasks of other types do not wait for it.
             others = isinstance(exc, LockTimeoutError)
             claimed = self._wait_out(lambda: claim_again(others=others))

@@ -42,6 +42,14 @@ class TaskRepository(Protocol):
         """
         ...
 
+    def claim_batch(self, batch_id: str, lease_id: str, lease_seconds: float, worker: str) -> list[ClaimedTask]:
+        """As `claim`, for all tasks of a batch."""
+        ...
+
+    def ids_of_batch(self, batch_id: str) -> list[str]:
+        """Returns the ids of all tasks of a batch, in order; none if it has no row."""
+        ...
+
     def unclaimed(self, task_ids: Sequence[str]) -> list[UnclaimedTask]:
         """Returns why the tasks cannot be claimed; leaves out tasks without a row."""
         ...

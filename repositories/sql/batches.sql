@@ -3,14 +3,14 @@
 -- name: get
 SELECT
     batch_id, job_id, stage, batch_index, lane, task_count, open_tasks, failed_tasks, cancelled_tasks, status,
-    send_attempts, last_error, digest, created_at, queued_at, finished_at
+    send_attempts, last_error, digest, created_at, queued_at, finished_at, coalesce(enveloped, false) AS enveloped
 FROM batches
 WHERE batch_id = %(batch_id)s
 
 -- name: page
 SELECT
     batch_id, job_id, stage, batch_index, lane, task_count, open_tasks, failed_tasks, cancelled_tasks, status,
-    send_attempts, last_error, digest, created_at, queued_at, finished_at
+    send_attempts, last_error, digest, created_at, queued_at, finished_at, coalesce(enveloped, false) AS enveloped
 FROM batches
 WHERE job_id = %(job_id)s AND stage = %(stage)s AND batch_index > %(after_index)s
 ORDER BY batch_index
@@ -25,7 +25,7 @@ WITH counted AS (
     FROM (
         SELECT
             batch_id, job_id, stage, batch_index, lane, task_count, open_tasks, failed_tasks, cancelled_tasks, status,
-            send_attempts, last_error, digest, created_at, queued_at, finished_at
+            send_attempts, last_error, digest, created_at, queued_at, finished_at, coalesce(enveloped, false) AS enveloped
         FROM batches
         WHERE job_id = %(job_id)s AND (stage, batch_index) > (%(after_stage)s, %(after_index)s)
         ORDER BY stage, batch_index
@@ -35,7 +35,7 @@ WITH counted AS (
 )
 SELECT
     batch_id, job_id, stage, batch_index, lane, task_count, open_tasks, failed_tasks, cancelled_tasks, status,
-    send_attempts, last_error, digest, created_at, queued_at, finished_at, found
+    send_attempts, last_error, digest, created_at, queued_at, finished_at, enveloped, found
 FROM counted
 WHERE number <= %(limit)s AND (number = 1 OR bytes <= %(max_bytes)s)
 ORDER BY stage, batch_index
@@ -55,7 +55,7 @@ WHERE batch_id = %(batch_id)s AND status = 'pending_queue' AND send_attempts = %
 -- name: begin_resend
 UPDATE batches SET send_attempts = send_attempts + 1
 WHERE batch_id = %(batch_id)s AND status = 'pending_queue'
-RETURNING send_attempts
+RETURNING send_attempts, coalesce(enveloped, false) AS enveloped
 
 -- name: record_send_error
 UPDATE batches SET last_error = left(%(error)s, 2000)

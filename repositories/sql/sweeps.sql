@@ -16,7 +16,7 @@ UPDATE jobs SET queued_at = now() WHERE job_id = ANY(%(job_ids)s::text[]) AND st
 -- name: pending_batches
 -- The outbox: rows whose messages may not have been sent. A dispatcher that holds its lease sends its own batches.
 -- Restarts no time: two sweepers that run at once may both send a batch.
-SELECT b.batch_id, b.lane, j.urgent
+SELECT b.batch_id, b.lane, j.urgent, coalesce(b.enveloped, false) AS enveloped
 FROM batches AS b
 JOIN stages AS s ON s.job_id = b.job_id AND s.stage = b.stage
 JOIN jobs AS j ON j.job_id = b.job_id

@@ -16,11 +16,13 @@
 -- wait for each other, nor for the workers that update the stage: see acquire_dispatch_lease in stages.sql.
 WITH batch AS (
     INSERT INTO batches (
-        batch_id, job_id, stage, batch_index, lane, task_count, open_tasks, status, digest, queued_at, opening
+        batch_id, job_id, stage, batch_index, lane, task_count, open_tasks, status, digest, queued_at, opening,
+        enveloped
     )
     SELECT
         %(batch_id)s, s.job_id, s.stage, %(batch_index)s, %(lane)s::task_lane, %(task_count)s, %(task_count)s,
-        %(status)s::batch_status, %(digest)s, CASE WHEN %(status)s = 'queued' THEN now() END, s.openings
+        %(status)s::batch_status, %(digest)s, CASE WHEN %(status)s = 'queued' THEN now() END, s.openings,
+        %(enveloped)s::boolean
     FROM stages AS s
     WHERE s.job_id = %(job_id)s AND s.stage = %(stage)s AND s.status = 'dispatching'
         AND s.dispatch_lease_id = %(dispatch_lease_id)s
@@ -84,6 +86,19 @@ WHERE task_id = ANY(current_setting('lockstep.locked')::text[])
     ) IN ('dispatching', 'running')
 RETURNING task_id, parent_job_id AS job_id, stage, task_index, batch_id, task_type, parameters, attempt, failures,
     checkpoint, coalesce(idle_continuations, 0) AS idle_continuations
+
+-- name: lock_free_of_batch
+-- Takes the place of the first statement of claim, for an envelope: all tasks of its batch that have not ended.
+SELECT set_config('lockstep.locked', coalesce(array_agg(task_id), '{}')::text, true)
+FROM (
+    SELECT task_id FROM tasks
+    WHERE batch_id = %(batch_id)s AND status IN ('pending_queue', 'queued', 'processing', 'retrying')
+    ORDER BY task_id
+    FOR NO KEY UPDATE SKIP LOCKED
+) AS free
+
+-- name: ids_of_batch
+SELECT task_id FROM tasks WHERE batch_id = %(batch_id)s ORDER BY task_id
 
 -- name: unclaimed
 -- A waiting task found here became claimable after the claim, so it is due at once. A task of a stopped stage does not

@@ -78,7 +78,8 @@ class RunningApp:
 def e2e_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     properties = {"LockDuration": LOCK, "MaxDeliveryCount": 10}
     queues = [
-        {"Name": name, "Properties": properties} for name in ("sb-jobs", "sb-tasks", "sb-tasks-urgent", "sb-tasks-long")
+        {"Name": name, "Properties": properties}
+        for name in ("sb-jobs", "sb-tasks", "sb-tasks-urgent", "sb-batches", "sb-tasks-long")
     ]
     path = tmp_path_factory.mktemp("e2e") / "Config.json"
     path.write_text(json.dumps({"UserConfig": {"Namespaces": [{"Name": "sbemulatorns", "Queues": queues}]}}))

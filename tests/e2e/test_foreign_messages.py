@@ -6,7 +6,7 @@ import httpx
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
-from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
+from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from tests.e2e.conftest import RunningApp
 from tests.support.waiting import wait_until
 
@@ -16,7 +16,7 @@ HIDING = {"v": 99, "DeliveryCount": "many"}
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("queue", [JOBS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, LONG_TASKS_QUEUE])
+@pytest.mark.parametrize("queue", [JOBS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, BATCHES_QUEUE, LONG_TASKS_QUEUE])
 def test_a_message_that_hides_its_metadata_is_kept_and_those_behind_it_go_on(
     shared_app: RunningApp, queue: str
 ) -> None:

@@ -64,7 +64,7 @@ class FakeBatchRepository(BatchRepository):
         row = self._tables.batches.lock(batch_id)
         if row is None or not self._change_pending(batch_id, send_attempts=row.send_attempts + 1):
             return None
-        return Resend(row.send_attempts + 1, sends)
+        return Resend(row.send_attempts + 1, sends, row.enveloped)
 
     @override
     def record_send_error(self, batch_id: str, error: str) -> None:

@@ -6,12 +6,12 @@ from datetime import timedelta
 from typing_extensions import override
 
 from core.errors import MessageTooLargeError, QueueError, QueueNotFoundError, QueueUnavailableError
-from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
+from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from core.messages import OutgoingMessage
 from repositories.ports import MessageQueue, SendResult
 from tests.fakes.clock import FakeClock
 
-_QUEUES = (JOBS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, LONG_TASKS_QUEUE)
+_QUEUES = (JOBS_QUEUE, TASKS_QUEUE, BATCHES_QUEUE, URGENT_TASKS_QUEUE, LONG_TASKS_QUEUE)
 _MAX_BATCH_BYTES = 256 * 1024
 """The Standard tier; "Service Bus quotas", learn.microsoft.com."""
 
@@ -54,7 +54,7 @@ class FakeQueue(MessageQueue):
         with self._lock:
             if self.failures:
                 raise self.failures.popleft()
-        return [] if URGENT_TASKS_QUEUE in _QUEUES else [URGENT_TASKS_QUEUE]
+        return [name for name in (URGENT_TASKS_QUEUE, BATCHES_QUEUE) if name not in _QUEUES]
 
     def receive(self, queue: str) -> list[OutgoingMessage]:
         """Takes the messages that are visible now, in the order of sending."""

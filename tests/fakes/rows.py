@@ -106,6 +106,7 @@ class BatchRow:
     last_error: str | None = None
     opening: int = 0
     finished_at: datetime | None = None
+    enveloped: bool = False
 
     @property
     def stage_key(self) -> StageKey:

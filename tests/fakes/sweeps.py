@@ -49,7 +49,9 @@ class FakeSweepRepository(SweepRepository):
             and not self._is_being_dispatched(row)
         ]
         found.sort(key=lambda row: (row.send_attempts, row.created_at))
-        return [OverdueBatch(row.batch_id, row.lane, self._is_urgent(row.job_id)) for row in found[:limit]]
+        return [
+            OverdueBatch(row.batch_id, row.lane, self._is_urgent(row.job_id), row.enveloped) for row in found[:limit]
+        ]
 
     @override
     def overdue_retries(self, age_seconds: float, limit: int) -> list[LostTask]:

@@ -28,6 +28,7 @@ def batch_row(batch: AlignedBatch, status: BatchStatus, opening: int, now: datet
         created_at=now,
         queued_at=now if status == BatchStatus.QUEUED else None,
         opening=opening,
+        enveloped=batch.enveloped,
     )
 
 

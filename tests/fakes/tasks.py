@@ -76,6 +76,14 @@ class FakeTaskRepository(TaskRepository):
         return [claimed_task(row) for row in claimed]
 
     @override
+    def claim_batch(self, batch_id: str, lease_id: str, lease_seconds: float, worker: str) -> list[ClaimedTask]:
+        return self.claim(self.ids_of_batch(batch_id), lease_id, lease_seconds, worker)
+
+    @override
+    def ids_of_batch(self, batch_id: str) -> list[str]:
+        return [row.task_id for row in self._tables.tasks.rows() if row.batch_id == batch_id]
+
+    @override
     def unclaimed(self, task_ids: Sequence[str]) -> list[UnclaimedTask]:
         rows = [row for task_id in sorted(set(task_ids)) if (row := self._tables.tasks.get(task_id)) is not None]
         return [UnclaimedTask(row.task_id, row.status, self._due_at(row)) for row in rows]

@@ -133,7 +133,8 @@ def broker_config(directory: Path, queue_properties: Mapping[str, Any]) -> Path:
     """Writes the broker's Config.json: the queues of the app, with short locks and these properties."""
     properties = {"LockDuration": _LOCK, "MaxDeliveryCount": 10, **queue_properties}
     queues = [
-        {"Name": name, "Properties": properties} for name in ("sb-jobs", "sb-tasks", "sb-tasks-urgent", "sb-tasks-long")
+        {"Name": name, "Properties": properties}
+        for name in ("sb-jobs", "sb-tasks", "sb-tasks-urgent", "sb-batches", "sb-tasks-long")
     ]
     path = directory / "Config.json"
     path.write_text(json.dumps({"UserConfig": {"Namespaces": [{"Name": "sbemulatorns", "Queues": queues}]}}))

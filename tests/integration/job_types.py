@@ -14,6 +14,7 @@ def counting_job(
     handler: lockstep.Handler,
     protocol: lockstep.DispatchProtocol = lockstep.DispatchProtocol.TWO_PHASE,
     first_index_value: int = 0,
+    message_per: lockstep.MessagePer = lockstep.MessagePer.TASK,
 ) -> type[lockstep.JobController[CountParameters]]:
     """A job type of one stage: n tasks for one handler."""
 
@@ -21,7 +22,7 @@ def counting_job(
 
     class Counting(lockstep.JobController[CountParameters]):
         job_type = "counting"
-        stages = (lockstep.StageSpec("count"),)
+        stages = (lockstep.StageSpec("count", message_per=message_per),)
         task_types = (counting,)
         dispatch_protocol = protocol
 

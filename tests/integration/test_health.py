@@ -13,14 +13,14 @@ import bootstrap
 from api import health, jobs
 from bootstrap import App
 from controllers.hello_world import HelloWorld
-from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
+from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from engine.process.health_probe import HealthProbe
 from tests.integration.conftest import BuildApp
 from tests.support.silence import Relay
 from tests.support.waiting import wait_until
 from tests.unit.api.support import body, get
 
-_QUEUES = (JOBS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, LONG_TASKS_QUEUE)
+_QUEUES = (JOBS_QUEUE, TASKS_QUEUE, BATCHES_QUEUE, URGENT_TASKS_QUEUE, LONG_TASKS_QUEUE)
 _THREADS = 32
 """Of a worker process in Azure, at most."""
 

@@ -10,7 +10,7 @@ from bootstrap import App
 from controllers.base import JobController
 from controllers.registry import Registry
 from controllers.schedule import Schedule
-from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
+from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from core.messages import JobMessage, OutgoingMessage, ReceivedMessage, TaskMessage
 from core.models import Batch, Job, Stage, StageKey, Task
 from core.pages import TaskPayload
@@ -79,12 +79,15 @@ class Stand:
         """Delivers the visible messages of the task queues, up to 100 an invocation; returns how many."""
         fast = {name: self.queue.receive(name) for name in (URGENT_TASKS_QUEUE, TASKS_QUEUE)}
         long = self.queue.receive(LONG_TASKS_QUEUE)
+        envelopes = self.queue.receive(BATCHES_QUEUE)
+        for envelope in received(envelopes):
+            self.app.worker.run_batch(envelope)
         for name, messages in fast.items():
             for start in range(0, len(messages), _MOST_PER_INVOCATION):
                 self.app.worker.run(name, received(messages[start : start + _MOST_PER_INVOCATION]))
         for message in long:
             self.app.worker.run(LONG_TASKS_QUEUE, received([message]))
-        return sum(map(len, fast.values())) + len(long)
+        return sum(map(len, fast.values())) + len(long) + len(envelopes)
 
     def job(self, job_id: str) -> Job:
         with self.database.transaction() as work:
@@ -114,7 +117,7 @@ class Stand:
             return [kept.letter for kept in work.dead_letters.newest(1_000)]
 
 
-_QUEUES = (JOBS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, LONG_TASKS_QUEUE)
+_QUEUES = (JOBS_QUEUE, TASKS_QUEUE, BATCHES_QUEUE, URGENT_TASKS_QUEUE, LONG_TASKS_QUEUE)
 
 
 def waiter_by(clock: FakeClock) -> OutageWaiter:

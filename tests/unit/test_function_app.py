@@ -28,6 +28,7 @@ def test_the_host_can_index_the_app_without_any_setting() -> None:
         "run_tasks",
         "run_long_task",
         "run_urgent_tasks",
+        "run_batch",
         "sweep",
         "prune",
         "run_schedules",

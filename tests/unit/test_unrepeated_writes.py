@@ -16,7 +16,18 @@ _FILES = sorted(
 )
 _READS = {
     *("candidates", "candidates_after", "counts", "dispatch_lease_expires_at", "ended_but_not_advanced"),
-    *("first_errors", "fold", "get", "limited_types", "live_batches", "newest", "now", "of_job", "page"),
+    *(
+        "first_errors",
+        "fold",
+        "get",
+        "ids_of_batch",
+        "limited_types",
+        "live_batches",
+        "newest",
+        "now",
+        "of_job",
+        "page",
+    ),
     *("page_of_job", "pending_of_stage", "results_of_job", "results_page", "since", "states", "unclaimed"),
     "waiting_with_room",
 }

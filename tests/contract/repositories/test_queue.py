@@ -7,7 +7,7 @@ import pytest
 from azure.servicebus import ServiceBusClient
 
 from core.errors import MessageTooLargeError, QueueNotFoundError
-from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
+from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from core.messages import OutgoingMessage
 from local.service_bus.process import EmulatorProcess
 from repositories.ports import MessageQueue
@@ -15,7 +15,7 @@ from repositories.service_bus import ServiceBusRepository, by_connection_string
 from tests.contract.repositories.building import JOB, batch_of
 from tests.fakes.queue import FakeQueue
 
-_QUEUES = (JOBS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, LONG_TASKS_QUEUE)
+_QUEUES = (JOBS_QUEUE, TASKS_QUEUE, BATCHES_QUEUE, URGENT_TASKS_QUEUE, LONG_TASKS_QUEUE)
 _RECEIVE_SECONDS = 30
 
 
@@ -178,7 +178,7 @@ def test_a_broker_with_all_its_queues_answers_a_ping(queue: MessageQueue) -> Non
 
 def test_a_ping_tells_a_queue_that_may_be_missing_from_one_that_may_not(service_bus_harness: ServiceBusHarness) -> None:
     address = service_bus_harness.connection_string
-    optional = [URGENT_TASKS_QUEUE, "sb-nowhere"]
+    optional = [URGENT_TASKS_QUEUE, BATCHES_QUEUE, "sb-nowhere"]
     with closing(by_connection_string(address, _QUEUES, optional_queues=optional)) as queue:
         assert queue.ping() == ["sb-nowhere"]
     needed = [*_QUEUES, "sb-nowhere"]

@@ -113,6 +113,7 @@ def test_the_shipped_configuration_has_the_queues_of_the_stack(tmp_path: Path) -
             "sb-jobs",
             "sb-tasks",
             "sb-tasks-urgent",
+            "sb-batches",
             "sb-tasks-long",
         ]
         with (

@@ -10,7 +10,7 @@ from core import ids
 from core.errors import LockstepError
 from core.job_events import JobEventKind
 from core.job_waits import StartConditions
-from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
+from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from core.messages import JobMessage, ReceivedMessage
 from engine.repair.dead_letters import DeadLetteredMessage
 from engine.repair.sweeper import SweepReport
@@ -22,7 +22,7 @@ from tests.faults.model.invocation import Fault, Invocation, ProcessDied
 from tests.faults.model.jobs import REGISTRY, Kind, Plan
 from tests.faults.model.process import Process
 
-QUEUES = (JOBS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, LONG_TASKS_QUEUE)
+QUEUES = (JOBS_QUEUE, TASKS_QUEUE, BATCHES_QUEUE, URGENT_TASKS_QUEUE, LONG_TASKS_QUEUE)
 DEAD_QUEUES = tuple(queue + DEAD for queue in QUEUES)
 _MOST_PER_INVOCATION = 100
 GIVEN_UP = "MaxDeliveryCountExceeded"

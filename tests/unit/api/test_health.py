@@ -6,7 +6,8 @@ import pytest
 
 from api import health
 from core.errors import DatabaseUnavailableError, QueueUnavailableError
-from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
+from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
+from engine.process.health_probe import HealthProbe
 from tests.support.drive import Stand
 from tests.unit.api.support import body, get
 
@@ -28,16 +29,23 @@ def test_an_unreachable_broker_is_named_without_its_address(it: Stand) -> None:
     assert body(response)["checks"] == {**dict.fromkeys(PARTS, "ok"), "broker": "QueueUnavailableError"}
 
 
-def test_an_app_without_the_queue_of_urgent_jobs_is_healthy_and_says_so(
+def test_an_app_without_a_queue_that_few_jobs_need_is_healthy_and_says_so(
     it: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tests.fakes.queue._QUEUES", (JOBS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE))
-    response = check(get(""))
-    assert response.status_code == 200
-    assert body(response) == {
-        "healthy": True,
-        "checks": {**dict.fromkeys(PARTS, "ok"), "broker": "ok without sb-tasks-urgent: urgent jobs wait for it"},
+    missing = {
+        URGENT_TASKS_QUEUE: "sb-tasks-urgent: urgent jobs wait for it",
+        BATCHES_QUEUE: "sb-batches: stages with a message per batch wait for it",
     }
+    there = {JOBS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE}
+    for absent in ([URGENT_TASKS_QUEUE], [BATCHES_QUEUE], list(missing)):
+        monkeypatch.setattr(health, "probe", HealthProbe(health.CHECKS))
+        monkeypatch.setattr("tests.fakes.queue._QUEUES", there | (missing.keys() - set(absent)))
+        response = check(get(""))
+        outcome = f"ok without {'; '.join(missing[name] for name in absent)}"
+        assert (response.status_code, body(response)) == (
+            200,
+            {"healthy": True, "checks": {**dict.fromkeys(PARTS, "ok"), "broker": outcome}},
+        )
 
 
 def test_pending_migrations_are_listed(it: Stand, monkeypatch: pytest.MonkeyPatch) -> None:

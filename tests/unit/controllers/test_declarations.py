@@ -105,6 +105,10 @@ HANDLER = lockstep.task_type("a.b")(lambda context, parameters: None).handler
             "dispatch_protocol",
             "'two_phase' or 'atomic'",
         ),
+        *(
+            (lambda value: lockstep.StageSpec("one", message_per=value), value, "message_per", "'task' or 'batch'")
+            for value in ("batches", "", None, 100)
+        ),
     ],
 )
 def test_a_declared_value_that_cannot_work_is_refused_with_what_would(
@@ -130,6 +134,8 @@ def test_a_declared_value_that_cannot_work_is_refused_with_what_would(
         lambda: lockstep.task_type("sample.work", max_running=100_000, rate=lockstep.Rate(10_000, 86_400))(HANDLER),
         lambda: lockstep.StageSpec("ünï cödé", 0),
         lambda: lockstep.StageSpec("one", 1, lockstep.DispatchProtocol.ATOMIC),
+        lambda: lockstep.StageSpec("one", message_per=lockstep.MessagePer.BATCH),
+        lambda: lockstep.StageSpec("one", message_per="batch"),  # type: ignore[arg-type]
     ],
 )
 def test_the_ends_of_a_range_belong_to_it(declare: Callable[[], object]) -> None:

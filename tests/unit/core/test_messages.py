@@ -7,7 +7,7 @@ import pytest
 from core import messages
 from core.errors import MessageFormatError
 from core.ids import TaskAddress, batch_id, task_id
-from core.messages import JobAction, JobMessage, TaskMessage
+from core.messages import BatchMessage, JobAction, JobMessage, TaskMessage
 
 JOB = "0123456789abcdef" * 2
 TASK = {"v": 1, "task_id": task_id(JOB, 1, 7), "batch_id": batch_id(JOB, 1, 0), "send": 2, "misses": 1}
@@ -26,12 +26,17 @@ WHEN = datetime(2030, 1, 1, tzinfo=UTC)
 NOT_AN_OBJECT = [b"", b"\xff\xfe", b"{", b"null", b"[]", b'"text"', b"1", b"[" * 100_000]
 
 
+ENVELOPE = {"v": 1, "batch_id": batch_id(JOB, 1, 7), "send": 2, "misses": 1}
+
+
 @pytest.mark.parametrize("body", NOT_AN_OBJECT, ids=lambda body: repr(body[:8]))
 def test_a_body_that_is_no_json_object_is_refused(body: bytes) -> None:
     with pytest.raises(MessageFormatError, match="the body is"):
         TaskMessage.decode(body)
     with pytest.raises(MessageFormatError, match="the body is"):
         JobMessage.decode(body)
+    with pytest.raises(MessageFormatError, match="the body is"):
+        BatchMessage.decode(body)
 
 
 @pytest.mark.parametrize("version", [None, 0, 2, "1", []])
@@ -40,6 +45,43 @@ def test_another_version_is_refused(version: Any) -> None:
         TaskMessage.decode(_body({**TASK, "v": version}))
     with pytest.raises(MessageFormatError, match="is not known"):
         JobMessage.decode(_body({**STAGE, "v": version}))
+    with pytest.raises(MessageFormatError, match="is not known"):
+        BatchMessage.decode(_body({**ENVELOPE, "v": version}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"batch_id": None},
+        {"batch_id": 7},
+        {"batch_id": f"{JOB}-s1-b"},
+        {"batch_id": f"{JOB}-s0-b1"},
+        {"batch_id": f"{JOB}-s1-b0\n"},
+        {"batch_id": f"{JOB}-s1-b\ud800"},
+        {"batch_id": task_id(JOB, 1, 7)},
+        {"task_id": task_id(JOB, 1, 7)},
+        {"send": 0},
+        {"send": True},
+        {"misses": -1},
+    ],
+    ids=repr,
+)
+def test_an_envelope_with_a_nonsensical_field_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(MessageFormatError):
+        BatchMessage.decode(_body({**ENVELOPE, **change}))
+
+
+def test_an_envelope_is_read_as_it_was_sent() -> None:
+    envelope = BatchMessage.decode(_body(ENVELOPE))
+    assert envelope == BatchMessage(batch_id(JOB, 1, 7), send=2, misses=1)
+    assert json.loads(envelope.outgoing().body) == ENVELOPE
+    assert BatchMessage.decode(_body({"v": 1, "batch_id": envelope.batch_id})) == BatchMessage(envelope.batch_id, 1, 0)
+
+
+def test_the_id_of_an_envelope_counts_its_sends_and_its_misses() -> None:
+    first, waiting = BatchMessage(batch_id(JOB, 1, 7)), BatchMessage(batch_id(JOB, 1, 7), send=2, misses=3)
+    assert (first.outgoing().message_id, first.outgoing().enqueue_at) == (f"{JOB}-s1-b7:b1", None)
+    assert (waiting.outgoing(WHEN).message_id, waiting.outgoing(WHEN).enqueue_at) == (f"{JOB}-s1-b7:b2m3", WHEN)
 
 
 @pytest.mark.parametrize(

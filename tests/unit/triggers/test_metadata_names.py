@@ -8,7 +8,7 @@ import azure.functions as func
 import pytest
 from azure.functions import servicebus
 
-from core.messages import JobAction, JobMessage, OutgoingMessage, TaskMessage
+from core.messages import BatchMessage, JobAction, JobMessage, OutgoingMessage, TaskMessage
 from triggers import dead_letters, jobs, tasks
 
 _JOB = "0" * 32
@@ -23,9 +23,10 @@ def test_the_metadata_that_azure_functions_reads_is_known() -> None:
     "message",
     [
         TaskMessage(f"{_JOB}-s01-t0000000", f"{_JOB}-s1-b0").outgoing(),
+        BatchMessage(f"{_JOB}-s1-b0").outgoing(),
         JobMessage(_JOB, 1, JobAction.DISPATCH).outgoing(),
     ],
-    ids=["task", "job"],
+    ids=["task", "batch", "job"],
 )
 def test_no_field_of_a_message_hides_its_metadata(message: OutgoingMessage) -> None:
     assert {name.lower() for name in json.loads(message.body)} & _METADATA == set()
@@ -37,6 +38,7 @@ def test_no_field_of_a_message_hides_its_metadata(message: OutgoingMessage) -> N
         dead_letters.dead_task,
         dead_letters.dead_urgent_task,
         dead_letters.dead_long_task,
+        dead_letters.dead_batch,
         dead_letters.dead_job_message,
         tasks.run_tasks,
         tasks.run_urgent_tasks,
@@ -47,7 +49,7 @@ def test_functions_that_must_take_any_body_take_batches(function: object) -> Non
     assert trigger.cardinality == func.Cardinality.MANY
 
 
-@pytest.mark.parametrize("function", [jobs.run_job_message, tasks.run_long_task])
+@pytest.mark.parametrize("function", [jobs.run_job_message, tasks.run_long_task, tasks.run_batch])
 def test_the_broker_gives_up_on_a_body_that_a_function_of_single_messages_cannot_take(function: object) -> None:
     """It fails ten times; then the function of the dead-letter queue keeps it."""
     trigger = function._function.get_trigger()  # type: ignore[attr-defined]

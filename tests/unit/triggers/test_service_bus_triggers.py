@@ -18,8 +18,8 @@ from core.errors import (
     EngineFaultError,
     QueueNotFoundError,
 )
-from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
-from core.messages import JobAction, JobMessage, TaskMessage
+from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
+from core.messages import BatchMessage, JobAction, JobMessage, TaskMessage
 from core.statuses import JobStatus, TaskStatus
 from engine.process.keeping import ORPHAN, UNREADABLE
 from tests.fakes.tasks import FakeTaskRepository
@@ -32,9 +32,11 @@ run_job_message: Callable[[Any], None] = called_as_by_the_host(jobs.run_job_mess
 run_tasks: Callable[[Any], None] = called_as_by_the_host(tasks.run_tasks._function.get_user_function())
 run_urgent_tasks: Callable[[Any], None] = called_as_by_the_host(tasks.run_urgent_tasks._function.get_user_function())
 run_long_task: Callable[[Any], None] = called_as_by_the_host(tasks.run_long_task._function.get_user_function())
+run_batch: Callable[[Any], None] = called_as_by_the_host(tasks.run_batch._function.get_user_function())
 dead_task: Callable[[Any], None] = dead_letters.dead_task._function.get_user_function()
 dead_urgent_task: Callable[[Any], None] = dead_letters.dead_urgent_task._function.get_user_function()
 dead_long_task: Callable[[Any], None] = dead_letters.dead_long_task._function.get_user_function()
+dead_batch: Callable[[Any], None] = dead_letters.dead_batch._function.get_user_function()
 dead_job_message: Callable[[Any], None] = dead_letters.dead_job_message._function.get_user_function()
 prune: Callable[[Any], None] = pruner.prune._function.get_user_function()
 run_schedules: Callable[[Any], None] = scheduler.run_schedules._function.get_user_function()
@@ -89,7 +91,24 @@ def test_a_task_message_that_cannot_be_read_is_kept_with_its_queue(it: Stand) ->
     run_tasks([Delivery(b"1")])
     run_long_task(Delivery(b"2"))
     run_urgent_tasks([Delivery(b"3")])
-    assert [letter.queue for letter in it.dead_letters()] == [URGENT_TASKS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE]
+    run_batch(Delivery(b"4"))
+    assert [letter.queue for letter in it.dead_letters()] == [
+        BATCHES_QUEUE,
+        URGENT_TASKS_QUEUE,
+        LONG_TASKS_QUEUE,
+        TASKS_QUEUE,
+    ]
+
+
+def test_an_envelope_runs_its_batch_and_a_dead_one_sends_its_tasks(it: Stand) -> None:
+    job_id = it.submit("hello_world", n=2)
+    it.deliver_job_messages()
+    it.queue.receive(TASKS_QUEUE)
+    envelope = Delivery(BatchMessage(f"{job_id}-s1-b0").outgoing().body)
+    dead_batch([envelope])
+    assert it.queue.size(TASKS_QUEUE) == 2
+    run_batch(envelope)
+    assert {task.status for task in it.tasks(job_id)} == {TaskStatus.COMPLETED}
 
 
 def test_a_host_that_gives_no_delivery_count_is_taken_to_deliver_for_the_first_time(it: Stand) -> None:
@@ -138,14 +157,17 @@ def test_the_triggers_wait_for_the_database_nearly_as_long_as_a_message_lock(it:
     message = Delivery(it.queue.receive(JOBS_QUEUE)[0].body)
     it.deliver_job_messages()
     task = Delivery(TaskMessage(f"{job_id}-s01-t0000000", f"{job_id}-s1-b0").outgoing().body)
+    envelope = Delivery(BatchMessage(f"{job_id}-s1-b0").outgoing().body)
     calls: list[Callable[[], None]] = [
         lambda: run_job_message(message),
         lambda: run_tasks([task]),
         lambda: run_urgent_tasks([task]),
         lambda: run_long_task(task),
+        lambda: run_batch(envelope),
         lambda: dead_task([task]),
         lambda: dead_urgent_task([task]),
         lambda: dead_long_task([task]),
+        lambda: dead_batch([envelope]),
         lambda: dead_job_message([message]),
     ]
     for call in calls:

@@ -80,7 +80,7 @@ def test_the_shipped_file_is_what_the_design_says() -> None:
     expected = QueueSettings(60_000, 10, dead_letters_expired=True, default_ttl_ms=3_600_000)
     namespace = created(DEFAULT_CONFIG)
     names = [counts.name for counts in namespace.counts()]
-    assert names == ["sb-jobs", "sb-tasks", "sb-tasks-urgent", "sb-tasks-long"]
+    assert names == ["sb-jobs", "sb-tasks", "sb-tasks-urgent", "sb-batches", "sb-tasks-long"]
     assert {namespace.find(name).settings for name in names} == {expected}
 
 
