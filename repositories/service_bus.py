@@ -6,13 +6,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
-from typing import Any
 
 from azure.core.credentials import TokenCredential
-from azure.servicebus import ServiceBusClient, ServiceBusMessageBatch
-from azure.servicebus.amqp import AmqpAnnotatedMessage
+from azure.servicebus import ServiceBusClient
 from azure.servicebus.exceptions import (
     MessageSizeExceededError,
     MessagingEntityNotFoundError,
@@ -30,12 +27,11 @@ from core.errors import (
 from core.messages import OutgoingMessage
 from repositories.broker_calls import BrokerCalls
 from repositories.broker_client import FAILURES, BrokerClient, tls_context
+from repositories.encoded_messages import fill
 from repositories.ports import MessageQueue, SendResult
 
 logger = logging.getLogger(__name__)
 
-_SCHEDULED_ENQUEUE_TIME = b"x-opt-scheduled-enqueue-time"
-_CONTENT_TYPE = "application/json"
 _BACKOFF_FACTOR = 0.2
 """With this factor the SDK tries four times, 0.4, 0.8 and 1.6 s apart: enough for a broken connection or one second of
 throttling. With the default of 0.8, a submission waits 11 s for an unavailable broker before it is accepted anyway."""
@@ -164,7 +160,7 @@ def _send(client: BrokerClient, queue: str, messages: Sequence[OutgoingMessage],
     with _translating(client, queue):
         sender = client.sender(queue)
         batch = sender.create_message_batch()
-        _fill(batch, messages)
+        fill(batch, messages)
         seconds = until - time.monotonic()
         if seconds <= 0:  # the call is given up, and must not send
             raise QueueTimeoutError(f"the connection to {queue} was not open in time")
@@ -188,22 +184,6 @@ def _translating(client: BrokerClient, queue: str) -> Iterator[None]:
     except BaseException:
         client.close()
         raise
-
-
-def _fill(batch: ServiceBusMessageBatch, messages: Sequence[OutgoingMessage]) -> None:
-    for message in messages:
-        # The SDK's fastest public way; `python -m benchmarks dispatch` compares it with ServiceBusMessage.
-        batch.add_message(
-            AmqpAnnotatedMessage(
-                data_body=[message.body],
-                properties={"message_id": message.message_id, "content_type": _CONTENT_TYPE},
-                annotations=_annotations(message.enqueue_at),
-            )
-        )
-
-
-def _annotations(enqueue_at: datetime | None) -> dict[Any, Any] | None:
-    return None if enqueue_at is None else {_SCHEDULED_ENQUEUE_TIME: enqueue_at}
 
 
 def _translate(queue: str, exc: Exception) -> QueueError:

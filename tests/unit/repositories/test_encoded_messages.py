@@ -1,0 +1,107 @@
+"""Messages encoded by us are those of the SDK, byte by byte; where they may not be, the SDK encodes them itself."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import azure.servicebus
+import pytest
+from azure.servicebus import ServiceBusMessageBatch
+from azure.servicebus.amqp import AmqpAnnotatedMessage
+from azure.servicebus.exceptions import MessageSizeExceededError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.messages import OutgoingMessage
+from repositories.encoded_messages import KNOWN_SDK, encoded, fill
+from tests.contract.repositories.building import batch_of
+
+MESSAGES = [message.outgoing() for message in batch_of(100).messages()]
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
+
+
+def by_sdk(*messages: OutgoingMessage) -> list[bytes]:
+    batch = ServiceBusMessageBatch()
+    for message in messages:
+        properties = {"message_id": message.message_id, "content_type": "application/json"}
+        batch.add_message(AmqpAnnotatedMessage(data_body=[message.body], properties=properties))
+    return contents(batch)
+
+
+def contents(batch: ServiceBusMessageBatch) -> list[bytes]:
+    return [bytes(each) for each in batch._message[5]]
+
+
+@pytest.fixture
+def added(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The messages that the SDK encodes."""
+    messages: list[object] = []
+    add = ServiceBusMessageBatch.add_message
+
+    def count(batch: ServiceBusMessageBatch, message: AmqpAnnotatedMessage) -> None:
+        add(batch, message)
+        messages.append(message)
+
+    monkeypatch.setattr(ServiceBusMessageBatch, "add_message", count)
+    return messages
+
+
+def filled(messages: Sequence[OutgoingMessage], max_bytes: int = 262_144) -> list[bytes]:
+    batch = ServiceBusMessageBatch(max_bytes)
+    fill(batch, messages)
+    assert len(batch) > 0, "the SDK sends no empty batch"
+    return contents(batch)
+
+
+def test_the_sdk_encodes_one_message_of_a_batch(added: list[object]) -> None:
+    assert filled(MESSAGES) == by_sdk(*MESSAGES)
+    assert len(added) == 1 + 100
+
+
+@given(message_id=TEXTS.filter(bool), body=st.binary(max_size=300))
+def test_a_message_is_encoded_as_by_the_sdk_or_not_at_all(message_id: str, body: bytes) -> None:
+    message = OutgoingMessage(body, message_id)
+    ours = encoded(message)
+    assert [ours] == by_sdk(message) if len(message_id.encode()) <= 222 and len(body) <= 255 else ours is None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        OutgoingMessage(b"{}", "later", datetime(2030, 1, 1, tzinfo=UTC)),
+        OutgoingMessage(b"x" * 256, "long body"),
+        OutgoingMessage(b"{}", "i" * 223),
+    ],
+    ids=["scheduled", "long body", "long id"],
+)
+def test_the_sdk_encodes_a_batch_with_a_message_that_we_do_not_encode(
+    other: OutgoingMessage, added: list[object]
+) -> None:
+    assert len(filled([*MESSAGES[:5], other])) == len(added) == 6
+
+
+def test_the_sdk_encodes_all_messages_when_it_is_another_version(
+    added: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(azure.servicebus, "__version__", "7.16.0")
+    assert filled(MESSAGES) == by_sdk(*MESSAGES)
+    assert len(added) == 100 + 100
+
+
+def test_the_sdk_encodes_all_messages_when_it_encodes_the_first_differently(
+    added: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As with tracing, which adds application properties.
+    monkeypatch.setattr("repositories.encoded_messages._CONTENT_TYPE", "text/json")
+    assert len(filled(MESSAGES)) == len(added) == 100
+
+
+def test_messages_that_are_too_large_for_the_tier_are_refused_by_the_sdk() -> None:
+    fits = sum(len(each) + 8 for each in by_sdk(*MESSAGES)) + 200
+    assert len(filled(MESSAGES, fits)) == 100
+    with pytest.raises(MessageSizeExceededError):
+        filled(MESSAGES, fits // 2)
+
+
+def test_the_version_that_is_known_is_the_one_that_the_app_requires() -> None:
+    """Read its `ServiceBusSender.send_messages` before you change `KNOWN_SDK`: what does it use of a batch?"""
+    assert azure.servicebus.__version__ == KNOWN_SDK
