@@ -23,7 +23,7 @@ class HandlerThreads:
     """
 
     def __init__(self, count: int) -> None:
-        self._count = count
+        self.count = count
         self._lock = threading.Lock()
         self._pool = self._new_pool()
         self._left: list[Future[Any]] = []
@@ -41,7 +41,7 @@ class HandlerThreads:
             logger.warning(
                 "%d threads still run tasks whose timeouts are over", len(self._left) + len(self._left_before)
             )
-            if len(self._left) >= self._count:
+            if len(self._left) >= self.count:
                 self._replace()
 
     def close(self) -> None:
@@ -49,7 +49,7 @@ class HandlerThreads:
         self._pool.shutdown()
 
     def _replace(self) -> None:
-        if len(self._left_before) >= MAX_REPLACEMENTS * self._count:
+        if len(self._left_before) >= MAX_REPLACEMENTS * self.count:
             logger.error(
                 "every thread of this process runs a task whose timeout is over, and no more threads are added; "
                 "it runs no other task until one returns. Tasks like these need isolated=True"
@@ -62,4 +62,4 @@ class HandlerThreads:
         self._pool = self._new_pool()
 
     def _new_pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(self._count, thread_name_prefix="handler")
+        return ThreadPoolExecutor(self.count, thread_name_prefix="handler")

@@ -2,15 +2,14 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 
 from core.errors import DatabaseError, LockstepError
-from core.log_threads import joined
 from core.statuses import TaskStatus
 from core.task_runs import ClaimedTask, TaskOutcome
 from engine.process.limits import Limits
 from engine.process.shutdown import Shutdown
+from engine.tasks.calls import Calls, Outcomes
 from engine.tasks.cancellation import Cancellation
 from engine.tasks.handler_runner import HandlerRunner
 from engine.tasks.handler_threads import HandlerThreads
@@ -20,9 +19,6 @@ from repositories.ports import Database, UnitOfWork
 from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
-
-_Running = dict[Future[list[TaskOutcome | None]], list[ClaimedTask]]
-"""The tasks of each call of a handler; the call gives None for each task that must be released."""
 
 _TICK_SECONDS = 0.5
 """How often a run checks whether the process shuts down."""
@@ -106,17 +102,17 @@ class TaskRunner:
         if self._shutdown.requested:
             return Ran(unfinished=list(claimed.tasks))
         wanted = {task.task_id for task in claimed.tasks}
-        calls = self._lists.calls(claimed.tasks)
-        futures = {self._threads.submit(joined(self._run_call), claimed, tasks, wanted): tasks for tasks in calls}
+        calls = Calls(
+            self._threads, lambda tasks: self._run_call(claimed, tasks, wanted), self._lists.calls(claimed.tasks)
+        )
         try:
-            return self._follow(claimed, dict(futures), wanted)
+            return self._follow(claimed, calls, wanted)
         except BaseException:
             wanted.clear()  # no outcome of this run is recorded: tell running handlers, and start no more
-            for future in futures:
-                future.cancel()
+            calls.stop()
             raise
 
-    def _run_call(self, claimed: Claimed, tasks: list[ClaimedTask], wanted: set[str]) -> list[TaskOutcome | None]:
+    def _run_call(self, claimed: Claimed, tasks: Sequence[ClaimedTask], wanted: set[str]) -> Outcomes:
         """Runs the tasks of one call of a handler."""
         if self._must_not_start(claimed, tasks, wanted):
             return [None] * len(tasks)
@@ -150,36 +146,40 @@ class TaskRunner:
             return None
         return outcome
 
-    def _follow(self, claimed: Claimed, running: _Running, wanted: set[str]) -> Ran:
+    def _follow(self, claimed: Claimed, calls: Calls, wanted: set[str]) -> Ran:
         """Waits for running tasks, collects their outcomes, and renews their leases."""
         ran = Ran()
         held = set(wanted)
         renew_at = time.monotonic() + self._lease_seconds / 3
-        while running:
-            wait(running, timeout=max(min(_TICK_SECONDS, renew_at - time.monotonic()), 0))
-            self._collect(claimed, running, wanted, ran)
+        while calls.open:
+            calls.wait(max(min(_TICK_SECONDS, renew_at - time.monotonic()), 0))
+            self._collect(claimed, calls, wanted, ran)
             held.difference_update(task.task_id for task in ran.unfinished)
             self._release(claimed, ran)
-            if running and time.monotonic() >= renew_at:
+            if calls.open and time.monotonic() >= renew_at:
                 # Ended tasks too: all outcomes are recorded together, when the last task has ended.
                 renew_at = time.monotonic() + self._renew(held, wanted, claimed.lease_id)
         return ran
 
-    def _collect(self, claimed: Claimed, running: _Running, wanted: set[str], ran: Ran) -> None:
-        """Moves ended tasks, and tasks for which the run no longer waits, from `running` to `ran`."""
-        for future, tasks in list(running.items()):
-            if future.done():
-                outcomes = future.result()
-            elif self._shutdown.grace_is_over or (self._must_not_start(claimed, tasks, wanted) and future.cancel()):
+    def _collect(self, claimed: Claimed, calls: Calls, wanted: set[str], ran: Ran) -> None:
+        """Moves ended tasks, and tasks for which the run no longer waits, from `calls` to `ran`."""
+        running = []
+        for call in calls.open:
+            tasks = call.tasks
+            if call.ended:
+                outcomes = call.outcomes()
+            elif (self._must_not_start(claimed, tasks, wanted) and calls.withdraw(call)) or (
+                self._shutdown.grace_is_over and calls.give_up(call)
+            ):
                 outcomes = [None] * len(tasks)
-            elif self._is_over(claimed, tasks[0]):
+            elif self._is_over(claimed, tasks[0]) and calls.give_up(call):
                 outcomes = [self._handlers.timed_out(tasks[0])]
-                self._threads.leave(future)
             else:
+                running.append(call)
                 continue
-            del running[future]
             ran.outcomes += [outcome for outcome in outcomes if outcome is not None]
             ran.unfinished += [task for task, outcome in zip(tasks, outcomes, strict=True) if outcome is None]
+        calls.open = running
 
     @staticmethod
     def _is_over(claimed: Claimed, task: ClaimedTask) -> bool:
