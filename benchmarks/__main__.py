@@ -1,5 +1,6 @@
 """`python -m benchmarks NAME`: run a benchmark on real servers, which it starts and stops."""
 
+import json
 import signal
 import sys
 import time
@@ -19,13 +20,15 @@ from benchmarks import long_tasks as long_tasks_benchmark
 from benchmarks import payload as payload_benchmark
 from benchmarks import typed_csv as typed_csv_benchmark
 from benchmarks.hot_spots import hot_spots as hot_spots_of
-from benchmarks.machine import Machine, describe
+from benchmarks.machine import Machine, describe, text
+from benchmarks.markdown import table as markdown_table
 from benchmarks.measure import Row
 from benchmarks.payload_places import PLACES
 from benchmarks.peers import table as peers
 from benchmarks.plots import plot
 from benchmarks.report import print_table, show, write
 from benchmarks.rounds import Benchmark, run, run_within
+from benchmarks.targets import judged, verdicts
 
 BENCHMARKS: Mapping[str, Benchmark] = {
     "dispatch": dispatch.BENCHMARK,
@@ -220,6 +223,29 @@ def plot_all(
         json_file = directory / f"{name}.json"
         if json_file.exists():
             print(plot(json_file, benchmark.unit))
+
+
+@cli.command()
+def tables(
+    directory: Annotated[Path, typer.Option(help="with the JSON files")] = Path(".local/benchmarks"),
+) -> None:
+    """Print each JSON file of a directory as a table in Markdown."""
+    for name, benchmark in BENCHMARKS.items():
+        json_file = directory / f"{name}.json"
+        if json_file.exists():
+            document = json.loads(json_file.read_text())
+            print(f"## {name}\n\n{markdown_table(document['rows'], benchmark.unit)}\n")
+            for line, note in document["notes"].items():
+                print(f"- {line}: {note}")
+            print(f"\n{text(document['machine'])}\n")
+
+
+@cli.command()
+def targets(
+    directory: Annotated[Path, typer.Option(help="with the JSON files")] = Path(".local/benchmarks"),
+) -> None:
+    """Compare the JSON files of a directory with the targets; print a table in Markdown."""
+    print(judged(verdicts(directory)))
 
 
 for each in BENCHMARKS.items():

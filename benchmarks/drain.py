@@ -29,6 +29,8 @@ from repositories.ports import MessageQueue
 _RECEIVERS = {"sdk_loop": 1, "sdk_loop_x2": 2}
 _WORKER_PROCESSES = (1, 2)
 
+LINES = (*_RECEIVERS, *(f"stack_{count}" for count in _WORKER_PROCESSES))
+
 
 @contextmanager
 def _lines() -> Iterator[Lines]:

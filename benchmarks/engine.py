@@ -30,5 +30,12 @@ def _run(databases: Databases, line: str, tasks: int) -> Measured:
 BENCHMARK = Benchmark(
     _lines,
     reference="sql_100",
-    references={"sql_1": "sql_1", "sql_10": "sql_10", "worker_1": "sql_1", "worker_10": "sql_10"},
+    references={
+        "sql_1": "sql_1",
+        "sql_10": "sql_10",
+        "worker_1": "sql_1",
+        "worker_10": "sql_10",
+        "first_stage": "first_stage",
+        "second_stage": "first_stage",
+    },
 )

@@ -6,21 +6,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 
-from typing_extensions import override
-
 from benchmarks import noop
 from benchmarks.bare_sql import BareSql
 from benchmarks.measure import Measured
+from benchmarks.no_broker import NO_BROKER, NoQueue
 from benchmarks.noop import Noop
 from benchmarks.prepared import KEY, opened, queued_tasks
+from benchmarks.second_stage import first_stage, second_stage
 from bootstrap import Backends, wire
 from controllers.registry import Registry
 from core.definitions import AlignedBatch
 from core.lanes import TASKS_QUEUE
-from core.messages import OutgoingMessage, ReceivedMessage, TaskMessage
+from core.messages import ReceivedMessage, TaskMessage
 from core.statuses import StageStatus, TaskStatus
 from core.task_runs import BatchDelta, TaskOutcome
-from repositories.ports import Database, MessageQueue, SendResult, UnitOfWork
+from repositories.ports import Database, UnitOfWork
 from repositories.transactions import transact
 from settings import Settings
 
@@ -28,20 +28,7 @@ Invocation = Sequence[TaskMessage]
 """The messages that one call of the worker gets."""
 
 _SIZES = (1, 10, 100)
-_NO_BROKER = "Endpoint=sb://localhost;SharedAccessKeyName=none;SharedAccessKey=none"
 _LEASE_SECONDS = 50.0
-
-
-class NoQueue(MessageQueue):
-    """Takes every message and delivers none."""
-
-    @override
-    def batch_send_messages(self, queue: str, messages: Sequence[OutgoingMessage]) -> SendResult:
-        return SendResult(success=True, sent=len(messages))
-
-    @override
-    def ping(self) -> list[str]:
-        return []
 
 
 def bare_sql(connections: int, size: int, arguments: Mapping[str, str]) -> float:
@@ -84,7 +71,7 @@ def _claim_and_record(database: Database, lease_id: str, invocation: Invocation)
 def worker(at_once: int, size: int, arguments: Mapping[str, str], *, lists: bool = False) -> float:
     """Hands messages to the worker of the app, in invocations of a size; returns the seconds."""
     url = arguments["database_url"]
-    settings = Settings.from_environment({"DATABASE_URL": url, "ServiceBusConnection": _NO_BROKER})
+    settings = Settings.from_environment({"DATABASE_URL": url, "ServiceBusConnection": NO_BROKER})
     with opened(url) as database:
         app = wire(settings, Registry([Noop]), Backends(database, NoQueue(), list, lambda: None))
         written = queued_tasks(database, int(arguments["tasks"]), noop.run_list if lists else noop.run)
@@ -122,6 +109,8 @@ LINES: Mapping[str, Callable[[Mapping[str, str]], float]] = {
     "worker_100_x4": partial(worker, 4, 100),
     "list_100": partial(worker, 1, 100, lists=True),
     "list_100_x4": partial(worker, 4, 100, lists=True),
+    "first_stage": first_stage,
+    "second_stage": second_stage,
 }
 """The number is the size of an invocation; `x` says how many run at once, one if it is missing."""
 

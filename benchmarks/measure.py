@@ -15,13 +15,15 @@ ROOT = Path(__file__).parents[1]
 class Measured(TypedDict):
     """The report of one run of a line, which its process prints as JSON.
 
-    `tasks` is given by a line that chooses its own number; `parts` are the seconds of parts of the run.
+    `tasks` is given by a line that chooses its own number; `parts` are the seconds of parts of the run; `figures` are
+    other figures, by name.
     """
 
     seconds: float
     peak_rss_mib: float | None
     tasks: NotRequired[int]
     parts: NotRequired[dict[str, float]]
+    figures: NotRequired[dict[str, float]]
 
 
 class Row(TypedDict):
@@ -29,8 +31,9 @@ class Row(TypedDict):
 
     `tasks_per_second` is the median of its runs, `slowest` and `fastest` are their bounds; 99 % of the runs reach
     `reached_by_99_percent`, which is the slowest of fewer than 100 runs. `ratio` is the median of the
-    ratios of each round: its tasks/s divided by those of its reference, because a machine's speed drifts. `parts` are
-    the medians of the tasks/s of each part.
+    ratios of each round: its tasks/s divided by those of its reference, because a machine's speed drifts. `rates` are
+    the tasks/s of each round, so that any two lines of a table can be compared. `parts` are the medians of the tasks/s
+    of each part, `figures` the medians of the others.
     """
 
     benchmark: str
@@ -41,9 +44,12 @@ class Row(TypedDict):
     slowest: float
     fastest: float
     reached_by_99_percent: float
+    reference: str
     ratio: float
+    rates: list[float]
     peak_rss_mib: float | None
     parts: dict[str, float]
+    figures: dict[str, float]
 
 
 def run_line(module: str, arguments: Mapping[str, str]) -> Measured:
@@ -88,14 +94,20 @@ def rows(
             slowest=min(rates[line]),
             fastest=max(rates[line]),
             reached_by_99_percent=reached_by(0.99, rates[line]),
-            ratio=statistics.median(
-                rate / base for rate, base in zip(rates[line], rates[references[line]], strict=True)
-            ),
+            reference=references[line],
+            ratio=statistics.median(quotients(rates[line], rates[references[line]])),
+            rates=rates[line],
             peak_rss_mib=max((peak for each in measured if (peak := each["peak_rss_mib"]) is not None), default=None),
             parts=_parts(tasks, measured),
+            figures=_figures(measured),
         )
         for line, measured in runs.items()
     ]
+
+
+def quotients(rates: Sequence[float], of: Sequence[float]) -> list[float]:
+    """Divides the rates of each round by those of another line in the same round."""
+    return [rate / base for rate, base in zip(rates, of, strict=True)]
 
 
 def _parts(tasks: int, measured: Sequence[Measured]) -> dict[str, float]:
@@ -103,6 +115,11 @@ def _parts(tasks: int, measured: Sequence[Measured]) -> dict[str, float]:
     return {
         name: statistics.median(each.get("tasks", tasks) / each["parts"][name] for each in measured) for name in names
     }
+
+
+def _figures(measured: Sequence[Measured]) -> dict[str, float]:
+    names = measured[0].get("figures", {})
+    return {name: statistics.median(each["figures"][name] for each in measured) for name in names}
 
 
 def reached_by(fraction: float, rates: Sequence[float]) -> float:

@@ -14,7 +14,7 @@ from benchmarks.peers.protocol import Peer, note
 from benchmarks.rounds import Benchmark, Lines
 from benchmarks.servers import Databases, postgres_server
 
-_PEERS: Mapping[str, Peer] = {
+PEERS: Mapping[str, Peer] = {
     "lockstep": lockstep.PEER,
     "pgqueuer": pgqueuer.PEER,
     "procrastinate": procrastinate.PEER,
@@ -27,7 +27,7 @@ _PEERS: Mapping[str, Peer] = {
 def _lines() -> Iterator[Lines]:
     """Compare enqueue and drain of no-op tasks with other queues, each with its fastest bulk API."""
     with postgres_server() as databases:
-        yield {name: partial(_run, databases, name) for name, peer in _PEERS.items() if peer.missing() is None}
+        yield {name: partial(_run, databases, name) for name, peer in PEERS.items() if peer.missing() is None}
 
 
 def _run(databases: Databases, name: str, tasks: int) -> Measured:
@@ -36,10 +36,10 @@ def _run(databases: Databases, name: str, tasks: int) -> Measured:
 
 
 def _notes() -> dict[str, str]:
-    missing = {name: peer.missing() for name, peer in _PEERS.items()}
+    missing = {name: peer.missing() for name, peer in PEERS.items()}
     return {
         name: f"left out, because this is missing: {missing[name]}" if missing[name] else note(peer)
-        for name, peer in _PEERS.items()
+        for name, peer in PEERS.items()
     }
 
 
