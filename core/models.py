@@ -96,10 +96,17 @@ class Stage:
 
 @dataclass(frozen=True, order=True)
 class StageProgress:
-    """A stage of which batches have just ended; `has_room` if its dispatch waited for that, and must go on."""
+    """A stage of which batches have just ended.
+
+    Attributes:
+        opening: the stage.
+        has_room: whether its dispatch waited for that, and must go on.
+        may_end: whether it may be complete, or have more failed tasks than it tolerates.
+    """
 
     opening: StageOpening
     has_room: bool = False
+    may_end: bool = True
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from repositories.stage_keys import columns
 from repositories.tasks import PostgresTaskRepository
 
 _QUERIES = queries.load("batches")
+_LOCK = _QUERIES["lock"] + ";\n"
 
 
 class PostgresBatchRepository(BatchRepository):
@@ -72,20 +73,14 @@ class PostgresBatchRepository(BatchRepository):
 
     @override
     def apply_outcomes(self, deltas: Sequence[BatchDelta]) -> list[str]:
-        batch_ids = [delta.batch_id for delta in deltas]
-        self._rows.execute(_QUERIES["lock"], {"batch_ids": batch_ids})
-        self._rows.execute(
-            _QUERIES["apply_outcomes"],
-            {
-                "batch_ids": batch_ids,
-                "completed": [delta.completed for delta in deltas],
-                "failed": [delta.failed for delta in deltas],
-                "cancelled": [delta.cancelled for delta in deltas],
-            },
-        )
-        ran = [delta.batch_id for delta in deltas if delta.completed or delta.failed]
-        self._rows.execute(_QUERIES["arrived"], {"batch_ids": batch_ids, "ran": ran})
-        return [row["batch_id"] for row in self._rows.all(_QUERIES["finish_empty"], {"batch_ids": batch_ids})]
+        values = {
+            "batch_ids": [delta.batch_id for delta in deltas],
+            "ended": [delta.completed + delta.failed + delta.cancelled for delta in deltas],
+            "failed": [delta.failed for delta in deltas],
+            "cancelled": [delta.cancelled for delta in deltas],
+        }
+        rows = self._rows.all(_LOCK + _QUERIES["apply_outcomes"], values)
+        return [row["batch_id"] for row in rows if row["has_ended"]]
 
 
 def _batch(row: Row) -> Batch:

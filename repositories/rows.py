@@ -31,6 +31,12 @@ class PostgresRows(Rows):
             names = [column.name for column in self._cursor.description or ()]
             return [dict(zip(names, row, strict=True)) for row in self._fetched()]
 
+    @override
+    def tuples(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        with translated():
+            self._cursor.execute(query, parameters)
+            return self._fetched()
+
     def _fetched(self) -> list[tuple[Any, ...]]:
         try:
             return self._cursor.fetchall()

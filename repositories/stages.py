@@ -91,7 +91,7 @@ class PostgresStageRepository(StageRepository):
         stopped = [key_of(row) for row in rows if StageStatus(row["status"]) in STAGE_STOPS]
         if stopped:
             self._rows.execute(_QUERIES["tell_tasks_ended"], arrays(stopped))
-        return sorted(StageProgress(opening_of(row), _gets_room(row)) for row in rows)
+        return sorted(StageProgress(opening_of(row), _gets_room(row), _may_end(row)) for row in rows)
 
     @override
     def finish_if_complete(self, key: StageKey) -> bool:
@@ -136,6 +136,10 @@ def _gets_room(row: Row) -> bool:
     room_after, finished = row["room_after"], row["finished_batches"]
     is_waiting = StageStatus(row["status"]) == StageStatus.DISPATCHING and room_after is not None
     return is_waiting and finished - row["ended_now"] < room_after <= finished
+
+
+def _may_end(row: Row) -> bool:
+    return bool(row["failed_tasks"] or row["finished_batches"] == row["total_batches"])
 
 
 def _stage(row: Row) -> Stage:

@@ -1,17 +1,18 @@
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from typing_extensions import override
 
+from core import ids
 from core.definitions import AlignedBatch
 from core.errors import DispatchLeaseLostError
-from core.ids import MAX_STAGE_TASKS, task_id
 from core.models import MOST_ATTEMPT_ERRORS, AttemptError, StageKey, Task, TaskError
 from core.pages import MAX_PAGE_BYTES, Page, TaskPayload
 from core.statuses import BatchStatus, TaskStatus
-from core.task_runs import ClaimedTask, RecordedTask, TaskOutcome, TaskResult, UnclaimedTask
+from core.task_runs import ClaimedTask, Continuation, RecordedTask, TaskOutcome, TaskResult, UnclaimedTask
 from repositories import queries
+from repositories.arrays import array
 from repositories.found_pages import page_of
 from repositories.ports import TaskRepository
 from repositories.ports.rows import Row, Rows
@@ -19,6 +20,7 @@ from repositories.ports.rows import Row, Rows
 _QUERIES = queries.load("tasks")
 _CLAIM_BATCH = _QUERIES["lock_free_of_batch"] + ";\n" + _QUERIES["claim"].split(";\n", 1)[1]
 """The claim of an envelope: another statement finds and locks the tasks; what is claimed of them is the same."""
+_LOCK_HELD = _QUERIES["lock_held"] + ";\n"
 
 
 class PostgresTaskRepository(TaskRepository):
@@ -67,17 +69,17 @@ class PostgresTaskRepository(TaskRepository):
         self, task_ids: Sequence[str], lease_id: str, lease_seconds: float, worker: str | None = None
     ) -> list[ClaimedTask]:
         values = {
-            "task_ids": list(task_ids),
+            "task_ids": array(task_ids),
             "lease_id": lease_id,
             "lease_seconds": lease_seconds,
             "worker": worker,
         }
-        return [ClaimedTask(**row) for row in self._rows.all(_QUERIES["claim"], values)]
+        return [ClaimedTask._make(row) for row in self._rows.tuples(_QUERIES["claim"], values)]
 
     @override
     def claim_batch(self, batch_id: str, lease_id: str, lease_seconds: float, worker: str) -> list[ClaimedTask]:
         values = {"batch_id": batch_id, "lease_id": lease_id, "lease_seconds": lease_seconds, "worker": worker}
-        return [ClaimedTask(**row) for row in self._rows.all(_CLAIM_BATCH, values)]
+        return [ClaimedTask._make(row) for row in self._rows.tuples(_CLAIM_BATCH, values)]
 
     @override
     def ids_of_batch(self, batch_id: str) -> list[str]:
@@ -99,31 +101,26 @@ class PostgresTaskRepository(TaskRepository):
 
     @override
     def record(self, lease_id: str, outcomes: Sequence[TaskOutcome]) -> list[RecordedTask]:
-        ended = [outcome for outcome in outcomes if outcome.continuation is None]
-        values = {
-            "lease_id": lease_id,
-            "held_ids": [outcome.task_id for outcome in outcomes],
-            "task_ids": [outcome.task_id for outcome in ended],
-            "statuses": [outcome.status for outcome in ended],
-            "results": [outcome.result for outcome in ended],
-            "errors": [outcome.error for outcome in ended],
-            "delays": [outcome.retry_delay_seconds for outcome in ended],
-            "most_errors": MOST_ATTEMPT_ERRORS,
-        }
-        rows = self._rows.all(_QUERIES["record"], values)
-        if len(ended) < len(outcomes):
-            rows += self._continue_later(lease_id, outcomes)
-        return [RecordedTask(**{**row, "status": TaskStatus(row["status"])}) for row in rows]
-
-    def _continue_later(self, lease_id: str, outcomes: Sequence[TaskOutcome]) -> list[Row]:
-        later = {outcome.task_id: outcome.continuation for outcome in outcomes if outcome.continuation is not None}
-        values = {
-            "lease_id": lease_id,
-            "task_ids": list(later),
-            "checkpoints": [each.checkpoint for each in later.values()],
-            "idle_continuations": [each.idle for each in later.values()],
-        }
-        return self._rows.all(_QUERIES["continue_later"], values)
+        completed = [each for each in outcomes if each.status == TaskStatus.COMPLETED]
+        failed = [each for each in outcomes if each.status != TaskStatus.COMPLETED and each.continuation is None]
+        later = {each.task_id: each.continuation for each in outcomes if each.continuation is not None}
+        updates: list[tuple[str, dict[str, Any]]] = []
+        if completed:
+            updates.append(("record_completed", _completed(completed)))
+        if failed:
+            updates.append(("record", _failed(failed)))
+        if later:
+            updates.append(("continue_later", _continued(later)))
+        held = {"lease_id": lease_id, "held_ids": array(outcome.task_id for outcome in outcomes)}
+        lock, recorded = _LOCK_HELD, list[RecordedTask]()
+        for name, values in updates:
+            rows = self._rows.tuples(lock + _QUERIES[name], {**held, **values})
+            recorded += [
+                RecordedTask(task_id, batch_id, TaskStatus(status), sends, not_before)
+                for task_id, batch_id, status, sends, not_before in rows
+            ]
+            lock = ""
+        return recorded
 
     @override
     def write_checkpoint(self, task_id: str, lease_id: str, checkpoint: str) -> bool:
@@ -187,7 +184,7 @@ class PostgresTaskRepository(TaskRepository):
     ) -> Page[TaskResult]:
         values = {**_ids_of(key), "limit": limit, "max_bytes": max_bytes}
         if after_index >= 0:
-            values["after"] = task_id(key.job_id, key.number, after_index)
+            values["after"] = ids.task_id(key.job_id, key.number, after_index)
         return page_of(self._rows.all(_QUERIES["results_page"], values), _result)
 
     @override
@@ -196,10 +193,34 @@ class PostgresTaskRepository(TaskRepository):
         return [TaskError(**row) for row in rows]
 
 
+def _completed(outcomes: Sequence[TaskOutcome]) -> dict[str, Any]:
+    # An object of JSON texts is one: ids need no escaping.
+    results = ",".join([f'"{each.task_id}":{each.result}' for each in outcomes])
+    return {"task_ids": array([each.task_id for each in outcomes]), "results": f"{{{results}}}"}
+
+
+def _failed(outcomes: Sequence[TaskOutcome]) -> dict[str, Any]:
+    return {
+        "task_ids": array(each.task_id for each in outcomes),
+        "statuses": array(each.status for each in outcomes),
+        "errors": [each.error for each in outcomes],
+        "delays": [each.retry_delay_seconds for each in outcomes],
+        "most_errors": MOST_ATTEMPT_ERRORS,
+    }
+
+
+def _continued(later: Mapping[str, Continuation]) -> dict[str, Any]:
+    return {
+        "task_ids": array(later),
+        "checkpoints": [each.checkpoint for each in later.values()],
+        "idle_continuations": [each.idle for each in later.values()],
+    }
+
+
 def _ids_of(key: StageKey) -> dict[str, Any]:
     """The bounds of the task ids of a stage; neither is an id."""
     # "-" sorts before every digit, and "~" after them.
-    before = task_id(key.job_id, key.number, MAX_STAGE_TASKS - 1) + "~"
+    before = ids.task_id(key.job_id, key.number, ids.MAX_STAGE_TASKS - 1) + "~"
     return {"after": f"{key.job_id}-s{key.number:02d}-t-", "before": before}
 
 

@@ -120,7 +120,7 @@ def _write(work: UnitOfWork, lease_id: str, outcomes: Sequence[TaskOutcome]) -> 
     finished = work.batches.apply_outcomes(deltas) if deltas else []
     messages: list[JobMessage] = []
     for stage in work.stages.add_finished_batches(finished) if finished else []:
-        if work.stages.finish_if_complete(stage.opening.key):
+        if stage.may_end and work.stages.finish_if_complete(stage.opening.key):
             messages.append(JobMessage.about(stage.opening, JobAction.ADVANCE))
         elif stage.has_room:
             messages.append(JobMessage.about(stage.opening, JobAction.DISPATCH))

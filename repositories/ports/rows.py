@@ -17,6 +17,10 @@ class Rows(Protocol):
         """Runs a query; returns its rows, by column name."""
         ...
 
+    def tuples(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """Runs a query; returns its rows as tuples, which cost less than `all` where there are many."""
+        ...
+
     def first(self, query: str, parameters: Mapping[str, Any] | None = None) -> Row | None:
         """Runs a query; returns its first row, or None."""
         ...

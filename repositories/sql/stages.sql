@@ -188,7 +188,9 @@ FROM (
     GROUP BY job_id, stage
 ) AS done
 WHERE s.job_id = done.job_id AND s.stage = done.stage
-RETURNING s.job_id, s.stage, s.openings, s.status, s.room_after, s.finished_batches, done.batches AS ended_now
+RETURNING
+    s.job_id, s.stage, s.openings, s.status, s.room_after, s.finished_batches, s.total_batches, s.failed_tasks,
+    done.batches AS ended_now
 
 -- name: tell_tasks_ended
 -- For stopped stages of which batches have just ended, in the same transaction, which holds their rows: tells it of those

@@ -137,29 +137,41 @@ FROM tasks AS t
 JOIN stages AS s ON s.job_id = t.parent_job_id AND s.stage = t.stage
 WHERE t.task_id = ANY(%(task_ids)s::text[]) AND s.status NOT IN ('dispatching', 'running')
 
--- name: record
--- The fence: a worker that has lost its lease finds no row here and changes nothing. Also locks the rows of the tasks
--- that continue_later changes next, so that all locks are taken in one order.
+-- name: lock_held
+-- Comes before record_completed, record or continue_later, in the round trip of the first of them, with the tasks of all
+-- three: so all locks are taken in one order.
 --
--- A completed task needs its checkpoint no more, and its progress is complete. The errors are those of the last
--- attempts, the newest first: `-` takes out the one that is too many.
+-- Only a processing task has a lease. Its status is not named: PostgreSQL would take the index of all leases, with those
+-- that vacuum has not removed, to find a hundred of them.
 SELECT 1 FROM tasks
-WHERE task_id = ANY(%(held_ids)s::text[]) AND status = 'processing' AND lease_id = %(lease_id)s
+WHERE task_id = ANY(%(held_ids)s::text[]) AND lease_id = %(lease_id)s
 ORDER BY task_id
-FOR NO KEY UPDATE;
+FOR NO KEY UPDATE
 
+-- name: record_completed
+-- The fence: a worker that has lost its lease finds no row here and changes nothing.
+--
+-- The results by task id: a join would be planned anew each time, and badly while the table has no statistics. A completed
+-- task needs its checkpoint no more, and its progress is complete.
 UPDATE tasks
 SET
-    status = outcome.status, result = outcome.result, error = outcome.error, lease_id = NULL,
-    lease_expires_at = NULL,
-    failures = tasks.failures + CASE WHEN outcome.status = 'completed' THEN 0 ELSE 1 END,
+    status = 'completed', result = %(results)s::jsonb -> task_id, error = NULL, lease_id = NULL, lease_expires_at = NULL,
+    finished_at = now(), checkpoint = NULL, progress = CASE WHEN progress IS NOT NULL THEN 1 END
+WHERE task_id = ANY(%(task_ids)s::text[]) AND lease_id = %(lease_id)s
+RETURNING task_id, batch_id, status, sends, not_before
+
+-- name: record
+-- The same for tasks that have failed or are tried again, and fenced in the same way. The errors are those of the last
+-- attempts, the newest first: `-` takes out the one that is too many.
+UPDATE tasks
+SET
+    status = outcome.status, result = NULL, error = outcome.error, lease_id = NULL, lease_expires_at = NULL,
+    failures = tasks.failures + 1,
     sends = tasks.sends + CASE WHEN outcome.status = 'retrying' THEN 1 ELSE 0 END,
     not_before = CASE
         WHEN outcome.status = 'retrying' THEN now() + make_interval(secs => outcome.delay_seconds)
     END,
     finished_at = CASE WHEN outcome.status <> 'retrying' THEN now() END,
-    checkpoint = CASE WHEN outcome.status <> 'completed' THEN tasks.checkpoint END,
-    progress = CASE WHEN outcome.status <> 'completed' OR tasks.progress IS NULL THEN tasks.progress ELSE 1 END,
     errors = CASE
         WHEN outcome.error IS NULL THEN tasks.errors
         ELSE (
@@ -172,14 +184,13 @@ SET
         ) - %(most_errors)s
     END
 FROM unnest(
-    %(task_ids)s::text[], %(statuses)s::task_status[], %(results)s::jsonb[], %(errors)s::jsonb[],
-    %(delays)s::double precision[]
-) AS outcome (task_id, status, result, error, delay_seconds)
-WHERE tasks.task_id = outcome.task_id AND tasks.status = 'processing' AND tasks.lease_id = %(lease_id)s
-RETURNING tasks.task_id, tasks.batch_id, tasks.status, tasks.sends AS send, tasks.not_before
+    %(task_ids)s::text[], %(statuses)s::task_status[], %(errors)s::jsonb[], %(delays)s::double precision[]
+) AS outcome (task_id, status, error, delay_seconds)
+WHERE tasks.task_id = outcome.task_id AND tasks.lease_id = %(lease_id)s
+RETURNING tasks.task_id, tasks.batch_id, tasks.status, tasks.sends, tasks.not_before
 
 -- name: continue_later
--- Follows record in its transaction. The attempt goes on in another run, so it does not count.
+-- The attempt goes on in another run, so it does not count.
 UPDATE tasks
 SET
     status = 'retrying', not_before = now(), lease_id = NULL, lease_expires_at = NULL, attempt = tasks.attempt - 1,
@@ -187,7 +198,7 @@ SET
 FROM unnest(%(task_ids)s::text[], %(checkpoints)s::jsonb[], %(idle_continuations)s::integer[])
     AS later (task_id, checkpoint, idle_continuations)
 WHERE tasks.task_id = later.task_id AND tasks.lease_id = %(lease_id)s AND tasks.status = 'processing'
-RETURNING tasks.task_id, tasks.batch_id, tasks.status, tasks.sends AS send, tasks.not_before
+RETURNING tasks.task_id, tasks.batch_id, tasks.status, tasks.sends, tasks.not_before
 
 -- name: write_checkpoint
 -- A changed checkpoint restarts the count of continuations that change nothing.

@@ -171,16 +171,18 @@ class FakeStageRepository(StageRepository):
             unsuccessful = sum(batch.failed_tasks + batch.cancelled_tasks for batch in done)
             finished = row.finished_batches + len(done)
             reaches = row.room_after is not None and row.finished_batches < row.room_after <= finished
+            failed = row.failed_tasks + sum(batch.failed_tasks for batch in done)
             self._update(
                 row,
                 finished_batches=finished,
                 attended_at=self._now if reaches else row.attended_at,
                 completed_tasks=row.completed_tasks + sum(batch.task_count for batch in done) - unsuccessful,
-                failed_tasks=row.failed_tasks + sum(batch.failed_tasks for batch in done),
+                failed_tasks=failed,
                 cancelled_tasks=row.cancelled_tasks + sum(batch.cancelled_tasks for batch in done),
             )
             has_room = reaches and row.status == StageStatus.DISPATCHING
-            stages.append(StageProgress(StageOpening(key, row.openings), has_room))
+            may_end = failed > 0 or finished == row.total_batches
+            stages.append(StageProgress(StageOpening(key, row.openings), has_room, may_end))
             self._tell_tasks_ended(key)
         return stages
 

@@ -41,13 +41,17 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     "the lease check in record": (
         [
             Edit(_TASKS, " AND tasks.lease_id = %(lease_id)s\nRETURNING tasks.task_id", "\nRETURNING tasks.task_id"),
+            Edit(_TASKS, " AND lease_id = %(lease_id)s\nRETURNING task_id, batch_id", "\nRETURNING task_id, batch_id"),
             Edit(
                 _FAKE_TASKS,
                 "self._lock_held(list(by_id), lease_id)",
                 "self._tables.tasks.lock_those(by_id, lambda each: each.status == TaskStatus.PROCESSING)",
             ),
         ],
-        _both("test_records.py::test_a_zombie_changes_nothing"),
+        [
+            *_both("test_records.py::test_a_zombie_changes_nothing"),
+            *_both("test_records.py::test_a_zombie_completes_nothing"),
+        ],
     ),
     "the status guard in claim": (
         [
@@ -396,7 +400,8 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         [
             Edit(
                 "repositories/batches.py",
-                '        self._rows.execute(_QUERIES["lock"], {"batch_ids": batch_ids})\n',
+                "self._rows.all(_LOCK + ",
+                "self._rows.all(",
             )
         ],
         _both("test_transactions.py::test_outcomes_wait_for_an_earlier_batch_before_they_hold_a_later_one")[1:],

@@ -1,5 +1,6 @@
 """No query scans a large table from end to end."""
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -78,7 +79,6 @@ _VALUES: dict[str, Any] = {
     "stages": [1],
     "batch_id": _BATCHES[1],
     "batch_ids": _BATCHES,
-    "ran": _BATCHES,
     "batch_index": 1,
     "after_stage": 1,
     "after_index": 50,
@@ -89,7 +89,7 @@ _VALUES: dict[str, Any] = {
     "lane": "fast",
     "digest": "",
     "task_count": 100,
-    "completed": [1] * 10,
+    "ended": [1] * 10,
     "failed": [0] * 10,
     "cancelled": [0] * 10,
     "failed_too": True,
@@ -103,7 +103,7 @@ _VALUES: dict[str, Any] = {
     "expected": "pending_queue",
     "status": "queued",
     "statuses": ["completed"] * 100,
-    "results": ["{}"] * 100,
+    "results": json.dumps(dict.fromkeys(_TASKS, 1)),
     "errors": [None] * 100,
     "error": "no",
     "delays": [0.0] * 100,
@@ -221,6 +221,13 @@ def test_old_jobs_are_found_by_the_time_of_their_end(conn: connection) -> None:
 def test_the_errors_of_a_stage_are_found_among_the_failed_tasks_alone(conn: connection) -> None:
     plan = plan_of(conn, queries.load("tasks")["first_errors"], _VALUES)
     assert "tasks_failed" in _indexes(plan)
+
+
+@pytest.mark.parametrize("name", ["lock_held", "record_completed", "record"])
+def test_outcomes_are_recorded_without_the_index_of_all_leases(conn: connection, name: str) -> None:
+    """It has an entry for each running task of all workers, and for each one since that vacuum has not removed."""
+    plan = plan_of(conn, queries.load("tasks")[name], _VALUES)
+    assert _indexes(plan) - {""} == {"tasks_pkey"}
 
 
 def _rows_read(plan: dict[str, Any], table: str) -> int:

@@ -115,6 +115,20 @@ def test_a_zombie_changes_nothing(harness: Harness) -> None:
     assert (task.status, task.error) == (TaskStatus.COMPLETED, None)
 
 
+def test_a_zombie_completes_nothing(harness: Harness) -> None:
+    queue_batch(harness.database)
+    claim(harness.database, ids(0), "zombie")
+    harness.pass_time(LEASE_SECONDS + 1)
+    claim(harness.database, ids(0), "mine")
+    assert record(harness.database, completed(ids(0)[0], "1"), lease_id="zombie") == []
+    assert record(harness.database, completed(ids(0)[0], "2"), lease_id="mine") == ids(0)
+    assert record(harness.database, completed(ids(0)[0], "3"), lease_id="zombie") == []
+    with harness.database.transaction() as work:
+        task = work.tasks.get(ids(0)[0])
+    assert task is not None
+    assert task.result == 2
+
+
 def test_an_expired_lease_that_nobody_took_still_records(harness: Harness) -> None:
     queue_batch(harness.database)
     claim(harness.database, ids(0))

@@ -59,6 +59,27 @@ def test_finished_batches_are_added_to_each_of_their_stages(database: Database) 
     assert counts == [(2, 14, 6), (1, 7, 3)]
 
 
+def test_a_stage_may_end_when_a_task_has_failed_or_its_last_batch_has_ended(database: Database) -> None:
+    first, second, third, last = stage_of(database, 4)
+
+    def may_end(batch_id: str, failed: int) -> bool:
+        with database.transaction() as work:
+            work.batches.apply_outcomes([BatchDelta(batch_id, 10 - failed, failed)])
+            (progress,) = work.stages.add_finished_batches([batch_id])
+            return progress.may_end
+
+    assert [may_end(first, 0), may_end(second, 0)] == [False, False]
+    assert may_end(third, 1)
+    assert may_end(last, 0)
+
+
+def test_a_stage_may_end_with_its_last_batch_though_no_task_has_failed(database: Database) -> None:
+    batch_ids = stage_of(database, 2)
+    with database.transaction() as work:
+        work.batches.apply_outcomes([BatchDelta(batch_id, 10, 0) for batch_id in batch_ids])
+        assert [stage.may_end for stage in work.stages.add_finished_batches(batch_ids)] == [True]
+
+
 def test_the_results_of_stages_are_read_apart_from_them_up_to_a_limit_of_bytes(database: Database) -> None:
     start_job(database)
     for number, size in enumerate((10, 90, 300, 90, None), start=1):

@@ -144,7 +144,7 @@ class Transactions:
         return rows.with_tasks({index: _waiting_for_retry(rows.tasks[index]) for index in mine})
 
     def record(self, rows: Rows, outcomes: Sequence[tuple[int, Outcome]], holder: int) -> Recorded:
-        """One transaction of many queries: tasks.sql `record`; batches.sql `arrived`, `apply_outcomes`, `finish_empty`;
+        """One transaction of many queries: tasks.sql `record`; batches.sql `apply_outcomes`;
         stages.sql `add_finished_batches`, `finish_if_complete`.
         """
         written = [each for each in outcomes if self._is_held(rows.tasks[each[0]], holder, "lease of a record")]
@@ -161,7 +161,7 @@ class Transactions:
         return rows.stage.status == "dispatching" and rows.stage.finished_batches < rows.stage.room_after
 
     def _add_ended(self, rows: Rows, ended: set[int]) -> Rows:
-        """batches.sql `arrived`, `apply_outcomes`, `finish_empty`, stages.sql `add_finished_batches`."""
+        """batches.sql `apply_outcomes`, stages.sql `add_finished_batches`."""
         finished: list[Batch] = []
         for number, batch in enumerate(rows.batches):
             if ended.isdisjoint(batch.tasks):
