@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from azure.servicebus import ServiceBusReceivedMessage, ServiceBusReceiver
 from azure.servicebus.exceptions import ServiceBusError
@@ -12,10 +12,11 @@ from local.functions_host.connections import Connection
 from local.functions_host.functions import ServiceBusFunction
 from local.functions_host.host_config import ServiceBusOptions
 from local.functions_host.invoker import Invocation
+from local.functions_host.link import complete
 from local.functions_host.message_data import to_message_data, with_body_fields
 from local.functions_host.outage import Outage
 from local.functions_host.protocol import Completed
-from local.functions_host.receiving import BATCH_SOCKET_SECONDS, IDLE_SECONDS, receive_batch
+from local.functions_host.receiving import IDLE_SECONDS, receive_batch
 from local.functions_host.worker_pool import WorkerPool
 
 logger = logging.getLogger(__name__)
@@ -71,11 +72,7 @@ class Consumer:
     def _consume(self) -> None:
         with (
             self._connection.client() as client,
-            self._function.entity.receiver(
-                client,
-                prefetch_count=self._options.prefetch_count,
-                socket_timeout=BATCH_SOCKET_SECONDS if self._function.many else None,
-            ) as receiver,
+            self._function.entity.receiver(client, prefetch_count=self._options.prefetch_count) as receiver,
         ):
             while not self._stopping.is_set():
                 messages = self._receive(receiver)
@@ -123,23 +120,34 @@ class Consumer:
     def _settle(
         self, receiver: ServiceBusReceiver, messages: Sequence[ServiceBusReceivedMessage], completed: Completed
     ) -> None:
-        settle = receiver.abandon_message if completed.error else receiver.complete_message
-        lost = 0
-        for message in messages:
-            try:
-                settle(message)
-            except BROKER_ERRORS as exc:
-                lost += 1
-                reason = exc
-        if lost:
+        if completed.error:
+            refusals = _one_by_one(receiver.abandon_message, messages)
+        elif self._function.many:
+            refusals = complete(receiver, messages)
+        else:
+            refusals = _one_by_one(receiver.complete_message, messages)
+        if refusals:
             logger.warning(
                 "Could not settle %s of %s messages of %s; they are delivered again (Id=%s): %s",
-                lost,
+                len(refusals),
                 len(messages),
                 self._function.entity,
                 completed.invocation_id,
-                reason,
+                refusals[-1],
             )
+
+
+def _one_by_one(
+    settle: Callable[[ServiceBusReceivedMessage], None], messages: Sequence[ServiceBusReceivedMessage]
+) -> list[Exception]:
+    """Returns why messages could not be settled."""
+    refusals: list[Exception] = []
+    for message in messages:
+        try:
+            settle(message)
+        except BROKER_ERRORS as exc:
+            refusals.append(exc)
+    return refusals
 
 
 def _half_lock_seconds(message: ServiceBusReceivedMessage) -> float:
