@@ -16,6 +16,7 @@ from repositories.arrays import array
 from repositories.found_pages import page_of
 from repositories.ports import TaskRepository
 from repositories.ports.rows import Row, Rows
+from repositories.stage_keys import columns
 
 _QUERIES = queries.load("tasks")
 _CLAIM_BATCH = _QUERIES["lock_free_of_batch"] + ";\n" + _QUERIES["claim"].split(";\n", 1)[1]
@@ -189,7 +190,7 @@ class PostgresTaskRepository(TaskRepository):
 
     @override
     def first_errors(self, key: StageKey, limit: int) -> list[TaskError]:
-        rows = self._rows.all(_QUERIES["first_errors"], {**_ids_of(key), "limit": limit})
+        rows = self._rows.all(_QUERIES["first_errors"], {**columns(key), "limit": limit})
         return [TaskError(**row) for row in rows]
 
 

@@ -50,20 +50,24 @@ ORDER BY s.stage
 
 -- name: counts
 -- Adds up the batches, of which there are a hundred times fewer than tasks. Counts only processing and retrying tasks
--- one by one.
+-- one by one, in the live batches. The array, because PostgreSQL would turn a join into one that may read all tasks.
+WITH live AS (
+    SELECT
+        count(*) FILTER (WHERE status = 'processing') AS processing,
+        count(*) FILTER (WHERE status = 'retrying') AS retrying
+    FROM tasks
+    WHERE batch_id = ANY(ARRAY(
+        SELECT batch_id FROM batches
+        WHERE job_id = %(job_id)s AND stage = %(stage)s AND status IN ('pending_queue', 'queued')
+    ))
+)
 SELECT
     count(*) AS batches,
     count(*) FILTER (WHERE queued_at IS NOT NULL) AS batches_queued,
     coalesce(sum(task_count), 0) AS tasks,
     coalesce(sum(open_tasks) FILTER (WHERE status = 'pending_queue'), 0) AS pending_queue,
-    (
-        SELECT count(*) FROM tasks
-        WHERE parent_job_id = %(job_id)s AND stage = %(stage)s AND status = 'processing'
-    ) AS processing,
-    (
-        SELECT count(*) FROM tasks
-        WHERE parent_job_id = %(job_id)s AND stage = %(stage)s AND status = 'retrying'
-    ) AS retrying,
+    (SELECT processing FROM live) AS processing,
+    (SELECT retrying FROM live) AS retrying,
     coalesce(sum(task_count - open_tasks - failed_tasks - cancelled_tasks), 0) AS completed,
     coalesce(sum(failed_tasks), 0) AS failed,
     coalesce(sum(cancelled_tasks), 0) AS cancelled

@@ -27,9 +27,16 @@ LIMIT %(limit)s
 FOR NO KEY UPDATE OF b SKIP LOCKED
 
 -- name: overdue_retries
--- A parked task has no message, and must not have one.
+-- A parked task has no message, and must not have one. Like expired_leases, reads the tasks of live batches, as old as what
+-- it looks for: an index on a status or a time of every task would cost more at each change of a task than this does in a
+-- minute (docs/decisions/0029). The array, because PostgreSQL would turn a join into one that may read all tasks.
 SELECT task_id FROM tasks
-WHERE status = 'retrying' AND not_before <= now() - make_interval(secs => %(age_seconds)s)
+WHERE batch_id = ANY(ARRAY(
+        SELECT b.batch_id FROM batches AS b
+        WHERE b.status IN ('pending_queue', 'queued')
+            AND b.created_at <= now() - make_interval(secs => %(age_seconds)s)
+    ))
+    AND status = 'retrying' AND not_before <= now() - make_interval(secs => %(age_seconds)s)
     AND NOT EXISTS (SELECT FROM limit_waits AS w WHERE w.task_id = tasks.task_id)
 ORDER BY not_before
 LIMIT %(limit)s
@@ -37,7 +44,12 @@ FOR NO KEY UPDATE SKIP LOCKED
 
 -- name: expired_leases
 SELECT task_id FROM tasks
-WHERE status = 'processing' AND lease_expires_at <= now() - make_interval(secs => %(age_seconds)s)
+WHERE batch_id = ANY(ARRAY(
+        SELECT b.batch_id FROM batches AS b
+        WHERE b.status IN ('pending_queue', 'queued')
+            AND b.created_at <= now() - make_interval(secs => %(age_seconds)s)
+    ))
+    AND status = 'processing' AND lease_expires_at <= now() - make_interval(secs => %(age_seconds)s)
     AND NOT EXISTS (SELECT FROM limit_waits AS w WHERE w.task_id = tasks.task_id)
 ORDER BY lease_expires_at
 LIMIT %(limit)s
@@ -136,10 +148,15 @@ WHERE j.status = 'processing'
             SELECT max(greatest(b.queued_at, b.finished_at)) FROM batches AS b
             WHERE b.job_id = s.job_id AND b.stage = s.stage
         ) <= now() - make_interval(secs => %(age_seconds)s)
-        AND NOT EXISTS (
-            SELECT FROM tasks AS t
-            WHERE t.parent_job_id = s.job_id AND t.stage = s.stage AND t.status IN ('processing', 'retrying')
-        )
+        AND (
+            SELECT true FROM tasks AS t
+            WHERE t.batch_id = ANY(ARRAY(
+                    SELECT b.batch_id FROM batches AS b
+                    WHERE b.job_id = s.job_id AND b.stage = s.stage AND b.status IN ('pending_queue', 'queued')
+                ))
+                AND t.status IN ('processing', 'retrying')
+            LIMIT 1
+        ) IS NULL
     )
 ORDER BY s.job_id
 LIMIT %(limit)s

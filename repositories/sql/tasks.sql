@@ -265,8 +265,9 @@ WHERE task_id = %(task_id)s
 -- `counted` adds up the bytes of one task after another, and stops at the limit. So PostgreSQL reads no large value that
 -- the page does not have, but for one: those are kept apart from their rows. `found` tells whether rows follow.
 --
--- With a status, the counts of the job's batches, or the index of live tasks, tell first whether any task may have the status: without
--- one, no task is read. An index on the status of every task would add a third to what PostgreSQL writes for each.
+-- With a status, the counts of the job's batches, or the tasks of its live batches, tell first whether any task may have the
+-- status: without one, no other task is read. An index on the status of every task would double what PostgreSQL writes for
+-- each (docs/decisions/0029).
 WITH RECURSIVE found AS MATERIALIZED (
     SELECT array_agg(task_id ORDER BY task_id) AS ids
     FROM (
@@ -291,8 +292,11 @@ WITH RECURSIVE found AS MATERIALIZED (
                 %(status)s IS NULL OR %(status)s NOT IN ('processing', 'retrying')
                 OR EXISTS (
                     SELECT FROM tasks AS live
-                    WHERE live.parent_job_id = %(job_id)s AND live.status IN ('processing', 'retrying')
-                        AND live.status = %(status)s::task_status
+                    WHERE live.status = %(status)s::task_status
+                        AND live.batch_id = ANY(ARRAY(
+                            SELECT batch_id FROM batches
+                            WHERE job_id = %(job_id)s AND status IN ('pending_queue', 'queued')
+                        ))
                 )
             )
         ORDER BY task_id
@@ -353,9 +357,19 @@ WHERE task_id = ANY(
 ORDER BY task_id
 
 -- name: first_errors
--- Reads the first failed tasks only, by the index tasks_failed: a stage may have millions.
+-- Reads the tasks of the first batches with failures only: a stage may have millions of failed tasks. The batches of a lane are
+-- in the order of their tasks, and each has a failed task, so no task that is asked for is in a later one.
 SELECT task_id, error ->> 'type' AS type, error ->> 'message' AS message
 FROM tasks
-WHERE task_id > %(after)s AND task_id < %(before)s AND status = 'failed'
+WHERE status = 'failed'
+    AND batch_id = ANY(ARRAY(
+        SELECT batch_id
+        FROM (
+            SELECT batch_id, row_number() OVER (PARTITION BY lane ORDER BY batch_index) AS number
+            FROM batches
+            WHERE job_id = %(job_id)s AND stage = %(stage)s AND failed_tasks > 0
+        ) AS failed
+        WHERE number <= %(limit)s
+    ))
 ORDER BY task_id
 LIMIT %(limit)s

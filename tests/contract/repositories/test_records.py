@@ -4,7 +4,9 @@ from dataclasses import replace
 import pytest
 
 from core import json_text
+from core.definitions import AlignedBatch, TaskDefinition
 from core.errors import ConstraintViolationError, RefusedValueError
+from core.lanes import Lane
 from core.models import Task, TaskError
 from core.pages import Page, TaskPayload
 from core.statuses import TaskStatus
@@ -276,6 +278,7 @@ def test_the_errors_of_the_failed_tasks_of_a_stage_are_read_in_index_order(datab
     claim(database, ids(*range(12)))
     claim(database, ids(*range(12), stage=2))
     record(database, *(failed(task_id, error_of("OSError", "gone")) for task_id in ids(*range(12), stage=2)))
+    count(database, batch_of(12, stage=2), 0, 12)
     with database.transaction() as work:
         assert work.tasks.first_errors(KEY, 100) == []
     record(
@@ -286,6 +289,7 @@ def test_the_errors_of_the_failed_tasks_of_a_stage_are_read_in_index_order(datab
         *(failed(task_id, error_of("OSError", "bad")) for task_id in ids(10, 5, 9)),
         failed(ids(6)[0], error_of("OSError", "worse")),
     )
+    count(database, batch_of(12), 3, 6)
     with database.transaction() as work:
         found = work.tasks.first_errors(KEY, 100)
         assert work.tasks.first_errors(KEY, 4) == found[:4]
@@ -298,3 +302,30 @@ def test_the_errors_of_the_failed_tasks_of_a_stage_are_read_in_index_order(datab
             strict=True,
         )
     ]
+
+
+def test_the_first_errors_of_a_stage_of_two_lanes_are_those_of_the_first_tasks_of_both(database: Database) -> None:
+    """The batch of the long lane is closed after those of the fast lane, and has the first task."""
+    start_stage(database)
+    batches = [
+        AlignedBatch(JOB, 1, number, lane, tuple(TaskDefinition("greet", {}, index) for index in indexes))
+        for number, (lane, indexes) in enumerate(
+            [(Lane.FAST, [1]), (Lane.FAST, [2]), (Lane.FAST, [3, 4]), (Lane.LONG, [0, 5])]
+        )
+    ]
+    for batch in batches:
+        create_batch(database, batch)
+    claim(database, ids(*range(6)))
+    record(database, completed(ids(1)[0]), *map(failed, ids(0, 2, 3, 4, 5)))
+    for batch, (well, badly) in zip(batches, [(1, 0), (0, 1), (0, 2), (0, 2)], strict=True):
+        count(database, batch, well, badly)
+    with database.transaction() as work:
+        assert [error.task_id for error in work.tasks.first_errors(KEY, 1)] == ids(0)
+        assert [error.task_id for error in work.tasks.first_errors(KEY, 3)] == ids(0, 2, 3)
+        assert [error.task_id for error in work.tasks.first_errors(KEY, 10)] == ids(0, 2, 3, 4, 5)
+
+
+def count(database: Database, batch: AlignedBatch, completed: int, failed: int) -> None:
+    """Counts outcomes on their batch, as their transaction does."""
+    with database.transaction() as work:
+        work.batches.apply_outcomes([BatchDelta(batch.batch_id, completed, failed)])
