@@ -4,7 +4,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +18,7 @@ from benchmarks import isolation as isolation_benchmark
 from benchmarks import limits as limits_benchmark
 from benchmarks import long_tasks as long_tasks_benchmark
 from benchmarks import payload as payload_benchmark
+from benchmarks import pressure as pressure_benchmark
 from benchmarks import typed_csv as typed_csv_benchmark
 from benchmarks.hot_spots import hot_spots as hot_spots_of
 from benchmarks.machine import Machine, describe, text
@@ -40,7 +41,10 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "growth": growth.BENCHMARK,
     "inserts": inserts.BENCHMARK,
 }
-"""The tables of `make bench`, each a command with `--tasks`, `--repeats` and `--json`."""
+"""The tables of `make bench`, each a command with `--tasks`, `--repeats` and `--json`; and *pressure*."""
+
+UNITS = {**{name: benchmark.unit for name, benchmark in BENCHMARKS.items()}, pressure_benchmark.NAME: "tasks/s"}
+"""Of each table."""
 
 _SHOWN = 0.02  # the smallest fraction of the samples that is shown
 
@@ -167,6 +171,23 @@ def payload(
 
 
 @cli.command()
+def pressure(
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the rows to this file as JSON")] = None,
+    minutes: Annotated[float, typer.Option(help="how long the load goes on, once the backlog is written")] = 15.0,
+    backlog: Annotated[int, typer.Option(help="ended tasks of the line backlog")] = pressure_benchmark.BACKLOG,
+) -> None:
+    """Compare claim and record under pressure with an empty table."""
+    machine = describe()
+    _report_pressure(pressure_benchmark.run(minutes, backlog), machine, json_file)
+
+
+def _report_pressure(rows: list[Row], machine: Machine, json_file: Path | None) -> None:
+    notes = pressure_benchmark.notes(rows)
+    _print_markdown(pressure_benchmark.NAME, rows, notes, machine)
+    write(json_file, rows, notes, machine)
+
+
+@cli.command()
 def hot_spots(
     profile: Annotated[Path, typer.Argument(help="file from py-spy record --subprocesses --function --format raw")],
 ) -> None:
@@ -210,8 +231,11 @@ def run_all(
     for number, (name, benchmark) in enumerate(BENCHMARKS.items()):
         print(f"\n{name}: {benchmark.lines.__doc__}")
         machine = describe()
-        seconds = (ends - time.monotonic()) / (len(BENCHMARKS) - number)
+        seconds = (ends - time.monotonic()) / (len(UNITS) - number)
         _report(benchmark, run_within(name, benchmark, seconds), machine, directory / f"{name}.json")
+    machine = describe()
+    rows = pressure_benchmark.run_within(ends - time.monotonic())
+    _report_pressure(rows, machine, directory / f"{pressure_benchmark.NAME}.json")
 
 
 @cli.command("plot")
@@ -219,10 +243,10 @@ def plot_all(
     directory: Annotated[Path, typer.Option(help="with the JSON files")] = Path(".local/benchmarks"),
 ) -> None:
     """Plot each JSON file of a directory as a PNG beside it."""
-    for name, benchmark in BENCHMARKS.items():
+    for name, unit in UNITS.items():
         json_file = directory / f"{name}.json"
         if json_file.exists():
-            print(plot(json_file, benchmark.unit))
+            print(plot(json_file, unit))
 
 
 @cli.command()
@@ -230,14 +254,18 @@ def tables(
     directory: Annotated[Path, typer.Option(help="with the JSON files")] = Path(".local/benchmarks"),
 ) -> None:
     """Print each JSON file of a directory as a table in Markdown."""
-    for name, benchmark in BENCHMARKS.items():
+    for name in UNITS:
         json_file = directory / f"{name}.json"
         if json_file.exists():
             document = json.loads(json_file.read_text())
-            print(f"## {name}\n\n{markdown_table(document['rows'], benchmark.unit)}\n")
-            for line, note in document["notes"].items():
-                print(f"- {line}: {note}")
-            print(f"\n{text(document['machine'])}\n")
+            _print_markdown(name, document["rows"], document["notes"], document["machine"])
+
+
+def _print_markdown(name: str, rows: Sequence[Row], notes: Mapping[str, str], machine: Machine) -> None:
+    print(f"## {name}\n\n{markdown_table(rows, UNITS[name])}\n")
+    for line, note in notes.items():
+        print(f"- {line}: {note}")
+    print(f"\n{text(machine)}\n")
 
 
 @cli.command()

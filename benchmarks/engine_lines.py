@@ -48,11 +48,12 @@ def statements(size: int, arguments: Mapping[str, str]) -> float:
         invocations = _invocations(queued_tasks(database, int(arguments["tasks"])), size)
         start = time.perf_counter()
         for number, invocation in enumerate(invocations):
-            _claim_and_record(database, f"lease{number:027}", invocation)
+            claim_and_record(database, f"lease{number:027}", invocation)
         return time.perf_counter() - start
 
 
-def _claim_and_record(database: Database, lease_id: str, invocation: Invocation) -> None:
+def claim_and_record(database: Database, lease_id: str, invocation: Invocation) -> None:
+    """Claims and records the tasks of an invocation, in the transactions of the worker."""
     task_ids = [message.task_id for message in invocation]
 
     def record(work: UnitOfWork) -> None:
@@ -75,10 +76,10 @@ def worker(at_once: int, size: int, arguments: Mapping[str, str], *, lists: bool
     with opened(url) as database:
         app = wire(settings, Registry([Noop]), Backends(database, NoQueue(), list, lambda: None))
         written = queued_tasks(database, int(arguments["tasks"]), noop.run_list if lists else noop.run)
-        received = [_received(each) for each in _invocations(written, size)]
+        delivered = [received(each) for each in _invocations(written, size)]
         with closing(app), ThreadPoolExecutor(at_once) as threads:
             start = time.perf_counter()
-            list(threads.map(partial(app.worker.run, TASKS_QUEUE), received))
+            list(threads.map(partial(app.worker.run, TASKS_QUEUE), delivered))
             seconds = time.perf_counter() - start
         with database.transaction() as work:
             stage = work.stages.get(KEY)
@@ -96,7 +97,8 @@ def _invocations(written: Sequence[AlignedBatch], size: int) -> list[Invocation]
     ]
 
 
-def _received(invocation: Invocation) -> list[ReceivedMessage]:
+def received(invocation: Invocation) -> list[ReceivedMessage]:
+    """The messages as the broker delivers them."""
     outgoing = [message.outgoing() for message in invocation]
     return [ReceivedMessage(each.body, each.message_id, 1) for each in outgoing]
 

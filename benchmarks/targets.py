@@ -75,6 +75,15 @@ TARGETS: Sequence[Target] = (
         Target(f"growth: memory, {part}", "growth", f"{part}_all", f"{part}_hundredth", 1.15, Kind.MEMORY)
         for part in ("dispatch", "drain")
     ),
+    *(
+        Target(f"pressure: {line} against an empty table", "pressure", f"{line}{way}", f"empty{way}", 1.3, Kind.COST)
+        for line in ("held", "backlog", "steady")
+        for way in ("", "_worker")
+    ),
+    *(
+        Target("pressure: the last minute", "pressure", f"steady{way}", f"first_minute{way}", 1.3, Kind.COST)
+        for way in ("", "_worker")
+    ),
 )
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import cloud, dispatch_lines, drain, engine_lines, growth, latency
+from benchmarks import cloud, dispatch_lines, drain, engine_lines, growth, latency, pressure
 from benchmarks.measure import Measured, rows
 from benchmarks.peers.table import PEERS
 from benchmarks.targets import TARGETS, Kind, Target, judged, verdicts
@@ -17,6 +17,7 @@ LINES = {
     "growth": growth.BENCHMARK.references.keys(),
     "latency": latency.BENCHMARK.references.keys(),
     "peers": PEERS.keys(),
+    "pressure": pressure.LINES,
 }
 
 
