@@ -40,3 +40,9 @@ class Noop(lockstep.JobController[NoopParameters]):
         task_type = run_list if job.parameters.lists else run
         for index in range(stage.first_index, job.parameters.n):
             yield task_type.task(index, {}, cursor=index)
+
+
+class EnvelopedNoop(Noop):
+    """The same with a message for each batch; registered in place of `Noop`."""
+
+    stages = (lockstep.StageSpec("run", message_per=lockstep.MessagePer.BATCH),)

@@ -109,6 +109,7 @@ class OwnTable(TaskRows):
             "task_count": bare.task_count,
             "status": BatchStatus.PENDING_QUEUE,
             "digest": "",
+            "enveloped": None,
             "task_ids": _ids(batch),
             "task_types": [row.task_type for row in batch.rows],
             "task_indexes": [row.task_index for row in batch.rows],

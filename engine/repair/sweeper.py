@@ -205,7 +205,8 @@ class Sweeper:
         sent = 0
         refused: set[str] = set()
         for batch in found:
-            if batch.queue in refused or self._clock() >= ends_at:
+            queue_name = batch.queue
+            if queue_name in refused or self._clock() >= ends_at:
                 continue
             try:
                 taken = self._senders[batch.urgent].resend(batch.batch_id, batch.lane, begin_repair)
@@ -216,7 +217,7 @@ class Sweeper:
                 logger.info("batch %s was pending and is sent", batch.batch_id)
                 sent += 1
             else:
-                refused.add(batch.queue)  # the queue takes nothing now: its other batches wait for the next run
+                refused.add(queue_name)  # the queue takes nothing now: its other batches wait for the next run
         return sent
 
     def _silent_tasks(self, ends_at: float) -> int:

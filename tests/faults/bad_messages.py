@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.messages import JobAction, JobMessage, TaskMessage
+from core.messages import BatchMessage, JobAction, JobMessage, TaskMessage
 
 HEX = st.text("0123456789abcdef", min_size=32, max_size=32)
 HUGE = [-1, -(10**30), 10**6 + 1, 10**30, 2**63, 1e300, float("inf"), float("nan"), 0.5, True, False]
@@ -68,6 +68,17 @@ SPOILT_TASKS = _spoilt(
     },
 )
 
+SPOILT_ENVELOPES = _spoilt(
+    json.loads(BatchMessage(f"{_JOB_ID}-s1-b0").outgoing().body),
+    {
+        "v": _NO_VERSION,
+        "batch_id": _NO_ID
+        | st.sampled_from([f"{_JOB_ID}-s0-b0", f"{_JOB_ID}-s1-b00000000", f"{_JOB_ID}-s01-t0000000"]),
+        "send": _NO_COUNT | st.just(0),
+        "misses": _NO_COUNT,
+    },
+)
+
 SPOILT_JOBS = _spoilt(
     json.loads(JobMessage(_JOB_ID, 1, JobAction.DISPATCH).outgoing().body),
     {
@@ -95,8 +106,9 @@ RUBBISH = st.binary(max_size=300) | _ANYTHING.map(_as_json) | DEEP | DEEP_INSIDE
 ROWLESS_TASKS = HEX.map(
     lambda job_id: TaskMessage(f"{job_id}-s01-t0000000", f"{job_id}-s1-b0", misses=5).outgoing().body
 )
+ROWLESS_ENVELOPES = HEX.map(lambda job_id: BatchMessage(f"{job_id}-s1-b0", misses=5).outgoing().body)
 ROWLESS_JOBS = HEX.map(lambda job_id: JobMessage(job_id, 1, JobAction.DISPATCH).outgoing().body)
-"""Messages in good order about jobs that there are not; those about tasks have been looked for five times."""
+"""Messages in good order about jobs that there are not; those of tasks and batches were looked for five times."""
 
 
 def sample(strategy: st.SearchStrategy[bytes], count: int) -> list[bytes]:

@@ -10,11 +10,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import bootstrap
-from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
+from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from core.messages import JobAction, JobMessage, TaskMessage
 from core.statuses import JobStatus, TaskStatus
 from engine.process.keeping import ORPHAN, UNREADABLE
-from tests.faults.bad_messages import ROWLESS_JOBS, ROWLESS_TASKS, RUBBISH, SPOILT_JOBS, SPOILT_TASKS
+from tests.faults.bad_messages import (
+    ROWLESS_ENVELOPES,
+    ROWLESS_JOBS,
+    ROWLESS_TASKS,
+    RUBBISH,
+    SPOILT_ENVELOPES,
+    SPOILT_JOBS,
+    SPOILT_TASKS,
+)
 from tests.faults.figures import record
 from tests.faults.sizes import size
 from tests.support.deliveries import Delivery, called_as_by_the_host, deliveries
@@ -27,9 +35,11 @@ run_job_message: Callable[[Any], None] = called_as_by_the_host(jobs.run_job_mess
 run_tasks: Callable[[Any], None] = called_as_by_the_host(tasks.run_tasks._function.get_user_function())
 run_urgent_tasks: Callable[[Any], None] = called_as_by_the_host(tasks.run_urgent_tasks._function.get_user_function())
 run_long_task: Callable[[Any], None] = called_as_by_the_host(tasks.run_long_task._function.get_user_function())
+run_batch: Callable[[Any], None] = called_as_by_the_host(tasks.run_batch._function.get_user_function())
 dead_task: Callable[[Any], None] = dead_letters.dead_task._function.get_user_function()
 dead_urgent_task: Callable[[Any], None] = dead_letters.dead_urgent_task._function.get_user_function()
 dead_long_task: Callable[[Any], None] = dead_letters.dead_long_task._function.get_user_function()
+dead_batch: Callable[[Any], None] = dead_letters.dead_batch._function.get_user_function()
 dead_job_message: Callable[[Any], None] = dead_letters.dead_job_message._function.get_user_function()
 
 WHY = {"DeadLetterReason": "MaxDeliveryCountExceeded", "DeadLetterErrorDescription": "\ud800\0"}
@@ -46,7 +56,11 @@ JOB_ENTRIES: dict[str, Entry] = {
     "run_job_message": (JOBS_QUEUE, run_job_message),
     "dead_job_message": (JOBS_QUEUE, lambda message: dead_job_message([message])),
 }
-ENTRIES = {**TASK_ENTRIES, **JOB_ENTRIES}
+BATCH_ENTRIES: dict[str, Entry] = {
+    "run_batch": (BATCHES_QUEUE, run_batch),
+    "dead_batch": (BATCHES_QUEUE, lambda message: dead_batch([message])),
+}
+ENTRIES = {**TASK_ENTRIES, **BATCH_ENTRIES, **JOB_ENTRIES}
 
 many = settings(
     max_examples=size(200, 5_000),
@@ -96,7 +110,7 @@ def test_rubbish_is_kept(entry: str, body: bytes) -> None:
 
 
 @many
-@given(entry=st.sampled_from(sorted(TASK_ENTRIES)), body=SPOILT_TASKS | SPOILT_JOBS | ROWLESS_JOBS)
+@given(entry=st.sampled_from(sorted(TASK_ENTRIES)), body=SPOILT_TASKS | SPOILT_JOBS | ROWLESS_JOBS | ROWLESS_ENVELOPES)
 def test_a_task_message_with_something_wrong_is_kept(entry: str, body: bytes) -> None:
     assert_kept(entry, body, UNREADABLE)
 
@@ -108,8 +122,15 @@ def test_a_job_message_with_something_wrong_is_kept(entry: str, body: bytes) -> 
 
 
 @many
+@given(entry=st.sampled_from(sorted(BATCH_ENTRIES)), body=SPOILT_ENVELOPES | SPOILT_JOBS | ROWLESS_JOBS | ROWLESS_TASKS)
+def test_an_envelope_with_something_wrong_is_kept(entry: str, body: bytes) -> None:
+    assert_kept(entry, body, UNREADABLE)
+
+
+@many
 @given(
     found=st.tuples(st.sampled_from(sorted(TASK_ENTRIES)), ROWLESS_TASKS)
+    | st.tuples(st.sampled_from(sorted(BATCH_ENTRIES)), ROWLESS_ENVELOPES)
     | st.tuples(st.sampled_from(sorted(JOB_ENTRIES)), ROWLESS_JOBS)
 )
 def test_a_message_without_a_row_is_kept_as_an_orphan(found: tuple[str, bytes]) -> None:

@@ -11,12 +11,21 @@ import httpx
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
-from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
+from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from local.functions_host.process import HostProcess
 from local.jobs_client import JobsClient
 from local.service_bus.process import EmulatorProcess
 from local.stack import ROOT
-from tests.faults.bad_messages import ROWLESS_JOBS, ROWLESS_TASKS, RUBBISH, SPOILT_JOBS, SPOILT_TASKS, sample
+from tests.faults.bad_messages import (
+    ROWLESS_ENVELOPES,
+    ROWLESS_JOBS,
+    ROWLESS_TASKS,
+    RUBBISH,
+    SPOILT_ENVELOPES,
+    SPOILT_JOBS,
+    SPOILT_TASKS,
+    sample,
+)
 from tests.faults.figures import record
 from tests.faults.sizes import size
 
@@ -34,14 +43,17 @@ def _bodies() -> dict[str, list[tuple[str, bytes]]]:
     many, some = size(30, 300), size(10, 100)
     unreadable = [("unreadable", body) for body in sample(RUBBISH, many) if len(body) < _MAX_BYTES]
     spoilt_tasks = [("unreadable", body) for body in sample(SPOILT_TASKS, many)]
+    spoilt_envelopes = [("unreadable", body) for body in sample(SPOILT_ENVELOPES, many)]
     spoilt_jobs = [("unreadable", body) for body in sample(SPOILT_JOBS, many)]
     # Of two messages for one task an invocation keeps the one that was sent last.
     rowless_tasks = [("orphan", body) for body in sorted(set(sample(ROWLESS_TASKS, some)))]
+    rowless_envelopes = [("orphan", body) for body in sorted(set(sample(ROWLESS_ENVELOPES, some)))]
     rowless_jobs = [("orphan", body) for body in sample(ROWLESS_JOBS, some)]
     return {
         JOBS_QUEUE: [*unreadable, *spoilt_jobs, *rowless_jobs],
         TASKS_QUEUE: [*unreadable, *spoilt_tasks, *rowless_tasks],
         URGENT_TASKS_QUEUE: [*unreadable, *spoilt_tasks, *rowless_tasks],
+        BATCHES_QUEUE: [*unreadable, *spoilt_envelopes, *rowless_envelopes],
         LONG_TASKS_QUEUE: [*unreadable, *spoilt_tasks, *rowless_tasks],
     }
 

@@ -88,6 +88,7 @@ _VALUES: dict[str, Any] = {
     "with_result": True,
     "lane": "fast",
     "digest": "",
+    "enveloped": True,
     "task_count": 100,
     "ended": [1] * 10,
     "failed": [0] * 10,
@@ -235,6 +236,11 @@ def test_outcomes_are_recorded_without_the_index_of_all_leases(conn: connection,
     """It has an entry for each running task of all workers, and for each one since that vacuum has not removed."""
     plan = plan_of(conn, queries.load("tasks")[name], _VALUES)
     assert _indexes(plan) - {""} == {"tasks_pkey"}
+
+
+@pytest.mark.parametrize("query", ["lock_free_of_batch", "ids_of_batch"])
+def test_the_tasks_of_a_batch_are_found_by_their_batch(conn: connection, query: str) -> None:
+    assert _indexes(plan_of(conn, queries.load("tasks")[query], _VALUES)) == {"", "tasks_batch"}
 
 
 def _rows_read(plan: dict[str, Any], table: str) -> int:

@@ -65,7 +65,7 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         [
             Edit(
                 "engine/tasks/worker.py",
-                "            transact(self._database, lambda work: self._unclaim(work, task_ids, lease_id))\n",
+                "            transact(self._database, lambda work: self._unclaim(work, wanted.ids(work), lease_id))\n",
             )
         ],
         [_CLAIMED],

@@ -1,11 +1,14 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import azure.functions as func
 import pytest
 
 from api import jobs
+from controllers.hello_world import HelloWorld
+from core.lanes import MessagePer
 from core.statuses import TaskStatus
 from core.task_runs import TaskOutcome
 from tests.support.drive import Stand
@@ -111,6 +114,15 @@ def test_batches_are_listed_page_by_page_across_stages(it: Stand) -> None:
         *((2, 100), (2, 100), (2, 50)),
     ]
     assert {each["status"] for page in found for each in page} == {"finished"}
+
+
+def test_a_batch_shows_whether_one_message_carries_it(it: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = HelloWorld.stages
+    monkeypatch.setattr(HelloWorld, "stages", (first, replace(second, message_per=MessagePer.BATCH)))
+    job_id = it.submit("hello_world", n=2)
+    it.pump()
+    ((greetings, replies),) = pages(list_batches, "batches", job_id)
+    assert (greetings["message_per"], replies["message_per"]) == ("task", "batch")
 
 
 def test_tasks_are_listed_page_by_page_without_parameters_and_results(it: Stand) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from core.errors import (
     EngineFaultError,
     QueueNotFoundError,
 )
-from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
+from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, MessagePer
 from core.messages import BatchMessage, JobAction, JobMessage, TaskMessage
 from core.statuses import JobStatus, TaskStatus
 from engine.process.keeping import ORPHAN, UNREADABLE
@@ -240,6 +240,23 @@ def test_a_fault_of_the_engine_costs_a_task_message_no_delivery_and_no_attempt(
     task = it.tasks(job_id)[0]
     assert (task.status, task.attempt, it.dead_letters()) == (TaskStatus.COMPLETED, 1, [])
     assert it.job(job_id).status == JobStatus.COMPLETED
+
+
+@pytest.mark.parametrize("method", ["claim_batch", "record"])
+def test_a_fault_of_the_engine_costs_an_envelope_no_delivery_and_no_attempt(
+    monkeypatch: pytest.MonkeyPatch, it: Stand, method: str
+) -> None:
+    stages = tuple(replace(each, message_per=MessagePer.BATCH) for each in HelloWorld.stages)
+    monkeypatch.setattr(HelloWorld, "stages", stages)
+    job_id = it.submit("hello_world", n=2)
+    it.deliver_job_messages()
+    with Fault(KeyError("a bug")).of(FakeTaskRepository, method):
+        for _ in range(3):
+            run_batch(*deliveries(it.queue.receive(BATCHES_QUEUE)))
+            it.clock.advance(max(due_in_seconds(it, BATCHES_QUEUE), 0))
+    it.pump_through_time()
+    assert {(task.status, task.attempt) for task in it.tasks(job_id)} == {(TaskStatus.COMPLETED, 1)}
+    assert (it.job(job_id).status, it.dead_letters()) == (JobStatus.COMPLETED, [])
 
 
 def test_messages_that_cannot_be_rescheduled_go_back_to_the_broker_with_the_first_error(it: Stand) -> None:
