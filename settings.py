@@ -53,7 +53,7 @@ class Settings(BaseModel):
     job_type_statement_timeout_seconds: float = Field(
         default=120.0, gt=0, le=3600, allow_inf_nan=False, alias="JOB_TYPE_STATEMENT_TIMEOUT_SECONDS"
     )
-    dispatch_parallel: int = Field(default=4, ge=1, le=64, alias="DISPATCH_PARALLEL")
+    dispatch_parallel: int = Field(default=10, ge=1, le=64, alias="DISPATCH_PARALLEL")
     dispatch_ahead: int = Field(default=5_000, ge=100, le=1_000_000_000, alias="DISPATCH_AHEAD")
     dispatch_slice_seconds: float = Field(default=120.0, gt=0, allow_inf_nan=False, alias="DISPATCH_SLICE_SECONDS")
     lease_seconds: float = Field(default=50.0, ge=1, allow_inf_nan=False, alias="LEASE_SECONDS")

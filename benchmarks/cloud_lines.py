@@ -63,7 +63,7 @@ def dispatch(database: Database, queue: MessageQueue, protocol: DispatchProtocol
     key = StageKey("1" * 32, 1)
     lease = DispatchLease(database, key, 600)
     assert lease.take()
-    limits = Limits(dispatch_parallel=parallel)
+    limits = Limits(dispatch_parallel=parallel, dispatch_ahead=tasks)
     window = DispatchWindow(database, BatchSender(database, queue), limits, Shutdown(), lease)
     put = window.put_atomic if protocol == DispatchProtocol.ATOMIC else window.put_two_phase
     with window.open():

@@ -29,8 +29,8 @@ from repositories import service_bus
 from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
 
-_IN_FLIGHT = (1, 2, 4, 8, 16)
-"""Batches in flight at once; 4 is the default of `DISPATCH_PARALLEL`."""
+_IN_FLIGHT = (1, 2, 4, 8, 10, 16)
+"""The most batches in flight at once; 10 is the default of `DISPATCH_PARALLEL`."""
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,10 @@ _BACKOFF_FACTOR = 0.2
 """With this factor the SDK tries four times, 0.4, 0.8 and 1.6 s apart: enough for a broken connection or one second of
 throttling. With the default of 0.8, a submission waits 11 s for an unavailable broker before it is accepted anyway."""
 
+_LONG_WAIT_SECONDS = 0.05
+"""How long a send waits for a client that another one uses, before it opens one more. That takes some tenths of a
+second, and 10 ms of computing; where the broker takes a batch in some milliseconds, a few clients serve all threads."""
+
 
 @dataclass(frozen=True)
 class Deadlines:
@@ -56,9 +60,9 @@ class Deadlines:
 class ServiceBusRepository(MessageQueue):
     """The broker behind the port `MessageQueue`.
 
-    The SDK's clients are not thread-safe, so a send borrows one. It gets the client that was used last, so there are no
-    more clients in use than threads that send at once; a client has a connection for each queue that it has sent to.
-    The SDK reopens a link that the service closed because it was idle; a client that failed is closed.
+    The SDK's clients are not thread-safe, so a send borrows one: the client that was used last. If all are in use, it
+    waits a little for one of them before it opens another; a client has a connection for each queue that it has sent
+    to. The SDK reopens a link that the service closed because it was idle; a client that failed is closed.
 
     Each call runs in a thread of `BrokerCalls` and ends at its deadline. A send that is given up may still take effect,
     later than the caller learns of its failure. Whatever sends takes a failed send for one that may have happened; to
@@ -83,7 +87,9 @@ class ServiceBusRepository(MessageQueue):
         self._deadlines = deadlines or Deadlines()
         self._calls = calls or BrokerCalls()
         self._lock = threading.Lock()
+        self._is_returned = threading.Condition(self._lock)
         self._idle: list[BrokerClient] = []
+        self._lent = 0
         self._closed = False
 
     @override
@@ -132,18 +138,29 @@ class ServiceBusRepository(MessageQueue):
     def _lend(self) -> Iterator[BrokerClient]:
         """Lends a client to a block, and takes it back unless the block raises."""
         with self._lock:
+            if self._lent and not self._idle:
+                self._is_returned.wait_for(lambda: self._idle or not self._lent, _LONG_WAIT_SECONDS)
             client = self._idle.pop() if self._idle else None
-        client = client or BrokerClient(self._new_client())
+            self._lent += 1
         try:
+            client = client or BrokerClient(self._new_client())
             yield client
-        except QueueTimeoutError:
-            self._cut_idle()
+        except BaseException as exc:
+            self._end_loan(None)
+            if isinstance(exc, QueueTimeoutError):
+                self._cut_idle()
             raise
+        if not self._end_loan(client):
+            self._close([client])
+
+    def _end_loan(self, client: BrokerClient | None) -> bool:
+        """Keeps a client for the next send, unless it is lost; returns False if the repository is closed meanwhile."""
         with self._lock:
-            if not self._closed:
+            self._lent -= 1
+            self._is_returned.notify()
+            if client is not None and not self._closed:
                 self._idle.append(client)
-                return
-        self._close([client])
+            return not self._closed
 
     def _cut_idle(self) -> None:
         """Breaks the idle connections: what has silenced one has silenced them too. The SDK opens others."""

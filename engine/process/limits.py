@@ -7,7 +7,7 @@ class Limits:
 
     Attributes:
         worker: the name of this process in the rows of the tasks that it runs.
-        dispatch_parallel: batches of a stage in flight at once.
+        dispatch_parallel: the most batches of a stage in flight at once.
         dispatch_ahead: how many tasks of a stage may be out and unfinished, at least 100.
         dispatch_slice_seconds: the length of a slice of a dispatch or an aggregation; another message then continues
             it. Far below the shortest function timeout of a plan (5 minutes, the default on Consumption).
@@ -23,7 +23,7 @@ class Limits:
     """
 
     worker: str = ""
-    dispatch_parallel: int = 4
+    dispatch_parallel: int = 10
     dispatch_ahead: int = 5_000
     dispatch_slice_seconds: float = 120.0
     lease_seconds: float = 50.0

@@ -1,6 +1,6 @@
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 
@@ -11,12 +11,12 @@ from core.batching import BATCH_SIZE
 from core.checkpoints import START, Checkpoint
 from core.definitions import AlignedBatch, TaskDefinition
 from core.errors import NonDeterministicStageError, NoRoomLeft, SliceEnded
-from core.log_threads import joined
 from core.models import PendingBatch, StageKey
 from core.statuses import BatchStatus
 from engine.process.limits import Limits
 from engine.process.shutdown import Shutdown
 from engine.stages.batch_sender import BatchSender
+from engine.stages.batch_threads import BatchThreads
 from engine.stages.dispatch_lease import DispatchLease
 from engine.stages.dispatch_room import DispatchRoom
 from engine.stages.dispatch_slice import DispatchSlice
@@ -31,8 +31,9 @@ _REOPENED_AT_ONCE = 10
 class DispatchWindow(BatchWindow):
     """The batches of one stage that are in flight.
 
-    It skips batches that an earlier dispatch has queued, and resends batches that are still pending. It sends
-    `dispatch_parallel` batches at once and lets as many more wait, so memory does not grow with the size of the stage.
+    It skips batches that an earlier dispatch has queued, and resends batches that are still pending. It has up to
+    `dispatch_parallel` batches in flight, and remembers the outcomes of as many more, so memory does not grow with the
+    size of the stage.
 
     Attributes:
         key: the stage.
@@ -63,7 +64,7 @@ class DispatchWindow(BatchWindow):
         self._sender = sender
         self._limits = limits
         self._lease = lease
-        self._executor: ThreadPoolExecutor | None = None
+        self._threads: BatchThreads | None = None
         self._in_flight: deque[tuple[Future[bool] | None, Checkpoint | None]] = deque()
         self.begin_at(START)
 
@@ -81,7 +82,7 @@ class DispatchWindow(BatchWindow):
         Raises:
             LockstepError: a batch in flight failed.
         """
-        with ThreadPoolExecutor(self._limits.dispatch_parallel, thread_name_prefix="dispatch") as self._executor:
+        with BatchThreads.open(self._limits.dispatch_parallel) as self._threads:
             try:
                 yield self
                 self._drain(down_to=0)
@@ -197,10 +198,11 @@ class DispatchWindow(BatchWindow):
         self.total_batches += 1
 
     def _start(self, action: Callable[[], bool], checkpoint: Checkpoint | None = None) -> None:
-        assert self._executor is not None, "put outside open()"
-        self.slice.has_begun = True
-        self._in_flight.append((self._executor.submit(joined(action)), checkpoint))
+        assert self._threads is not None, "put outside open()"
+        self._threads.await_turn()
         self._drain(down_to=2 * self._limits.dispatch_parallel)
+        self.slice.has_begun = True
+        self._in_flight.append((self._threads.start(action), checkpoint))
 
     @staticmethod
     def _has_ended(future: Future[bool] | None) -> bool:

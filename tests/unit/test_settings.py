@@ -18,7 +18,7 @@ LEAST = {
 def test_two_variables_are_enough() -> None:
     settings = Settings.from_environment(LEAST)
     assert settings.database_url == LEAST["DATABASE_URL"]
-    assert (settings.dispatch_parallel, settings.lease_seconds) == (4, 50.0)
+    assert (settings.dispatch_parallel, settings.lease_seconds) == (10, 50.0)
     assert settings.allowed_source_hosts == frozenset()
 
 

@@ -1,0 +1,49 @@
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+from core.log_threads import joined
+
+LONG_WAIT_SECONDS = 0.01
+"""How long all batches in flight must wait before another joins them. That many milliseconds of computing is what
+another connection to the broker costs, so nothing is lost where waits are shorter (docs/decisions/0027)."""
+
+
+class BatchThreads:
+    """Runs batches on threads, as many at once as their waits are worth.
+
+    Threads can overlap waits only: they compute one after the other. So one batch is in flight at first. When none ends
+    for `LONG_WAIT_SECONDS`, all wait, and one more may be in flight from then on, up to `most`.
+
+    Args:
+        most: how many batches may be in flight.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.at_once = 1
+        self._most = most
+        self._free = threading.Semaphore(1)
+        self._executor = ThreadPoolExecutor(most, thread_name_prefix="dispatch")
+
+    @classmethod
+    @contextmanager
+    def open(cls, most: int) -> Iterator["BatchThreads"]:
+        """Runs the threads during a block; its end waits for the batches in flight."""
+        threads = cls(most)
+        with threads._executor:
+            yield threads
+
+    def await_turn(self) -> None:
+        """Waits until another batch may be in flight; `start` must follow."""
+        if self.at_once == self._most:
+            self._free.acquire()
+        elif not self._free.acquire(timeout=LONG_WAIT_SECONDS):
+            self.at_once += 1
+
+    def start(self, action: Callable[[], bool]) -> Future[bool]:
+        """Runs a batch on a thread, after its turn has come."""
+        future = self._executor.submit(joined(action))
+        # After the future has its outcome: then the caller sees a failed batch before the next one starts.
+        future.add_done_callback(lambda _: self._free.release())
+        return future

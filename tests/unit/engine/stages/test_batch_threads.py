@@ -1,0 +1,112 @@
+"""How many batches are in flight: one at first, and one more for each long wait."""
+
+import threading
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from core.messages import OutgoingMessage
+from core.statuses import StageStatus
+from engine.stages import batch_threads
+from engine.stages.batch_threads import BatchThreads
+from repositories.ports import SendResult
+from tests.support.drive import stand
+from tests.support.sample_jobs import counted, sample_job
+
+SECONDS = 30
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No wait is long."""
+    monkeypatch.setattr(batch_threads, "LONG_WAIT_SECONDS", SECONDS)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each wait is long."""
+    monkeypatch.setattr(batch_threads, "LONG_WAIT_SECONDS", 0.001)
+
+
+class CountedSends:
+    """Gives another send the time to begin before each one ends.
+
+    Attributes:
+        most: how many were made at once.
+    """
+
+    def __init__(self, send: Callable[[str, Sequence[OutgoingMessage]], SendResult]) -> None:
+        self.most = 0
+        self._send = send
+        self._now = 0
+        self._lock = threading.Lock()
+        self._another = threading.Event()
+
+    def __call__(self, queue: str, messages: Sequence[OutgoingMessage]) -> SendResult:
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+        if self._now > 1:
+            self._another.set()
+        self._another.wait(0.05)
+        with self._lock:
+            self._now -= 1
+        return self._send(queue, messages)
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_dispatch_whose_waits_are_short_has_one_batch_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
+    with stand(sample_job(counted(500)), dispatch_parallel=8) as it:
+        sends = CountedSends(it.queue.batch_send_messages)
+        monkeypatch.setattr(it.queue, "batch_send_messages", sends)
+        job_id = it.submit("sample")
+        it.deliver_job_messages()
+        assert it.stage(job_id).status == StageStatus.RUNNING
+        assert sends.most == 1
+
+
+@pytest.mark.usefixtures("impatient")
+def test_as_many_batches_as_allowed_are_in_flight_when_waits_are_long() -> None:
+    together = threading.Barrier(4)
+    with BatchThreads.open(4) as threads:
+        batches = []
+        for _ in range(12):
+            threads.await_turn()
+            batches.append(threads.start(lambda: together.wait(SECONDS) >= 0))
+        assert all(batch.result() for batch in batches)
+        assert threads.at_once == 4
+
+
+@pytest.mark.usefixtures("impatient")
+def test_no_more_batches_than_allowed_are_in_flight() -> None:
+    go_on, third = threading.Event(), threading.Event()
+    with BatchThreads.open(2) as threads:
+
+        def start(action: threading.Event) -> None:
+            threads.await_turn()
+            threads.start(lambda: action.wait(SECONDS))
+            third.set()
+
+        start(go_on)
+        start(go_on)
+        third.clear()
+        starting = threading.Thread(target=start, args=[go_on])
+        starting.start()
+        assert not third.wait(0.05)
+        go_on.set()
+        assert third.wait(SECONDS)
+        starting.join()
+
+
+@pytest.mark.usefixtures("patient")
+def test_the_outcome_of_a_batch_is_known_when_the_next_may_start() -> None:
+    def fail() -> bool:
+        raise RuntimeError("refused")
+
+    with BatchThreads.open(2) as threads:
+        for _ in range(50):
+            threads.await_turn()
+            batch = threads.start(fail)
+            threads.await_turn()
+            assert batch.done()
+            threads.start(lambda: True)

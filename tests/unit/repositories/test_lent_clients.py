@@ -1,0 +1,67 @@
+"""How many clients of the SDK the broker's repository opens."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import Any, TypeVar
+
+import pytest
+from azure.servicebus import ServiceBusClient
+from typing_extensions import override
+
+from core.lanes import TASKS_QUEUE
+from core.messages import OutgoingMessage
+from repositories import service_bus
+from repositories.broker_calls import BrokerCalls, Connection
+from repositories.service_bus import ServiceBusRepository
+
+AT_ONCE = 4
+SECONDS = 30
+T = TypeVar("T")
+
+
+class Calls(BrokerCalls):
+    """Sends take no time but that of `meet`."""
+
+    def __init__(self, meet: Callable[[], object]) -> None:
+        super().__init__()
+        self._meet = meet
+        self.clients: set[Connection] = set()
+
+    @override
+    def run(self, action: Callable[[], T], connection: Connection, seconds: float) -> Any:
+        self.clients.add(connection)
+        self._meet()
+
+
+def new_client() -> ServiceBusClient:
+    connection = "Endpoint=sb://nowhere;SharedAccessKeyName=any;SharedAccessKey=any"
+    return ServiceBusClient.from_connection_string(connection)
+
+
+def send_at_once(calls: Calls) -> int:
+    """Sends from several threads at once; returns how many clients were used."""
+    with closing(ServiceBusRepository(new_client, [], calls=calls)) as queue, ThreadPoolExecutor(AT_ONCE) as threads:
+
+        def send(_: int) -> bool:
+            return queue.batch_send_messages(TASKS_QUEUE, [OutgoingMessage(b"{}", "id")]).success
+
+        assert all(threads.map(send, range(AT_ONCE)))
+    return len(calls.clients)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service_bus, "_LONG_WAIT_SECONDS", SECONDS)
+
+
+@pytest.mark.usefixtures("patient")
+def test_sends_that_end_soon_share_a_client() -> None:
+    pause = threading.Event()
+    assert send_at_once(Calls(lambda: pause.wait(0.02))) == 1
+
+
+def test_each_of_several_long_sends_has_a_client() -> None:
+    together = threading.Barrier(AT_ONCE)
+    assert send_at_once(Calls(lambda: together.wait(SECONDS))) == AT_ONCE
