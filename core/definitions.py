@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from core import ids, json_text
 from core.checkpoints import Checkpoint
@@ -12,9 +12,8 @@ from core.lanes import Lane
 from core.messages import TaskMessage
 
 
-@dataclass(frozen=True)
-class TaskRow:
-    """A task row to be inserted; `parameters` is JSON text."""
+class TaskRow(NamedTuple):
+    """A task row to be inserted; `parameters` is JSON text without line breaks."""
 
     task_id: str
     task_type: str
@@ -39,9 +38,9 @@ class TaskDefinition:
     index: int
     cursor: Any = None
 
-    @cached_property
+    @property
     def encoded_parameters(self) -> str:
-        """The parameters in canonical JSON, encoded once for both the row and the digest.
+        """The parameters in canonical JSON, encoded anew each time: a batch keeps them in its rows.
 
         Raises:
             UnencodableValueError: JSON cannot express the parameters.
@@ -92,7 +91,11 @@ class AlignedBatch:
     @cached_property
     def rows(self) -> list[TaskRow]:
         """Its task rows, in index order."""
-        return [definition.to_task_record(self.job_id, self.stage) for definition in self.definitions]
+        prefix = ids.task_id_prefix(self.job_id, self.stage)
+        return [
+            TaskRow(f"{prefix}{each.index:07d}", each.task_type, each.index, each.encoded_parameters)
+            for each in self.definitions
+        ]
 
     @cached_property
     def digest(self) -> str:

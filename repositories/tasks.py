@@ -43,10 +43,10 @@ class PostgresTaskRepository(TaskRepository):
             "status": status,
             "digest": batch.digest,
             "enveloped": batch.enveloped or None,
-            "task_ids": [row.task_id for row in batch.rows],
-            "task_types": [row.task_type for row in batch.rows],
-            "task_indexes": [row.task_index for row in batch.rows],
-            "parameters": [row.parameters for row in batch.rows],
+            "task_ids": "\n".join([row.task_id for row in batch.rows]),
+            "task_types": "\n".join([row.task_type for row in batch.rows]),
+            "task_indexes": "\n".join([str(row.task_index) for row in batch.rows]),
+            "parameters": "\n".join([row.parameters for row in batch.rows]),
         }
         if self._rows.execute(_QUERIES["batch_create_tasks"], values) == batch.task_count:
             return True

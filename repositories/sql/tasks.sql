@@ -11,6 +11,10 @@
 -- Inserts the batch row and its task rows in one round trip; inserts nothing when the batch exists or the dispatch lease
 -- is lost. docs/decisions/0002 compares this with COPY and with a statement per row.
 --
+-- Each column of the task rows is one text of lines: a literal for each value costs the client and the parser more than
+-- twice as much. No value has a line break: JSON escapes it, and names have none. The slice is for one empty line, of
+-- which string_to_array makes no value: so a constraint refuses a task without a type.
+--
 -- The fence: an expired lease counts until another dispatcher takes it. FOR KEY SHARE waits for a takeover in progress,
 -- and then reads the row again; a takeover waits for the commit of this insert, and then sees its batch. Inserts do not
 -- wait for each other, nor for the workers that update the stage: see acquire_dispatch_lease in stages.sql.
@@ -34,7 +38,8 @@ INSERT INTO tasks (task_id, parent_job_id, task_type, stage, task_index, batch_i
 SELECT t.task_id, batch.job_id, t.task_type, batch.stage, t.task_index, batch.batch_id, %(status)s::task_status,
     t.parameters
 FROM batch, unnest(
-    %(task_ids)s::text[], %(task_types)s::text[], %(task_indexes)s::integer[], %(parameters)s::jsonb[]
+    string_to_array(%(task_ids)s, E'\n'), (string_to_array(%(task_types)s || E'\n', E'\n'))[:%(task_count)s],
+    string_to_array(%(task_indexes)s, E'\n')::integer[], string_to_array(%(parameters)s, E'\n')::jsonb[]
 ) AS t (task_id, task_type, task_index, parameters)
 
 -- name: batch_update_status

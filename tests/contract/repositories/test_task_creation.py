@@ -36,7 +36,12 @@ def test_a_batch_and_its_tasks_are_written_with_one_status(database: Database, s
 
 def test_a_new_task_tells_its_row(database: Database) -> None:
     start_stage(database)
-    parameters = {"text": "tab\t \"quote\" 'single' \\ {brace} %s é 漢 🌍", "none": None, "list": [1, 2.5, True]}
+    parameters = {
+        "lines": "a\n\r\nb\u2028\n",
+        "text": "tab\t \"quote\" 'single' \\ {brace} %s é 漢 🌍",
+        "none": None,
+        "list": [1, 2.5, True],
+    }
     create_batch(database, AlignedBatch(JOB, 1, 0, Lane.LONG, (TaskDefinition("greet", parameters, 0),)))
     with database.transaction() as work:
         task = work.tasks.get(ids(0)[0])
