@@ -87,6 +87,13 @@ def sdk_fastest(bench: Bench, job_id: str, tasks: int) -> None:
         bench.sender.send_messages(message_batch)
 
 
+def send_loop(bench: Bench, job_id: str, tasks: int) -> None:
+    """Sends messages only, one batch after another, as Lockstep does."""
+    for batch in batches(job_id, tasks):
+        messages = [message.outgoing() for message in batch.messages()]
+        assert bench.queue.batch_send_messages(TASKS_QUEUE, messages).success
+
+
 def insert_loop(bench: Bench, job_id: str, tasks: int) -> None:
     """Inserts rows only, one batch after another, with the statement that Lockstep uses."""
     create_stage(bench, job_id)
@@ -129,6 +136,7 @@ def create_stage(bench: Bench, job_id: str) -> None:
 LINES: Mapping[str, Callable[[Bench, str, int], None]] = {
     "sdk_loop": sdk_loop,
     "sdk_fastest": sdk_fastest,
+    "send_loop": send_loop,
     "insert_loop": insert_loop,
     "design_note": sequential_note,
     **{f"two_phase_{n}": partial(lockstep, DispatchProtocol.TWO_PHASE, n) for n in _IN_FLIGHT},

@@ -1,8 +1,15 @@
 import pytest
 
-from benchmarks import cloud, growth, latency
+from benchmarks import cloud, cloud_lines, growth, latency
 from benchmarks.cloud import bound_seconds
 from benchmarks.rounds import Benchmark
+from controllers.base import DispatchProtocol
+from core.lanes import TASKS_QUEUE
+from core.models import StageKey
+from engine.process.limits import Limits
+from tests.fakes.clock import FakeClock
+from tests.fakes.database import FakeDatabase
+from tests.fakes.queue import FakeQueue
 
 
 @pytest.mark.parametrize(
@@ -27,3 +34,14 @@ def test_every_reference_of_a_table_is_a_line_of_it(benchmark: Benchmark) -> Non
 
     assert set(benchmark.references.values()) <= lines
     assert benchmark.reference in lines
+
+
+def test_a_line_dispatches_all_of_its_tasks_though_none_of_them_ends() -> None:
+    tasks = Limits().dispatch_ahead + 200
+    database, queue = FakeDatabase(FakeClock()), FakeQueue()
+    with database.transaction() as work:
+        work.jobs.create("1" * 32, "hello_world", "{}", 1)
+        work.stages.create(StageKey("1" * 32, 1), "greetings", 0.0)
+
+    cloud_lines.dispatch(database, queue, DispatchProtocol.TWO_PHASE, 4, tasks)
+    assert queue.size(TASKS_QUEUE) == tasks
