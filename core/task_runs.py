@@ -100,8 +100,7 @@ class RecordedTask(NamedTuple):
     not_before: datetime | None
 
 
-@dataclass(frozen=True)
-class TaskResult:
+class TaskResult(NamedTuple):
     """How a task of a finished stage ended; aggregations read it."""
 
     task_index: int

@@ -21,6 +21,7 @@ from repositories.stage_keys import columns
 _QUERIES = queries.load("tasks")
 _CLAIM_BATCH = _QUERIES["lock_free_of_batch"] + ";\n" + _QUERIES["claim"].split(";\n", 1)[1]
 """The claim of an envelope: another statement finds and locks the tasks; what is claimed of them is the same."""
+_STATUSES = {status.value: status for status in TaskStatus}
 _LOCK_HELD = _QUERIES["lock_held"] + ";\n"
 
 
@@ -117,7 +118,7 @@ class PostgresTaskRepository(TaskRepository):
         for name, values in updates:
             rows = self._rows.tuples(lock + _QUERIES[name], {**held, **values})
             recorded += [
-                RecordedTask(task_id, batch_id, TaskStatus(status), sends, not_before)
+                RecordedTask(task_id, batch_id, _STATUSES[status], sends, not_before)
                 for task_id, batch_id, status, sends, not_before in rows
             ]
             lock = ""
@@ -186,7 +187,15 @@ class PostgresTaskRepository(TaskRepository):
         values = {**_ids_of(key), "limit": limit, "max_bytes": max_bytes}
         if after_index >= 0:
             values["after"] = ids.task_id(key.job_id, key.number, after_index)
-        return page_of(self._rows.all(_QUERIES["results_page"], values), _result)
+        rows = self._rows.tuples(_QUERIES["results_page"], values)
+        has_more = bool(rows) and rows[0][-1] > len(rows)
+        return Page(
+            (
+                TaskResult(index, name, _STATUSES[status], result, error)
+                for index, name, status, result, error, _ in rows
+            ),
+            has_more=has_more,
+        )
 
     @override
     def first_errors(self, key: StageKey, limit: int) -> list[TaskError]:
@@ -228,7 +237,3 @@ def _ids_of(key: StageKey) -> dict[str, Any]:
 def _task(row: Row) -> Task:
     errors = [AttemptError(**{**each, "at": datetime.fromtimestamp(each["at"], UTC)}) for each in row["errors"] or ()]
     return Task(**{**row, "status": TaskStatus(row["status"]), "errors": errors})
-
-
-def _result(row: Row) -> TaskResult:
-    return TaskResult(**{**row, "status": TaskStatus(row["status"])})

@@ -333,7 +333,9 @@ WHERE task_id = ANY(
 ORDER BY task_id
 
 -- name: results_page
--- As `page`.
+-- As `page`, for a stage of thousands of tasks: `counted` takes several tasks at a time. It takes one first, and then half of
+-- those for which there is room if they are as large as those before. So it reads small results in two or three steps, and
+-- large ones hardly beyond the end of the page.
 WITH RECURSIVE found AS MATERIALIZED (
     SELECT array_agg(task_id ORDER BY task_id) AS ids
     FROM (
@@ -344,20 +346,49 @@ WITH RECURSIVE found AS MATERIALIZED (
         LIMIT %(limit)s + 1
     ) AS tasks
 ), counted AS (
-    SELECT 0 AS number, 0 AS bytes
+    SELECT 0 AS number, 0::bigint AS bytes, 1 AS next, '{}'::integer[] AS sizes
     UNION ALL
     SELECT
-        counted.number + 1,
-        counted.bytes + coalesce(octet_length(result::text), 0) + coalesce(octet_length(error::text), 0)
+        number + next, counted.bytes + more.bytes,
+        least(
+            greatest(
+                (%(max_bytes)s - counted.bytes - more.bytes) * (number + next)
+                / greatest(2 * (counted.bytes + more.bytes), 1),
+                1
+            ),
+            %(limit)s - number - next
+        )::integer,
+        counted.sizes || more.sizes
     FROM counted
     CROSS JOIN found
-    JOIN tasks ON task_id = ids[counted.number + 1]
-    WHERE counted.number < %(limit)s AND counted.bytes < %(max_bytes)s
+    CROSS JOIN LATERAL (
+        SELECT sum(size) AS bytes, array_agg(size) AS sizes
+        FROM (
+            SELECT coalesce(octet_length(result::text), 0) + coalesce(octet_length(error::text), 0) AS size
+            FROM tasks
+            WHERE task_id = ANY(ids[number + 1:number + next])
+            ORDER BY task_id
+        ) AS tasks
+    ) AS more
+    WHERE next > 0 AND counted.bytes < %(max_bytes)s AND number < cardinality(ids)
 )
 SELECT task_index, task_type, status, result, error, (SELECT cardinality(ids) FROM found) AS found
 FROM tasks
 WHERE task_id = ANY(
-    (SELECT ids[:(SELECT max(number) FROM counted WHERE number = 1 OR bytes <= %(max_bytes)s)] FROM found)::text[]
+    (
+        SELECT CASE WHEN bytes <= %(max_bytes)s THEN ids[:number] ELSE ids[:(
+            SELECT count(*)
+            FROM (
+                SELECT place, sum(size) OVER (ORDER BY place) AS bytes
+                FROM unnest(sizes) WITH ORDINALITY AS s (size, place)
+            ) AS sums
+            WHERE place = 1 OR sums.bytes <= %(max_bytes)s
+        )] END
+        FROM found
+        CROSS JOIN counted
+        ORDER BY number DESC
+        LIMIT 1
+    )::text[]
 )
 ORDER BY task_id
 

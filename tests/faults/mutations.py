@@ -446,14 +446,7 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     ),
     "the limit of bytes in a page of results": (
         [
-            Edit(
-                _TASKS,
-                "SELECT task_index, task_type, status, result, error, (SELECT cardinality(ids) FROM found) AS found\n"
-                "FROM tasks\nWHERE task_id = ANY(\n    (SELECT ids[:(SELECT max(number) FROM counted"
-                " WHERE number = 1 OR bytes <= %(max_bytes)s)] FROM found)::text[]\n)",
-                "SELECT task_index, task_type, status, result, error, (SELECT cardinality(ids) FROM found) AS found\n"
-                "FROM tasks\nWHERE task_id = ANY((SELECT ids[:(SELECT max(number) FROM counted)] FROM found)::text[])",
-            ),
+            Edit(_TASKS, "            WHERE place = 1 OR sums.bytes <= %(max_bytes)s\n"),
             Edit(_FAKE_TASKS, "json_bytes(row.result, row.error))", "0)"),
         ],
         _both("test_records.py::test_a_page_of_large_results_ends_at_the_limit_of_bytes"),
