@@ -75,6 +75,11 @@ def parse_task_id(value: str) -> TaskAddress:
     return TaskAddress(match["job"], int(match["stage"]), int(match["index"]))
 
 
+def job_of_task(task_id: str) -> str:
+    """Returns the job id in the id of a task of ours."""
+    return task_id[:32]
+
+
 def is_batch_of_stage(value: str, task: TaskAddress) -> bool:
     """Tells whether a text is the id of a batch of the task's stage."""
     match = _BATCH_ID.fullmatch(value)

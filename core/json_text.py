@@ -14,6 +14,8 @@ _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 # A text, or a float from 1e16 on. jsonb keeps digits, not exponents: without a point it returns an integer.
 _TEXT_OR_LARGE_FLOAT = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9.]+e\+[0-9]+')
 
+_NULL = "null"
+
 MAX_DEPTH = 100
 """Levels of arrays and objects: far below the interpreter's recursion limit, in encoding and in decoding."""
 
@@ -34,6 +36,8 @@ def encode(value: Any, *, what: str = "the value", max_bytes: int | None = None)
             `MAX_DEPTH` levels.
         PayloadTooLargeError: the JSON has more than `max_bytes`.
     """
+    if value is None and (max_bytes is None or max_bytes >= len(_NULL)):
+        return _NULL  # what most tasks return that work on something else
     try:
         text = _encoder.encode(value)
         if "e+" in text:

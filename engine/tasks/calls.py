@@ -39,11 +39,13 @@ class Call:
         return self._outcomes
 
 
-class Calls:
-    """Makes calls on the threads of a process, each as soon as a thread is free.
+_ALONE_SECONDS = 0.002
+"""How long one thread makes the calls of a run alone. A hundred short ones are made within this time, and other threads
+would only compete for the interpreter."""
 
-    A thread that takes a call asks for another thread if more calls wait. So calls that block run side by side, and
-    calls that take microseconds are all made by the first thread.
+
+class Calls:
+    """Makes calls on the threads of a process: short ones on one thread, and as many at once as there are threads.
 
     Args:
         threads: the threads.
@@ -66,11 +68,17 @@ class Calls:
         """The calls whose outcomes the run has not collected."""
         self._waiting = deque(self.open)
         self._unended = len(self.open)
-        self._asked = 1
+        self._is_alone = True
         self._ask()
 
     def wait(self, seconds: float) -> None:
         """Waits until all calls have ended or were given up, at most so many seconds."""
+        if self._is_alone:
+            self._is_alone = False
+            if self._all_ended.wait(min(_ALONE_SECONDS, seconds)):
+                return
+            for _ in range(min(len(self._waiting), self._threads.count - 1)):
+                self._ask()
         self._all_ended.wait(seconds)
 
     def withdraw(self, call: Call) -> bool:
@@ -105,29 +113,22 @@ class Calls:
 
     def _take(self, runner: Future[None]) -> None:
         """Makes calls until none waits, or until the run gives up the call that this thread makes."""
+        call: Call | None = None
         try:
-            while (call := self._begin(runner)) is not None:
-                call.make(self._run)
+            while True:
                 with self._lock:
-                    if call.ended:
+                    if call is not None:
+                        if call.ended:
+                            return
+                        call.ended = True
+                        self._end()
+                    if not self._waiting:
                         return
-                    call.ended = True
-                    self._end()
+                    call = self._waiting.popleft()
+                    call.runner = runner
+                call.make(self._run)
         finally:
             runner.set_result(None)
-
-    def _begin(self, runner: Future[None]) -> Call | None:
-        with self._lock:
-            needs_another = len(self._waiting) > 1 and self._asked < self._threads.count
-            self._asked += needs_another
-        if needs_another:
-            self._ask()  # before a call is taken: if the threads are closed, none is lost
-        with self._lock:
-            if not self._waiting:
-                return None
-            call = self._waiting.popleft()
-            call.runner = runner
-            return call
 
     def _end(self) -> None:
         self._unended -= 1

@@ -1,6 +1,6 @@
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from controllers.context import TaskContext
 from controllers.services import Services
@@ -83,33 +83,39 @@ class HandlerRunner:
         declared = self.declared(task)
         if declared is None:
             return self.failed(task, _UNKNOWN, UnknownTaskTypeError(task.task_type))
-        state = self.state(task, lease_id)
-        run = self._run_isolated if declared.policy.isolated else self._run_here
-        return run(declared, task, state, is_cancelled)
+        reads = self.reads(task)
+        state = self.state(task, lease_id, reads.given_up)
+        if declared.policy.isolated:
+            return self._run_isolated(declared, task, state, is_cancelled, reads.given_up)
+        return self._run_here(declared, task, state, is_cancelled, reads)
 
     def _run_here(
-        self, declared: TaskType, task: ClaimedTask, state: LeasedRunState, is_cancelled: Cancellation
+        self, declared: TaskType, task: ClaimedTask, state: LeasedRunState, is_cancelled: Cancellation, reads: TaskReads
     ) -> TaskOutcome | None:
-        reads = self.reads(task)
         try:
             result = declared.handler(self.context(task, is_cancelled, reads, state), task.parameters)
         # Even SystemExit: an exception of a handler fails its own task, and no other.
         except BaseException as exc:  # noqa: BLE001 - see above
-            if _must_release(task, reads.given_up or state.given_up):
+            if _must_release(task, reads.given_up):
                 return None
             return self.raised(task, declared.policy, exc, state)
-        if _must_release(task, reads.given_up or state.given_up):
+        if _must_release(task, reads.given_up):
             return None
         return self.completed(task, declared.policy, result)
 
     def _run_isolated(
-        self, declared: TaskType, task: ClaimedTask, state: LeasedRunState, is_cancelled: Cancellation
+        self,
+        declared: TaskType,
+        task: ClaimedTask,
+        state: LeasedRunState,
+        is_cancelled: Cancellation,
+        given_up: Sequence[LockstepError],
     ) -> TaskOutcome | None:
         try:
             encoded = self._isolation.run(declared, task, is_cancelled, state)
         except BaseException as exc:  # noqa: BLE001 - as of every handler
-            return None if _must_release(task, state.given_up) else self.raised(task, declared.policy, exc, state)
-        if _must_release(task, state.given_up):
+            return None if _must_release(task, given_up) else self.raised(task, declared.policy, exc, state)
+        if _must_release(task, given_up):
             return None
         return TaskOutcome(task.task_id, TaskStatus.COMPLETED, result=encoded)
 
@@ -121,9 +127,9 @@ class HandlerRunner:
         """Returns what one call of a handler may read, for a task and others of its stage."""
         return TaskReads(self._reader, task)
 
-    def state(self, task: ClaimedTask, lease_id: str) -> LeasedRunState:
-        """Returns the checkpoint and the progress of one run of a task."""
-        return self._states.of(task, lease_id, self._redaction)
+    def state(self, task: ClaimedTask, lease_id: str, given_up: list[LockstepError]) -> LeasedRunState:
+        """Returns the checkpoint and the progress of one run of a task; see `RunStates.of`."""
+        return self._states.of(task, lease_id, self._redaction, given_up)
 
     def context(
         self, task: ClaimedTask, is_cancelled: Callable[[], bool], reads: TaskReads, state: LeasedRunState
@@ -214,8 +220,8 @@ class HandlerRunner:
             return None
 
 
-def _must_release(task: ClaimedTask, given_up: LockstepError | None) -> bool:
-    if given_up is None:
+def _must_release(task: ClaimedTask, given_up: Sequence[LockstepError]) -> bool:
+    if not given_up:
         return False
-    logger.warning("task %s is released, because PostgreSQL is unavailable: %s", task.task_id, given_up)
+    logger.warning("task %s is released, because PostgreSQL is unavailable: %s", task.task_id, given_up[0])
     return True

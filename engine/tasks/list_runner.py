@@ -8,7 +8,7 @@ from functools import partial
 from controllers.context import TaskContext
 from controllers.task_items import TaskItem, outcomes_of
 from controllers.task_type import TaskType
-from core.errors import BatchHandlerError, LockstepError
+from core.errors import BatchHandlerError
 from core.statuses import TaskStatus
 from core.task_runs import ClaimedTask, TaskOutcome
 from engine.process.shutdown import Shutdown
@@ -79,17 +79,18 @@ class _ListRun:
         self._wanted = wanted
         self._shutdown = shutdown
         self._reads = handlers.reads(tasks[0])
-        self._states = {task.task_id: handlers.state(task, lease_id) for task in tasks}
+        self._given_up = self._reads.given_up
+        self._states = {task.task_id: handlers.state(task, lease_id, self._given_up) for task in tasks}
         self._told_of_shutdown = self._told_of_stop = False
 
     def run(self) -> dict[str, TaskOutcome]:
         given: list[TaskOutcome | BaseException] = []
         failure = self._call(given)
         may_end_early = self._told_of_stop or self._counts_no_more
-        if self._given_up is not None:
+        if self._given_up:
             count = len(self._tasks) - len(given)
             logger.warning(
-                "%d tasks of a list are released, because PostgreSQL is unavailable: %s", count, self._given_up
+                "%d tasks of a list are released, because PostgreSQL is unavailable: %s", count, self._given_up[0]
             )
         if isinstance(failure, BatchHandlerError) and not may_end_early:
             given = []  # nobody can tell which outcome belongs to which task
@@ -101,12 +102,7 @@ class _ListRun:
 
     @property
     def _counts_no_more(self) -> bool:
-        return self._told_of_shutdown or self._given_up is not None
-
-    @property
-    def _given_up(self) -> LockstepError | None:
-        states = (state.given_up for state in self._states.values())
-        return self._reads.given_up or next((each for each in states if each is not None), None)
+        return self._told_of_shutdown or bool(self._given_up)
 
     def _call(self, given: list[TaskOutcome | BaseException]) -> BaseException | None:
         """Calls the handler, and collects the outcomes that count; returns what it raised."""

@@ -8,7 +8,7 @@ from itertools import groupby
 from core import json_text
 from core.error_records import describe
 from core.errors import OutcomeRefusedError, RefusedValueError
-from core.ids import parse_task_id
+from core.ids import job_of_task
 from core.messages import JobMessage
 from core.statuses import TaskStatus
 from core.task_runs import RecordedTask, TaskOutcome
@@ -68,8 +68,10 @@ def _write_one_job(write: _Write, outcomes: Sequence[TaskOutcome]) -> Written:
 
 
 def _by_job(outcomes: Sequence[TaskOutcome]) -> list[list[TaskOutcome]]:
+    if len({job_of_task(outcome.task_id) for outcome in outcomes}) == 1:
+        return [list(outcomes)]
     in_order = sorted(outcomes, key=lambda outcome: outcome.task_id)
-    return [list(each) for _, each in groupby(in_order, lambda outcome: parse_task_id(outcome.task_id).job_id)]
+    return [list(each) for _, each in groupby(in_order, lambda outcome: job_of_task(outcome.task_id))]
 
 
 def _fail(write: _Write, outcome: TaskOutcome, refusal: RefusedValueError) -> Written:

@@ -15,6 +15,7 @@ from core.errors import (
     ContinueLater,
     DatabaseError,
     IdleContinuationsError,
+    LockstepError,
     RefusedValueError,
     TaskLeaseLostError,
 )
@@ -60,6 +61,7 @@ class RunStates:
         task: ClaimedTask,
         lease_id: str,
         redaction: Callable[[ClaimedTask], Redaction | None],
+        given_up: list[LockstepError],
     ) -> "LeasedRunState":
         """Returns the state of one run.
 
@@ -67,16 +69,13 @@ class RunStates:
             task: the task.
             lease_id: the lease of this run.
             redaction: knows the secrets that notes must not show; None when they are unknown.
+            given_up: gets the errors of checkpoints that could not be written in an outage.
         """
-        return LeasedRunState(self, task, lease_id, redaction)
+        return LeasedRunState(self, task, lease_id, redaction, given_up)
 
 
 class LeasedRunState(RunState):
-    """The state of one run, whose writes count only under its lease. `RunStates` makes it.
-
-    Attributes:
-        given_up: the error of the first checkpoint that could not be written in an outage, or None.
-    """
+    """The state of one run, whose writes count only under its lease. `RunStates` makes it."""
 
     def __init__(
         self,
@@ -84,6 +83,7 @@ class LeasedRunState(RunState):
         task: ClaimedTask,
         lease_id: str,
         redaction: Callable[[ClaimedTask], Redaction | None],
+        given_up: list[LockstepError],
     ) -> None:
         self._states = states
         self._task = task
@@ -92,7 +92,7 @@ class LeasedRunState(RunState):
         self._last = task.checkpoint
         self._has_moved = False
         self._progress_due = 0.0
-        self.given_up: DatabaseError | None = None
+        self._given_up = given_up
 
     @property
     @override
@@ -113,7 +113,7 @@ class LeasedRunState(RunState):
             raise CheckpointError(f"PostgreSQL refuses the checkpoint: {reason}") from None
         except DatabaseError as exc:
             if exc.waited_out:  # the run is released: the outage must not cost it an attempt
-                self.given_up = self.given_up or exc
+                self._given_up.append(exc)
             raise
         self._must_hold(held)
         self._move_to(text)

@@ -68,11 +68,11 @@ class TaskReads:
         task: any task of the call.
 
     Attributes:
-        given_up: the error of the first read that gave up, or None.
+        given_up: the errors of reads that gave up; also of checkpoints of the call, see `RunStates`.
     """
 
     def __init__(self, reader: JobReader, task: ClaimedTask) -> None:
-        self.given_up: LockstepError | None = None
+        self.given_up: list[LockstepError] = []
         self._reader = reader
         self._task = task
         self._lock = threading.Lock()
@@ -99,5 +99,5 @@ class TaskReads:
             return read()
         except LockstepError as exc:
             if exc.waited_out:
-                self.given_up = self.given_up or exc
+                self.given_up.append(exc)
             raise

@@ -177,8 +177,11 @@ class TaskRunner:
             else:
                 running.append(call)
                 continue
-            ran.outcomes += [outcome for outcome in outcomes if outcome is not None]
-            ran.unfinished += [task for task, outcome in zip(tasks, outcomes, strict=True) if outcome is None]
+            for task, outcome in zip(tasks, outcomes, strict=True):
+                if outcome is None:
+                    ran.unfinished.append(task)
+                else:
+                    ran.outcomes.append(outcome)
         calls.open = running
 
     @staticmethod
@@ -188,7 +191,7 @@ class TaskRunner:
 
     def _must_not_start(self, claimed: Claimed, tasks: Sequence[ClaimedTask], wanted: set[str]) -> bool:
         too_late = self._shutdown.requested or time.monotonic() >= claimed.start_until
-        return too_late or wanted.isdisjoint(task.task_id for task in tasks)
+        return too_late or wanted.isdisjoint([task.task_id for task in tasks])
 
     def _release(self, claimed: Claimed, ran: Ran) -> None:
         """Releases unfinished tasks. If that fails, the run tries again later, and the caller after the run."""

@@ -32,7 +32,7 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         _reading("test_a_read_waits_for_the_end_of_an_outage"),
     ),
     "the release of a task whose read gave up": (
-        [Edit("engine/tasks/handler_runner.py", "    if given_up is None:", "    if True:")],
+        [Edit("engine/tasks/handler_runner.py", "    if not given_up:", "    if True:")],
         _reading("test_a_task_that_cannot_read_in_an_outage_is_released_and_has_not_failed"),
     ),
     "the errors that a read gives up with": (

@@ -634,7 +634,7 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         [f"{_ISOLATION_STATE}::test_a_thread_that_outlives_its_run_keeps_nothing_for_the_next_one"],
     ),
     "the release of an isolated task whose checkpoint outlasted a lease": (
-        [Edit("engine/tasks/handler_runner.py", "    if given_up is None:", "    if True:")],
+        [Edit("engine/tasks/handler_runner.py", "    if not given_up:", "    if True:")],
         [f"{_ISOLATION_STATE}::test_an_outage_that_outlasts_a_lease_spends_no_attempt_of_an_isolated_task"],
     ),
 }

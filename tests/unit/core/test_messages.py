@@ -200,3 +200,42 @@ def test_the_version_is_written_into_every_message() -> None:
 
 def _body(fields: dict[str, Any]) -> bytes:
     return json.dumps(fields).encode()
+
+
+@pytest.mark.parametrize("send", [1, 9, 10, 999_999, 1_000_000])
+@pytest.mark.parametrize("misses", [0, 1, 10, 1_000_000])
+@pytest.mark.parametrize("stage", [1, 9, 10, 99])
+def test_a_task_message_is_read_alike_as_it_was_sent_and_as_other_json(stage: int, send: int, misses: int) -> None:
+    message = TaskMessage(task_id(JOB, stage, 7), batch_id(JOB, stage, 12), send, misses)
+    body = message.outgoing().body
+    assert TaskMessage.decode(body) == message
+    assert TaskMessage.decode(json.dumps(json.loads(body)).encode()) == message
+
+
+@pytest.mark.parametrize(
+    ("part", "wrong"),
+    [
+        (b"-s01-t", b"-s00-t"),
+        (b"-s01-t", b"-s10-t"),
+        (b"-s01-t", b"-s1-t"),
+        (b"-s01-t", b"-s011-t"),
+        (b"-s1-b", b"-s01-b"),
+        (b"-s1-b", b"-s2-b"),
+        (b'"batch_id":"0', b'"batch_id":"1'),
+        (b"-b0", b"-b"),
+        (b"-b0", b"-b12345678"),
+        (b"-t0000007", b"-t7"),
+        (b'"send":2', b'"send":0'),
+        (b'"send":2', b'"send":02'),
+        (b'"send":2', b'"send":1000001'),
+        (b'"misses":1', b'"misses":-1'),
+        (b'"misses":1', b'"misses":1000001'),
+        (b'"v":1', b'"v":2'),
+        (b"}", b"}}"),
+    ],
+)
+def test_a_task_message_that_is_nearly_as_it_is_sent_is_refused(part: bytes, wrong: bytes) -> None:
+    body = TaskMessage(task_id(JOB, 1, 7), batch_id(JOB, 1, 0), 2, 1).outgoing().body
+    assert part in body
+    with pytest.raises(MessageFormatError):
+        TaskMessage.decode(body.replace(part, wrong))

@@ -43,7 +43,7 @@ def test_a_hundred_short_tasks_are_handed_to_a_few_threads(monkeypatch: pytest.M
         it.deliver_job_messages()
         it.app.worker.run(TASKS_QUEUE, received(it.queue.receive(TASKS_QUEUE)))
         assert [task.status for task in it.tasks(job_id)] == [TaskStatus.COMPLETED] * 100
-    assert 1 <= submits <= 4
+    assert 1 <= submits <= 4  # one, unless the machine is too busy for it
 
 
 def test_calls_that_block_run_side_by_side() -> None:
@@ -85,6 +85,7 @@ def test_when_calls_that_never_end_keep_all_threads_the_others_are_made_on_new_o
     with ExitStack() as last:
         last.callback(gate.set)
         calls = Calls(threads, run, tasks(10))
+        calls.wait(0.01)
         stuck, others = calls.open[:2], calls.open[2:]
         wait_until(lambda: all(call.runner is not None for call in stuck))
         assert not any(call.ended for call in others)
