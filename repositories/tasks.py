@@ -19,6 +19,7 @@ from repositories.ports.rows import Row, Rows
 from repositories.stage_keys import columns
 
 _QUERIES = queries.load("tasks")
+_IN_ORDER = _QUERIES["in_order"] + ";\n"
 _CLAIM_BATCH = _QUERIES["lock_free_of_batch"] + ";\n" + _QUERIES["claim"].split(";\n", 1)[1]
 """The claim of an envelope: another statement finds and locks the tasks; what is claimed of them is the same."""
 _STATUSES = {status.value: status for status in TaskStatus}
@@ -178,7 +179,7 @@ class PostgresTaskRepository(TaskRepository):
             "with_result": TaskPayload.RESULT in included,
             "max_bytes": max_bytes,
         }
-        return page_of(self._rows.all(_QUERIES["page"], values), _task)
+        return page_of(self._rows.all(_IN_ORDER + _QUERIES["page"], values), _task)
 
     @override
     def results_page(
@@ -187,7 +188,7 @@ class PostgresTaskRepository(TaskRepository):
         values = {**_ids_of(key), "limit": limit, "max_bytes": max_bytes}
         if after_index >= 0:
             values["after"] = ids.task_id(key.job_id, key.number, after_index)
-        rows = self._rows.tuples(_QUERIES["results_page"], values)
+        rows = self._rows.tuples(_IN_ORDER + _QUERIES["results_page"], values)
         has_more = bool(rows) and rows[0][-1] > len(rows)
         return Page(
             (

@@ -264,6 +264,12 @@ SELECT
 FROM tasks
 WHERE task_id = %(task_id)s
 
+-- name: in_order
+-- Comes before page and results_page, in their round trip, so that they read the tasks in the order of the primary key and stop
+-- at their end. Without statistics, or with those of a time when no task had ended, PostgreSQL would expect next to no rows
+-- and take all tasks of the stage for each page.
+SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true)
+
 -- name: page
 -- Task ids begin with the job id and a hyphen, so the primary key finds them; '.' is the character after '-'.
 --

@@ -220,6 +220,23 @@ def test_the_errors_of_a_stage_are_found_in_the_batches_with_failed_tasks_alone(
     assert _rows_read(plan, "tasks") == 0
 
 
+def test_a_page_of_a_table_without_statistics_reads_no_task_beyond_its_end(postgres: EmbeddedPostgres) -> None:
+    """The stage of a new table, or of stale statistics, looks as if hardly any of its tasks had ended."""
+    limit, url = 100, postgres.url("unanalyzed")
+    values = {**_VALUES, "job_id": _FINISHED_JOB, "status": None, "limit": limit}
+    values |= {"after": task_id(_FINISHED_JOB, 1, 1_000), "before": f"{_FINISHED_JOB}-s01-t~"}
+    with closing(PostgresDatabase(ConnectionPool(url, size=1))) as database:
+        migrations.apply(database, url)
+    with closing(psycopg2.connect(url)) as conn, conn, conn.cursor() as cursor:
+        cursor.execute("ALTER TABLE tasks SET (autovacuum_enabled = false)")
+        cursor.execute(_FILL.replace("ANALYZE", "-- ANALYZE"))
+        cursor.execute(queries.load("tasks")["in_order"])
+        for name in ("page", "results_page"):
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {queries.load('tasks')[name]}", values)
+            plan = cursor.fetchall()[0][0][0]["Plan"]
+            assert 0 < _rows_read(plan, "tasks") <= 5 * limit, name
+
+
 def test_every_index_of_a_large_table_serves_a_query(conn: connection) -> None:
     used = set[str]()
     for file in _FILES:
