@@ -67,7 +67,9 @@ def _reference(line: str) -> str:
     """The bound of a line: `two_phase_4_waits` is compared with `bound_two_phase_4`."""
     if line.endswith("_credits"):
         return _BOUND_OF_CREDITS
-    return "bound_two_phase_1" if line == "note_waits" else f"bound_{line.removesuffix('_waits')}"
+    if line == "note_waits":
+        return "bound_two_phase_1"
+    return f"bound_{line.removesuffix('_waits').replace('envelopes', 'two_phase')}"
 
 
 BENCHMARK = Benchmark(

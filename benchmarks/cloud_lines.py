@@ -10,6 +10,7 @@ from typing_extensions import override
 from benchmarks import design_note
 from benchmarks.dispatch_lines import Bench, batches, create_stage
 from benchmarks.measure import Measured
+from benchmarks.prepared import in_envelopes
 from controllers.base import DispatchProtocol
 from core.messages import OutgoingMessage
 from core.models import StageKey
@@ -58,7 +59,15 @@ class SlowQueue(MessageQueue):
         return self._queue.ping()
 
 
-def dispatch(database: Database, queue: MessageQueue, protocol: DispatchProtocol, parallel: int, tasks: int) -> None:
+def dispatch(
+    database: Database,
+    queue: MessageQueue,
+    protocol: DispatchProtocol,
+    parallel: int,
+    tasks: int,
+    *,
+    enveloped: bool = False,
+) -> None:
     """Dispatches a stage, and sends again what the broker has refused, as the engine does."""
     key = StageKey("1" * 32, 1)
     lease = DispatchLease(database, key, 600)
@@ -67,7 +76,7 @@ def dispatch(database: Database, queue: MessageQueue, protocol: DispatchProtocol
     window = DispatchWindow(database, BatchSender(database, queue), limits, Shutdown(), lease)
     put = window.put_atomic if protocol == DispatchProtocol.ATOMIC else window.put_two_phase
     with window.open():
-        for batch in batches(key.job_id, tasks):
+        for batch in in_envelopes(batches(key.job_id, tasks)) if enveloped else batches(key.job_id, tasks):
             put(batch)
     while window.unsent_batches:
         time.sleep(_REDISPATCH_SECONDS)
@@ -76,8 +85,9 @@ def dispatch(database: Database, queue: MessageQueue, protocol: DispatchProtocol
             window.resend_pending()
 
 
-def _waits(protocol: DispatchProtocol, parallel: int, bench: Bench, tasks: int) -> None:
-    dispatch(SlowDatabase(bench.database), SlowQueue(bench.queue), protocol, parallel, tasks)
+def _waits(protocol: DispatchProtocol, parallel: int, bench: Bench, tasks: int, *, enveloped: bool = False) -> None:
+    database, queue = SlowDatabase(bench.database), SlowQueue(bench.queue)
+    dispatch(database, queue, protocol, parallel, tasks, enveloped=enveloped)
 
 
 def _note(bench: Bench, tasks: int) -> None:
@@ -86,8 +96,8 @@ def _note(bench: Bench, tasks: int) -> None:
         design_note.queue_batch(bench.connection, bench.sender, batch)
 
 
-def _credits(parallel: int, bench: Bench, tasks: int) -> None:
-    dispatch(bench.database, bench.queue, DispatchProtocol.TWO_PHASE, parallel, tasks)
+def _credits(parallel: int, bench: Bench, tasks: int, *, enveloped: bool = False) -> None:
+    dispatch(bench.database, bench.queue, DispatchProtocol.TWO_PHASE, parallel, tasks, enveloped=enveloped)
 
 
 IN_FLIGHT = (1, 4, 10, 16)
@@ -97,6 +107,8 @@ LINES: Mapping[str, Callable[[Bench, int], None]] = {
     **{f"two_phase_{n}_waits": partial(_waits, DispatchProtocol.TWO_PHASE, n) for n in IN_FLIGHT},
     **{f"atomic_{n}_waits": partial(_waits, DispatchProtocol.ATOMIC, n) for n in IN_FLIGHT},
     **{f"two_phase_{n}_credits": partial(_credits, n) for n in (1, 10)},
+    "envelopes_10_waits": partial(_waits, DispatchProtocol.TWO_PHASE, 10, enveloped=True),
+    "envelopes_10_credits": partial(_credits, 10, enveloped=True),
 }
 
 

@@ -14,10 +14,11 @@ from psycopg2.extensions import connection
 
 from benchmarks import design_note
 from benchmarks.measure import Measured
+from benchmarks.prepared import in_envelopes
 from controllers.base import DispatchProtocol
 from core.batching import aligned_batches
 from core.definitions import AlignedBatch, TaskDefinition
-from core.lanes import TASKS_QUEUE, Lane
+from core.lanes import BATCHES_QUEUE, TASKS_QUEUE, Lane
 from core.models import StageKey
 from core.statuses import BatchStatus
 from engine.process.limits import Limits
@@ -31,6 +32,8 @@ from repositories.postgres import PostgresDatabase
 
 _IN_FLIGHT = (1, 2, 4, 8, 10, 16)
 """The most batches in flight at once; 10 is the default of `DISPATCH_PARALLEL`."""
+
+_IN_FLIGHT_OF_ENVELOPES = (1, 4)
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Bench:
         """Opens all connections for the length of a block."""
         with ExitStack() as parts:
             database = parts.enter_context(closing(PostgresDatabase(ConnectionPool(database_url, size=16))))
-            queue = service_bus.by_connection_string(connection_string, [TASKS_QUEUE])
+            queue = service_bus.by_connection_string(connection_string, [TASKS_QUEUE, BATCHES_QUEUE])
             parts.enter_context(closing(queue))
             conn = parts.enter_context(closing(psycopg2.connect(database_url)))
             client = parts.enter_context(ServiceBusClient.from_connection_string(connection_string))
@@ -111,7 +114,9 @@ def sequential_note(bench: Bench, job_id: str, tasks: int) -> None:
         design_note.queue_batch(bench.connection, bench.sender, batch)
 
 
-def lockstep(protocol: DispatchProtocol, parallel: int, bench: Bench, job_id: str, tasks: int) -> None:
+def lockstep(
+    protocol: DispatchProtocol, parallel: int, bench: Bench, job_id: str, tasks: int, *, enveloped: bool = False
+) -> None:
     """Dispatches as Lockstep does, with `parallel` batches in flight."""
     create_stage(bench, job_id)
     lease = DispatchLease(bench.database, StageKey(job_id, 1), 600)
@@ -120,7 +125,7 @@ def lockstep(protocol: DispatchProtocol, parallel: int, bench: Bench, job_id: st
     window = DispatchWindow(bench.database, BatchSender(bench.database, bench.queue), limits, Shutdown(), lease)
     put = window.put_atomic if protocol == DispatchProtocol.ATOMIC else window.put_two_phase
     with window.open():
-        for batch in batches(job_id, tasks):
+        for batch in in_envelopes(batches(job_id, tasks)) if enveloped else batches(job_id, tasks):
             put(batch)
     assert window.total_tasks == tasks
     assert window.unsent_batches == 0
@@ -141,6 +146,11 @@ LINES: Mapping[str, Callable[[Bench, str, int], None]] = {
     "design_note": sequential_note,
     **{f"two_phase_{n}": partial(lockstep, DispatchProtocol.TWO_PHASE, n) for n in _IN_FLIGHT},
     **{f"atomic_{n}": partial(lockstep, DispatchProtocol.ATOMIC, n) for n in _IN_FLIGHT},
+    **{
+        f"envelopes_{protocol}_{n}": partial(lockstep, protocol, n, enveloped=True)
+        for protocol in DispatchProtocol
+        for n in _IN_FLIGHT_OF_ENVELOPES
+    },
 }
 
 

@@ -20,16 +20,18 @@ from benchmarks.memory import peak_of_children_mib
 from benchmarks.noop_app import running_host
 from benchmarks.rounds import Benchmark, Lines
 from benchmarks.servers import Databases, postgres_server
-from core.lanes import TASKS_QUEUE
-from core.messages import OutgoingMessage
+from core.lanes import BATCHES_QUEUE, TASKS_QUEUE
 from local.service_bus.process import EmulatorProcess
 from repositories import service_bus
-from repositories.ports import MessageQueue
 
 _RECEIVERS = {"sdk_loop": 1, "sdk_loop_x2": 2}
 _WORKER_PROCESSES = (1, 2)
 
-LINES = (*_RECEIVERS, *(f"stack_{count}" for count in _WORKER_PROCESSES))
+LINES = (
+    *_RECEIVERS,
+    *(f"stack_{count}" for count in _WORKER_PROCESSES),
+    *(f"envelopes_{count}" for count in _WORKER_PROCESSES),
+)
 
 
 @contextmanager
@@ -39,6 +41,10 @@ def _lines() -> Iterator[Lines]:
         yield {
             **{line: partial(_sdk_loop, receivers) for line, receivers in _RECEIVERS.items()},
             **{f"stack_{count}": partial(run_stack, databases, count) for count in _WORKER_PROCESSES},
+            **{
+                f"envelopes_{count}": partial(run_stack, databases, count, enveloped=True)
+                for count in _WORKER_PROCESSES
+            },
         }
 
 
@@ -53,7 +59,7 @@ def measure(arguments: Mapping[str, str]) -> Measured:
     tasks = int(arguments["tasks"])
     with closing(service_bus.by_connection_string(arguments["service_bus"], [TASKS_QUEUE])) as queue:
         for batch in prepared.batches(tasks):
-            _send(queue, [message.outgoing() for message in batch.messages()])
+            prepared.send(queue, batch)
     receivers = int(arguments["receivers"])
     share = tasks // receivers - 1
     with ExitStack() as parts, ThreadPoolExecutor(receivers) as threads:
@@ -70,23 +76,20 @@ def _receiver(parts: ExitStack, connection_string: str) -> ServiceBusReceiver:
     return receiver
 
 
-def run_stack(databases: Databases, worker_processes: int, tasks: int) -> Measured:
+def run_stack(databases: Databases, worker_processes: int, tasks: int, *, enveloped: bool = False) -> Measured:
     """Drains tasks by a host with some worker processes; the memory is that of the one that took most."""
     with databases.migrated() as url, EmulatorProcess.start() as emulator:
         with (
             prepared.opened(url) as database,
-            closing(service_bus.by_connection_string(emulator.connection_string, [TASKS_QUEUE])) as queue,
+            closing(
+                service_bus.by_connection_string(emulator.connection_string, [TASKS_QUEUE, BATCHES_QUEUE])
+            ) as queue,
         ):
-            for batch in prepared.queued_tasks(database, tasks):
-                _send(queue, [message.outgoing() for message in batch.messages()])
+            for batch in prepared.queued_batches(database, tasks, enveloped=enveloped):
+                prepared.send(queue, batch)
         with running_host(url, emulator.connection_string, worker_processes) as host:
             seconds = prepared.seconds_to_finish(url)
             return Measured(seconds=seconds, peak_rss_mib=peak_of_children_mib(host.pid))
-
-
-def _send(queue: MessageQueue, messages: list[OutgoingMessage]) -> None:
-    result = queue.batch_send_messages(TASKS_QUEUE, messages)
-    assert result.success, result.error
 
 
 BENCHMARK = Benchmark(_lines, reference="sdk_loop_x2")

@@ -11,7 +11,7 @@ from benchmarks.bare_sql import BareSql
 from benchmarks.measure import Measured
 from benchmarks.no_broker import NO_BROKER, NoQueue
 from benchmarks.noop import Noop
-from benchmarks.prepared import KEY, opened, queued_tasks
+from benchmarks.prepared import KEY, opened, outgoing, queued_tasks
 from benchmarks.second_stage import first_stage, second_stage
 from bootstrap import Backends, wire
 from controllers.registry import Registry
@@ -81,11 +81,31 @@ def worker(at_once: int, size: int, arguments: Mapping[str, str], *, lists: bool
             start = time.perf_counter()
             list(threads.map(partial(app.worker.run, TASKS_QUEUE), delivered))
             seconds = time.perf_counter() - start
-        with database.transaction() as work:
-            stage = work.stages.get(KEY)
-        assert stage is not None
-        assert stage.status == StageStatus.FINISHED, stage
+        _assert_finished(database)
         return seconds
+
+
+def envelopes(at_once: int, arguments: Mapping[str, str]) -> float:
+    """Hands envelopes to the worker of the app, each with a batch of 100; returns the seconds."""
+    url = arguments["database_url"]
+    settings = Settings.from_environment({"DATABASE_URL": url, "ServiceBusConnection": NO_BROKER})
+    with opened(url) as database:
+        app = wire(settings, Registry([Noop]), Backends(database, NoQueue(), list, lambda: None))
+        written = queued_tasks(database, int(arguments["tasks"]), enveloped=True)
+        delivered = [ReceivedMessage(each.body, each.message_id, 1) for batch in written for each in outgoing(batch)]
+        with closing(app), ThreadPoolExecutor(at_once) as threads:
+            start = time.perf_counter()
+            list(threads.map(app.worker.run_batch, delivered))
+            seconds = time.perf_counter() - start
+        _assert_finished(database)
+        return seconds
+
+
+def _assert_finished(database: Database) -> None:
+    with database.transaction() as work:
+        stage = work.stages.get(KEY)
+    assert stage is not None
+    assert stage.status == StageStatus.FINISHED, stage
 
 
 def _invocations(written: Sequence[AlignedBatch], size: int) -> list[Invocation]:
@@ -99,8 +119,8 @@ def _invocations(written: Sequence[AlignedBatch], size: int) -> list[Invocation]
 
 def received(invocation: Invocation) -> list[ReceivedMessage]:
     """The messages as the broker delivers them."""
-    outgoing = [message.outgoing() for message in invocation]
-    return [ReceivedMessage(each.body, each.message_id, 1) for each in outgoing]
+    sent = [message.outgoing() for message in invocation]
+    return [ReceivedMessage(each.body, each.message_id, 1) for each in sent]
 
 
 LINES: Mapping[str, Callable[[Mapping[str, str]], float]] = {
@@ -111,6 +131,8 @@ LINES: Mapping[str, Callable[[Mapping[str, str]], float]] = {
     "worker_100_x4": partial(worker, 4, 100),
     "list_100": partial(worker, 1, 100, lists=True),
     "list_100_x4": partial(worker, 4, 100, lists=True),
+    "envelope_100": partial(envelopes, 1),
+    "envelope_100_x4": partial(envelopes, 4),
     "first_stage": first_stage,
     "second_stage": second_stage,
 }

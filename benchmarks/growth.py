@@ -1,20 +1,21 @@
 """The growth benchmark: what a task costs, and how much memory a process takes, against the number of tasks.
 
 Each line runs a hundredth, a tenth or all of the tasks: the dispatch of a stage, and its drain on the local stack by
-one worker process. Both are compared with their hundredth.
+one worker process, with a message per task and with envelopes; and the aggregation of its results, in one piece and
+folded. Each is compared with its hundredth.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from benchmarks import dispatch, drain
-from benchmarks.measure import Measured
+from benchmarks import aggregation, dispatch, drain
+from benchmarks.measure import Measured, run_line
 from benchmarks.rounds import Benchmark, Line, Lines
-from benchmarks.servers import postgres_server
+from benchmarks.servers import Databases, postgres_server
 
 _FRACTIONS = {"hundredth": 100, "tenth": 10, "all": 1}
-_PARTS = ("dispatch", "drain")
+_PARTS = ("dispatch", "drain", "envelopes_dispatch", "envelopes_drain", *aggregation.LINES)
 
 
 @contextmanager
@@ -24,12 +25,20 @@ def _lines() -> Iterator[Lines]:
         runs: dict[str, Line] = {
             "dispatch": partial(dispatch.run_line_on, databases, "two_phase_4"),
             "drain": partial(drain.run_stack, databases, 1),
+            "envelopes_dispatch": partial(dispatch.run_line_on, databases, "envelopes_two_phase_4"),
+            "envelopes_drain": partial(drain.run_stack, databases, 1, enveloped=True),
+            **{line: partial(_aggregate, databases, line) for line in aggregation.LINES},
         }
         yield {
             f"{part}_{name}": partial(_fraction, runs[part], divisor)
             for name, divisor in _FRACTIONS.items()
             for part in _PARTS
         }
+
+
+def _aggregate(databases: Databases, line: str, tasks: int) -> Measured:
+    with databases.migrated() as url:
+        return run_line("benchmarks.aggregation", {"line": line, "tasks": str(tasks), "database_url": url})
 
 
 def _fraction(run: Line, divisor: int, tasks: int) -> Measured:

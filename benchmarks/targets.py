@@ -52,28 +52,33 @@ TARGETS: Sequence[Target] = (
     Target("... 4 times the design note", "dispatch", _DEFAULT, "design_note", 4.0),
     *(Target("N in flight no slower than one", "dispatch", f"two_phase_{n}", "two_phase_1", 0.95) for n in _IN_FLIGHT),
     *(Target("... atomic", "dispatch", f"atomic_{n}", "atomic_1", 0.95) for n in _IN_FLIGHT),
+    Target("envelopes: 0.8 of the rows alone", "dispatch", "envelopes_two_phase_4", "insert_loop", 0.8),
+    Target("... atomic", "dispatch", "envelopes_atomic_4", "insert_loop", 0.8),
     Target("10 in flight reach the latency bound", "cloud", "two_phase_10_waits", "bound_two_phase_10", 1.1, Kind.COST),
     Target("... atomic", "cloud", "atomic_10_waits", "bound_atomic_10", 1.1, Kind.COST),
     Target("the engine: 0.6 of the bare SQL", "engine", "worker_100", "sql_100", 0.6),
     Target("... with a batch handler", "engine", "list_100", "sql_100", 0.8),
+    Target("... with envelopes", "engine", "envelope_100", "sql_100", 0.8),
     Target("the dispatch of a second stage", "engine", "second_stage", "first_stage", 0.7),
     Target("the whole stack: 0.8 of the bare loop", "drain", "stack_1", "sdk_loop", 0.8),
     Target("... of two bare loops, with two processes", "drain", "stack_2", "sdk_loop_x2", 0.8),
+    Target("... envelopes: 4 times the bare loop", "drain", "envelopes_1", "sdk_loop", 4.0),
     *(
         Target(f"faster than {peer}, both together", "peers", "lockstep", peer, 1.0)
         for peer in ("procrastinate", "dbos", "celery")
     ),
+    Target("envelopes: faster than pgqueuer, both together", "peers", "lockstep_envelopes", "pgqueuer", 1.0),
     *(
         Target(f"latency: 1.5 of the bare hops, {event}", "latency", f"{event}_1", f"bare_{event}_1", 1.5, Kind.COST)
         for event in ("completed", "started")
     ),
     *(
         Target(f"growth: the cost of a task, {part}", "growth", f"{part}_all", f"{part}_hundredth", 1.1, Kind.COST)
-        for part in ("dispatch", "drain")
+        for part in ("dispatch", "drain", "envelopes_dispatch", "envelopes_drain", "aggregate", "fold")
     ),
     *(
         Target(f"growth: memory, {part}", "growth", f"{part}_all", f"{part}_hundredth", 1.15, Kind.MEMORY)
-        for part in ("dispatch", "drain")
+        for part in ("dispatch", "drain", "envelopes_dispatch", "envelopes_drain", "aggregate", "fold")
     ),
     *(
         Target(f"pressure: {line} against an empty table", "pressure", f"{line}{way}", f"empty{way}", 1.3, Kind.COST)

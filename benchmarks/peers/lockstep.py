@@ -11,8 +11,8 @@ from benchmarks.measure import Measured
 from benchmarks.memory import peak_of_children_mib
 from benchmarks.noop_app import running_host
 from benchmarks.peers.protocol import Peer, Session, measured
-from benchmarks.prepared import batches, create_job, seconds_to_finish
-from core.lanes import TASKS_QUEUE
+from benchmarks.prepared import batches, create_job, in_envelopes, seconds_to_finish
+from core.lanes import BATCHES_QUEUE, TASKS_QUEUE
 from core.models import StageKey
 from engine.process.limits import Limits
 from engine.process.shutdown import Shutdown
@@ -28,10 +28,19 @@ from repositories.postgres import PostgresDatabase
 _LEASE_SECONDS = 600
 
 
+_SETTINGS = (
+    "Two-phase dispatch from one process with the default of batches in flight, the Service Bus emulator, a "
+    "Functions host with one worker process; the drain begins with the first claim."
+)
+
+
 class _Session(Session):
     """Dispatches in this process; a host with one worker process runs the tasks."""
 
-    def __init__(self, database: PostgresDatabase, queue: MessageQueue, database_url: str, service_bus: str) -> None:
+    def __init__(
+        self, database: PostgresDatabase, queue: MessageQueue, database_url: str, service_bus: str, *, enveloped: bool
+    ) -> None:
+        self._enveloped = enveloped
         self._database = database
         self._queue = queue
         self._database_url = database_url
@@ -49,7 +58,8 @@ class _Session(Session):
         sender = BatchSender(self._database, self._queue)
         window = DispatchWindow(self._database, sender, Limits(), Shutdown(), lease)
         with window.open():
-            for batch in batches(tasks, noop.run, self._key.job_id):
+            written = batches(tasks, noop.run, self._key.job_id)
+            for batch in in_envelopes(written) if self._enveloped else written:
                 window.put_two_phase(batch)
         assert window.unsent_batches == 0
         with self._database.transaction() as work:
@@ -71,11 +81,11 @@ class Lockstep(Peer):
     """A task is a row and a message; a stage, a job and their results follow from the rows."""
 
     packages = ()
-    settings = (
-        "Two-phase dispatch from one process with the default of batches in flight, the Service Bus emulator, a "
-        "Functions host with one worker process; the drain begins with the first claim."
-    )
     lacks = "-"
+
+    def __init__(self, *, enveloped: bool = False) -> None:
+        self._enveloped = enveloped
+        self.settings = f"{'A message for each batch of 100 tasks' if enveloped else 'A message per task'}. {_SETTINGS}"
 
     @override
     def missing(self) -> str | None:
@@ -88,9 +98,9 @@ class Lockstep(Peer):
             emulator = parts.enter_context(EmulatorProcess.start())
             database = parts.enter_context(closing(PostgresDatabase(ConnectionPool(database_url, size=16))))
             migrations.apply(database, database_url)
-            queue = service_bus.by_connection_string(emulator.connection_string, [TASKS_QUEUE])
+            queue = service_bus.by_connection_string(emulator.connection_string, [TASKS_QUEUE, BATCHES_QUEUE])
             parts.enter_context(closing(queue))
-            yield _Session(database, queue, database_url, emulator.connection_string)
+            yield _Session(database, queue, database_url, emulator.connection_string, enveloped=self._enveloped)
 
 
 PEER = Lockstep()

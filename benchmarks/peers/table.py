@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from functools import partial
 
 from benchmarks.measure import Measured, run_line
-from benchmarks.peers import celery, dbos, lockstep, pgqueuer, procrastinate
+from benchmarks.peers import celery, dbos, lockstep, lockstep_envelopes, pgqueuer, procrastinate
 from benchmarks.peers.protocol import Peer, note
 from benchmarks.rounds import Benchmark, Lines
 from benchmarks.servers import Databases, postgres_server
 
 PEERS: Mapping[str, Peer] = {
     "lockstep": lockstep.PEER,
+    "lockstep_envelopes": lockstep_envelopes.PEER,
     "pgqueuer": pgqueuer.PEER,
     "procrastinate": procrastinate.PEER,
     "dbos": dbos.PEER,
