@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage, OutgoingMessage, ReceivedMessage, TaskMessage
 from core.models import StageKey
+from core.statuses import TaskStatus
 from engine.process.keeping import ORPHAN, keep
 from engine.process.sending import send
 from repositories.ports import Database, MessageQueue
@@ -27,6 +28,15 @@ class UnclaimedMessages:
     def __init__(self, database: Database, queue: MessageQueue) -> None:
         self._database = database
         self._queue = queue
+
+    def due(self, task_ids: Sequence[str]) -> list[str]:
+        """Returns the tasks that have not run and may be claimed now: their rows were locked at the claim."""
+        if not task_ids:
+            return []
+        with self._database.transaction() as work:
+            states = work.tasks.unclaimed(task_ids)
+        waiting = (TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED)
+        return [state.task_id for state in states if state.due_at is not None and state.status in waiting]
 
     def handle(self, queue_name: str, messages: Sequence[TaskMessage]) -> None:
         """Handles messages whose tasks the claim did not return.

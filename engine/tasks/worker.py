@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 from core.batching import BATCH_SIZE
@@ -33,8 +33,16 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+pause = time.sleep
+
 _TURN_SECONDS = 5.0
 """How long an invocation waits for its turn to run a suspect; then it reschedules the suspect's message."""
+
+_LOCKED_PAUSES_SECONDS = (0.001, 0.004, 0.016, 0.064)
+"""How long an invocation waits for rows that were locked at its claim, before each further claim."""
+
+_CLAIM_AGAIN_SECONDS = 5.0
+"""How old an invocation may be when it claims again: its tasks must start in the first half of the message lock."""
 
 
 class Worker:
@@ -72,12 +80,15 @@ class Worker:
         Raises:
             LockstepError: infrastructure failed; the broker must deliver the messages again.
         """
+        until = time.monotonic() + _CLAIM_AGAIN_SECONDS
         messages = self._inbox.read(queue_name, received)
         if not messages:
             return
         settled = self._run_claimed(queue_name, Wanted(tuple(messages)))
         # Last, because it may raise: the claimed tasks are settled by now, so no attempt is spent in vain.
         rest = messages.keys() - settled
+        if rest:
+            rest -= self._run_locked(queue_name, rest, until)
         if rest:
             self._unclaimed.handle(queue_name, [messages[task_id] for task_id in sorted(rest)])
 
@@ -117,6 +128,21 @@ class Worker:
         if claimed:
             settled |= self._run_and_settle(Claimed(queue_name, lease_id, claimed, start_until))
         return settled | self._run_alone(queue_name, suspects, start_until)
+
+    def _run_locked(self, queue_name: str, task_ids: Collection[str], until: float) -> set[str]:
+        """Claims tasks again whose rows were locked, and runs them; returns the ids of the settled ones.
+
+        Their dispatcher may be marking them as queued: the messages of a batch can arrive before it has committed that.
+        It commits soon, and a rescheduled message comes after a second at the earliest.
+        """
+        settled: set[str] = set()
+        for pause_seconds in _LOCKED_PAUSES_SECONDS:
+            locked = self._unclaimed.due([task_id for task_id in sorted(task_ids) if task_id not in settled])
+            if not locked or time.monotonic() >= until:
+                break
+            pause(pause_seconds)
+            settled |= self._run_claimed(queue_name, Wanted(tuple(locked)))
+        return settled
 
     def _run_alone(self, queue_name: str, suspects: Sequence[ClaimedTask], start_until: float) -> set[str]:
         """Claims and runs suspects one at a time in this process; returns the ids of the settled ones.

@@ -58,6 +58,31 @@ def test_a_locked_task_comes_later_and_the_other_99_run_at_once(
     mailbox.take("sb-jobs", 1)
 
 
+def test_tasks_that_their_dispatcher_is_marking_run_in_the_same_invocation(
+    build_app: BuildApp, mailbox: Mailbox, holder: connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = build_app([counting_job(returning(lambda index: index))])
+    job_id, messages = _dispatched(app, mailbox, 100)
+    task_ids = [task.task_id for task in app.status.tasks(job_id, None, "", 100)]
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            holder.commit()
+
+    monkeypatch.setattr("engine.tasks.worker.pause", pause)
+    with holder.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM tasks WHERE task_id = ANY(%s) FOR NO KEY UPDATE", (task_ids[10:],))
+
+    app.worker.run("sb-tasks", messages)
+
+    assert _statuses(app, job_id) == ["completed"] * 100
+    assert pauses == [0.001, 0.004]
+    assert {task.attempt for task in app.status.tasks(job_id, None, "", 100)} == {1}
+    mailbox.take("sb-jobs", 1)
+
+
 def test_outcomes_are_recorded_while_the_stage_of_a_neighbour_is_locked(
     build_app: BuildApp, mailbox: Mailbox, holder: connection
 ) -> None:
