@@ -24,6 +24,11 @@ class UnclaimedEnvelopes:
         self._queue = queue
         self._messages = messages
 
+    def tasks(self, envelope: BatchMessage) -> set[str]:
+        """Returns the ids of all tasks of an envelope's batch."""
+        with self._database.transaction() as work:
+            return set(work.tasks.ids_of_batch(envelope.batch_id))
+
     def handle(self, envelope: BatchMessage, settled: Collection[str]) -> None:
         """Handles the tasks of an envelope's batch that this invocation has not settled.
 

@@ -100,11 +100,13 @@ class Worker:
         Raises:
             LockstepError: infrastructure failed; the broker must deliver the envelope again.
         """
+        until = time.monotonic() + _CLAIM_AGAIN_SECONDS
         envelope = self._inbox.read_envelope(received)
         if envelope is None:
             return
         settled = self._run_claimed(TASKS_QUEUE, Wanted(batch_id=envelope.batch_id))
         if len(settled) < BATCH_SIZE:  # a batch has no more tasks: it saves most envelopes a read
+            settled |= self._run_locked(TASKS_QUEUE, self._unclaimed_envelopes.tasks(envelope) - settled, until)
             self._unclaimed_envelopes.handle(envelope, settled)
 
     def _run_claimed(self, queue_name: str, wanted: Wanted) -> set[str]:

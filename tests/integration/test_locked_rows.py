@@ -9,6 +9,7 @@ import pytest
 from psycopg2.extensions import connection
 
 from bootstrap import App
+from core.lanes import BATCHES_QUEUE, MessagePer
 from core.messages import JobAction, JobMessage, ReceivedMessage, TaskMessage
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job, returning
@@ -58,11 +59,17 @@ def test_a_locked_task_comes_later_and_the_other_99_run_at_once(
     mailbox.take("sb-jobs", 1)
 
 
+@pytest.mark.parametrize("message_per", MessagePer)
 def test_tasks_that_their_dispatcher_is_marking_run_in_the_same_invocation(
-    build_app: BuildApp, mailbox: Mailbox, holder: connection, monkeypatch: pytest.MonkeyPatch
+    build_app: BuildApp,
+    mailbox: Mailbox,
+    holder: connection,
+    monkeypatch: pytest.MonkeyPatch,
+    message_per: MessagePer,
 ) -> None:
-    app = build_app([counting_job(returning(lambda index: index))])
-    job_id, messages = _dispatched(app, mailbox, 100)
+    app = build_app([counting_job(returning(lambda index: index), message_per=message_per)])
+    job_id = app.submitter.submit("counting", {"n": 100}).job_id
+    app.stages.handle(mailbox.take_job_message())
     task_ids = [task.task_id for task in app.status.tasks(job_id, None, "", 100)]
     pauses: list[float] = []
 
@@ -75,7 +82,10 @@ def test_tasks_that_their_dispatcher_is_marking_run_in_the_same_invocation(
     with holder.cursor() as cursor:
         cursor.execute("SELECT 1 FROM tasks WHERE task_id = ANY(%s) FOR NO KEY UPDATE", (task_ids[10:],))
 
-    app.worker.run("sb-tasks", messages)
+    if message_per == MessagePer.BATCH:
+        app.worker.run_batch(*mailbox.take(BATCHES_QUEUE))
+    else:
+        app.worker.run("sb-tasks", mailbox.take("sb-tasks", 100))
 
     assert _statuses(app, job_id) == ["completed"] * 100
     assert pauses == [0.001, 0.004]
