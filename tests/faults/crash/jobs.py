@@ -210,13 +210,14 @@ def job_type(
     scheduled: bool = False,
     max_running: int | None = None,
     urgent: bool = False,
+    message_per: lockstep.MessagePer = lockstep.MessagePer.TASK,
 ) -> type[lockstep.JobController[Any]]:
     """A job type whose short tasks run this handler; the two callables run as code of the controller.
 
     With checkpoints, its first stage goes on from its cursors, and the results of both stages are folded. With lists,
     the short tasks run in lists, and the long task reads their results. With a hook, `job_ended` fails at first. If the
     type is scheduled, a schedule submits the job, and no client does. `max_running` is the limit of the short tasks.
-    Its client may submit it as urgent.
+    Its client may submit it as urgent. `message_per` is that of its first stage.
     """
 
     short = (
@@ -231,7 +232,7 @@ def job_type(
         is_scheduled = scheduled
         is_urgent = urgent
         stages = (
-            lockstep.StageSpec("many", max_failed_fraction=tolerated),
+            lockstep.StageSpec("many", max_failed_fraction=tolerated, message_per=message_per),
             lockstep.StageSpec("one", max_failed_fraction=tolerated),
         )
         task_types = (short, long)

@@ -27,7 +27,8 @@ def once(recordings: Sequence[Recording]) -> list[Case]:
             counts[point] = counts.get(point, 0) + 1
             if not passing.writes:
                 continue
-            key = (recording.scenario if point.function in recording.own_trials else "", point)
+            own = not recording.own_trials.isdisjoint({point.function, point.place})
+            key = (recording.scenario if own else "", point)
             earlier = last.get(passing.actor)
             if key not in cases:
                 cases[key] = Case(recording.scenario, (point,), counts[point], (), recording.seconds)

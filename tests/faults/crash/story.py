@@ -64,7 +64,7 @@ class Scenario:
         depends_on_its_story: whether the job may end better when the story is broken off.
         depends_on_threads: whether the order of threads decides which points it passes.
         environment: settings.
-        own_trials: the functions whose points are tried in this scenario, though other scenarios pass them as well.
+        own_trials: the functions and places whose points are tried in this scenario, though others pass them as well.
     """
 
     name: str

@@ -3,7 +3,16 @@
 A trial plays everything before its point, so the stories are short: one for each event that can happen to a job.
 """
 
-from tests.faults.crash.scenarios import dead_letters, deaths, losses, requests, runs, strange_messages, waits
+from tests.faults.crash.scenarios import (
+    dead_letters,
+    deaths,
+    envelopes,
+    losses,
+    requests,
+    runs,
+    strange_messages,
+    waits,
+)
 from tests.faults.crash.story import Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -14,4 +23,5 @@ SCENARIOS: tuple[Scenario, ...] = (
     *strange_messages.SCENARIOS,
     *requests.SCENARIOS,
     *waits.SCENARIOS,
+    *envelopes.SCENARIOS,
 )

@@ -1,5 +1,7 @@
 """Points at which a process dies as part of a story."""
 
+from dataclasses import replace
+
 from tests.faults.crash.points import Point
 
 DISPATCHED = Point("run_job_message", "BatchSender.two_phase", "commit of batch_create_tasks", "after")
@@ -11,4 +13,7 @@ ENDED = Point(
     "commit of record, apply_outcomes, add_finished_batches, finish_if_complete",
     "after",
 )
+CLAIMED_TOGETHER = Point("run_batch", "Worker._claim", "commit of claim_batch", "after")
+RETRIES_UNSENT = Point("run_batch", "Recorder.record", "send to sb-tasks", "before")
+ENDED_TOGETHER = replace(ENDED, function="run_batch")
 ADVANCED = Point("run_job_message", "Advancer._start_next", "commit of advance, record_result, create", "after")
