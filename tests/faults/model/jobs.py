@@ -48,10 +48,11 @@ class Kind:
     stages: int
     protocol: lockstep.DispatchProtocol
     tolerance: float
+    message_per: lockstep.MessagePer = lockstep.MessagePer.TASK
 
     @property
     def job_type(self) -> str:
-        return f"{self.stages} {self.protocol} {self.tolerance}"
+        return f"{self.stages} {self.protocol} {self.tolerance} {self.message_per}"
 
 
 class Plan(lockstep.JobParameters):
@@ -73,7 +74,7 @@ class Plan(lockstep.JobParameters):
         return self.behaviours[task_index % len(self.behaviours)] if task_index % BATCH_SIZE < _DIFFERENT else "works"
 
 
-KINDS = [Kind(*each) for each in product((1, 2, 3), lockstep.DispatchProtocol, TOLERANCES)]
+KINDS = [Kind(*each) for each in product((1, 2, 3), lockstep.DispatchProtocol, TOLERANCES, lockstep.MessagePer)]
 
 
 def _lane(plan: Plan, index: int, size: int) -> lockstep.Lane:
@@ -119,9 +120,9 @@ def _read_the_stage_before(context: lockstep.TaskContext) -> None:
     assert indexes == list(range(plan.size(context.stage - 1))), "a task reads all results of the stage before"
 
 
-def _job_type(kind: Kind) -> type[lockstep.JobController[Plan]]:
+def _job_type(kind: Kind, *, limited: bool) -> type[lockstep.JobController[Plan]]:
     backoff = lockstep.Backoff(base_seconds=10, cap_seconds=100)
-    limits: Limits = {"max_running": MAX_RUNNING, "rate": RATE} if kind.stages == LIMITED else {}
+    limits: Limits = {"max_running": MAX_RUNNING, "rate": RATE} if limited and kind.stages == LIMITED else {}
     fast, long = (f"{kind.job_type} {lane}" for lane in lockstep.Lane)
     working = {
         lockstep.Lane.FAST: (
@@ -136,7 +137,10 @@ def _job_type(kind: Kind) -> type[lockstep.JobController[Plan]]:
 
     class Modelled(lockstep.JobController[Plan]):
         job_type = kind.job_type
-        stages = tuple(lockstep.StageSpec(f"stage {number}", kind.tolerance) for number in range(1, kind.stages + 1))
+        stages = tuple(
+            lockstep.StageSpec(f"stage {number}", kind.tolerance, message_per=kind.message_per)
+            for number in range(1, kind.stages + 1)
+        )
         task_types = tuple(working.values())
         dispatch_protocol = kind.protocol
         when_exclusive = _REFUSING if kind.protocol == lockstep.DispatchProtocol.ATOMIC else lockstep.WhenExclusive.WAIT
@@ -175,4 +179,5 @@ def _job_type(kind: Kind) -> type[lockstep.JobController[Plan]]:
     return Folded if kind.tolerance == _FOLDED else Modelled
 
 
-REGISTRY = Registry(_job_type(kind) for kind in KINDS)
+REGISTRIES = {limited: Registry(_job_type(kind, limited=limited) for kind in KINDS) for limited in (True, False)}
+"""The job types, with limits and without: if no type has any, the claim of an envelope asks for its batch alone."""

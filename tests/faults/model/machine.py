@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from controllers.base import DispatchProtocol
 from core.errors import QueueUnavailableError
-from core.lanes import JOBS_QUEUE, TASKS_QUEUE
+from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, TASKS_QUEUE, MessagePer
 from core.statuses import JobStatus
 from engine.repair.dead_letters import MAX_RESENDS
 from tests.faults.model.broker import DEAD, LOCK_SECONDS, MAX_DELIVERIES
@@ -21,6 +21,9 @@ _SIZES = (1, 2, 3, 1, 2, 3, 0, 99, 100, 101, 250)
 _MOST_JOBS = 4
 LONGEST_RESEND_SECONDS = 160
 _STRIKES = [Fault(strike, at) for at in (1, 1, 2, 2, 3, 4, 5, 6, 8) for strike in (*Strike, Strike.STOP)]
+
+Manner = tuple[DispatchProtocol, float, MessagePer]
+"""What the kind of a job says beside the number of its stages."""
 
 Waits = tuple[float | None, tuple[int, ...]]
 """Seconds until the start of a job, and the numbers of jobs before it."""
@@ -38,6 +41,7 @@ plans = st.builds(
     breaks=st.sampled_from(BREAKS),
     key=st.sampled_from(["", "one", "one"]),
 )
+manners = st.tuples(st.sampled_from(DispatchProtocol), st.sampled_from(TOLERANCES), st.sampled_from(MessagePer))
 waits = st.tuples(
     st.sampled_from([None, None, None, 30.0, 400.0]), st.lists(st.integers(0, _MOST_JOBS), max_size=2).map(tuple)
 )
@@ -58,15 +62,16 @@ class EngineMachine(RuleBasedStateMachine):
 
     @initialize(
         plan=plans,
-        protocol=st.sampled_from(DispatchProtocol),
-        tolerance=st.sampled_from(TOLERANCES),
+        manner=manners,
         second=st.none() | waits,
+        limited=st.sampled_from([True, True, False]),
     )
-    def begin_with_a_job(self, plan: Plan, protocol: DispatchProtocol, tolerance: float, second: Waits | None) -> None:
-        """Some runs begin with two jobs, which may have the same key."""
-        self.submit(plan, protocol, tolerance, (None, ()), 0, None)
+    def begin_with_a_job(self, plan: Plan, manner: Manner, second: Waits | None, limited: bool) -> None:  # noqa: FBT001 - drawn by name
+        """Some runs begin with two jobs, which may have the same key; in some, no task type has limits."""
+        self.world.deploy(limited=limited)
+        self.submit(plan, manner, (None, ()), 0, None)
         if second is not None:
-            self.submit(plan, protocol, tolerance, second, 1, None)
+            self.submit(plan, manner, second, 1, None)
         self.world.deliver(0, JOBS_QUEUE, 1)
 
     # --- clients and the timer ---------------------------------------------------------------
@@ -74,25 +79,16 @@ class EngineMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.world.submitted) < _MOST_JOBS)
     @rule(
         plan=plans,
-        protocol=st.sampled_from(DispatchProtocol),
-        tolerance=st.sampled_from(TOLERANCES),
+        manner=manners,
         waits=waits,
         process=processes,
         fault=faults,
     )
-    def submit(
-        self,
-        plan: Plan,
-        protocol: DispatchProtocol,
-        tolerance: float,
-        waits: Waits,
-        process: int,
-        fault: Fault | None,
-    ) -> None:
+    def submit(self, plan: Plan, manner: Manner, waits: Waits, process: int, fault: Fault | None) -> None:
         """Submits a job; some wait for a time or for jobs before them."""
         before = list(self.world.submitted)
         after = tuple(dict.fromkeys(before[number % len(before)] for number in waits[1] if before))
-        kind = Kind(len(plan.sizes), protocol, tolerance)
+        kind = Kind(len(plan.sizes), *manner)
         self.world.submit(process, job_of(len(before), kind, plan, waits[0], after), fault)
 
     @rule(number=numbers, process=processes, fault=faults)
@@ -130,6 +126,11 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(process=processes, most=st.sampled_from([100, 10, 1]), seed=numbers, fault=faults)
     def deliver_task_messages(self, process: int, most: int, seed: int, fault: Fault | None) -> None:
         self.world.deliver(process, TASKS_QUEUE, most, seed, fault)
+
+    @precondition(lambda self: self.world.broker.ready(BATCHES_QUEUE))
+    @rule(process=processes, seed=numbers, fault=faults)
+    def deliver_an_envelope(self, process: int, seed: int, fault: Fault | None) -> None:
+        self.world.deliver(process, BATCHES_QUEUE, 1, seed, fault)
 
     @precondition(lambda self: self.ready())
     @rule(queue=numbers, first=places, second=places)

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from controllers.base import DispatchProtocol
-from core.lanes import JOBS_QUEUE
-from core.messages import TaskMessage
+from core.ids import stage_of_batch
+from core.lanes import BATCHES_QUEUE, JOBS_QUEUE
+from core.messages import BatchMessage, TaskMessage
 from core.statuses import STAGE_ENDS, STAGE_STOPS, TASK_ENDS, JobStatus, StageStatus, TaskStatus
 from engine.process.keeping import ORPHAN
 from engine.repair.dead_letters import MAX_RESENDS
@@ -88,5 +89,9 @@ def check_letters(world: World) -> None:
             assert world.broker.given_up[letter.queue] > MAX_RESENDS
             continue
         assert letter.reason == ORPHAN
-        job_id = TaskMessage.decode(letter.body).address.job_id
+        job_id = (
+            stage_of_batch(BatchMessage.decode(letter.body).batch_id)[0]
+            if letter.queue == BATCHES_QUEUE
+            else TaskMessage.decode(letter.body).address.job_id
+        )
         assert world.submitted[job_id].kind.protocol == DispatchProtocol.ATOMIC

@@ -19,7 +19,7 @@ from tests.fakes.queue import FakeQueue
 from tests.faults.model.audit import AuditedDatabase
 from tests.faults.model.broker import DEAD, MAX_DELIVERIES, Broker, Hand
 from tests.faults.model.invocation import Fault, Invocation, ProcessDied
-from tests.faults.model.jobs import REGISTRY, Kind, Plan
+from tests.faults.model.jobs import REGISTRIES, Kind, Plan
 from tests.faults.model.process import Process
 
 QUEUES = (JOBS_QUEUE, TASKS_QUEUE, BATCHES_QUEUE, URGENT_TASKS_QUEUE, LONG_TASKS_QUEUE)
@@ -66,6 +66,11 @@ class World:
         self.broker = Broker(self.queue)
         self.database = AuditedDatabase(self.clock)
         self.audit = self.database.audit
+        self.deploy(limited=True)
+
+    def deploy(self, *, limited: bool) -> None:
+        """Begins with two processes whose app has task types with limits, or none."""
+        self._registry = REGISTRIES[limited]
         self.processes = [self._process(0), self._process(1)]
 
     # --- calls -------------------------------------------------------------------------------
@@ -148,7 +153,7 @@ class World:
 
     def _process(self, number: int) -> Process:
         # The clock of the second is an hour ahead, and so fast that leases and slices of time end while it works.
-        return Process(self.database, self.queue, REGISTRY, seconds=number * _AN_HOUR, pace=number * 20.0)
+        return Process(self.database, self.queue, self._registry, seconds=number * _AN_HOUR, pace=number * 20.0)
 
     def _invoke(
         self, process: int, call: Callable[[Process], object], fault: Fault | None, hand: Hand | None = None
@@ -196,6 +201,8 @@ def _handle(hand: Hand, at: Process) -> None:
     received = [ReceivedMessage(copy.message.body, copy.message.message_id, copy.deliveries) for copy in hand.copies]
     if hand.queue == JOBS_QUEUE:
         at.app.stages.handle(JobMessage.decode(received[0].body))
+    elif hand.queue == BATCHES_QUEUE:
+        at.app.worker.run_batch(received[0])
     elif not hand.queue.endswith(DEAD):
         at.app.worker.run(hand.queue, received)
     else:
