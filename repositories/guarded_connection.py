@@ -37,7 +37,7 @@ class GuardedConnection(connection):
         # A descriptor of our own: libpq may close its own at any time, and another connection then gets the number.
         self._socket = socket.socket(fileno=os.dup(self.fileno()))
         self.autocommit = True
-        self.cursor_factory = _GuardedCursor
+        self.cursor_factory = GuardedCursor
 
     @override
     def close(self) -> None:
@@ -65,13 +65,24 @@ class GuardedConnection(connection):
             self._socket.shutdown(socket.SHUT_RDWR)
 
 
-class _GuardedCursor(cursor):
+class GuardedCursor(cursor):
+    """A cursor of a guarded connection.
+
+    Attributes:
+        preamble: what the first statement is sent with, in one message; empty once PostgreSQL has run both.
+    """
+
+    preamble = ""
+
     @override
     def execute(self, query: Any, vars: Any = None) -> None:
         with cast(GuardedConnection, self.connection).guard():
-            super().execute(query, vars)
+            super().execute(self.preamble + query if self.preamble else query, vars)
+        self.preamble = ""
 
     @override
     def copy_expert(self, sql: Any, file: Any, size: int = 8192) -> None:
+        if self.preamble:
+            self.execute("SELECT 1")
         with cast(GuardedConnection, self.connection).guard():
             super().copy_expert(sql, file, size)

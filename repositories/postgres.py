@@ -13,7 +13,7 @@ from repositories import queries
 from repositories.batches import PostgresBatchRepository
 from repositories.dead_letters import PostgresDeadLetterRepository
 from repositories.end_hooks import PostgresEndHookRepository
-from repositories.guarded_connection import CHECK_SECONDS, GuardedConnection
+from repositories.guarded_connection import CHECK_SECONDS, GuardedConnection, GuardedCursor
 from repositories.job_events import PostgresJobEventRepository
 from repositories.job_waits import PostgresJobWaitRepository
 from repositories.jobs import PostgresJobRepository
@@ -48,18 +48,19 @@ class PostgresDatabase(Database):
     def __init__(self, pool: ConnectionPool, limits: Mapping[TransactionKind, TransactionLimits] | None = None) -> None:
         self._pool = pool
         self._limits = limits or limits_of_kinds()
+        self._begin = {kind: _QUERIES["begin"] % each.milliseconds() + ";\n" for kind, each in self._limits.items()}
 
     @override
     @contextmanager
     def transaction(self, kind: TransactionKind = TransactionKind.SHORT) -> Iterator["PostgresUnitOfWork"]:
-        limits = self._limits[kind]
         with self._pool.lend() as conn:
-            conn.limit_seconds = limits.statement_seconds + _MARGIN_SECONDS
+            conn.limit_seconds = self._limits[kind].statement_seconds + _MARGIN_SECONDS
             try:
-                with translated(), conn.cursor() as cur:
-                    cur.execute(_QUERIES["begin"], limits.milliseconds())
+                with translated(), conn.cursor(cursor_factory=GuardedCursor) as cur:
+                    cur.preamble = self._begin[kind]  # the transaction begins with its first statement
                     yield PostgresUnitOfWork(cur)
-                    cur.execute("COMMIT")
+                    if not cur.preamble:
+                        cur.execute("COMMIT")
             except BaseException:
                 _roll_back(conn)
                 raise

@@ -1,7 +1,8 @@
 """How long a transaction may wait for a lock, run one statement, and pause between two statements.
 
-PostgreSQL enforces the limits. They are set inside the transaction, in the message that begins it: so they cost no
-round trip, and nothing of them is left on a connection that PgBouncer lends to another client.
+PostgreSQL enforces the limits. They are set inside the transaction, in one message with its begin and its first
+statement: so they cost no round trip, and nothing of them is left on a connection that PgBouncer lends to another
+client.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 -- The clock, the limits of transactions, and the migrations.
 
 -- name: begin
--- One message with the limits of the transaction, in milliseconds.
+-- With the limits of the transaction, in milliseconds. Sent in one message with the first statement.
 BEGIN;
 SET LOCAL lock_timeout = %(lock)s;
 SET LOCAL statement_timeout = %(statement)s;

@@ -32,8 +32,8 @@ _CONDITIONS: tuple[Condition, ...] = (
     "amqp:not-found",
     "com.microsoft:entity-disabled",
 )
-_PREPARING = (b"BEGIN", b"SET ")
-"""Statements before the one that is asked for."""
+_PREPARING = b"SET "
+"""What psycopg2 sends when it connects. A transaction begins in one message with its first statement."""
 _REFUSAL = b"DO $$ BEGIN RAISE EXCEPTION 'permission denied for table' USING ERRCODE = 'insufficient_privilege'; END $$"
 _TRANSFER, _TOKEN = b"\x00\x53\x14", b"put-token"
 

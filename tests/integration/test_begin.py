@@ -1,0 +1,72 @@
+"""A transaction begins in one message with its first statement."""
+
+from collections.abc import Iterator
+from contextlib import closing, suppress
+
+import psycopg2
+import pytest
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INTRANS
+
+from repositories.pool import ConnectionPool
+from repositories.ports.rows import Rows
+from repositories.postgres import PostgresDatabase, PostgresUnitOfWork
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[PostgresDatabase]:
+    with closing(PostgresDatabase(ConnectionPool(database_url, size=1))) as opened:
+        yield opened
+
+
+def rows(work: PostgresUnitOfWork) -> Rows:
+    return work.repository(lambda rows: rows)
+
+
+def status(work: PostgresUnitOfWork) -> int:
+    return work._rows._cursor.connection.info.transaction_status
+
+
+def message(work: PostgresUnitOfWork) -> str:
+    """What the server got with this statement."""
+    return str(rows(work).one("SELECT current_query() AS query")["query"])
+
+
+def test_the_first_statement_begins_the_transaction(database: PostgresDatabase) -> None:
+    with database.transaction() as work:
+        first, second = message(work), message(work)
+    assert first.startswith("BEGIN;\nSET LOCAL lock_timeout = 5000;")
+    assert first.endswith(";\n" + second)
+
+
+def test_a_transaction_without_a_statement_reaches_no_server(database: PostgresDatabase) -> None:
+    with database.transaction() as work:
+        assert status(work) == TRANSACTION_STATUS_IDLE
+
+
+def test_a_statement_that_the_client_refuses_is_no_beginning(database: PostgresDatabase) -> None:
+    with database.transaction() as work:
+        with suppress(ValueError):
+            rows(work).execute("SELECT %(value)s", {"value": "\0"})
+        assert status(work) == TRANSACTION_STATUS_IDLE
+        assert message(work).startswith("BEGIN;")
+        assert status(work) == TRANSACTION_STATUS_INTRANS
+
+
+def test_a_first_statement_that_fails_leaves_a_connection_that_can_be_used(database: PostgresDatabase) -> None:
+    with pytest.raises(Exception, match="division by zero"), database.transaction() as work:
+        rows(work).execute("SELECT 1 / 0")
+    with database.transaction() as work:
+        assert message(work).startswith("BEGIN;")
+
+
+def test_a_copy_may_be_the_first_statement(database: PostgresDatabase, database_url: str) -> None:
+    def copy() -> None:
+        with database.transaction() as work:
+            assert rows(work).copy("COPY ingested_rows FROM STDIN", ["x\t0\t1\t{}\n"]) == 1
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        copy()
+    with closing(psycopg2.connect(database_url)) as conn, conn.cursor() as cursor:
+        cursor.execute("SELECT FROM ingested_rows")
+        assert cursor.rowcount == 0
