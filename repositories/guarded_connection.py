@@ -83,6 +83,6 @@ class GuardedCursor(cursor):
     @override
     def copy_expert(self, sql: Any, file: Any, size: int = 8192) -> None:
         if self.preamble:
-            self.execute("SELECT 1")
+            self.execute("")  # begins the transaction
         with cast(GuardedConnection, self.connection).guard():
             super().copy_expert(sql, file, size)
