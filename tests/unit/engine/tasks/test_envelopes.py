@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from controllers.base import DispatchProtocol, StageSpec
 from controllers.context import TaskContext
-from core.errors import QueueUnavailableError
+from controllers.task_items import TaskItems
+from controllers.task_type import TaskType, batch_handler
+from core.definitions import TaskDefinition
+from core.errors import LockTimeoutError, QueueNotFoundError, QueueUnavailableError
 from core.ids import batch_id
 from core.job_events import Repair
 from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, Lane, MessagePer
@@ -19,9 +23,10 @@ from core.task_limits import TaskLimit
 from core.task_runs import BatchDelta, TaskOutcome
 from engine.process.keeping import ORPHAN, UNREADABLE
 from engine.repair.dead_letters import DeadLetteredMessage
+from tests.fakes.slots import FakeSlotRepository
 from tests.fakes.tasks import FakeTaskRepository
 from tests.support.drive import Stand, job_messages, received, stand, task_messages
-from tests.support.sample_jobs import counted, sample_job
+from tests.support.sample_jobs import TASK_TYPE, counted, echo, sample_job
 
 ENVELOPED = (StageSpec("only", message_per=MessagePer.BATCH),)
 NO_JOB = "f" * 32
@@ -384,3 +389,106 @@ def test_a_full_batch_costs_no_further_read(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.delattr(FakeTaskRepository, "ids_of_batch")
         run(it, it.queue.receive(BATCHES_QUEUE))
         assert set(statuses(it, job_id)) == {TaskStatus.COMPLETED}
+
+
+def test_a_pending_batch_whose_tasks_all_run_already_is_marked_without_another_envelope() -> None:
+    with stand(sample_job(counted(2), stages=ENVELOPED)) as it:
+        job_id = it.submit("sample")
+        it.queue.failures.append(QueueUnavailableError("the acknowledgement was lost"))
+        it.deliver_job_messages()
+        lease(it, job_id, 0, 1, seconds=2_000)
+        it.clock.advance(1_000)
+        it.queue.receive(JOBS_QUEUE)
+        it.app.sweeper.sweep()
+        assert [batch.status for batch in it.batches(job_id)] == [BatchStatus.QUEUED]
+        assert it.queue.size(BATCHES_QUEUE) == 0
+
+
+def test_a_queue_that_refuses_envelopes_does_not_keep_the_sweeper_from_the_other_batches() -> None:
+    class Other(sample_job(counted(2))):  # type: ignore[misc]
+        job_type = "other"
+        task_types = (TaskType("other.work", echo),)
+
+        def create_stage_tasks(self, job: Any, stage: Any) -> Any:
+            return (replace(task, task_type="other.work") for task in super().create_stage_tasks(job, stage))
+
+    with stand(sample_job(counted(2), stages=ENVELOPED), Other) as it:
+        for job_type in ("sample", "other"):
+            it.submit(job_type)
+            it.queue.failures.append(QueueUnavailableError("full"))
+            it.deliver_job_messages()
+        it.clock.advance(1_000)
+        it.queue.receive(JOBS_QUEUE)
+        it.queue.failures.append(QueueNotFoundError("there is no queue sb-batches"))
+        it.app.sweeper.sweep()
+        assert (it.queue.size(TASKS_QUEUE), it.queue.size(BATCHES_QUEUE)) == (2, 0)
+
+
+def test_tasks_of_a_batch_that_was_interrupted_run_one_by_one() -> None:
+    lists: list[list[int]] = []
+
+    def note(items: TaskItems) -> list[None]:
+        lists.append([item.context.task_index for item in items])
+        return [None] * len(items)
+
+    with enveloped(3, declared=batch_handler(TASK_TYPE)(note)) as (it, job_id):
+        lease(it, job_id, 0, 2)
+        (envelope,) = it.queue.receive(BATCHES_QUEUE)
+        it.clock.advance(51)
+        run(it, [envelope])
+        assert lists == [[1], [0], [2]]
+        assert [(task.status, task.attempt) for task in it.tasks(job_id)] == [
+            (TaskStatus.COMPLETED, 2),
+            (TaskStatus.COMPLETED, 1),
+            (TaskStatus.COMPLETED, 2),
+        ]
+
+
+def test_a_batch_handler_gets_the_whole_batch() -> None:
+    sizes: list[int] = []
+
+    def note(items: TaskItems) -> list[None]:
+        sizes.append(len(items))
+        return [None] * len(items)
+
+    with enveloped(150, declared=batch_handler(TASK_TYPE)(note)) as (it, _):
+        run(it, it.queue.receive(BATCHES_QUEUE))
+        assert sorted(sizes) == [50, 100]
+
+
+def test_while_the_lock_of_a_limited_type_is_held_its_tasks_wait_and_the_others_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def held(*_: object) -> None:
+        raise LockTimeoutError("held")
+
+    runs = Runs()
+    free, limited = (TaskType(f"sample.{name}", runs) for name in ("free", "limited"))
+    limited = replace(limited, policy=TaskPolicy(limit=TaskLimit(max_running=9)))
+
+    def tasks(job: Any, stage: Any) -> Iterator[TaskDefinition]:
+        yield from (free.task(0, {}), limited.task(1, {}))
+
+    class Mixed(sample_job(tasks, stages=ENVELOPED)):  # type: ignore[misc]
+        task_types = (free, limited)
+
+    with stand(Mixed) as it:
+        job_id = it.submit("sample")
+        it.deliver_job_messages()
+        with monkeypatch.context() as other:
+            other.setattr(FakeSlotRepository, "lock", held)
+            run(it, it.queue.receive(BATCHES_QUEUE))
+        assert runs.indexes == [0]
+        assert it.queue.size(BATCHES_QUEUE) == 1
+        it.pump_through_time()
+        assert (it.job(job_id).status, runs.indexes) == (JobStatus.COMPLETED, [0, 1])
+
+
+def test_a_stage_below_the_threshold_of_its_job_type_has_a_message_for_each_task() -> None:
+    class Small(sample_job(counted(3), stages=ENVELOPED)):  # type: ignore[misc]
+        aligned_threshold = 4
+
+    with stand(Small) as it:
+        it.submit("sample")
+        it.deliver_job_messages()
+        assert (it.queue.size(TASKS_QUEUE), it.queue.size(BATCHES_QUEUE)) == (3, 0)
