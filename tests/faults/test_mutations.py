@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from local.postgres import EmbeddedPostgres
+from tests.faults import dispatch_mutations as dispatch
 from tests.faults import limit_mutations as limits
 from tests.faults import list_mutations as lists
 from tests.faults import room_mutations as room
@@ -27,6 +28,7 @@ MUTATIONS = {
     **tiles.MUTATIONS,
     **waiting.MUTATIONS,
     **urgent.MUTATIONS,
+    **dispatch.MUTATIONS,
 }
 _numbers = itertools.count(1)
 

@@ -2,9 +2,12 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 
 import pytest
 
+from controllers.base import DispatchProtocol
+from core.errors import DispatchInterruptedError, QueueUnavailableError
 from core.messages import OutgoingMessage
 from core.statuses import StageStatus
 from engine.stages import batch_threads
@@ -92,10 +95,11 @@ def test_no_more_batches_than_allowed_are_in_flight() -> None:
         third.clear()
         starting = threading.Thread(target=start, args=[go_on])
         starting.start()
-        assert not third.wait(0.05)
+        began_early = third.wait(0.05)
         go_on.set()
         assert third.wait(SECONDS)
         starting.join()
+    assert not began_early
 
 
 @pytest.mark.usefixtures("patient")
@@ -110,3 +114,36 @@ def test_the_outcome_of_a_batch_is_known_when_the_next_may_start() -> None:
             threads.await_turn()
             assert batch.done()
             threads.start(lambda: True)
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_dispatch_starts_no_batch_after_one_that_was_refused_while_the_next_waited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[Callable[[], bool]] = []
+    second_waits, await_turn, start = threading.Event(), BatchThreads.await_turn, BatchThreads.start
+
+    def noted_turn(threads: BatchThreads) -> None:
+        if started:
+            second_waits.set()
+        await_turn(threads)
+
+    def noted_start(threads: BatchThreads, action: Callable[[], bool]) -> Future[bool]:
+        started.append(action)
+        return start(threads, action)
+
+    with stand(sample_job(counted(300), protocol=DispatchProtocol.ATOMIC)) as it:
+        send = it.queue.batch_send_messages
+
+        def slow_send(queue: str, messages: Sequence[OutgoingMessage]) -> SendResult:
+            assert second_waits.wait(SECONDS)
+            return send(queue, messages)
+
+        it.submit("sample")
+        it.queue.failures.append(QueueUnavailableError("away"))
+        monkeypatch.setattr(BatchThreads, "await_turn", noted_turn)
+        monkeypatch.setattr(BatchThreads, "start", noted_start)
+        monkeypatch.setattr(it.queue, "batch_send_messages", slow_send)
+        with pytest.raises(DispatchInterruptedError):
+            it.deliver_job_messages()
+        assert len(started) == 1
