@@ -64,6 +64,7 @@ def _latencies(rows: Sequence[Row]) -> Table:
     table = Table("line", "runs")
     for heading in ("p50, ms", "p99, ms", "min - max", "times its reference"):
         table.add_column(heading, justify="right")
+    table.add_column("parts, p50, ms")
     for row in rows:
         p50, p99, shortest, longest = (
             1_000 / rate
@@ -72,5 +73,6 @@ def _latencies(rows: Sequence[Row]) -> Table:
         table.add_row(
             *(row["line"], str(row["runs"]), f"{p50:,.1f}", f"{p99:,.1f}", f"{shortest:,.1f} - {longest:,.1f}"),
             f"{1 / row['ratio']:.2f}",
+            ", ".join(f"{part} {1_000 / rate:,.1f}" for part, rate in row["parts"].items()),
         )
     return table
