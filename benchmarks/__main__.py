@@ -19,6 +19,7 @@ from benchmarks import limits as limits_benchmark
 from benchmarks import long_tasks as long_tasks_benchmark
 from benchmarks import payload as payload_benchmark
 from benchmarks import pressure as pressure_benchmark
+from benchmarks import profile as profile_benchmark
 from benchmarks import typed_csv as typed_csv_benchmark
 from benchmarks.hot_spots import hot_spots as hot_spots_of
 from benchmarks.machine import Machine, describe, text
@@ -185,6 +186,16 @@ def _report_pressure(rows: list[Row], machine: Machine, json_file: Path | None) 
     notes = pressure_benchmark.notes(rows)
     _print_markdown(pressure_benchmark.NAME, rows, notes, machine)
     write(json_file, rows, notes, machine)
+
+
+@cli.command("profile")
+def profile_all(
+    tasks: Annotated[int, typer.Option(help="tasks of each run")] = 20_000,
+    directory: Annotated[Path, typer.Option(help="for the raw profiles")] = Path(".local/benchmarks/profiles"),
+) -> None:
+    """Profile dispatch, engine and drain by py-spy; print where each microsecond of a task goes, in Markdown."""
+    for name, found in profile_benchmark.profile(directory, tasks):
+        print(f"## {name}, {tasks:,} tasks\n\n{profile_benchmark.table(found)}\n")
 
 
 @cli.command()

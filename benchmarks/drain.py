@@ -14,14 +14,12 @@ from functools import partial
 
 from azure.servicebus import ServiceBusClient, ServiceBusReceiver
 
-from benchmarks import prepared
+from benchmarks import drain_stack, prepared
 from benchmarks.broker_client import receive
 from benchmarks.measure import Measured, run_line
-from benchmarks.memory import peak_of_children_mib
-from benchmarks.noop_app import running_host
 from benchmarks.rounds import Benchmark, Lines
 from benchmarks.servers import Databases, postgres_server
-from core.lanes import BATCHES_QUEUE, TASKS_QUEUE
+from core.lanes import TASKS_QUEUE
 from local.functions_host.host_config import ServiceBusOptions
 from local.functions_host.link import complete
 from local.functions_host.receiving import receive_batch
@@ -99,17 +97,14 @@ def _receive_as_host(receiver: ServiceBusReceiver, messages: int) -> None:
 def run_stack(databases: Databases, worker_processes: int, tasks: int, *, enveloped: bool = False) -> Measured:
     """Drains tasks by a host with some worker processes; the memory is that of the one that took most."""
     with databases.migrated() as url, EmulatorProcess.start() as emulator:
-        with (
-            prepared.opened(url) as database,
-            closing(
-                service_bus.by_connection_string(emulator.connection_string, [TASKS_QUEUE, BATCHES_QUEUE])
-            ) as queue,
-        ):
-            for batch in prepared.queued_batches(database, tasks, enveloped=enveloped):
-                prepared.send(queue, batch)
-        with running_host(url, emulator.connection_string, worker_processes) as host:
-            seconds = prepared.seconds_to_finish(url)
-            return Measured(seconds=seconds, peak_rss_mib=peak_of_children_mib(host.pid))
+        arguments = {
+            **({"envelopes": ""} if enveloped else {}),
+            "tasks": str(tasks),
+            "worker_processes": str(worker_processes),
+            "database_url": url,
+            "service_bus": emulator.connection_string,
+        }
+        return drain_stack.measure(arguments)
 
 
 BENCHMARK = Benchmark(_lines, reference="sdk_loop_x2")

@@ -1,0 +1,49 @@
+import pytest
+
+from benchmarks.profile import Cost, Profiled, costs, table
+
+PROFILE = """\
+process 1:"python -m benchmarks.line";main (benchmarks/line.py);wait (threading.py) 900
+process 1:"python -m benchmarks.line";_worker (concurrent/futures/thread.py) 900
+process 1:"python -m benchmarks.line";queued_batches (benchmarks/prepared.py);Worker.run (engine/tasks/worker.py) 900
+process 1:"python -m benchmarks.line";Worker.run (engine/tasks/worker.py);_worker (concurrent/futures/thread.py) 900
+process 1:"python -m benchmarks.line";process 2:"emulator";Worker.run (engine/tasks/worker.py) 900
+process 1:"python -m benchmarks.line";Worker.run (engine/tasks/worker.py);\
+PostgresTaskRepository.claim (repositories/tasks.py);PostgresRows.all (repositories/rows.py);\
+_GuardedCursor.execute (repositories/guarded_connection.py) 40
+process 1:"python -m benchmarks.line";Worker.run (engine/tasks/worker.py);PostgresDatabase.transaction (\
+repositories/postgres.py);_GuardedCursor.execute (repositories/guarded_connection.py) 20
+process 1:"python -m benchmarks.line";Worker.run (engine/tasks/worker.py);dumps (json/__init__.py);fold (re.py) 10
+process 1:"python -m benchmarks.line";Worker.run (engine/tasks/worker.py) 29
+process 1:"python -m benchmarks.line";Worker.run (engine/tasks/worker.py);claim (repositories/tasks.py) 1
+"""
+WORKER = Profiled("module", {}, ("(engine/",))
+
+
+def test_a_sample_belongs_to_the_innermost_frame_that_a_rule_knows() -> None:
+    found = costs(PROFILE, WORKER, tasks=100, rate=1_000)
+
+    assert found == [
+        Cost("PostgreSQL: `TaskRepository.claim`", 400, 0.4),
+        Cost("the engine's Python", 290, 0.29),
+        Cost("PostgreSQL: begin, commit", 200, 0.2),
+        Cost("JSON", 100, 0.1),
+        Cost("rows to objects and back", 10, 0.01),
+    ]
+
+
+def test_a_profile_without_such_samples_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no sample of Other"):
+        costs(PROFILE, Profiled("module", {}, ("Other",)), tasks=1)
+
+
+def test_what_takes_little_is_added_up() -> None:
+    found = [Cost("much", 98.5, 0.985), Cost("little", 0.9, 0.009), Cost("less", 0.6, 0.006)]
+
+    assert table(found).splitlines() == [
+        "| where | us a task | share |",
+        "|---|---|---|",
+        "| much | 98.5 | 98% |",
+        "| the rest | 1.5 | 2% |",
+        "| all | 100.0 | 100% |",
+    ]
