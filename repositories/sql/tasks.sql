@@ -67,6 +67,8 @@ RETURNING task_id, sends
 -- name: claim
 -- This query, not the broker, decides which tasks run: tasks that wait, tasks whose retry is due, and tasks whose lease
 -- has expired, but no task of a stopped stage. Skips locked rows: their messages are rescheduled.
+--
+-- Looks each stage up once, and not for each task. Task ids begin with the job and the stage: <32 hex digits>-s01.
 SELECT set_config('lockstep.locked', coalesce(array_agg(task_id), '{}')::text, true)
 FROM (
     SELECT task_id FROM tasks
@@ -86,9 +88,15 @@ WHERE task_id = ANY(current_setting('lockstep.locked')::text[])
         OR (status = 'retrying' AND not_before <= now())
         OR (status = 'processing' AND lease_expires_at <= now())
     )
-    AND (
-        SELECT s.status FROM stages AS s WHERE s.job_id = tasks.parent_job_id AND s.stage = tasks.stage
-    ) IN ('dispatching', 'running')
+    AND left(task_id, 36) = ANY(ARRAY(
+        SELECT s.job_id || '-s' || lpad(s.stage::text, 2, '0')
+        FROM (
+            SELECT DISTINCT left(id, 32) AS job_id, substr(id, 35, 2)::smallint AS stage
+            FROM unnest(current_setting('lockstep.locked')::text[]) AS id
+        ) AS wanted
+        JOIN stages AS s USING (job_id, stage)
+        WHERE s.status IN ('dispatching', 'running')
+    ))
 RETURNING task_id, parent_job_id AS job_id, stage, task_index, batch_id, task_type, parameters, attempt, failures,
     checkpoint, coalesce(idle_continuations, 0) AS idle_continuations
 
