@@ -33,7 +33,7 @@ from repositories.postgres import PostgresDatabase
 _IN_FLIGHT = (1, 2, 4, 8, 10, 16)
 """The most batches in flight at once; 10 is the default of `DISPATCH_PARALLEL`."""
 
-_IN_FLIGHT_OF_ENVELOPES = (1, 4)
+_IN_FLIGHT_OF_ENVELOPES = (1, Limits().dispatch_parallel)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ from benchmarks import aggregation, dispatch, drain
 from benchmarks.measure import Measured, run_line
 from benchmarks.rounds import Benchmark, Line, Lines
 from benchmarks.servers import Databases, postgres_server
+from engine.process.limits import Limits
 
+_N = Limits().dispatch_parallel
 _FRACTIONS = {"hundredth": 100, "tenth": 10, "all": 1}
 _PARTS = ("dispatch", "drain", "envelopes_dispatch", "envelopes_drain", *aggregation.LINES)
 
@@ -23,9 +25,9 @@ def _lines() -> Iterator[Lines]:
     """Measure the cost of a task and the memory of a process against the number of tasks."""
     with postgres_server() as databases:
         runs: dict[str, Line] = {
-            "dispatch": partial(dispatch.run_line_on, databases, "two_phase_4"),
+            "dispatch": partial(dispatch.run_line_on, databases, f"two_phase_{_N}"),
             "drain": partial(drain.run_stack, databases, 1),
-            "envelopes_dispatch": partial(dispatch.run_line_on, databases, "envelopes_two_phase_4"),
+            "envelopes_dispatch": partial(dispatch.run_line_on, databases, f"envelopes_two_phase_{_N}"),
             "envelopes_drain": partial(drain.run_stack, databases, 1, enveloped=True),
             **{line: partial(_aggregate, databases, line) for line in aggregation.LINES},
         }

@@ -11,8 +11,9 @@ from benchmarks.markdown import markdown
 from benchmarks.measure import Row, quotients
 from engine.process.limits import Limits
 
-_DEFAULT = f"two_phase_{Limits().dispatch_parallel}"
-_IN_FLIGHT = (2, 4, 8, 16)
+_N = Limits().dispatch_parallel
+_DEFAULT = f"two_phase_{_N}"
+_IN_FLIGHT = sorted({2, 4, 8, 16, _N})
 
 
 class Kind(StrEnum):
@@ -52,8 +53,8 @@ TARGETS: Sequence[Target] = (
     Target("... 4 times the design note", "dispatch", _DEFAULT, "design_note", 4.0),
     *(Target("N in flight no slower than one", "dispatch", f"two_phase_{n}", "two_phase_1", 0.95) for n in _IN_FLIGHT),
     *(Target("... atomic", "dispatch", f"atomic_{n}", "atomic_1", 0.95) for n in _IN_FLIGHT),
-    Target("envelopes: 0.8 of the rows alone", "dispatch", "envelopes_two_phase_4", "insert_loop", 0.8),
-    Target("... atomic", "dispatch", "envelopes_atomic_4", "insert_loop", 0.8),
+    Target("envelopes: 0.8 of the rows alone", "dispatch", f"envelopes_two_phase_{_N}", "insert_loop", 0.8),
+    Target("... atomic", "dispatch", f"envelopes_atomic_{_N}", "insert_loop", 0.8),
     Target("10 in flight reach the latency bound", "cloud", "two_phase_10_waits", "bound_two_phase_10", 1.1, Kind.COST),
     Target("... atomic", "cloud", "atomic_10_waits", "bound_atomic_10", 1.1, Kind.COST),
     Target("the engine: 0.6 of the bare SQL", "engine", "worker_100", "sql_100", 0.6),
