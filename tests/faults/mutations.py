@@ -86,8 +86,8 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         [
             Edit(
                 _TASKS,
-                "        JOIN stages AS s USING (job_id, stage)\n        WHERE s.status IN ('dispatching', 'running')\n",
-                "        JOIN stages AS s USING (job_id, stage)\n",
+                " USING (job_id, stage)\n        WHERE s.status IN ('dispatching', 'running')\n",
+                " USING (job_id, stage)\n",
             ),
             Edit(_FAKE_TASKS, "        if not self._is_live(row):\n            return None\n"),
         ],
