@@ -5,25 +5,29 @@ from contextlib import contextmanager
 
 from core.log_threads import joined
 
-LONG_WAIT_SECONDS = 0.01
-"""How long all batches in flight must wait before another joins them. That many milliseconds of computing is what
-another connection to the broker costs, so nothing is lost where waits are shorter (docs/decisions/0027)."""
+AT_FIRST = 2
+"""So that a batch can compute while another one waits."""
+
+LONG_WAIT_SECONDS = 0.005
+"""How long no batch must end before another joins those in flight: as long as it takes to open the connection to
+PostgreSQL that it may need. Where batches end sooner, the threads already keep the processors busy
+(docs/decisions/0027)."""
 
 
 class BatchThreads:
     """Runs batches on threads, as many at once as their waits are worth.
 
-    Threads can overlap waits only: they compute one after the other. So one batch is in flight at first. When none ends
-    for `LONG_WAIT_SECONDS`, all wait, and one more may be in flight from then on, up to `most`.
+    Threads can overlap waits only: they compute one after the other. So two batches are in flight at first. When none
+    ends for `LONG_WAIT_SECONDS`, one more may be in flight from then on, up to `most`.
 
     Args:
         most: how many batches may be in flight.
     """
 
     def __init__(self, most: int) -> None:
-        self.at_once = 1
+        self.at_once = min(AT_FIRST, most)
         self._most = most
-        self._free = threading.Semaphore(1)
+        self._free = threading.Semaphore(self.at_once)
         self._executor = ThreadPoolExecutor(most, thread_name_prefix="dispatch")
 
     @classmethod

@@ -33,9 +33,9 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         [Edit(_ENCODED, "message.enqueue_at is not None or ")],
         _encoded("test_the_sdk_encodes_a_batch_with_a_message_that_we_do_not_encode[scheduled]"),
     ),
-    "the one batch that is in flight at first": (
-        [Edit(_THREADS, "threading.Semaphore(1)", "threading.Semaphore(most)")],
-        _threads("test_a_dispatch_whose_waits_are_short_has_one_batch_in_flight"),
+    "the few batches that are in flight at first": (
+        [Edit(_THREADS, "self.at_once = min(AT_FIRST, most)", "self.at_once = most")],
+        _threads("test_a_dispatch_whose_waits_are_short_has_two_batches_in_flight"),
     ),
     "the most batches in flight": (
         [Edit(_THREADS, "if self.at_once == self._most:", "if False:")],

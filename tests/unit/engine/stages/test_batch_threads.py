@@ -1,4 +1,4 @@
-"""How many batches are in flight: one at first, and one more for each long wait."""
+"""How many batches are in flight: two at first, and one more for each long wait."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from core.errors import DispatchInterruptedError, QueueUnavailableError
 from core.messages import OutgoingMessage
 from core.statuses import StageStatus
 from engine.stages import batch_threads
-from engine.stages.batch_threads import BatchThreads
+from engine.stages.batch_threads import AT_FIRST, BatchThreads
 from repositories.ports import SendResult
 from tests.support.drive import stand
 from tests.support.sample_jobs import counted, sample_job
@@ -32,7 +32,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class CountedSends:
-    """Gives another send the time to begin before each one ends.
+    """Gives one send too many the time to begin before any of the others ends.
 
     Attributes:
         most: how many were made at once.
@@ -43,29 +43,29 @@ class CountedSends:
         self._send = send
         self._now = 0
         self._lock = threading.Lock()
-        self._another = threading.Event()
+        self._too_many = threading.Event()
 
     def __call__(self, queue: str, messages: Sequence[OutgoingMessage]) -> SendResult:
         with self._lock:
             self._now += 1
             self.most = max(self.most, self._now)
-        if self._now > 1:
-            self._another.set()
-        self._another.wait(0.05)
+        if self._now > AT_FIRST:
+            self._too_many.set()
+        self._too_many.wait(0.05)
         with self._lock:
             self._now -= 1
         return self._send(queue, messages)
 
 
 @pytest.mark.usefixtures("patient")
-def test_a_dispatch_whose_waits_are_short_has_one_batch_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dispatch_whose_waits_are_short_has_two_batches_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
     with stand(sample_job(counted(500)), dispatch_parallel=8) as it:
         sends = CountedSends(it.queue.batch_send_messages)
         monkeypatch.setattr(it.queue, "batch_send_messages", sends)
         job_id = it.submit("sample")
         it.deliver_job_messages()
         assert it.stage(job_id).status == StageStatus.RUNNING
-        assert sends.most == 1
+        assert sends.most == AT_FIRST
 
 
 @pytest.mark.usefixtures("impatient")
@@ -132,7 +132,7 @@ def test_a_dispatch_starts_no_batch_after_one_that_was_refused_while_the_next_wa
         started.append(action)
         return start(threads, action)
 
-    with stand(sample_job(counted(300), protocol=DispatchProtocol.ATOMIC)) as it:
+    with stand(sample_job(counted(300), protocol=DispatchProtocol.ATOMIC), dispatch_parallel=1) as it:
         send = it.queue.batch_send_messages
 
         def slow_send(queue: str, messages: Sequence[OutgoingMessage]) -> SendResult:
