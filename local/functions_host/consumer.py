@@ -1,6 +1,7 @@
 """Consumes a queue or a subscription: receives messages, invokes the function, settles the messages."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from local.functions_host.connections import Connection
 from local.functions_host.functions import ServiceBusFunction
 from local.functions_host.host_config import ServiceBusOptions
 from local.functions_host.invoker import Invocation
-from local.functions_host.link import complete
+from local.functions_host.link import complete, keep_open, read_alone
 from local.functions_host.message_data import to_message_data, with_body_fields
 from local.functions_host.outage import Outage
 from local.functions_host.protocol import Completed
@@ -24,6 +25,8 @@ logger = logging.getLogger(__name__)
 # The client raises these when the broker or the network fails; ValueError when the client has closed itself.
 BROKER_ERRORS = (ServiceBusError, OSError, ValueError)
 
+# How often an unused connection is kept open. The emulator closes one after 2 minutes without a frame, Azure after 4.
+_KEEP_OPEN_SECONDS = 10.0
 _FIRST_RETRY_SECONDS = 0.2
 _MAX_RETRY_SECONDS = 5.0
 
@@ -74,6 +77,8 @@ class Consumer:
             self._connection.client() as client,
             self._function.entity.receiver(client, prefetch_count=self._options.prefetch_count) as receiver,
         ):
+            if not self._options.prefetch_count:
+                read_alone(receiver)
             while not self._stopping.is_set():
                 messages = self._receive(receiver)
                 self._outage.end(self)
@@ -90,7 +95,7 @@ class Consumer:
     def _process(self, receiver: ServiceBusReceiver, messages: Sequence[ServiceBusReceivedMessage]) -> None:
         if self._function.many:
             data = tuple(to_message_data(message) for message in messages)
-            completed = Invocation(self._function.name, self._pool, data).result()
+            completed = _wait(receiver, Invocation(self._function.name, self._pool, data))
         else:
             invocation = Invocation(self._function.name, self._pool, with_body_fields(to_message_data(messages[0])))
             completed = self._wait_and_renew(receiver, messages[0], invocation)
@@ -104,10 +109,10 @@ class Consumer:
         until = time.monotonic() + self._options.max_auto_lock_renewal_seconds
         while time.monotonic() + (half := _half_lock_seconds(message)) < until:
             try:
-                return invocation.result(half)
+                return _wait(receiver, invocation, half)
             except TimeoutError:
                 self._renew(receiver, message)
-        return invocation.result()
+        return _wait(receiver, invocation)
 
     def _renew(self, receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage) -> None:
         try:
@@ -135,6 +140,23 @@ class Consumer:
                 completed.invocation_id,
                 refusals[-1],
             )
+
+
+def _wait(receiver: ServiceBusReceiver, invocation: Invocation, seconds: float = math.inf) -> Completed:
+    """Waits for an invocation and keeps the connection open.
+
+    Raises:
+        TimeoutError: the invocation still runs after ``seconds``.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        left = until - time.monotonic()
+        try:
+            return invocation.result(min(left, _KEEP_OPEN_SECONDS))
+        except TimeoutError:
+            if left <= _KEEP_OPEN_SECONDS:
+                raise
+        keep_open(receiver)
 
 
 def _one_by_one(

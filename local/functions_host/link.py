@@ -1,11 +1,13 @@
 """What an AMQP link can do and the public API of azure-servicebus does not offer.
 
-.NET's client, which receives for the functions in Azure, does both. The version of azure-servicebus is pinned.
+.NET's client, which receives for the functions in Azure, does all of it. The version of azure-servicebus is pinned.
 """
 # ruff: noqa: SLF001 - the link is private to azure-servicebus
 
+import math
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from azure.servicebus import ServiceBusReceivedMessage, ServiceBusReceiver
@@ -16,6 +18,23 @@ from azure.servicebus.exceptions import OperationTimeoutError, ServiceBusConnect
 _ANSWER_SECONDS = 60.0
 # The places of fields in a flow frame (AMQP 1.0, 2.7.4).
 _DELIVERY_COUNT, _LINK_CREDIT, _DRAIN = 5, 6, 8
+
+
+def read_alone(receiver: ServiceBusReceiver) -> None:
+    """Stop the client's keep-alive thread from reading; from now on, the caller must call ``keep_open``.
+
+    Every 5 s, this thread waits 0.2 s for a frame. A message that it reads waits until the caller's socket times out,
+    and of two messages that both threads read, one may get the lock token of the other.
+    """
+    handler: Any = receiver._handler
+    handler._keep_alive_interval = math.inf
+
+
+def keep_open(receiver: ServiceBusReceiver) -> None:
+    """Send a heartbeat if one is due; to be called every few seconds while the receiver is not used."""
+    handler: Any = receiver._handler
+    with suppress(AMQPException):  # the next use of the connection reports it
+        handler._connection.listen()
 
 
 def take_present(receiver: ServiceBusReceiver, most: int) -> list[ServiceBusReceivedMessage]:

@@ -1,13 +1,16 @@
 """How a receiver of a batch function takes messages and completes them."""
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceiver
+from azure.servicebus._pyamqp import client as amqp_client
 
 from local.functions_host.host_config import ServiceBusOptions
-from local.functions_host.link import complete
+from local.functions_host.link import complete, keep_open, read_alone
 from local.functions_host.receiving import receive_batch
 from local.service_bus.broker.counts import QueueCounts
 from local.service_bus.process import EmulatorProcess
@@ -116,3 +119,40 @@ def test_a_message_whose_lock_is_lost_is_told(
     assert all("lock supplied is invalid" in str(reason) for reason in refusals)
     assert complete(receiver, batch) == []
     assert (counts(emulator).locked, counts(emulator).active) == (0, 0)
+
+
+class FastTime:
+    """The module `time`, of which each call takes a hundred seconds more than it does."""
+
+    def __init__(self) -> None:
+        self.sleeps = 0
+
+    def time(self) -> float:
+        return time.time() + 100 * self.sleeps
+
+    def sleep(self, _seconds: float) -> None:
+        time.sleep(0.01)
+        self.sleeps += 1
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_only_the_caller_reads_from_a_receiver_of_its_own(
+    receiver: ServiceBusReceiver, monkeypatch: pytest.MonkeyPatch, *, alone: bool
+) -> None:
+    connection: Any = receiver._handler._connection
+    reads: list[None] = []
+    monkeypatch.setattr(connection, "listen", lambda **_: reads.append(None))
+    if alone:
+        read_alone(receiver)
+    fast = FastTime()
+    monkeypatch.setattr(amqp_client, "time", fast)
+    wait_until(lambda: fast.sleeps > 3, "the keep-alive thread has run")
+    assert bool(reads) is not alone
+
+
+def test_a_connection_that_is_kept_open_sends_heartbeats(receiver: ServiceBusReceiver) -> None:
+    connection: Any = receiver._handler._connection
+    connection._transport.sock.settimeout(0.01)
+    connection._last_frame_sent_time = long_ago = time.time() - 100
+    keep_open(receiver)
+    assert connection._last_frame_sent_time > long_ago
