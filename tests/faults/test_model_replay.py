@@ -78,9 +78,22 @@ def test_runs_of_workers_leave_the_rows_of_the_model(bench: Bench) -> None:
         max_attempts=3,
         may_release=True,
     )
-    seen = _walk([Work(goes_on).model(), Work(stops).model()], bench, size(20, 1_000), goes_on.max_failed_fraction)
+    enveloped = replace(stops, enveloped=True, faults=goes_on.faults)
+    models = [Work(each).model() for each in (goes_on, stops, enveloped)]
+    seen = _walk(models, bench, size(20, 1_000), goes_on.max_failed_fraction)
     expected = {
-        *("claim", "release", "renew", "record", "expire", "come_due", "sweep_lease", "sweep_retry", "advance"),
+        *(
+            "claim",
+            "claim_batch",
+            "release",
+            "renew",
+            "record",
+            "expire",
+            "come_due",
+            "sweep_lease",
+            "sweep_retry",
+            "advance",
+        ),
         *("fail_job", "cancel_job", "cancel_some"),
     }
     assert seen.keys() >= expected

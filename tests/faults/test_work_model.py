@@ -42,6 +42,14 @@ _SIZES = {
         Size((1,), handlers=2, faults=Faults(crashes=1, duplicates=1, losses=1)),
         Size((1,), handlers=2, faults=Faults(crashes=2, duplicates=2, losses=1, job_failures=1)),
     ),
+    "envelopes": size(
+        Size((2,), enveloped=True, faults=Faults(crashes=1, pauses=1)),
+        Size((2,), enveloped=True, faults=Faults(crashes=1, duplicates=1, losses=1, pauses=1)),
+    ),
+    "envelopes with retries": size(
+        Size((2,), workers=1, enveloped=True, faults=Faults(crashes=1), outcomes=("completed", "retrying")),
+        Size((2,), enveloped=True, faults=Faults(crashes=1, losses=1), outcomes=("completed", "retrying")),
+    ),
     "a job that fails": size(
         Size((1, 1), faults=Faults(pauses=1, job_failures=1)),
         Size((1, 1), faults=Faults(crashes=1, duplicates=1, job_failures=1)),

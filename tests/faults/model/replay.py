@@ -99,6 +99,14 @@ class Replay:
         _, expected = self._transactions.claim(before, _indexes(wanted), number)
         assert sorted(task.task_id for task in claimed) == _ids(expected), action
 
+    def _do_claim_batch(self, action: Action, before: Rows, after: Rows) -> None:
+        number, batch = action.who
+        lease_id = self._leases[number] = uuid.uuid4().hex
+        with self._database.transaction() as work:
+            claimed = work.tasks.claim_batch(batch_id(JOB, 1, batch), lease_id, _LEASE_SECONDS, "a host")
+        _, expected = self._transactions.claim(before, before.batches[batch].tasks, number)
+        assert sorted(task.task_id for task in claimed) == _ids(expected), action
+
     def _do_renew(self, action: Action, before: Rows, after: Rows) -> None:
         if len(action.who) == 1:
             self._renew_dispatch(*action.who, expected=True)

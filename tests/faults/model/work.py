@@ -32,7 +32,9 @@ from tests.faults.model.work_state import (
     after_sends,
     cancel_sent,
     crashed,
+    delivered_later,
     dispatch_sent,
+    envelope_sent,
     sent,
     with_handler,
     with_worker,
@@ -73,7 +75,8 @@ class Work:
         idle: HandlerStep = "idle"
         return State(
             rows=rows,
-            tasks=(1,) * first,
+            tasks=(0 if self._size.enveloped else 1,) * first,
+            envelopes=(1 if self._size.enveloped else 0,) * len(batches),
             workers=(Worker(),) * self._size.workers,
             faults=self._size.faults,
             handlers=(idle,) * self._size.handlers,
@@ -95,6 +98,7 @@ class Work:
         yield from self._passing_time(state)
         yield from self._sweeps(state)
         yield from self._faults(state)
+        yield from self._faults_of_envelopes(state)
 
     def _claims(self, state: State, number: int) -> Iterator[Step]:
         """The broker delivers some messages; the worker claims their tasks and may release some at once."""
@@ -107,6 +111,18 @@ class Work:
             worker = Worker("run" if claimed else "settle", messages, claimed, (), rest)
             taken = state._replace(rows=rows, tasks=one_less(state.tasks, messages))
             yield Action("claim", (number, messages)), with_worker(taken, number, worker)
+        for batch, count in enumerate(state.envelopes):
+            if count:
+                yield self._claim_batch(state, number, batch)
+
+    def _claim_batch(self, state: State, number: int, batch: int) -> Step:
+        """The broker delivers an envelope; the worker claims the tasks of its batch."""
+        tasks = state.rows.batches[batch].tasks
+        rows, claimed = self._transactions.claim(state.rows, tasks, number)
+        rest = tuple(index for index in tasks if index not in claimed)
+        worker = Worker("run" if claimed else "settle", tasks, claimed, (), rest, envelope=batch)
+        taken = state._replace(rows=rows, envelopes=one_less(state.envelopes, (batch,)))
+        return Action("claim_batch", (number, batch)), with_worker(taken, number, worker)
 
     def _worker_steps(self, state: State, number: int, worker: Worker) -> Iterator[Step]:
         match worker.at:
@@ -172,10 +188,11 @@ class Work:
         return Action("send_advance", (number,)), with_worker(advance_sent(state), number, after)
 
     def _settle(self, state: State, number: int, worker: Worker) -> State:
-        """`UnclaimedMessages.handle`: reschedules tasks that are not due; ended ones repeat the stage's message."""
+        """Reschedules the messages or the envelope of tasks that are not due; ended ones repeat the stage's message."""
         is_live = state.rows.stage.status in STAGE_LIVE
         live = [index for index in worker.rest if is_live and state.rows.tasks[index].status not in ENDED]
-        after = with_worker(sent(state, live), number, worker._replace(at="complete", rest=()))
+        later = delivered_later(state, worker, live) if live else state
+        after = with_worker(later, number, worker._replace(at="complete", rest=()))
         if len(live) < len(worker.rest) and self._transactions.is_unadvanced(state.rows):
             after = advance_sent(after)
         return after
@@ -240,14 +257,14 @@ class Work:
         ):
             for index in range(len(state.rows.tasks)):
                 rows = find(state.rows, index)
-                if rows is not None and name not in self._without and not state.tasks[index]:
+                if rows is not None and name not in self._without and not _has_message(state, index):
                     touched = state._replace(rows=rows)
                     yield Action(name, (STRANGER, index)), sent(touched, (index,))
                     if state.faults.crashes and rows != state.rows:
                         fewer = state.faults._replace(crashes=state.faults.crashes - 1)
                         yield Action(name, (STRANGER, index), is_fault=True), touched._replace(faults=fewer)
         silent = self._transactions.silent_tasks(state.rows)
-        if silent and "sweep_silence" not in self._without and not any(state.tasks):
+        if silent and "sweep_silence" not in self._without and not any((*state.tasks, *state.envelopes)):
             yield Action("sweep_silence", (STRANGER, silent)), sent(state, silent)
         if self._transactions.is_unadvanced(state.rows) and not state.advances and "sweep_advance" not in self._without:
             yield Action("sweep_advance"), advance_sent(state)
@@ -256,6 +273,23 @@ class Work:
             yield Action("sweep_stopped"), cancel_sent(state)
         if state.rows.job == Job(stage=2) and "sweep_dispatch" not in self._without:
             yield Action("sweep_dispatch"), dispatch_sent(state)
+
+    def _faults_of_envelopes(self, state: State) -> Iterator[Step]:
+        faults = state.faults
+        for batch, count in enumerate(state.envelopes):
+            if faults.duplicates and 0 < count < MOST_COPIES:
+                fewer = faults._replace(duplicates=faults.duplicates - 1)
+                yield (
+                    Action("duplicate_envelope", (batch,), is_fault=True),
+                    envelope_sent(state, batch)._replace(faults=fewer),
+                )
+            if faults.losses and count:
+                fewer = faults._replace(losses=faults.losses - 1)
+                envelopes = one_less(state.envelopes, (batch,))
+                yield (
+                    Action("lose_envelope", (batch,), is_fault=True),
+                    state._replace(envelopes=envelopes, faults=fewer),
+                )
 
     def _faults(self, state: State) -> Iterator[Step]:
         faults = state.faults
@@ -285,6 +319,12 @@ class Work:
             fewer = faults._replace(cancellations=faults.cancellations - 1)
             cancelled = self._transactions.cancel_job(state.rows)
             yield Action("cancel_job", (STRANGER,), is_fault=True), state._replace(rows=cancelled, faults=fewer)
+
+
+def _has_message(state: State, index: int) -> bool:
+    """Whether the broker has a message of a task, or an envelope of its batch."""
+    batches = zip(state.rows.batches, state.envelopes, strict=True)
+    return state.tasks[index] > 0 or any(count and index in batch.tasks for batch, count in batches)
 
 
 def _is_good_end(state: State) -> bool:

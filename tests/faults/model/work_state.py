@@ -17,6 +17,7 @@ class Worker(NamedTuple):
         rest: the tasks that it could not claim.
         retries: the retries that it has recorded and not yet sent.
         has_ended_stage: whether it has the stage's message to send.
+        envelope: the batch whose envelope carries its messages, -1 if each has its own.
     """
 
     at: Literal["idle", "run", "send", "settle", "complete"] = "idle"
@@ -26,6 +27,7 @@ class Worker(NamedTuple):
     rest: tuple[int, ...] = ()
     retries: tuple[int, ...] = ()
     has_ended_stage: bool = False
+    envelope: int = -1
 
 
 HandlerStep = Literal["idle", "advance", "fail", "send", "announce", "cancel", "complete"]
@@ -46,7 +48,10 @@ NO_FAULTS = Faults()
 
 
 class State(NamedTuple):
-    """Rows, messages and actors; `tasks`, `advances`, `cancels` and `dispatches` count the messages in the broker."""
+    """Rows, messages and actors.
+
+    `tasks`, `envelopes` of each batch, `advances`, `cancels` and `dispatches` count the messages in the broker.
+    """
 
     rows: Rows
     tasks: tuple[int, ...]
@@ -56,6 +61,7 @@ class State(NamedTuple):
     cancels: int = 0
     dispatches: int = 0
     handlers: tuple[HandlerStep, ...] = ("idle",)
+    envelopes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,7 @@ class Size:
         max_attempts: after so many failures a task is not tried again.
         may_release: whether workers release tasks, as they do with those that were interrupted before.
         max_failed_fraction: what the stage tolerates.
+        enveloped: whether each batch was sent in an envelope.
     """
 
     batches: tuple[int, ...]
@@ -81,6 +88,7 @@ class Size:
     max_attempts: int = 2
     may_release: bool = False
     max_failed_fraction: float = 0.0
+    enveloped: bool = False
 
 
 def after_sends(worker: Worker) -> Worker:
@@ -94,13 +102,22 @@ def crashed(state: State, number: int, worker: Worker) -> State:
     left = {
         index: task._replace(holder=STRANGER) for index, task in enumerate(state.rows.tasks) if task.holder == number
     }
-    after = sent(state._replace(rows=state.rows.with_tasks(left)), worker.messages)
+    after = delivered_later(state._replace(rows=state.rows.with_tasks(left)), worker, worker.messages)
     fewer = state.faults._replace(crashes=state.faults.crashes - 1)
     return with_worker(after._replace(faults=fewer), number, Worker())
 
 
 def sent(state: State, indexes: Collection[int]) -> State:
     return state._replace(tasks=one_more(state.tasks, indexes))
+
+
+def delivered_later(state: State, worker: Worker, indexes: Collection[int]) -> State:
+    """The messages of tasks are there again, or the envelope that carries them."""
+    return sent(state, indexes) if worker.envelope < 0 else envelope_sent(state, worker.envelope)
+
+
+def envelope_sent(state: State, batch: int) -> State:
+    return state._replace(envelopes=one_more(state.envelopes, (batch,)))
 
 
 def advance_sent(state: State) -> State:
