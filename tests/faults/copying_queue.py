@@ -9,7 +9,7 @@ from typing import Any
 import bootstrap
 from controllers.base import JobController
 from controllers.registry import Registry
-from core.lanes import JOBS_QUEUE
+from core.lanes import BATCHES_QUEUE, JOBS_QUEUE
 from core.messages import OutgoingMessage, TaskMessage
 from engine.process.sending import send
 from repositories import migrations, service_bus
@@ -56,7 +56,9 @@ class CopyingQueue:
 
 def _number_of_copies(queue: str, message: OutgoingMessage) -> int:
     is_rescheduled = (
-        message.enqueue_at is not None if queue == JOBS_QUEUE else TaskMessage.decode(message.body).send > _SENDS_COPIED
+        message.enqueue_at is not None
+        if queue in {JOBS_QUEUE, BATCHES_QUEUE}
+        else TaskMessage.decode(message.body).send > _SENDS_COPIED
     )
     return 0 if is_rescheduled else random.randint(0, _MOST_COPIES)
 

@@ -1,4 +1,4 @@
-"""Jobs for each way in which a task may run: step by step, isolated, in lists, over the results of a stage."""
+"""Jobs for each way in which a task may run: step by step, isolated, in lists or envelopes, over a stage's results."""
 
 import os
 import signal
@@ -147,4 +147,35 @@ class FanIn(lockstep.JobController[KindParameters]):
             yield from (gather.task(index, seconds) for index in range(job.parameters.gatherers))
 
 
-KINDS: tuple[type[lockstep.JobController[KindParameters]], ...] = (Steps, Children, Lists, FanIn)
+@lockstep.task_type("envelopes.short", max_attempts=30, backoff=_SOON)
+def short(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
+    """Adds one to its value, unless its fate is to fail, once or for good."""
+    time.sleep(parameters["seconds"])
+    if parameters["fate"] == "fails":
+        raise lockstep.PermanentTaskError("its fate")
+    if parameters["fate"] == "recovers" and context.attempt == 1:
+        raise ConnectionError("only the first time")
+    return parameters["value"] + 1
+
+
+class Envelopes(lockstep.JobController[KindParameters]):
+    job_type = "envelopes"
+    stages = tuple(
+        lockstep.StageSpec(name, max_failed_fraction=0.05, message_per=lockstep.MessagePer.BATCH)
+        for name in ("first", "second")
+    )
+    task_types = (short,)
+
+    def create_stage_tasks(
+        self, job: lockstep.JobContext[KindParameters], stage: lockstep.StageContext
+    ) -> lockstep.Tasks:
+        values: Iterator[int] = iter(range(job.parameters.n))
+        if stage.number == 2:
+            values = (result.task_index for result in stage.previous_results())
+        fates = job.parameters.fates if stage.number == 1 else {}
+        for index, value in enumerate(values):
+            parameters = {"value": value, "fate": fates.get(index, "works"), "seconds": job.parameters.seconds}
+            yield short.task(index, parameters)
+
+
+KINDS: tuple[type[lockstep.JobController[KindParameters]], ...] = (Steps, Children, Lists, FanIn, Envelopes)

@@ -1,4 +1,4 @@
-"""Workers that die at random while they run tasks of each kind: step by step, isolated, in lists, over results."""
+"""Workers that die at random while they run tasks of each kind: by steps, isolated, in lists, in envelopes, readers."""
 
 import random
 import re
@@ -12,13 +12,14 @@ import psutil
 import pytest
 
 from tests.faults.audit import audited
+from tests.faults.copying_queue import COPIES
 from tests.faults.figures import record
 from tests.faults.hosting import APP_DIR, MortalHosts
 from tests.faults.invariants import assert_invariants, assert_queues_empty
-from tests.faults.kinds import Children, FanIn, Fate, Lists, Steps
+from tests.faults.kinds import Children, Envelopes, FanIn, Fate, Lists, Steps
 from tests.faults.sizes import LONG, size
 from tests.faults.stand import Stand, standing
-from tests.faults.worker import LONG_LANE
+from tests.faults.worker import LONG_LANE, NO_LIMITS
 from tests.support.waiting import wait_until
 
 WORKERS = size(3, 4)
@@ -192,6 +193,32 @@ def test_of_tasks_in_lists_exactly_those_fail_that_are_told_to(database_url: str
         [(runs, most)] = stand.ask("SELECT sum(attempt), max(attempt) FROM tasks")
     figures = {"runs": runs, "most_runs": most, "seconds": seconds, "fates": Counter(fates.values())}
     record("tasks in lists, killed", tasks=tasks, kills=kills, errors=kinds, **figures)
+
+
+AHEAD = 300
+"""So few that the stages of envelopes wait for room."""
+
+
+def test_of_tasks_in_envelopes_each_ends_once_although_envelopes_come_again(database_url: str, tmp_path: Path) -> None:
+    """Envelopes are delivered up to five times, and their workers are killed while the stages wait for room."""
+    tasks, kills = size((500, 3), (10_000, 60))
+    fates: dict[int, Fate] = {at: "fails" if at // 50 % 2 else "recovers" for at in range(30, tasks, 50)}
+    settings = {COPIES: "1", NO_LIMITS: "1", "DISPATCH_AHEAD": str(AHEAD)}
+    with workers(database_url, tmp_path, **settings) as stand:
+        began = time.monotonic()
+        job_id = stand.submit_job(Envelopes, {"n": tasks, "fates": fates, "seconds": 0.005})
+        kill_at_random(stand, kills, lambda: stand.ended_tasks(job_id), 2 * tasks)
+        end(stand, job_id, "completed_with_errors")
+        assert_invariants(database_url, job_id, job_status="completed_with_errors", dispatch_ahead=AHEAD)
+        seconds = round(time.monotonic() - began)
+        assert stand.ask("SELECT DISTINCT enveloped FROM batches") == [(True,)]
+        failed = stand.ask("SELECT stage, task_index FROM tasks WHERE status = 'failed' ORDER BY task_index")
+        assert failed == [(1, index) for index, fate in fates.items() if fate == "fails"]
+        copies = sum(map(int, re.findall(r"(\d+) copies of sb-batches", stand.crew.log())))
+        assert copies > tasks / 100
+        [(runs, most, retries)] = stand.ask("SELECT sum(attempt), max(attempt), sum(failures) FROM tasks")
+    figures = {"runs": runs, "most_runs": most, "failures": retries, "copies": copies, "seconds": seconds}
+    record("tasks in envelopes, killed", tasks=2 * tasks, kills=kills, **figures)
 
 
 def test_a_fan_in_reads_each_result_once_although_its_reader_is_killed(database_url: str, tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 LONG_LANE = "LONG_LANE"
 """The setting with which a worker consumes the long lane too: each queue costs it a connection."""
+NO_LIMITS = "NO_LIMITS"
+"""The setting of a worker without task types that have limits: it claims the batch of an envelope by its id alone."""
 _SWEEP_SECONDS = 1.0
 _OUTAGE_SECONDS = 0.2
 
@@ -88,10 +90,11 @@ def run(environment: Mapping[str, str], log_file: Path, *, sweeps: bool) -> None
 
 def _build() -> bootstrap.App:
     """Builds the app as soon as PostgreSQL can be reached; a Functions host tries at each invocation."""
+    limited = [] if NO_LIMITS in os.environ else [LimitedJob]
     build = build_with_copies if COPIES in os.environ else bootstrap.build
     while True:
         try:
-            return build(Settings.from_environment(), [SumJob, Trial, *KINDS, LimitedJob])
+            return build(Settings.from_environment(), [SumJob, Trial, *KINDS, *limited])
         except DatabaseUnavailableError as exc:
             logger.warning("not built yet: %s", exc)
             time.sleep(_OUTAGE_SECONDS)
