@@ -45,10 +45,10 @@ class PostgresTaskRepository(TaskRepository):
             "status": status,
             "digest": batch.digest,
             "enveloped": batch.enveloped or None,
-            "task_ids": "\n".join([row.task_id for row in batch.rows]),
-            "task_types": "\n".join([row.task_type for row in batch.rows]),
-            "task_indexes": "\n".join([str(row.task_index) for row in batch.rows]),
-            "parameters": "\n".join([row.parameters for row in batch.rows]),
+            "id_lines": "\n".join([row.task_id for row in batch.rows]),
+            "type_lines": "\n".join([row.task_type for row in batch.rows]),
+            "index_lines": "\n".join([str(row.task_index) for row in batch.rows]),
+            "parameter_lines": "\n".join([row.parameters for row in batch.rows]),
         }
         if self._rows.execute(_QUERIES["batch_create_tasks"], values) == batch.task_count:
             return True
@@ -206,7 +206,7 @@ class PostgresTaskRepository(TaskRepository):
 
 def _completed(outcomes: Sequence[TaskOutcome]) -> dict[str, Any]:
     # An object of JSON texts is one: ids need no escaping.
-    results = ",".join([f'"{each.task_id}":{each.result}' for each in outcomes])
+    results = ",".join([f'"{each.task_id}":{each.result}' for each in outcomes if each.result is not None])
     return {"task_ids": array([each.task_id for each in outcomes]), "results": f"{{{results}}}"}
 
 

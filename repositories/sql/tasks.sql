@@ -38,8 +38,8 @@ INSERT INTO tasks (task_id, parent_job_id, task_type, stage, task_index, batch_i
 SELECT t.task_id, batch.job_id, t.task_type, batch.stage, t.task_index, batch.batch_id, %(status)s::task_status,
     t.parameters
 FROM batch, unnest(
-    string_to_array(%(task_ids)s, E'\n'), (string_to_array(%(task_types)s || E'\n', E'\n'))[:%(task_count)s],
-    string_to_array(%(task_indexes)s, E'\n')::integer[], string_to_array(%(parameters)s, E'\n')::jsonb[]
+    string_to_array(%(id_lines)s, E'\n'), (string_to_array(%(type_lines)s || E'\n', E'\n'))[:%(task_count)s],
+    string_to_array(%(index_lines)s, E'\n')::integer[], string_to_array(%(parameter_lines)s, E'\n')::jsonb[]
 ) AS t (task_id, task_type, task_index, parameters)
 
 -- name: batch_update_status

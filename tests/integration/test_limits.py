@@ -26,15 +26,18 @@ class Crowd:
     def __init__(self) -> None:
         self.most: Counter[str] = Counter()
         self._now: Counter[str] = Counter()
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
 
     @contextmanager
     def one_more(self, task_type: str) -> Iterator[None]:
-        with self._lock:
+        with self._changed:
             self._now[task_type] += 1
             self.most[task_type] = max(self.most[task_type], self._now[task_type])
+            self._changed.notify_all()
+            # Not forever: the limit may let no other task run now.
+            self._changed.wait_for(lambda: self.most[task_type] > 1, timeout=0.1)
         yield
-        with self._lock:
+        with self._changed:
             self._now[task_type] -= 1
 
 
