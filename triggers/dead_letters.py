@@ -62,7 +62,7 @@ def dead_long_task(messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP0
     cardinality=func.Cardinality.MANY,
 )
 def dead_batch(messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP006 - as above
-    """Sends a message for each waiting task of the envelopes' batches."""
+    """Sends a message for each waiting task of the batches, or the envelopes again."""
     _handle(BATCHES_QUEUE, messages)
 
 

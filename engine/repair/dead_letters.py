@@ -11,6 +11,7 @@ the number of sends that it expects, so a dead letter counts once, and never whe
 
 import logging
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -26,6 +27,7 @@ from engine.process.limits import Limits
 from engine.process.sending import send
 from engine.stages.job_endings import JobEndings
 from engine.tasks.recorder import Recorder
+from engine.tasks.unclaimed_envelopes import UnclaimedEnvelopes
 from engine.tasks.unclaimed_messages import UnclaimedMessages
 from repositories.ports import Database, MessageQueue, UnitOfWork
 from repositories.transactions import transact
@@ -68,6 +70,7 @@ class DeadLetters:
         self._endings = endings
         self._lease_seconds = limits.lease_seconds
         self._unclaimed = UnclaimedMessages(database, queue)
+        self._unclaimed_envelopes = UnclaimedEnvelopes(database, queue, self._unclaimed)
 
     def task(self, queue_name: str, dead: DeadLetteredMessage) -> None:
         """Handles the dead letter of a task. Returning completes the message.
@@ -98,7 +101,8 @@ class DeadLetters:
     def envelope(self, dead: DeadLetteredMessage) -> None:
         """Handles the dead letter of a batch: each of its waiting tasks goes on with a message of its own.
 
-        So the dead letters of each task are counted on its own, and only the task that kills its workers fails.
+        So the dead letters of each task are counted on its own, and only the task that kills its workers fails. An
+        envelope that expired while it waited says nothing against its tasks: it is sent again.
 
         Raises:
             LockstepError: infrastructure failed; the envelope stays in the dead-letter queue.
@@ -112,9 +116,10 @@ class DeadLetters:
             task_ids = work.tasks.ids_of_batch(envelope.batch_id)
         if not task_ids:
             self._keep(BATCHES_QUEUE, dead, ORPHAN, f"there is no row for batch {envelope.batch_id}")
-            return
-        logger.warning("the tasks of batch %s are sent one by one: %s", envelope.batch_id, dead.reason)
-        self._unclaimed.handle(TASKS_QUEUE, [TaskMessage(task_id, envelope.batch_id) for task_id in task_ids])
+        elif dead.reason == EXPIRED:
+            self._unclaimed_envelopes.handle(envelope, settled=())
+        else:
+            self._split(envelope, task_ids, dead.reason)
 
     def job(self, dead: DeadLetteredMessage) -> None:
         """Handles a dead letter of sb-jobs. Returning completes the message.
@@ -155,6 +160,10 @@ class DeadLetters:
             self._keep(JOBS_QUEUE, dead, dead.reason, dead.description)
             if message.action != JobAction.CANCEL:  # the sweeper sends CANCEL again
                 self._endings.fail(message.stage_opening, DeadLetteredError(_text(dead)))
+
+    def _split(self, envelope: BatchMessage, task_ids: Sequence[str], reason: str) -> None:
+        logger.warning("the tasks of batch %s are sent one by one: %s", envelope.batch_id, reason)
+        self._unclaimed.handle(TASKS_QUEUE, [TaskMessage(task_id, envelope.batch_id) for task_id in task_ids])
 
     def _send_again(self, queue_name: str, message: TaskMessage, dead: DeadLetteredMessage, sends: int) -> bool:
         """Sends a task's message again; returns False when the broker gave up on all its resends."""

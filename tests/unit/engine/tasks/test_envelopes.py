@@ -269,6 +269,19 @@ def test_a_dead_envelope_is_split_so_that_each_task_has_a_message_of_its_own() -
         assert (sorted(runs.indexes), it.dead_letters()) == ([0, 1, 2], [])
 
 
+def test_an_envelope_that_expired_while_it_waited_is_sent_again_as_one() -> None:
+    runs = Runs()
+    with enveloped(3, runs) as (it, job_id):
+        (envelope,) = it.queue.receive(BATCHES_QUEUE)
+        expired = DeadLetteredMessage(received([envelope])[0], "TTLExpiredException", "too late")
+        it.app.dead_letter_batches.handle(BATCHES_QUEUE, [expired])
+        assert envelopes(it.queue.scheduled(BATCHES_QUEUE)) == envelopes([envelope])
+        assert it.queue.size(TASKS_QUEUE) == 0
+        it.pump_through_time()
+        assert it.job(job_id).status == JobStatus.COMPLETED
+        assert sorted(runs.indexes) == [0, 1, 2]
+
+
 def test_after_a_dead_envelope_the_guilty_task_alone_fails() -> None:
     with enveloped(2) as (it, job_id):
         (envelope,) = it.queue.receive(BATCHES_QUEUE)
