@@ -154,8 +154,7 @@ WHERE t.task_id = ANY(%(task_ids)s::text[]) AND s.status NOT IN ('dispatching', 
 -- Comes before record_completed, record or continue_later, in the round trip of the first of them, with the tasks of all
 -- three: so all locks are taken in one order.
 --
--- Only a processing task has a lease. Its status is not named: PostgreSQL would take the index of all leases, with those
--- that vacuum has not removed, to find a hundred of them.
+-- Only a processing task has a lease, so the status is not named.
 SELECT 1 FROM tasks
 WHERE task_id = ANY(%(held_ids)s::text[]) AND lease_id = %(lease_id)s
 ORDER BY task_id

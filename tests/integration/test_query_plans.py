@@ -258,8 +258,7 @@ def test_every_index_of_a_large_table_serves_a_query(conn: connection) -> None:
 
 
 @pytest.mark.parametrize("name", ["lock_held", "record_completed", "record"])
-def test_outcomes_are_recorded_without_the_index_of_all_leases(conn: connection, name: str) -> None:
-    """It has an entry for each running task of all workers, and for each one since that vacuum has not removed."""
+def test_outcomes_are_recorded_by_the_primary_key(conn: connection, name: str) -> None:
     plan = plan_of(conn, queries.load("tasks")[name], _VALUES)
     assert _indexes(plan) - {""} == {"tasks_pkey"}
 
