@@ -12,6 +12,7 @@ _JOBS = "repositories/sql/jobs.sql"
 _SWEEPS = "repositories/sql/sweeps.sql"
 _EVENTS = "repositories/sql/job_events.sql"
 _FAKE_TASKS = "tests/fakes/tasks.py"
+_CALLS = "tests/unit/engine/tasks/test_calls.py"
 _FAKE_BATCHES = "tests/fakes/batches.py"
 _FAKE_STAGES = "tests/fakes/stages.py"
 _FAKE_JOBS = "tests/fakes/jobs.py"
@@ -636,5 +637,13 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     "the release of an isolated task whose checkpoint outlasted a lease": (
         [Edit("engine/tasks/handler_runner.py", "    if not given_up:", "    if True:")],
         [f"{_ISOLATION_STATE}::test_an_outage_that_outlasts_a_lease_spends_no_attempt_of_an_isolated_task"],
+    ),
+    "the end of a thread whose call was given up": (
+        [Edit("engine/tasks/calls.py", "                        if call.ended:\n                            return\n")],
+        [f"{_CALLS}::test_a_thread_whose_call_was_given_up_makes_no_other"],
+    ),
+    "the calls that do not begin after a stop": (
+        [Edit("engine/tasks/calls.py", "            self._waiting.clear()\n", "            pass\n")],
+        [f"{_CALLS}::test_no_call_begins_after_a_stop"],
     ),
 }

@@ -95,6 +95,31 @@ def test_when_calls_that_never_end_keep_all_threads_the_others_are_made_on_new_o
     threads.close()
 
 
+def test_a_thread_whose_call_was_given_up_makes_no_other() -> None:
+    threads, gates = HandlerThreads(1), [threading.Event(), threading.Event()]
+
+    def run(each: Sequence[ClaimedTask]) -> Outcomes:
+        if each[0].task_index < 2:
+            gates[each[0].task_index].wait(WAIT_SECONDS)
+        return completed(each)
+
+    with ExitStack() as last:
+        for gate in gates:
+            last.callback(gate.set)
+        calls = Calls(threads, run, tasks(3))
+        first, second, third = calls.open
+        wait_until(lambda: first.runner is not None)
+        assert calls.give_up(first)
+        wait_until(lambda: second.runner is not None)
+        gates[0].set()
+        wait_until(lambda: first.runner is not None and first.runner.done())
+        assert third.runner is None
+        gates[1].set()
+        calls.wait(WAIT_SECONDS)
+        assert third.outcomes() == completed(third.tasks)
+    threads.close()
+
+
 def test_a_call_that_has_begun_cannot_be_withdrawn_and_one_that_has_ended_is_not_given_up() -> None:
     threads, gate = HandlerThreads(1), threading.Event()
 
