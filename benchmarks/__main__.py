@@ -242,7 +242,8 @@ def run_all(
     for number, (name, benchmark) in enumerate(BENCHMARKS.items()):
         print(f"\n{name}: {benchmark.lines.__doc__}")
         machine = describe()
-        seconds = (ends - time.monotonic()) / (len(UNITS) - number)
+        left = [each.weight for each in list(BENCHMARKS.values())[number:]]
+        seconds = (ends - time.monotonic()) * benchmark.weight / (sum(left) + pressure_benchmark.WEIGHT)
         _report(benchmark, run_within(name, benchmark, seconds), machine, directory / f"{name}.json")
     machine = describe()
     rows = pressure_benchmark.run_within(ends - time.monotonic())

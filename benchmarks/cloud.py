@@ -76,6 +76,7 @@ BENCHMARK = Benchmark(
     _lines,
     reference="bound_two_phase_1",
     repeats=3,
+    weight=2.0,
     references={
         **{line: _reference(line) for line in LINES},
         **{each: each for each in (_BOUND_OF_CREDITS, *(f"bound_{p}_{n}" for p in _TRANSACTIONS for n in IN_FLIGHT))},

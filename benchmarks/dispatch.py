@@ -34,4 +34,4 @@ def run_line_on(databases: Databases, line: str, tasks: int) -> Measured:
         return run_line("benchmarks.dispatch_lines", arguments)
 
 
-BENCHMARK = Benchmark(_lines, reference="sdk_loop")
+BENCHMARK = Benchmark(_lines, reference="sdk_loop", weight=3.0)

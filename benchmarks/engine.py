@@ -30,6 +30,7 @@ def _run(databases: Databases, line: str, tasks: int) -> Measured:
 BENCHMARK = Benchmark(
     _lines,
     reference="sql_100",
+    weight=1.5,
     references={
         "sql_1": "sql_1",
         "sql_10": "sql_10",

@@ -53,5 +53,6 @@ BENCHMARK = Benchmark(
     reference="dispatch_hundredth",
     tasks=100_000,
     repeats=3,
+    weight=2.0,
     references={f"{part}_{name}": f"{part}_hundredth" for part in _PARTS for name in _FRACTIONS},
 )

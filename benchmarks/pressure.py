@@ -22,6 +22,7 @@ from core.ids import MAX_STAGE_TASKS
 
 NAME = "pressure"
 BACKLOG = 5_000_000
+WEIGHT = 1.5
 
 _BACKLOG_PER_SECOND = 2_000
 """Of a run with a time limit: to write and vacuum them takes about a tenth of it."""

@@ -1,9 +1,10 @@
 """Runs the lines of a benchmark interleaved, round by round, as often as asked or as its time allows."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from benchmarks.measure import Measured, Row, rows
 
@@ -16,6 +17,12 @@ _PROBE_FRACTION = 10
 """The first round of a run with a time limit has a tenth of the tasks. It warms up, and tells how long a round is."""
 
 _LEAST_TASKS = 100
+
+_LEAST_ROUNDS = 3
+"""Of a table whose tasks do not fit into the time otherwise: what a run costs beside its tasks is paid in each round."""
+
+_PREPARED = 2
+"""A line's tasks take at most so many times what it measures: they are written, or sent, before its time begins."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,7 @@ class Benchmark:
         references: lines that are compared with another line than `reference`.
         notes: what is printed below the table, by line.
         unit: `tasks/s`, or `ms` for a table of latencies.
+        weight: its share of the time of all tables.
     """
 
     lines: Callable[[], AbstractContextManager[Lines]]
@@ -39,6 +47,14 @@ class Benchmark:
     references: Mapping[str, str] = field(default_factory=dict)
     notes: Callable[[], Mapping[str, str]] = dict
     unit: str = "tasks/s"
+    weight: float = 1.0
+
+
+class Cost(NamedTuple):
+    """What a round takes: seconds beside its tasks, and for each task of a run."""
+
+    fixed: float
+    of_task: float
 
 
 def run(name: str, benchmark: Benchmark, tasks: int, repeats: int) -> list[Row]:
@@ -65,28 +81,46 @@ def run_within(
         began = clock()
         probe = _round(lines, probe_tasks, 0)
         probe_seconds = clock() - began
-        tasks = fitting_tasks(probe_tasks, probe_seconds, until - clock(), benchmark)
+        cost = round_cost(probe_tasks, probe_seconds, probe.values())
+        tasks, repeats = fitting(cost, until - clock(), benchmark)
         if clock() + probe_seconds > until:
             return _rows(name, benchmark, probe_tasks, [probe])
         rounds: list[Mapping[str, Measured]] = []
         longest = 0.0
-        while len(rounds) < benchmark.repeats and (not rounds or clock() + longest <= until):
+        while len(rounds) < repeats and (not rounds or clock() + longest <= until):
             began = clock()
             rounds.append(_round(lines, tasks, len(rounds)))
             longest = max(longest, clock() - began)
     return _rows(name, benchmark, tasks, rounds)
 
 
-def fitting_tasks(probe_tasks: int, probe_seconds: float, seconds_left: float, benchmark: Benchmark) -> int:
-    """Returns how many tasks a run may have, so that all rounds fit into the time that is left.
+def round_cost(tasks: int, seconds: float, measured: Iterable[Measured]) -> Cost:
+    """Splits the time of a round by what its lines have measured; errs on the safe side, for the tasks.
 
-    It takes the time of a round for proportional to its tasks. What a round costs beside them makes this too long, so
-    the estimate errs on the safe side. The result is a multiple of 100, for whole batches, unless `benchmark.tasks` is
-    smaller.
+    Args:
+        tasks: of each run.
+        seconds: of the round.
+        measured: its runs.
     """
-    seconds_of_round = max(seconds_left, 0.0) / benchmark.repeats
-    fitting = int(probe_tasks * seconds_of_round / max(probe_seconds, 1e-9))
-    return min(benchmark.tasks, max(_LEAST_TASKS, fitting // _LEAST_TASKS * _LEAST_TASKS))
+    of_tasks = min(_PREPARED * sum(each["seconds"] for each in measured), seconds)
+    return Cost(seconds - of_tasks, max(of_tasks, 1e-9) / tasks)
+
+
+def fitting(cost: Cost, seconds_left: float, benchmark: Benchmark) -> tuple[int, int]:
+    """Returns how many tasks a run may have, and how many rounds fit into the time that is left.
+
+    Fewer rounds if the runs would have less than half of their tasks otherwise. The tasks are a multiple of 100, for
+    whole batches, unless `benchmark.tasks` is smaller.
+    """
+    tasks = _fitting_tasks(cost, seconds_left / benchmark.repeats, benchmark)
+    if 2 * tasks >= benchmark.tasks or benchmark.repeats <= _LEAST_ROUNDS:
+        return tasks, benchmark.repeats
+    return _fitting_tasks(cost, seconds_left / _LEAST_ROUNDS, benchmark), _LEAST_ROUNDS
+
+
+def _fitting_tasks(cost: Cost, seconds: float, benchmark: Benchmark) -> int:
+    tasks = int(max(seconds - cost.fixed, 0.0) / cost.of_task)
+    return min(benchmark.tasks, max(_LEAST_TASKS, tasks // _LEAST_TASKS * _LEAST_TASKS))
 
 
 def _round(lines: Lines, tasks: int, number: int) -> dict[str, Measured]:

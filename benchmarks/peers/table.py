@@ -44,4 +44,4 @@ def _notes() -> dict[str, str]:
     }
 
 
-BENCHMARK = Benchmark(_lines, reference="lockstep", repeats=3, notes=_notes)
+BENCHMARK = Benchmark(_lines, reference="lockstep", repeats=3, weight=1.5, notes=_notes)

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from benchmarks.measure import Measured
-from benchmarks.rounds import Benchmark, Lines, fitting_tasks, run, run_within
+from benchmarks.rounds import Benchmark, Cost, Lines, fitting, round_cost, run, run_within
 
 
 @dataclass
@@ -60,8 +60,8 @@ def test_with_less_time_a_run_has_fewer_tasks_and_ends_in_time() -> None:
     rows = run_within("name", bench.benchmark(), seconds=100, clock=bench.clock)
 
     assert bench.now <= 100
-    assert rows[0]["runs"] == 5
-    assert 500 <= rows[0]["tasks"] < 1_000
+    assert rows[0]["runs"] == 3
+    assert 1_000 <= rows[0]["tasks"] < 1_500
     assert rows[0]["tasks"] % 100 == 0
 
 
@@ -84,14 +84,37 @@ def test_no_round_begins_that_would_outlast_the_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("probe_seconds", "seconds_left", "tasks"),
-    [(1, 5, 1_000), (1, 12.34, 2_400), (1, 1_000, 10_000), (1, 0.1, 100), (1, -1, 100), (0, 5, 10_000)],
+    ("measured", "cost"),
+    [
+        ([2.0, 1.0], Cost(4.0, 0.06)),  # of 10 s, twice 3 s for 100 tasks
+        ([4.0, 3.0], Cost(0.0, 0.1)),  # no more than the round has taken
+    ],
 )
-def test_the_number_of_tasks_that_fits_is_proportional_to_the_time_of_a_round_within_bounds(
-    probe_seconds: float, seconds_left: float, tasks: int
+def test_the_tasks_of_a_round_cost_at_most_twice_what_is_measured(measured: list[float], cost: Cost) -> None:
+    runs = [Measured(seconds=seconds, peak_rss_mib=None) for seconds in measured]
+
+    found = round_cost(100, 10.0, runs)
+
+    assert found == pytest.approx(cost)
+
+
+@pytest.mark.parametrize(
+    ("cost", "seconds_left", "fits"),
+    [
+        (Cost(0, 0.001), 25, (5_000, 5)),
+        (Cost(0, 0.001), 24, (8_000, 3)),  # fewer rounds, because less than half of the tasks would fit
+        (Cost(5, 0.001), 60, (7_000, 5)),
+        (Cost(5, 0.001), 18, (1_000, 3)),
+        (Cost(0, 0.001), 1_000, (10_000, 5)),
+        (Cost(5, 0.001), 1, (100, 3)),
+        (Cost(0, 0.001), -1, (100, 3)),
+    ],
+)
+def test_a_round_has_as_many_tasks_as_fit_beside_its_other_costs(
+    cost: Cost, seconds_left: float, fits: tuple[int, int]
 ) -> None:
-    assert fitting_tasks(1_000, probe_seconds, seconds_left, Bench().benchmark()) == tasks
+    assert fitting(cost, seconds_left, Bench().benchmark()) == fits
 
 
 def test_a_benchmark_of_few_tasks_is_not_given_more() -> None:
-    assert fitting_tasks(1, 1.0, 1_000, Bench().benchmark(tasks=1)) == 1
+    assert fitting(Cost(0, 1.0), 1_000, Bench().benchmark(tasks=1)) == (1, 5)
