@@ -19,7 +19,7 @@ _PROBE_FRACTION = 10
 _LEAST_TASKS = 100
 
 _LEAST_ROUNDS = 3
-"""Of a table whose tasks do not fit into the time otherwise: what a run costs beside its tasks is paid in each round."""
+"""Of a table whose tasks do not fit into the time otherwise: each round pays what runs cost beside their tasks."""
 
 _PREPARED = 2
 """A line's tasks take at most so many times what it measures: they are written, or sent, before its time begins."""
