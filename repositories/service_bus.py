@@ -41,6 +41,10 @@ _LONG_WAIT_SECONDS = 0.02
 second, and 10 ms of computing. Where the broker takes a batch in some milliseconds, one or two clients serve all
 threads; where that takes 30 ms, six serve ten threads; where it takes 200 ms, each has its own."""
 
+_OPENING_SECONDS = 1.0
+"""How long a send that may open a client waits while others open as many as there are: usually longer than that takes,
+and short beside the deadline of a send."""
+
 
 @dataclass(frozen=True)
 class Deadlines:
@@ -62,8 +66,9 @@ class ServiceBusRepository(MessageQueue):
     """The broker behind the port `MessageQueue`.
 
     The SDK's clients are not thread-safe, so a send borrows one: the client that was used last. If all are in use, it
-    waits a little for one of them before it opens another; a client has a connection for each queue that it has sent
-    to. The SDK reopens a link that the service closed because it was idle; a client that failed is closed.
+    waits a little for one of them before it opens another, and their number at most doubles at a time; a client has a
+    connection for each queue that it has sent to. The SDK reopens a link that the service closed because it was idle; a
+    client that failed is closed.
 
     Each call runs in a thread of `BrokerCalls` and ends at its deadline. A send that is given up may still take effect,
     later than the caller learns of its failure. Whatever sends takes a failed send for one that may have happened; to
@@ -88,9 +93,10 @@ class ServiceBusRepository(MessageQueue):
         self._deadlines = deadlines or Deadlines()
         self._calls = calls or BrokerCalls()
         self._lock = threading.Lock()
-        self._is_returned = threading.Condition(self._lock)
+        self._is_changed = threading.Condition(self._lock)
         self._idle: list[BrokerClient] = []
-        self._lent = 0
+        self._open = 0  # clients that have sent; lent or idle
+        self._opening = 0
         self._closed = False
 
     @override
@@ -138,29 +144,42 @@ class ServiceBusRepository(MessageQueue):
     @contextmanager
     def _lend(self) -> Iterator[BrokerClient]:
         """Lends a client to a block, and takes it back unless the block raises."""
-        with self._lock:
-            if self._lent and not self._idle:
-                self._is_returned.wait_for(lambda: self._idle or not self._lent, _LONG_WAIT_SECONDS)
-            client = self._idle.pop() if self._idle else None
-            self._lent += 1
+        client = self._borrow()
+        is_new = client is None
         try:
             client = client or BrokerClient(self._new_client())
             yield client
         except BaseException as exc:
-            self._end_loan(None)
+            self._end_loan(None, is_new=is_new)
             if isinstance(exc, QueueTimeoutError):
                 self._cut_idle()
             raise
-        if not self._end_loan(client):
+        if not self._end_loan(client, is_new=is_new):
             self._close([client])
 
-    def _end_loan(self, client: BrokerClient | None) -> bool:
+    def _borrow(self) -> BrokerClient | None:
+        """Returns an idle client, or None if the caller opens one."""
+        with self._lock:
+            self._is_changed.wait_for(self._may_borrow, _OPENING_SECONDS)
+            if self._open and not self._idle:
+                self._is_changed.wait_for(lambda: self._idle or not self._open, _LONG_WAIT_SECONDS)
+                self._is_changed.wait_for(self._may_borrow, _OPENING_SECONDS)
+            if self._idle:
+                return self._idle.pop()
+            self._opening += 1
+            return None
+
+    def _may_borrow(self) -> bool:
+        return bool(self._idle) or self._opening < max(self._open, 1)
+
+    def _end_loan(self, client: BrokerClient | None, *, is_new: bool) -> bool:
         """Keeps a client for the next send, unless it is lost; returns False if the repository is closed meanwhile."""
         with self._lock:
-            self._lent -= 1
-            self._is_returned.notify()
+            self._opening -= is_new
+            self._open += is_new - (client is None)
             if client is not None and not self._closed:
                 self._idle.append(client)
+            self._is_changed.notify_all()
             return not self._closed
 
     def _cut_idle(self) -> None:

@@ -5,11 +5,16 @@ from collections.abc import Sequence
 from tests.faults.mutants import Edit
 
 _ENCODED = "repositories/encoded_messages.py"
+_BROKER = "repositories/service_bus.py"
 _THREADS = "engine/stages/batch_threads.py"
 
 
 def _encoded(test: str) -> list[str]:
     return [f"tests/unit/repositories/test_encoded_messages.py::{test}"]
+
+
+def _lent(test: str) -> list[str]:
+    return [f"tests/unit/repositories/test_lent_clients.py::{test}"]
 
 
 def _threads(test: str) -> list[str]:
@@ -52,7 +57,11 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         _threads("test_a_dispatch_starts_no_batch_after_one_that_was_refused_while_the_next_waited"),
     ),
     "the wait for a client that another send uses": (
-        [Edit("repositories/service_bus.py", "if self._lent and not self._idle:", "if False:")],
-        ["tests/unit/repositories/test_lent_clients.py::test_sends_that_end_soon_share_a_client"],
+        [Edit(_BROKER, "            if self._open and not self._idle:", "            if False:")],
+        _lent("test_sends_that_end_soon_share_a_client"),
+    ),
+    "the few clients that are opened at a time": (
+        [Edit(_BROKER, "bool(self._idle) or self._opening < max(self._open, 1)", "True")],
+        _lent("test_no_more_clients_are_opened_at_a_time_than_are_open"),
     ),
 }

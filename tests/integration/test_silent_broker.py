@@ -128,8 +128,12 @@ def test_a_send_that_was_given_up_while_its_connection_opened_sends_nothing_late
     assert sum(counts.active for counts in service_bus.queues()) == 0
 
 
-def test_the_other_connections_are_not_trusted_after_one_has_fallen_silent(relay: Relay) -> None:
+def test_the_other_connections_are_not_trusted_after_one_has_fallen_silent(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As when a host behind the broker's load balancer dies: only new connections are answered."""
+    monkeypatch.setattr("repositories.service_bus._LONG_WAIT_SECONDS", 0)  # so that sends at once open several
+    monkeypatch.setattr("repositories.service_bus._OPENING_SECONDS", 0)
     with closing(by_connection_string(relay.connection_string, _QUEUES, _USUAL, calls())) as queue:
         with ThreadPoolExecutor(4) as senders:
             together = threading.Barrier(4)
