@@ -158,6 +158,10 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         [Edit(_LETTERS, _SPLITS, "send(self._queue, BATCHES_QUEUE, [envelope.outgoing()])")],
         _unit(_SPLIT, _GUILTY, _DEAD),
     ),
+    "the envelope that expired": (
+        [Edit(_LETTERS, "        elif dead.reason == EXPIRED:\n", "        elif False:\n")],
+        _unit("test_an_envelope_that_expired_while_it_waited_is_sent_again_as_one"),
+    ),
     "the counted sends of a split": (
         [
             Edit(

@@ -7,6 +7,7 @@ from core.batching import BATCH_SIZE
 from core.ids import batch_id
 from core.messages import BatchMessage
 from core.statuses import JobStatus
+from engine.repair.dead_letters import EXPIRED
 from tests.faults.crash import jobs
 from tests.faults.crash.host import Host
 from tests.faults.crash.scenarios.places import CLAIMED_TOGETHER, DISPATCHED, ENDED_TOGETHER, RETRIES_UNSENT
@@ -43,6 +44,11 @@ def _bury_an_envelope_of_ended_tasks(host: Host) -> None:
     host.send("sb-batches", BatchMessage(batch_id(host.job_id, 1, 0)).outgoing().body)
     host.bury("sb-batches", 1)
     host.consume("dead_batch")
+
+
+def _expire(host: Host) -> None:
+    host.bury("sb-batches", _SOME, reason=EXPIRED)
+    host.everything()
 
 
 def _meet_strange_envelopes(host: Host) -> None:
@@ -121,6 +127,7 @@ SCENARIOS = (
         (Life(_run_all_but_the_last_envelope), Life(dies_at=ENDED_TOGETHER, after=end_locks)),
     ),
     Scenario("envelopes die", _enveloped(), (Life(burying("sb-batches", _SOME, after=running("run_job_message"))),)),
+    Scenario("envelopes expire", _enveloped(), (Life(running("run_job_message")), Life(_expire))),
     Scenario(
         "the envelope of ended tasks dies",
         _enveloped(),
