@@ -5,6 +5,7 @@ So a replayed dispatch finds the rows of the first dispatch, and a repeated subm
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -78,6 +79,11 @@ def parse_task_id(value: str) -> TaskAddress:
 def job_of_task(task_id: str) -> str:
     """Returns the job id in the id of a task of ours."""
     return task_id[:32]
+
+
+def stages_of_tasks(task_ids: Iterable[str]) -> list[tuple[str, int]]:
+    """Returns the job ids and stages in the ids of tasks of ours, in order."""
+    return sorted((prefix[:32], int(prefix[34:])) for prefix in {task_id[:36] for task_id in task_ids})
 
 
 def is_batch_of_stage(value: str, task: TaskAddress) -> bool:

@@ -72,6 +72,7 @@ class PostgresTaskRepository(TaskRepository):
         self, task_ids: Sequence[str], lease_id: str, lease_seconds: float, worker: str | None = None
     ) -> list[ClaimedTask]:
         values = {
+            **_stages(ids.stages_of_tasks(task_ids)),
             "task_ids": array(task_ids),
             "lease_id": lease_id,
             "lease_seconds": lease_seconds,
@@ -81,7 +82,13 @@ class PostgresTaskRepository(TaskRepository):
 
     @override
     def claim_batch(self, batch_id: str, lease_id: str, lease_seconds: float, worker: str) -> list[ClaimedTask]:
-        values = {"batch_id": batch_id, "lease_id": lease_id, "lease_seconds": lease_seconds, "worker": worker}
+        values = {
+            **_stages([ids.stage_of_batch(batch_id)]),
+            "batch_id": batch_id,
+            "lease_id": lease_id,
+            "lease_seconds": lease_seconds,
+            "worker": worker,
+        }
         return [ClaimedTask._make(row) for row in self._rows.tuples(_CLAIM_BATCH, values)]
 
     @override
@@ -202,6 +209,10 @@ class PostgresTaskRepository(TaskRepository):
     def first_errors(self, key: StageKey, limit: int) -> list[TaskError]:
         rows = self._rows.all(_QUERIES["first_errors"], {**columns(key), "limit": limit})
         return [TaskError(**row) for row in rows]
+
+
+def _stages(keys: Sequence[tuple[str, int]]) -> dict[str, list[str] | list[int]]:
+    return {"job_ids": [job_id for job_id, _ in keys], "stages": [stage for _, stage in keys]}
 
 
 def _completed(outcomes: Sequence[TaskOutcome]) -> dict[str, Any]:

@@ -90,10 +90,7 @@ WHERE task_id = ANY(current_setting('lockstep.locked')::text[])
     )
     AND left(task_id, 36) = ANY(ARRAY(
         SELECT s.job_id || '-s' || lpad(s.stage::text, 2, '0')
-        FROM (
-            SELECT DISTINCT left(id, 32) AS job_id, substr(id, 35, 2)::smallint AS stage
-            FROM unnest(current_setting('lockstep.locked')::text[]) AS id
-        ) AS wanted
+        FROM unnest(%(job_ids)s::text[], %(stages)s::smallint[]) AS wanted (job_id, stage)
         JOIN stages AS s USING (job_id, stage)
         WHERE s.status IN ('dispatching', 'running')
     ))

@@ -55,3 +55,10 @@ def test_the_refusal_of_a_huge_id_is_short() -> None:
     with pytest.raises(MessageFormatError) as caught:
         ids.parse_task_id("x" * 100_000)
     assert len(str(caught.value)) < 250
+
+
+def test_tasks_tell_their_job_and_their_stages_in_order() -> None:
+    jobs = ["f" * 32, "0" * 32]
+    task_ids = [ids.task_id(job, stage, index) for job in jobs for stage in (99, 1, 10) for index in (0, 9_999_999)]
+    assert {ids.job_of_task(task_id) for task_id in task_ids} == set(jobs)
+    assert ids.stages_of_tasks(task_ids) == [(job, stage) for job in sorted(jobs) for stage in (1, 10, 99)]
