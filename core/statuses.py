@@ -75,7 +75,8 @@ STAGE_TRANSITIONS: Mapping[StageStatus, frozenset[StageStatus]] = {
 }
 
 BATCH_TRANSITIONS: Mapping[BatchStatus, frozenset[BatchStatus]] = {
-    BatchStatus.PENDING_QUEUE: frozenset({BatchStatus.QUEUED, BatchStatus.CANCELLED}),
+    # pending_queue -> finished: its tasks have ended before its dispatcher has marked it.
+    BatchStatus.PENDING_QUEUE: frozenset({BatchStatus.QUEUED, BatchStatus.FINISHED, BatchStatus.CANCELLED}),
     BatchStatus.QUEUED: frozenset({BatchStatus.FINISHED, BatchStatus.CANCELLED}),
     BatchStatus.FINISHED: frozenset({BatchStatus.PENDING_QUEUE}),
     BatchStatus.CANCELLED: frozenset({BatchStatus.PENDING_QUEUE}),
