@@ -17,6 +17,7 @@ from local.stack import ROOT
 from tests.support.ports import lasting_port
 
 _WAIT_SECONDS = 280
+_NO_TASKS = "AzureWebJobs.run_tasks.Disabled"
 LOCK = "PT5S"
 LEASE_SECONDS = "4"
 """Short, so that what a killed host held is free again within seconds, as after a minute in Azure."""
@@ -65,6 +66,8 @@ class RunningApp:
         self.host.kill()
 
     def start_host(self) -> None:
+        """Starts the host with all functions."""
+        self.environment.pop(_NO_TASKS, None)
         self.host = HostProcess.start(ROOT, env=self.environment, log_file=self.log_file)
         self.client = JobsClient(self.host.base_url)
 
@@ -104,10 +107,11 @@ def own_app(database_url: str, e2e_config: Path, tmp_path: Path) -> Iterator[Run
 
 
 @pytest.fixture
-def impatient_app(database_url: str, e2e_config: Path, tmp_path: Path) -> Iterator[RunningApp]:
-    """A stack for one test, whose sweeper soon takes a message for lost."""
+def idle_app(database_url: str, e2e_config: Path, tmp_path: Path) -> Iterator[RunningApp]:
+    """A stack for one test, whose first host runs no tasks, and whose sweeper soon takes a message for lost."""
     log_file = tmp_path / "functions.log"
-    with running(database_url, e2e_config, log_file, SWEEP_AGE_SECONDS="5", SILENCE_SECONDS="10") as app:
+    environment = {"SWEEP_AGE_SECONDS": "5", "SILENCE_SECONDS": "10", _NO_TASKS: "true"}
+    with running(database_url, e2e_config, log_file, **environment) as app:
         yield app
 
 

@@ -13,7 +13,7 @@ def test_a_job_of_10_000_tasks_survives_sigkill_of_the_host_while_it_dispatches_
 ) -> None:
     job_id = own_app.client.submit("hello_world", {"n": N})
 
-    wait_for(own_app, job_id, lambda job: job["stages"][0]["batches"] >= 20)
+    wait_for(own_app, job_id, lambda job: job["stages"][0]["batches_queued"] >= 20)
     assert own_app.client.job(job_id)["stages"][0]["status"] == "dispatching"
     own_app.kill_host()
     own_app.start_host()

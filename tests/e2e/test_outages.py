@@ -36,7 +36,7 @@ def test_jobs_outlive_both_outages_and_no_message_uses_up_its_deliveries(
     app: RunningApp, server: StoppablePostgres
 ) -> None:
     job_id = app.client.submit("hello_world", {"n": N})
-    wait_for(app, job_id, lambda job: job["stages"][0]["batches"] >= 5)
+    wait_for(app, job_id, lambda job: job["stages"][0]["batches_queued"] >= 5)
     server.stop()
     refused = {status_during(app.host.base_url, job_id) for _ in range(3)}
     time.sleep(AWAY_SECONDS)
