@@ -27,12 +27,16 @@ from repositories.transactions import transact
 _PAGE = 500
 _REOPENED_AT_ONCE = 10
 
+_REMEMBERED = 100
+"""How many outcomes are remembered while the batch before them has none: it may wait some tenths of a second for a new
+connection to the broker, and the others must not wait for it."""
+
 
 class DispatchWindow(BatchWindow):
     """The batches of one stage that are in flight.
 
     It skips batches that an earlier dispatch has queued, and resends batches that are still pending. It has up to
-    `dispatch_parallel` batches in flight, and remembers the outcomes of as many more, so memory does not grow with the
+    `dispatch_parallel` batches in flight, and remembers the outcomes of some more, so memory does not grow with the
     size of the stage.
 
     Attributes:
@@ -178,7 +182,7 @@ class DispatchWindow(BatchWindow):
             raise self._no_room()
 
     def _put(self, batch: AlignedBatch, protocol: Callable[[AlignedBatch, str], bool]) -> None:
-        self._drain(down_to=2 * self._limits.dispatch_parallel)
+        self._drain(down_to=self._limits.dispatch_parallel + _REMEMBERED)
         self.slice.keep_time()
         if batch.batch_index == 0 < self.total_batches:
             self.begin_at(START)  # the controller knows no cursors, and replays the whole stage
@@ -200,7 +204,7 @@ class DispatchWindow(BatchWindow):
     def _start(self, action: Callable[[], bool], checkpoint: Checkpoint | None = None) -> None:
         assert self._threads is not None, "put outside open()"
         self._threads.await_turn()
-        self._drain(down_to=2 * self._limits.dispatch_parallel)
+        self._drain(down_to=self._limits.dispatch_parallel + _REMEMBERED)
         self.slice.has_begun = True
         self._in_flight.append((self._threads.start(action), checkpoint))
 

@@ -50,7 +50,8 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         [
             Edit(
                 "engine/stages/dispatch_window.py",
-                "        self._threads.await_turn()\n        self._drain(down_to=2 * self._limits.dispatch_parallel)\n",
+                "        self._threads.await_turn()\n"
+                "        self._drain(down_to=self._limits.dispatch_parallel + _REMEMBERED)\n",
                 "        self._threads.await_turn()\n",
             )
         ],

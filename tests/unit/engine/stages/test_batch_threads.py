@@ -8,6 +8,7 @@ import pytest
 
 from controllers.base import DispatchProtocol
 from core.errors import DispatchInterruptedError, QueueUnavailableError
+from core.lanes import TASKS_QUEUE
 from core.messages import OutgoingMessage
 from core.statuses import StageStatus
 from engine.stages import batch_threads
@@ -66,6 +67,25 @@ def test_a_dispatch_whose_waits_are_short_has_two_batches_in_flight(monkeypatch:
         it.deliver_job_messages()
         assert it.stage(job_id).status == StageStatus.RUNNING
         assert sends.most == AT_FIRST
+
+
+@pytest.mark.usefixtures("patient")
+def test_fifty_batches_go_on_while_the_first_waits_for_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    others_are_sent = threading.Semaphore(0)
+    with stand(sample_job(counted(5_000)), dispatch_parallel=2) as it:
+        send = it.queue.batch_send_messages
+
+        def first_waits(queue: str, messages: Sequence[OutgoingMessage]) -> SendResult:
+            if "-t0000000:" in messages[0].message_id:
+                assert all(others_are_sent.acquire(timeout=SECONDS) for _ in range(49))
+            elif queue == TASKS_QUEUE:
+                others_are_sent.release()
+            return send(queue, messages)
+
+        monkeypatch.setattr(it.queue, "batch_send_messages", first_waits)
+        job_id = it.submit("sample")
+        it.deliver_job_messages()
+        assert it.stage(job_id).status == StageStatus.RUNNING
 
 
 @pytest.mark.usefixtures("impatient")
