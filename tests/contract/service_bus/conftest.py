@@ -238,6 +238,16 @@ def receive_one(receiver: ServiceBusReceiver) -> ServiceBusReceivedMessage:
     return message
 
 
+def receive(receiver: ServiceBusReceiver, number: int) -> list[ServiceBusReceivedMessage]:
+    """So many messages. On a busy machine the client returns fewer of them at a time, even if all are there."""
+    received: list[ServiceBusReceivedMessage] = []
+    while len(received) < number:
+        page = receiver.receive_messages(number - len(received), max_wait_time=30)
+        assert page, f"only {len(received)} of {number} messages arrived"
+        received += page
+    return received
+
+
 def numbered(count: int) -> list[ServiceBusMessage]:
     """Messages whose bodies are `numbers(count)`."""
     return [ServiceBusMessage(number) for number in numbers(count)]

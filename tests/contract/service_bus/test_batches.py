@@ -6,7 +6,7 @@ import pytest
 from azure.servicebus import ServiceBusMessage, ServiceBusMessageBatch
 from azure.servicebus.exceptions import MessageSizeExceededError, ServiceBusError
 
-from tests.contract.service_bus.conftest import Counts, Endpoints, NewQueue, body, numbered, numbers
+from tests.contract.service_bus.conftest import Counts, Endpoints, NewQueue, body, numbered, numbers, receive
 
 
 def encoded_messages(batch: ServiceBusMessageBatch) -> list[bytearray]:
@@ -19,7 +19,7 @@ def encoded_messages(batch: ServiceBusMessageBatch) -> list[bytearray]:
 def test_a_list_of_messages_arrives_in_order(endpoints: Endpoints, queue: str) -> None:
     receiver = endpoints.receiver(queue)
     endpoints.sender(queue).send_messages(numbered(50))
-    assert [body(message) for message in receiver.receive_messages(50, max_wait_time=30)] == numbers(50)
+    assert [body(message) for message in receive(receiver, 50)] == numbers(50)
 
 
 def test_a_batch_filled_to_its_limit_arrives_whole(endpoints: Endpoints, queue: str, counts: Counts) -> None:

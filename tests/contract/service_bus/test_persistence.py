@@ -18,7 +18,7 @@ from azure.servicebus import (
 from azure.servicebus.exceptions import ServiceBusError
 
 from local.service_bus.process import EmulatorProcess
-from tests.contract.service_bus.conftest import body, write_config
+from tests.contract.service_bus.conftest import body, receive, write_config
 
 _QUEUES: dict[str, dict[str, object]] = {
     "q": {"MaxDeliveryCount": 10},
@@ -68,7 +68,7 @@ def test_acknowledged_messages_survive_and_completed_ones_do_not(start: Start) -
     emulator = start()
     send(emulator, "q", [ServiceBusMessage(str(number)) for number in range(100)])
     with connected(emulator) as client, client.get_queue_receiver("q") as receiver:
-        for message in receiver.receive_messages(40, max_wait_time=30):
+        for message in receive(receiver, 40):
             receiver.complete_message(message)
     emulator = start()
     with connected(emulator) as client, client.get_queue_receiver("q") as receiver:

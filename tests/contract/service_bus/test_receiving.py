@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceiveMode
 
-from tests.contract.service_bus.conftest import Counts, Endpoints, body
+from tests.contract.service_bus.conftest import Counts, Endpoints, body, receive
 
 
 def test_a_received_message_is_locked_until_it_is_completed(endpoints: Endpoints, queue: str, counts: Counts) -> None:
@@ -36,7 +36,7 @@ def test_receive_and_delete_leaves_nothing_behind(endpoints: Endpoints, queue: s
     sender = endpoints.sender(queue)
     receiver = endpoints.receiver(queue, receive_mode=mode)
     sender.send_messages([ServiceBusMessage(f"{number}") for number in range(20)])
-    received = receiver.receive_messages(20, max_wait_time=30)
+    received = receive(receiver, 20)
     assert [body(message) for message in received] == [f"{number}".encode() for number in range(20)]
     assert (counts(queue).active, counts(queue).locked) == (0, 0)
 
@@ -55,8 +55,8 @@ def test_two_receivers_share_a_queue_and_no_message_goes_to_both(endpoints: Endp
     one = endpoints.receiver(queue)
     other = endpoints.receiver(queue)
     sender.send_messages([ServiceBusMessage(f"{number}") for number in range(20)])
-    first = one.receive_messages(10, max_wait_time=30)
-    second = other.receive_messages(10, max_wait_time=30)
+    first = receive(one, 10)
+    second = receive(other, 10)
     assert len(first) == len(second) == 10
     assert {body(message) for message in first + second} == {f"{number}".encode() for number in range(20)}
 
@@ -94,7 +94,7 @@ def test_closing_a_receiver_releases_prefetched_messages_uncounted(client: Servi
         [message] = receiver.receive_messages(1, max_wait_time=30)
         receiver.complete_message(message)
     with client.get_queue_receiver(queue) as receiver:
-        rest = receiver.receive_messages(10, max_wait_time=30)
+        rest = receive(receiver, 9)
     assert [body(message) for message in rest] == [f"{number}".encode() for number in range(1, 10)]
     assert {message.delivery_count for message in rest} == {0}
 

@@ -1,5 +1,5 @@
 import pytest
-from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceivedMessage
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
 from azure.servicebus.amqp import AmqpAnnotatedMessage, AmqpMessageBodyType
 from azure.servicebus.exceptions import (
     MessageSizeExceededError,
@@ -7,7 +7,7 @@ from azure.servicebus.exceptions import (
     ServiceBusError,
 )
 
-from tests.contract.service_bus.conftest import Counts, Endpoints, NewQueue, body
+from tests.contract.service_bus.conftest import Counts, Endpoints, NewQueue, body, receive
 
 TOO_LARGE = 300_000
 
@@ -86,9 +86,7 @@ def test_a_batch_of_100_arrives_in_order(endpoints: Endpoints, queue: str) -> No
     for number in range(100):
         batch.add_message(ServiceBusMessage(f"{number}", message_id=f"m-{number}"))
     sender.send_messages(batch)
-    received: list[ServiceBusReceivedMessage] = []
-    while len(received) < 100 and (page := receiver.receive_messages(100 - len(received), max_wait_time=30)):
-        received += page  # on a busy machine the client returns fewer messages at a time
+    received = receive(receiver, 100)
     assert [message.message_id for message in received] == [f"m-{number}" for number in range(100)]
     assert [body(message) for message in received] == [f"{number}".encode() for number in range(100)]
     first = received[0].sequence_number
@@ -104,7 +102,7 @@ def test_a_batch_of_annotated_messages_arrives_in_order(endpoints: Endpoints, qu
         properties = {"message_id": f"m-{number}", "content_type": "application/json"}
         batch.add_message(AmqpAnnotatedMessage(data_body=[b"%d" % number], properties=properties))
     sender.send_messages(batch)
-    received = receiver.receive_messages(100, max_wait_time=30)
+    received = receive(receiver, 100)
     assert [message.message_id for message in received] == [f"m-{number}" for number in range(100)]
     assert {message.content_type for message in received} == {"application/json"}
 

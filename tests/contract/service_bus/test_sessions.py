@@ -5,7 +5,6 @@ from azure.servicebus import (
     NEXT_AVAILABLE_SESSION,
     ServiceBusClient,
     ServiceBusMessage,
-    ServiceBusReceivedMessage,
     ServiceBusReceiver,
     ServiceBusSession,
 )
@@ -16,7 +15,7 @@ from azure.servicebus.exceptions import (
     SessionLockLostError,
 )
 
-from tests.contract.service_bus.conftest import Counts, Endpoints, NewQueue, body, wait_until
+from tests.contract.service_bus.conftest import Counts, Endpoints, NewQueue, body, receive, receive_one, wait_until
 
 
 @pytest.fixture
@@ -26,10 +25,6 @@ def queue(new_queue: NewQueue) -> str:
 
 def send(endpoints: Endpoints, queue: str, *texts: str, session_id: str = "s") -> None:
     endpoints.sender(queue).send_messages([ServiceBusMessage(text, session_id=session_id) for text in texts])
-
-
-def receive(receiver: ServiceBusReceiver, number: int = 1) -> list[ServiceBusReceivedMessage]:
-    return receiver.receive_messages(number, max_wait_time=30)
 
 
 def session_of(receiver: ServiceBusReceiver) -> ServiceBusSession:
@@ -42,7 +37,7 @@ def test_a_session_is_received_in_order_and_apart_from_others(endpoints: Endpoin
     send(endpoints, queue, "b1", session_id="b")
     send(endpoints, queue, "a3", session_id="a")
     receiver = endpoints.receiver(queue, session_id="a")
-    messages = [receive(receiver)[0] for _ in range(3)]
+    messages = [receive_one(receiver) for _ in range(3)]
     assert [body(message) for message in messages] == [b"a1", b"a2", b"a3"]
     assert {message.session_id for message in messages} == {"a"}
     assert receiver.receive_messages(1, max_wait_time=0.2) == []
@@ -52,7 +47,7 @@ def test_a_message_that_comes_later_reaches_the_holder_of_its_session(endpoints:
     receiver = endpoints.receiver(queue, session_id="s")
     send(endpoints, queue, "other", session_id="t")
     send(endpoints, queue, "mine")
-    [message] = receive(receiver)
+    message = receive_one(receiver)
     assert body(message) == b"mine"
 
 
@@ -71,7 +66,7 @@ def test_the_next_free_session_is_one_with_messages(endpoints: Endpoints, queue:
     one = endpoints.receiver(queue, session_id=NEXT_AVAILABLE_SESSION)
     two = endpoints.receiver(queue, session_id=NEXT_AVAILABLE_SESSION)
     assert [session_of(one).session_id, session_of(two).session_id] == ["first", "second"]
-    assert [body(receive(one)[0]), body(receive(two)[0])] == [b"a", b"b"]
+    assert [body(receive_one(one)), body(receive_one(two))] == [b"a", b"b"]
 
 
 def test_without_a_free_session_the_wait_ends_in_time(impatient_client: ServiceBusClient, queue: str) -> None:
@@ -85,8 +80,8 @@ def test_closing_frees_the_session_and_counts_nothing(
 ) -> None:
     send(endpoints, queue, "a")
     with client.get_queue_receiver(queue, session_id="s") as first:
-        receive(first)
-    [message] = receive(endpoints.receiver(queue, session_id="s"))
+        receive_one(first)
+    message = receive_one(endpoints.receiver(queue, session_id="s"))
     assert (body(message), message.delivery_count) == (b"a", 0)
 
 
@@ -101,7 +96,7 @@ def test_messages_of_a_session_are_settled_like_others(endpoints: Endpoints, que
     receiver.dead_letter_message(dead_letter, reason="r")
     receiver.defer_message(defer)
     assert (counts(queue).dead_letter, counts(queue).deferred) == (1, 1)
-    [again] = receive(receiver)
+    again = receive_one(receiver)
     assert (body(again), again.delivery_count) == (b"abandon", 1)
     [deferred] = receiver.receive_deferred_messages(number)
     receiver.complete_message(deferred)
@@ -123,7 +118,7 @@ def test_renewing_a_session_keeps_its_messages(endpoints: Endpoints, new_queue: 
     queue = new_queue("brief-sessions")
     send(endpoints, queue, "a")
     receiver = endpoints.receiver(queue, session_id="s")
-    [message] = receive(receiver)
+    message = receive_one(receiver)
     session = session_of(receiver)
     first_end = session.locked_until_utc
     assert first_end
@@ -139,12 +134,12 @@ def test_an_expired_session_is_lost_and_its_messages_are_delivered_again_counted
     queue = new_queue("brief-sessions")
     send(endpoints, queue, "a")
     receiver = endpoints.receiver(queue, session_id="s")
-    [message] = receive(receiver)
+    message = receive_one(receiver)
     assert counts(queue).locked == 1
     wait_until(lambda: not counts(queue).locked)
     with pytest.raises(SessionLockLostError):
         receiver.complete_message(message)
-    [again] = receive(endpoints.receiver(queue, session_id="s"))
+    again = receive_one(endpoints.receiver(queue, session_id="s"))
     assert (body(again), again.delivery_count) == (b"a", 1)
 
 
