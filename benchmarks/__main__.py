@@ -29,7 +29,7 @@ from benchmarks.payload_places import PLACES
 from benchmarks.peers import table as peers
 from benchmarks.plots import plot
 from benchmarks.report import print_table, show, write
-from benchmarks.rounds import Benchmark, run, run_within
+from benchmarks.rounds import Benchmark, run, run_within, with_lines
 from benchmarks.targets import judged, verdicts
 
 BENCHMARKS: Mapping[str, Benchmark] = {
@@ -217,9 +217,11 @@ def _command(name: str, benchmark: Benchmark) -> Callable[..., None]:
         repeats: Annotated[
             int, typer.Option("--repeats", "--rounds", help="runs of each line, interleaved; the median is reported")
         ] = benchmark.repeats,
+        line: Annotated[list[str] | None, typer.Option(help="this line and its reference; may be repeated")] = None,
     ) -> None:
         machine = describe()
-        _report(benchmark, run(name, benchmark, tasks, repeats), machine, json_file)
+        chosen = with_lines(benchmark, line) if line else benchmark
+        _report(benchmark, run(name, chosen, tasks, repeats), machine, json_file)
 
     command.__doc__ = benchmark.lines.__doc__
     return command

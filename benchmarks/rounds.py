@@ -1,9 +1,9 @@
 """Runs the lines of a benchmark interleaved, round by round, as often as asked or as its time allows."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from benchmarks.measure import Measured, Row, rows
@@ -55,6 +55,20 @@ class Cost(NamedTuple):
 
     fixed: float
     of_task: float
+
+
+def with_lines(benchmark: Benchmark, names: Collection[str]) -> Benchmark:
+    """Returns a benchmark with some of its lines and their references; a run raises ValueError for unknown ones."""
+    wanted = {*names, *(benchmark.references.get(name, benchmark.reference) for name in names)}
+
+    @contextmanager
+    def chosen() -> Iterator[Lines]:
+        with benchmark.lines() as lines:
+            if unknown := sorted(wanted - lines.keys()):
+                raise ValueError(f"there is no line {', '.join(unknown)}; the lines are {', '.join(lines)}")
+            yield {name: line for name, line in lines.items() if name in wanted}
+
+    return replace(benchmark, lines=chosen)
 
 
 def run(name: str, benchmark: Benchmark, tasks: int, repeats: int) -> list[Row]:

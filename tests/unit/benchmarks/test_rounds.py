@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from benchmarks.measure import Measured
-from benchmarks.rounds import Benchmark, Cost, Lines, fitting, round_cost, run, run_within
+from benchmarks.rounds import Benchmark, Cost, Lines, fitting, round_cost, run, run_within, with_lines
 
 
 @dataclass
@@ -43,6 +43,15 @@ def test_the_lines_run_interleaved_and_every_second_round_backwards() -> None:
 
     assert [name for name, _ in bench.runs] == ["one", "other", "other", "one", "one", "other"]
     assert [(row["line"], row["runs"]) for row in rows] == [("one", 3), ("other", 3)]
+
+
+def test_chosen_lines_run_with_their_reference_alone() -> None:
+    bench = Bench()
+    assert [row["line"] for row in run("name", with_lines(bench.benchmark(), ["one"]), tasks=1, repeats=1)] == ["one"]
+    rows = run("name", with_lines(bench.benchmark(), ["other"]), tasks=1, repeats=1)
+    assert [row["line"] for row in rows] == ["one", "other"]
+    with pytest.raises(ValueError, match="there is no line third; the lines are one, other"):
+        run("name", with_lines(bench.benchmark(), ["third"]), tasks=1, repeats=1)
 
 
 def test_with_enough_time_a_run_has_all_tasks_and_all_rounds_after_a_probe_of_a_tenth() -> None:
