@@ -56,7 +56,8 @@ class _Session(Session):
         lease = DispatchLease(self._database, self._key, _LEASE_SECONDS)
         assert lease.take()
         sender = BatchSender(self._database, self._queue)
-        window = DispatchWindow(self._database, sender, Limits(), Shutdown(), lease)
+        limits = Limits(dispatch_ahead=tasks)  # nobody ends tasks meanwhile
+        window = DispatchWindow(self._database, sender, limits, Shutdown(), lease)
         with window.open():
             written = batches(tasks, noop.run, self._key.job_id)
             for batch in in_envelopes(written) if self._enveloped else written:
