@@ -91,7 +91,7 @@ class Redaction:
 
 def _forms(secret: str) -> Iterable[str]:
     """The ways in which errors quote a value."""
-    return secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], quote(secret, safe="")
+    return secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], quote(secret, safe="", errors="surrogatepass")
 
 
 def _without_secrets(match: re.Match[str]) -> str:
