@@ -127,7 +127,7 @@ def test_the_outcome_of_a_batch_is_known_when_the_next_may_start() -> None:
     def fail() -> bool:
         raise RuntimeError("refused")
 
-    with BatchThreads.open(2) as threads:
+    with BatchThreads.open(1) as threads:
         for _ in range(50):
             threads.await_turn()
             batch = threads.start(fail)
