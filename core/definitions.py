@@ -91,11 +91,7 @@ class AlignedBatch:
     @cached_property
     def rows(self) -> list[TaskRow]:
         """Its task rows, in index order."""
-        prefix = ids.task_id_prefix(self.job_id, self.stage)
-        return [
-            TaskRow(f"{prefix}{each.index:07d}", each.task_type, each.index, each.encoded_parameters)
-            for each in self.definitions
-        ]
+        return [definition.to_task_record(self.job_id, self.stage) for definition in self.definitions]
 
     @cached_property
     def digest(self) -> str:

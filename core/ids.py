@@ -47,12 +47,7 @@ def batch_id(job_id: str, stage: int, batch_index: int) -> str:
 
 def task_id(job_id: str, stage: int, task_index: int) -> str:
     """Returns the id of a stage's task; stages count from 1, tasks from 0."""
-    return f"{task_id_prefix(job_id, stage)}{task_index:07d}"
-
-
-def task_id_prefix(job_id: str, stage: int) -> str:
-    """Returns what the ids of a stage's tasks have in common; the index follows, in seven digits."""
-    return f"{job_id}-s{stage:02d}-t"
+    return f"{job_id}-s{stage:02d}-t{task_index:07d}"
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ _MAX_COUNT = 1_000_000
 _JOB_ID_LENGTH = 32
 
 _TASK_AS_SENT = re.compile(
-    rb'{"v":1,"task_id":"(([0-9a-f]{32})-s(?:0(?=[1-9]-)|(?=[1-9][0-9]-))([1-9][0-9]?)-t[0-9]{7})"'
-    rb',"batch_id":"(\2-s\3-b[0-9]{1,7})","send":([1-9][0-9]{0,5}),"misses":(0|[1-9][0-9]{0,5})}'
+    rb'{"v":%d,"task_id":"(([0-9a-f]{32})-s(?:0(?=[1-9]-)|(?=[1-9][0-9]-))([1-9][0-9]?)-t[0-9]{7})"'
+    rb',"batch_id":"(\2-s\3-b[0-9]{1,7})","send":([1-9][0-9]{0,5}),"misses":(0|[1-9][0-9]{0,5})}' % VERSION
 )
 """A task message as `TaskMessage.outgoing` writes it: it needs no further check. Other messages are read as JSON."""
 

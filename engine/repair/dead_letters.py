@@ -117,7 +117,7 @@ class DeadLetters:
         if not task_ids:
             self._keep(BATCHES_QUEUE, dead, ORPHAN, f"there is no row for batch {envelope.batch_id}")
         elif dead.reason == EXPIRED:
-            self._unclaimed_envelopes.handle(envelope, settled=())
+            self._unclaimed_envelopes.handle(envelope, task_ids, settled=())
         else:
             self._split(envelope, task_ids, dead.reason)
 

@@ -29,18 +29,24 @@ class UnclaimedEnvelopes:
         with self._database.transaction() as work:
             return set(work.tasks.ids_of_batch(envelope.batch_id))
 
-    def handle(self, envelope: BatchMessage, settled: Collection[str]) -> None:
+    def handle(self, envelope: BatchMessage, task_ids: Collection[str], settled: Collection[str]) -> None:
         """Handles the tasks of an envelope's batch that this invocation has not settled.
 
         One envelope is rescheduled for all that have not ended, to the time when the first of them is due. So the tasks
         of a dead worker are taken over, also if it died between the commit of outcomes and the sends of their retries.
 
+        Args:
+            envelope: the envelope.
+            task_ids: all tasks of its batch; none if it has no row.
+            settled: those of them that this invocation has settled.
+
         Raises:
             LockstepError: infrastructure failed; the broker must deliver the envelope again.
         """
+        left = sorted(task_id for task_id in task_ids if task_id not in settled)
+        if task_ids and not left:
+            return
         with self._database.transaction() as work:
-            task_ids = work.tasks.ids_of_batch(envelope.batch_id)
-            left = [task_id for task_id in task_ids if task_id not in settled]
             states = work.tasks.unclaimed(left) if left else []
             now = work.now()
         if not task_ids:

@@ -106,8 +106,9 @@ class Worker:
             return
         settled = self._run_claimed(TASKS_QUEUE, Wanted(batch_id=envelope.batch_id))
         if len(settled) < BATCH_SIZE:  # a batch has no more tasks: it saves most envelopes a read
-            settled |= self._run_locked(TASKS_QUEUE, self._unclaimed_envelopes.tasks(envelope) - settled, until)
-            self._unclaimed_envelopes.handle(envelope, settled)
+            task_ids = self._unclaimed_envelopes.tasks(envelope)
+            settled |= self._run_locked(TASKS_QUEUE, task_ids - settled, until)
+            self._unclaimed_envelopes.handle(envelope, task_ids, settled)
 
     def _run_claimed(self, queue_name: str, wanted: Wanted) -> set[str]:
         """Claims and runs tasks together, except for suspects: tasks whose earlier run was interrupted.

@@ -97,7 +97,7 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         _unit("test_a_full_batch_costs_no_further_read"),
     ),
     "the settled tasks of an envelope": (
-        [Edit(_LEFT, " if task_id not in settled]", "]")],
+        [Edit(_LEFT, " if task_id not in settled)", ")")],
         _unit(_ALONE, _PARKED),
     ),
     "the envelope for tasks that are not due": (
