@@ -1,9 +1,9 @@
 """Sums up the errors of a stage's failed tasks in one sentence: the most frequent cause, how often, and one task."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 
+from core.error_groups import group_of
 from core.models import Stage, TaskError
 
 READ_FAILED_TASKS = 1_000
@@ -11,10 +11,6 @@ READ_FAILED_TASKS = 1_000
 
 _QUOTED_CHARACTERS = 500
 """Of a task's error message; a job's message is cut to 2,000."""
-
-_QUOTED = re.compile(r"""(?<!\w)'[^']*'|"[^"]*"|`[^`]*`""")
-_VARIES = re.compile(r"[\d/\\=@#]")
-"""A character of a number, an id, a path, a URL, an address or a pair."""
 
 
 def failure(stage: Stage, errors: Sequence[TaskError]) -> str:
@@ -47,7 +43,7 @@ def _count(stage: Stage) -> str:
 def _cause(stage: Stage, errors: Sequence[TaskError]) -> str:
     if not errors:
         return ""
-    kinds = [_kind(error) for error in errors]
+    kinds = [group_of(error.type, error.message) for error in errors]
     # A Counter gives equals in the order in which it met them.
     (most_frequent, tasks), *_ = Counter(kinds).most_common(1)
     first = errors[kinds.index(most_frequent)]
@@ -57,9 +53,3 @@ def _cause(stage: Stage, errors: Sequence[TaskError]) -> str:
         f"{first.type}: {first.message[:_QUOTED_CHARACTERS]} (first in {first.task_id}). "
         f"All are listed by GET /api/jobs/{stage.job_id}/tasks?status=failed"
     )
-
-
-def _kind(error: TaskError) -> tuple[str, str]:
-    """Leaves out what differs between errors of one cause: quoted parts, numbers, ids, paths and URLs."""
-    words = _QUOTED.sub("#", error.message).split()
-    return error.type, " ".join("#" if _VARIES.search(word) else word for word in words)
