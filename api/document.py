@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from api import answers, operations
-from api.operations import Json
+from api import answers, described, operations
+from api.described import Json
 from controllers.base import JobController
 from controllers.registry import Registry
 from core.errors import FieldError
@@ -50,21 +50,21 @@ def document(registry: Registry) -> Json:
         "security": [{"key_header": []}, {"key_query": []}],
         "paths": {
             **submissions,
-            "/jobs/{job_id}": {"parameters": [operations.JOB_ID], "get": operations.GET_JOB},
-            "/jobs/{job_id}/cancel": {"parameters": [operations.JOB_ID], "post": operations.CANCEL_JOB},
-            "/jobs/{job_id}/retry": {"parameters": [operations.JOB_ID], "post": operations.RETRY_JOB},
-            "/jobs/{job_id}/resume": {"parameters": [operations.JOB_ID], "post": operations.RESUME_JOB},
-            "/jobs/{job_id}/batches": {"parameters": [operations.JOB_ID], "get": operations.LIST_BATCHES},
-            "/jobs/{job_id}/tasks": {"parameters": [operations.JOB_ID], "get": operations.LIST_TASKS},
-            "/jobs/{job_id}/events": {"parameters": [operations.JOB_ID], "get": operations.LIST_JOB_EVENTS},
+            "/jobs/{job_id}": {"parameters": [described.JOB_ID], "get": operations.GET_JOB},
+            "/jobs/{job_id}/cancel": {"parameters": [described.JOB_ID], "post": operations.CANCEL_JOB},
+            "/jobs/{job_id}/retry": {"parameters": [described.JOB_ID], "post": operations.RETRY_JOB},
+            "/jobs/{job_id}/resume": {"parameters": [described.JOB_ID], "post": operations.RESUME_JOB},
+            "/jobs/{job_id}/batches": {"parameters": [described.JOB_ID], "get": operations.LIST_BATCHES},
+            "/jobs/{job_id}/tasks": {"parameters": [described.JOB_ID], "get": operations.LIST_TASKS},
+            "/jobs/{job_id}/events": {"parameters": [described.JOB_ID], "get": operations.LIST_JOB_EVENTS},
             "/dead-letters": {"get": operations.LIST_DEAD_LETTERS},
             "/schedules": {"get": operations.LIST_SCHEDULES},
             "/health": {"get": operations.HEALTH},
             "/openapi.json": {"get": operations.GET_OPENAPI},
         },
         "components": {
-            "schemas": {**schemas, "Problem": operations.PROBLEM},
-            "responses": operations.RESPONSES,
+            "schemas": {**schemas, "Problem": described.PROBLEM},
+            "responses": described.RESPONSES,
             # How Azure Functions takes its access keys.
             "securitySchemes": {
                 "key_header": {"type": "apiKey", "in": "header", "name": "x-functions-key"},
@@ -80,13 +80,13 @@ def _schemas(controllers: Iterable[JobController[Any]]) -> tuple[Mapping[str, Js
         (controller.job_type, "validation", TypeAdapter(controller.Parameters)) for controller in controllers
     ]
     inputs += [(f"answer {each.__name__}", "serialization", TypeAdapter(each)) for each in _ANSWERED]
-    found, definitions = TypeAdapter.json_schemas(inputs, ref_template=f"{operations.SCHEMAS}{{model}}")
+    found, definitions = TypeAdapter.json_schemas(inputs, ref_template=f"{described.SCHEMAS}{{model}}")
     return {name: dict(schema) for (name, _), schema in found.items()}, definitions["$defs"]
 
 
 def _submit(controller: JobController[Any], body: Json, schemas: Json) -> Json:
     stages = ", then ".join(stage.name for stage in controller.stages)
-    needed = bool(schemas[body["$ref"].removeprefix(operations.SCHEMAS)].get("required"))
+    needed = bool(schemas[body["$ref"].removeprefix(described.SCHEMAS)].get("required"))
     return {
         "operationId": f"submit_{controller.job_type}",
         "summary": f"Submit a {controller.job_type} job.",
@@ -95,27 +95,27 @@ def _submit(controller: JobController[Any], body: Json, schemas: Json) -> Json:
         "requestBody": {"required": needed, "content": {"application/json": {"schema": body}}},
         "responses": {
             "202": {
-                **operations.json_answer("Submission", "The job is accepted."),
+                **described.json_answer("Submission", "The job is accepted."),
                 "headers": {
-                    "Location": operations.LOCATION,
-                    "Retry-After": operations.RETRY_AFTER,
+                    "Location": described.LOCATION,
+                    "Retry-After": described.RETRY_AFTER,
                 },
                 "links": {
                     name: {"operationId": name, "parameters": {"job_id": "$response.body#/job_id"}}
                     for name in ("get_job", "cancel_job", "list_batches", "list_tasks", "list_job_events")
                 },
             },
-            "400": operations.problem_answer(
+            "400": described.problem_answer(
                 "The parameters are not valid, or the job type finds that they do not fit what is there: `errors` "
                 "names the fields; or a string contains a NUL character; or a parameter of the query is not valid; or "
                 "a job of `after` does not exist."
             ),
-            "404": operations.problem_answer("This instance does not know the job type: a deployment is in progress."),
-            "409": operations.problem_answer(
+            "404": described.problem_answer("This instance does not know the job type: a deployment is in progress."),
+            "409": described.problem_answer(
                 "The Idempotency-Key belongs to a job of this type with other parameters, the job ended long ago and "
                 "is being deleted, or another job, which `job_id` names, has its exclusive key."
             ),
-            "413": operations.problem_answer("The body is larger than MAX_REQUEST_BYTES."),
-            **operations.FAILURES,
+            "413": described.problem_answer("The body is larger than MAX_REQUEST_BYTES."),
+            **described.FAILURES,
         },
     }

@@ -1,51 +1,23 @@
-"""The parts of the OpenAPI document that do not depend on the job types."""
-
-from collections.abc import Iterable
-from typing import Any
+"""The operations of the OpenAPI document that do not depend on the job types."""
 
 from api import requests
+from api.described import (
+    FAILURES,
+    LIMIT,
+    LOCATION,
+    RETRY_AFTER,
+    TASK_ID,
+    Json,
+    include,
+    json_answer,
+    problem_answer,
+    query,
+    response,
+)
 from core.job_waits import MAX_AFTER
 from core.pages import TaskPayload
-from core.statuses import JobStatus, TaskStatus
+from core.statuses import TaskStatus
 from engine.jobs.submitter import MAX_KEY_LENGTH
-
-Json = dict[str, Any]
-
-SCHEMAS = "#/components/schemas/"
-"""The prefix of a reference to a named schema."""
-
-_TASK_ID = "^[0-9a-f]{32}-s(?!00)[0-9]{2}-t[0-9]{7}$"
-
-
-def json_answer(schema: str, description: str) -> Json:
-    """Describes a response whose body has a named schema."""
-    return {"description": description, "content": {"application/json": {"schema": {"$ref": SCHEMAS + schema}}}}
-
-
-def problem_answer(description: str) -> Json:
-    """Describes a response whose body is a problem document."""
-    return {
-        "description": description,
-        "content": {"application/problem+json": {"schema": {"$ref": SCHEMAS + "Problem"}}},
-    }
-
-
-def _query(name: str, description: str, **schema: Any) -> Json:
-    return {"name": name, "in": "query", "description": description, "schema": schema}
-
-
-def _include(known: Iterable[str]) -> Json:
-    name = "|".join(known)
-    return _query(
-        "include",
-        "what the answer has besides, separated by commas; it may be large, so it is left out by default",
-        type="string",
-        pattern=f"^(({name})(,({name}))*)?$",
-    )
-
-
-def _response(name: str) -> Json:
-    return {"$ref": f"#/components/responses/{name}"}
 
 
 def _change(verb: str, summary: str, conflict: str) -> Json:
@@ -57,61 +29,12 @@ def _change(verb: str, summary: str, conflict: str) -> Json:
                 **json_answer("Change", "The request is accepted; the rest happens in the background."),
                 "headers": {"Location": LOCATION, "Retry-After": RETRY_AFTER},
             },
-            "404": _response("NoSuchJob"),
+            "404": response("NoSuchJob"),
             "409": problem_answer(conflict),
             **FAILURES,
         },
     }
 
-
-LOCATION: Json = {"description": "the URL of the job's status", "schema": {"type": "string"}}
-
-RETRY_AFTER: Json = {
-    "description": "seconds to wait before the next request",
-    "schema": {"type": "integer", "minimum": 1},
-}
-
-RESPONSES: Json = {
-    "Unauthorized": {"description": "The key is missing or wrong."},
-    "NoSuchJob": problem_answer("There is no such job."),
-    "BadQuery": problem_answer("A parameter is not valid: `errors` names it."),
-    "InternalError": problem_answer("An error of the app; the logs have the details."),
-    "Unavailable": {
-        **problem_answer("The database, the broker or what a job type checks is unavailable."),
-        "headers": {"Retry-After": RETRY_AFTER},
-    },
-}
-
-FAILURES: Json = {
-    "401": _response("Unauthorized"),
-    "500": _response("InternalError"),
-    "503": _response("Unavailable"),
-}
-
-PROBLEM: Json = {
-    "type": "object",
-    "title": "Problem",
-    "description": "A problem document (RFC 9457); which further members it has depends on the problem.",
-    "required": ["type", "title", "status", "detail"],
-    "properties": {
-        "type": {"type": "string", "format": "uri-reference"},
-        "title": {"type": "string"},
-        "status": {"type": "integer", "minimum": 400, "maximum": 599},
-        "detail": {"type": "string"},
-        "errors": {"type": "array", "items": {"$ref": SCHEMAS + "FieldError"}},
-        "known_job_types": {"type": "array", "items": {"type": "string"}},
-        "job_id": {"type": "string"},
-        "job_status": {"type": "string", "enum": list(JobStatus)},
-        "limit_bytes": {"type": "integer"},
-    },
-}
-
-JOB_ID: Json = {
-    "name": "job_id",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "string", "pattern": f"^{requests.JOB_ID}$"},
-}
 
 IDEMPOTENCY_KEY: Json = {
     "name": "Idempotency-Key",
@@ -121,7 +44,7 @@ IDEMPOTENCY_KEY: Json = {
     "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH},
 }
 
-START_AT = _query(
+START_AT = query(
     "start_at",
     "the job does not start before this time, whose zone is given; it starts at once if the time has passed. No part "
     "of the job's identity: the first submission decides",
@@ -144,20 +67,11 @@ AFTER: Json = {
     },
 }
 
-URGENT = _query(
+URGENT = query(
     "urgent",
     "whether the short tasks of the job overtake those of other jobs; a job that was submitted before stays as it is",
     type="boolean",
     default=False,
-)
-
-_LIMIT = _query(
-    "limit",
-    "the most rows per page; large rows make a page shorter",
-    type="integer",
-    minimum=1,
-    maximum=requests.MAX_LIMIT,
-    default=requests.DEFAULT_LIMIT,
 )
 
 GET_JOB: Json = {
@@ -167,13 +81,13 @@ GET_JOB: Json = {
     "`include=stage_results`, the stages after `after` have their results, in order and as far as they fit into 1 MiB, "
     "but at least one.",
     "parameters": [
-        _include([requests.STAGE_RESULTS]),
-        _query("after", "the number of the last stage whose result is known", type="integer", minimum=0, maximum=99),
+        include([requests.STAGE_RESULTS]),
+        query("after", "the number of the last stage whose result is known", type="integer", minimum=0, maximum=99),
     ],
     "responses": {
         "200": json_answer("Job", "The job."),
-        "400": _response("BadQuery"),
-        "404": _response("NoSuchJob"),
+        "400": response("BadQuery"),
+        "404": response("NoSuchJob"),
         **FAILURES,
     },
 }
@@ -201,13 +115,13 @@ LIST_BATCHES: Json = {
     "operationId": "list_batches",
     "summary": "List a job's aligned batches, page by page.",
     "parameters": [
-        _LIMIT,
-        _query("after", "`next` of the previous page", type="string", pattern=f"^{requests.BATCH_CURSOR}$"),
+        LIMIT,
+        query("after", "`next` of the previous page", type="string", pattern=f"^{requests.BATCH_CURSOR}$"),
     ],
     "responses": {
         "200": json_answer("Batches", "A page."),
-        "400": _response("BadQuery"),
-        "404": _response("NoSuchJob"),
+        "400": response("BadQuery"),
+        "404": response("NoSuchJob"),
         **FAILURES,
     },
 }
@@ -218,15 +132,15 @@ LIST_TASKS: Json = {
     "description": "With `include`, they have parameters and results too. Secret parameters are shown as ***, and URLs "
     "without user info, query and fragment.",
     "parameters": [
-        _LIMIT,
-        _include(TaskPayload),
-        _query("after", "`next` of the previous page", type="string", pattern=_TASK_ID),
-        _query("status", "only tasks with this status", type="string", enum=list(TaskStatus)),
+        LIMIT,
+        include(TaskPayload),
+        query("after", "`next` of the previous page", type="string", pattern=TASK_ID),
+        query("status", "only tasks with this status", type="string", enum=list(TaskStatus)),
     ],
     "responses": {
         "200": json_answer("Tasks", "A page."),
-        "400": _response("BadQuery"),
-        "404": _response("NoSuchJob"),
+        "400": response("BadQuery"),
+        "404": response("NoSuchJob"),
         **FAILURES,
     },
 }
@@ -237,14 +151,14 @@ LIST_JOB_EVENTS: Json = {
     "description": "Some events for each stage, none for a task. To follow a job, ask again with the `since` of the "
     "answer before: an event may become visible after one with a higher `event_id`.",
     "parameters": [
-        _LIMIT,
-        _query("since", "`since` of an earlier answer", type="integer", minimum=0, maximum=requests.MAX_ROW_ID),
-        _query("after", "`next` of the previous page", type="integer", minimum=0, maximum=requests.MAX_ROW_ID),
+        LIMIT,
+        query("since", "`since` of an earlier answer", type="integer", minimum=0, maximum=requests.MAX_ROW_ID),
+        query("after", "`next` of the previous page", type="integer", minimum=0, maximum=requests.MAX_ROW_ID),
     ],
     "responses": {
         "200": json_answer("JobEvents", "A page."),
-        "400": _response("BadQuery"),
-        "404": _response("NoSuchJob"),
+        "400": response("BadQuery"),
+        "404": response("NoSuchJob"),
         **FAILURES,
     },
 }
@@ -253,11 +167,11 @@ LIST_DEAD_LETTERS: Json = {
     "operationId": "list_dead_letters",
     "summary": "List dead letters, newest first, page by page.",
     "parameters": [
-        _LIMIT,
-        _include([requests.BODY]),
-        _query("before", "`next` of the previous page", type="integer", minimum=0, maximum=requests.MAX_ROW_ID),
+        LIMIT,
+        include([requests.BODY]),
+        query("before", "`next` of the previous page", type="integer", minimum=0, maximum=requests.MAX_ROW_ID),
     ],
-    "responses": {"200": json_answer("DeadLetters", "A page."), "400": _response("BadQuery"), **FAILURES},
+    "responses": {"200": json_answer("DeadLetters", "A page."), "400": response("BadQuery"), **FAILURES},
 }
 
 LIST_SCHEDULES: Json = {
