@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from api import answers, described, operations
+from api import answers, described, job_type_answers, operations, reading_operations
 from api.described import Json
 from controllers.base import JobController
 from controllers.registry import Registry
@@ -23,6 +23,7 @@ _ANSWERED = (
     answers.DeadLetters,
     answers.Schedules,
     answers.Health,
+    job_type_answers.JobTypes,
     FieldError,
 )
 
@@ -57,6 +58,7 @@ def document(registry: Registry) -> Json:
             "/jobs/{job_id}/batches": {"parameters": [described.JOB_ID], "get": operations.LIST_BATCHES},
             "/jobs/{job_id}/tasks": {"parameters": [described.JOB_ID], "get": operations.LIST_TASKS},
             "/jobs/{job_id}/events": {"parameters": [described.JOB_ID], "get": operations.LIST_JOB_EVENTS},
+            "/job-types": {"get": reading_operations.LIST_JOB_TYPES},
             "/dead-letters": {"get": operations.LIST_DEAD_LETTERS},
             "/schedules": {"get": operations.LIST_SCHEDULES},
             "/health": {"get": operations.HEALTH},
