@@ -12,7 +12,7 @@ from core.errors import UnknownStageError
 from core.models import Job, StageKey
 from core.pages import Page
 from core.task_runs import TaskResult
-from engine.process.result_pages import result_pages, results_page
+from engine.process.result_pages import result_pages, result_pages_ahead, results_page
 from engine.stages.controller_call import ControllerCall
 from repositories.ports import Database
 
@@ -75,10 +75,10 @@ class Contexts:
 
     def results(self, key: StageKey, first_index: int = 0) -> Iterator[TaskResult]:
         """Yields a finished stage's task results in index order, from an index on."""
-        return chain.from_iterable(self.result_pages(key, first_index))
+        return chain.from_iterable(result_pages_ahead(self._database, key, first_index))
 
     def result_pages(self, key: StageKey, first_index: int = 0) -> Iterator[Page[TaskResult]]:
-        """Yields the same, page by page."""
+        """Yields the same in pages, and reads each when it is asked for: a fold may end after any page."""
         return result_pages(lambda first: results_page(self._database, key, first), first_index)
 
 

@@ -47,8 +47,7 @@ class ControllerCall:
         try:
             yield
         except BaseException as exc:
-            if exc is not self._controllers:
-                self._engines = self._engines or exc
+            self._note(exc)
             raise
 
     def definitions(self, definitions: Iterable[T]) -> Iterator[T]:
@@ -63,12 +62,18 @@ class ControllerCall:
         """Yields what the engine reads for a controller, or passes on to it."""
         iterator = iter(results)
         while True:
-            with self.engines():
-                try:
-                    result = next(iterator)
-                except StopIteration:
-                    return
+            try:  # as `engines()`, without a context manager for each of a million results
+                result = next(iterator)
+            except StopIteration:
+                return
+            except BaseException as exc:
+                self._note(exc)
+                raise
             yield result
+
+    def _note(self, exc: BaseException) -> None:
+        if exc is not self._controllers:
+            self._engines = self._engines or exc
 
     def window(self, window: BatchWindow) -> BatchWindow:
         """Returns the engine's window for a controller."""
