@@ -54,10 +54,11 @@ class PostgresBatchRepository(BatchRepository):
         return [PendingBatch(**{**row, "lane": Lane(row["lane"])}) for row in rows]
 
     @override
-    def mark_queued(self, batch_id: str, send_attempt: int) -> bool:
-        tasks = PostgresTaskRepository(self._rows)
-        # Tasks first, then their batch: a worker that records outcomes takes the locks in the same order.
-        tasks.batch_update_status(batch_id, TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED, send_attempt)
+    def mark_queued(self, batch_id: str, send_attempt: int, *, enveloped: bool = False) -> bool:
+        if not enveloped:
+            tasks = PostgresTaskRepository(self._rows)
+            # Tasks first, then their batch: a worker that records outcomes takes the locks in the same order.
+            tasks.batch_update_status(batch_id, TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED, send_attempt)
         values = {"batch_id": batch_id, "send_attempt": send_attempt}
         return self._rows.execute(_QUERIES["mark_queued"], values) == 1
 

@@ -63,7 +63,7 @@ class PostgresTaskRepository(TaskRepository):
         return self._rows.execute(_QUERIES["batch_update_status"], values)
 
     def begin_resend(self, batch_id: str) -> dict[str, int]:
-        """Counts one more send of each pending task of a batch; returns the send numbers."""
+        """Counts one more send of each pending task of a pending batch; returns the send numbers."""
         rows = self._rows.all(_QUERIES["begin_resend"], {"batch_id": batch_id})
         return {row["task_id"]: row["sends"] for row in rows}
 

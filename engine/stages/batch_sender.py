@@ -58,7 +58,7 @@ class BatchSender:
         self._urgent = urgent
 
     def two_phase(self, batch: AlignedBatch, lease_id: str) -> bool:
-        """Writes the rows as pending_queue, sends the messages, marks the rows as queued.
+        """Writes the rows as pending_queue, sends the messages, marks the rows as queued; of an envelope, the batch's.
 
         After a crash between two steps, `resend` completes the batch. A second message does no harm, because the claim
         decides which worker runs a task.
@@ -75,7 +75,8 @@ class BatchSender:
         batch = self._as_sent(batch)
         if not transact(self._database, lambda work: _create(work, batch, BatchStatus.PENDING_QUEUE, lease_id)):
             return self.resend(batch.batch_id, batch.lane)
-        return self._send_and_mark(batch.batch_id, self._queue_name(batch), _messages(batch), send_attempt=1)
+        sending = Resend(1, {}, batch.enveloped)
+        return self._send_and_mark(batch.batch_id, self._queue_name(batch), _messages(batch), sending)
 
     def resend(self, batch_id: str, lane: Lane, begin: Begin = _begin_resend) -> bool:
         """Sends a batch whose rows are pending_queue, and marks them as queued.
@@ -100,7 +101,7 @@ class BatchSender:
         else:
             messages = [TaskMessage(task_id, batch_id, send) for task_id, send in sorted(resend.sends.items())]
         queue_name = lane.queue(urgent=self._urgent, enveloped=resend.enveloped)
-        return self._send_and_mark(batch_id, queue_name, messages, resend.send_attempt)
+        return self._send_and_mark(batch_id, queue_name, messages, resend)
 
     def atomic(self, batch: AlignedBatch, lease_id: str) -> bool:
         """Writes the rows as queued and sends the messages inside one transaction: one round trip fewer.
@@ -135,14 +136,14 @@ class BatchSender:
     def _queue_name(self, batch: AlignedBatch) -> str:
         return batch.lane.queue(urgent=self._urgent, enveloped=batch.enveloped)
 
-    def _send_and_mark(self, batch_id: str, queue_name: str, messages: Messages, send_attempt: int) -> bool:
+    def _send_and_mark(self, batch_id: str, queue_name: str, messages: Messages, sending: Resend) -> bool:
         result = self._send(batch_id, queue_name, messages)
 
         def mark(work: UnitOfWork) -> bool:
             if not result.success:
                 work.batches.record_send_error(batch_id, str(result.error))
                 return False
-            if work.batches.mark_queued(batch_id, send_attempt):
+            if work.batches.mark_queued(batch_id, sending.send_attempt, enveloped=sending.enveloped):
                 return True
             # Either an outcome of one of its tasks has marked it, or another sender is sending it and may still fail.
             batch = work.batches.get(batch_id)

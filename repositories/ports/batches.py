@@ -32,10 +32,11 @@ class BatchRepository(Protocol):
         """Returns up to `limit` pending_queue batches of a stage with an index above `after_index`, in index order."""
         ...
 
-    def mark_queued(self, batch_id: str, send_attempt: int) -> bool:
+    def mark_queued(self, batch_id: str, send_attempt: int, *, enveloped: bool = False) -> bool:
         """Moves pending_queue -> queued for the batch and its pending tasks.
 
-        Changes nothing and returns False when the batch is in another status, or `send_attempt` is not its last send.
+        The rows of tasks in an envelope are not written: such a task is shown as queued when its batch is. Changes
+        nothing and returns False when the batch is in another status, or `send_attempt` is not its last send.
         """
         ...
 

@@ -55,6 +55,7 @@ WHERE batch_id = %(batch_id)s AND status = %(expected)s::task_status
     AND (SELECT b.send_attempts FROM batches AS b WHERE b.batch_id = %(batch_id)s) = %(send_attempt)s
 
 -- name: begin_resend
+-- Counts nothing when the batch is not pending: the tasks of an envelope are pending_queue until they are claimed.
 SELECT 1 FROM tasks
 WHERE batch_id = %(batch_id)s AND status = 'pending_queue'
 ORDER BY task_id
@@ -62,6 +63,7 @@ FOR NO KEY UPDATE;
 
 UPDATE tasks SET sends = sends + 1
 WHERE batch_id = %(batch_id)s AND status = 'pending_queue'
+    AND (SELECT b.status FROM batches AS b WHERE b.batch_id = %(batch_id)s) = 'pending_queue'
 RETURNING task_id, sends
 
 -- name: claim
@@ -261,9 +263,16 @@ WHERE task_id = ANY(current_setting('lockstep.locked')::text[])
 RETURNING task_id, sends
 
 -- name: get
+-- The row of a task in an envelope is not written when its batch is marked as queued (docs/decisions/0032).
 SELECT
-    task_id, parent_job_id, task_type, stage, task_index, batch_id, status, parameters, result, error, attempt,
-    failures, sends, lease_expires_at, not_before, created_at, started_at, finished_at, worker, errors, progress,
+    task_id, parent_job_id, task_type, stage, task_index, batch_id,
+    CASE
+        WHEN status = 'pending_queue' AND (
+            SELECT b.enveloped AND b.status <> 'pending_queue' FROM batches AS b WHERE b.batch_id = tasks.batch_id
+        ) THEN 'queued'
+        ELSE status
+    END AS status,
+    parameters, result, error, attempt, failures, sends, lease_expires_at, not_before, created_at, started_at, finished_at, worker, errors, progress,
     progress_note
 FROM tasks
 WHERE task_id = %(task_id)s
@@ -289,7 +298,17 @@ WITH RECURSIVE found AS MATERIALIZED (
         SELECT task_id
         FROM tasks
         WHERE task_id > greatest(%(after)s, %(job_id)s || '-') COLLATE "C" AND task_id < %(job_id)s || '.' COLLATE "C"
-            AND (%(status)s IS NULL OR status = %(status)s::task_status)
+            AND (
+                %(status)s IS NULL
+                OR %(status)s::task_status = CASE
+                    WHEN %(status)s IN ('pending_queue', 'queued') AND status = 'pending_queue' AND (
+                        SELECT b.enveloped AND b.status <> 'pending_queue'
+                        FROM batches AS b
+                        WHERE b.batch_id = tasks.batch_id
+                    ) THEN 'queued'
+                    ELSE status
+                END
+            )
             AND (
                 %(status)s IS NULL
                 OR EXISTS (
@@ -299,6 +318,7 @@ WITH RECURSIVE found AS MATERIALIZED (
                             WHEN 'completed' THEN task_count > open_tasks + failed_tasks + cancelled_tasks
                             WHEN 'failed' THEN failed_tasks > 0
                             WHEN 'cancelled' THEN cancelled_tasks > 0
+                            WHEN 'pending_queue' THEN open_tasks > 0 AND (enveloped IS NULL OR status = 'pending_queue')
                             ELSE open_tasks > 0
                         END
                 )
@@ -331,7 +351,13 @@ WITH RECURSIVE found AS MATERIALIZED (
     WHERE counted.number < %(limit)s AND counted.bytes < %(max_bytes)s
 )
 SELECT
-    task_id, parent_job_id, task_type, stage, task_index, batch_id, status,
+    task_id, parent_job_id, task_type, stage, task_index, batch_id,
+    CASE
+        WHEN status = 'pending_queue' AND (
+            SELECT b.enveloped AND b.status <> 'pending_queue' FROM batches AS b WHERE b.batch_id = tasks.batch_id
+        ) THEN 'queued'
+        ELSE status
+    END AS status,
     CASE WHEN %(with_parameters)s THEN parameters END AS parameters,
     CASE WHEN %(with_result)s THEN result END AS result,
     error, attempt, failures, sends, lease_expires_at, not_before, created_at, started_at, finished_at, worker, errors,

@@ -49,10 +49,11 @@ class FakeBatchRepository(BatchRepository):
         return [PendingBatch(row.batch_id, row.lane, row.batch_index) for row in found[:limit]]
 
     @override
-    def mark_queued(self, batch_id: str, send_attempt: int) -> bool:
-        FakeTaskRepository(self._tables).batch_update_status(
-            batch_id, TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED, send_attempt
-        )
+    def mark_queued(self, batch_id: str, send_attempt: int, *, enveloped: bool = False) -> bool:
+        if not enveloped:
+            FakeTaskRepository(self._tables).batch_update_status(
+                batch_id, TaskStatus.PENDING_QUEUE, TaskStatus.QUEUED, send_attempt
+            )
         row = self._tables.batches.lock(batch_id)
         if row is None or row.send_attempts != send_attempt:
             return False

@@ -59,7 +59,10 @@ class FakeTaskRepository(TaskRepository):
         return len(rows)
 
     def begin_resend(self, batch_id: str) -> dict[str, int]:
-        """Counts one more send of each pending task of a batch; returns the send numbers."""
+        """Counts one more send of each pending task of a pending batch; returns the send numbers."""
+        batch = self._tables.batches.get(batch_id)
+        if batch is None or batch.status != BatchStatus.PENDING_QUEUE:
+            return {}
         return self._count_sends(self._lock_of_batch(batch_id, TaskStatus.PENDING_QUEUE))
 
     @override
@@ -160,7 +163,7 @@ class FakeTaskRepository(TaskRepository):
     @override
     def get(self, task_id: str) -> Task | None:
         row = self._tables.tasks.get(task_id)
-        return None if row is None else as_task(row)
+        return None if row is None else as_task(self._shown(row))
 
     @override
     def page(
@@ -173,11 +176,8 @@ class FakeTaskRepository(TaskRepository):
         max_bytes: int = MAX_PAGE_BYTES,
     ) -> Page[Task]:
         included = set(include)
-        rows = [
-            row
-            for row in self._tables.tasks.rows()
-            if row.parent_job_id == job_id and row.task_id > after and status in {None, row.status}
-        ]
+        of_job = (row for row in self._tables.tasks.rows() if row.parent_job_id == job_id and row.task_id > after)
+        rows = [row for row in map(self._shown, of_job) if status in {None, row.status}]
 
         def size(row: TaskRow) -> int:
             payload = [getattr(row, name) for name in included]
@@ -227,6 +227,12 @@ class FakeTaskRepository(TaskRepository):
 
     def _lock_held(self, task_ids: Sequence[str], lease_id: str) -> list[TaskRow]:
         return self._tables.tasks.lock_those(task_ids, _held_by(lease_id))
+
+    def _shown(self, row: TaskRow) -> TaskRow:
+        """The row of a task in an envelope is not written when its batch is marked as queued."""
+        batch = self._tables.batches.get(row.batch_id)
+        is_sent = batch is not None and batch.enveloped and batch.status != BatchStatus.PENDING_QUEUE
+        return replace(row, status=TaskStatus.QUEUED) if is_sent and row.status == TaskStatus.PENDING_QUEUE else row
 
     def _lock_of_batch(self, batch_id: str, status: TaskStatus) -> list[TaskRow]:
         ids = [row.task_id for row in self._tables.tasks.rows() if row.batch_id == batch_id]

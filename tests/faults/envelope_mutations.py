@@ -36,6 +36,11 @@ _RESENT = (
 )
 _ROOM = f"{_SENT}::test_an_envelope_of_ended_tasks_repeats_the_lost_message_of_a_dispatch_that_has_room_again"
 
+_UPDATES = "tests/integration/test_task_updates.py"
+
+_SHOWN = ") THEN 'queued'\n        ELSE status\n    END AS status,\n"
+_MARKED_ONLY = _SHOWN.replace("'queued'", "status")
+
 _SINGLE = "TaskMessage(task_id, envelope.batch_id)"
 _SPLITS = f"self._unclaimed.handle(TASKS_QUEUE, [{_SINGLE} for task_id in task_ids])"
 
@@ -249,6 +254,46 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
             ),
         ],
         _both("test_the_row_of_a_batch_says_how_it_travels", "-True"),
+    ),
+    "the mark of a batch in an envelope": (
+        [Edit(_SENDER, "sending.send_attempt, enveloped=sending.enveloped)", "sending.send_attempt)")],
+        [f"{_UPDATES}::test_a_dispatch_writes_the_rows_of_the_tasks_in_an_envelope_once"],
+    ),
+    "the tasks of an envelope that are not marked": (
+        [
+            Edit("repositories/batches.py", "        if not enveloped:\n", "        if True:\n"),
+        ],
+        [f"{_UPDATES}::test_a_dispatch_writes_the_rows_of_the_tasks_in_an_envelope_once"],
+    ),
+    "the status of a task in an envelope": (
+        [
+            Edit(_TASKS, f"{_SHOWN}    parameters, result", f"{_MARKED_ONLY}    parameters, result"),
+            Edit("tests/fakes/tasks.py", "as_task(self._shown(row))", "as_task(row)"),
+        ],
+        _both("test_the_tasks_of_an_envelope_are_queued_when_their_batch_is"),
+    ),
+    "the status of a task in an envelope on a page": (
+        [
+            Edit(_TASKS, f"{_SHOWN}    CASE WHEN %(with_p", f"{_MARKED_ONLY}    CASE WHEN %(with_p"),
+            Edit("tests/fakes/tasks.py", "in map(self._shown, of_job)", "in of_job"),
+        ],
+        _both("test_the_tasks_of_an_envelope_are_queued_when_their_batch_is"),
+    ),
+    "the status for which tasks of an envelope are looked for": (
+        [Edit(_TASKS, "                    ) THEN 'queued'\n", "                    ) THEN status\n")],
+        _both("test_the_tasks_of_an_envelope_are_queued_when_their_batch_is")[1:],
+    ),
+    "the pending batch whose tasks are counted as sent again": (
+        [
+            Edit(
+                _TASKS,
+                "\n    AND (SELECT b.status FROM batches AS b WHERE b.batch_id = %(batch_id)s) = 'pending_queue'",
+            ),
+            Edit(
+                "tests/fakes/tasks.py", "batch is None or batch.status != BatchStatus.PENDING_QUEUE:", "batch is None:"
+            ),
+        ],
+        _both("test_a_batch_in_an_envelope_is_counted_as_sent_again_only_while_it_is_pending"),
     ),
     "the queue that refuses envelopes": (
         [

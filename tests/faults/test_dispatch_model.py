@@ -25,6 +25,10 @@ _SIZES = {
         Size((2,), faults=Faults(crashes=1, losses=1)),
         Size((1,), faults=Faults(crashes=1, losses=1, pauses=1, refusals=1)),
     ),
+    "a batch in an envelope": size(
+        Size((2,), enveloped=True, faults=Faults(crashes=1, pauses=1)),
+        Size((2,), enveloped=True, faults=Faults(crashes=1, losses=1, pauses=1, cancellations=1)),
+    ),
     "a task that fails": size(
         Size((1, 1), faults=Faults(crashes=1, failures=1)),
         Size((1, 1), faults=Faults(pauses=1, failures=1)),

@@ -105,7 +105,8 @@ def test_runs_of_dispatchers_leave_the_rows_of_the_model(bench: Bench) -> None:
     goes_on = DispatchSize((1, 1), 2, 2, faults)
     stops = DispatchSize((2, 2), 2, 2, faults._replace(failures=1, cancellations=1))
     waits = DispatchSize((1, 1), 1, 1, DispatchFaults(losses=4), ahead=1)
-    models = [Dispatch(each).model() for each in (goes_on, stops, waits)]
+    enveloped = replace(stops, enveloped=True)
+    models = [Dispatch(each).model() for each in (goes_on, stops, waits, enveloped)]
     seen = _walk(models, bench, size(60, 2_000))
     expected = {
         *("begin_dispatch", "create", "send", "mark_queued", "begin_resend", "renew", "stop", "resume_later"),

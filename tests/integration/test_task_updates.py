@@ -1,10 +1,18 @@
 """What a change of a task writes: a new version of its row on the same page, and nothing to an index."""
 
 from collections import Counter
+from dataclasses import replace
 
-from core.statuses import BatchStatus
+import pytest
+
+from core.statuses import BatchStatus, TaskStatus
+from engine.stages.batch_sender import BatchSender
 from repositories.postgres import PostgresDatabase
 from tests.contract.repositories.building import (
+    DISPATCHER,
+    JOB,
+    KEY,
+    LEASE_SECONDS,
     batch_of,
     claim,
     completed,
@@ -14,28 +22,45 @@ from tests.contract.repositories.building import (
     start_job,
     start_stage,
 )
+from tests.fakes.queue import FakeQueue
 
 _TASKS = 100
 _UPDATES = "SELECT n_tup_upd AS all, n_tup_hot_upd AS hot FROM pg_stat_user_tables WHERE relname = 'tasks'"
-_CHANGES = 3
-"""Of each task: it is marked as queued, claimed, and recorded."""
 
 
-def test_no_change_of_a_task_that_completes_writes_to_an_index(postgres_database: PostgresDatabase) -> None:
+@pytest.mark.parametrize(("enveloped", "changes"), [(False, 3), (True, 2)])
+def test_no_change_of_a_task_that_completes_writes_to_an_index(
+    postgres_database: PostgresDatabase, *, enveloped: bool, changes: int
+) -> None:
+    """A task is marked as queued, unless an envelope carries it, claimed, and recorded."""
     database = postgres_database
     with database.transaction() as work:
         work.repository(lambda rows: rows).execute("TRUNCATE tasks")  # no rows of earlier tests on its pages
     before = updates(database)
     start_job(database)
     start_stage(database)
-    batch = batch_of(_TASKS)
+    batch = replace(batch_of(_TASKS), enveloped=enveloped)
     create_batch(database, batch, BatchStatus.PENDING_QUEUE)
     with database.transaction() as work:
-        assert work.batches.mark_queued(batch.batch_id, 1)
+        assert work.batches.mark_queued(batch.batch_id, 1, enveloped=enveloped)
     claimed = claim(database, ids(*range(_TASKS)))
     record(database, *map(completed, claimed))
 
-    assert updates(database) - before == Counter(all=_CHANGES * _TASKS, hot=_CHANGES * _TASKS)
+    assert updates(database) - before == Counter(all=changes * _TASKS, hot=changes * _TASKS)
+
+
+def test_a_dispatch_writes_the_rows_of_the_tasks_in_an_envelope_once(postgres_database: PostgresDatabase) -> None:
+    database, queue = postgres_database, FakeQueue()
+    start_job(database)
+    start_stage(database)
+    batch = replace(batch_of(_TASKS), enveloped=True)
+    with database.transaction() as work:
+        assert work.stages.acquire_dispatch_lease(KEY, DISPATCHER, LEASE_SECONDS)
+    before = updates(database)
+    assert BatchSender(database, queue).two_phase(batch, DISPATCHER)
+    assert updates(database) - before == Counter()
+    with database.transaction() as work:
+        assert {task.status for task in work.tasks.page(JOB, None, "", _TASKS)} == {TaskStatus.QUEUED}
 
 
 def updates(database: PostgresDatabase) -> Counter[str]:

@@ -134,3 +134,54 @@ def test_all_tasks_of_a_batch_are_named_in_order_whatever_their_status(database:
     record(database, completed(ids(4)[0]))
     with database.transaction() as work:
         assert work.tasks.ids_of_batch(f"{JOB}-s1-b1") == ids(3, 4, 5)
+
+
+def test_the_tasks_of_an_envelope_are_queued_when_their_batch_is(database: Database) -> None:
+    start_stage(database)
+    for index in (0, 1):
+        create_batch(database, replace(batch_of(2, index), enveloped=True), BatchStatus.PENDING_QUEUE)
+    with database.transaction() as work:
+        assert work.batches.mark_queued(BATCH, 1, enveloped=True)
+        assert not work.batches.mark_queued(BATCH, 1, enveloped=True)
+        pages = [work.tasks.page(JOB, status, "", 10) for status in (TaskStatus.QUEUED, TaskStatus.PENDING_QUEUE, None)]
+    assert [[(task.task_id, task.status) for task in page] for page in pages] == [
+        [(task_id, TaskStatus.QUEUED) for task_id in ids(0, 1)],
+        [(task_id, TaskStatus.PENDING_QUEUE) for task_id in ids(2, 3)],
+        [
+            *((task_id, TaskStatus.QUEUED) for task_id in ids(0, 1)),
+            *((task_id, TaskStatus.PENDING_QUEUE) for task_id in ids(2, 3)),
+        ],
+    ]
+    assert {status_of(database, task_id) for task_id in ids(0, 1)} == {TaskStatus.QUEUED}
+    assert {status_of(database, task_id) for task_id in ids(2, 3)} == {TaskStatus.PENDING_QUEUE}
+
+
+def test_a_job_without_a_pending_batch_of_envelopes_has_no_pending_task(database: Database) -> None:
+    start_stage(database)
+    create_batch(database, replace(batch_of(2), enveloped=True), BatchStatus.PENDING_QUEUE)
+    with database.transaction() as work:
+        assert work.batches.mark_queued(BATCH, 1, enveloped=True)
+        assert work.tasks.page(JOB, TaskStatus.PENDING_QUEUE, "", 10) == []
+
+
+def test_a_batch_in_an_envelope_is_counted_as_sent_again_only_while_it_is_pending(database: Database) -> None:
+    start_stage(database)
+    create_batch(database, replace(batch_of(2), enveloped=True), BatchStatus.PENDING_QUEUE)
+    with database.transaction() as work:
+        assert work.batches.mark_queued(BATCH, 1, enveloped=True)
+    with database.transaction() as work:
+        assert work.batches.begin_resend(BATCH) is None
+        tasks = [work.tasks.get(task_id) for task_id in ids(0, 1)]
+    assert [task.sends for task in tasks if task is not None] == [1, 1]
+
+
+def test_an_envelope_that_is_sent_again_is_marked_by_its_last_send(database: Database) -> None:
+    start_stage(database)
+    create_batch(database, replace(batch_of(2), enveloped=True), BatchStatus.PENDING_QUEUE)
+    with database.transaction() as work:
+        assert work.batches.begin_resend(BATCH) == Resend(2, dict.fromkeys(ids(0, 1), 2), enveloped=True)
+        assert not work.batches.mark_queued(BATCH, 1, enveloped=True)
+    assert {status_of(database, task_id) for task_id in ids(0, 1)} == {TaskStatus.PENDING_QUEUE}
+    with database.transaction() as work:
+        assert work.batches.mark_queued(BATCH, 2, enveloped=True)
+    assert {status_of(database, task_id) for task_id in ids(0, 1)} == {TaskStatus.QUEUED}

@@ -59,7 +59,8 @@ class Dispatch:
     def _initial(self) -> State:
         batches, first = [], 0
         for count in self._size.batches:
-            batches.append(Batch(tuple(range(first, first + count)), "absent", count))
+            tasks = tuple(range(first, first + count))
+            batches.append(Batch(tasks, "absent", count, enveloped=self._size.enveloped))
             first += count
         return State(
             rows=Rows((Task("absent"),) * first, tuple(batches), Stage("dispatching")),

@@ -47,13 +47,13 @@ class DispatchTransactions(Transactions):
         return rows.with_batch(number, batch._replace(last_send=sender)), pending
 
     def mark_queued(self, rows: Rows, number: int, send: int) -> Rows:
-        """One transaction: tasks.sql `batch_update_status`, batches.sql `mark_queued`."""
+        """One transaction: tasks.sql `batch_update_status`, if there is no envelope, batches.sql `mark_queued`."""
         batch = rows.batches[number]
         if batch.last_send != send:
             return rows
         moved = [
             index
-            for index in batch.tasks
+            for index in (() if batch.enveloped else batch.tasks)
             if self.holds("status of a task that is marked", condition=rows.tasks[index].status == "pending_queue")
         ]
         rows = rows.with_tasks({index: Task("queued", failures=rows.tasks[index].failures) for index in moved})

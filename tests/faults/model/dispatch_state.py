@@ -64,7 +64,8 @@ class State(NamedTuple):
 class Size:
     """One instance of the model: how many tasks each batch has, and how many actors and faults there are.
 
-    `ahead` is the number of tasks that may be written and unfinished.
+    `ahead` is the number of tasks that may be written and unfinished. A batch that is `enveloped` has a message for
+    each of its tasks here: workers may claim them apart, which is more than an envelope lets them do.
     """
 
     batches: tuple[int, ...]
@@ -72,6 +73,7 @@ class Size:
     workers: int = 1
     faults: Faults = NO_FAULTS
     ahead: int = 1_000
+    enveloped: bool = False
 
 
 def following(sender: Sender) -> Sender:

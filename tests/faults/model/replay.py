@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from controllers.registry import Registry
@@ -190,7 +191,8 @@ class Replay:
 
     def _do_create(self, action: Action, before: Rows, after: Rows) -> None:
         dispatcher, number = action.who
-        batch = batch_of(len(before.batches[number].tasks), number)
+        modelled = before.batches[number]
+        batch = replace(batch_of(len(modelled.tasks), number), enveloped=modelled.enveloped)
         with suppress(DispatchLeaseLostError), self._database.transaction() as work:
             work.tasks.batch_create_tasks(batch, BatchStatus.PENDING_QUEUE, self._dispatch_leases[dispatcher])
 
@@ -207,7 +209,9 @@ class Replay:
     def _do_mark_queued(self, action: Action, before: Rows, after: Rows) -> None:
         _, number, send = action.who
         with self._database.transaction() as work:
-            work.batches.mark_queued(batch_id(JOB, 1, number), self._send_attempts[send])
+            work.batches.mark_queued(
+                batch_id(JOB, 1, number), self._send_attempts[send], enveloped=before.batches[number].enveloped
+            )
 
     def _do_resume_later(self, action: Action, before: Rows, after: Rows) -> None:
         (number,) = action.who
@@ -279,8 +283,13 @@ class Replay:
 def _visible(rows: Rows) -> tuple[Any, ...]:
     stage = rows.stage
     counts = (stage.finished_batches, stage.completed_tasks, stage.failed_tasks, stage.cancelled_tasks)
+    sent = {index for b in rows.batches if b.enveloped and b.status != "pending_queue" for index in b.tasks}
+    tasks = [
+        task._replace(status="queued") if index in sent and task.status == "pending_queue" else task
+        for index, task in enumerate(rows.tasks)
+    ]
     return (
-        [(TaskStatus(t.status), t.is_over, t.failures) for t in rows.tasks if t.status != "absent"],
+        [(TaskStatus(t.status), t.is_over, t.failures) for t in tasks if t.status != "absent"],
         [(b.status, b.open_tasks, b.failed_tasks, b.cancelled_tasks) for b in rows.batches if b.status != "absent"],
         (stage.status, stage.total_batches, counts, stage.dispatcher != NOBODY, stage.is_lease_over),
         stage.room_after,

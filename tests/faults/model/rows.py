@@ -44,6 +44,7 @@ class Batch(NamedTuple):
     failed_tasks: int = 0
     cancelled_tasks: int = 0
     last_send: int = FIRST
+    enveloped: bool = False
 
 
 class Stage(NamedTuple):
