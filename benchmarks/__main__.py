@@ -1,12 +1,11 @@
 """`python -m benchmarks NAME`: run a benchmark on real servers, which it starts and stops."""
 
-import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -22,9 +21,9 @@ from benchmarks import pressure as pressure_benchmark
 from benchmarks import profile as profile_benchmark
 from benchmarks import typed_csv as typed_csv_benchmark
 from benchmarks.hot_spots import hot_spots as hot_spots_of
-from benchmarks.machine import Machine, describe, text
-from benchmarks.markdown import table as markdown_table
+from benchmarks.machine import Machine, describe
 from benchmarks.measure import Row
+from benchmarks.page import figures, filled, texts_of
 from benchmarks.payload_places import PLACES
 from benchmarks.peers import table as peers
 from benchmarks.plots import plot
@@ -47,6 +46,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
 UNITS = {**{name: benchmark.unit for name, benchmark in BENCHMARKS.items()}, pressure_benchmark.NAME: "tasks/s"}
 """Of each table."""
 
+_HERE = Path(__file__).parent
 _SHOWN = 0.02  # the smallest fraction of the samples that is shown
 
 cli = typer.Typer(help=__doc__, add_completion=False, no_args_is_help=True)
@@ -184,7 +184,7 @@ def pressure(
 
 def _report_pressure(rows: list[Row], machine: Machine, json_file: Path | None) -> None:
     notes = pressure_benchmark.notes(rows)
-    _print_markdown(pressure_benchmark.NAME, rows, notes, machine)
+    print(figures({"rows": rows, "notes": notes, "machine": machine}, UNITS[pressure_benchmark.NAME]))
     write(json_file, rows, notes, machine)
 
 
@@ -192,10 +192,15 @@ def _report_pressure(rows: list[Row], machine: Machine, json_file: Path | None) 
 def profile_all(
     tasks: Annotated[int, typer.Option(help="tasks of each run")] = 20_000,
     directory: Annotated[Path, typer.Option(help="for the raw profiles")] = Path(".local/benchmarks/profiles"),
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the rows to this file as JSON")] = None,
 ) -> None:
-    """Profile dispatch, engine and drain by py-spy; print where each microsecond of a task goes, in Markdown."""
+    """Profile dispatch, engine, envelopes and drain by py-spy; print where each microsecond of a task goes."""
+    machine = describe()
+    rows: list[dict[str, Any]] = []
     for name, found in profile_benchmark.profile(directory, tasks):
-        print(f"## {name}, {tasks:,} tasks\n\n{profile_benchmark.table(found)}\n")
+        print(f"## {name}, {tasks:,} tasks\n\n{profile_benchmark.table(found)}\n", flush=True)
+        rows += profile_benchmark.rows_of(name, tasks, found)
+        write(json_file, rows, {}, machine)
 
 
 @cli.command()
@@ -267,19 +272,20 @@ def plot_all(
 def tables(
     directory: Annotated[Path, typer.Option(help="with the JSON files")] = Path(".local/benchmarks"),
 ) -> None:
-    """Print each JSON file of a directory as a table in Markdown."""
-    for name in UNITS:
-        json_file = directory / f"{name}.json"
-        if json_file.exists():
-            document = json.loads(json_file.read_text())
-            _print_markdown(name, document["rows"], document["notes"], document["machine"])
+    """Print the JSON files of a directory as `fill` writes them: tables, targets and profiles."""
+    for name, text in texts_of(directory, UNITS).items():
+        print(f"## {name}\n\n{text}\n")
 
 
-def _print_markdown(name: str, rows: Sequence[Row], notes: Mapping[str, str], machine: Machine) -> None:
-    print(f"## {name}\n\n{markdown_table(rows, UNITS[name])}\n")
-    for line, note in notes.items():
-        print(f"- {line}: {note}")
-    print(f"\n{text(machine)}\n")
+@cli.command()
+def fill(
+    directory: Annotated[Path, typer.Option(help="with the JSON files")] = _HERE / "results",
+    page: Annotated[Path, typer.Option(help="the page with the places")] = _HERE / "README.md",
+) -> None:
+    """Fill the page of benchmarks with the JSON files of a directory: tables, targets and profiles."""
+    texts = texts_of(directory, UNITS)
+    page.write_text(filled(page.read_text(), texts))
+    print(f"{page} has the figures of {', '.join(texts) or 'no benchmark'}")
 
 
 @cli.command()

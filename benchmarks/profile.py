@@ -1,4 +1,4 @@
-"""Where the time of a task goes: profiles of dispatch, engine and drain by py-spy, as tables in Markdown.
+"""Where the time of a task goes: profiles of dispatch, engine, envelopes and drain by py-spy, as tables in Markdown.
 
 py-spy samples the call stack of each thread, also of one that waits. A sample belongs to the innermost frame that a
 rule knows; so a wait for PostgreSQL is a sample inside the cursor, with the name of the repository's method. The wait
@@ -12,12 +12,15 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from benchmarks.machine import text as machine_text
 from benchmarks.markdown import markdown
 from benchmarks.measure import ROOT
 from benchmarks.servers import postgres_server
 from local.service_bus.process import EmulatorProcess
+
+NAME = "profile"
 
 _RATE = 200
 _LEAST_SHARE = 0.01
@@ -73,6 +76,7 @@ PROFILES: Mapping[str, Profiled] = {
         "benchmarks.dispatch_lines", {"line": "two_phase_1"}, ("lockstep (", "(engine/", "(servicebus/")
     ),
     "engine": Profiled("benchmarks.engine_lines", {"line": "worker_100"}, ("(engine/",)),
+    "envelopes": Profiled("benchmarks.engine_lines", {"line": "envelope_100"}, ("(engine/",)),
     "drain": Profiled(
         "benchmarks.drain_stack", {}, ("(engine/", "(local/", "(functions/"), "functions_host.worker_main"
     ),
@@ -124,6 +128,27 @@ def costs(text: str, profiled: Profiled, tasks: int, rate: int = _RATE) -> list[
     if not samples:
         raise ValueError(f"the profile has no sample of {' or '.join(profiled.within)}")
     return [Cost(where, 1e6 * n / rate / tasks, n / samples) for where, n in found.most_common()]
+
+
+def rows_of(name: str, tasks: int, found: Sequence[Cost]) -> list[dict[str, Any]]:
+    """The rows of one profile, as a JSON file has them."""
+    return [{"benchmark": NAME, "line": name, "tasks": tasks, **each._asdict()} for each in found]
+
+
+def tables(document: Mapping[str, Any]) -> dict[str, str]:
+    """Renders each profile of a JSON file: a table, and the machine."""
+    rows: dict[str, list[Mapping[str, Any]]] = {}
+    for row in document["rows"]:
+        rows.setdefault(row["line"], []).append(row)
+    return {
+        name: "\n\n".join(
+            [
+                table([Cost(each["where"], each["microseconds"], each["share"]) for each in of_profile]),
+                f"{of_profile[0]['tasks']:,} tasks; {machine_text(document['machine'])}",
+            ]
+        )
+        for name, of_profile in rows.items()
+    }
 
 
 def table(found: Sequence[Cost]) -> str:

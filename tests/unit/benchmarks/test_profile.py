@@ -1,6 +1,7 @@
 import pytest
 
-from benchmarks.profile import Cost, Profiled, costs, table
+from benchmarks.machine import Machine
+from benchmarks.profile import Cost, Profiled, costs, rows_of, table, tables
 
 PROFILE = """\
 process 1:"python -m benchmarks.line";main (benchmarks/line.py);wait (threading.py) 900
@@ -47,3 +48,24 @@ def test_what_takes_little_is_added_up() -> None:
         "| the rest | 1.5 | 2% |",
         "| all | 100.0 | 100% |",
     ]
+
+
+def test_each_profile_of_a_json_file_is_a_table_with_its_tasks_and_the_machine() -> None:
+    found = [Cost("JSON", 30.0, 0.75), Cost("threads", 10.0, 0.25)]
+    machine = Machine(
+        cpu="a processor",
+        cores=2,
+        memory_gib=8.0,
+        system="Linux",
+        python="3.11",
+        postgresql="18",
+        load_average=0.5,
+        commit="abc",
+    )
+    document = {"machine": machine, "rows": rows_of("engine", 1_000, found) + rows_of("drain", 2_000, found[:1])}
+
+    texts = tables(document)
+
+    assert list(texts) == ["engine", "drain"]
+    assert texts["engine"].startswith(table(found))
+    assert "2,000 tasks; 2 cores (a processor)" in texts["drain"]
