@@ -19,6 +19,7 @@ from benchmarks.markdown import markdown
 from benchmarks.measure import ROOT
 from benchmarks.servers import postgres_server
 from local.service_bus.process import EmulatorProcess
+from repositories.guarded_connection import GuardedCursor
 
 NAME = "profile"
 
@@ -26,7 +27,7 @@ _RATE = 200
 _LEAST_SHARE = 0.01
 
 _RULES: Sequence[tuple[str, str]] = (
-    ("_GuardedCursor.", "PostgreSQL"),
+    (f"{GuardedCursor.__qualname__}.", "PostgreSQL"),
     ("(servicebus/_pyamqp/_transport.py", "the broker's socket"),
     ("(servicebus/", "the SDK of the broker"),
     ("(json/", "JSON"),
@@ -44,10 +45,15 @@ _RULES: Sequence[tuple[str, str]] = (
 )
 """A part of a frame, and where its time goes; the first that a frame has, from the innermost frame outwards."""
 
-_PARKED = (
-    *("_worker (concurrent/futures/thread.py", "Watchdog._run (", "EpollSelector.select (", "Thread._bootstrap"),
-    *("Condition.wait (threading.py", "Thread._wait_for_tstate_lock (", "AMQPClient._keep_alive ("),
-    "Channel.receive (local/",
+PARKED = (
+    *("_worker (concurrent/futures/thread.py", "Watchdog._run (repositories/watchdog.py", "EpollSelector.select ("),
+    *(
+        "Condition.wait (threading.py",
+        "Thread._wait_for_tstate_lock (",
+        "Thread._bootstrap",
+        "AMQPClient._keep_alive (",
+    ),
+    *("BrokerCalls._work (repositories/broker_calls.py", "Channel.receive (local/functions_host/protocol.py"),
 )
 """The innermost frames of threads that have nothing to do, or wait for another one."""
 
@@ -121,7 +127,7 @@ def costs(text: str, profiled: Profiled, tasks: int, rate: int = _RATE) -> list[
             (not processes or profiled.process in processes[-1])
             and any(part in frames for part in profiled.within)
             and not any(part in frames for part in _PREPARES)
-            and not functions[-1].startswith(_PARKED)
+            and not functions[-1].startswith(PARKED)
         ):
             found[_where(functions)] += int(count)
     samples = sum(found.values())

@@ -1,19 +1,21 @@
 import pytest
 
 from benchmarks.machine import Machine
-from benchmarks.profile import Cost, Profiled, costs, rows_of, table, tables
+from benchmarks.measure import ROOT
+from benchmarks.profile import PARKED, Cost, Profiled, costs, rows_of, table, tables
 
 PROFILE = """\
 process 1:"python -m benchmarks.line";main (benchmarks/line.py);wait (threading.py) 900
 process 1:"python -m benchmarks.line";_worker (concurrent/futures/thread.py) 900
+process 1:"python -m benchmarks.line";(engine/);BrokerCalls._work (repositories/broker_calls.py:165) 900
 process 1:"python -m benchmarks.line";queued_batches (benchmarks/prepared.py);Worker.run (engine/tasks/worker.py) 900
 process 1:"python -m benchmarks.line";Worker.run (engine/tasks/worker.py);_worker (concurrent/futures/thread.py) 900
 process 1:"python -m benchmarks.line";process 2:"emulator";Worker.run (engine/tasks/worker.py) 900
 process 1:"python -m benchmarks.line";Worker.run (engine/tasks/worker.py);\
 PostgresTaskRepository.claim (repositories/tasks.py);PostgresRows.all (repositories/rows.py);\
-_GuardedCursor.execute (repositories/guarded_connection.py) 40
+GuardedCursor.execute (repositories/guarded_connection.py) 40
 process 1:"python -m benchmarks.line";Worker.run (engine/tasks/worker.py);PostgresDatabase.transaction (\
-repositories/postgres.py);_GuardedCursor.execute (repositories/guarded_connection.py) 20
+repositories/postgres.py);GuardedCursor.execute (repositories/guarded_connection.py) 20
 process 1:"python -m benchmarks.line";Worker.run (engine/tasks/worker.py);dumps (json/__init__.py);fold (re.py) 10
 process 1:"python -m benchmarks.line";Worker.run (engine/tasks/worker.py) 29
 process 1:"python -m benchmarks.line";Worker.run (engine/tasks/worker.py);claim (repositories/tasks.py) 1
@@ -36,6 +38,17 @@ def test_a_sample_belongs_to_the_innermost_frame_that_a_rule_knows() -> None:
 def test_a_profile_without_such_samples_is_an_error() -> None:
     with pytest.raises(ValueError, match="no sample of Other"):
         costs(PROFILE, Profiled("module", {}, ("Other",)), tasks=1)
+
+
+@pytest.mark.parametrize("frame", [each for each in PARKED if " (repositories/" in each or " (local/" in each])
+def test_the_frames_of_parked_threads_are_functions_of_the_project(frame: str) -> None:
+    function, _, path = frame.partition(" (")
+    name, method = function.split(".")
+
+    source = (ROOT / path).read_text()
+
+    assert f"class {name}" in source
+    assert f"def {method}(" in source
 
 
 def test_what_takes_little_is_added_up() -> None:
