@@ -27,6 +27,7 @@ from core.log_redaction import redact_logs
 from core.messages import ReceivedMessage
 from engine.jobs.canceller import Canceller
 from engine.jobs.end_hooks import EndHooks
+from engine.jobs.job_lister import JobLister
 from engine.jobs.reopener import Reopener
 from engine.jobs.schedule_reader import ScheduleReader
 from engine.jobs.scheduler import Scheduler
@@ -105,6 +106,7 @@ class App:
     scheduler: Scheduler
     schedules: ScheduleReader
     status: StatusReader
+    job_lister: JobLister
     pending_migrations: Callable[[], list[str]]
     close: Callable[[], None]
 
@@ -225,6 +227,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         scheduler=Scheduler(database, registry, submitter),
         schedules=ScheduleReader(database, registry),
         status=StatusReader(database, secrets),
+        job_lister=JobLister(database, secrets),
         pending_migrations=backends.pending_migrations,
         close=close,
     )

@@ -4,6 +4,7 @@ import azure.functions as func
 
 from api import dead_letters as dead_letters_api
 from api import health as health_api
+from api import job_listing as job_listing_api
 from api import job_types as job_types_api
 from api import jobs as jobs_api
 from api import openapi as openapi_api
@@ -19,6 +20,7 @@ from triggers.termination import drain_on_sigterm
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 app.register_functions(jobs_api.blueprint)
+app.register_functions(job_listing_api.blueprint)
 app.register_functions(job_types_api.blueprint)
 app.register_functions(dead_letters_api.blueprint)
 app.register_functions(schedules_api.blueprint)

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from api import answers, described, job_type_answers, operations, reading_operations
+from api import answers, described, job_listing_answers, job_type_answers, operations, reading_operations
 from api.described import Json
 from controllers.base import JobController
 from controllers.registry import Registry
@@ -24,6 +24,7 @@ _ANSWERED = (
     answers.Schedules,
     answers.Health,
     job_type_answers.JobTypes,
+    job_listing_answers.ListedJobs,
     FieldError,
 )
 
@@ -51,6 +52,7 @@ def document(registry: Registry) -> Json:
         "security": [{"key_header": []}, {"key_query": []}],
         "paths": {
             **submissions,
+            "/jobs": {"get": reading_operations.LIST_JOBS},
             "/jobs/{job_id}": {"parameters": [described.JOB_ID], "get": operations.GET_JOB},
             "/jobs/{job_id}/cancel": {"parameters": [described.JOB_ID], "post": operations.CANCEL_JOB},
             "/jobs/{job_id}/retry": {"parameters": [described.JOB_ID], "post": operations.RETRY_JOB},

@@ -1,9 +1,41 @@
 """The operations of the OpenAPI document that read job types, lists of jobs, tasks, failures and results."""
 
-from api.described import FAILURES, Json, json_answer
+from api.described import FAILURES, LIMIT, Json, json_answer, query, response
+from api.job_filters import JOB_CURSOR, MAX_TEXT_LENGTH
+from core.statuses import JobStatus
+
+_STATUS = "|".join(JobStatus)
 
 LIST_JOB_TYPES: Json = {
     "operationId": "list_job_types",
     "summary": "List the job types: parameters as JSON Schema, stages, task types with policy and limits.",
     "responses": {"200": json_answer("JobTypes", "The job types, by name."), **FAILURES},
+}
+
+LIST_JOBS: Json = {
+    "operationId": "list_jobs",
+    "summary": "List jobs, the newest first, page by page.",
+    "description": "With `text`, a page looks at the next 1,000 jobs: it may have fewer jobs than `limit`, or none, "
+    "though `next` is not null.",
+    "parameters": [
+        LIMIT,
+        query("type", "only jobs of this type", type="string", maxLength=MAX_TEXT_LENGTH),
+        query(
+            "status",
+            "only jobs in one of these statuses, separated by commas",
+            type="string",
+            pattern=f"^(({_STATUS})(,({_STATUS}))*)?$",
+        ),
+        query("created_from", "only jobs that were created at this time or later", type="string", format="date-time"),
+        query("created_before", "only jobs that were created before this time", type="string", format="date-time"),
+        query(
+            "text",
+            "only jobs with this text in their parameters, as JSON and as they are shown: no secret is found; the case "
+            "of letters does not matter",
+            type="string",
+            maxLength=MAX_TEXT_LENGTH,
+        ),
+        query("after", "`next` of the previous page", type="string", pattern=f"^{JOB_CURSOR}$"),
+    ],
+    "responses": {"200": json_answer("ListedJobs", "A page."), "400": response("BadQuery"), **FAILURES},
 }

@@ -15,6 +15,7 @@ from repositories.dead_letters import PostgresDeadLetterRepository
 from repositories.end_hooks import PostgresEndHookRepository
 from repositories.guarded_connection import CHECK_SECONDS, GuardedConnection, GuardedCursor
 from repositories.job_events import PostgresJobEventRepository
+from repositories.job_listing import PostgresJobListingRepository
 from repositories.job_waits import PostgresJobWaitRepository
 from repositories.jobs import PostgresJobRepository
 from repositories.pool import ConnectionPool
@@ -89,6 +90,11 @@ class PostgresUnitOfWork(UnitOfWork):
         self.sweeps = PostgresSweepRepository(rows)
         self.stops = PostgresStopRepository(rows)
         self.pruning = PostgresPruneRepository(rows)
+
+    @property
+    @override
+    def job_listing(self) -> PostgresJobListingRepository:
+        return PostgresJobListingRepository(self._rows)  # only requests of people need it
 
     @override
     def repository(self, kind: Callable[[Rows], R]) -> R:

@@ -9,6 +9,7 @@ from controllers.context import JobParameters
 from controllers.registry import Registry
 from controllers.secret_parameters import marks_secrets, masked_json, secret_values
 from core.errors import UnknownJobTypeError
+from core.job_listing import SearchedJob
 from core.models import Job
 from core.redaction import MASK, Redaction
 from core.task_runs import ClaimedTask
@@ -68,7 +69,7 @@ class JobSecrets:
                     self._of_jobs.popitem(last=False)
         return found
 
-    def shown_parameters(self, job: Job) -> Mapping[str, Any]:
+    def shown_parameters(self, job: Job | SearchedJob) -> Mapping[str, Any]:
         """Returns a job's parameters with its secrets masked; with all values masked if the secrets are unknown."""
         controller = self._controller(job)
         if controller is not None and not marks_secrets(controller.Parameters):
@@ -76,7 +77,7 @@ class JobSecrets:
         parameters = None if controller is None else _model(controller, job)
         return dict.fromkeys(job.parameters, MASK) if parameters is None else masked_json(parameters)
 
-    def _controller(self, job: Job) -> JobController[Any] | None:
+    def _controller(self, job: Job | SearchedJob) -> JobController[Any] | None:
         try:
             return self._registry.controller(job.job_type)
         except UnknownJobTypeError:
@@ -90,7 +91,7 @@ class JobSecrets:
         return None if parameters is None else Redaction(secret_values(parameters))
 
 
-def _model(controller: JobController[Any], job: Job) -> JobParameters | None:
+def _model(controller: JobController[Any], job: Job | SearchedJob) -> JobParameters | None:
     try:
         return controller.Parameters.model_validate(job.parameters)
     except Exception as exc:  # noqa: BLE001 - a validator is an author's code

@@ -9,6 +9,7 @@ from repositories.ports.database import Database, UnitOfWork
 from repositories.ports.dead_letters import DeadLetter, DeadLetterRepository, KeptDeadLetter
 from repositories.ports.end_hooks import EndHookRepository
 from repositories.ports.job_events import JobEventRepository
+from repositories.ports.job_listing import JobListingRepository
 from repositories.ports.job_waits import JobWaitRepository
 from repositories.ports.jobs import JobRepository
 from repositories.ports.pruning import PruneRepository
@@ -29,6 +30,7 @@ __all__ = [
     "DeadLetterRepository",
     "EndHookRepository",
     "JobEventRepository",
+    "JobListingRepository",
     "JobRepository",
     "JobWaitRepository",
     "KeptDeadLetter",

@@ -9,6 +9,7 @@ from repositories.ports.batches import BatchRepository
 from repositories.ports.dead_letters import DeadLetterRepository
 from repositories.ports.end_hooks import EndHookRepository
 from repositories.ports.job_events import JobEventRepository
+from repositories.ports.job_listing import JobListingRepository
 from repositories.ports.job_waits import JobWaitRepository
 from repositories.ports.jobs import JobRepository
 from repositories.ports.pruning import PruneRepository
@@ -40,6 +41,11 @@ class UnitOfWork(Protocol):
     sweeps: SweepRepository
     stops: StopRepository
     pruning: PruneRepository
+
+    @property
+    def job_listing(self) -> JobListingRepository:
+        """The list of jobs."""
+        ...
 
     def repository(self, kind: Callable[[Rows], R]) -> R:
         """Returns a job type's own repository: an object of its class, in this transaction."""

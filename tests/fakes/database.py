@@ -12,6 +12,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.dead_letters import FakeDeadLetterRepository
 from tests.fakes.end_hooks import FakeEndHookRepository
 from tests.fakes.job_events import FakeJobEventRepository
+from tests.fakes.job_listing import FakeJobListingRepository
 from tests.fakes.job_waits import FakeJobWaitRepository
 from tests.fakes.jobs import FakeJobRepository
 from tests.fakes.pruning import FakePruneRepository
@@ -105,6 +106,7 @@ class FakeUnitOfWork(UnitOfWork):
         self._clock = clock
         self._fakes = fakes
         self._transaction = transaction
+        self._tables = tables
         self.jobs = FakeJobRepository(tables)
         self.stages = FakeStageRepository(tables)
         self.batches = FakeBatchRepository(tables)
@@ -118,6 +120,11 @@ class FakeUnitOfWork(UnitOfWork):
         self.sweeps = FakeSweepRepository(tables)
         self.stops = FakeStopRepository(tables)
         self.pruning = FakePruneRepository(tables)
+
+    @property
+    @override
+    def job_listing(self) -> FakeJobListingRepository:
+        return FakeJobListingRepository(self._tables)
 
     @override
     def repository(self, kind: Callable[[Rows], R]) -> R:

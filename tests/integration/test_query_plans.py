@@ -16,7 +16,7 @@ from repositories import migrations, queries
 from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
 
-_FILES = ("stages", "batches", "tasks", "sweeps", "stops", "pruning", "job_waits")
+_FILES = ("stages", "batches", "tasks", "sweeps", "stops", "pruning", "job_waits", "job_listing")
 _BIG_TABLES = {"tasks", "batches", "jobs"}
 _JOB = f"{3:032x}"
 _FINISHED_JOB = f"{5:032x}"
@@ -60,7 +60,8 @@ _FILL = """
 
     -- And the jobs of the last two weeks, which are still there.
     INSERT INTO jobs (job_id, job_type, parameters, total_stages, status, stage, started_at, finished_at)
-    SELECT 'f' || lpad(to_hex(j), 31, '0'), 'plans', '{}', 1, 'completed', 1, now(), now() - make_interval(mins => j)
+    SELECT 'f' || lpad(to_hex(j), 31, '0'), 'plans', jsonb_build_object('n', j, 'text', repeat('x', 400)), 1,
+        'completed', 1, now(), now() - make_interval(mins => j)
     FROM generate_series(1, 20000) AS j;
 
     ANALYZE jobs, stages, batches, tasks
@@ -140,6 +141,15 @@ _VALUES_OF_FILE: dict[str, dict[str, Any]] = {
         "openings": 0,
         "state": "{}",
         "tasks_before": 0,
+    },
+    "job_listing": {
+        "job_type": "plans",
+        "statuses": ["failed"],
+        "created_from": None,
+        "created_before": None,
+        "after_at": None,
+        "after_id": None,
+        "text": "a text",
     },
     "job_waits": {
         "start_at": None,
@@ -244,6 +254,26 @@ def test_a_page_of_a_table_without_statistics_reads_no_task_beyond_its_end(postg
             cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {queries.load('tasks')[name]}", values)
             plan = cursor.fetchall()[0][0][0]["Plan"]
             assert 0 < _rows_read(plan, "tasks") <= 5 * limit, name
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {},
+        {"job_type": "no such type"},
+        {"statuses": ["failed"]},
+        {"job_type": "plans", "statuses": ["cancelled", "failed"]},
+        {"created_from": "2020-01-01"},
+        {"after_at": "2040-01-01", "after_id": _JOB},
+    ],
+    ids=str,
+)
+def test_the_list_of_jobs_reads_no_row_of_a_job_that_it_does_not_have(conn: connection, where: dict[str, Any]) -> None:
+    anything = {"job_type": None, "statuses": None, "created_from": None}
+    values = {**_VALUES, **_VALUES_OF_FILE["job_listing"], **anything, **where}
+    plan = plan_of(conn, queries.load("job_listing")["newest"], values, "ANALYZE, ")
+    assert _indexes(plan) - {""} == {"jobs_newest"}
+    assert _rows_read(plan, "jobs") <= values["limit"] + 1
 
 
 def test_every_index_of_a_large_table_serves_a_query(conn: connection) -> None:
