@@ -6,6 +6,7 @@ import azure.functions as func
 
 from api import answers, requests, views
 from api.problems import answers_problems
+from api.retry_parts import retry_part
 from api.start_conditions import start_conditions
 from bootstrap import app
 from core.statuses import JobStatus
@@ -60,8 +61,12 @@ def cancel_job(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="jobs/{job_id}/retry", methods=["POST"])
 @answers_problems
 def retry_job(req: func.HttpRequest) -> func.HttpResponse:
-    """Runs the failed tasks of a job again, if the job failed or completed with errors."""
-    return _accepted(req, app().reopener.retry)
+    """Runs the failed tasks of a job again, or those that the body names, if it failed or completed with errors."""
+
+    def retry(job_id: str) -> JobStatus:
+        return app().reopener.retry(job_id, retry_part(req, app().settings.max_request_bytes))
+
+    return _accepted(req, retry)
 
 
 @blueprint.function_name("resume_job")

@@ -14,6 +14,7 @@ from api.described import (
     query,
     response,
 )
+from api.retry_parts import RETRY_BODY
 from core.job_waits import MAX_AFTER
 from core.pages import TaskPayload
 from core.statuses import TaskStatus
@@ -100,10 +101,20 @@ CANCEL_JOB = _change(
 
 RETRY_JOB = _change(
     "retry",
-    "Run the failed tasks of a job again.",
-    "The job did not fail, some of its tasks have not ended yet, none of its tasks can run again, or another job has "
-    "its exclusive key now.",
+    "Run the failed tasks of a job again, or some of them.",
+    "The job did not fail, some of its tasks have not ended yet, none of its tasks can run again, what is chosen is of "
+    "a stage whose results a later one has used, or another job has its exclusive key now.",
 )
+RETRY_JOB["requestBody"] = RETRY_BODY
+RETRY_JOB["description"] = (
+    "Failed tasks that are not chosen stay failed, and count at the end of their stage. The tasks that were cancelled "
+    "when the stage failed run in any case. In a stage of many failures, a group is looked up after the answer: if no "
+    "task has an error of it, the job ends as it had ended."
+)
+RETRY_JOB["responses"] |= {
+    "400": problem_answer("The body is not valid, or the job has no such batch, task or error, or it did not fail."),
+    "413": problem_answer("The body is larger than MAX_REQUEST_BYTES."),
+}
 
 RESUME_JOB = _change(
     "resume",

@@ -22,6 +22,7 @@ from repositories.pool import ConnectionPool
 from repositories.ports import Database, TransactionKind, UnitOfWork
 from repositories.ports.rows import Rows
 from repositories.pruning import PostgresPruneRepository
+from repositories.retry_parts import PostgresRetryPartRepository
 from repositories.rows import PostgresRows
 from repositories.schedules import PostgresScheduleRepository
 from repositories.slots import PostgresSlotRepository
@@ -89,6 +90,7 @@ class PostgresUnitOfWork(UnitOfWork):
         self.waits = PostgresJobWaitRepository(rows)
         self.sweeps = PostgresSweepRepository(rows)
         self.stops = PostgresStopRepository(rows)
+        self.parts = PostgresRetryPartRepository(rows)
         self.pruning = PostgresPruneRepository(rows)
 
     @property

@@ -48,7 +48,7 @@ class PostgresStopRepository(StopRepository):
     def reopen_batches(self, key: StageKey, limit: int) -> int:
         found = self._rows.all(_QUERIES["batches_to_reopen"], {**columns(key), "limit": limit})
         values = {**columns(key), "batch_ids": [row["batch_id"] for row in found]}
-        self._rows.execute(_QUERIES["reopen_tasks"], values)
+        self._rows.execute(_QUERIES["reopen_tasks"], {**values, "chosen_ids": []})
         self._rows.execute(_LOCK_BATCHES, values)
         stage = self._rows.one(_QUERIES["lock_stage"], values)
         if StageStatus(stage["status"]) != StageStatus.DISPATCHING:

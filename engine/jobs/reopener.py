@@ -13,8 +13,10 @@ from core.errors import (
 )
 from core.messages import JobAction, JobMessage
 from core.models import Job, StageKey, StageOpening
+from core.retry_parts import RetryPart
 from core.statuses import JobStatus, StageStatus
 from engine.jobs.exclusive_keys import may_be_exclusive
+from engine.jobs.part_check import checked
 from engine.jobs.waiting_jobs import Settled, WaitingJobs
 from engine.process.sending import send_job_message
 from repositories.ports import Database, MessageQueue, UnitOfWork
@@ -35,19 +37,24 @@ class Reopener:
         self._registry = registry
         self._waiting = waiting
 
-    def retry(self, job_id: str) -> JobStatus:
+    def retry(self, job_id: str, part: RetryPart | None = None) -> JobStatus:
         """Reruns the failed tasks of the stage at which a job ended, and the tasks cancelled when the stage failed.
+
+        Args:
+            job_id: the job.
+            part: which of the failed tasks run again; None for all of them.
 
         Returns:
             The job's new status.
 
         Raises:
             JobNotFoundError: there is no such job.
+            InvalidInputError: the job has no such part, or the part has not failed.
             JobStateError: the job did not fail, some of its tasks have not ended, or none of its tasks can run again.
             ExclusiveJobError: another job has its exclusive key now.
             DatabaseError: nothing has changed.
         """
-        return self._reopen(job_id, _RETRIED, "only a job that failed or completed with errors can be retried")
+        return self._reopen(job_id, _RETRIED, "only a job that failed or completed with errors can be retried", part)
 
     def resume(self, job_id: str) -> JobStatus:
         """Continues a cancelled job where it was cancelled; failed tasks stay failed.
@@ -63,8 +70,10 @@ class Reopener:
         """
         return self._reopen(job_id, _RESUMED, "only a cancelled job can be resumed")
 
-    def _reopen(self, job_id: str, expected: AbstractSet[JobStatus], refusal: str) -> JobStatus:
-        job, message, settled = transact(self._database, lambda work: self._open(work, job_id, expected, refusal))
+    def _reopen(
+        self, job_id: str, expected: AbstractSet[JobStatus], refusal: str, part: RetryPart | None = None
+    ) -> JobStatus:
+        job, message, settled = transact(self._database, lambda work: self._open(work, job_id, expected, refusal, part))
         if job.status not in {JobStatus.PENDING_QUEUE, JobStatus.PROCESSING}:
             logger.info("job %s is %s again", job_id, job.status)
             self._waiting.announce(job_id, settled)
@@ -77,7 +86,7 @@ class Reopener:
         return job.status
 
     def _open(
-        self, work: UnitOfWork, job_id: str, expected: AbstractSet[JobStatus], refusal: str
+        self, work: UnitOfWork, job_id: str, expected: AbstractSet[JobStatus], refusal: str, part: RetryPart | None
     ) -> tuple[Job, JobMessage, Settled | None]:
         before = work.jobs.get(job_id)
         if before is None:
@@ -89,12 +98,14 @@ class Reopener:
         job = _reopened(
             work, job_id
         )  # after the update, which locks the row: the stage cannot change before the commit
+        if job.stage == 0 and part is not None:
+            checked(work, before, None, part)
         if job.status == JobStatus.WAITING:
             settled = self._waiting.wait_again(work, job_id, refuses=self._refuses(job.job_type))
             return _reopened(work, job_id), JobMessage(job_id, 1, JobAction.DISPATCH), settled
         if job.stage == 0:
             return job, JobMessage(job_id, 1, JobAction.DISPATCH), None
-        message = _open_stage(work, StageKey(job_id, job.stage), before.status)
+        message = _open_stage(work, before, part)
         if may_be_exclusive(self._registry, job.job_type) and not work.waits.take_key(job_id, in_turn=False):
             raise ExclusiveJobError(work.waits.rival(job_id))
         return job, message, None
@@ -112,7 +123,8 @@ def _reopened(work: UnitOfWork, job_id: str) -> Job:
     return job
 
 
-def _open_stage(work: UnitOfWork, key: StageKey, job_was: JobStatus) -> JobMessage:
+def _open_stage(work: UnitOfWork, job: Job, part: RetryPart | None) -> JobMessage:
+    key, job_was = StageKey(job.job_id, job.stage), job.status
     live = work.stops.live_batches(key)
     if live.batches:
         raise JobStateError(
@@ -134,5 +146,9 @@ def _open_stage(work: UnitOfWork, key: StageKey, job_was: JobStatus) -> JobMessa
         work.stages.count_opening(key)
     else:
         action = JobAction.DISPATCH
-        work.stages.reopen(key, failed_too=retries)
+        if part is not None:
+            part = checked(work, job, stage, part)
+        work.stages.reopen(key, failed_too=retries and part is None)
+        if part is not None:
+            work.parts.choose(key, part)
     return JobMessage.about(StageOpening(key, stage.openings + 1), action)

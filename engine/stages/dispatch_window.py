@@ -11,7 +11,8 @@ from core.batching import BATCH_SIZE
 from core.checkpoints import START, Checkpoint
 from core.definitions import AlignedBatch, TaskDefinition
 from core.errors import NonDeterministicStageError, NoRoomLeft, SliceEnded
-from core.models import PendingBatch, StageKey
+from core.models import PendingBatch, StageKey, StageOpening
+from core.retry_parts import RetryPart
 from core.statuses import BatchStatus
 from engine.process.limits import Limits
 from engine.process.shutdown import Shutdown
@@ -113,8 +114,12 @@ class DispatchWindow(BatchWindow):
     def put_atomic(self, batch: AlignedBatch) -> None:
         self._put(batch, self._sender.atomic)
 
-    def reopen_batches(self) -> None:
+    def reopen_batches(self, opening: StageOpening, part: RetryPart | None) -> None:
         """Makes the batches of a reopened stage pending again, as many as there is room for, and sends them.
+
+        Args:
+            opening: the opening that is dispatched.
+            part: which of the failed tasks run again in it, if not all or none.
 
         Raises:
             NoRoomLeft: there is no room for the others.
@@ -124,7 +129,7 @@ class DispatchWindow(BatchWindow):
         left = self.room.left()
         while left >= BATCH_SIZE:
             most = min(left // BATCH_SIZE, _REOPENED_AT_ONCE)
-            reopened = transact(self._database, partial(_reopen, self.key, most))
+            reopened = transact(self._database, partial(_reopen, opening, part, most))
             if not reopened:
                 break
             self.slice.has_begun = self.slice.progressed = True
@@ -227,5 +232,7 @@ class DispatchWindow(BatchWindow):
                 self._lease.checkpoint = checkpoint
 
 
-def _reopen(key: StageKey, limit: int, work: UnitOfWork) -> int:
-    return work.stops.reopen_batches(key, limit)
+def _reopen(opening: StageOpening, part: RetryPart | None, limit: int, work: UnitOfWork) -> int:
+    if part is not None:
+        return work.parts.reopen_batches(opening, part, limit)
+    return work.stops.reopen_batches(opening.key, limit)

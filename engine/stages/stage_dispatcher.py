@@ -82,12 +82,13 @@ class StageDispatcher:
         key = window.key
         with self._database.transaction() as work:
             stage = work.stages.get(key)
-        assert stage is not None, "its lease was taken"
+            assert stage is not None, "its lease was taken"
+            part = work.parts.get(stage.opening) if stage.openings else None
         window.begin_at(stage.checkpoint)
         try:
             with window.open():
                 if stage.openings:
-                    window.reopen_batches()
+                    window.reopen_batches(stage.opening, part)
                 elif stage.checkpoint.batches:
                     window.resend_pending(stage.checkpoint.batches)
                 if stage.total_tasks is not None and stage.total_batches is not None:

@@ -14,6 +14,7 @@ from repositories.ports.job_waits import JobWaitRepository
 from repositories.ports.jobs import JobRepository
 from repositories.ports.pruning import PruneRepository
 from repositories.ports.queue import MessageQueue, SendResult
+from repositories.ports.retry_parts import RetryPartRepository
 from repositories.ports.rows import Row, Rows
 from repositories.ports.schedules import ScheduleRepository
 from repositories.ports.slots import SlotRepository
@@ -36,6 +37,7 @@ __all__ = [
     "KeptDeadLetter",
     "MessageQueue",
     "PruneRepository",
+    "RetryPartRepository",
     "Row",
     "Rows",
     "ScheduleRepository",

@@ -13,6 +13,7 @@ from repositories.ports.job_listing import JobListingRepository
 from repositories.ports.job_waits import JobWaitRepository
 from repositories.ports.jobs import JobRepository
 from repositories.ports.pruning import PruneRepository
+from repositories.ports.retry_parts import RetryPartRepository
 from repositories.ports.rows import Rows
 from repositories.ports.schedules import ScheduleRepository
 from repositories.ports.slots import SlotRepository
@@ -40,6 +41,7 @@ class UnitOfWork(Protocol):
     waits: JobWaitRepository
     sweeps: SweepRepository
     stops: StopRepository
+    parts: RetryPartRepository
     pruning: PruneRepository
 
     @property

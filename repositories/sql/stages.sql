@@ -225,7 +225,7 @@ ORDER BY s.job_id, s.stage
 
 -- name: finish_if_complete
 -- Ends a complete stage once, because the UPDATE names the expected status. Ends a stage early when more of its tasks
--- have failed than it tolerates. While the totals are unknown, this is certain only for a stage that tolerates no
+-- have failed than it tolerates; failed tasks that a retry of a part has kept count only at its end. While the totals are unknown, this is certain only for a stage that tolerates no
 -- failure and was never reopened: a reopened stage may still count failures that will be retried.
 UPDATE stages
 SET
@@ -242,7 +242,8 @@ WHERE job_id = %(job_id)s AND stage = %(stage)s
             status = 'running'
             AND (
                 finished_batches = total_batches
-                OR failed_tasks::double precision / greatest(total_tasks, 1) > max_failed_fraction
+                OR (failed_tasks - coalesce(kept_failed_tasks, 0))::double precision / greatest(total_tasks, 1)
+                    > max_failed_fraction
             )
         )
         OR (status = 'dispatching' AND openings = 0 AND failed_tasks > 0 AND max_failed_fraction = 0)
@@ -291,7 +292,8 @@ WHERE job_id = %(job_id)s AND stage = %(stage)s AND status IN ('dispatching', 'r
 UPDATE stages
 SET
     status = 'dispatching', openings = openings + 1, reopens_failed = %(failed_too)s, finished_at = NULL, result = NULL,
-    silent_since = NULL, idle_slices = NULL, room_after = NULL, folded_tasks = NULL, folded_state = NULL
+    silent_since = NULL, idle_slices = NULL, room_after = NULL, folded_tasks = NULL, folded_state = NULL,
+    kept_failed_tasks = NULL
 WHERE job_id = %(job_id)s AND stage = %(stage)s AND status IN ('finished', 'failed', 'cancelled')
 
 -- name: count_opening

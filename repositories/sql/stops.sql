@@ -53,6 +53,7 @@ LIMIT %(limit)s
 -- name: reopen_tasks
 -- Resets the attempts and the continuations. The sends are not reset: duplicate detection would drop a message whose
 -- number was used before. A checkpoint stays, so that the task goes on from there, and the errors of earlier attempts stay.
+-- If a part of the failed tasks runs again, `chosen_ids` are its tasks: see retry_parts.sql.
 SELECT 1 FROM tasks
 WHERE batch_id = ANY(%(batch_ids)s::text[]) AND status IN ('failed', 'cancelled')
 ORDER BY task_id
@@ -65,7 +66,10 @@ SET
 FROM batches AS b
 JOIN stages AS s ON s.job_id = b.job_id AND s.stage = b.stage
 WHERE t.batch_id = ANY(%(batch_ids)s::text[]) AND b.batch_id = t.batch_id AND b.opening < s.openings
-    AND (t.status = 'cancelled' OR (t.status = 'failed' AND s.reopens_failed))
+    AND (
+        t.status = 'cancelled'
+        OR (t.status = 'failed' AND (s.reopens_failed OR t.task_id = ANY(%(chosen_ids)s::text[])))
+    )
 
 -- name: take_back
 -- Subtracts what add_finished_batches added.

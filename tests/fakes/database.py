@@ -16,6 +16,7 @@ from tests.fakes.job_listing import FakeJobListingRepository
 from tests.fakes.job_waits import FakeJobWaitRepository
 from tests.fakes.jobs import FakeJobRepository
 from tests.fakes.pruning import FakePruneRepository
+from tests.fakes.retry_parts import FakeRetryPartRepository
 from tests.fakes.schedules import FakeScheduleRepository
 from tests.fakes.slots import FakeSlotRepository
 from tests.fakes.stages import FakeStageRepository
@@ -119,6 +120,7 @@ class FakeUnitOfWork(UnitOfWork):
         self.waits = FakeJobWaitRepository(tables)
         self.sweeps = FakeSweepRepository(tables)
         self.stops = FakeStopRepository(tables)
+        self.parts = FakeRetryPartRepository(tables)
         self.pruning = FakePruneRepository(tables)
 
     @property

@@ -10,7 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 from core.lanes import Lane
-from core.models import StageKey
+from core.models import StageKey, StageOpening
+from core.retry_parts import RetryPart
 from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
 
 
@@ -77,14 +78,27 @@ class StageRow:
     room_after: int | None = None
     folded_tasks: int = 0
     folded_state: str | None = None
+    kept_failed_tasks: int | None = None
 
     @property
     def key(self) -> StageKey:
         return StageKey(self.job_id, self.number)
 
     @property
+    def opening(self) -> StageOpening:
+        return StageOpening(self.key, self.openings)
+
+    @property
     def ended_tasks(self) -> int:
         return self.completed_tasks + self.failed_tasks + self.cancelled_tasks
+
+
+@dataclass(frozen=True)
+class RetryPartRow:
+    key: StageKey
+    opening: int
+    part: RetryPart
+    after_batch_id: str = ""
 
 
 @dataclass(frozen=True)

@@ -198,10 +198,11 @@ class FakeStageRepository(StageRepository):
         row = self._tables.stages.lock(key)
         if row is None or row.status not in _LIVE:
             return False
-        too_many = row.failed_tasks / max(row.total_tasks or 0, 1) > row.max_failed_fraction
+        complete = row.status == StageStatus.RUNNING and row.finished_batches == row.total_batches
+        counting = row.failed_tasks - (0 if complete else row.kept_failed_tasks or 0)
+        too_many = counting / max(row.total_tasks or 0, 1) > row.max_failed_fraction
         if row.status == StageStatus.DISPATCHING:
             too_many = row.openings == 0 and row.failed_tasks > 0 and row.max_failed_fraction == 0
-        complete = row.status == StageStatus.RUNNING and row.finished_batches == row.total_batches
         if not too_many and not complete:
             return False
         status = StageStatus.FAILED if too_many else StageStatus.FINISHED
@@ -254,6 +255,7 @@ class FakeStageRepository(StageRepository):
             room_after=None,
             folded_tasks=0,
             folded_state=None,
+            kept_failed_tasks=None,
         )
         return True
 
@@ -293,6 +295,6 @@ def _stage(row: StageRow) -> Stage:
     del columns["dispatch_lease_id"], columns["dispatch_lease_expires_at"], columns["attended_at"]
     del columns["silent_since"], columns["reopens_failed"]
     del columns["checkpoint_tasks"], columns["checkpoint_batches"], columns["checkpoint_cursor"]
-    del columns["folded_tasks"], columns["folded_state"]
+    del columns["folded_tasks"], columns["folded_state"], columns["kept_failed_tasks"]
     checkpoint = Checkpoint(row.checkpoint_tasks, row.checkpoint_batches, from_json(row.checkpoint_cursor))
     return Stage(**{**columns, "result": from_json(row.result), "checkpoint": checkpoint})

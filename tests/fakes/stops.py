@@ -67,15 +67,9 @@ class FakeStopRepository(StopRepository):
         for row in batches:
             if not _reopens(row, stage):
                 continue
-            completed = row.task_count - row.failed_tasks - row.cancelled_tasks
-            stage = replace(
-                stage,
-                finished_batches=stage.finished_batches - 1,
-                completed_tasks=stage.completed_tasks - completed,
-                failed_tasks=stage.failed_tasks - row.failed_tasks,
-                cancelled_tasks=stage.cancelled_tasks - row.cancelled_tasks,
-            )
-            self._tables.batches.update(row.batch_id, _reopened(row, stage))
+            stage = taken_back(stage, row)
+            failed = row.failed_tasks if stage.reopens_failed else 0
+            self._tables.batches.update(row.batch_id, reopened_batch(row, stage, failed))
         self._tables.stages.update(key, stage)
         return len(found)
 
@@ -83,18 +77,7 @@ class FakeStopRepository(StopRepository):
         statuses = {TaskStatus.CANCELLED, TaskStatus.FAILED} if stage.reopens_failed else {TaskStatus.CANCELLED}
         for row in self._lock_tasks(batch_ids):
             if row.status in statuses:
-                again = replace(
-                    row,
-                    status=TaskStatus.PENDING_QUEUE,
-                    error=None,
-                    attempt=0,
-                    failures=0,
-                    dead_letters=0,
-                    started_at=None,
-                    finished_at=None,
-                    idle_continuations=0,
-                )
-                self._tables.tasks.update(row.task_id, again)
+                self._tables.tasks.update(row.task_id, reopened_task(row))
 
     def _lock_tasks(self, batch_ids: Sequence[str]) -> list[TaskRow]:
         wanted = set(batch_ids)
@@ -110,8 +93,32 @@ def _reopens(batch: BatchRow, stage: StageRow) -> bool:
     return ended_before and (batch.cancelled_tasks > 0 or (stage.reopens_failed and batch.failed_tasks > 0))
 
 
-def _reopened(batch: BatchRow, stage: StageRow) -> BatchRow:
-    failed_again = batch.failed_tasks if stage.reopens_failed else 0
+def reopened_task(row: TaskRow) -> TaskRow:
+    return replace(
+        row,
+        status=TaskStatus.PENDING_QUEUE,
+        error=None,
+        attempt=0,
+        failures=0,
+        dead_letters=0,
+        started_at=None,
+        finished_at=None,
+        idle_continuations=0,
+    )
+
+
+def taken_back(stage: StageRow, batch: BatchRow) -> StageRow:
+    completed = batch.task_count - batch.failed_tasks - batch.cancelled_tasks
+    return replace(
+        stage,
+        finished_batches=stage.finished_batches - 1,
+        completed_tasks=stage.completed_tasks - completed,
+        failed_tasks=stage.failed_tasks - batch.failed_tasks,
+        cancelled_tasks=stage.cancelled_tasks - batch.cancelled_tasks,
+    )
+
+
+def reopened_batch(batch: BatchRow, stage: StageRow, failed: int) -> BatchRow:
     return replace(
         batch,
         status=BatchStatus.PENDING_QUEUE,
@@ -119,7 +126,7 @@ def _reopened(batch: BatchRow, stage: StageRow) -> BatchRow:
         finished_at=None,
         opening=stage.openings,
         send_attempts=batch.send_attempts + 1,
-        open_tasks=batch.cancelled_tasks + failed_again,
-        failed_tasks=batch.failed_tasks - failed_again,
+        open_tasks=batch.cancelled_tasks + failed,
+        failed_tasks=batch.failed_tasks - failed,
         cancelled_tasks=0,
     )

@@ -8,7 +8,17 @@ from core.schedules import ScheduleState
 from core.statuses import JobStatus
 from repositories.ports import KeptDeadLetter
 from tests.fakes.checks import BATCH_CHECKS, JOB_CHECKS, STAGE_CHECKS, TASK_CHECKS
-from tests.fakes.rows import BatchRow, DependencyRow, JobRow, JobWaitRow, StageRow, StartRow, TaskRow, WaitRow
+from tests.fakes.rows import (
+    BatchRow,
+    DependencyRow,
+    JobRow,
+    JobWaitRow,
+    RetryPartRow,
+    StageRow,
+    StartRow,
+    TaskRow,
+    WaitRow,
+)
 from tests.fakes.store import Transaction
 from tests.fakes.table import Table
 
@@ -37,6 +47,7 @@ class Tables:
         self.job_waits: Table[str, JobWaitRow] = Table(transaction, "job_waits", {})
         self.job_keys: Table[str, str] = Table(transaction, "job_keys", {})
         self.job_dependencies: Table[tuple[str, str], DependencyRow] = Table(transaction, "job_dependencies", {})
+        self.retry_parts: Table[StageKey, RetryPartRow] = Table(transaction, "retry_parts", {})
         self.next_id = transaction.next_id
         self.oldest_writer = transaction.oldest_writer
 

@@ -16,7 +16,7 @@ from repositories import migrations, queries
 from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
 
-_FILES = ("stages", "batches", "tasks", "sweeps", "stops", "pruning", "job_waits", "job_listing")
+_FILES = ("stages", "batches", "tasks", "sweeps", "stops", "pruning", "job_waits", "job_listing", "retry_parts")
 _BIG_TABLES = {"tasks", "batches", "jobs"}
 _JOB = f"{3:032x}"
 _FINISHED_JOB = f"{5:032x}"
@@ -95,6 +95,7 @@ _VALUES: dict[str, Any] = {
     "failed": [0] * 10,
     "cancelled": [0] * 10,
     "failed_too": True,
+    "chosen_ids": _TASKS,
     "send_attempt": 1,
     "task_ids": _TASKS,
     "held_ids": _TASKS,
@@ -151,6 +152,7 @@ _VALUES_OF_FILE: dict[str, dict[str, Any]] = {
         "after_id": None,
         "text": "a text",
     },
+    "retry_parts": {"opening": 1, "error_group": None, "characters": 500, "reopened": 1},
     "job_waits": {
         "start_at": None,
         "exclusive_key": "table",

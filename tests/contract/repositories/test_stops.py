@@ -32,10 +32,10 @@ from tests.contract.repositories.harness import Harness
 MANY = 100
 
 
-def running_stage(database: Database, batches: int = 2, size: int = 3) -> None:
+def running_stage(database: Database, batches: int = 2, size: int = 3, tolerated: float = 1.0) -> None:
     """A running stage 1 of a processing job, with batches of these sizes."""
     start_job(database)
-    start_stage(database, max_failed_fraction=1.0)
+    start_stage(database, max_failed_fraction=tolerated)
     for index in range(batches):
         create_batch(database, batch_of(size, index))
     run_dispatch(database, batches * size, batches)
