@@ -42,6 +42,7 @@ from engine.process.rescheduling import reschedule
 from engine.process.shutdown import Shutdown
 from engine.repair.dead_letter_batches import DeadLetterBatches
 from engine.repair.dead_letters import DeadLetters
+from engine.repair.kept_letters import KeptLetters
 from engine.repair.pruner import Pruner
 from engine.repair.sweeper import Sweeper
 from engine.stages.advancer import Advancer
@@ -101,6 +102,7 @@ class App:
     slots: Slots
     dead_letters: DeadLetters
     dead_letter_batches: DeadLetterBatches
+    kept_letters: KeptLetters
     sweeper: Sweeper
     pruner: Pruner
     scheduler: Scheduler
@@ -222,6 +224,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         slots=slots,
         dead_letters=letters,
         dead_letter_batches=DeadLetterBatches(database, letters, backends.shutdown.wait),
+        kept_letters=KeptLetters(database, queue),
         sweeper=Sweeper(database, queue, slots, waiting, limits),
         pruner=Pruner(database, limits),
         scheduler=Scheduler(database, registry, submitter),

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 from core.job_events import JobEventKind
 from core.lanes import Lane, MessagePer
 from core.models import AttemptError
-from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
+from core.statuses import BatchStatus, DeadLetterState, JobStatus, StageStatus, TaskStatus
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,8 @@ class DeadLetter(TypedDict):
     """A message that the broker gave up on, or that cannot be used.
 
     It has its body only if that is included. A body that is not UTF-8 text is in `body_base64`, and `body` is null;
-    otherwise `body_base64` is null.
+    otherwise `body_base64` is null. `state` says what was done about it, `handled_at` when it was resent or discarded;
+    `resends` counts the requests that began to send its message again.
     """
 
     dead_letter_id: int
@@ -233,6 +234,9 @@ class DeadLetter(TypedDict):
     description: str
     message_id: str | None
     delivery_count: int | None
+    state: DeadLetterState
+    resends: int
+    handled_at: datetime | None
     body: NotRequired[str | None]
     body_base64: NotRequired[str | None]
 

@@ -1,4 +1,4 @@
-"""HTTP route of dead letters: messages that the broker gave up on, or that cannot be used."""
+"""HTTP routes of dead letters: messages that the broker gave up on, or that cannot be used."""
 
 import azure.functions as func
 
@@ -13,9 +13,37 @@ blueprint = func.Blueprint()
 @blueprint.route(route="dead-letters", methods=["GET"])
 @answers_problems
 def list_dead_letters(req: func.HttpRequest) -> func.HttpResponse:
-    """Lists dead letters, newest first, page by page: `?include=body&before={next}&limit=`."""
-    limit, with_body = requests.limit(req), requests.with_body(req)
-    letters = app().status.dead_letters(requests.before_letter(req), limit, with_body=with_body)
+    """Lists dead letters, newest first, page by page: `?state=&include=body&before={next}&limit=`."""
+    limit, with_body, state = requests.limit(req), requests.with_body(req), requests.dead_letter_state(req)
+    letters = app().status.dead_letters(requests.before_letter(req), limit, with_body=with_body, state=state)
     cursor = letters[-1].dead_letter_id if letters.has_more else None
     shown = [views.dead_letter(each, with_body=with_body) for each in letters]
     return views.json_response(answers.DeadLetters(shown, cursor))
+
+
+@blueprint.function_name("get_dead_letter")
+@blueprint.route(route="dead-letters/{dead_letter_id}", methods=["GET"])
+@answers_problems
+def get_dead_letter(req: func.HttpRequest) -> func.HttpResponse:
+    """Shows a dead letter with its body."""
+    letter = app().status.dead_letter(requests.dead_letter_id(req))
+    return views.json_response(views.dead_letter(letter, with_body=True))
+
+
+@blueprint.function_name("resend_dead_letter")
+@blueprint.route(route="dead-letters/{dead_letter_id}/resend", methods=["POST"])
+@answers_problems
+def resend_dead_letter(req: func.HttpRequest) -> func.HttpResponse:
+    """Sends the message of a dead letter again: answers 202 once the broker has taken it."""
+    letter = app().kept_letters.resend(requests.dead_letter_id(req))
+    location = {"Location": str(req.url).partition("?")[0].removesuffix("/resend")}
+    return views.json_response(views.dead_letter(letter, with_body=False), 202, location)
+
+
+@blueprint.function_name("discard_dead_letter")
+@blueprint.route(route="dead-letters/{dead_letter_id}/discard", methods=["POST"])
+@answers_problems
+def discard_dead_letter(req: func.HttpRequest) -> func.HttpResponse:
+    """Marks a dead letter as handled."""
+    letter = app().kept_letters.discard(requests.dead_letter_id(req))
+    return views.json_response(views.dead_letter(letter, with_body=False))

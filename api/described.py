@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from api import requests
-from core.statuses import JobStatus
+from core.statuses import DeadLetterState, JobStatus
 
 Json = dict[str, Any]
 
@@ -58,6 +58,7 @@ RETRY_AFTER: Json = {
 
 RESPONSES: Json = {
     "Unauthorized": {"description": "The key is missing or wrong."},
+    "NoSuchDeadLetter": problem_answer("There is no such dead letter."),
     "NoSuchJob": problem_answer("There is no such job."),
     "BadQuery": problem_answer("A parameter is not valid: `errors` names it."),
     "InternalError": problem_answer("An error of the app; the logs have the details."),
@@ -88,6 +89,8 @@ PROBLEM: Json = {
         "job_id": {"type": "string"},
         "job_status": {"type": "string", "enum": list(JobStatus)},
         "limit_bytes": {"type": "integer"},
+        "dead_letter_id": {"type": "integer"},
+        "dead_letter_state": {"type": "string", "enum": list(DeadLetterState)},
     },
 }
 

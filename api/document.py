@@ -5,7 +5,15 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from api import answers, described, job_listing_answers, job_type_answers, operations, reading_operations
+from api import (
+    answers,
+    dead_letter_operations,
+    described,
+    job_listing_answers,
+    job_type_answers,
+    operations,
+    reading_operations,
+)
 from api.described import Json
 from controllers.base import JobController
 from controllers.registry import Registry
@@ -20,6 +28,7 @@ _ANSWERED = (
     answers.Batches,
     answers.Tasks,
     answers.JobEvents,
+    answers.DeadLetter,
     answers.DeadLetters,
     answers.Schedules,
     answers.Health,
@@ -61,7 +70,8 @@ def document(registry: Registry) -> Json:
             "/jobs/{job_id}/tasks": {"parameters": [described.JOB_ID], "get": operations.LIST_TASKS},
             "/jobs/{job_id}/events": {"parameters": [described.JOB_ID], "get": operations.LIST_JOB_EVENTS},
             "/job-types": {"get": reading_operations.LIST_JOB_TYPES},
-            "/dead-letters": {"get": operations.LIST_DEAD_LETTERS},
+            "/dead-letters": {"get": dead_letter_operations.LIST_DEAD_LETTERS},
+            **_dead_letter_paths(),
             "/schedules": {"get": operations.LIST_SCHEDULES},
             "/health": {"get": operations.HEALTH},
             "/openapi.json": {"get": operations.GET_OPENAPI},
@@ -75,6 +85,15 @@ def document(registry: Registry) -> Json:
                 "key_query": {"type": "apiKey", "in": "query", "name": "code"},
             },
         },
+    }
+
+
+def _dead_letter_paths() -> Json:
+    path, parameters = "/dead-letters/{dead_letter_id}", [dead_letter_operations.DEAD_LETTER_ID]
+    return {
+        path: {"parameters": parameters, "get": dead_letter_operations.GET_DEAD_LETTER},
+        f"{path}/resend": {"parameters": parameters, "post": dead_letter_operations.RESEND_DEAD_LETTER},
+        f"{path}/discard": {"parameters": parameters, "post": dead_letter_operations.DISCARD_DEAD_LETTER},
     }
 
 

@@ -174,17 +174,6 @@ LIST_JOB_EVENTS: Json = {
     },
 }
 
-LIST_DEAD_LETTERS: Json = {
-    "operationId": "list_dead_letters",
-    "summary": "List dead letters, newest first, page by page.",
-    "parameters": [
-        LIMIT,
-        include([requests.BODY]),
-        query("before", "`next` of the previous page", type="integer", minimum=0, maximum=requests.MAX_ROW_ID),
-    ],
-    "responses": {"200": json_answer("DeadLetters", "A page."), "400": response("BadQuery"), **FAILURES},
-}
-
 LIST_SCHEDULES: Json = {
     "operationId": "list_schedules",
     "summary": "List the schedules of the app, with the last and the next tick of each.",

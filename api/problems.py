@@ -10,6 +10,8 @@ from typing import Any
 import azure.functions as func
 
 from core.errors import (
+    DeadLetterNotFoundError,
+    DeadLetterStateError,
     ExclusiveJobError,
     IdempotencyConflictError,
     InvalidInputError,
@@ -62,17 +64,28 @@ def _from_error(exc: LockstepError) -> func.HttpResponse:
         case InvalidInputError():
             errors = [{"field": error.field, "message": error.message} for error in exc.errors]
             return problem(400, "Invalid input", str(exc), errors=errors)
-        case UnknownJobTypeError():
-            return problem(404, "Unknown job type", str(exc), known_job_types=exc.known)
-        case JobNotFoundError():
-            return problem(404, "No such job", str(exc), job_id=exc.job_id)
-        case JobStateError() | IdempotencyConflictError() | ExclusiveJobError():
+        case UnknownJobTypeError() | JobNotFoundError() | DeadLetterNotFoundError():
+            return _missing(exc)
+        case JobStateError() | IdempotencyConflictError() | ExclusiveJobError() | DeadLetterStateError():
             return _conflict(exc)
         case _:
             return _our_fault(exc)
 
 
-def _conflict(exc: JobStateError | IdempotencyConflictError | ExclusiveJobError) -> func.HttpResponse:
+def _missing(exc: UnknownJobTypeError | JobNotFoundError | DeadLetterNotFoundError) -> func.HttpResponse:
+    if isinstance(exc, UnknownJobTypeError):
+        return problem(404, "Unknown job type", str(exc), known_job_types=exc.known)
+    if isinstance(exc, JobNotFoundError):
+        return problem(404, "No such job", str(exc), job_id=exc.job_id)
+    return problem(404, "No such dead letter", str(exc))
+
+
+def _conflict(
+    exc: JobStateError | IdempotencyConflictError | ExclusiveJobError | DeadLetterStateError,
+) -> func.HttpResponse:
+    if isinstance(exc, DeadLetterStateError):
+        about = {"dead_letter_id": exc.dead_letter_id, "dead_letter_state": exc.state}
+        return problem(409, "Not in this state", str(exc), **about)
     if isinstance(exc, JobStateError):
         return problem(409, "Not in this status", str(exc), job_id=exc.job_id, job_status=exc.status)
     if isinstance(exc, ExclusiveJobError):

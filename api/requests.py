@@ -7,10 +7,17 @@ from typing import Any
 
 import azure.functions as func
 
-from core.errors import FieldError, InvalidInputError, JobNotFoundError, MessageFormatError, PayloadTooLargeError
+from core.errors import (
+    DeadLetterNotFoundError,
+    FieldError,
+    InvalidInputError,
+    JobNotFoundError,
+    MessageFormatError,
+    PayloadTooLargeError,
+)
 from core.ids import MAX_STAGES, parse_task_id
 from core.pages import TaskPayload
-from core.statuses import TaskStatus
+from core.statuses import DeadLetterState, TaskStatus
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1_000
@@ -166,6 +173,33 @@ def before_letter(req: func.HttpRequest) -> int | None:
     return _row_id(req, "before")
 
 
+def dead_letter_id(req: func.HttpRequest) -> int:
+    """Reads the dead letter id from the route.
+
+    Raises:
+        DeadLetterNotFoundError: the route contains no dead letter id.
+    """
+    text = str(req.route_params.get("dead_letter_id", ""))
+    if not _is_row_id(text):
+        raise DeadLetterNotFoundError(None)
+    return int(text)
+
+
+def dead_letter_state(req: func.HttpRequest) -> DeadLetterState | None:
+    """Reads the state of dead letters from the query; None means any.
+
+    Raises:
+        InvalidInputError: there is no such state.
+    """
+    text = req.params.get("state")
+    if not text:
+        return None
+    try:
+        return DeadLetterState(text)
+    except ValueError as exc:
+        raise _field_error("state", f"must be one of {', '.join(DeadLetterState)}") from exc
+
+
 def after_event(req: func.HttpRequest) -> int:
     """Reads the event id after which the page starts; 0 for the first page.
 
@@ -213,9 +247,13 @@ def _row_id(
     text = req.params.get(name)
     if not text:
         return None
-    if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_ROW_ID)):
+    if _is_row_id(text):
         return int(text)
     raise _field_error(name, complaint)
+
+
+def _is_row_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= len(str(MAX_ROW_ID))
 
 
 def _number(text: str) -> float | int:

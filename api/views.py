@@ -87,6 +87,9 @@ def dead_letter(kept: KeptDeadLetter, *, with_body: bool) -> answers.DeadLetter:
         description=letter.description,
         message_id=letter.message_id,
         delivery_count=letter.delivery_count,
+        state=kept.state,
+        resends=kept.resends,
+        handled_at=kept.handled_at,
     )
     if with_body:
         answer["body"], answer["body_base64"] = _body(letter.body)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from core.statuses import JobStatus
+from core.statuses import DeadLetterState, JobStatus
 
 
 class LockstepError(Exception):
@@ -145,6 +145,32 @@ class JobBeingPrunedError(JobStateError):
 
     def __init__(self, job_id: str, status: JobStatus) -> None:
         super().__init__(job_id, status, "it ended long ago and is being deleted; submit it again after the deletion")
+
+
+class DeadLetterNotFoundError(LockstepError):
+    """No dead letter has the id.
+
+    Attributes:
+        dead_letter_id: the id that was asked for; None when the text is not an id.
+    """
+
+    def __init__(self, dead_letter_id: int | None) -> None:
+        super().__init__("there is no such dead letter")
+        self.dead_letter_id = dead_letter_id
+
+
+class DeadLetterStateError(LockstepError):
+    """A dead letter cannot be resent or discarded: it was handled already, or its message has no work left to do.
+
+    Attributes:
+        dead_letter_id: the dead letter.
+        state: its state.
+    """
+
+    def __init__(self, dead_letter_id: int, state: DeadLetterState, reason: str) -> None:
+        super().__init__(f"dead letter {dead_letter_id} is {state}: {reason}")
+        self.dead_letter_id = dead_letter_id
+        self.state = state
 
 
 # Errors of a job type's code.

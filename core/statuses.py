@@ -1,4 +1,4 @@
-"""The four state machines: one enum and one table of allowed transitions each.
+"""The five state machines: one enum and one table of allowed transitions each.
 
 `docs/state_machines.md` draws them; a test compares these tables with that page and with the enums in
 PostgreSQL.
@@ -52,6 +52,15 @@ class TaskStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+class DeadLetterState(StrEnum):
+    """What people have done about a kept dead letter."""
+
+    KEPT = "kept"  # nobody has handled it
+    RESENDING = "resending"  # a request sends its message again; it may have died before or after the send
+    RESENT = "resent"  # the broker has taken its message again
+    DISCARDED = "discarded"  # its message is not needed
+
+
 JOB_TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
     JobStatus.WAITING: frozenset({JobStatus.PENDING_QUEUE, JobStatus.CANCELLED}),
     JobStatus.PENDING_QUEUE: frozenset({JobStatus.QUEUED, JobStatus.FAILED, JobStatus.CANCELLED}),
@@ -95,10 +104,21 @@ TASK_TRANSITIONS: Mapping[TaskStatus, frozenset[TaskStatus]] = {
     TaskStatus.CANCELLED: frozenset({TaskStatus.PENDING_QUEUE}),
 }
 
+DEAD_LETTER_TRANSITIONS: Mapping[DeadLetterState, frozenset[DeadLetterState]] = {
+    DeadLetterState.KEPT: frozenset({DeadLetterState.RESENDING, DeadLetterState.DISCARDED}),
+    # resending -> resending: a request repeats a resend that has not ended.
+    DeadLetterState.RESENDING: frozenset(
+        {DeadLetterState.RESENDING, DeadLetterState.RESENT, DeadLetterState.DISCARDED}
+    ),
+    DeadLetterState.RESENT: frozenset(),
+    DeadLetterState.DISCARDED: frozenset(),
+}
+
 JOB_ENDS = frozenset({JobStatus.COMPLETED, JobStatus.COMPLETED_WITH_ERRORS, JobStatus.FAILED, JobStatus.CANCELLED})
 STAGE_ENDS = frozenset({StageStatus.FINISHED, StageStatus.FAILED, StageStatus.CANCELLED})
 BATCH_ENDS = frozenset({BatchStatus.FINISHED, BatchStatus.CANCELLED})
 TASK_ENDS = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED})
+DEAD_LETTER_ENDS = frozenset({DeadLetterState.RESENT, DeadLetterState.DISCARDED})
 
 STAGE_STOPS = frozenset({StageStatus.FAILED, StageStatus.CANCELLED})
 """The statuses of a stopped stage: it hands out no more tasks, and some of its tasks may not have ended."""

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from core.errors import JobNotFoundError
+from core.errors import DeadLetterNotFoundError, JobNotFoundError
 from core.job_events import JobEvent
 from core.job_waits import JobWait
 from core.models import Batch, Job, Stage, StageCounts, Task
 from core.pages import MAX_PAGE_BYTES, Page, TaskPayload
-from core.statuses import JOB_ENDS, STAGE_ENDS, JobStatus, StageStatus, TaskStatus
+from core.statuses import JOB_ENDS, STAGE_ENDS, DeadLetterState, JobStatus, StageStatus, TaskStatus
 from engine.jobs.shown_rows import shown_event, shown_job, shown_task, shown_value, shown_wait
 from engine.process.job_secrets import JobSecrets
 from repositories.ports import Database, KeptDeadLetter
@@ -147,13 +147,31 @@ class StatusReader:
         redaction = self._secrets.of_rows(job)
         return EventPage((shown_event(each, redaction) for each in events), has_more=events.has_more, since=now)
 
-    def dead_letters(self, before_id: int | None, limit: int, *, with_body: bool) -> Page[KeptDeadLetter]:
+    def dead_letters(
+        self, before_id: int | None, limit: int, *, with_body: bool, state: DeadLetterState | None = None
+    ) -> Page[KeptDeadLetter]:
         """Returns dead letters with an id below `before_id`, the newest first; a page of large ones is shorter.
 
-        Without `with_body`, their bodies are empty.
+        Args:
+            before_id: None for the newest.
+            limit: the most dead letters.
+            with_body: without it, their bodies are empty.
+            state: None for any.
         """
         with self._database.transaction() as work:
-            return work.dead_letters.newest(limit, before_id, with_body=with_body)
+            return work.dead_letters.newest(limit, before_id, with_body=with_body, state=state)
+
+    def dead_letter(self, dead_letter_id: int) -> KeptDeadLetter:
+        """Returns a dead letter with its body.
+
+        Raises:
+            DeadLetterNotFoundError: there is no such dead letter.
+        """
+        with self._database.transaction() as work:
+            kept = work.dead_letters.get(dead_letter_id)
+        if kept is None:
+            raise DeadLetterNotFoundError(dead_letter_id)
+        return kept
 
 
 def _final(stage: Stage) -> StageCounts | None:

@@ -36,7 +36,7 @@ SELECT dead_letter_id FROM kept
 -- PostgreSQL adds up the bytes, so that rows beyond their limit never leave it. `found` tells whether rows follow.
 WITH counted AS (
     SELECT
-        dead_letter_id, received_at, queue, reason, description, message_id, delivery_count,
+        dead_letter_id, received_at, queue, reason, description, message_id, delivery_count, state, resends, handled_at,
         CASE WHEN %(with_body)s THEN body ELSE '' END AS body,
         row_number() OVER so_far AS number, count(*) OVER () AS found,
         sum(
@@ -46,13 +46,35 @@ WITH counted AS (
     FROM (
         SELECT *
         FROM dead_letters
-        WHERE %(before_id)s::bigint IS NULL OR dead_letter_id < %(before_id)s
+        WHERE (%(before_id)s::bigint IS NULL OR dead_letter_id < %(before_id)s)
+            AND (%(state)s::dead_letter_state IS NULL OR state = %(state)s::dead_letter_state)
         ORDER BY dead_letter_id DESC
         LIMIT %(limit)s + 1
     ) AS dead_letters
     WINDOW so_far AS (ORDER BY dead_letter_id DESC)
 )
-SELECT dead_letter_id, received_at, queue, reason, description, body, message_id, delivery_count, found
+SELECT
+    dead_letter_id, received_at, queue, reason, description, body, message_id, delivery_count, state, resends,
+    handled_at, found
 FROM counted
 WHERE number <= %(limit)s AND (number = 1 OR bytes <= %(max_bytes)s)
 ORDER BY dead_letter_id DESC
+
+-- name: get
+SELECT
+    dead_letter_id, received_at, queue, reason, description, body, message_id, delivery_count, state, resends, handled_at
+FROM dead_letters
+WHERE dead_letter_id = %(dead_letter_id)s
+
+-- name: begin_resend
+-- Of two requests that have read the same number of resends, one changes the row.
+UPDATE dead_letters SET state = 'resending', resends = resends + 1
+WHERE dead_letter_id = %(dead_letter_id)s AND state IN ('kept', 'resending') AND resends = %(resends)s
+
+-- name: end_resend
+UPDATE dead_letters SET state = 'resent', handled_at = now()
+WHERE dead_letter_id = %(dead_letter_id)s AND state = 'resending'
+
+-- name: discard
+UPDATE dead_letters SET state = 'discarded', handled_at = now()
+WHERE dead_letter_id = %(dead_letter_id)s AND state IN ('kept', 'resending')

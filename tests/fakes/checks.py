@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from core.statuses import (
     BATCH_ENDS,
+    DEAD_LETTER_ENDS,
     JOB_ENDS,
     STAGE_ENDS,
     TASK_ENDS,
@@ -13,6 +14,7 @@ from core.statuses import (
     StageStatus,
     TaskStatus,
 )
+from repositories.ports import KeptDeadLetter
 from tests.fakes.rows import BatchRow, JobRow, StageRow, TaskRow, from_json
 
 JOB_CHECKS: Mapping[str, Callable[[JobRow], bool]] = {
@@ -74,4 +76,8 @@ TASK_CHECKS: Mapping[str, Callable[[TaskRow], bool]] = {
     "tasks_retrying_has_not_before": lambda row: (row.status == TaskStatus.RETRYING) == (row.not_before is not None),
     "tasks_ended_has_finished_at": lambda row: (row.status in TASK_ENDS) == (row.finished_at is not None),
     "tasks_failed_has_error": lambda row: row.status != TaskStatus.FAILED or row.error is not None,
+}
+
+LETTER_CHECKS: Mapping[str, Callable[[KeptDeadLetter], bool]] = {
+    "dead_letters_handled_has_handled_at": lambda row: (row.state in DEAD_LETTER_ENDS) == (row.handled_at is not None),
 }

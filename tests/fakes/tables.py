@@ -7,7 +7,7 @@ from core.models import StageKey
 from core.schedules import ScheduleState
 from core.statuses import JobStatus
 from repositories.ports import KeptDeadLetter
-from tests.fakes.checks import BATCH_CHECKS, JOB_CHECKS, STAGE_CHECKS, TASK_CHECKS
+from tests.fakes.checks import BATCH_CHECKS, JOB_CHECKS, LETTER_CHECKS, STAGE_CHECKS, TASK_CHECKS
 from tests.fakes.rows import (
     BatchRow,
     DependencyRow,
@@ -36,7 +36,7 @@ class Tables:
         self.stages: Table[StageKey, StageRow] = Table(transaction, "stages", STAGE_CHECKS)
         self.batches: Table[str, BatchRow] = Table(transaction, "batches", BATCH_CHECKS)
         self.tasks: Table[str, TaskRow] = Table(transaction, "tasks", TASK_CHECKS)
-        self.dead_letters: Table[int, KeptDeadLetter] = Table(transaction, "dead_letters", {})
+        self.dead_letters: Table[int, KeptDeadLetter] = Table(transaction, "dead_letters", LETTER_CHECKS)
         self.job_events: Table[int, JobEvent] = Table(transaction, "job_events", {})
         self.shared_job_events: Table[Any, None] = Table(transaction, "job_events_shared", {})
         self.end_hooks: Table[str, Any] = Table(transaction, "end_hooks", {})

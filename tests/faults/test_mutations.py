@@ -7,6 +7,7 @@ import pytest
 from local.postgres import EmbeddedPostgres
 from tests.faults import dispatch_mutations as dispatch
 from tests.faults import envelope_mutations as envelopes
+from tests.faults import letter_mutations as letters
 from tests.faults import limit_mutations as limits
 from tests.faults import list_mutations as lists
 from tests.faults import room_mutations as room
@@ -31,6 +32,7 @@ MUTATIONS = {
     **urgent.MUTATIONS,
     **dispatch.MUTATIONS,
     **envelopes.MUTATIONS,
+    **letters.MUTATIONS,
 }
 _numbers = itertools.count(1)
 

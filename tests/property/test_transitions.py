@@ -25,12 +25,18 @@ MACHINES: Mapping[str, tuple[type[StrEnum], Table, set[Any]]] = {
         statuses.TASK_TRANSITIONS,
         {statuses.TaskStatus.PENDING_QUEUE, statuses.TaskStatus.QUEUED},
     ),
+    "dead letter": (
+        statuses.DeadLetterState,
+        statuses.DEAD_LETTER_TRANSITIONS,
+        {statuses.DeadLetterState.KEPT},
+    ),
 }
 ENDS: Mapping[str, AbstractSet[Any]] = {
     "job": statuses.JOB_ENDS,
     "stage": statuses.STAGE_ENDS,
     "batch": statuses.BATCH_ENDS,
     "task": statuses.TASK_ENDS,
+    "dead letter": statuses.DEAD_LETTER_ENDS,
 }
 
 every_machine = pytest.mark.parametrize("name", list(MACHINES))

@@ -43,6 +43,18 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION note_dead_letters() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO audit (machine, id, new) SELECT 'dead letter', dead_letter_id::text, state FROM new_rows;
+    ELSE
+        INSERT INTO audit (machine, id, old, new)
+        SELECT 'dead letter', n.dead_letter_id::text, o.state, n.state
+        FROM new_rows AS n JOIN old_rows AS o USING (dead_letter_id);
+    END IF;
+    RETURN NULL;
+END $$;
+
 -- A job has two machines: its status, and the number of the stage that it stands at.
 CREATE FUNCTION note_jobs() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -62,7 +74,7 @@ END $$;
 DO $$
 DECLARE name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['tasks', 'batches', 'stages', 'jobs'] LOOP
+    FOREACH name IN ARRAY ARRAY['tasks', 'batches', 'stages', 'jobs', 'dead_letters'] LOOP
         EXECUTE format(
             'CREATE TRIGGER audit_insert AFTER INSERT ON %1$I REFERENCING NEW TABLE AS new_rows '
             'FOR EACH STATEMENT EXECUTE FUNCTION note_%1$s()', name

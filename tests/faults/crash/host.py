@@ -41,7 +41,7 @@ from tests.faults.crash import jobs, links
 from tests.faults.crash.points import FatalDatabase, FatalQueue, Points
 from tests.faults.crash.shared import Shared
 from tests.support.deliveries import called_as_by_the_host
-from tests.unit.api.support import get, post
+from tests.unit.api.support import BASE, get, post
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,9 @@ tls_context()  # before the fork: each process of a trial would read all certifi
 _KEY = "crash"
 _WEEKLY = "0 0 * * 0"
 """So seldom that no trial meets a second tick."""
+
+_LETTERS = {"resend_dead_letter": 1, "discard_dead_letter": 2}
+"""The ids of the dead letters that these requests are about."""
 
 
 @dataclass(frozen=True)
@@ -147,10 +150,13 @@ class Host:
         elif request == "submit_job":
             key, query = {"Idempotency-Key": _KEY}, self._query()
             response = self._run(request, post(self._controller.job_type, {"n": self.size}, key, **query))
+        elif request in _LETTERS:
+            letter_id = {"dead_letter_id": str(_LETTERS[request])}
+            response = self._run(request, func.HttpRequest("POST", BASE, route_params=letter_id, body=b""))
         else:
             response = self._run(request, get(self.job_id))
         # A repeated request may be refused: the first one had its effect.
-        assert response.status_code in {HTTPStatus.ACCEPTED, HTTPStatus.CONFLICT}, response.get_body()
+        assert response.status_code in {HTTPStatus.OK, HTTPStatus.ACCEPTED, HTTPStatus.CONFLICT}, response.get_body()
         self._points.pass_by(_HOST, "answer", "before")
         self.shared.set(f"{request} answered")
         self._points.pass_by(_HOST, "answer", "after")

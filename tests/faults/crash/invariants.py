@@ -20,12 +20,14 @@ _FIRST = {
     "stage": {"dispatching"},
     "batch": {"pending_queue", "queued"},
     "task": {"pending_queue", "queued"},
+    "dead letter": {"kept"},
 }
 _TRANSITIONS: Mapping[str, Mapping[Any, frozenset[Any]]] = {
     "job": statuses.JOB_TRANSITIONS,
     "stage": statuses.STAGE_TRANSITIONS,
     "batch": statuses.BATCH_TRANSITIONS,
     "task": statuses.TASK_TRANSITIONS,
+    "dead letter": statuses.DEAD_LETTER_TRANSITIONS,
 }
 _SHOWN = 3
 _UNTOLD_HOOKS = """

@@ -17,6 +17,7 @@ FROM (
     UNION ALL SELECT 'batch', batch_id, status::text FROM batches
     UNION ALL SELECT 'stage', job_id || ' ' || stage, status::text FROM stages
     UNION ALL SELECT 'job', job_id, status::text FROM jobs
+    UNION ALL SELECT 'dead letter', dead_letter_id::text, state::text FROM dead_letters
 ) AS rows_now
 FULL JOIN (
     SELECT DISTINCT ON (machine, id) machine, id, new FROM audit

@@ -2,7 +2,10 @@ import mmap
 import struct
 import threading
 
-_REQUESTS = ("submit_companion", "submit_job", "cancel_job", "retry_job", "resume_job")
+_REQUESTS = (
+    *("submit_companion", "submit_job", "cancel_job", "retry_job", "resume_job"),
+    *("resend_dead_letter", "discard_dead_letter"),
+)
 _ONCE = (
     *("controller raised", "controller paused", "handler paused", "handler cancelled", "handler ended", "repaired"),
     *("hook raised", "hook ran"),

@@ -18,6 +18,8 @@ _FUNCTIONS = (
     "dead_urgent_task",
     "dead_long_task",
     "dead_job_message",
+    "resend_dead_letter",
+    "discard_dead_letter",
     "cancel_job",
     "retry_job",
     "resume_job",

@@ -12,6 +12,8 @@ from core.lanes import Lane
 from core.statuses import (
     BATCH_ENDS,
     BATCH_TRANSITIONS,
+    DEAD_LETTER_ENDS,
+    DEAD_LETTER_TRANSITIONS,
     JOB_ENDS,
     JOB_TRANSITIONS,
     STAGE_ENDS,
@@ -19,6 +21,7 @@ from core.statuses import (
     TASK_ENDS,
     TASK_TRANSITIONS,
     BatchStatus,
+    DeadLetterState,
     JobStatus,
     StageStatus,
     TaskStatus,
@@ -34,12 +37,14 @@ _MACHINES = [
     ("Stage", StageStatus, STAGE_TRANSITIONS, {"dispatching"}),
     ("Batch", BatchStatus, BATCH_TRANSITIONS, {"pending_queue", "queued"}),
     ("Task", TaskStatus, TASK_TRANSITIONS, {"pending_queue", "queued"}),
+    ("Dead letter", DeadLetterState, DEAD_LETTER_TRANSITIONS, {"kept"}),
 ]
 _ENDS: Mapping[str, AbstractSet[StrEnum]] = {
     "Job": JOB_ENDS,
     "Stage": STAGE_ENDS,
     "Batch": BATCH_ENDS,
     "Task": TASK_ENDS,
+    "Dead letter": DEAD_LETTER_ENDS,
 }
 
 machines = pytest.mark.parametrize(("title", "statuses", "transitions", "initial"), _MACHINES)
@@ -77,7 +82,8 @@ def _rows(title: str) -> set[tuple[str, str]]:
 def test_the_database_knows_the_same_statuses(
     title: str, statuses: type[StrEnum], transitions: Transitions, initial: set[str]
 ) -> None:
-    assert _enum_in_database(f"{title.lower()}_status") == set(statuses)
+    name = "dead_letter_state" if statuses is DeadLetterState else f"{title.lower()}_status"
+    assert _enum_in_database(name) == set(statuses)
 
 
 @machines

@@ -1,7 +1,7 @@
 """The broker dead-letters messages: they are resent, or their task or job fails."""
 
 from core.ids import batch_id, task_id
-from core.messages import JobAction, JobMessage, TaskMessage
+from core.messages import VERSION, JobAction, JobMessage, TaskMessage
 from core.statuses import JobStatus
 from engine.repair.dead_letters import EXPIRED, MAX_RESENDS
 from tests.faults.crash import jobs
@@ -11,6 +11,16 @@ from tests.faults.crash.story import LOCK_SECONDS, Life, Scenario, burying, end_
 from tests.faults.crash.world import World
 
 _BURIED = 3
+_KEEP_TWO = """
+    WITH message AS (
+        SELECT jsonb_build_object('v', %s::integer, 'task_id', task_id, 'batch_id', batch_id) AS body FROM tasks
+        WHERE stage = 1 AND task_index = 0
+    )
+    INSERT INTO dead_letters (dead_letter_id, queue, reason, description, body) OVERRIDING SYSTEM VALUE
+    SELECT 1, 'sb-tasks', 'unhandled', 'kept by the story', convert_to(body::text, 'UTF8') FROM message
+    UNION ALL
+    SELECT 2, 'sb-tasks', 'unreadable', 'kept by the story', 'no task'
+"""
 
 
 def _bury_a_message_of_an_ended_task(host: Host) -> None:
@@ -46,6 +56,19 @@ def _spend_all_resends(world: World) -> None:
 def _end_locks_and_spend_all_resends(world: World) -> None:
     end_locks(world)
     _spend_all_resends(world)
+
+
+def _lose_messages_and_keep_two(world: World) -> None:
+    """The message of a task and one that nobody can read are dead letters; all others are lost."""
+    lose_messages(world)
+    world.execute(_KEEP_TWO, str(VERSION))
+
+
+def _resend_one_and_discard_the_other(host: Host) -> None:
+    host.submit()
+    host.ask("resend_dead_letter")
+    host.ask("discard_dead_letter")
+    host.everything()
 
 
 _TO_THE_LONG_TASK = in_turn("run_job_message", "run_tasks", "run_job_message")
@@ -122,6 +145,17 @@ SCENARIOS = (
         (Life(_TO_THE_LONG_TASK, after=lose_messages), Life(_bury_the_last_dispatch)),
         ends={"submit_job": JobStatus.FAILED},
         letters=lambda _: 1,
+        depends_on_its_story=True,
+    ),
+    Scenario(
+        "kept messages, one resent and one discarded",
+        jobs.job_type(),
+        (
+            Life(running("run_job_message"), after=_lose_messages_and_keep_two),
+            Life(_resend_one_and_discard_the_other),
+        ),
+        ends=dict.fromkeys(("submit_job", "resend_dead_letter", "discard_dead_letter"), JobStatus.COMPLETED),
+        letters=lambda _: 2,
         depends_on_its_story=True,
     ),
 )
