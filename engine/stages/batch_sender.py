@@ -4,6 +4,7 @@ import logging
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from core.definitions import AlignedBatch
 from core.errors import (
@@ -15,10 +16,11 @@ from core.errors import (
 )
 from core.ids import stage_of_batch
 from core.job_events import Repair
-from core.lanes import Lane
+from core.lanes import BATCHES_QUEUE, Lane
 from core.messages import BatchMessage, OutgoingMessage, TaskMessage
 from core.models import Resend, StageKey
 from core.statuses import BatchStatus
+from engine.stages.shared_sends import SharedSends
 from repositories.ports import Database, MessageQueue, SendResult, TransactionKind, UnitOfWork
 from repositories.transactions import transact
 
@@ -56,6 +58,7 @@ class BatchSender:
         self._database = database
         self._queue = queue
         self._urgent = urgent
+        self._envelopes = SharedSends(partial(queue.batch_send_messages, BATCHES_QUEUE))
 
     def two_phase(self, batch: AlignedBatch, lease_id: str) -> bool:
         """Writes the rows as pending_queue, sends the messages, marks the rows as queued; of an envelope, the batch's.
@@ -155,7 +158,10 @@ class BatchSender:
         outgoing = [message.outgoing() for message in messages]
         if id_suffix:
             outgoing = [OutgoingMessage(each.body, each.message_id + id_suffix) for each in outgoing]
-        result = self._queue.batch_send_messages(queue_name, outgoing)
+        if queue_name == BATCHES_QUEUE and len(outgoing) == 1:
+            result = self._envelopes.send(outgoing[0])
+        else:
+            result = self._queue.batch_send_messages(queue_name, outgoing)
         if not result.success:
             logger.warning("batch %s was not sent: %s", batch_id, result.error)
         return result

@@ -36,6 +36,8 @@ _RESENT = (
 )
 _ROOM = f"{_SENT}::test_an_envelope_of_ended_tasks_repeats_the_lost_message_of_a_dispatch_that_has_room_again"
 
+_SHARED = "engine/stages/shared_sends.py"
+_SHARES = "tests/unit/engine/stages/test_shared_sends.py"
 _UPDATES = "tests/integration/test_task_updates.py"
 
 _SHOWN = ") THEN 'queued'\n        ELSE status\n    END AS status,\n"
@@ -258,6 +260,28 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     "the mark of a batch in an envelope": (
         [Edit(_SENDER, "sending.send_attempt, enveloped=sending.enveloped)", "sending.send_attempt)")],
         [f"{_UPDATES}::test_a_dispatch_writes_the_rows_of_the_tasks_in_an_envelope_once"],
+    ),
+    "the outcome of a shared send": (
+        [
+            Edit(
+                _SHARED,
+                "each.outcome = outcome\n",
+                "each.outcome = outcome if each is together[0] else SendResult(True, 1)\n",
+            )
+        ],
+        [f"{_SHARES}::test_a_send_that_fails_fails_each_of_its_batches_and_no_other"],
+    ),
+    "the error of a shared send": (
+        [Edit(_SHARED, "            outcome = exc\n", "            outcome = SendResult(False, 0, exc)\n")],
+        [f"{_SHARES}::test_an_error_of_a_send_is_raised_for_each_of_its_batches"],
+    ),
+    "the long send that an envelope does not wait for": (
+        [Edit(_SHARED, "or not self._under_way, LONG_WAIT_SECONDS)", "or not self._under_way)")],
+        [f"{_SHARES}::test_an_envelope_does_not_wait_for_a_long_send"],
+    ),
+    "the most envelopes of a send": (
+        [Edit(_SHARED, "while self._waiting and len(together) < MOST_TOGETHER:", "while self._waiting:")],
+        [f"{_SHARES}::test_no_more_envelopes_travel_together_than_a_send_may_have"],
     ),
     "the tasks of an envelope that are not marked": (
         [

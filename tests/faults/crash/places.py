@@ -5,7 +5,7 @@ from pathlib import Path
 import engine
 
 _OPENERS = {"transaction", "transact", "send", "send_job_message", "batch_send_messages"}
-_HELPERS = {"sending.py"}
+_HELPERS = {"sending.py", "shared_sends.py"}
 _READERS = {"status_reader.py", "schedule_reader.py"}
 """What answers `GET`: it writes and sends nothing, and no message waits for it."""
 

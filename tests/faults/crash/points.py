@@ -20,7 +20,7 @@ from repositories.ports import Database, MessageQueue, SendResult, TransactionKi
 from repositories.postgres import PostgresUnitOfWork
 from tests.faults.crash.shared import Shared
 
-_HELPERS = {"sending.py"}
+_HELPERS = {"sending.py", "shared_sends.py"}
 _PLACES = {str(path) for path in Path(engine.__path__[0]).rglob("*.py") if path.name not in _HELPERS}
 _QUIET = {"get", "now"}
 """Reads that nearly every transaction makes, and that say nothing about it."""
