@@ -66,23 +66,55 @@ class GuardedConnection(connection):
 
 
 class GuardedCursor(cursor):
-    """A cursor of a guarded connection.
+    """A cursor of a guarded connection, for one transaction.
 
-    Attributes:
-        preamble: what the first statement is sent with, in one message; empty once PostgreSQL has run both.
+    PostgreSQL runs the statements of one message as one transaction, unless one of them is BEGIN or COMMIT. So a
+    message that sets its limits and has no BEGIN is a whole transaction, and its last statement has a result all the
+    same, which it would not have before a COMMIT.
     """
 
-    preamble = ""
+    _held: bytes = b""
+    _is_single = False
+    _is_begun = False
+
+    def begin(self, text: str, *, is_single: bool = False) -> None:
+        """Begins a transaction with its first statement, in one message.
+
+        Args:
+            text: what begins it.
+            is_single: whether that message is the whole transaction.
+        """
+        self._held = text.encode()
+        self._is_single = is_single
+
+    def hold(self, query: str, parameters: Any = None) -> None:
+        """Sends a statement with the next one, or with the commit."""
+        self._require_open()
+        self._held += self.mogrify(query, parameters) + b";\n"
+        self._is_begun = True
+
+    def commit(self) -> None:
+        """Ends the transaction, if a statement has begun it."""
+        if self._is_begun and not self._is_single:
+            self.execute("COMMIT")
+        elif self._is_begun and self._held:
+            self.execute("")
 
     @override
     def execute(self, query: Any, vars: Any = None) -> None:
+        self._require_open()
+        message = self._held + (self.mogrify(query, vars) if query else b"") if self._held else query
         with cast(GuardedConnection, self.connection).guard():
-            super().execute(self.preamble + query if self.preamble else query, vars)
-        self.preamble = ""
+            super().execute(message, None if self._held else vars)
+        self._held = b""
+        self._is_begun = True
+
+    def _require_open(self) -> None:
+        assert self._held or not (self._is_single and self._is_begun), "a transaction of one statement has ended"
 
     @override
     def copy_expert(self, sql: Any, file: Any, size: int = 8192) -> None:
-        if self.preamble:
+        if self._held:
             self.execute("")  # begins the transaction
         with cast(GuardedConnection, self.connection).guard():
             super().copy_expert(sql, file, size)

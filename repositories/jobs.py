@@ -37,7 +37,7 @@ class PostgresJobRepository(JobRepository):
     @override
     def get(self, job_id: str) -> Job | None:
         row = self._rows.first(_QUERIES["get"], {"job_id": job_id})
-        return None if row is None else _job(row)
+        return None if row is None else job_of(row)
 
     @override
     def same_submission(self, job_id: str, job_type: str, parameters: str) -> bool | None:
@@ -71,5 +71,6 @@ class PostgresJobRepository(JobRepository):
         return self._rows.execute(_QUERIES[query], values) == 1
 
 
-def _job(row: Row) -> Job:
+def job_of(row: Row) -> Job:
+    """Returns the job of a row that has all its columns, and no other."""
     return Job(**{**row, "status": JobStatus(row["status"])})

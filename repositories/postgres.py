@@ -35,6 +35,8 @@ from repositories.transaction_limits import TransactionLimits, limits_of_kinds
 
 R = TypeVar("R")
 
+_ONE = TransactionKind.ONE_STATEMENT
+
 _MARGIN_SECONDS = 5.0
 """How much longer the client waits for a statement's end than the statement may take: the network's share."""
 
@@ -50,7 +52,10 @@ class PostgresDatabase(Database):
     def __init__(self, pool: ConnectionPool, limits: Mapping[TransactionKind, TransactionLimits] | None = None) -> None:
         self._pool = pool
         self._limits = limits or limits_of_kinds()
-        self._begin = {kind: _QUERIES["begin"] % each.milliseconds() + ";\n" for kind, each in self._limits.items()}
+        self._begin = {
+            kind: ("" if kind == _ONE else "BEGIN;\n") + _QUERIES["limits"] % each.milliseconds() + ";\n"
+            for kind, each in self._limits.items()
+        }
 
     @override
     @contextmanager
@@ -59,10 +64,9 @@ class PostgresDatabase(Database):
             conn.limit_seconds = self._limits[kind].statement_seconds + _MARGIN_SECONDS
             try:
                 with translated(), conn.cursor(cursor_factory=GuardedCursor) as cur:
-                    cur.preamble = self._begin[kind]  # the transaction begins with its first statement
+                    cur.begin(self._begin[kind], is_single=kind == _ONE)
                     yield PostgresUnitOfWork(cur)
-                    if not cur.preamble:
-                        cur.execute("COMMIT")
+                    cur.commit()
             except BaseException:
                 _roll_back(conn)
                 raise

@@ -8,6 +8,7 @@ from psycopg2.extensions import cursor, encodings
 from typing_extensions import override
 
 from core.errors import DatabaseError, RefusedValueError
+from repositories.guarded_connection import GuardedCursor
 from repositories.ports.rows import Row, Rows
 from repositories.sql_errors import translated
 
@@ -23,6 +24,13 @@ class PostgresRows(Rows):
         with translated():
             self._cursor.execute(query, parameters)
             return self._cursor.rowcount
+
+    @override
+    def later(self, query: str, parameters: Mapping[str, Any] | None = None) -> None:
+        if isinstance(self._cursor, GuardedCursor):
+            self._cursor.hold(query, parameters)
+        else:
+            self.execute(query, parameters)
 
     @override
     def all(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:

@@ -5,14 +5,17 @@ from typing import Any
 from typing_extensions import override
 
 from core.checkpoints import Checkpoint, Fold
-from core.models import Stage, StageCounts, StageKey, StageOpening, StageProgress
+from core.models import Job, Stage, StageCounts, StageKey, StageOpening, StageProgress
 from core.statuses import STAGE_STOPS, StageStatus
 from repositories import queries
+from repositories.jobs import job_of
 from repositories.ports import StageRepository
 from repositories.ports.rows import Row, Rows
 from repositories.stage_keys import arrays, columns, key_of, opening_of
 
 _QUERIES = queries.load("stages")
+_OF_STAGE = "s_"
+"""The prefix of the columns of a stage in a row of its job."""
 
 
 class PostgresStageRepository(StageRepository):
@@ -24,6 +27,24 @@ class PostgresStageRepository(StageRepository):
     @override
     def create(self, key: StageKey, name: str, max_failed_fraction: float) -> bool:
         return self._changed("create", key, name=name, max_failed_fraction=max_failed_fraction)
+
+    @override
+    def start_job(
+        self, key: StageKey, name: str, max_failed_fraction: float, lease_id: str, lease_seconds: float
+    ) -> Stage | None:
+        values = {"name": name, "max_failed_fraction": max_failed_fraction}
+        lease = {"lease_id": lease_id, "lease_seconds": lease_seconds}
+        row = self._rows.first(_QUERIES["start_job"], {"job_id": key.job_id, **values, **lease})
+        return None if row is None else _stage(row)
+
+    @override
+    def with_job(self, key: StageKey) -> tuple[Job, Stage | None] | None:
+        row = self._rows.first(_QUERIES["with_job"], columns(key))
+        if row is None:
+            return None
+        job = {name: value for name, value in row.items() if not name.startswith(_OF_STAGE)}
+        stage = {name.removeprefix(_OF_STAGE): value for name, value in row.items() if name.startswith(_OF_STAGE)}
+        return job_of(job), None if stage["job_id"] is None else _stage(stage)
 
     @override
     def get(self, key: StageKey) -> Stage | None:
@@ -95,11 +116,14 @@ class PostgresStageRepository(StageRepository):
 
     @override
     def finish_if_complete(self, key: StageKey) -> bool:
-        return self._changed("finish_if_complete", key) and self._changed("tell_end", key)
+        ended = self._changed("finish_if_complete", key)
+        if ended:
+            self._rows.later(_QUERIES["tell_end"], columns(key))
+        return ended
 
     @override
     def record_result(self, key: StageKey, result: str) -> None:
-        self._changed("record_result", key, result=result)
+        self._rows.later(_QUERIES["record_result"], {**columns(key), "result": result})
 
     @override
     def fold(self, key: StageKey) -> Fold:

@@ -52,6 +52,7 @@ def limits_of_kinds(
     short = TransactionLimits(lock_seconds, statement_seconds)
     return {
         TransactionKind.SHORT: short,
+        TransactionKind.ONE_STATEMENT: short,
         TransactionKind.SENDING: TransactionLimits(lock_seconds, statement_seconds, _SENDING_IDLE_SECONDS),
         TransactionKind.JOB_TYPE: TransactionLimits(
             lock_seconds, job_type_statement_seconds, max(short.idle_seconds, job_type_statement_seconds)

@@ -3,7 +3,7 @@ import logging
 from core.errors import QueueError
 from core.messages import JobAction, JobMessage
 from engine.process.sending import send_job_message
-from repositories.ports import Database, MessageQueue
+from repositories.ports import Database, MessageQueue, TransactionKind
 from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
@@ -17,5 +17,5 @@ def send_first_message(database: Database, queue: MessageQueue, job_id: str) -> 
         # 202 promises only a durable row. The sweeper sends the message later.
         logger.warning("job %s stays pending until the broker takes its message: %s", job_id, exc)
         return False
-    transact(database, lambda work: work.jobs.mark_queued(job_id))
+    transact(database, lambda work: work.jobs.mark_queued(job_id), TransactionKind.ONE_STATEMENT)
     return True

@@ -18,7 +18,7 @@ from engine.jobs.exclusive_keys import exclusive_key
 from engine.jobs.first_message import send_first_message
 from engine.jobs.submission_check import SubmissionCheck
 from engine.jobs.waiting_jobs import Settled, WaitingJobs
-from repositories.ports import Database, MessageQueue, UnitOfWork
+from repositories.ports import Database, MessageQueue, TransactionKind, UnitOfWork
 from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
@@ -101,8 +101,10 @@ class Submitter:
         if conditions == AT_ONCE and self._check.is_needed(controller) and not self._is_known(job_id):
             self._check.check(controller, model)
         key = exclusive_key(controller, model)
-        job, created = self._create_or_find(job_id, canonical, controller, conditions, key, urgent=urgent)
-        status = job.status
+        if key is None and conditions == AT_ONCE and self._create(job_id, canonical, controller, urgent=urgent):
+            status, created = JobStatus.PENDING_QUEUE, True
+        else:
+            status, created = self._create_or_find(job_id, canonical, controller, conditions, key, urgent=urgent)
         if status == JobStatus.PENDING_QUEUE and send_first_message(self._database, self._queue, job_id):
             status = JobStatus.QUEUED
         logger.info("job %s (%s) %s", job_id, job_type, "accepted" if created else "was submitted before")
@@ -111,6 +113,15 @@ class Submitter:
     def _is_known(self, job_id: str) -> bool:
         with self._database.transaction() as work:
             return work.jobs.get(job_id) is not None
+
+    def _create(self, job_id: str, canonical: str, controller: JobController[Any], *, urgent: bool) -> bool:
+        """Creates a job that starts at once; returns False when it exists already."""
+        stages = len(controller.stages)
+        return transact(
+            self._database,
+            lambda work: work.jobs.create(job_id, controller.job_type, canonical, stages, urgent=urgent),
+            TransactionKind.ONE_STATEMENT,
+        )
 
     def _create_or_find(
         self,
@@ -121,8 +132,8 @@ class Submitter:
         key: str | None,
         *,
         urgent: bool,
-    ) -> tuple[Job, bool]:
-        """Returns the job, and whether it is new."""
+    ) -> tuple[JobStatus, bool]:
+        """Returns the status of the job, and whether it is new."""
         job_type, waits = controller.job_type, key is not None or conditions != AT_ONCE
         settled: Settled | None = None
         now: datetime | None = None
@@ -149,7 +160,7 @@ class Submitter:
                 self._waiting.schedule(job_id, conditions.start_at, now)
             elif created and job.status == JobStatus.CANCELLED:
                 self._waiting.announce(job_id, settled)
-            return job, created
+            return job.status, created
 
 
 def _job_id(job_type: str, canonical: str, idempotency_key: str | None, caller: str) -> str:

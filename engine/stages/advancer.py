@@ -12,14 +12,14 @@ from engine.stages.controller_call import ControllerCall
 from engine.stages.error_digest import READ_FAILED_TASKS, failure
 from engine.stages.job_endings import JobEndings, require_unopened
 from engine.stages.stage_results import StageResults
-from repositories.ports import Database, MessageQueue, UnitOfWork
+from repositories.ports import Database, MessageQueue, TransactionKind, UnitOfWork
 from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
 
 
 class Advancer:
-    """Moves jobs from stage to stage: starts the first, aggregates an ended one, starts the next or ends the job."""
+    """Moves jobs from stage to stage: aggregates one that has ended, starts the next or ends the job."""
 
     def __init__(
         self, database: Database, queue: MessageQueue, contexts: Contexts, endings: JobEndings, results: StageResults
@@ -29,21 +29,6 @@ class Advancer:
         self._contexts = contexts
         self._endings = endings
         self._results = results
-
-    def start(self, job: Job, controller: JobController[Any]) -> tuple[Job, Stage | None]:
-        """Creates the first stage of a job that has not begun; returns the job and that stage as they are now."""
-        first_spec = spec(controller, 1)
-        first = StageKey(job.job_id, 1)
-
-        def start(work: UnitOfWork) -> tuple[Job | None, Stage | None]:
-            work.jobs.mark_queued(job.job_id)
-            if work.jobs.start(job.job_id):
-                work.stages.create(first, first_spec.name, first_spec.max_failed_fraction)
-            return work.jobs.get(job.job_id), work.stages.get(first)
-
-        started, stage = transact(self._database, start)
-        assert started is not None, "no job is pruned while it has a message"
-        return started, stage
 
     def advance(self, job: Job, stage: Stage, controller: JobController[Any]) -> None:
         """Aggregates the job's current stage, which has ended; starts the next stage, or ends the job.
@@ -73,13 +58,16 @@ class Advancer:
         if stage.number < job.total_stages:
             self._start_next(job, stage, controller, encoded)
             return
-        with self._database.transaction() as work:
-            results = work.stages.results_of_job(job.job_id)
-        earlier = [result for number, result in results.items() if number < stage.number]
+        earlier = self._results_before(stage) if stage.number > 1 else []
         job_context = self._contexts.job(job, controller)
         with ControllerCall().controllers():
             job_result = controller.aggregate_job_results(job_context, [*earlier, stage_result])
         self._endings.complete(job.job_type, stage, encoded, self._results.encode(job_result, "the job's result"))
+
+    def _results_before(self, stage: Stage) -> list[Any]:
+        with self._database.transaction(TransactionKind.ONE_STATEMENT) as work:
+            results = work.stages.results_of_job(stage.job_id)
+        return [result for number, result in results.items() if number < stage.number]
 
     def _start_next(self, job: Job, stage: Stage, controller: JobController[Any], stage_result: str) -> None:
         following = StageKey(job.job_id, stage.number + 1)

@@ -1,8 +1,9 @@
 import uuid
 
+from controllers.base import StageSpec
 from core.checkpoints import Checkpoint
-from core.models import StageKey
-from repositories.ports import Database, UnitOfWork
+from core.models import Stage, StageKey
+from repositories.ports import Database, TransactionKind, UnitOfWork
 from repositories.transactions import transact
 
 
@@ -24,11 +25,21 @@ class DispatchLease:
         self.checkpoint: Checkpoint | None = None
         self._database = database
 
-    def take(self) -> bool:
-        """Takes the lease; returns False when another dispatcher holds it."""
+    def start_job(self, first: StageSpec) -> Stage | None:
+        """Starts a job and takes the lease of its first stage; returns None when the job has begun or ended."""
+        values = (first.name, first.max_failed_fraction, self.lease_id, self.seconds)
         return transact(
-            self._database, lambda work: work.stages.acquire_dispatch_lease(self.key, self.lease_id, self.seconds)
+            self._database, lambda work: work.stages.start_job(self.key, *values), TransactionKind.ONE_STATEMENT
         )
+
+    def take(self) -> Stage | None:
+        """Takes the lease; returns the stage, or None when another dispatcher holds the lease."""
+
+        def take(work: UnitOfWork) -> Stage | None:
+            held = work.stages.acquire_dispatch_lease(self.key, self.lease_id, self.seconds)
+            return work.stages.get(self.key) if held else None
+
+        return transact(self._database, take)
 
     def renew(self) -> bool:
         """Renews the lease; returns False when it is lost."""

@@ -73,12 +73,12 @@ class DispatchWindow(BatchWindow):
         self._in_flight: deque[tuple[Future[bool] | None, Checkpoint | None]] = deque()
         self.begin_at(START)
 
-    def begin_at(self, checkpoint: Checkpoint) -> None:
-        """Sets the point after which batches are put."""
+    def begin_at(self, checkpoint: Checkpoint, *, is_new: bool = False) -> None:
+        """Sets the point after which batches are put, and whether the stage has never been dispatched before."""
         self._begun_at = checkpoint
         self.total_tasks = checkpoint.tasks
         self.total_batches = checkpoint.batches
-        self._earlier = EarlierBatches(self._database, self.key, checkpoint.batches - 1)
+        self._earlier = EarlierBatches(self._database, self.key, checkpoint.batches - 1, is_new=is_new)
 
     @contextmanager
     def open(self) -> Iterator["DispatchWindow"]:

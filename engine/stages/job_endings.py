@@ -64,7 +64,8 @@ class JobEndings:
 
         def complete(work: UnitOfWork) -> JobStatus | None:
             nonlocal is_hook_owed, end
-            failed_tasks = sum(stage.failed_tasks for stage in work.stages.of_job(last.job_id))
+            stages = work.stages.of_job(last.job_id) if last.number > 1 else [last]
+            failed_tasks = sum(stage.failed_tasks for stage in stages)
             status = JobStatus.COMPLETED_WITH_ERRORS if failed_tasks else JobStatus.COMPLETED
             cause = self._cause(work, last.job_id) if failed_tasks else None
             end = work.jobs.finish(last.job_id, status, job_result, cause)

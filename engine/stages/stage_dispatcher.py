@@ -7,12 +7,14 @@ from controllers.base import JobController
 from core.errors import DispatchLeaseLostError, JobFailure, NoRoomLeft, SliceEnded, StageTooSlowError
 from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage
-from core.models import Job, Stage
+from core.models import Job, Stage, StageOpening
+from core.retry_parts import RetryPart
+from core.statuses import JobStatus
 from engine.process.limits import Limits
 from engine.process.sending import send, send_job_message
 from engine.process.shutdown import Shutdown
 from engine.stages.batch_sender import BatchSender
-from engine.stages.contexts import Contexts
+from engine.stages.contexts import Contexts, spec
 from engine.stages.controller_call import ControllerCall
 from engine.stages.dispatch_lease import DispatchLease
 from engine.stages.dispatch_window import DispatchWindow
@@ -50,14 +52,47 @@ class StageDispatcher:
             JobFailure: the stage can never be dispatched.
             LockstepError: infrastructure failed; the broker must deliver the message again.
         """
-        lease = DispatchLease(self._database, message.key, self._limits.lease_seconds)
-        if not lease.take():
+        lease = self._lease(message)
+        stage = lease.take()
+        if stage is None:
             self._reschedule(message)
-            return
+        else:
+            self._dispatch(job, controller, message, lease, stage)
+
+    def start(self, job: Job, controller: JobController[Any], message: JobMessage) -> bool:
+        """Starts a job and dispatches its first stage; returns False when the job has begun or ended meanwhile.
+
+        Raises:
+            JobFailure: the stage can never be dispatched.
+            LockstepError: infrastructure failed; the broker must deliver the message again.
+        """
+        lease = self._lease(message)
+        stage = lease.start_job(spec(controller, 1))
+        if stage is None:
+            return False
+        started = replace(job, status=JobStatus.PROCESSING, stage=1, started_at=stage.created_at)
+        message = replace(message, action=JobAction.DISPATCH, opening=stage.openings)
+        self._dispatch(started, controller, message, lease, stage, is_new=True)
+        return True
+
+    def _lease(self, message: JobMessage) -> DispatchLease:
+        return DispatchLease(self._database, message.key, self._limits.lease_seconds)
+
+    def _dispatch(
+        self,
+        job: Job,
+        controller: JobController[Any],
+        message: JobMessage,
+        lease: DispatchLease,
+        stage: Stage,
+        *,
+        is_new: bool = False,
+    ) -> None:
         sender = BatchSender(self._database, self._queue, urgent=job.urgent)
         window = DispatchWindow(self._database, sender, self._limits, self._shutdown, lease)
+        window.begin_at(stage.checkpoint, is_new=is_new)
         try:
-            totals = self._queue_batches(job, controller, window)
+            totals = self._queue_batches(job, stage, controller, window)
         except SliceEnded as exc:
             if not (isinstance(exc, NoRoomLeft) and self._waits_for_room(lease, message, window)):
                 lease.release(window.idle_slices)
@@ -75,20 +110,16 @@ class StageDispatcher:
             if window.unsent_batches:
                 self._redispatch_later(lease, message, window.unsent_batches)
             else:
-                self._close(lease, *totals)
+                self._close(lease, stage.opening, *totals)
 
-    def _queue_batches(self, job: Job, controller: JobController[Any], window: DispatchWindow) -> tuple[int, int]:
+    def _queue_batches(
+        self, job: Job, stage: Stage, controller: JobController[Any], window: DispatchWindow
+    ) -> tuple[int, int]:
         """Queues the batches that are not queued yet; returns the totals of tasks and batches."""
-        key = window.key
-        with self._database.transaction() as work:
-            stage = work.stages.get(key)
-            assert stage is not None, "its lease was taken"
-            part = work.parts.get(stage.opening) if stage.openings else None
-        window.begin_at(stage.checkpoint)
         try:
             with window.open():
                 if stage.openings:
-                    window.reopen_batches(stage.opening, part)
+                    window.reopen_batches(stage.opening, self._part(stage.opening))
                 elif stage.checkpoint.batches:
                     window.resend_pending(stage.checkpoint.batches)
                 if stage.total_tasks is not None and stage.total_batches is not None:
@@ -96,7 +127,7 @@ class StageDispatcher:
                 call = ControllerCall()
                 job_context = self._contexts.job(job, controller)
                 stage_context = self._contexts.stage(
-                    *(job, controller, key.number, stage.checkpoint),
+                    *(job, controller, stage.number, stage.checkpoint),
                     watched=lambda results: call.results(window.slice.watched(results)),
                 )
                 with call.controllers():
@@ -108,6 +139,10 @@ class StageDispatcher:
             raise
         window.expect_no_more()
         return window.total_tasks, window.total_batches
+
+    def _part(self, opening: StageOpening) -> RetryPart | None:
+        with self._database.transaction() as work:
+            return work.parts.get(opening)
 
     def _too_slow(self, stage: Stage, window: DispatchWindow) -> StageTooSlowError:
         first = f"{window.yielded:,} tasks from task {stage.checkpoint.tasks:,} on"
@@ -143,14 +178,14 @@ class StageDispatcher:
         logger.info("stage %d of job %s is being dispatched until %s", message.stage, message.job_id, expires_at)
         send(self._queue, JOBS_QUEUE, [message.outgoing(expires_at)])
 
-    def _close(self, lease: DispatchLease, total_tasks: int, total_batches: int) -> None:
+    def _close(self, lease: DispatchLease, opening: StageOpening, total_tasks: int, total_batches: int) -> None:
         key = lease.key
 
-        def close(work: UnitOfWork) -> tuple[bool, bool, Stage | None]:
+        def close(work: UnitOfWork) -> tuple[bool, bool]:
             closed = work.stages.finish_dispatch(key, lease.lease_id, total_tasks, total_batches)
-            return closed, closed and work.stages.finish_if_complete(key), work.stages.get(key)
+            return closed, closed and work.stages.finish_if_complete(key)
 
-        closed, complete, stage = transact(self._database, close)
+        closed, complete = transact(self._database, close)
         if not closed:
             logger.warning("stage %d of job %s was taken over; this dispatcher stops", key.number, key.job_id)
             return
@@ -158,8 +193,8 @@ class StageDispatcher:
             "stage %d of job %s is dispatched: %d tasks in %d batches",
             *(key.number, key.job_id, total_tasks, total_batches),
         )
-        if complete and stage is not None:  # the workers were faster than the dispatcher, or the stage has no tasks
-            send_job_message(self._queue, JobMessage.about(stage.opening, JobAction.ADVANCE))
+        if complete:  # the workers were faster than the dispatcher, or the stage has no tasks
+            send_job_message(self._queue, JobMessage.about(opening, JobAction.ADVANCE))
 
     def _redispatch_later(self, lease: DispatchLease, message: JobMessage, unsent_batches: int) -> None:
         lease.release()

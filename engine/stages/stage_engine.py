@@ -19,7 +19,7 @@ from engine.stages.job_endings import JobEndings
 from engine.stages.stage_canceller import StageCanceller
 from engine.stages.stage_dispatcher import StageDispatcher
 from engine.stages.step import Step, next_step
-from repositories.ports import Database, MessageQueue
+from repositories.ports import Database, MessageQueue, TransactionKind
 
 logger = logging.getLogger(__name__)
 
@@ -76,18 +76,19 @@ class StageEngine:
             self._take_or_fail(step, message, job, stage)
 
     def _read(self, message: JobMessage) -> tuple[Job, Stage | None]:
-        with self._database.transaction() as work:
-            job = work.jobs.get(message.job_id)
-            stage = work.stages.get(message.key)
-        if job is None:
+        with self._database.transaction(TransactionKind.ONE_STATEMENT) as work:
+            found = work.stages.with_job(message.key)
+        if found is None:
             raise JobNotFoundError(message.job_id)
-        return job, stage
+        return found
 
     def _take_or_fail(self, step: Step, message: JobMessage, job: Job, stage: Stage | None) -> None:
         """Takes a step; a failure of the job's code fails the job, at once or after some tries."""
         try:
             if step == Step.START:
-                job, stage = self._steps.advancer.start(job, self._registry.controller(job.job_type))
+                if self._steps.dispatcher.start(job, self._registry.controller(job.job_type), message):
+                    return
+                job, stage = self._read(message)
                 step = next_step(message, job, stage)
             self._take(step, message, job, stage)
         except JobFailure as exc:

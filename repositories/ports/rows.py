@@ -13,6 +13,10 @@ class Rows(Protocol):
         """Runs a statement; returns the number of rows that it touched."""
         ...
 
+    def later(self, query: str, parameters: Mapping[str, Any] | None = None) -> None:
+        """Runs a statement whose result is not needed: it travels with the next statement, or with the commit."""
+        ...
+
     def all(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
         """Runs a query; returns its rows, by column name."""
         ...

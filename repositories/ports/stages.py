@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from core.checkpoints import Checkpoint, Fold
-from core.models import Stage, StageCounts, StageKey, StageOpening, StageProgress
+from core.models import Job, Stage, StageCounts, StageKey, StageOpening, StageProgress
 from core.statuses import StageStatus
 
 
@@ -14,6 +14,20 @@ class StageRepository(Protocol):
 
     def create(self, key: StageKey, name: str, max_failed_fraction: float) -> bool:
         """Inserts a dispatching stage; False when it exists already."""
+        ...
+
+    def start_job(
+        self, key: StageKey, name: str, max_failed_fraction: float, lease_id: str, lease_seconds: float
+    ) -> Stage | None:
+        """Moves a job pending_queue or queued -> processing, and creates its first stage with a dispatch lease.
+
+        Returns:
+            The stage; None when the job is in another status, and nothing is changed.
+        """
+        ...
+
+    def with_job(self, key: StageKey) -> tuple[Job, Stage | None] | None:
+        """Returns the stage's job, and the stage, if it has begun; None when there is no such job."""
         ...
 
     def get(self, key: StageKey) -> Stage | None:

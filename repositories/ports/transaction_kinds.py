@@ -7,6 +7,10 @@ class TransactionKind(StrEnum):
     SHORT = auto()
     """Reads or writes a few rows, and does nothing else meanwhile."""
 
+    ONE_STATEMENT = auto()
+    """The same with one call of a repository, which one message carries: it is committed when the call returns, and
+    nothing that follows in its block can roll it back."""
+
     SENDING = auto()
     """Sends messages before it commits, so it may pause for as long as a send may take."""
 

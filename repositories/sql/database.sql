@@ -1,8 +1,8 @@
 -- The clock, the limits of transactions, and the migrations.
 
--- name: begin
--- With the limits of the transaction, in milliseconds. Sent in one message with the first statement.
-BEGIN;
+-- name: limits
+-- The limits of a transaction, in milliseconds. Sent in one message with the first statement, after BEGIN; or without, if
+-- the end of the message is the end of the transaction.
 SET LOCAL lock_timeout = %(lock)s;
 SET LOCAL statement_timeout = %(statement)s;
 SET LOCAL idle_in_transaction_session_timeout = %(idle)s

@@ -11,6 +11,51 @@ WITH created AS (
 INSERT INTO job_events (job_id, kind, stage, details)
 SELECT job_id, 'stage_started'::job_event_kind, stage, jsonb_build_object('name', name) FROM created
 
+-- name: start_job
+-- Moves a job to queued, if its row does not say so yet, and to processing; creates its first stage, whose dispatch lease is
+-- taken from the beginning. One message for what every job goes through.
+UPDATE jobs SET status = 'queued', queued_at = now()
+WHERE job_id = %(job_id)s AND status = 'pending_queue';
+
+WITH started AS (
+    UPDATE jobs SET status = 'processing', stage = 1, started_at = now()
+    WHERE job_id = %(job_id)s AND status = 'queued'
+    RETURNING job_id
+), created AS (
+    INSERT INTO stages (
+        job_id, stage, name, max_failed_fraction, dispatch_lease_id, dispatch_lease_expires_at
+    )
+    SELECT
+        job_id, 1, %(name)s, %(max_failed_fraction)s, %(lease_id)s, now() + make_interval(secs => %(lease_seconds)s)
+    FROM started
+    RETURNING *
+), told AS (
+    INSERT INTO job_events (job_id, kind, stage, details)
+    SELECT job_id, 'stage_started'::job_event_kind, stage, jsonb_build_object('name', name) FROM created
+)
+SELECT
+    job_id, stage, name, status, total_tasks, total_batches, finished_batches, completed_tasks, failed_tasks,
+    cancelled_tasks, max_failed_fraction, openings, result, created_at, finished_at,
+    coalesce(checkpoint_tasks, 0) AS checkpoint_tasks, coalesce(checkpoint_batches, 0) AS checkpoint_batches,
+    checkpoint_cursor, coalesce(idle_slices, 0) AS idle_slices, room_after
+FROM created
+
+-- name: with_job
+-- What a message of sb-jobs is about: its job and, if that has begun, its stage.
+SELECT
+    j.job_id, j.job_type, j.parameters, j.status, j.stage, j.total_stages, j.result, j.error, j.created_at, j.started_at,
+    j.finished_at, j.pruned_at, j.urgent,
+    s.job_id AS s_job_id, s.stage AS s_stage, s.name AS s_name, s.status AS s_status, s.total_tasks AS s_total_tasks,
+    s.total_batches AS s_total_batches, s.finished_batches AS s_finished_batches, s.completed_tasks AS s_completed_tasks,
+    s.failed_tasks AS s_failed_tasks, s.cancelled_tasks AS s_cancelled_tasks,
+    s.max_failed_fraction AS s_max_failed_fraction, s.openings AS s_openings, s.result AS s_result,
+    s.created_at AS s_created_at, s.finished_at AS s_finished_at, coalesce(s.checkpoint_tasks, 0) AS s_checkpoint_tasks,
+    coalesce(s.checkpoint_batches, 0) AS s_checkpoint_batches, s.checkpoint_cursor AS s_checkpoint_cursor,
+    coalesce(s.idle_slices, 0) AS s_idle_slices, s.room_after AS s_room_after
+FROM jobs AS j
+LEFT JOIN stages AS s ON s.job_id = j.job_id AND s.stage = %(stage)s
+WHERE j.job_id = %(job_id)s
+
 -- name: get
 SELECT
     job_id, stage, name, status, total_tasks, total_batches, finished_batches, completed_tasks, failed_tasks,

@@ -8,11 +8,12 @@ from typing_extensions import override
 
 from core.checkpoints import Checkpoint, Fold
 from core.job_events import JobEventKind
-from core.models import Stage, StageCounts, StageKey, StageOpening, StageProgress
+from core.models import Job, Stage, StageCounts, StageKey, StageOpening, StageProgress
 from core.statuses import BATCH_ENDS, STAGE_ENDS, STAGE_STOPS, BatchStatus, StageStatus, TaskStatus
 from repositories.ports import StageRepository
 from tests.fakes.job_events import counted, tell, tell_stage_end
 from tests.fakes.job_keys import delete_key
+from tests.fakes.jobs import FakeJobRepository
 from tests.fakes.pages import cut, json_bytes
 from tests.fakes.rows import StageRow, from_json
 from tests.fakes.tables import Tables
@@ -38,6 +39,23 @@ class FakeStageRepository(StageRepository):
         if created:
             tell(self._tables, JobEventKind.STAGE_STARTED, key, name=name)
         return created
+
+    @override
+    def start_job(
+        self, key: StageKey, name: str, max_failed_fraction: float, lease_id: str, lease_seconds: float
+    ) -> Stage | None:
+        jobs = FakeJobRepository(self._tables)
+        jobs.mark_queued(key.job_id)
+        if not jobs.start(key.job_id):
+            return None
+        self.create(key, name, max_failed_fraction)
+        self.acquire_dispatch_lease(key, lease_id, lease_seconds)
+        return self.get(key)
+
+    @override
+    def with_job(self, key: StageKey) -> tuple[Job, Stage | None] | None:
+        job = FakeJobRepository(self._tables).get(key.job_id)
+        return None if job is None else (job, self.get(key))
 
     @override
     def get(self, key: StageKey) -> Stage | None:

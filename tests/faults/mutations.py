@@ -12,6 +12,7 @@ _JOBS = "repositories/sql/jobs.sql"
 _SWEEPS = "repositories/sql/sweeps.sql"
 _EVENTS = "repositories/sql/job_events.sql"
 _FAKE_TASKS = "tests/fakes/tasks.py"
+_WINDOW = "tests/unit/engine/stages/test_dispatch_window.py"
 _CALLS = "tests/unit/engine/tasks/test_calls.py"
 _FAKE_BATCHES = "tests/fakes/batches.py"
 _FAKE_STAGES = "tests/fakes/stages.py"
@@ -266,6 +267,37 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
             ),
         ],
         _both("test_dispatch_lease.py::test_one_dispatcher_at_a_time"),
+    ),
+    "the status of a job that is started": (
+        [
+            Edit(
+                _STAGES,
+                "WHERE job_id = %(job_id)s AND status = 'queued'\n    RETURNING job_id\n), created",
+                "WHERE job_id = %(job_id)s AND stage = 0\n    RETURNING job_id\n), created",
+            ),
+            Edit(
+                "tests/fakes/jobs.py",
+                "{JobStatus.QUEUED}, status=JobStatus.PROCESSING",
+                "{*JobStatus}, status=JobStatus.PROCESSING",
+            ),
+        ],
+        [
+            f"{CONTRACT}/test_job_starts.py::test_a_job_in_another_status_is_not_started[{backend}-{status}]"
+            for backend in ("fake", "postgres")
+            for status in ("waiting", "cancelled", "failed")
+        ],
+    ),
+    "the batches of an earlier dispatch": (
+        [
+            Edit(
+                "engine/stages/stage_dispatcher.py",
+                "self._dispatch(job, controller, message, lease, stage)",
+                "self._dispatch(job, controller, message, lease, stage, is_new=True)",
+            )
+        ],
+        [
+            f"{_WINDOW}::test_a_replay_that_yields_other_tasks_fails_the_job_clearly[fewer_batches]",
+        ],
     ),
     "the holder of a dispatch lease that is renewed": (
         [

@@ -1,4 +1,4 @@
-"""A transaction begins in one message with its first statement."""
+"""A transaction begins in one message with its first statement; one of a single statement ends with it too."""
 
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -7,7 +7,9 @@ import psycopg2
 import pytest
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INTRANS
 
+from core.errors import ConstraintViolationError
 from repositories.pool import ConnectionPool
+from repositories.ports import TransactionKind
 from repositories.ports.rows import Rows
 from repositories.postgres import PostgresDatabase, PostgresUnitOfWork
 
@@ -70,3 +72,49 @@ def test_a_copy_may_be_the_first_statement(database: PostgresDatabase, database_
     with closing(psycopg2.connect(database_url)) as conn, conn.cursor() as cursor:
         cursor.execute("SELECT FROM ingested_rows")
         assert cursor.rowcount == 0
+
+
+_ADD = "INSERT INTO job_waits (job_id) VALUES (%(job_id)s)"
+"""Refused, because there is no such job."""
+
+
+def test_a_transaction_of_one_statement_is_one_message_and_has_its_result(database: PostgresDatabase) -> None:
+    with database.transaction(TransactionKind.ONE_STATEMENT) as work:
+        query = message(work)
+        assert status(work) == TRANSACTION_STATUS_IDLE
+        with pytest.raises(AssertionError, match="has ended"):
+            message(work)
+    assert query.startswith("SET LOCAL lock_timeout = 5000;")
+    with database.transaction() as work:
+        assert message(work).startswith("BEGIN;")
+
+
+def test_a_transaction_of_one_statement_is_rolled_back_in_whole(database: PostgresDatabase, database_url: str) -> None:
+    with pytest.raises(Exception, match="division"), database.transaction(TransactionKind.ONE_STATEMENT) as work:
+        rows(work).execute("CREATE TABLE written (); SELECT 1 / 0")
+    with closing(psycopg2.connect(database_url)) as conn, conn.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('written') IS NULL AS is_gone")
+        assert cursor.fetchone() == (True,)
+
+
+def test_a_statement_whose_result_is_not_needed_travels_with_the_next(database: PostgresDatabase) -> None:
+    with database.transaction() as work:
+        rows(work).later("SELECT %(value)s", {"value": "100 %"})
+        assert status(work) == TRANSACTION_STATUS_IDLE
+        query = message(work)
+    assert query.startswith("BEGIN;")
+    assert "SELECT '100 %';\nSELECT current_query()" in query
+
+
+def test_it_travels_with_the_commit_and_is_refused_there(database: PostgresDatabase) -> None:
+    def add(*, first: bool) -> None:
+        with database.transaction() as work:
+            if first:
+                message(work)
+            rows(work).later(_ADD, {"job_id": "x" * 32})
+
+    for first in (True, False):
+        with pytest.raises(ConstraintViolationError):
+            add(first=first)
+        with database.transaction() as work:
+            assert message(work).startswith("BEGIN;")

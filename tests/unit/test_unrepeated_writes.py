@@ -29,7 +29,7 @@ _READS = {
         "page",
     ),
     *("page_of_job", "pending_of_stage", "results_of_job", "results_page", "since", "states", "unclaimed"),
-    "waiting_with_room",
+    *("waiting_with_room", "with_job"),
 }
 _MAY_WRITE = {
     # It sends inside the transaction, which cannot be repeated then.

@@ -56,11 +56,11 @@ def _times(call: Call, answer: Answer) -> int:
 
 
 _SOME: tuple[tuple[str, str, str, str], ...] = (
-    ("plain", "submit_job", "Submitter._create_or_find", COMMIT),
+    ("plain", "submit_job", "Submitter._create", COMMIT),
     ("plain", "submit_job", "send_first_message", "send to sb-jobs"),
     ("plain", "submit_job", "send_first_message", COMMIT),
-    ("plain", "run_job_message", "StageEngine._read", "get"),
-    ("plain", "run_job_message", "Advancer.start", COMMIT),
+    ("plain", "run_job_message", "StageEngine._read", "with_job"),
+    ("plain", "run_job_message", "DispatchLease.start_job", COMMIT),
     ("plain", "run_job_message", "DispatchLease.take", COMMIT),
     ("plain", "run_job_message", "BatchSender.two_phase", "batch_create_tasks"),
     ("plain", "run_job_message", "BatchSender.two_phase", COMMIT),

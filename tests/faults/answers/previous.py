@@ -13,7 +13,7 @@ from core.messages import OutgoingMessage
 from core.statuses import BatchStatus
 from core.task_runs import ClaimedTask
 from repositories import queries
-from repositories.ports import Database, MessageQueue, SendResult
+from repositories.ports import Database, MessageQueue, SendResult, TransactionKind
 from repositories.postgres import PostgresDatabase, PostgresUnitOfWork
 from repositories.tasks import PostgresTaskRepository
 
@@ -36,8 +36,10 @@ class PreviousDatabase(Database):
 
     @override
     @contextmanager
-    def transaction(self, *args: Any) -> Iterator[PostgresUnitOfWork]:
-        with self._database.transaction(*args) as work:
+    def transaction(self, kind: TransactionKind = TransactionKind.SHORT) -> Iterator[PostgresUnitOfWork]:
+        # It had no transactions of one statement, and no limits: to lift them is another statement.
+        kind = TransactionKind.SHORT if kind == TransactionKind.ONE_STATEMENT else kind
+        with self._database.transaction(kind) as work:
             work._rows.execute(_QUERIES["no_limits"])
             work.tasks = _PreviousTasks(work._rows)
             yield work

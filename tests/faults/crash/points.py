@@ -22,7 +22,8 @@ from tests.faults.crash.shared import Shared
 
 _HELPERS = {"sending.py", "shared_sends.py"}
 _PLACES = {str(path) for path in Path(engine.__path__[0]).rglob("*.py") if path.name not in _HELPERS}
-_QUIET = {"get", "now"}
+_SHORT = TransactionKind.SHORT
+_QUIET = {"get", "now", "of_job", "with_job"}
 """Reads that nearly every transaction makes, and that say nothing about it."""
 
 
@@ -127,7 +128,8 @@ class FatalDatabase:
         self._points = points
 
     def transaction(self, kind: TransactionKind = TransactionKind.SHORT) -> AbstractContextManager[UnitOfWork]:
-        return self._transaction(_place(), kind)
+        # What follows the statement here would follow the commit of a transaction of one statement.
+        return self._transaction(_place(), _SHORT if kind == TransactionKind.ONE_STATEMENT else kind)
 
     @contextmanager
     def _transaction(self, place: str, kind: TransactionKind) -> Iterator[UnitOfWork]:

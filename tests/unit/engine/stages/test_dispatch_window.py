@@ -165,7 +165,7 @@ def test_a_stage_that_another_dispatcher_holds_is_looked_at_again_when_its_lease
         (counted(100), "-s1-b1 was queued, and has no tasks now. Submit the job again"),
         (counted(199), "-s1-b1 was queued with other tasks"),
     ],
-    ids=["other parameters", "fewer batches", "fewer tasks"],
+    ids=["other parameters", "fewer_batches", "fewer tasks"],
 )
 def test_a_replay_that_yields_other_tasks_fails_the_job_clearly(replay: Tasks, complaint: str) -> None:
     with stand(sample_job(counted(300)), dispatch_parallel=1) as it:
