@@ -15,7 +15,6 @@ from repositories.stage_keys import columns
 from repositories.tasks import PostgresTaskRepository
 
 _QUERIES = queries.load("batches")
-_LOCK = _QUERIES["lock"] + ";\n"
 
 
 class PostgresBatchRepository(BatchRepository):
@@ -80,7 +79,7 @@ class PostgresBatchRepository(BatchRepository):
             "failed": [delta.failed for delta in deltas],
             "cancelled": [delta.cancelled for delta in deltas],
         }
-        rows = self._rows.all(_LOCK + _QUERIES["apply_outcomes"], values)
+        rows = self._rows.all(_QUERIES["apply_outcomes"], values)
         return [row["batch_id"] for row in rows if row["has_ended"]]
 
 

@@ -20,8 +20,6 @@ from repositories.stage_keys import columns
 
 _QUERIES = queries.load("tasks")
 _IN_ORDER = _QUERIES["in_order"] + ";\n"
-_CLAIM_BATCH = _QUERIES["lock_free_of_batch"] + ";\n" + _QUERIES["claim"].split(";\n", 1)[1]
-"""The claim of an envelope: another statement finds and locks the tasks; what is claimed of them is the same."""
 _STATUSES = {status.value: status for status in TaskStatus}
 _LOCK_HELD = _QUERIES["lock_held"] + ";\n"
 
@@ -89,7 +87,7 @@ class PostgresTaskRepository(TaskRepository):
             "lease_seconds": lease_seconds,
             "worker": worker,
         }
-        return [ClaimedTask._make(row) for row in self._rows.tuples(_CLAIM_BATCH, values)]
+        return [ClaimedTask._make(row) for row in self._rows.tuples(_QUERIES["claim_batch"], values)]
 
     @override
     def ids_of_batch(self, batch_id: str) -> list[str]:
@@ -122,7 +120,8 @@ class PostgresTaskRepository(TaskRepository):
         if later:
             updates.append(("continue_later", _continued(later)))
         held = {"lease_id": lease_id, "held_ids": array(outcome.task_id for outcome in outcomes)}
-        lock, recorded = _LOCK_HELD, list[RecordedTask]()
+        # Completed tasks alone are locked in order by their own statement.
+        lock, recorded = _LOCK_HELD if failed or later else "", list[RecordedTask]()
         for name, values in updates:
             rows = self._rows.tuples(lock + _QUERIES[name], {**held, **values})
             recorded += [

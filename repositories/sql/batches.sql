@@ -66,44 +66,6 @@ WHERE batch_id = %(batch_id)s AND status = 'pending_queue'
 SELECT batch_id FROM batches WHERE batch_id = ANY(%(batch_ids)s::text[]) ORDER BY batch_id FOR NO KEY UPDATE
 
 -- name: apply_outcomes
--- Follows `lock` in the same round trip, so all that it decides is decided by the rows as they are now. A batch that has
--- ended in this transaction has its time.
---
--- A message of the batch has arrived, so all its messages were sent: the broker takes a batch whole or not at all. This
--- does not hold for a reopened batch: the message may be from an earlier send, and other messages of that send may have
--- been used up. Such a batch counts as sent when its last task has ended and at least one task has run. A batch that was
--- never sent and has no open task is cancelled: all of its tasks were.
---
--- One UPDATE and no further ones: each would be another version of the row, and another look-up of its stage.
-UPDATE batches AS b
-SET
-    open_tasks = b.open_tasks - d.ended, failed_tasks = b.failed_tasks + d.failed,
-    cancelled_tasks = b.cancelled_tasks + d.cancelled,
-    status = CASE
-        WHEN b.status NOT IN ('pending_queue', 'queued') THEN b.status
-        WHEN b.open_tasks = d.ended AND b.cancelled_tasks + d.cancelled = b.task_count THEN 'cancelled'::batch_status
-        WHEN b.open_tasks = d.ended THEN 'finished'::batch_status
-        WHEN b.opening = 0 AND d.ended > d.cancelled THEN 'queued'::batch_status
-        ELSE b.status
-    END,
-    queued_at = CASE
-        WHEN b.status = 'pending_queue' AND (
-            (b.opening = 0 AND d.ended > d.cancelled)
-            OR (b.open_tasks = d.ended AND b.cancelled_tasks + d.cancelled < b.task_count)
-        ) THEN now()
-        ELSE b.queued_at
-    END,
-    last_error = CASE
-        WHEN b.status <> 'pending_queue' OR NOT (
-            (b.opening = 0 AND d.ended > d.cancelled)
-            OR (b.open_tasks = d.ended AND b.cancelled_tasks + d.cancelled < b.task_count)
-        ) THEN b.last_error
-    END,
-    finished_at = CASE
-        WHEN b.status IN ('pending_queue', 'queued') AND b.open_tasks = d.ended THEN now()
-        ELSE b.finished_at
-    END
-FROM unnest(%(batch_ids)s::text[], %(ended)s::integer[], %(failed)s::integer[], %(cancelled)s::integer[])
-    AS d (batch_id, ended, failed, cancelled)
-WHERE b.batch_id = d.batch_id
-RETURNING b.batch_id, b.finished_at = now() AS has_ended
+SELECT * FROM apply_outcomes_v1(
+    %(batch_ids)s::text[], %(ended)s::integer[], %(failed)s::integer[], %(cancelled)s::integer[]
+)

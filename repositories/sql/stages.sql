@@ -211,35 +211,8 @@ SELECT
 FROM dispatched
 
 -- name: add_finished_batches
--- Writes the stage row once for all batches that an invocation finished. A statement before it locks the rows in order:
--- see tasks.sql. If a dispatch waits for room, exactly one invocation reaches `room_after`, and sends its message.
-SELECT 1 FROM stages
-WHERE (job_id, stage) IN (SELECT job_id, stage FROM batches WHERE batch_id = ANY(%(batch_ids)s::text[]))
-ORDER BY job_id, stage
-FOR NO KEY UPDATE;
-
-UPDATE stages AS s
-SET
-    finished_batches = s.finished_batches + done.batches,
-    completed_tasks = s.completed_tasks + done.completed,
-    failed_tasks = s.failed_tasks + done.failed,
-    cancelled_tasks = s.cancelled_tasks + done.cancelled,
-    attended_at = CASE
-        WHEN s.room_after BETWEEN s.finished_batches + 1 AND s.finished_batches + done.batches THEN now()
-        ELSE s.attended_at
-    END
-FROM (
-    SELECT
-        job_id, stage, count(*) AS batches, sum(task_count - failed_tasks - cancelled_tasks) AS completed,
-        sum(failed_tasks) AS failed, sum(cancelled_tasks) AS cancelled
-    FROM batches
-    WHERE batch_id = ANY(%(batch_ids)s::text[])
-    GROUP BY job_id, stage
-) AS done
-WHERE s.job_id = done.job_id AND s.stage = done.stage
-RETURNING
-    s.job_id, s.stage, s.openings, s.status, s.room_after, s.finished_batches, s.total_batches, s.failed_tasks,
-    done.batches AS ended_now
+-- Writes the stage row once for all batches that an invocation finished.
+SELECT * FROM add_finished_batches_v1(%(batch_ids)s::text[])
 
 -- name: tell_tasks_ended
 -- For stopped stages of which batches have just ended, in the same transaction, which holds their rows: tells it of those

@@ -1,6 +1,7 @@
 -- The table tasks.
 --
--- A query that updates several rows first locks them in id order by a SELECT, so that two transactions never deadlock.
+-- A query that updates several rows first locks them in id order by a SELECT, so that two transactions never deadlock. (What each
+-- invocation runs does without, in functions: see migration 0021.)
 -- The SELECT is a statement of its own in the same round trip: a statement that both locks and updates can deadlock
 -- when a row changes between its snapshot and its lock (docs/decisions/0003).
 --
@@ -69,45 +70,15 @@ RETURNING task_id, sends
 -- name: claim
 -- This query, not the broker, decides which tasks run: tasks that wait, tasks whose retry is due, and tasks whose lease
 -- has expired, but no task of a stopped stage. Skips locked rows: their messages are rescheduled.
---
--- Looks each stage up once, and not for each task. Task ids begin with the job and the stage: <32 hex digits>-s01.
-SELECT set_config('lockstep.locked', coalesce(array_agg(task_id), '{}')::text, true)
-FROM (
-    SELECT task_id FROM tasks
-    WHERE task_id = ANY(%(task_ids)s::text[]) AND status IN ('pending_queue', 'queued', 'processing', 'retrying')
-    ORDER BY task_id
-    FOR NO KEY UPDATE SKIP LOCKED
-) AS free;
+SELECT * FROM claim_tasks_v1(
+    %(task_ids)s::text[], %(job_ids)s::text[], %(stages)s::smallint[], %(lease_id)s, %(lease_seconds)s, %(worker)s
+)
 
-UPDATE tasks
-SET
-    status = 'processing', attempt = attempt + 1, not_before = NULL, lease_id = %(lease_id)s,
-    lease_expires_at = now() + make_interval(secs => %(lease_seconds)s),
-    started_at = coalesce(started_at, now()), worker = coalesce(%(worker)s, worker)
-WHERE task_id = ANY(current_setting('lockstep.locked')::text[])
-    AND (
-        status IN ('pending_queue', 'queued')
-        OR (status = 'retrying' AND not_before <= now())
-        OR (status = 'processing' AND lease_expires_at <= now())
-    )
-    AND left(task_id, 36) = ANY(ARRAY(
-        SELECT s.job_id || '-s' || lpad(s.stage::text, 2, '0')
-        FROM unnest(%(job_ids)s::text[], %(stages)s::smallint[]) AS wanted (job_id, stage)
-        JOIN stages AS s USING (job_id, stage)
-        WHERE s.status IN ('dispatching', 'running')
-    ))
-RETURNING task_id, parent_job_id AS job_id, stage, task_index, batch_id, task_type, parameters, attempt, failures,
-    checkpoint, coalesce(idle_continuations, 0) AS idle_continuations
-
--- name: lock_free_of_batch
--- Takes the place of the first statement of claim, for an envelope: all tasks of its batch that have not ended.
-SELECT set_config('lockstep.locked', coalesce(array_agg(task_id), '{}')::text, true)
-FROM (
-    SELECT task_id FROM tasks
-    WHERE batch_id = %(batch_id)s AND status IN ('pending_queue', 'queued', 'processing', 'retrying')
-    ORDER BY task_id
-    FOR NO KEY UPDATE SKIP LOCKED
-) AS free
+-- name: claim_batch
+-- The same for an envelope: all tasks of its batch that have not ended.
+SELECT * FROM claim_tasks_v1(
+    open_tasks_v1(%(batch_id)s), %(job_ids)s::text[], %(stages)s::smallint[], %(lease_id)s, %(lease_seconds)s, %(worker)s
+)
 
 -- name: ids_of_batch
 SELECT task_id FROM tasks WHERE batch_id = %(batch_id)s ORDER BY task_id
@@ -150,29 +121,19 @@ JOIN stages AS s ON s.job_id = t.parent_job_id AND s.stage = t.stage
 WHERE t.task_id = ANY(%(task_ids)s::text[]) AND s.status NOT IN ('dispatching', 'running')
 
 -- name: lock_held
--- Comes before record_completed, record or continue_later, in the round trip of the first of them, with the tasks of all
--- three: so all locks are taken in one order.
---
--- Only a processing task has a lease, so the status is not named.
+-- Comes before outcomes of several kinds, in the round trip of the first of them, with the tasks of all: so all locks are taken
+-- in one order. Only a processing task has a lease, so the status is not named.
 SELECT 1 FROM tasks
 WHERE task_id = ANY(%(held_ids)s::text[]) AND lease_id = %(lease_id)s
 ORDER BY task_id
 FOR NO KEY UPDATE
 
 -- name: record_completed
--- The fence: a worker that has lost its lease finds no row here and changes nothing.
---
--- The results by task id: a join would be planned anew each time, and badly while the table has no statistics. A completed
--- task needs its checkpoint no more, and its progress is complete.
-UPDATE tasks
-SET
-    status = 'completed', result = %(results)s::jsonb -> task_id, error = NULL, lease_id = NULL, lease_expires_at = NULL,
-    finished_at = now(), checkpoint = NULL, progress = CASE WHEN progress IS NOT NULL THEN 1 END
-WHERE task_id = ANY(%(task_ids)s::text[]) AND lease_id = %(lease_id)s
-RETURNING task_id, batch_id, status, sends, not_before
+-- Locks the rows in id order itself. Takes the results by task id.
+SELECT * FROM record_completed_v1(%(task_ids)s::text[], %(lease_id)s, %(results)s::jsonb)
 
 -- name: record
--- The same for tasks that have failed or are tried again, and fenced in the same way. The errors are those of the last
+-- The same for tasks that have failed or are tried again, and fenced in the same way, but after lock_held. The errors are those of the last
 -- attempts, the newest first: `-` takes out the one that is too many.
 UPDATE tasks
 SET

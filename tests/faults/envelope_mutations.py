@@ -6,7 +6,7 @@ from tests.faults.mutants import Edit
 from tests.faults.mutations import CONTRACT
 from tests.faults.mutations import MUTATIONS as GUARDS
 
-_TASKS = "repositories/sql/tasks.sql"
+_FUNCTIONS = "repositories/sql/migrations/0021.task_functions.sql"
 _WORKER = "engine/tasks/worker.py"
 _LEFT = "engine/tasks/unclaimed_envelopes.py"
 _LETTERS = "engine/repair/dead_letters.py"
@@ -57,17 +57,11 @@ def _both(test: str, value: str = "") -> list[str]:
 
 MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     "the batch in its claim": (
-        [Edit(_TASKS, "WHERE batch_id = %(batch_id)s AND status IN ('pending", "WHERE status IN ('pending")],
+        [Edit(_FUNCTIONS, "WHERE t.batch_id = p_batch_id AND t.status", "WHERE t.status")],
         _both("test_a_claim_of_a_batch_tells_what_to_run")[1:],
     ),
     "the skipped locks in the claim of a batch": (
-        [
-            Edit(
-                _TASKS,
-                "    FOR NO KEY UPDATE SKIP LOCKED\n) AS free\n\n-- name: ids_of_batch",
-                "    FOR NO KEY UPDATE\n) AS free\n\n-- name: ids_of_batch",
-            )
-        ],
+        [Edit(_FUNCTIONS, "FOR NO KEY UPDATE SKIP LOCKED", "FOR NO KEY UPDATE")],
         _both("test_a_claim_of_a_batch_leaves_out_a_task_that_another_transaction_holds")[1:],
     ),
     "the end of a lease in the claim of a batch": (

@@ -7,6 +7,7 @@ from tests.faults.mutants import Edit
 CONTRACT = "tests/contract/repositories"
 _TASKS = "repositories/sql/tasks.sql"
 _BATCHES = "repositories/sql/batches.sql"
+_FUNCTIONS = "repositories/sql/migrations/0021.task_functions.sql"
 _STAGES = "repositories/sql/stages.sql"
 _JOBS = "repositories/sql/jobs.sql"
 _SWEEPS = "repositories/sql/sweeps.sql"
@@ -29,6 +30,12 @@ _ISOLATION = "tests/unit/engine/tasks/test_isolation.py"
 _ISOLATION_STATE = "tests/unit/engine/tasks/test_isolation_state.py"
 _RUN_STATES = "tests/unit/engine/tasks/test_run_states.py"
 
+_OF_RECORD = (
+    "SET plan_cache_mode = force_generic_plan\nAS $$\n#variable_conflict use_column\nBEGIN\n    RETURN QUERY\n"
+    "    UPDATE tasks AS t\n    SET\n        status = 'completed'"
+)
+"""The beginning of record_completed_v1, from its last setting on."""
+
 
 def _both(test: str) -> list[str]:
     """A test of the contract suite, for the fake and for PostgreSQL."""
@@ -43,7 +50,7 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     "the lease check in record": (
         [
             Edit(_TASKS, " AND tasks.lease_id = %(lease_id)s\nRETURNING tasks.task_id", "\nRETURNING tasks.task_id"),
-            Edit(_TASKS, " AND lease_id = %(lease_id)s\nRETURNING task_id, batch_id", "\nRETURNING task_id, batch_id"),
+            Edit(_FUNCTIONS, " AND t.lease_id = p_lease_id\n", "\n"),
             Edit(
                 _FAKE_TASKS,
                 "self._lock_held(list(by_id), lease_id)",
@@ -58,16 +65,10 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     "the status guard in claim": (
         [
             Edit(
-                _TASKS,
-                "    AND (\n        status IN ('pending_queue', 'queued')\n"
-                "        OR (status = 'retrying' AND not_before <= now())\n"
-                "        OR (status = 'processing' AND lease_expires_at <= now())\n    )\n",
-            ),
-            # Skipped rows are told from locked ones by the lock, so it must lock those that have ended, too.
-            Edit(
-                _TASKS,
-                "ANY(%(task_ids)s::text[]) AND status IN ('pending_queue', 'queued', 'processing', 'retrying')",
-                "ANY(%(task_ids)s::text[])",
+                _FUNCTIONS,
+                "        AND (\n            t.status IN ('pending_queue', 'queued')\n"
+                "            OR (t.status = 'retrying' AND t.not_before <= now())\n"
+                "            OR (t.status = 'processing' AND t.lease_expires_at <= now())\n        )\n",
             ),
             Edit(_FAKE_TASKS, "lock_free(task_ids, self._may_run)", "lock_free(task_ids)"),
         ],
@@ -75,7 +76,7 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     ),
     "the end of a lease in claim": (
         [
-            Edit(_TASKS, "(status = 'processing' AND lease_expires_at <= now())", "status = 'processing'"),
+            Edit(_FUNCTIONS, "(t.status = 'processing' AND t.lease_expires_at <= now())", "t.status = 'processing'"),
             Edit(
                 _FAKE_TASKS,
                 "        due_at = self._due_at(row)\n",
@@ -87,9 +88,9 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     "the status of the stage in claim": (
         [
             Edit(
-                _TASKS,
-                " USING (job_id, stage)\n        WHERE s.status IN ('dispatching', 'running')\n",
-                " USING (job_id, stage)\n",
+                _FUNCTIONS,
+                "                IN ('dispatching', 'running')\n",
+                "                IS NOT NULL\n",
             ),
             Edit(_FAKE_TASKS, "        if not self._is_live(row):\n            return None\n"),
         ],
@@ -424,20 +425,28 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     ),
     "the order in which a record locks batches": (
         [
-            Edit(_BATCHES, " ORDER BY batch_id FOR NO KEY UPDATE", " ORDER BY batch_id DESC FOR NO KEY UPDATE"),
+            Edit(_FUNCTIONS, '        ORDER BY batch_id COLLATE "C"\n'),
             Edit(_FAKE_BATCHES, "sorted(deltas, key=lambda delta: delta.batch_id)", "deltas"),
         ],
         _both("test_transactions.py::test_outcomes_wait_for_an_earlier_batch_before_they_hold_a_later_one"),
     ),
-    "the statement in which a record locks batches": (
+    "the index in whose order a record locks tasks": (
         [
             Edit(
-                "repositories/batches.py",
-                "self._rows.all(_LOCK + ",
-                "self._rows.all(",
+                _FUNCTIONS,
+                f"SET enable_seqscan = off\nSET enable_bitmapscan = off\n{_OF_RECORD}",
+                _OF_RECORD,
             )
         ],
-        _both("test_transactions.py::test_outcomes_wait_for_an_earlier_batch_before_they_hold_a_later_one")[1:],
+        _both("test_transactions.py::test_outcomes_wait_for_an_earlier_task_before_they_hold_a_later_one")[1:],
+    ),
+    "the limit on a claim's wait for a row": (
+        [Edit(_FUNCTIONS, "        PERFORM set_config('lock_timeout', '1ms', true);\n")],
+        ["tests/integration/test_task_functions.py::test_a_claim_waits_for_no_row"],
+    ),
+    "the limit on locks after a claim": (
+        [Edit(_FUNCTIONS, "        PERFORM set_config('lock_timeout', lock_limit, true);\n")],
+        ["tests/integration/test_task_functions.py::test_a_claim_leaves_the_limit_on_locks_as_it_was[False]"],
     ),
     "the compare-and-set on the job's stage": (
         [

@@ -235,12 +235,6 @@ def test_the_errors_of_a_stage_are_found_in_the_batches_with_failed_tasks_alone(
     assert _rows_read(plan, "tasks") == 0
 
 
-def test_a_claim_looks_its_stage_up_once(conn: connection) -> None:
-    """While a transaction is held open, each look-up walks over the versions that the ended batches have left."""
-    plan = plan_of(conn, queries.load("tasks")["claim"].split(";\n")[1], _VALUES, "ANALYZE, ")
-    assert _loops(plan, "stages") == 1
-
-
 def test_a_page_of_a_table_without_statistics_reads_no_task_beyond_its_end(postgres: EmbeddedPostgres) -> None:
     """The stage of a new table, or of stale statistics, looks as if hardly any of its tasks had ended."""
     limit, url = 100, postgres.url("unanalyzed")
@@ -289,27 +283,20 @@ def test_every_index_of_a_large_table_serves_a_query(conn: connection) -> None:
         assert {name for (name,) in cursor.fetchall()} - used == set()
 
 
-@pytest.mark.parametrize("name", ["lock_held", "record_completed", "record"])
+@pytest.mark.parametrize("name", ["lock_held", "record"])
 def test_outcomes_are_recorded_by_the_primary_key(conn: connection, name: str) -> None:
     plan = plan_of(conn, queries.load("tasks")[name], _VALUES)
     assert _indexes(plan) - {""} == {"tasks_pkey"}
 
 
-@pytest.mark.parametrize("query", ["lock_free_of_batch", "ids_of_batch"])
-def test_the_tasks_of_a_batch_are_found_by_their_batch(conn: connection, query: str) -> None:
-    assert _indexes(plan_of(conn, queries.load("tasks")[query], _VALUES)) == {"", "tasks_batch"}
+def test_the_tasks_of_a_batch_are_found_by_their_batch(conn: connection) -> None:
+    assert _indexes(plan_of(conn, queries.load("tasks")["ids_of_batch"], _VALUES)) == {"", "tasks_batch"}
 
 
 def _rows_read(plan: dict[str, Any], table: str) -> int:
     """The rows that the scans of a table read, those among them that they drop."""
     own = plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0) if plan.get("Relation Name") == table else 0
     return int(own) + sum(_rows_read(child, table) for child in plan.get("Plans", []))
-
-
-def _loops(plan: dict[str, Any], table: str) -> int:
-    """How often a table is read."""
-    own = plan["Actual Loops"] if plan.get("Relation Name") == table else 0
-    return int(own) + sum(_loops(child, table) for child in plan.get("Plans", []))
 
 
 def _indexes(plan: dict[str, Any]) -> set[str]:

@@ -20,7 +20,9 @@ _VALIDATION = re.compile(r"alter table (?:only )?\w+ validate constraint (\w+)")
 _CREATED_TABLE = re.compile(r"create table (?:if not exists )?(\w+) ?\(")
 _INDEX = re.compile(r"create (?:unique )?index (concurrently )?(?:if not exists )?(\w+) on (\w+)")
 _DROPPED_INDEX = re.compile(r"drop index concurrently if exists (\w+)")
-_QUICK = re.compile(r"create type |comment on |alter type \w+ add value |drop index concurrently if exists \w+$")
+_QUICK = re.compile(
+    r"create type |create function |comment on |alter type \w+ add value |drop index concurrently if exists \w+$"
+)
 _WRITE = re.compile(r"(?:insert into|update|delete from) (\w+)")
 
 
@@ -70,7 +72,7 @@ def _is_index(statement: str, created: set[str], before: list[str]) -> bool:
 def _statements(text: str) -> Iterator[str]:
     """Yields the statements in lower case, without comments, on one line."""
     bare = re.sub(r"--[^\n]*", " ", text)
-    for part in re.findall(r"(?:[^;']|'[^']*')+", bare):
+    for part in re.findall(r"(?:\$\$.*?\$\$|[^;']|'[^']*')+", bare, re.DOTALL):
         statement = " ".join(part.split()).lower()
         if statement:
             yield statement

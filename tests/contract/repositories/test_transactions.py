@@ -7,8 +7,8 @@ import pytest
 
 from core.errors import ConstraintViolationError, DatabaseError, TransactionConflictError
 from core.models import StageKey
-from core.statuses import BatchStatus, JobStatus
-from core.task_runs import BatchDelta
+from core.statuses import BatchStatus, JobStatus, TaskStatus
+from core.task_runs import BatchDelta, TaskOutcome
 from repositories.ports import Database, UnitOfWork
 from tests.contract.repositories.building import (
     JOB,
@@ -16,6 +16,7 @@ from tests.contract.repositories.building import (
     LEASE_SECONDS,
     OTHER_JOB,
     batch_of,
+    claim,
     create_batch,
     create_job,
     ids,
@@ -168,6 +169,29 @@ def test_outcomes_wait_for_an_earlier_batch_before_they_hold_a_later_one(harness
                 assert not waits.done()
             work.batches.apply_outcomes([second])
         assert sorted(waits.result()) == [first.batch_id, second.batch_id]
+
+
+def test_outcomes_wait_for_an_earlier_task_before_they_hold_a_later_one(harness: Harness) -> None:
+    start_stage(harness.database)
+    for index in (1, 0):  # so that their order on the page is not that of their ids
+        create_batch(harness.database, batch_of(2, index))
+    first, *rest = ids(0, 1, 2, 3)
+    assert len(claim(harness.database, [first, *rest])) == 4
+
+    def record_all() -> int:
+        with harness.database.transaction() as work:
+            return len(work.tasks.record("mine", [TaskOutcome(each, TaskStatus.COMPLETED) for each in (*rest, first)]))
+
+    with ThreadPoolExecutor(1) as other:
+        with harness.database.transaction() as work:
+            work.tasks.count_sends([first])
+            waits = other.submit(record_all)
+            ends_at = time.monotonic() + 30
+            while not harness.waiting():
+                assert time.monotonic() < ends_at
+                assert not waits.done()
+            assert work.tasks.count_sends(rest).keys() == set(rest)
+        assert waits.result() == 4
 
 
 def test_a_stage_is_left_once_however_many_try(database: Database) -> None:

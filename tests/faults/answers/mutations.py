@@ -73,9 +73,9 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     "the locked rows that a claim skips": (
         [
             Edit(
-                "repositories/sql/tasks.sql",
-                "SKIP LOCKED\n) AS free;\n\nUPDATE tasks\nSET\n    status = 'processing', attempt",
-                "\n) AS free;\n\nUPDATE tasks\nSET\n    status = 'processing', attempt",
+                "repositories/sql/migrations/0021.task_functions.sql",
+                "FOR NO KEY UPDATE SKIP LOCKED",
+                "FOR NO KEY UPDATE",
             )
         ],
         ["tests/integration/test_locked_rows.py::test_a_locked_task_comes_later_and_the_other_99_run_at_once"],

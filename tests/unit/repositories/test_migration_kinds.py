@@ -48,6 +48,7 @@ def test_every_exception_is_a_migration() -> None:
         "ALTER TABLE tasks DROP CONSTRAINT n, ALTER COLUMN a DROP NOT NULL;",
         "-- transactional: false\nDROP INDEX CONCURRENTLY IF EXISTS i;\nCREATE INDEX CONCURRENTLY i ON tasks (a);",
         "CREATE TABLE visits (n integer); INSERT INTO visits VALUES (1);",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN UPDATE tasks SET a = 1; DELETE FROM b; END $$;",
     ],
 )
 def test_quick_statements_are_allowed(tmp_path: Path, text: str) -> None:
@@ -83,6 +84,8 @@ def test_quick_statements_are_allowed(tmp_path: Path, text: str) -> None:
         "LOCK TABLE dead_letters;",
         "DROP TABLE tasks;",
         "DO $$ BEGIN PERFORM 1; END $$;",
+        "CREATE OR REPLACE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM 1; END $$;",
+        "CREATE FUNCTION f() RETURNS integer LANGUAGE sql AS $$ SELECT 1; $$; UPDATE tasks SET a = f();",
     ],
 )
 def test_slow_statements_are_refused(tmp_path: Path, text: str) -> None:
