@@ -1,8 +1,9 @@
 """`python -m benchmarks NAME`: run a benchmark on real servers, which it starts and stops."""
 
+import json
 import signal
 import sys
-import time
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,15 +22,17 @@ from benchmarks import pressure as pressure_benchmark
 from benchmarks import profile as profile_benchmark
 from benchmarks import typed_csv as typed_csv_benchmark
 from benchmarks.hot_spots import hot_spots as hot_spots_of
-from benchmarks.machine import Machine, describe
+from benchmarks.machine import describe
 from benchmarks.measure import Row
 from benchmarks.page import figures, filled, texts_of
 from benchmarks.payload_places import PLACES
 from benchmarks.peers import table as peers
 from benchmarks.plots import plot
 from benchmarks.report import print_table, show, write
-from benchmarks.rounds import Benchmark, run, run_within, with_lines
+from benchmarks.rounds import Benchmark, run, with_lines
+from benchmarks.shares import Need, Share, shares
 from benchmarks.targets import judged, verdicts
+from benchmarks.time_limit import TooLittleTimeError, run_within
 
 BENCHMARKS: Mapping[str, Benchmark] = {
     "dispatch": dispatch.BENCHMARK,
@@ -43,7 +46,9 @@ BENCHMARKS: Mapping[str, Benchmark] = {
 }
 """The tables of `make bench`, each a command with `--tasks`, `--repeats` and `--json`; and *pressure*."""
 
-UNITS = {**{name: benchmark.unit for name, benchmark in BENCHMARKS.items()}, pressure_benchmark.NAME: "tasks/s"}
+PRESSURE = pressure_benchmark.NAME
+
+UNITS = {**{name: benchmark.unit for name, benchmark in BENCHMARKS.items()}, PRESSURE: "tasks/s"}
 """Of each table."""
 
 _HERE = Path(__file__).parent
@@ -179,12 +184,9 @@ def pressure(
 ) -> None:
     """Compare claim and record under pressure with an empty table."""
     machine = describe()
-    _report_pressure(pressure_benchmark.run(minutes, backlog), machine, json_file)
-
-
-def _report_pressure(rows: list[Row], machine: Machine, json_file: Path | None) -> None:
+    rows = pressure_benchmark.run(minutes, backlog)
     notes = pressure_benchmark.notes(rows)
-    print(figures({"rows": rows, "notes": notes, "machine": machine}, UNITS[pressure_benchmark.NAME]))
+    print(figures({"rows": rows, "notes": notes, "machine": machine}, UNITS[PRESSURE]))
     write(json_file, rows, notes, machine)
 
 
@@ -226,35 +228,50 @@ def _command(name: str, benchmark: Benchmark) -> Callable[..., None]:
     ) -> None:
         machine = describe()
         chosen = with_lines(benchmark, line) if line else benchmark
-        _report(benchmark, run(name, chosen, tasks, repeats), machine, json_file)
+        rows, notes = run(name, chosen, tasks, repeats), benchmark.notes()
+        show(rows, notes, machine, benchmark.unit)
+        write(json_file, rows, notes, machine)
 
     command.__doc__ = benchmark.lines.__doc__
     return command
-
-
-def _report(benchmark: Benchmark, rows: list[Row], machine: Machine, json_file: Path | None) -> None:
-    notes = benchmark.notes()
-    show(rows, notes, machine, benchmark.unit)
-    write(json_file, rows, notes, machine)
 
 
 @cli.command("all")
 def run_all(
     minutes: Annotated[float, typer.Option(help="about how long all benchmarks together may take")] = 30.0,
     directory: Annotated[Path, typer.Option(help="for a JSON file of each benchmark")] = Path(".local/benchmarks"),
+    table: Annotated[list[str] | None, typer.Option(help="this table alone; may be repeated")] = None,
 ) -> None:
-    """Run every table, with as many tasks and rounds as the time allows."""
+    """Run every table with as many tasks and rounds as the time allows; leave out those for which it is too short."""
     directory.mkdir(parents=True, exist_ok=True)
-    ends = time.monotonic() + 60 * minutes
-    for number, (name, benchmark) in enumerate(BENCHMARKS.items()):
-        print(f"\n{name}: {benchmark.lines.__doc__}")
+    needs = {**{name: benchmark.need for name, benchmark in BENCHMARKS.items()}, PRESSURE: pressure_benchmark.NEED}
+    chosen = [(name, needs[name]) for name in table or needs]
+    for name, _ in chosen:
+        (directory / f"{name}.json").unlink(missing_ok=True)  # of an earlier run
+    failed = False
+    for name, share in shares(chosen, 60 * minutes):
         machine = describe()
-        left = [each.weight for each in list(BENCHMARKS.values())[number:]]
-        seconds = (ends - time.monotonic()) * benchmark.weight / (sum(left) + pressure_benchmark.WEIGHT)
-        _report(benchmark, run_within(name, benchmark, seconds), machine, directory / f"{name}.json")
-    machine = describe()
-    rows = pressure_benchmark.run_within(ends - time.monotonic())
-    _report_pressure(rows, machine, directory / f"{pressure_benchmark.NAME}.json")
+        rows, notes, failed_here = _within(name, share, needs[name])
+        failed |= failed_here
+        print(f"\n## {name}\n\n{figures({'rows': rows, 'notes': notes, 'machine': machine}, UNITS[name])}", flush=True)
+        write(directory / f"{name}.json", rows, notes, machine)
+    raise typer.Exit(int(failed))
+
+
+def _within(name: str, share: Share | None, need: Need) -> tuple[list[Row], Mapping[str, str], bool]:
+    """Returns the rows of a table and their notes, or why there are none, and whether that is a failure."""
+    try:
+        if share is None:
+            return [], {"left out": f"it needs about {need.seconds:,.0f} s, more than was left"}, False
+        if name == PRESSURE:
+            rows = pressure_benchmark.run_within(share.seconds)
+            return rows, pressure_benchmark.notes(rows), False
+        return run_within(name, BENCHMARKS[name], share), BENCHMARKS[name].notes(), False
+    except TooLittleTimeError as exc:
+        return [], {"left out": str(exc)}, False
+    except Exception as exc:  # noqa: BLE001 - the tables after it still run; the command fails at its end
+        traceback.print_exc()
+        return [], {"left out": f"it failed: {type(exc).__name__}: {exc}"}, True
 
 
 @cli.command("plot")
@@ -264,7 +281,7 @@ def plot_all(
     """Plot each JSON file of a directory as a PNG beside it."""
     for name, unit in UNITS.items():
         json_file = directory / f"{name}.json"
-        if json_file.exists():
+        if json_file.exists() and json.loads(json_file.read_text())["rows"]:
             print(plot(json_file, unit))
 
 

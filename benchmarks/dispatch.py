@@ -10,7 +10,7 @@ from functools import partial
 
 from benchmarks.dispatch_lines import LINES
 from benchmarks.measure import Measured, run_line
-from benchmarks.rounds import Benchmark, Lines
+from benchmarks.rounds import Benchmark, Least, Lines
 from benchmarks.servers import Databases, postgres_server
 from local.service_bus.process import EmulatorProcess
 
@@ -34,4 +34,4 @@ def run_line_on(databases: Databases, line: str, tasks: int) -> Measured:
         return run_line("benchmarks.dispatch_lines", arguments)
 
 
-BENCHMARK = Benchmark(_lines, reference="sdk_loop", weight=3.0)
+BENCHMARK = Benchmark(_lines, reference="sdk_loop", tasks=20_000, least=Least(10_000, 3, 240), weight=3.0)

@@ -17,7 +17,7 @@ from azure.servicebus import ServiceBusClient, ServiceBusReceiver
 from benchmarks import drain_stack, prepared
 from benchmarks.broker_client import receive
 from benchmarks.measure import Measured, run_line
-from benchmarks.rounds import Benchmark, Lines
+from benchmarks.rounds import Benchmark, Least, Lines
 from benchmarks.servers import Databases, postgres_server
 from core.lanes import TASKS_QUEUE
 from local.functions_host.host_config import ServiceBusOptions
@@ -107,4 +107,4 @@ def run_stack(databases: Databases, worker_processes: int, tasks: int, *, envelo
         return drain_stack.measure(arguments)
 
 
-BENCHMARK = Benchmark(_lines, reference="sdk_loop_x2")
+BENCHMARK = Benchmark(_lines, reference="sdk_loop_x2", least=Least(5_000, 3, 150))

@@ -10,7 +10,7 @@ from functools import partial
 
 from benchmarks.engine_lines import LINES
 from benchmarks.measure import Measured, run_line
-from benchmarks.rounds import Benchmark, Lines
+from benchmarks.rounds import Benchmark, Least, Lines
 from benchmarks.servers import Databases, postgres_server
 
 
@@ -30,6 +30,8 @@ def _run(databases: Databases, line: str, tasks: int) -> Measured:
 BENCHMARK = Benchmark(
     _lines,
     reference="sql_100",
+    tasks=20_000,
+    least=Least(10_000, 3, 170),
     weight=1.5,
     references={
         "sql_1": "sql_1",

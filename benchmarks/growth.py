@@ -11,7 +11,7 @@ from functools import partial
 
 from benchmarks import aggregation, dispatch, drain
 from benchmarks.measure import Measured, run_line
-from benchmarks.rounds import Benchmark, Line, Lines
+from benchmarks.rounds import Benchmark, Least, Line, Lines
 from benchmarks.servers import Databases, postgres_server
 from engine.process.limits import Limits
 
@@ -53,6 +53,7 @@ BENCHMARK = Benchmark(
     reference="dispatch_hundredth",
     tasks=100_000,
     repeats=3,
+    least=Least(100_000, 1, 170),
     weight=2.0,
     references={f"{part}_{name}": f"{part}_hundredth" for part in _PARTS for name in _FRACTIONS},
 )

@@ -12,7 +12,7 @@ from psycopg2.extras import execute_batch, execute_values
 
 from benchmarks.dispatch_lines import batches
 from benchmarks.measure import Measured
-from benchmarks.rounds import Benchmark, Lines
+from benchmarks.rounds import Benchmark, Least, Lines
 from benchmarks.servers import Databases, postgres_server
 from core.definitions import AlignedBatch
 from core.models import StageKey
@@ -106,4 +106,4 @@ _LINES: Mapping[str, InsertBatch] = {
     "unnest_with_batch_row": _unnest,
 }
 
-BENCHMARK = Benchmark(_lines, reference="executemany", weight=0.5)
+BENCHMARK = Benchmark(_lines, reference="executemany", least=Least(10_000, 3, 30), weight=0.5)

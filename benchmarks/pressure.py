@@ -18,11 +18,13 @@ from benchmarks.ended_rows import write_ended_stage
 from benchmarks.measure import Measured, Row, rows
 from benchmarks.pressure_load import Drained, Load
 from benchmarks.servers import postgres_server
+from benchmarks.shares import Need
 from core.ids import MAX_STAGE_TASKS
 
 NAME = "pressure"
 BACKLOG = 5_000_000
-WEIGHT = 1.5
+NEED = Need(seconds=180.0, weight=1.5)
+"""Of the time that all tables share. It is over after some more seconds: the last round is not cut off."""
 
 _BACKLOG_PER_SECOND = 2_000
 """Of a run with a time limit: to write and vacuum them takes about a tenth of it."""

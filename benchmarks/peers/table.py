@@ -11,7 +11,7 @@ from functools import partial
 from benchmarks.measure import Measured, run_line
 from benchmarks.peers import celery, dbos, lockstep, lockstep_envelopes, pgqueuer, procrastinate
 from benchmarks.peers.protocol import Peer, note
-from benchmarks.rounds import Benchmark, Lines
+from benchmarks.rounds import Benchmark, Least, Lines
 from benchmarks.servers import Databases, postgres_server
 
 PEERS: Mapping[str, Peer] = {
@@ -44,4 +44,4 @@ def _notes() -> dict[str, str]:
     }
 
 
-BENCHMARK = Benchmark(_lines, reference="lockstep", repeats=3, weight=1.5, notes=_notes)
+BENCHMARK = Benchmark(_lines, reference="lockstep", repeats=3, least=Least(5_000, 2, 190), weight=1.5, notes=_notes)

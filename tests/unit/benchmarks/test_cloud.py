@@ -1,7 +1,7 @@
 import pytest
 
 from benchmarks import cloud, cloud_lines, growth, latency
-from benchmarks.cloud import bound_seconds
+from benchmarks.cloud import bound_seconds, tasks_of
 from benchmarks.rounds import Benchmark
 from controllers.base import DispatchProtocol
 from core.lanes import TASKS_QUEUE
@@ -26,6 +26,21 @@ def test_the_bound_of_a_dispatch_is_the_waits_of_its_rounds(
     tasks: int, transactions: int, in_flight: int, seconds: float
 ) -> None:
     assert bound_seconds(tasks, transactions, in_flight) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("line", "tasks"),
+    [
+        ("note_waits", 10_000),
+        ("two_phase_1_waits", 10_000),
+        ("bound_atomic_4", 40_000),
+        ("envelopes_10_waits", 100_000),
+        ("two_phase_16_waits", 100_000),
+        ("two_phase_10_credits", 10_000),
+    ],
+)
+def test_a_line_with_more_in_flight_runs_more_tasks_in_about_the_same_time(line: str, tasks: int) -> None:
+    assert tasks_of(line, 10_000) == tasks
 
 
 @pytest.mark.parametrize("benchmark", [cloud.BENCHMARK, growth.BENCHMARK, latency.BENCHMARK])
