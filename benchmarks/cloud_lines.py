@@ -8,13 +8,12 @@ from functools import partial
 from typing_extensions import override
 
 from benchmarks import design_note
-from benchmarks.dispatch_lines import Bench, batches, create_stage
+from benchmarks.dispatch_lines import Bench, batches, create_stage, limits_of_one_slice
 from benchmarks.measure import Measured
 from benchmarks.prepared import in_envelopes
 from controllers.base import DispatchProtocol
 from core.messages import OutgoingMessage
 from core.models import StageKey
-from engine.process.limits import Limits
 from engine.process.shutdown import Shutdown
 from engine.stages.batch_sender import BatchSender
 from engine.stages.dispatch_lease import DispatchLease
@@ -72,7 +71,7 @@ def dispatch(
     key = StageKey("1" * 32, 1)
     lease = DispatchLease(database, key, 600)
     assert lease.take()
-    limits = Limits(dispatch_parallel=parallel, dispatch_ahead=tasks)
+    limits = limits_of_one_slice(parallel, tasks)
     window = DispatchWindow(database, BatchSender(database, queue), limits, Shutdown(), lease)
     put = window.put_atomic if protocol == DispatchProtocol.ATOMIC else window.put_two_phase
     with window.open():

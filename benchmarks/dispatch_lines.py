@@ -33,6 +33,8 @@ from repositories.postgres import PostgresDatabase
 _IN_FLIGHT = (1, 2, 4, 8, 10, 16)
 """The most batches in flight at once; 10 is the default of `DISPATCH_PARALLEL`."""
 
+_SLICE_SECONDS = 3_600.0
+
 _IN_FLIGHT_OF_ENVELOPES = (1, Limits().dispatch_parallel)
 
 
@@ -114,6 +116,11 @@ def sequential_note(bench: Bench, job_id: str, tasks: int) -> None:
         design_note.queue_batch(bench.connection, bench.sender, batch)
 
 
+def limits_of_one_slice(parallel: int, tasks: int) -> Limits:
+    """The limits of a dispatch that is one slice, however long it takes, though nothing drains."""
+    return Limits(dispatch_parallel=parallel, dispatch_ahead=tasks, dispatch_slice_seconds=_SLICE_SECONDS)
+
+
 def lockstep(
     protocol: DispatchProtocol, parallel: int, bench: Bench, job_id: str, tasks: int, *, enveloped: bool = False
 ) -> None:
@@ -121,7 +128,7 @@ def lockstep(
     create_stage(bench, job_id)
     lease = DispatchLease(bench.database, StageKey(job_id, 1), 600)
     assert lease.take()
-    limits = Limits(dispatch_parallel=parallel, dispatch_ahead=tasks)
+    limits = limits_of_one_slice(parallel, tasks)
     window = DispatchWindow(bench.database, BatchSender(bench.database, bench.queue), limits, Shutdown(), lease)
     put = window.put_atomic if protocol == DispatchProtocol.ATOMIC else window.put_two_phase
     with window.open():
