@@ -169,8 +169,9 @@ def build(
 def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
     """Builds the application on any database and broker."""
     database, queue = backends.database, backends.queue
-    threads = HandlerThreads(settings.worker_threads)
+    limits = _limits(settings)
     services = Services(settings.data_dir, settings.allowed_source_hosts, database)
+    threads = HandlerThreads(settings.worker_threads)
     isolation = Isolation(registry.controller_of_task, services, settings.max_result_bytes, backends.shutdown)
 
     def close() -> None:
@@ -178,36 +179,16 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         isolation.close()
         backends.close()
 
-    limits = Limits(
-        worker=settings.worker,
-        dispatch_parallel=settings.dispatch_parallel,
-        dispatch_ahead=settings.dispatch_ahead,
-        dispatch_slice_seconds=settings.dispatch_slice_seconds,
-        lease_seconds=settings.lease_seconds,
-        sweep_age_seconds=settings.sweep_age_seconds,
-        silence_seconds=settings.silence_seconds,
-        retention_days=settings.retention_days,
-        max_result_bytes=settings.max_result_bytes,
-    )
-    contexts = Contexts(database, services)
+    shared = _Shared(registry, backends, limits, services, backends.outages.through_shutdown())
     secrets = JobSecrets(database, registry)
     hooks = EndHooks(queue, registry)
     waiting = WaitingJobs(database, queue, hooks)
     endings = JobEndings(database, queue, secrets, hooks, waiting)
-    stage_canceller = StageCanceller(database, queue, limits)
-    dispatcher = StageDispatcher(database, queue, contexts, limits, backends.shutdown)
-    through_shutdown = backends.outages.through_shutdown()
-    recorder = Recorder(database, queue, limits, through_shutdown)
-    results = StageResults(database, contexts, limits, backends.shutdown)
-    advancer = Advancer(database, queue, contexts, endings, results)
-    hook_runner = HookRunner(database, queue, registry, contexts, limits, through_shutdown)
-    steps = StageSteps(dispatcher, advancer, stage_canceller, hook_runner, waiting)
-    reads = JobReader(database, registry, limits, backends.outages)
-    states = RunStates(database, limits, backends.outages)
-    handlers = HandlerRunner(registry.task_type, services, secrets, reads, states, isolation)
+    steps = _stage_steps(shared, endings, waiting)
+    recorder = Recorder(database, queue, limits, shared.through_shutdown)
     releaser = Releaser(database, queue)
-    runner = TaskRunner(database, handlers, threads, releaser, limits, backends.shutdown)
-    settler = Settler(recorder, releaser, limits, through_shutdown)
+    runner = TaskRunner(database, _handlers(shared, secrets, isolation), threads, releaser, limits, backends.shutdown)
+    settler = Settler(recorder, releaser, limits, shared.through_shutdown)
     slots = Slots(database, queue, registry, limits)
     submitter = Submitter(database, queue, registry, SubmissionCheck(services), waiting)
     letters = DeadLetters(database, queue, recorder, endings, limits)
@@ -234,6 +215,53 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         pending_migrations=backends.pending_migrations,
         close=close,
     )
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What the parts of one application share."""
+
+    registry: Registry
+    backends: Backends
+    limits: Limits
+    services: Services
+    through_shutdown: OutageWaiter
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        worker=settings.worker,
+        dispatch_parallel=settings.dispatch_parallel,
+        dispatch_ahead=settings.dispatch_ahead,
+        dispatch_slice_seconds=settings.dispatch_slice_seconds,
+        lease_seconds=settings.lease_seconds,
+        sweep_age_seconds=settings.sweep_age_seconds,
+        silence_seconds=settings.silence_seconds,
+        retention_days=settings.retention_days,
+        max_result_bytes=settings.max_result_bytes,
+    )
+
+
+def _stage_steps(shared: _Shared, endings: JobEndings, waiting: WaitingJobs) -> StageSteps:
+    """What a message about a job can ask for."""
+    backends, limits = shared.backends, shared.limits
+    database, queue, shutdown = backends.database, backends.queue, backends.shutdown
+    contexts = Contexts(database, shared.services)
+    return StageSteps(
+        StageDispatcher(database, queue, contexts, limits, shutdown),
+        Advancer(database, queue, contexts, endings, StageResults(database, contexts, limits, shutdown)),
+        StageCanceller(database, queue, limits),
+        HookRunner(database, queue, shared.registry, contexts, limits, shared.through_shutdown),
+        waiting,
+    )
+
+
+def _handlers(shared: _Shared, secrets: JobSecrets, isolation: Isolation) -> HandlerRunner:
+    """What runs the handler of one task."""
+    database, limits, outages = shared.backends.database, shared.limits, shared.backends.outages
+    reads = JobReader(database, shared.registry, limits, outages)
+    states = RunStates(database, limits, outages)
+    return HandlerRunner(shared.registry.task_type, shared.services, secrets, reads, states, isolation)
 
 
 def _service_bus(settings: Settings) -> service_bus.ServiceBusRepository:
