@@ -11,7 +11,7 @@ _WORKER = "engine/tasks/worker.py"
 _LEFT = "engine/tasks/unclaimed_envelopes.py"
 _LETTERS = "engine/repair/dead_letters.py"
 _SENDER = "engine/stages/batch_sender.py"
-_MODELS = "core/models.py"
+_MODELS = "core/models/batches.py"
 _BASE = "controllers/base.py"
 _SENT = "tests/unit/engine/stages/test_sent_envelopes.py"
 

@@ -50,7 +50,7 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         _lost("pending_batches"),
     ),
     "the urgency of a lost task": (
-        [Edit("core/models.py", "self.lane.queue(urgent=self.urgent)", "self.lane.queue(urgent=False)")],
+        [Edit("core/models/batches.py", "self.lane.queue(urgent=self.urgent)", "self.lane.queue(urgent=False)")],
         _lost("expired_leases", "overdue_retries", "silent_tasks"),
     ),
     "the queue that refuses batches": (

@@ -1,0 +1,85 @@
+"""Errors of the database and the broker."""
+
+from core.errors.root import LockstepError
+
+
+class DatabaseError(LockstepError):
+    """PostgreSQL refused a statement."""
+
+    waited_out = True
+
+
+class RefusedValueError(DatabaseError):
+    """PostgreSQL cannot store or return a value: it is out of range, or a constraint or a trigger refuses its row."""
+
+    waited_out = False
+
+
+class ConstraintViolationError(RefusedValueError):
+    """A row violates a constraint of the schema.
+
+    Attributes:
+        constraint: the constraint's name, empty when PostgreSQL did not say.
+    """
+
+    def __init__(self, message: str, constraint: str) -> None:
+        super().__init__(message)
+        self.constraint = constraint
+
+
+class DatabaseUnavailableError(DatabaseError):
+    """PostgreSQL cannot be reached, or has closed the connection."""
+
+    retryable = True
+
+
+class PoolTimeoutError(DatabaseUnavailableError):
+    """No connection of the pool was free in time."""
+
+
+class StatementTimeoutError(DatabaseUnavailableError):
+    """A statement took longer than the limit of its transaction, and PostgreSQL cancelled it."""
+
+
+class MigrationBlockedError(DatabaseUnavailableError):
+    """A migration waits for a lock that another connection holds; the next start of the app tries again."""
+
+
+class TransactionConflictError(DatabaseError):
+    """PostgreSQL aborted this transaction to resolve a deadlock or a serialization conflict."""
+
+    retryable = True
+
+
+class LockTimeoutError(TransactionConflictError):
+    """Another transaction holds a lock for longer than this transaction may wait."""
+
+
+class QueueError(LockstepError):
+    """Service Bus refused a message."""
+
+    waited_out = True
+
+
+class QueueNotFoundError(QueueError):
+    """The queue does not exist in the namespace."""
+
+
+class MessageTooLargeError(QueueError):
+    """A message or a batch of messages is over the tier's size limit."""
+
+    waited_out = False
+
+
+class QueueUnavailableError(QueueError):
+    """Service Bus cannot be reached, is busy, or does not acknowledge in time."""
+
+    retryable = True
+
+
+class QueueTimeoutError(QueueUnavailableError):
+    """Service Bus did not answer in time; it may still take what was sent to it."""
+
+
+class MessageFormatError(LockstepError):
+    """A message in a queue cannot be decoded."""

@@ -1,0 +1,35 @@
+"""The values that repositories take and return: frozen snapshots of rows, counts and outcomes."""
+
+from core.models.batches import (
+    Batch,
+    LiveBatches,
+    LostTask,
+    OverdueBatch,
+    PendingBatch,
+    PrunedBatches,
+    Resend,
+    SilentBatches,
+)
+from core.models.stages import Job, Stage, StageCounts, StageKey, StageOpening, StageProgress
+from core.models.tasks import MOST_ATTEMPT_ERRORS, AttemptError, Task, TaskError
+
+__all__ = [
+    "MOST_ATTEMPT_ERRORS",
+    "AttemptError",
+    "Batch",
+    "Job",
+    "LiveBatches",
+    "LostTask",
+    "OverdueBatch",
+    "PendingBatch",
+    "PrunedBatches",
+    "Resend",
+    "SilentBatches",
+    "Stage",
+    "StageCounts",
+    "StageKey",
+    "StageOpening",
+    "StageProgress",
+    "Task",
+    "TaskError",
+]
