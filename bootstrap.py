@@ -34,6 +34,7 @@ from engine.jobs.scheduler import Scheduler
 from engine.jobs.status_reader import StatusReader
 from engine.jobs.submission_check import SubmissionCheck
 from engine.jobs.submitter import Submitter
+from engine.jobs.task_reader import TaskReader
 from engine.jobs.waiting_jobs import WaitingJobs
 from engine.process.job_secrets import JobSecrets
 from engine.process.limits import Limits
@@ -109,6 +110,7 @@ class App:
     schedules: ScheduleReader
     status: StatusReader
     job_lister: JobLister
+    task_reader: TaskReader
     pending_migrations: Callable[[], list[str]]
     close: Callable[[], None]
 
@@ -212,6 +214,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         schedules=ScheduleReader(database, registry),
         status=StatusReader(database, secrets),
         job_lister=JobLister(database, secrets),
+        task_reader=TaskReader(database, secrets),
         pending_migrations=backends.pending_migrations,
         close=close,
     )

@@ -175,6 +175,15 @@ class Task(TypedDict):
     progress_note: str | None
 
 
+class TaskDetails(Task):
+    """A task with its parameters, its result and its last checkpoint.
+
+    The checkpoint is null if its handler has set none, and after the task has completed.
+    """
+
+    checkpoint: Any
+
+
 @dataclass(frozen=True)
 class Tasks:
     """A page of tasks; `next` is the `after` of the next page, null on the last one.

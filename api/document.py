@@ -26,6 +26,7 @@ _ANSWERED = (
     answers.Change,
     answers.Job,
     answers.Batches,
+    answers.TaskDetails,
     answers.Tasks,
     answers.JobEvents,
     answers.DeadLetter,
@@ -68,6 +69,10 @@ def document(registry: Registry) -> Json:
             "/jobs/{job_id}/resume": {"parameters": [described.JOB_ID], "post": operations.RESUME_JOB},
             "/jobs/{job_id}/batches": {"parameters": [described.JOB_ID], "get": operations.LIST_BATCHES},
             "/jobs/{job_id}/tasks": {"parameters": [described.JOB_ID], "get": operations.LIST_TASKS},
+            "/jobs/{job_id}/tasks/{task_id}": {
+                "parameters": [described.JOB_ID, reading_operations.TASK_ID_IN_PATH],
+                "get": reading_operations.GET_TASK,
+            },
             "/jobs/{job_id}/events": {"parameters": [described.JOB_ID], "get": operations.LIST_JOB_EVENTS},
             "/job-types": {"get": reading_operations.LIST_JOB_TYPES},
             "/dead-letters": {"get": dead_letter_operations.LIST_DEAD_LETTERS},

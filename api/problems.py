@@ -19,6 +19,7 @@ from core.errors import (
     JobStateError,
     LockstepError,
     PayloadTooLargeError,
+    TaskNotFoundError,
     UnknownJobTypeError,
     UnreachableError,
 )
@@ -64,7 +65,7 @@ def _from_error(exc: LockstepError) -> func.HttpResponse:
         case InvalidInputError():
             errors = [{"field": error.field, "message": error.message} for error in exc.errors]
             return problem(400, "Invalid input", str(exc), errors=errors)
-        case UnknownJobTypeError() | JobNotFoundError() | DeadLetterNotFoundError():
+        case UnknownJobTypeError() | JobNotFoundError() | TaskNotFoundError() | DeadLetterNotFoundError():
             return _missing(exc)
         case JobStateError() | IdempotencyConflictError() | ExclusiveJobError() | DeadLetterStateError():
             return _conflict(exc)
@@ -72,11 +73,15 @@ def _from_error(exc: LockstepError) -> func.HttpResponse:
             return _our_fault(exc)
 
 
-def _missing(exc: UnknownJobTypeError | JobNotFoundError | DeadLetterNotFoundError) -> func.HttpResponse:
+def _missing(
+    exc: UnknownJobTypeError | JobNotFoundError | TaskNotFoundError | DeadLetterNotFoundError,
+) -> func.HttpResponse:
     if isinstance(exc, UnknownJobTypeError):
         return problem(404, "Unknown job type", str(exc), known_job_types=exc.known)
     if isinstance(exc, JobNotFoundError):
         return problem(404, "No such job", str(exc), job_id=exc.job_id)
+    if isinstance(exc, TaskNotFoundError):
+        return problem(404, "No such task", str(exc), job_id=exc.job_id)
     return problem(404, "No such dead letter", str(exc))
 
 

@@ -1,6 +1,6 @@
 """The operations of the OpenAPI document that read job types, lists of jobs, tasks, failures and results."""
 
-from api.described import FAILURES, LIMIT, Json, json_answer, query, response
+from api.described import FAILURES, LIMIT, TASK_ID, Json, json_answer, problem_answer, query, response
 from api.job_filters import JOB_CURSOR, MAX_TEXT_LENGTH
 from core.statuses import JobStatus
 
@@ -38,4 +38,22 @@ LIST_JOBS: Json = {
         query("after", "`next` of the previous page", type="string", pattern=f"^{JOB_CURSOR}$"),
     ],
     "responses": {"200": json_answer("ListedJobs", "A page."), "400": response("BadQuery"), **FAILURES},
+}
+
+TASK_ID_IN_PATH: Json = {
+    "name": "task_id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "pattern": TASK_ID},
+}
+
+GET_TASK: Json = {
+    "operationId": "get_task",
+    "summary": "Show a task: parameters, result, checkpoint, the errors of its attempts, its worker, its times.",
+    "description": "Secrets are shown as in the list of tasks.",
+    "responses": {
+        "200": json_answer("TaskDetails", "The task."),
+        "404": problem_answer("There is no such job, or it has no such task."),
+        **FAILURES,
+    },
 }

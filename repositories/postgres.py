@@ -30,6 +30,7 @@ from repositories.sql_errors import translated
 from repositories.stages import PostgresStageRepository
 from repositories.stops import PostgresStopRepository
 from repositories.sweeps import PostgresSweepRepository
+from repositories.task_listing import PostgresTaskListingRepository
 from repositories.tasks import PostgresTaskRepository
 from repositories.transaction_limits import TransactionLimits, limits_of_kinds
 
@@ -101,6 +102,11 @@ class PostgresUnitOfWork(UnitOfWork):
     @override
     def job_listing(self) -> PostgresJobListingRepository:
         return PostgresJobListingRepository(self._rows)  # only requests of people need it
+
+    @property
+    @override
+    def task_listing(self) -> PostgresTaskListingRepository:
+        return PostgresTaskListingRepository(self._rows)
 
     @override
     def repository(self, kind: Callable[[Rows], R]) -> R:

@@ -82,6 +82,20 @@ class JobNotFoundError(LockstepError):
         self.job_id = job_id
 
 
+class TaskNotFoundError(LockstepError):
+    """The job has no task with the id.
+
+    Attributes:
+        job_id: the job.
+        task_id: the id that was asked for.
+    """
+
+    def __init__(self, job_id: str, task_id: str) -> None:
+        super().__init__(f"job {job_id} has no task {task_id[:100]!r}")
+        self.job_id = job_id
+        self.task_id = task_id
+
+
 class IdempotencyConflictError(LockstepError):
     """The idempotency key already belongs to a job with other parameters, which may be another client's."""
 

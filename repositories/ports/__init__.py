@@ -21,6 +21,7 @@ from repositories.ports.slots import SlotRepository
 from repositories.ports.stages import StageRepository
 from repositories.ports.stops import StopRepository
 from repositories.ports.sweeps import SweepRepository
+from repositories.ports.task_listing import TaskListingRepository
 from repositories.ports.tasks import TaskRepository
 from repositories.ports.transaction_kinds import TransactionKind
 
@@ -46,6 +47,7 @@ __all__ = [
     "StageRepository",
     "StopRepository",
     "SweepRepository",
+    "TaskListingRepository",
     "TaskRepository",
     "TransactionKind",
     "UnitOfWork",

@@ -20,6 +20,7 @@ from repositories.ports.slots import SlotRepository
 from repositories.ports.stages import StageRepository
 from repositories.ports.stops import StopRepository
 from repositories.ports.sweeps import SweepRepository
+from repositories.ports.task_listing import TaskListingRepository
 from repositories.ports.tasks import TaskRepository
 from repositories.ports.transaction_kinds import TransactionKind
 
@@ -47,6 +48,11 @@ class UnitOfWork(Protocol):
     @property
     def job_listing(self) -> JobListingRepository:
         """The list of jobs."""
+        ...
+
+    @property
+    def task_listing(self) -> TaskListingRepository:
+        """What people read of tasks."""
         ...
 
     def repository(self, kind: Callable[[Rows], R]) -> R:

@@ -24,6 +24,7 @@ from tests.fakes.stops import FakeStopRepository
 from tests.fakes.store import Store, Transaction
 from tests.fakes.sweeps import FakeSweepRepository
 from tests.fakes.tables import Tables
+from tests.fakes.task_listing import FakeTaskListingRepository
 from tests.fakes.tasks import FakeTaskRepository
 
 R = TypeVar("R")
@@ -127,6 +128,11 @@ class FakeUnitOfWork(UnitOfWork):
     @override
     def job_listing(self) -> FakeJobListingRepository:
         return FakeJobListingRepository(self._tables)
+
+    @property
+    @override
+    def task_listing(self) -> FakeTaskListingRepository:
+        return FakeTaskListingRepository(self._tables)
 
     @override
     def repository(self, kind: Callable[[Rows], R]) -> R:

@@ -7,6 +7,7 @@ from tests.faults.mutations import CONTRACT
 from tests.faults.mutations import MUTATIONS as GUARDS
 
 _FUNCTIONS = "repositories/sql/migrations/0021.task_functions.sql"
+_TASKS = "repositories/sql/tasks.sql"
 _WORKER = "engine/tasks/worker.py"
 _LEFT = "engine/tasks/unclaimed_envelopes.py"
 _LETTERS = "engine/repair/dead_letters.py"

@@ -16,7 +16,10 @@ from repositories import migrations, queries
 from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
 
-_FILES = ("stages", "batches", "tasks", "sweeps", "stops", "pruning", "job_waits", "job_listing", "retry_parts")
+_FILES = (
+    *("stages", "batches", "tasks", "sweeps", "stops", "pruning", "job_waits"),
+    *("job_listing", "retry_parts", "task_listing"),
+)
 _BIG_TABLES = {"tasks", "batches", "jobs"}
 _JOB = f"{3:032x}"
 _FINISHED_JOB = f"{5:032x}"
