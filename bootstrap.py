@@ -27,6 +27,7 @@ from core.log_redaction import redact_logs
 from core.messages import ReceivedMessage
 from engine.jobs.canceller import Canceller
 from engine.jobs.end_hooks import EndHooks
+from engine.jobs.failure_reader import FailureReader
 from engine.jobs.job_lister import JobLister
 from engine.jobs.reopener import Reopener
 from engine.jobs.schedule_reader import ScheduleReader
@@ -111,6 +112,7 @@ class App:
     status: StatusReader
     job_lister: JobLister
     task_reader: TaskReader
+    failure_reader: FailureReader
     pending_migrations: Callable[[], list[str]]
     close: Callable[[], None]
 
@@ -215,6 +217,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         status=StatusReader(database, secrets),
         job_lister=JobLister(database, secrets),
         task_reader=TaskReader(database, secrets),
+        failure_reader=FailureReader(database, secrets),
         pending_migrations=backends.pending_migrations,
         close=close,
     )

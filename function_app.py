@@ -3,6 +3,7 @@
 import azure.functions as func
 
 from api import dead_letters as dead_letters_api
+from api import failures as failures_api
 from api import health as health_api
 from api import job_listing as job_listing_api
 from api import job_types as job_types_api
@@ -22,6 +23,7 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 app.register_functions(jobs_api.blueprint)
 app.register_functions(job_listing_api.blueprint)
+app.register_functions(failures_api.blueprint)
 app.register_functions(tasks_api.blueprint)
 app.register_functions(job_types_api.blueprint)
 app.register_functions(dead_letters_api.blueprint)

@@ -9,6 +9,7 @@ from api import (
     answers,
     dead_letter_operations,
     described,
+    failure_answers,
     job_listing_answers,
     job_type_answers,
     operations,
@@ -35,6 +36,7 @@ _ANSWERED = (
     answers.Health,
     job_type_answers.JobTypes,
     job_listing_answers.ListedJobs,
+    failure_answers.Failures,
     FieldError,
 )
 
@@ -73,6 +75,7 @@ def document(registry: Registry) -> Json:
                 "parameters": [described.JOB_ID, reading_operations.TASK_ID_IN_PATH],
                 "get": reading_operations.GET_TASK,
             },
+            "/jobs/{job_id}/failures": {"parameters": [described.JOB_ID], "get": reading_operations.LIST_FAILURES},
             "/jobs/{job_id}/events": {"parameters": [described.JOB_ID], "get": operations.LIST_JOB_EVENTS},
             "/job-types": {"get": reading_operations.LIST_JOB_TYPES},
             "/dead-letters": {"get": dead_letter_operations.LIST_DEAD_LETTERS},

@@ -104,9 +104,13 @@ def list_batches(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="jobs/{job_id}/tasks", methods=["GET"])
 @answers_problems
 def list_tasks(req: func.HttpRequest) -> func.HttpResponse:
-    """Lists a job's tasks, page by page: `?status=&include=&after={next}&limit=`. A page of large tasks is shorter."""
+    """Lists a job's tasks, page by page: `?status=&error=&include=&after={next}&limit=`."""
     limit, include = requests.limit(req), requests.task_payload(req)
     status, after = requests.task_status(req), requests.after_task(req)
+    group = requests.error_group(req)
+    if group is not None:
+        failed = app().failure_reader.tasks(requests.job_id(req), group, after, limit, include)
+        return views.json_response(answers.Tasks([views.task(each, include) for each in failed.tasks], failed.next))
     tasks = app().status.tasks(requests.job_id(req), status, after, limit, include)
     cursor = tasks[-1].task_id if tasks.has_more else None
     return views.json_response(answers.Tasks([views.task(each, include) for each in tasks], cursor))

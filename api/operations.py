@@ -147,6 +147,13 @@ LIST_TASKS: Json = {
         include(TaskPayload),
         query("after", "`next` of the previous page", type="string", pattern=TASK_ID),
         query("status", "only tasks with this status", type="string", enum=list(TaskStatus)),
+        query(
+            "error",
+            "only failed tasks of this group of errors: its `error` in the list of failures. A page looks at some "
+            "batches: it may have fewer tasks than `limit`, or none, though `next` is not null",
+            type="string",
+            pattern=f"^{requests.ERROR_GROUP}$",
+        ),
     ],
     "responses": {
         "200": json_answer("Tasks", "A page."),

@@ -57,3 +57,17 @@ GET_TASK: Json = {
         **FAILURES,
     },
 }
+
+LIST_FAILURES: Json = {
+    "operationId": "list_failures",
+    "summary": "Group a job's failed tasks by the type and the message of their errors.",
+    "description": "Numbers, ids, paths, URLs and quoted texts of a message do not count. A page reads the failed "
+    "tasks of the next 50 batches that have any; its `next` leads to those after them.",
+    "parameters": [query("after", "`next` of the previous page", type="string", pattern=TASK_ID)],
+    "responses": {
+        "200": json_answer("Failures", "A page."),
+        "400": response("BadQuery"),
+        "404": response("NoSuchJob"),
+        **FAILURES,
+    },
+}

@@ -24,7 +24,8 @@ MAX_LIMIT = 1_000
 
 JOB_ID = "[0-9a-f]{32}"
 BATCH_CURSOR = "([0-9]{1,2})-([0-9]{1,9})"
-"""Both are regular expressions with the same meaning in Python and in JSON schema."""
+ERROR_GROUP = "[0-9a-f]{16}"
+"""All are regular expressions with the same meaning in Python and in JSON schema."""
 
 STAGE_RESULTS = "stage_results"
 """What `GET /api/jobs/{job_id}` may include."""
@@ -37,6 +38,7 @@ MAX_ROW_ID = 10**18 - 1  # the most digits that always fit a bigint
 _MAX_EXACT = 2**53  # up to here, a float can represent every integer
 
 _JOB_ID = re.compile(JOB_ID)
+_ERROR_GROUP = re.compile(ERROR_GROUP)
 _BATCH_CURSOR = re.compile(BATCH_CURSOR)
 
 
@@ -117,6 +119,22 @@ def task_status(req: func.HttpRequest) -> TaskStatus | None:
         return TaskStatus(text)
     except ValueError as exc:
         raise _field_error("status", f"must be one of {', '.join(TaskStatus)}") from exc
+
+
+def error_group(req: func.HttpRequest) -> str | None:
+    """Reads the group of errors of which failed tasks are listed; None for all tasks.
+
+    Raises:
+        InvalidInputError: the text is not the `error` of a group, or tasks of another status are asked for.
+    """
+    text = req.params.get("error")
+    if not text:
+        return None
+    if not _ERROR_GROUP.fullmatch(text):
+        raise _field_error("error", "must be the `error` of a group of failures")
+    if task_status(req) not in {None, TaskStatus.FAILED}:
+        raise _field_error("status", "must be failed, or left out, with `error`")
+    return str(text)
 
 
 def task_payload(req: func.HttpRequest) -> frozenset[TaskPayload]:

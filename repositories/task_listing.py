@@ -1,12 +1,19 @@
 """What people read of tasks, on PostgreSQL."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from typing_extensions import override
 
+from core.error_groups import READ_CHARACTERS
+from core.failures import MOST_READ_BATCHES
+from core.models import Task, TaskError
+from core.pages import MAX_PAGE_BYTES, Page, TaskPayload
 from repositories import queries
+from repositories.found_pages import page_of
 from repositories.ports import TaskListingRepository
 from repositories.ports.rows import Rows
+from repositories.tasks import task_of_row
 
 _QUERIES = queries.load("task_listing")
 
@@ -21,3 +28,27 @@ class PostgresTaskListingRepository(TaskListingRepository):
     def checkpoint(self, task_id: str) -> Any:
         row = self._rows.first(_QUERIES["checkpoint"], {"task_id": task_id})
         return None if row is None else row["checkpoint"]
+
+    @override
+    def failed_count(self, job_id: str) -> int:
+        return int(self._rows.one(_QUERIES["failed_count"], {"job_id": job_id})["failed_tasks"])
+
+    @override
+    def errors(self, job_id: str, after: str, batches: int = MOST_READ_BATCHES) -> Page[TaskError]:
+        values = {"job_id": job_id, "after": after, "batches": batches, "characters": READ_CHARACTERS}
+        rows = self._rows.tuples(_QUERIES["errors"], values)
+        errors = (TaskError(task_id, error_type, message) for task_id, error_type, message, _ in rows)
+        return Page(errors, has_more=bool(rows) and rows[0][-1])
+
+    @override
+    def of_ids(
+        self, task_ids: Sequence[str], include: Iterable[TaskPayload] = (), max_bytes: int = MAX_PAGE_BYTES
+    ) -> Page[Task]:
+        included = set(include)
+        values = {
+            "task_ids": list(task_ids),
+            "with_parameters": TaskPayload.PARAMETERS in included,
+            "with_result": TaskPayload.RESULT in included,
+            "max_bytes": max_bytes,
+        }
+        return page_of(self._rows.all(_QUERIES["of_ids"], values), task_of_row)

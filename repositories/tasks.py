@@ -163,7 +163,7 @@ class PostgresTaskRepository(TaskRepository):
     @override
     def get(self, task_id: str) -> Task | None:
         row = self._rows.first(_QUERIES["get"], {"task_id": task_id})
-        return None if row is None else _task(row)
+        return None if row is None else task_of_row(row)
 
     @override
     def page(
@@ -185,7 +185,7 @@ class PostgresTaskRepository(TaskRepository):
             "with_result": TaskPayload.RESULT in included,
             "max_bytes": max_bytes,
         }
-        return page_of(self._rows.all(_IN_ORDER + _QUERIES["page"], values), _task)
+        return page_of(self._rows.all(_IN_ORDER + _QUERIES["page"], values), task_of_row)
 
     @override
     def results_page(
@@ -245,6 +245,7 @@ def _ids_of(key: StageKey) -> dict[str, Any]:
     return {"after": f"{key.job_id}-s{key.number:02d}-t-", "before": before}
 
 
-def _task(row: Row) -> Task:
+def task_of_row(row: Row) -> Task:
+    """Builds a task of the columns that people read."""
     errors = [AttemptError(**{**each, "at": datetime.fromtimestamp(each["at"], UTC)}) for each in row["errors"] or ()]
     return Task(**{**row, "status": TaskStatus(row["status"]), "errors": errors})

@@ -1,10 +1,18 @@
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from typing_extensions import override
 
+from core.error_groups import READ_CHARACTERS
+from core.failures import MOST_READ_BATCHES
+from core.models import Task, TaskError
+from core.pages import MAX_PAGE_BYTES, Page, TaskPayload
+from core.statuses import TaskStatus
 from repositories.ports import TaskListingRepository
-from tests.fakes.rows import from_json
+from tests.fakes.pages import cut, json_bytes
+from tests.fakes.rows import BatchRow, TaskRow, from_json
 from tests.fakes.tables import Tables
+from tests.fakes.task_rows import as_task
 
 
 class FakeTaskListingRepository(TaskListingRepository):
@@ -17,3 +25,54 @@ class FakeTaskListingRepository(TaskListingRepository):
     def checkpoint(self, task_id: str) -> Any:
         row = self._tables.tasks.get(task_id)
         return None if row is None else from_json(row.checkpoint)
+
+    @override
+    def failed_count(self, job_id: str) -> int:
+        return sum(row.failed_tasks for row in self._tables.batches.rows() if row.job_id == job_id)
+
+    @override
+    def errors(self, job_id: str, after: str, batches: int = MOST_READ_BATCHES) -> Page[TaskError]:
+        of_job = (row for row in self._tables.batches.rows() if row.job_id == job_id and row.failed_tasks > 0)
+        in_order = sorted(of_job, key=_place)
+        if after:
+            first = self._batch_of(after)
+            in_order = [row for row in in_order if first is not None and _place(row) >= _place(first)]
+        failed = [task for batch in in_order[:batches] for task in self._failed_of(batch, after)]
+        return Page(map(_error, failed), has_more=bool(failed) and len(in_order) > batches)
+
+    @override
+    def of_ids(
+        self, task_ids: Sequence[str], include: Iterable[TaskPayload] = (), max_bytes: int = MAX_PAGE_BYTES
+    ) -> Page[Task]:
+        included = set(include)
+        rows = [row for task_id in task_ids if (row := self._tables.tasks.get(task_id)) is not None]
+
+        def size(row: TaskRow) -> int:
+            return json_bytes(row.error, row.errors, *(getattr(row, name) for name in included))
+
+        page = cut(rows, len(rows), max_bytes, size)
+        return Page((as_task(row, included) for row in page), has_more=page.has_more)
+
+    def _batch_of(self, task_id: str) -> BatchRow | None:
+        row = self._tables.tasks.get(task_id)
+        return None if row is None else self._tables.batches.get(row.batch_id)
+
+    def _failed_of(self, batch: BatchRow, after: str) -> list[TaskRow]:
+        begun = self._batch_of(after) if after else None
+        is_first = begun is not None and begun.batch_id == batch.batch_id
+        return [
+            row
+            for row in self._tables.tasks.rows()
+            if row.batch_id == batch.batch_id
+            and row.status == TaskStatus.FAILED
+            and (not is_first or row.task_id > after)
+        ]
+
+
+def _place(row: BatchRow) -> tuple[int, int]:
+    return row.stage, row.batch_index
+
+
+def _error(row: TaskRow) -> TaskError:
+    error = from_json(row.error)
+    return TaskError(row.task_id, error["type"], error["message"][:READ_CHARACTERS])

@@ -156,6 +156,7 @@ _VALUES_OF_FILE: dict[str, dict[str, Any]] = {
         "text": "a text",
     },
     "retry_parts": {"opening": 1, "error_group": None, "characters": 500, "reopened": 1},
+    "task_listing": {"batches": 50, "characters": 500},
     "job_waits": {
         "start_at": None,
         "exclusive_key": "table",
@@ -236,6 +237,11 @@ def test_old_jobs_are_found_by_the_time_of_their_end(conn: connection) -> None:
 def test_the_errors_of_a_stage_are_found_in_the_batches_with_failed_tasks_alone(conn: connection) -> None:
     plan = plan_of(conn, queries.load("tasks")["first_errors"], _VALUES, "ANALYZE, ")
     assert _rows_read(plan, "tasks") == 0
+
+
+def test_a_page_of_failures_reads_the_tasks_of_batches_with_failed_tasks_alone(conn: connection) -> None:
+    values = {**_VALUES, **_VALUES_OF_FILE["task_listing"], "after": ""}
+    assert _rows_read(plan_of(conn, queries.load("task_listing")["errors"], values, "ANALYZE, "), "tasks") == 0
 
 
 def test_a_page_of_a_table_without_statistics_reads_no_task_beyond_its_end(postgres: EmbeddedPostgres) -> None:
