@@ -30,6 +30,7 @@ from engine.jobs.end_hooks import EndHooks
 from engine.jobs.failure_reader import FailureReader
 from engine.jobs.job_lister import JobLister
 from engine.jobs.reopener import Reopener
+from engine.jobs.result_reader import ResultReader
 from engine.jobs.schedule_reader import ScheduleReader
 from engine.jobs.scheduler import Scheduler
 from engine.jobs.status_reader import StatusReader
@@ -113,6 +114,7 @@ class App:
     job_lister: JobLister
     task_reader: TaskReader
     failure_reader: FailureReader
+    result_reader: ResultReader
     pending_migrations: Callable[[], list[str]]
     close: Callable[[], None]
 
@@ -218,6 +220,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         job_lister=JobLister(database, secrets),
         task_reader=TaskReader(database, secrets),
         failure_reader=FailureReader(database, secrets),
+        result_reader=ResultReader(database, secrets),
         pending_migrations=backends.pending_migrations,
         close=close,
     )

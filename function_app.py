@@ -9,6 +9,7 @@ from api import job_listing as job_listing_api
 from api import job_types as job_types_api
 from api import jobs as jobs_api
 from api import openapi as openapi_api
+from api import results as results_api
 from api import schedules as schedules_api
 from api import tasks as tasks_api
 from triggers import dead_letters as dead_letter_triggers
@@ -24,6 +25,7 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 app.register_functions(jobs_api.blueprint)
 app.register_functions(job_listing_api.blueprint)
 app.register_functions(failures_api.blueprint)
+app.register_functions(results_api.blueprint)
 app.register_functions(tasks_api.blueprint)
 app.register_functions(job_types_api.blueprint)
 app.register_functions(dead_letters_api.blueprint)

@@ -76,6 +76,7 @@ def document(registry: Registry) -> Json:
                 "get": reading_operations.GET_TASK,
             },
             "/jobs/{job_id}/failures": {"parameters": [described.JOB_ID], "get": reading_operations.LIST_FAILURES},
+            "/jobs/{job_id}/results": {"parameters": [described.JOB_ID], "get": reading_operations.LIST_RESULTS},
             "/jobs/{job_id}/events": {"parameters": [described.JOB_ID], "get": operations.LIST_JOB_EVENTS},
             "/job-types": {"get": reading_operations.LIST_JOB_TYPES},
             "/dead-letters": {"get": dead_letter_operations.LIST_DEAD_LETTERS},

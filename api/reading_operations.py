@@ -2,7 +2,9 @@
 
 from api.described import FAILURES, LIMIT, TASK_ID, Json, json_answer, problem_answer, query, response
 from api.job_filters import JOB_CURSOR, MAX_TEXT_LENGTH
-from core.statuses import JobStatus
+from api.result_formats import CSV, NDJSON
+from core.ids import MAX_STAGES
+from core.statuses import JobStatus, StageStatus
 
 _STATUS = "|".join(JobStatus)
 
@@ -66,6 +68,47 @@ LIST_FAILURES: Json = {
     "parameters": [query("after", "`next` of the previous page", type="string", pattern=TASK_ID)],
     "responses": {
         "200": json_answer("Failures", "A page."),
+        "400": response("BadQuery"),
+        "404": response("NoSuchJob"),
+        **FAILURES,
+    },
+}
+
+_LINES: Json = {"schema": {"type": "string"}}
+
+LIST_RESULTS: Json = {
+    "operationId": "list_results",
+    "summary": "Return the results of a stage's ended tasks as lines, page by page.",
+    "description": "One line a task, in the order of the tasks: `task_id`, `task_index`, `task_type`, `status`, "
+    "`result`, `error`. NDJSON, or CSV if `Accept` names `text/csv`: `result` and `error` are JSON there, and the "
+    "first page has a line of names, so that the pages can be joined. A page has at most 1 MiB of results, or one that "
+    "is larger. While the stage runs, tasks before the last line may still end: the results are complete once "
+    "`Stage-Status` is an end. "
+    "Secrets are shown as in the list of tasks.",
+    "parameters": [
+        LIMIT,
+        query(
+            "stage",
+            "the number of the stage; by default the current one",
+            type="integer",
+            minimum=1,
+            maximum=MAX_STAGES,
+        ),
+        query("after", "a task of the stage: `Next-After` of the previous page", type="string", pattern=TASK_ID),
+    ],
+    "responses": {
+        "200": {
+            "description": "A page; empty if no task has ended.",
+            "headers": {
+                "Link": {"description": 'the URL of the next page, with rel="next"; absent on the last one', **_LINES},
+                "Next-After": {"description": "`after` of the next page; absent on the last one", **_LINES},
+                "Stage-Status": {
+                    "description": "absent if the stage has not begun",
+                    "schema": {"enum": list(StageStatus)},
+                },
+            },
+            "content": {NDJSON: _LINES, CSV: _LINES},
+        },
         "400": response("BadQuery"),
         "404": response("NoSuchJob"),
         **FAILURES,

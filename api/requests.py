@@ -121,6 +121,20 @@ def task_status(req: func.HttpRequest) -> TaskStatus | None:
         raise _field_error("status", f"must be one of {', '.join(TaskStatus)}") from exc
 
 
+def stage(req: func.HttpRequest) -> int | None:
+    """Reads the number of a stage; None if none is named.
+
+    Raises:
+        InvalidInputError: the text is not the number of a stage.
+    """
+    text = req.params.get("stage")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_STAGES)) and int(text) > 0):
+        raise _field_error("stage", f"must be the number of a stage, from 1 to {MAX_STAGES}")
+    return int(text)
+
+
 def error_group(req: func.HttpRequest) -> str | None:
     """Reads the group of errors of which failed tasks are listed; None for all tasks.
 

@@ -11,6 +11,7 @@ from core.job_events import JobEvent
 from core.job_waits import JobWait
 from core.models import Job, Task
 from core.redaction import MASK, Redaction
+from core.task_runs import TaskResult
 
 
 def shown_job(job: Job, parameters: Mapping[str, Any], redaction: Redaction | None) -> Job:
@@ -35,6 +36,11 @@ def shown_task(task: Task, redaction: Redaction | None) -> Task:
     )
 
 
+def shown_result(result: TaskResult, redaction: Redaction | None) -> TaskResult:
+    """Returns how a task ended as it may be shown."""
+    return result._replace(result=shown_value(result.result, redaction), error=_error(result, redaction))
+
+
 def shown_event(event: JobEvent, redaction: Redaction | None) -> JobEvent:
     """Returns an event as it may be shown."""
     return replace(event, details=shown_value(event.details, redaction))
@@ -46,7 +52,7 @@ def shown_wait(wait: JobWait, redaction: Redaction | None) -> JobWait:
     return replace(wait, exclusive_key=MASK if key is not None and redaction is None else shown_value(key, redaction))
 
 
-def _error(row: Job | Task, redaction: Redaction | None) -> Mapping[str, Any] | None:
+def _error(row: Job | Task | TaskResult, redaction: Redaction | None) -> Mapping[str, Any] | None:
     if row.error is None:
         return None
     return {name: shown_value(value, redaction) for name, value in row.error.items() if name != "traceback"}

@@ -6,13 +6,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import azure.functions as func
 import psycopg2
 import pytest
 
+from api import result_formats
 from controllers.registry import Registry
 from controllers.services import Services
 from core.models import StageKey
 from core.pages import MAX_PAGE_BYTES, Page, TaskPayload
+from core.task_runs import TaskResult
+from engine.jobs.result_reader import ResultReader
 from engine.jobs.status_reader import StatusReader
 from engine.process.job_secrets import JobSecrets
 from engine.stages.contexts import Contexts
@@ -69,6 +73,24 @@ def test_a_page_of_large_tasks_is_short(database: PostgresDatabase, traced: Call
     sizes = _read_all(lambda last: reader.tasks(_JOB, None, last.task_id if last else "", 1_000, TaskPayload))
     assert (sum(sizes), max(sizes)) == (_ROWS, 16)
     assert traced() < 6 * MAX_PAGE_BYTES
+
+
+def test_large_results_are_listed_in_short_pages(database: PostgresDatabase, traced: Callable[[], int]) -> None:
+    reader = ResultReader(database, JobSecrets(database, Registry([])))
+
+    def page_after(last: TaskResult | None) -> Page[TaskResult]:
+        page = reader.page(_JOB, 1, last.task_index if last else -1, 1_000)
+        for written in (result_formats.format_for(_request(accept)) for accept in ("*/*", "text/csv")):
+            assert written.write(result_formats.rows(_JOB, 1, page.results), last is None)
+        return Page(page.results, has_more=page.has_more)
+
+    sizes = _read_all(page_after)
+    assert (sum(sizes), max(sizes)) == (_ROWS, 16)
+    assert traced() < 8 * MAX_PAGE_BYTES
+
+
+def _request(accept: str) -> func.HttpRequest:
+    return func.HttpRequest("GET", "https://jobs.example/api", headers={"Accept": accept}, body=b"")
 
 
 def test_a_page_of_large_dead_letters_is_short(database: PostgresDatabase, traced: Callable[[], int]) -> None:
