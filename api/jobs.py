@@ -9,7 +9,7 @@ from api.problems import answers_problems
 from api.retry_parts import retry_part
 from api.start_conditions import start_conditions
 from bootstrap import app
-from core.statuses import JobStatus
+from core.statuses import JobStatus, TaskStatus
 
 blueprint = func.Blueprint()
 
@@ -110,6 +110,8 @@ def list_tasks(req: func.HttpRequest) -> func.HttpResponse:
     group = requests.error_group(req)
     if group is not None:
         failed = app().failure_reader.tasks(requests.job_id(req), group, after, limit, include)
+        if status not in {None, TaskStatus.FAILED}:
+            return views.json_response(answers.Tasks([], None))  # no such task has an error of its own
         return views.json_response(answers.Tasks([views.task(each, include) for each in failed.tasks], failed.next))
     tasks = app().status.tasks(requests.job_id(req), status, after, limit, include)
     cursor = tasks[-1].task_id if tasks.has_more else None

@@ -3,7 +3,7 @@
 from api.described import FAILURES, LIMIT, TASK_ID, Json, json_answer, problem_answer, query, response
 from api.job_filters import JOB_CURSOR, MAX_TEXT_LENGTH
 from api.result_formats import CSV, NDJSON
-from core.ids import MAX_STAGES
+from core.ids import MAX_STAGE_TASKS, MAX_STAGES
 from core.statuses import JobStatus, StageStatus
 
 _STATUS = "|".join(JobStatus)
@@ -94,7 +94,13 @@ LIST_RESULTS: Json = {
             minimum=1,
             maximum=MAX_STAGES,
         ),
-        query("after", "a task of the stage: `Next-After` of the previous page", type="string", pattern=TASK_ID),
+        query(
+            "after",
+            "the `task_index` of the last line that is known: `Next-After` of the previous page of the same stage",
+            type="integer",
+            minimum=0,
+            maximum=MAX_STAGE_TASKS - 1,
+        ),
     ],
     "responses": {
         "200": {
@@ -102,6 +108,7 @@ LIST_RESULTS: Json = {
             "headers": {
                 "Link": {"description": 'the URL of the next page, with rel="next"; absent on the last one', **_LINES},
                 "Next-After": {"description": "`after` of the next page; absent on the last one", **_LINES},
+                "Stage": {"description": "absent if the stage has not begun", "schema": {"type": "integer"}},
                 "Stage-Status": {
                     "description": "absent if the stage has not begun",
                     "schema": {"enum": list(StageStatus)},

@@ -15,7 +15,7 @@ from core.errors import (
     MessageFormatError,
     PayloadTooLargeError,
 )
-from core.ids import MAX_STAGES, parse_task_id
+from core.ids import MAX_STAGE_TASKS, MAX_STAGES, parse_task_id
 from core.pages import TaskPayload
 from core.statuses import DeadLetterState, TaskStatus
 
@@ -139,15 +139,13 @@ def error_group(req: func.HttpRequest) -> str | None:
     """Reads the group of errors of which failed tasks are listed; None for all tasks.
 
     Raises:
-        InvalidInputError: the text is not the `error` of a group, or tasks of another status are asked for.
+        InvalidInputError: the text is not the `error` of a group.
     """
     text = req.params.get("error")
     if not text:
         return None
     if not _ERROR_GROUP.fullmatch(text):
         raise _field_error("error", "must be the `error` of a group of failures")
-    if task_status(req) not in {None, TaskStatus.FAILED}:
-        raise _field_error("status", "must be failed, or left out, with `error`")
     return str(text)
 
 
@@ -179,6 +177,22 @@ def with_body(req: func.HttpRequest) -> bool:
         InvalidInputError: something else is to be included.
     """
     return bool(_include(req, [BODY]))
+
+
+def after_index(req: func.HttpRequest) -> int:
+    """Reads the index of the task after which the page starts; -1 for the first page.
+
+    Raises:
+        InvalidInputError: the text is not the index of a task.
+    """
+    text = req.params.get("after")
+    if not text:
+        return -1
+    if not (
+        text.isascii() and text.isdigit() and len(text) <= len(str(MAX_STAGE_TASKS)) and int(text) < MAX_STAGE_TASKS
+    ):
+        raise _field_error("after", "must be the index of a task: the `Next-After` of the previous page")
+    return int(text)
 
 
 def after_task(req: func.HttpRequest) -> str:

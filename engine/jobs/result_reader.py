@@ -19,14 +19,12 @@ class ResultPage:
     Attributes:
         stage: the number of the stage; 0 if the job has not begun.
         stage_status: None if the stage has not begun.
-        total_stages: of the job.
         results: its tasks that have ended.
         has_more: whether ended tasks follow.
     """
 
     stage: int
     stage_status: StageStatus | None
-    total_stages: int
     results: Sequence[TaskResult]
     has_more: bool
 
@@ -57,8 +55,8 @@ class ResultReader:
             key = StageKey(job_id, job.stage if stage is None else stage)
             row = work.stages.get(key)
             if row is None:
-                return ResultPage(key.number, None, job.total_stages, [], has_more=False)
+                return ResultPage(key.number, None, [], has_more=False)
             page = work.tasks.results_page(key, after_index, limit)
         redaction = self._secrets.of_rows(job)
         results = [shown_result(each, redaction) for each in page]
-        return ResultPage(key.number, row.status, job.total_stages, results, page.has_more)
+        return ResultPage(key.number, row.status, results, page.has_more)

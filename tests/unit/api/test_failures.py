@@ -151,6 +151,12 @@ def test_a_job_without_failed_tasks_has_no_groups(it: Stand) -> None:
     assert body(list_failures(get(job_id))) == nothing
 
 
+def test_a_task_that_did_not_fail_is_in_no_group(it: Stand) -> None:
+    job_id = run(it)
+    (group, _) = body(list_failures(get(job_id)))["groups"]
+    assert body(list_tasks(get(job_id, error=group["error"], status="completed"))) == {"tasks": [], "next": None}
+
+
 @pytest.mark.usefixtures("it")
 @pytest.mark.parametrize("job_id", ["f" * 32, "x"])
 def test_a_job_that_does_not_exist_is_404(job_id: str) -> None:
@@ -163,7 +169,6 @@ def test_a_job_that_does_not_exist_is_404(job_id: str) -> None:
     [
         ({"error": "x"}, "error"),
         ({"error": "0" * 17}, "error"),
-        ({"error": "0" * 16, "status": "completed"}, "status"),
     ],
 )
 def test_a_group_that_makes_no_sense_is_400(it: Stand, params: dict[str, str], field: str) -> None:

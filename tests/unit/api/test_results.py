@@ -97,9 +97,10 @@ def test_the_next_page_has_a_link_without_the_key_of_the_request(it: Stand) -> N
     job_id = it.submit("hello_world", n=3)
     it.pump()
     response = get(job_id, limit="2", code="a-function-key")
-    after = f"{job_id}-s02-t0000001"
+    after = "1"
     assert response.mimetype == "application/x-ndjson"
-    assert (response.headers["Next-After"], response.headers["Stage-Status"]) == (after, "finished")
+    assert response.headers["Next-After"] == after
+    assert (response.headers["Stage"], response.headers["Stage-Status"]) == ("2", "finished")
     assert response.headers["Link"] == f'<{BASE}/jobs/{job_id}/results?stage=2&limit=2&after={after}>; rel="next"'
     last = get(job_id, after=after)
     assert not {"Link", "Next-After"} & dict(last.headers).keys()
@@ -133,7 +134,7 @@ def test_results_are_shown_without_secrets(it: Stand, accept: str) -> None:
 
 def test_a_job_that_has_not_begun_has_no_results(it: Stand) -> None:
     job_id = it.submit("hello_world", n=1)
-    for params in ({}, {"stage": "1"}):
+    for params in ({}, {"stage": "1"}, {"stage": "99"}):
         response = get(job_id, **params)
         assert (response.status_code, response.get_body()) == (200, b"")
         assert "Stage-Status" not in response.headers
@@ -151,17 +152,16 @@ def test_a_task_that_has_not_ended_has_no_line(it: Stand) -> None:
     [
         ({"stage": "0"}, "stage"),
         ({"stage": "x"}, "stage"),
-        ({"stage": "3"}, "stage"),
         ({"stage": "100"}, "stage"),
         ({"limit": "0"}, "limit"),
         ({"after": "x"}, "after"),
-        ({"after": "f" * 32 + "-s01-t0000000"}, "after"),
-        ({"stage": "1", "after": "JOB-s02-t0000000"}, "after"),
+        ({"after": "-1"}, "after"),
+        ({"after": "10000000"}, "after"),
     ],
 )
 def test_a_query_that_makes_no_sense_is_400(it: Stand, params: dict[str, str], field: str) -> None:
     job_id = it.submit("hello_world", n=1)
-    answer = problem(get(job_id, **{name: value.replace("JOB", job_id) for name, value in params.items()}))
+    answer = problem(get(job_id, **params))
     assert (answer["status"], answer["errors"][0]["field"]) == (400, field)
 
 
