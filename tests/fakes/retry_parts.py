@@ -41,7 +41,7 @@ class FakeRetryPartRepository(RetryPartRepository):
     @override
     def failed_tasks(self, key: StageKey, batches: int) -> list[FailedTask]:
         found = sorted(row.batch_id for row in self._tables.batches_of(key) if row.failed_tasks)[:batches]
-        return [_failed_task(row) for row in self._tasks_of(found) if row.status == TaskStatus.FAILED]
+        return [failed_task(row) for row in self._tasks_of(found) if row.status == TaskStatus.FAILED]
 
     @override
     def reopen_batches(self, opening: StageOpening, part: RetryPart, limit: int) -> int:
@@ -53,7 +53,7 @@ class FakeRetryPartRepository(RetryPartRepository):
         again: Counter[str] = Counter()
         for row in ended:
             failed = row.status == TaskStatus.FAILED
-            if not failed or part.includes(_failed_task(row)):
+            if not failed or part.includes(failed_task(row)):
                 again[row.batch_id] += failed
                 self._tables.tasks.update(row.task_id, reopened_task(row))
         batches = self._tables.batches.lock_those(again)
@@ -96,6 +96,6 @@ def _may_hold(part: RetryPart, batch: BatchRow) -> bool:
     return part.batch_ids is None or batch.batch_id in part.batch_ids
 
 
-def _failed_task(row: TaskRow) -> FailedTask:
+def failed_task(row: TaskRow) -> FailedTask:
     error = from_json(row.error) or {}
     return FailedTask(row.task_id, row.batch_id, error.get("type", ""), error.get("message", ""))

@@ -10,6 +10,7 @@ from tests.faults import envelope_mutations as envelopes
 from tests.faults import letter_mutations as letters
 from tests.faults import limit_mutations as limits
 from tests.faults import list_mutations as lists
+from tests.faults import part_mutations as parts
 from tests.faults import room_mutations as room
 from tests.faults import schedule_mutations as schedules
 from tests.faults import tile_mutations as tiles
@@ -33,6 +34,7 @@ MUTATIONS = {
     **dispatch.MUTATIONS,
     **envelopes.MUTATIONS,
     **letters.MUTATIONS,
+    **parts.MUTATIONS,
 }
 _numbers = itertools.count(1)
 

@@ -1,5 +1,7 @@
 """A part of a stage's failed tasks runs again."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from core.error_groups import group_of
@@ -21,7 +23,9 @@ from tests.contract.repositories.building import (
     run_dispatch,
     status_of,
 )
+from tests.contract.repositories.harness import Harness
 from tests.contract.repositories.test_stops import batch, counters, end, running_stage, some_ended, stage, stop
+from tests.support.waiting import wait_until
 
 MANY = 100
 OPENING = StageOpening(KEY, 1)
@@ -89,6 +93,12 @@ def test_each_batch_is_decided_on_once_in_an_opening(database: Database) -> None
     assert [status_of(database, task_id) for task_id in ids(6, 7, 8)] == [FAILED] * 3
 
 
+def test_a_batch_without_tasks_of_the_part_is_decided_on_once(database: Database) -> None:
+    some_ended(database)
+    choose(database, RetryPart(error_group="another"))
+    assert [reopen(database, limit=1) for _ in range(3)] == [1, 1, 0]
+
+
 def test_what_a_killed_dispatcher_has_not_decided_is_decided_by_the_same_part(database: Database) -> None:
     some_ended(database)
     choose(database, RetryPart(error_group=ERROR_GROUP))
@@ -98,6 +108,19 @@ def test_what_a_killed_dispatcher_has_not_decided_is_decided_by_the_same_part(da
     assert status_of(database, ids(6)[0]) == FAILED
     assert [reopen(database), reopen(database)] == [1, 0]
     assert status_of(database, ids(6)[0]) == PENDING
+
+
+def test_two_dispatchers_at_once_reopen_each_task_once(harness: Harness) -> None:
+    database, part = harness.database, RetryPart(error_group=ERROR_GROUP)
+    some_ended(database)
+    choose(database, part)
+    with ThreadPoolExecutor(1) as other, database.transaction() as work:
+        assert work.parts.reopen_batches(OPENING, part, MANY) == 2
+        second = other.submit(reopen, database)
+        wait_until(lambda: harness.waiting() == 1)
+    assert second.exception() is None
+    assert [(row.open_tasks, row.send_attempts) for row in (batch(database, 1), batch(database, 2))] == [(3, 2)] * 2
+    assert counters(stage(database)) == (1, 3, 0, 0)
 
 
 def test_a_part_holds_for_one_opening(database: Database) -> None:

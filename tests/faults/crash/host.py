@@ -30,6 +30,7 @@ from bootstrap import App, Backends
 from controllers.base import JobController
 from controllers.registry import Registry
 from controllers.schedule import Schedule
+from core.error_groups import group_of
 from core.ids import job_id_for_key
 from local.service_bus.control.client import ControlClient
 from repositories import service_bus
@@ -153,10 +154,13 @@ class Host:
         elif request in _LETTERS:
             letter_id = {"dead_letter_id": str(_LETTERS[request])}
             response = self._run(request, func.HttpRequest("POST", BASE, route_params=letter_id, body=b""))
+        elif request == "retry_part":
+            response = self._run("retry_job", _part(self.job_id))
         else:
             response = self._run(request, get(self.job_id))
-        # A repeated request may be refused: the first one had its effect.
-        assert response.status_code in {HTTPStatus.OK, HTTPStatus.ACCEPTED, HTTPStatus.CONFLICT}, response.get_body()
+        # A repeated request may be refused: the first one had its effect. The tasks of a part then have not failed.
+        refusals = {HTTPStatus.CONFLICT} | ({HTTPStatus.BAD_REQUEST} if request == "retry_part" else set())
+        assert response.status_code in {HTTPStatus.OK, HTTPStatus.ACCEPTED, *refusals}, response.get_body()
         self._points.pass_by(_HOST, "answer", "before")
         self.shared.set(f"{request} answered")
         self._points.pass_by(_HOST, "answer", "after")
@@ -278,6 +282,12 @@ class Host:
 def _schedules(controller: type[JobController[Any]], size: int) -> list[Schedule]:
     is_scheduled = getattr(controller, "is_scheduled", False)
     return [Schedule(_WEEKLY, controller.job_type, {"n": size})] if is_scheduled else []
+
+
+def _part(job_id: str) -> func.HttpRequest:
+    """Asks for the tasks of one cause alone."""
+    part = {"error": group_of("PermanentTaskError", jobs.BROKEN).id}
+    return func.HttpRequest("POST", "", route_params={"job_id": job_id}, body=json.dumps(part).encode())
 
 
 def _receive(receiver: ServiceBusReceiver, most: int) -> list[ServiceBusReceivedMessage]:

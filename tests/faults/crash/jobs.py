@@ -15,6 +15,8 @@ LEASE_SECONDS = 3
 BACKOFF_SECONDS = 10
 _BACKOFF = lockstep.Backoff(base_seconds=BACKOFF_SECONDS)
 
+BROKEN = "it is broken"
+
 CLIENT: dict[str, Callable[[], None]] = {}
 """What is asked for while a handler runs; the host fills it."""
 
@@ -50,8 +52,15 @@ def fail(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> 
 def fail_until_repaired(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     """Every third task fails for good, until its client repairs the cause."""
     if parameters["index"] % 3 == 0 and not SHARED.is_set("repaired"):
-        raise lockstep.PermanentTaskError("it is broken")
+        raise lockstep.PermanentTaskError(BROKEN)
     return work(context, parameters)
+
+
+def fail_for_two_causes(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
+    """As before, but every other of these tasks fails for another cause."""
+    if parameters["index"] % 6 == 3 and not SHARED.is_set("repaired"):
+        raise lockstep.PermanentTaskError("something else is broken")
+    return fail_until_repaired(context, parameters)
 
 
 def gather(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:

@@ -3,7 +3,7 @@ import struct
 import threading
 
 _REQUESTS = (
-    *("submit_companion", "submit_job", "cancel_job", "retry_job", "resume_job"),
+    *("submit_companion", "submit_job", "cancel_job", "retry_part", "retry_job", "resume_job"),
     *("resend_dead_letter", "discard_dead_letter"),
 )
 _ONCE = (

@@ -9,7 +9,8 @@ from core.models import StageKey
 from core.statuses import BATCH_ENDS, STAGE_ENDS, TASK_ENDS, JobStatus, StageStatus, TaskStatus
 from tests.fakes.clock import FakeClock
 from tests.fakes.database import FakeDatabase
-from tests.fakes.rows import BatchRow, JobRow, StageRow, StartRow, TaskRow
+from tests.fakes.retry_parts import failed_task
+from tests.fakes.rows import BatchRow, JobRow, RetryPartRow, StageRow, StartRow, TaskRow
 from tests.fakes.store import Store, Transaction
 from tests.fakes.tables import Tables
 from tests.faults.model import writes
@@ -17,6 +18,8 @@ from tests.faults.model.invocation import Invocation, running
 from tests.faults.model.jobs import MAX_RUNNING, RATE
 
 R = TypeVar("R")
+
+_REOPENED = (TaskStatus.FAILED, TaskStatus.PENDING_QUEUE)
 
 AHEAD = 100
 """How many tasks of a stage may be written and unfinished; the largest stages wait for room twice."""
@@ -63,6 +66,12 @@ class Audit:
         """Called for every claim."""
         if stage.status in STAGE_ENDS:
             self.violations.append(f"a task of a stage that has ended is claimed: {task} {stage}")
+
+    def reopened(self, task: TaskRow, stage: StageRow, part: RetryPartRow | None) -> None:
+        """Called for every failed task that runs again."""
+        chosen = part is not None and part.opening == stage.openings and part.part.includes(failed_task(task))
+        if not stage.reopens_failed and not chosen:
+            self.violations.append(f"a failed task that was not chosen runs again: {task} {stage} {part}")
 
     def committed(self, before: Mapping[str, Mapping[Any, Any]], changes: Mapping[str, Mapping[Any, Any]]) -> None:
         """Called after every commit with the rows that it has changed, before and after."""
@@ -192,6 +201,9 @@ class _Transaction(Transaction):
         self._audit.wrote(table, old, row, self.started_at)
         if table == "tasks" and row.status == TaskStatus.PROCESSING and old.lease_id != row.lease_id:
             self._audit.claimed(row, self.read("stages", row.stage_key))
+        if table == "tasks" and old is not None and (old.status, row.status) == _REOPENED:
+            key = row.stage_key
+            self._audit.reopened(old, self.read("stages", key), self.read("retry_parts", key))
 
     def commit(self) -> None:
         changes = {} if self._failed else self._changes

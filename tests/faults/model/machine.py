@@ -28,6 +28,7 @@ Manner = tuple[DispatchProtocol, float, MessagePer]
 Waits = tuple[float | None, tuple[int, ...]]
 """Seconds until the start of a job, and the numbers of jobs before it."""
 
+parts = st.sampled_from(["batch", "tasks", "errors", "errors", "unknown"])
 processes = st.sampled_from([0, 1])
 faults = st.sampled_from([None] * len(_STRIKES) + _STRIKES)
 numbers = st.integers(0, 1_000)
@@ -104,6 +105,12 @@ class EngineMachine(RuleBasedStateMachine):
     def retry(self, number: int, process: int, fault: Fault | None) -> None:
         ended = self.ended(JobStatus.FAILED, JobStatus.COMPLETED_WITH_ERRORS)
         self.world.retry(process, ended[number % len(ended)], fault)
+
+    @precondition(lambda self: self.ended(JobStatus.FAILED, JobStatus.COMPLETED_WITH_ERRORS))
+    @rule(number=numbers, process=processes, fault=faults, what=parts, which=numbers)
+    def retry_a_part(self, number: int, process: int, fault: Fault | None, what: str, which: int) -> None:
+        ended = self.ended(JobStatus.FAILED, JobStatus.COMPLETED_WITH_ERRORS)
+        self.world.retry(process, ended[number % len(ended)], fault, (what, which))
 
     @precondition(lambda self: self.ended(JobStatus.CANCELLED))
     @rule(number=numbers, process=processes, fault=faults)

@@ -7,15 +7,19 @@ from datetime import timedelta
 from functools import partial
 
 from core import ids
+from core.error_groups import group_of
 from core.errors import LockstepError
 from core.job_events import JobEventKind
 from core.job_waits import StartConditions
 from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from core.messages import JobMessage, ReceivedMessage
+from core.retry_parts import RetryPart
+from core.statuses import TaskStatus
 from engine.repair.dead_letters import DeadLetteredMessage
 from engine.repair.sweeper import SweepReport
 from tests.fakes.clock import FakeClock
 from tests.fakes.queue import FakeQueue
+from tests.fakes.rows import from_json
 from tests.faults.model.audit import AuditedDatabase
 from tests.faults.model.broker import DEAD, MAX_DELIVERIES, Broker, Hand
 from tests.faults.model.invocation import Fault, Invocation, ProcessDied
@@ -94,9 +98,12 @@ class World:
         self.cancelled.add(job_id)
         self._invoke(process, lambda at: at.app.canceller.cancel(job_id), fault)
 
-    def retry(self, process: int, job_id: str, fault: Fault | None = None) -> None:
-        """A client retries a failed job."""
-        self._invoke(process, lambda at: at.app.reopener.retry(job_id), fault)
+    def retry(
+        self, process: int, job_id: str, fault: Fault | None = None, choice: tuple[str, int] | None = None
+    ) -> None:
+        """A client retries a failed job, or the part of it that a failed task with this number has in common."""
+        part = None if choice is None else self._part(job_id, *choice)
+        self._invoke(process, lambda at: at.app.reopener.retry(job_id, part), fault)
 
     def resume(self, process: int, job_id: str, fault: Fault | None = None) -> None:
         """Resume: a client lets a cancelled job run on."""
@@ -148,6 +155,20 @@ class World:
         for invocation, _ in self.stopped:
             if not invocation.ended:
                 invocation.go_on()
+
+    def _part(self, job_id: str, what: str, number: int) -> RetryPart:
+        tasks = [row for row in self.audit.tables.tasks.rows() if row.parent_job_id == job_id]
+        failed = [row for row in tasks if row.status == TaskStatus.FAILED] or tasks
+        if not failed or what == "unknown":
+            return RetryPart(batch_ids=frozenset({ids.batch_id(job_id, 1, number)}))
+        self.tally[f"retries of {what}"] += 1
+        task = failed[number % len(failed)]
+        if what == "tasks":
+            return RetryPart(task_ids=frozenset({task.task_id, failed[0].task_id}))
+        error = from_json(task.error)
+        if what == "errors" and error is not None:
+            return RetryPart(error_group=group_of(error["type"], error["message"]).id)
+        return RetryPart(batch_ids=frozenset({task.batch_id}))
 
     # --- inside ------------------------------------------------------------------------------
 

@@ -75,4 +75,13 @@ SCENARIOS = (
         (Life(), Life(asking("retry_job", after=_repair))),
         ends={"submit_job": JobStatus.FAILED, "retry_job": JobStatus.COMPLETED},
     ),
+    Scenario(
+        "failed for two causes, retried for one and then for the other",
+        jobs.job_type(jobs.fail_for_two_causes),
+        (Life(), Life(asking("retry_part", after=_repair)), Life(asking("retry_job"))),
+        ends={"submit_job": JobStatus.FAILED, "retry_part": JobStatus.FAILED, "retry_job": JobStatus.COMPLETED},
+        depends_on_its_story=True,  # without tasks of the second cause, the job ends with the first retry
+        environment=SMALL_ROOM,
+        own_trials=frozenset({"DispatchWindow.reopen_batches"}),
+    ),
 )

@@ -198,7 +198,9 @@ def test_a_part_that_does_not_exist_is_refused_with_the_reason(
         assert it.job(job_id) == before
 
 
-@pytest.mark.parametrize("part", [lambda job_id: of_batch(job_id, 0), lambda job_id: of_tasks(job_id, 0)])
+@pytest.mark.parametrize(
+    "part", [lambda job_id: of_batch(job_id, 0), lambda job_id: of_tasks(job_id, 0)], ids=["batch", "tasks"]
+)
 def test_failures_that_later_stages_have_used_cannot_be_retried(part: Callable[[str], RetryPart]) -> None:
     stages = (StageSpec("one", max_failed_fraction=0.5), StageSpec("two", max_failed_fraction=1))
     with stand(sample_job(counted(2, 2), Broken({0: SOURCE}), stages=stages)) as it:
