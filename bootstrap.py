@@ -29,6 +29,7 @@ from engine.jobs.canceller import Canceller
 from engine.jobs.end_hooks import EndHooks
 from engine.jobs.failure_reader import FailureReader
 from engine.jobs.job_lister import JobLister
+from engine.jobs.queue_reader import QueueReader
 from engine.jobs.reopener import Reopener
 from engine.jobs.result_reader import ResultReader
 from engine.jobs.schedule_reader import ScheduleReader
@@ -67,9 +68,9 @@ from engine.tasks.slots import Slots
 from engine.tasks.task_reads import JobReader
 from engine.tasks.task_runner import TaskRunner
 from engine.tasks.worker import Worker
-from repositories import migrations, service_bus
+from repositories import migrations, queue_counts, service_bus
 from repositories.pool import ConnectionPool
-from repositories.ports import Database, MessageQueue
+from repositories.ports import Database, MessageQueue, QueueCounts
 from repositories.postgres import PostgresDatabase
 from repositories.transaction_limits import limits_of_kinds
 from settings import Settings
@@ -115,6 +116,7 @@ class App:
     task_reader: TaskReader
     failure_reader: FailureReader
     result_reader: ResultReader
+    queues: QueueReader
     pending_migrations: Callable[[], list[str]]
     close: Callable[[], None]
 
@@ -130,6 +132,7 @@ class Backends:
         close: closes the connections to both.
         outages: repeats actions while one of the two is unavailable.
         shutdown: tells whether the process shuts down.
+        counts: counts the messages of the queues; None if nobody does.
     """
 
     database: Database
@@ -138,6 +141,7 @@ class Backends:
     close: Callable[[], None]
     outages: OutageWaiter = outages
     shutdown: Shutdown = shutdown
+    counts: QueueCounts | None = None
 
 
 def build(
@@ -169,7 +173,7 @@ def build(
         database.close()
 
     pending = partial(migrations.pending, database, registry.migrations)
-    return wire(settings, registry, Backends(database, queue, pending, close))
+    return wire(settings, registry, Backends(database, queue, pending, close, counts=_queue_counts(settings)))
 
 
 def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
@@ -221,6 +225,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         task_reader=TaskReader(database, secrets),
         failure_reader=FailureReader(database, secrets),
         result_reader=ResultReader(database, secrets),
+        queues=QueueReader(database, backends.counts),
         pending_migrations=backends.pending_migrations,
         close=close,
     )
@@ -280,6 +285,13 @@ def _service_bus(settings: Settings) -> service_bus.ServiceBusRepository:
         return service_bus.by_connection_string(settings.service_bus_connection, queues, optional_queues=optional)
     assert settings.service_bus_namespace is not None, "Settings requires one of the two"
     return service_bus.by_identity(settings.service_bus_namespace, _credential(settings), queues, optional)
+
+
+def _queue_counts(settings: Settings) -> QueueCounts:
+    if settings.service_bus_connection is not None:
+        return queue_counts.by_connection_string(settings.service_bus_connection, settings.service_bus_management_url)
+    assert settings.service_bus_namespace is not None, "Settings requires one of the two"
+    return queue_counts.by_identity(settings.service_bus_namespace, _credential(settings))
 
 
 def _credential(settings: Settings) -> TokenCredential:

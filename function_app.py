@@ -9,6 +9,7 @@ from api import job_listing as job_listing_api
 from api import job_types as job_types_api
 from api import jobs as jobs_api
 from api import openapi as openapi_api
+from api import queues as queues_api
 from api import results as results_api
 from api import schedules as schedules_api
 from api import tasks as tasks_api
@@ -29,6 +30,7 @@ app.register_functions(results_api.blueprint)
 app.register_functions(tasks_api.blueprint)
 app.register_functions(job_types_api.blueprint)
 app.register_functions(dead_letters_api.blueprint)
+app.register_functions(queues_api.blueprint)
 app.register_functions(schedules_api.blueprint)
 app.register_functions(health_api.blueprint)
 app.register_functions(openapi_api.blueprint)

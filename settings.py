@@ -37,6 +37,9 @@ class Settings(BaseModel):
     service_bus_namespace: str | None = Field(
         default=None, alias="ServiceBusConnection__fullyQualifiedNamespace", pattern=r"^[A-Za-z0-9.-]+$"
     )
+    service_bus_management_url: str | None = Field(
+        default=None, alias="SERVICE_BUS_MANAGEMENT_URL", pattern=r"^http://[A-Za-z0-9.\-]+:[0-9]{1,5}/?$"
+    )
     service_bus_credential: str | None = Field(
         default=None, alias="ServiceBusConnection__credential", pattern="^(?i:managedidentity)$"
     )

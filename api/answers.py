@@ -262,6 +262,30 @@ class DeadLetters:
 
 
 @dataclass(frozen=True)
+class Queue:
+    """A queue of the app, with its messages: a few seconds old at most, or null, and then `reason` says why.
+
+    `active` are those that can be received or are locked. `dead_lettered` are in the queue's dead-letter queue, which
+    the app empties: what it cannot use becomes a dead letter of `/dead-letters`. `oldest_waiting_seconds` says how long
+    the oldest waiting task of this queue has waited, by the rows; null if none waits, and for `sb-jobs`.
+    """
+
+    queue: str
+    active: int | None
+    scheduled: int | None
+    dead_lettered: int | None
+    reason: str | None
+    oldest_waiting_seconds: float | None
+
+
+@dataclass(frozen=True)
+class Queues:
+    """The queues of the app."""
+
+    queues: Sequence[Queue]
+
+
+@dataclass(frozen=True)
 class Schedule:
     """A schedule of the app, with its last and its next tick.
 

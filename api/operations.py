@@ -181,6 +181,13 @@ LIST_JOB_EVENTS: Json = {
     },
 }
 
+LIST_QUEUES: Json = {
+    "operationId": "list_queues",
+    "summary": "List the queues of the app, with the numbers of their messages and how long tasks have waited.",
+    "description": "Answers within 3 s while the broker is silent.",
+    "responses": {"200": json_answer("Queues", "The queues."), **FAILURES},
+}
+
 LIST_SCHEDULES: Json = {
     "operationId": "list_schedules",
     "summary": "List the schedules of the app, with the last and the next tick of each.",

@@ -73,7 +73,9 @@ def running_stack(
         parts.enter_context(_lock(state_dir))
         database_url = environment.get("DATABASE_URL") or _postgres(parts, state_dir)
         say(f"PostgreSQL     {without_password(database_url)}")
-        service_bus = environment.get("ServiceBusConnection") or _emulator(parts, state_dir)
+        given = environment.get("ServiceBusConnection")
+        emulator = None if given else _emulator(parts, state_dir)
+        service_bus = given or (emulator.connection_string if emulator else "")
         say(f"Service Bus    {endpoint(service_bus)}")
         log_file = state_dir / "functions.log"
         host = parts.enter_context(
@@ -83,6 +85,7 @@ def running_stack(
                 env={
                     "DATA_DIR": environment.get("DATA_DIR") or str(ROOT / "samples"),
                     "PYTHON_THREADPOOL_THREAD_COUNT": _FUNCTION_THREADS,
+                    **({"SERVICE_BUS_MANAGEMENT_URL": emulator.management_url} if emulator else {}),
                     **environment,
                     "DATABASE_URL": database_url,
                     "ServiceBusConnection": service_bus,
@@ -143,11 +146,11 @@ def _postgres(parts: ExitStack, state_dir: Path) -> str:
     return parts.enter_context(EmbeddedPostgres.start(state_dir / "postgres")).url()
 
 
-def _emulator(parts: ExitStack, state_dir: Path) -> str:
+def _emulator(parts: ExitStack, state_dir: Path) -> EmulatorProcess:
     emulator = EmulatorProcess.start(
         port=_port(AMQP_PORT), http_port=_port(EMULATOR_HTTP_PORT), log_file=state_dir / "service_bus.log"
     )
-    return parts.enter_context(emulator).connection_string
+    return parts.enter_context(emulator)
 
 
 def _port(preferred: int) -> int:

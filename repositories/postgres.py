@@ -10,6 +10,7 @@ from psycopg2.extensions import cursor
 from typing_extensions import override
 
 from repositories import queries
+from repositories.backlog import PostgresBacklogRepository
 from repositories.batches import PostgresBatchRepository
 from repositories.dead_letters import PostgresDeadLetterRepository
 from repositories.end_hooks import PostgresEndHookRepository
@@ -97,6 +98,7 @@ class PostgresUnitOfWork(UnitOfWork):
         self.stops = PostgresStopRepository(rows)
         self.parts = PostgresRetryPartRepository(rows)
         self.pruning = PostgresPruneRepository(rows)
+        self.backlog = PostgresBacklogRepository(rows)
 
     @property
     @override

@@ -47,6 +47,7 @@ from core.errors.jobs import (
 from core.errors.root import ConfigurationError, LockstepError
 from core.errors.services import (
     ConstraintViolationError,
+    CountsUnavailableError,
     DatabaseError,
     DatabaseUnavailableError,
     LockTimeoutError,
@@ -92,6 +93,7 @@ __all__ = [
     "ConstraintViolationError",
     "ContinueLater",
     "ControllerError",
+    "CountsUnavailableError",
     "DatabaseError",
     "DatabaseUnavailableError",
     "DeadLetterNotFoundError",

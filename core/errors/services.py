@@ -83,3 +83,7 @@ class QueueTimeoutError(QueueUnavailableError):
 
 class MessageFormatError(LockstepError):
     """A message in a queue cannot be decoded."""
+
+
+class CountsUnavailableError(LockstepError):
+    """The messages of a queue cannot be counted; the message is the reason, without hosts and secrets."""

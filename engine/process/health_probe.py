@@ -1,11 +1,10 @@
 """Checks the parts of an app for its health, so that many requests cost little and none waits for a silent part."""
 
 import logging
-import threading
-import time
 from collections.abc import Callable, Mapping
 
 from core.errors import LockstepError
+from engine.process.probe import Probe
 
 logger = logging.getLogger(__name__)
 
@@ -19,11 +18,8 @@ ANSWER_SECONDS = 1.5
 """Requests for the health are anonymous and may be many: they must not hold the threads of the app for long."""
 
 
-class HealthProbe:
-    """Runs one check of each part at a time, each in a thread of its own; safe to use from several threads.
-
-    Requests share the check in flight. A request waits until the check is `answer_seconds` old; a request that comes
-    later does not wait. While a check hangs, no other check of its part begins.
+class HealthProbe(Probe[str]):
+    """Tells `ok` of each part, what its check says is wrong with it, the class of its error, or `no answer`.
 
     Args:
         checks: by the name of the part: returns `ok`, or what is wrong with the part.
@@ -37,65 +33,14 @@ class HealthProbe:
         max_age_seconds: float = MAX_AGE_SECONDS,
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
-        self._checks = dict(checks)
-        self._max_age_seconds = max_age_seconds
-        self._answer_seconds = answer_seconds
-        self._lock = threading.Lock()
-        self._latest: dict[str, _Check] = {}
-
-    def outcomes(self) -> dict[str, str]:
-        """Returns the outcome of each part: what its check returned, the class of its error, or `no answer`."""
-        with self._lock:
-            latest = {name: self._current(name) for name in self._checks}
-        return {name: check.outcome(self._answer_seconds) for name, check in latest.items()}
-
-    def _current(self, name: str) -> "_Check":
-        check = self._latest.get(name)
-        if check is None or check.is_older_than(self._max_age_seconds):
-            check = self._latest[name] = _Check(name, self._checks[name])
-            check.start()
-        return check
+        super().__init__(checks, NO_ANSWER, _failed, max_age_seconds, answer_seconds)
 
 
-class _Check:
-    """One check of one part."""
-
-    def __init__(self, name: str, action: Callable[[], str]) -> None:
-        self._name = name
-        self._action = action
-        self._begun_at = time.monotonic()
-        self._ended_at = float("inf")
-        self._outcome = NO_ANSWER
-        self._has_ended = threading.Event()
-
-    def start(self) -> None:
-        try:
-            # A daemon, because the process must be able to end while the check hangs.
-            threading.Thread(target=self._run, name=f"health-{self._name}", daemon=True).start()
-        except RuntimeError:  # the system has no thread left
-            logger.exception("health check of the %s failed", self._name)
-            self._end(NO_ANSWER)
-
-    def is_older_than(self, seconds: float) -> bool:
-        return time.monotonic() - self._ended_at > seconds
-
-    def outcome(self, seconds: float) -> str:
-        """Waits until the check has ended or is so old."""
-        self._has_ended.wait(max(self._begun_at + seconds - time.monotonic(), 0))
-        return self._outcome
-
-    def _run(self) -> None:
-        try:
-            self._end(self._action())
-        except LockstepError as exc:
-            logger.warning("health check of the %s failed: %s", self._name, exc)
-            # The class says enough; the message may contain host names.
-            self._end(type(exc).__name__)
-        except Exception:  # whatever it is, an anonymous caller gets no more than this
-            logger.exception("health check of the %s failed", self._name)
-            self._end("error")
-
-    def _end(self, outcome: str) -> None:
-        self._outcome = outcome
-        self._ended_at = time.monotonic()
-        self._has_ended.set()
+def _failed(name: str, exc: Exception) -> str:
+    if isinstance(exc, LockstepError):
+        logger.warning("health check of the %s failed: %s", name, exc)
+        # The class says enough; the message may contain host names.
+        return type(exc).__name__
+    # Whatever it is, an anonymous caller gets no more than this.
+    logger.error("health check of the %s failed", name, exc_info=exc)
+    return "error"

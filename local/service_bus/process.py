@@ -71,6 +71,11 @@ class EmulatorProcess:
             "SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true;"
         )
 
+    @property
+    def management_url(self) -> str:
+        """Where the SDK's management client counts messages; the port is that of the control interface."""
+        return f"http://{_HOST}:{self.http_port}"
+
     def queues(self) -> list[QueueCounts]:
         """Returns the message counts of every queue.
 

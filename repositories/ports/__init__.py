@@ -4,6 +4,7 @@ PostgreSQL and Service Bus implement them, and so do the fakes of the test suite
 method of a repository runs in the transaction of its unit of work, and may raise `DatabaseError` or a subclass.
 """
 
+from repositories.ports.backlog import BacklogRepository, OldestWaiting
 from repositories.ports.batches import BatchRepository
 from repositories.ports.database import Database, UnitOfWork
 from repositories.ports.dead_letters import DeadLetter, DeadLetterRepository, KeptDeadLetter
@@ -14,6 +15,7 @@ from repositories.ports.job_waits import JobWaitRepository
 from repositories.ports.jobs import JobRepository
 from repositories.ports.pruning import PruneRepository
 from repositories.ports.queue import MessageQueue, SendResult
+from repositories.ports.queue_counts import MessageCounts, QueueCounts
 from repositories.ports.retry_parts import RetryPartRepository
 from repositories.ports.rows import Row, Rows
 from repositories.ports.schedules import ScheduleRepository
@@ -26,6 +28,7 @@ from repositories.ports.tasks import TaskRepository
 from repositories.ports.transaction_kinds import TransactionKind
 
 __all__ = [
+    "BacklogRepository",
     "BatchRepository",
     "Database",
     "DeadLetter",
@@ -36,8 +39,11 @@ __all__ = [
     "JobRepository",
     "JobWaitRepository",
     "KeptDeadLetter",
+    "MessageCounts",
     "MessageQueue",
+    "OldestWaiting",
     "PruneRepository",
+    "QueueCounts",
     "RetryPartRepository",
     "Row",
     "Rows",

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from repositories.ports.backlog import BacklogRepository
 from repositories.ports.batches import BatchRepository
 from repositories.ports.dead_letters import DeadLetterRepository
 from repositories.ports.end_hooks import EndHookRepository
@@ -44,6 +45,7 @@ class UnitOfWork(Protocol):
     stops: StopRepository
     parts: RetryPartRepository
     pruning: PruneRepository
+    backlog: BacklogRepository
 
     @property
     def job_listing(self) -> JobListingRepository:

@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from core.errors import DatabaseUnavailableError
 from repositories.ports import Database, Rows, TransactionKind, UnitOfWork
+from tests.fakes.backlog import FakeBacklogRepository
 from tests.fakes.batches import FakeBatchRepository
 from tests.fakes.clock import FakeClock
 from tests.fakes.dead_letters import FakeDeadLetterRepository
@@ -123,6 +124,7 @@ class FakeUnitOfWork(UnitOfWork):
         self.stops = FakeStopRepository(tables)
         self.parts = FakeRetryPartRepository(tables)
         self.pruning = FakePruneRepository(tables)
+        self.backlog = FakeBacklogRepository(tables)
 
     @property
     @override

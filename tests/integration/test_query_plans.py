@@ -18,7 +18,7 @@ from repositories.postgres import PostgresDatabase
 
 _FILES = (
     *("stages", "batches", "tasks", "sweeps", "stops", "pruning", "job_waits"),
-    *("job_listing", "retry_parts", "task_listing"),
+    *("job_listing", "retry_parts", "task_listing", "backlog"),
 )
 _BIG_TABLES = {"tasks", "batches", "jobs"}
 _JOB = f"{3:032x}"
@@ -281,6 +281,16 @@ def test_the_list_of_jobs_reads_no_row_of_a_job_that_it_does_not_have(conn: conn
     assert _rows_read(plan, "jobs") <= values["limit"] + 1
 
 
+def test_the_oldest_waiting_tasks_are_found_by_the_live_batches(conn: connection) -> None:
+    """However many tasks there are, it reads the live batches of the running stages once a lane, and a task of some."""
+    live_batches = 1_900
+    plan = plan_of(conn, queries.load("backlog")["oldest"], {}, "ANALYZE, ")
+    assert _indexes(plan) >= {"batches_live", "tasks_batch"}
+    assert not _scanned(plan) & _BIG_TABLES
+    assert 0 < _rows_read_in_all(plan, "batches") <= 3 * live_batches
+    assert 0 < _loops(plan, "tasks") <= live_batches
+
+
 def test_every_index_of_a_large_table_serves_a_query(conn: connection) -> None:
     used = set[str]()
     for file in _FILES:
@@ -306,6 +316,20 @@ def _rows_read(plan: dict[str, Any], table: str) -> int:
     """The rows that the scans of a table read, those among them that they drop."""
     own = plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0) if plan.get("Relation Name") == table else 0
     return int(own) + sum(_rows_read(child, table) for child in plan.get("Plans", []))
+
+
+def _rows_read_in_all(plan: dict[str, Any], table: str) -> int:
+    """The same, times the number of scans."""
+    own = 0
+    if plan.get("Relation Name") == table:
+        own = plan["Actual Loops"] * (plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0))
+    return int(own) + sum(_rows_read_in_all(child, table) for child in plan.get("Plans", []))
+
+
+def _loops(plan: dict[str, Any], table: str) -> int:
+    """How often a table is read."""
+    own = plan["Actual Loops"] if plan.get("Relation Name") == table else 0
+    return int(own) + sum(_loops(child, table) for child in plan.get("Plans", []))
 
 
 def _indexes(plan: dict[str, Any]) -> set[str]:

@@ -26,6 +26,7 @@ _READS = {
         "newest",
         "now",
         "of_job",
+        "oldest",
         "page",
     ),
     *("page_of_job", "pending_of_stage", "results_of_job", "results_page", "since", "states", "unclaimed"),

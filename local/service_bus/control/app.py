@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from local.service_bus.broker.errors import EntityExistsError, EntityNotFoundError
 from local.service_bus.broker.journal import JournalError
 from local.service_bus.control.entities import entity_routes
+from local.service_bus.control.management import management
 from local.service_bus.control.requests import Restart, Skip
 from local.service_bus.entities import Tier
 from local.service_bus.faults import ArmedFault, Fault, UnknownFaultError
@@ -32,7 +33,7 @@ def control_app(service: Service, tier: Tier) -> web.Application:
     Every response is JSON; an error is {"error": "..."}.
     """
     control = _Control(service)
-    app = web.Application(middlewares=[_errors_as_json])
+    app = web.Application(middlewares=[_errors_as_json, management(service)])
     app.add_routes(
         [
             web.get("/health", control.health),

@@ -44,7 +44,7 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     "the time in which the health is told": (
         [
             Edit(
-                "engine/process/health_probe.py",
+                "engine/process/probe.py",
                 "self._has_ended.wait(max(self._begun_at + seconds - time.monotonic(), 0))",
                 "self._has_ended.wait()",
             )

@@ -1,0 +1,96 @@
+"""The queues of the app: how many messages each holds, and how long tasks have waited for their turn."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from core.errors import CountsUnavailableError
+from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
+from engine.process.probe import Probe
+from repositories.ports import Database, MessageCounts, OldestWaiting, QueueCounts
+
+logger = logging.getLogger(__name__)
+
+QUEUES = (JOBS_QUEUE, URGENT_TASKS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE, BATCHES_QUEUE)
+
+MAX_AGE_SECONDS = 5.0
+"""How long counts are used again: many people may look at the same page."""
+
+ANSWER_SECONDS = 2.5
+"""How long a request waits for counts; a little longer than the request to Service Bus may take."""
+
+_NO_ANSWER = "Service Bus has not answered in time"
+_NOBODY = "this app does not count messages"
+_FAILED = "the count has failed; the app's logs have the details"
+
+
+@dataclass(frozen=True)
+class QueueView:
+    """A queue.
+
+    Attributes:
+        name: its name.
+        counts: its messages, a few seconds old at most; None if they cannot be had.
+        reason: why they cannot be had; None if they can.
+        oldest_waiting_seconds: how long the oldest waiting task whose message is sent to this queue has waited, by the
+            rows; None if none waits.
+    """
+
+    name: str
+    counts: MessageCounts | None
+    reason: str | None
+    oldest_waiting_seconds: float | None
+
+
+class QueueReader:
+    """Reads the state of the queues; safe to use from several threads.
+
+    Args:
+        database: tells which tasks wait.
+        counts: counts the messages; None if nobody does.
+        answer_seconds: how long a request waits for the counts.
+    """
+
+    def __init__(self, database: Database, counts: QueueCounts | None, answer_seconds: float = ANSWER_SECONDS) -> None:
+        self._database = database
+        checks: Mapping[str, Callable[[], MessageCounts | str]] = {
+            name: partial(_counts, counts, name) for name in QUEUES
+        }
+        self._probe: Probe[MessageCounts | str] = Probe(checks, _NO_ANSWER, _failed, MAX_AGE_SECONDS, answer_seconds)
+
+    def all(self) -> list[QueueView]:
+        """Returns all queues. The rows are read while the broker counts."""
+        self._probe.begin()
+        with self._database.transaction() as work:
+            waiting = _by_queue(work.backlog.oldest())
+        outcomes = self._probe.outcomes()
+        return [_view(name, outcomes[name], waiting.get(name)) for name in QUEUES]
+
+
+def _counts(counts: QueueCounts | None, name: str) -> MessageCounts | str:
+    if counts is None:
+        return _NOBODY
+    try:
+        return counts.counts(name)
+    except CountsUnavailableError as exc:
+        return str(exc)
+
+
+def _failed(name: str, exc: Exception) -> MessageCounts | str:
+    logger.error("the messages of %s cannot be counted", name, exc_info=exc)
+    return _FAILED
+
+
+def _by_queue(oldest: list[OldestWaiting]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for each in oldest:
+        name = each.lane.queue(urgent=each.urgent, enveloped=each.enveloped)
+        found[name] = max(each.seconds, found.get(name, 0.0))
+    return found
+
+
+def _view(name: str, outcome: MessageCounts | str, waiting: float | None) -> QueueView:
+    if isinstance(outcome, str):
+        return QueueView(name, None, outcome, waiting)
+    return QueueView(name, outcome, None, waiting)

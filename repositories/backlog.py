@@ -1,0 +1,19 @@
+from typing_extensions import override
+
+from core.lanes import Lane
+from repositories import queries
+from repositories.ports import BacklogRepository, OldestWaiting
+from repositories.ports.rows import Rows
+
+_QUERIES = queries.load("backlog")
+
+
+class PostgresBacklogRepository(BacklogRepository):
+    """Runs the queries of `sql/backlog.sql`."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    @override
+    def oldest(self) -> list[OldestWaiting]:
+        return [OldestWaiting(**{**row, "lane": Lane(row["lane"])}) for row in self._rows.all(_QUERIES["oldest"])]

@@ -1,0 +1,34 @@
+"""The port of what waits for workers."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from core.lanes import Lane
+
+
+@dataclass(frozen=True)
+class OldestWaiting:
+    """The oldest waiting task of those whose messages share a queue.
+
+    Attributes:
+        lane: their lane.
+        urgent: whether their jobs are urgent.
+        enveloped: whether a message carries a batch of them.
+        seconds: how long ago its batch was written, or sent again after it was reopened.
+    """
+
+    lane: Lane
+    urgent: bool
+    enveloped: bool
+    seconds: float
+
+
+class BacklogRepository(Protocol):
+    """Reads about waiting tasks."""
+
+    def oldest(self) -> list[OldestWaiting]:
+        """Returns the oldest task that waits for a worker, of each lane that has one; those of stopped stages do not.
+
+        A task waits while it is `pending_queue` or `queued`, and when its retry is due.
+        """
+        ...

@@ -1,0 +1,49 @@
+-- What waits for workers, found by the live batches: a table of a million tasks is not read.
+
+-- name: oldest
+-- Steps over `batches_live` from stage to stage, so that the batches of a stage count once. Then, for each lane of a running
+-- stage, its live batches are tried in the order of their age, until one has a waiting task: the OFFSET keeps this order, and a
+-- scalar subquery that of the look-ups. A batch that was reopened waits since it was sent again.
+WITH RECURSIVE live (job_id, stage) AS (
+    (
+        SELECT job_id, stage FROM batches
+        WHERE status IN ('pending_queue', 'queued')
+        ORDER BY job_id, stage
+        LIMIT 1
+    )
+    UNION ALL
+    SELECT following.job_id, following.stage
+    FROM live
+    CROSS JOIN LATERAL (
+        SELECT b.job_id, b.stage FROM batches AS b
+        WHERE b.status IN ('pending_queue', 'queued') AND (b.job_id, b.stage) > (live.job_id, live.stage)
+        ORDER BY b.job_id, b.stage
+        LIMIT 1
+    ) AS following
+)
+SELECT lanes.lane, j.urgent, oldest.enveloped, extract(epoch FROM now() - min(oldest.since))::float8 AS seconds
+FROM live
+JOIN stages AS s ON s.job_id = live.job_id AND s.stage = live.stage AND s.status IN ('dispatching', 'running')
+JOIN jobs AS j ON j.job_id = live.job_id
+CROSS JOIN (VALUES ('fast'::task_lane), ('long'::task_lane)) AS lanes (lane)
+CROSS JOIN LATERAL (
+    SELECT in_turn.enveloped, in_turn.since
+    FROM (
+        SELECT
+            b.batch_id, coalesce(b.enveloped, false) AS enveloped,
+            CASE WHEN b.opening = 0 THEN b.created_at ELSE coalesce(b.queued_at, now()) END AS since
+        FROM batches AS b
+        WHERE b.job_id = live.job_id AND b.stage = live.stage AND b.lane = lanes.lane
+            AND b.status IN ('pending_queue', 'queued')
+        ORDER BY since
+        OFFSET 0
+    ) AS in_turn
+    WHERE (
+        SELECT true FROM tasks AS t
+        WHERE t.batch_id = in_turn.batch_id
+            AND (t.status IN ('pending_queue', 'queued') OR (t.status = 'retrying' AND t.not_before <= now()))
+        LIMIT 1
+    )
+    LIMIT 1
+) AS oldest
+GROUP BY lanes.lane, j.urgent, oldest.enveloped

@@ -1,0 +1,89 @@
+"""How long the oldest waiting task of each lane has waited."""
+
+from dataclasses import replace
+
+import pytest
+
+from core.lanes import Lane
+from core.statuses import BatchStatus, StageStatus
+from repositories.ports import OldestWaiting
+from tests.contract.repositories.building import (
+    JOB,
+    KEY,
+    OTHER_JOB,
+    batch_of,
+    claim,
+    completed,
+    create_batch,
+    end_batch,
+    ids,
+    record,
+    retrying,
+    start_job,
+    start_stage,
+)
+from tests.contract.repositories.harness import Harness
+
+
+def oldest(harness: Harness) -> list[OldestWaiting]:
+    """The oldest of each lane, with whole tens of seconds."""
+    with harness.database.transaction() as work:
+        found = work.backlog.oldest()
+    return sorted((replace(each, seconds=each.seconds // 10 * 10) for each in found), key=lambda each: each.seconds)
+
+
+@pytest.fixture
+def stage(harness: Harness) -> Harness:
+    start_job(harness.database)
+    start_stage(harness.database)
+    return harness
+
+
+def test_without_tasks_nothing_waits(stage: Harness) -> None:
+    assert oldest(stage) == []
+
+
+@pytest.mark.parametrize("status", [BatchStatus.QUEUED, BatchStatus.PENDING_QUEUE])
+def test_the_oldest_batch_with_a_waiting_task_tells(stage: Harness, status: BatchStatus) -> None:
+    for index in range(2):
+        create_batch(stage.database, batch_of(1, index), status)
+        stage.pass_time(60)
+    assert oldest(stage) == [OldestWaiting(Lane.FAST, urgent=False, enveloped=False, seconds=120)]
+    assert claim(stage.database, ids(0)) == ids(0)
+    assert oldest(stage) == [OldestWaiting(Lane.FAST, urgent=False, enveloped=False, seconds=60)]
+    assert record(stage.database, completed(ids(0)[0])) == ids(0)
+    end_batch(stage.database, f"{JOB}-s1-b0", completed=1)
+    assert oldest(stage) == [OldestWaiting(Lane.FAST, urgent=False, enveloped=False, seconds=60)]
+
+
+def test_a_retry_waits_once_it_is_due(stage: Harness) -> None:
+    create_batch(stage.database, batch_of(1))
+    claim(stage.database, ids(0))
+    record(stage.database, retrying(ids(0)[0], delay_seconds=30))
+    assert oldest(stage) == []
+    stage.pass_time(40)
+    assert oldest(stage) == [OldestWaiting(Lane.FAST, urgent=False, enveloped=False, seconds=40)]
+
+
+def test_each_lane_has_an_oldest_task_of_its_own(stage: Harness) -> None:
+    create_batch(stage.database, replace(batch_of(1), lane=Lane.LONG))
+    stage.pass_time(20)
+    create_batch(stage.database, replace(batch_of(1, 1), enveloped=True))
+    stage.pass_time(20)
+    with stage.database.transaction() as work:
+        work.jobs.create(OTHER_JOB, "hello_world", "{}", 3, urgent=True)
+    start_stage(stage.database, job_id=OTHER_JOB)
+    create_batch(stage.database, batch_of(1, job_id=OTHER_JOB))
+    stage.pass_time(20)
+    assert oldest(stage) == [
+        OldestWaiting(Lane.FAST, urgent=True, enveloped=False, seconds=20),
+        OldestWaiting(Lane.FAST, urgent=False, enveloped=True, seconds=40),
+        OldestWaiting(Lane.LONG, urgent=False, enveloped=False, seconds=60),
+    ]
+
+
+def test_the_tasks_of_a_stopped_stage_wait_for_no_worker(stage: Harness) -> None:
+    create_batch(stage.database, batch_of(1))
+    with stage.database.transaction() as work:
+        assert work.stages.stop(KEY, StageStatus.CANCELLED)
+    assert oldest(stage) == []
