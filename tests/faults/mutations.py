@@ -461,10 +461,9 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
             Edit(_STAGES, "            status = 'running'\n            AND (\n", "            (\n"),
             Edit(
                 _FAKE_STAGES,
-                "        if row is None or row.status not in _LIVE:\n            return False\n        too_many",
-                "        assert row is not None\n        too_many",
+                "        if row is None or row.status not in _LIVE:\n            return False\n        complete = row.status == StageStatus.RUNNING and row",
+                "        assert row is not None\n        complete = row",
             ),
-            Edit(_FAKE_STAGES, "complete = row.status == StageStatus.RUNNING and row", "complete = row"),
         ],
         _both("test_stage_ends.py::test_a_stage_ends_with_its_last_batch_and_once"),
     ),

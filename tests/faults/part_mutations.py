@@ -22,8 +22,8 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         [
             Edit(
                 "engine/stages/stage_dispatcher.py",
-                "part = work.parts.get(stage.opening) if stage.openings else None",
-                "part = None",
+                "self._part(stage.opening)",
+                "None",
             )
         ],
         [f"{_UNIT}::test_exactly_the_chosen_tasks_run_again[{what}]" for what in ("batch", "tasks", "error")],
