@@ -25,6 +25,7 @@ from core.errors import (
 from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from core.log_redaction import redact_logs
 from core.messages import ReceivedMessage
+from engine.jobs.bulk_actions import BulkActions
 from engine.jobs.canceller import Canceller
 from engine.jobs.end_hooks import EndHooks
 from engine.jobs.failure_reader import FailureReader
@@ -101,6 +102,7 @@ class App:
     submitter: Submitter
     canceller: Canceller
     reopener: Reopener
+    bulk_actions: BulkActions
     stages: StageEngine
     worker: Worker
     slots: Slots
@@ -202,14 +204,16 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
     slots = Slots(database, queue, registry, limits)
     submitter = Submitter(database, queue, registry, SubmissionCheck(services), waiting)
     letters = DeadLetters(database, queue, recorder, endings, limits)
+    canceller, reopener = Canceller(database, queue, hooks, waiting), Reopener(database, queue, registry, waiting)
     return App(
         settings=settings,
         registry=registry,
         database=database,
         queue=queue,
         submitter=submitter,
-        canceller=Canceller(database, queue, hooks, waiting),
-        reopener=Reopener(database, queue, registry, waiting),
+        canceller=canceller,
+        reopener=reopener,
+        bulk_actions=BulkActions(database, canceller, reopener, limits),
         stages=StageEngine(database, queue, registry, steps, endings),
         worker=Worker(database, queue, runner, settler, slots, limits, backends.outages),
         slots=slots,

@@ -2,6 +2,7 @@
 
 import azure.functions as func
 
+from api import bulk_actions as bulk_actions_api
 from api import dead_letters as dead_letters_api
 from api import failures as failures_api
 from api import health as health_api
@@ -29,6 +30,7 @@ app.register_functions(failures_api.blueprint)
 app.register_functions(results_api.blueprint)
 app.register_functions(tasks_api.blueprint)
 app.register_functions(job_types_api.blueprint)
+app.register_functions(bulk_actions_api.blueprint)
 app.register_functions(dead_letters_api.blueprint)
 app.register_functions(queues_api.blueprint)
 app.register_functions(schedules_api.blueprint)

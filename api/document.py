@@ -7,6 +7,8 @@ from pydantic import TypeAdapter
 
 from api import (
     answers,
+    bulk_actions,
+    bulk_operations,
     dead_letter_operations,
     described,
     failure_answers,
@@ -38,6 +40,8 @@ _ANSWERED = (
     job_type_answers.JobTypes,
     job_listing_answers.ListedJobs,
     failure_answers.Failures,
+    bulk_actions.JobCount,
+    bulk_actions.ActionProgress,
     FieldError,
 )
 
@@ -83,6 +87,10 @@ def document(registry: Registry) -> Json:
             "/dead-letters": {"get": dead_letter_operations.LIST_DEAD_LETTERS},
             **_dead_letter_paths(),
             "/queues": {"get": operations.LIST_QUEUES},
+            "/jobs/cancel": {"post": bulk_operations.CANCEL_JOBS},
+            "/jobs/retry": {"post": bulk_operations.RETRY_JOBS},
+            "/jobs/delete": {"post": bulk_operations.DELETE_JOBS},
+            "/actions/{action_id}": {"parameters": [bulk_operations.ACTION_ID], "get": bulk_operations.GET_ACTION},
             "/schedules": {"get": operations.LIST_SCHEDULES},
             "/health": {"get": operations.HEALTH},
             "/openapi.json": {"get": operations.GET_OPENAPI},

@@ -10,6 +10,7 @@ from typing import Any
 import azure.functions as func
 
 from core.errors import (
+    ActionNotFoundError,
     DeadLetterNotFoundError,
     DeadLetterStateError,
     ExclusiveJobError,
@@ -65,7 +66,13 @@ def _from_error(exc: LockstepError) -> func.HttpResponse:
         case InvalidInputError():
             errors = [{"field": error.field, "message": error.message} for error in exc.errors]
             return problem(400, "Invalid input", str(exc), errors=errors)
-        case UnknownJobTypeError() | JobNotFoundError() | TaskNotFoundError() | DeadLetterNotFoundError():
+        case (
+            UnknownJobTypeError()
+            | JobNotFoundError()
+            | TaskNotFoundError()
+            | DeadLetterNotFoundError()
+            | ActionNotFoundError()
+        ):
             return _missing(exc)
         case JobStateError() | IdempotencyConflictError() | ExclusiveJobError() | DeadLetterStateError():
             return _conflict(exc)
@@ -74,7 +81,7 @@ def _from_error(exc: LockstepError) -> func.HttpResponse:
 
 
 def _missing(
-    exc: UnknownJobTypeError | JobNotFoundError | TaskNotFoundError | DeadLetterNotFoundError,
+    exc: UnknownJobTypeError | JobNotFoundError | TaskNotFoundError | DeadLetterNotFoundError | ActionNotFoundError,
 ) -> func.HttpResponse:
     if isinstance(exc, UnknownJobTypeError):
         return problem(404, "Unknown job type", str(exc), known_job_types=exc.known)
@@ -82,7 +89,7 @@ def _missing(
         return problem(404, "No such job", str(exc), job_id=exc.job_id)
     if isinstance(exc, TaskNotFoundError):
         return problem(404, "No such task", str(exc), job_id=exc.job_id)
-    return problem(404, "No such dead letter", str(exc))
+    return problem(404, "No such action" if isinstance(exc, ActionNotFoundError) else "No such dead letter", str(exc))
 
 
 def _conflict(

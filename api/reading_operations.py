@@ -14,6 +14,18 @@ LIST_JOB_TYPES: Json = {
     "responses": {"200": json_answer("JobTypes", "The job types, by name."), **FAILURES},
 }
 
+JOB_FILTER: list[Json] = [
+    query("type", "only jobs of this type", type="string", maxLength=MAX_TEXT_LENGTH),
+    query(
+        "status",
+        "only jobs in one of these statuses, separated by commas",
+        type="string",
+        pattern=f"^(({_STATUS})(,({_STATUS}))*)?$",
+    ),
+    query("created_from", "only jobs that were created at this time or later", type="string", format="date-time"),
+    query("created_before", "only jobs that were created before this time", type="string", format="date-time"),
+]
+
 LIST_JOBS: Json = {
     "operationId": "list_jobs",
     "summary": "List jobs, the newest first, page by page.",
@@ -21,15 +33,7 @@ LIST_JOBS: Json = {
     "though `next` is not null.",
     "parameters": [
         LIMIT,
-        query("type", "only jobs of this type", type="string", maxLength=MAX_TEXT_LENGTH),
-        query(
-            "status",
-            "only jobs in one of these statuses, separated by commas",
-            type="string",
-            pattern=f"^(({_STATUS})(,({_STATUS}))*)?$",
-        ),
-        query("created_from", "only jobs that were created at this time or later", type="string", format="date-time"),
-        query("created_before", "only jobs that were created before this time", type="string", format="date-time"),
+        *JOB_FILTER,
         query(
             "text",
             "only jobs with this text in their parameters, as JSON and as they are shown: no secret is found; the case "

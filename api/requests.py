@@ -88,9 +88,18 @@ def urgent(req: func.HttpRequest) -> bool:
     Raises:
         InvalidInputError: the text is neither `true` nor `false`.
     """
-    text = req.params.get("urgent", "false")
+    return flag(req, "urgent")
+
+
+def flag(req: func.HttpRequest, name: str) -> bool:
+    """Reads a flag from the query; false unless it is given.
+
+    Raises:
+        InvalidInputError: the text is neither `true` nor `false`.
+    """
+    text = req.params.get(name, "false")
     if text not in {"true", "false"}:
-        raise _field_error("urgent", "must be true or false")
+        raise _field_error(name, "must be true or false")
     return bool(text == "true")
 
 

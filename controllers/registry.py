@@ -14,6 +14,7 @@ from controllers.schedule import Schedule
 from controllers.task_type import TaskType
 from controllers.tile_raster import TileRaster
 from core import json_text
+from core.bulk_actions import BulkKind
 from core.declared import require_name, require_one_of, require_type, require_whole_number
 from core.errors import ConfigurationError, LockstepError, UnknownJobTypeError
 from core.ids import MAX_STAGES
@@ -149,6 +150,10 @@ def _check_complete(controller: type[JobController[Any]]) -> None:
 def _check_values(controller: type[JobController[Any]]) -> None:
     of_it = f"of {controller.__qualname__}"
     require_name(f"job_type {of_it}", controller.job_type, without="/")
+    if controller.job_type in list(BulkKind):
+        raise ConfigurationError(
+            f"job_type {of_it} must not be {controller.job_type}: that route is for many jobs (docs/architecture.md)"
+        )
     require_whole_number(f"aligned_threshold {of_it}", controller.aligned_threshold, 0, MAX_ALIGNED_THRESHOLD)
     require_one_of(f"dispatch_protocol {of_it}", controller.dispatch_protocol, DispatchProtocol)
     require_one_of(f"when_exclusive {of_it}", controller.when_exclusive, WhenExclusive)

@@ -12,6 +12,7 @@ from typing_extensions import override
 from repositories import queries
 from repositories.backlog import PostgresBacklogRepository
 from repositories.batches import PostgresBatchRepository
+from repositories.bulk_actions import PostgresBulkActionRepository
 from repositories.dead_letters import PostgresDeadLetterRepository
 from repositories.end_hooks import PostgresEndHookRepository
 from repositories.guarded_connection import CHECK_SECONDS, GuardedConnection, GuardedCursor
@@ -96,7 +97,6 @@ class PostgresUnitOfWork(UnitOfWork):
         self.waits = PostgresJobWaitRepository(rows)
         self.sweeps = PostgresSweepRepository(rows)
         self.stops = PostgresStopRepository(rows)
-        self.parts = PostgresRetryPartRepository(rows)
         self.pruning = PostgresPruneRepository(rows)
         self.backlog = PostgresBacklogRepository(rows)
 
@@ -109,6 +109,16 @@ class PostgresUnitOfWork(UnitOfWork):
     @override
     def task_listing(self) -> PostgresTaskListingRepository:
         return PostgresTaskListingRepository(self._rows)
+
+    @property
+    @override
+    def parts(self) -> PostgresRetryPartRepository:
+        return PostgresRetryPartRepository(self._rows)
+
+    @property
+    @override
+    def bulk_actions(self) -> PostgresBulkActionRepository:
+        return PostgresBulkActionRepository(self._rows)
 
     @override
     def repository(self, kind: Callable[[Rows], R]) -> R:

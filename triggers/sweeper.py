@@ -1,4 +1,4 @@
-"""Timer trigger: resends lost messages."""
+"""Timer trigger: resends lost messages, and goes on with bulk actions."""
 
 import azure.functions as func
 
@@ -11,4 +11,7 @@ blueprint = func.Blueprint()
 @blueprint.timer_trigger(arg_name="timer", schedule="0 * * * * *")
 def sweep(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding requires it
     """Runs every minute."""
-    app().sweeper.sweep()
+    try:
+        app().sweeper.sweep()
+    finally:
+        app().bulk_actions.sweep()

@@ -6,6 +6,7 @@ repeats a call of its own until it succeeds, and attributes carry the data.
 """
 
 from core.errors.callers import (
+    ActionNotFoundError,
     DeadLetterNotFoundError,
     DeadLetterStateError,
     ExclusiveJobError,
@@ -85,6 +86,7 @@ from core.errors.tasks import (
 )
 
 __all__ = [
+    "ActionNotFoundError",
     "AggregateError",
     "AggregationLostError",
     "BatchHandlerError",

@@ -164,3 +164,10 @@ class DeadLetterStateError(LockstepError):
         super().__init__(f"dead letter {dead_letter_id} is {state}: {reason}")
         self.dead_letter_id = dead_letter_id
         self.state = state
+
+
+class ActionNotFoundError(LockstepError):
+    """No bulk action has the id."""
+
+    def __init__(self, action_id: str) -> None:
+        super().__init__(f"there is no action {action_id[:100]!r}")

@@ -6,6 +6,7 @@ method of a repository runs in the transaction of its unit of work, and may rais
 
 from repositories.ports.backlog import BacklogRepository, OldestWaiting
 from repositories.ports.batches import BatchRepository
+from repositories.ports.bulk_actions import BulkActionRepository
 from repositories.ports.database import Database, UnitOfWork
 from repositories.ports.dead_letters import DeadLetter, DeadLetterRepository, KeptDeadLetter
 from repositories.ports.end_hooks import EndHookRepository
@@ -30,6 +31,7 @@ from repositories.ports.transaction_kinds import TransactionKind
 __all__ = [
     "BacklogRepository",
     "BatchRepository",
+    "BulkActionRepository",
     "Database",
     "DeadLetter",
     "DeadLetterRepository",

@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 
 from repositories.ports.backlog import BacklogRepository
 from repositories.ports.batches import BatchRepository
+from repositories.ports.bulk_actions import BulkActionRepository
 from repositories.ports.dead_letters import DeadLetterRepository
 from repositories.ports.end_hooks import EndHookRepository
 from repositories.ports.job_events import JobEventRepository
@@ -43,13 +44,22 @@ class UnitOfWork(Protocol):
     waits: JobWaitRepository
     sweeps: SweepRepository
     stops: StopRepository
-    parts: RetryPartRepository
     pruning: PruneRepository
     backlog: BacklogRepository
 
     @property
     def job_listing(self) -> JobListingRepository:
         """The list of jobs."""
+        ...
+
+    @property
+    def parts(self) -> RetryPartRepository:
+        """The parts of stages that run again."""
+        ...
+
+    @property
+    def bulk_actions(self) -> BulkActionRepository:
+        """What is done with many jobs."""
         ...
 
     @property

@@ -9,6 +9,7 @@ from core.errors import DatabaseUnavailableError
 from repositories.ports import Database, Rows, TransactionKind, UnitOfWork
 from tests.fakes.backlog import FakeBacklogRepository
 from tests.fakes.batches import FakeBatchRepository
+from tests.fakes.bulk_actions import FakeBulkActionRepository
 from tests.fakes.clock import FakeClock
 from tests.fakes.dead_letters import FakeDeadLetterRepository
 from tests.fakes.end_hooks import FakeEndHookRepository
@@ -122,7 +123,6 @@ class FakeUnitOfWork(UnitOfWork):
         self.waits = FakeJobWaitRepository(tables)
         self.sweeps = FakeSweepRepository(tables)
         self.stops = FakeStopRepository(tables)
-        self.parts = FakeRetryPartRepository(tables)
         self.pruning = FakePruneRepository(tables)
         self.backlog = FakeBacklogRepository(tables)
 
@@ -135,6 +135,16 @@ class FakeUnitOfWork(UnitOfWork):
     @override
     def task_listing(self) -> FakeTaskListingRepository:
         return FakeTaskListingRepository(self._tables)
+
+    @property
+    @override
+    def parts(self) -> FakeRetryPartRepository:
+        return FakeRetryPartRepository(self._tables)
+
+    @property
+    @override
+    def bulk_actions(self) -> FakeBulkActionRepository:
+        return FakeBulkActionRepository(self._tables)
 
     @override
     def repository(self, kind: Callable[[Rows], R]) -> R:

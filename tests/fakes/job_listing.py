@@ -58,7 +58,7 @@ class FakeJobListingRepository(JobListingRepository):
 
     def _in_order(self, where: JobFilter, after: JobPlace | None) -> list[JobRow]:
         rows = sorted(self._tables.jobs.rows(), key=_place, reverse=True)
-        return [row for row in rows if _fits(row, where) and (after is None or _place(row) < _of(after))]
+        return [row for row in rows if fits(row, where) and (after is None or _place(row) < _of(after))]
 
     def _listed(self, row: JobRow) -> ListedJob:
         stages = [each for each in self._tables.stages.rows() if each.job_id == row.job_id]
@@ -81,7 +81,7 @@ def _of(place: JobPlace) -> tuple[object, str]:
     return place.created_at, place.job_id
 
 
-def _fits(row: JobRow, where: JobFilter) -> bool:
+def fits(row: JobRow, where: JobFilter) -> bool:
     return (
         where.job_type in {None, row.job_type}
         and (where.statuses is None or row.status in where.statuses)

@@ -51,6 +51,7 @@ class FakePruneRepository(PruneRepository):
             return False
         for key in [key for key in self._tables.stages.all_keys() if key.job_id == job_id]:
             self._tables.stages.delete(key)
+            self._tables.retry_parts.delete(key)
         for row in self._tables.job_events.rows():
             if row.job_id == job_id:
                 self._tables.job_events.delete(row.event_id)

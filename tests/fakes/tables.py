@@ -48,6 +48,7 @@ class Tables:
         self.job_keys: Table[str, str] = Table(transaction, "job_keys", {})
         self.job_dependencies: Table[tuple[str, str], DependencyRow] = Table(transaction, "job_dependencies", {})
         self.retry_parts: Table[StageKey, RetryPartRow] = Table(transaction, "retry_parts", {})
+        self.bulk_actions: Table[str, Any] = Table(transaction, "bulk_actions", {})
         self.next_id = transaction.next_id
         self.oldest_writer = transaction.oldest_writer
 

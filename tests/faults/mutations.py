@@ -461,7 +461,8 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
             Edit(_STAGES, "            status = 'running'\n            AND (\n", "            (\n"),
             Edit(
                 _FAKE_STAGES,
-                "        if row is None or row.status not in _LIVE:\n            return False\n        complete = row.status == StageStatus.RUNNING and row",
+                "        if row is None or row.status not in _LIVE:\n            return False\n"
+                "        complete = row.status == StageStatus.RUNNING and row",
                 "        assert row is not None\n        complete = row",
             ),
         ],

@@ -18,7 +18,7 @@ from repositories.postgres import PostgresDatabase
 
 _FILES = (
     *("stages", "batches", "tasks", "sweeps", "stops", "pruning", "job_waits"),
-    *("job_listing", "retry_parts", "task_listing", "backlog"),
+    *("job_listing", "retry_parts", "task_listing", "backlog", "bulk_actions"),
 )
 _BIG_TABLES = {"tasks", "batches", "jobs"}
 _JOB = f"{3:032x}"
@@ -157,6 +157,19 @@ _VALUES_OF_FILE: dict[str, dict[str, Any]] = {
     },
     "retry_parts": {"opening": 1, "error_group": None, "characters": 500, "reopened": 1},
     "task_listing": {"batches": 50, "characters": 500},
+    "bulk_actions": {
+        "action_id": "a" * 32,
+        "kind": "cancel",
+        "job_type": "plans",
+        "statuses": ["failed"],
+        "created_from": "2100-01-01T00:00:00Z",  # of any time, a count reads all jobs
+        "created_before": None,
+        "matched": 1,
+        "after_at": None,
+        "after_id": None,
+        "reason": None,
+        "most_reasons": 100,
+    },
     "job_waits": {
         "start_at": None,
         "exclusive_key": "table",

@@ -2,21 +2,25 @@
 
 import azure.functions as func
 
-from api import dead_letters, failures, health, job_listing, job_types, jobs, openapi, queues, results, schedules, tasks
+from api import (
+    bulk_actions,
+    dead_letters,
+    failures,
+    health,
+    job_listing,
+    job_types,
+    jobs,
+    openapi,
+    queues,
+    results,
+    schedules,
+    tasks,
+)
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 for module in (
-    jobs,
-    job_listing,
-    tasks,
-    failures,
-    results,
-    job_types,
-    dead_letters,
-    queues,
-    schedules,
-    health,
-    openapi,
+    *(bulk_actions, jobs, job_listing, tasks, failures, results, job_types),
+    *(dead_letters, queues, schedules, health, openapi),
 ):
     app.register_functions(module.blueprint)

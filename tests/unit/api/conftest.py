@@ -3,7 +3,19 @@ from pathlib import Path
 
 import pytest
 
-from api import dead_letters, failures, health, job_listing, job_types, jobs, queues, results, schedules, tasks
+from api import (
+    bulk_actions,
+    dead_letters,
+    failures,
+    health,
+    job_listing,
+    job_types,
+    jobs,
+    queues,
+    results,
+    schedules,
+    tasks,
+)
 from controllers.hello_world import HelloWorld
 from engine.process.health_probe import HealthProbe
 from tests.support.drive import Stand, stand
@@ -13,7 +25,10 @@ from tests.support.drive import Stand, stand
 def it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Stand]:
     """The application behind the routes, over the fakes."""
     with stand(HelloWorld, max_request_bytes=200, data_dir=tmp_path) as it:
-        for module in (jobs, job_listing, tasks, failures, results, job_types, health, dead_letters, queues, schedules):
+        for module in (
+            *(bulk_actions, jobs, job_listing, tasks, failures, results),
+            *(job_types, health, dead_letters, queues, schedules),
+        ):
             monkeypatch.setattr(module, "app", lambda: it.app)
         monkeypatch.setattr(health, "outages", it.outages)
         yield it

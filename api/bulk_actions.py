@@ -1,0 +1,104 @@
+"""HTTP routes that cancel, retry or delete many jobs, and tell how far that has come."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import azure.functions as func
+
+from api import requests, views
+from api.job_filters import job_filter
+from api.problems import answers_problems
+from bootstrap import app
+from core.bulk_actions import BulkAction, BulkKind, JobRefusal
+from core.errors import ActionNotFoundError
+
+blueprint = func.Blueprint()
+
+_ACTION_ID = re.compile("[0-9a-f]{32}")
+_POLL_SECONDS = "2"
+
+
+@dataclass(frozen=True)
+class JobCount:
+    """How many jobs a bulk action would be about."""
+
+    matched: int
+
+
+@dataclass(frozen=True)
+class ActionProgress:
+    """How far a bulk action has come.
+
+    `matched` counts the jobs when it began. Jobs that changed by themselves before their turn count neither as `done`
+    nor as `failed`. `failures` has the first hundred.
+    """
+
+    action_id: str
+    action: BulkKind
+    is_finished: bool
+    matched: int
+    done: int
+    failed: int
+    failures: Sequence[JobRefusal]
+    created_at: datetime
+    finished_at: datetime | None
+
+
+@blueprint.function_name("cancel_jobs")
+@blueprint.route(route="jobs/cancel", methods=["POST"])
+@answers_problems
+def cancel_jobs(req: func.HttpRequest) -> func.HttpResponse:
+    """Cancels the jobs of a filter: see `api.job_filters`; `?dry_run=true` counts them."""
+    return _begin(req, BulkKind.CANCEL)
+
+
+@blueprint.function_name("retry_jobs")
+@blueprint.route(route="jobs/retry", methods=["POST"])
+@answers_problems
+def retry_jobs(req: func.HttpRequest) -> func.HttpResponse:
+    """Runs the failed tasks of the jobs of a filter again; `?dry_run=true` counts the jobs."""
+    return _begin(req, BulkKind.RETRY)
+
+
+@blueprint.function_name("delete_jobs")
+@blueprint.route(route="jobs/delete", methods=["POST"])
+@answers_problems
+def delete_jobs(req: func.HttpRequest) -> func.HttpResponse:
+    """Deletes the jobs of a filter that have ended; `?dry_run=true` counts them."""
+    return _begin(req, BulkKind.DELETE)
+
+
+@blueprint.function_name("get_action")
+@blueprint.route(route="actions/{action_id}", methods=["GET"])
+@answers_problems
+def get_action(req: func.HttpRequest) -> func.HttpResponse:
+    """Shows how far a bulk action has come, and with which jobs it could not be done."""
+    action_id = str(req.route_params.get("action_id", ""))
+    if not _ACTION_ID.fullmatch(action_id):
+        raise ActionNotFoundError(action_id)
+    return views.json_response(_progress(app().bulk_actions.get(action_id)))
+
+
+def _begin(req: func.HttpRequest, kind: BulkKind) -> func.HttpResponse:
+    where, only_counts = job_filter(req), requests.flag(req, "dry_run")
+    if only_counts:
+        return views.json_response(JobCount(app().bulk_actions.count(kind, where)))
+    action = app().bulk_actions.begin(kind, where)
+    url = f"{req.url.split('/jobs/')[0]}/actions/{action.action_id}"
+    return views.json_response(_progress(action), 202, {"Location": url, "Retry-After": _POLL_SECONDS})
+
+
+def _progress(action: BulkAction) -> ActionProgress:
+    return ActionProgress(
+        action.action_id,
+        action.kind,
+        action.finished_at is not None,
+        action.matched,
+        action.done,
+        action.failed,
+        action.failures,
+        action.created_at,
+        action.finished_at,
+    )

@@ -1,0 +1,63 @@
+"""One request to cancel, retry or delete many jobs, which is carried out in slices."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from core.job_listing import JobFilter, JobPlace
+from core.statuses import JOB_ENDS, JobStatus
+
+MOST_REASONS = 100
+"""A bulk action tells why a job failed for so many jobs: at most some 50 KB."""
+
+MAX_REASON_LENGTH = 500
+
+
+class BulkKind(StrEnum):
+    """What is done with each job."""
+
+    CANCEL = "cancel"
+    RETRY = "retry"
+    DELETE = "delete"
+
+
+APPLIES_TO: Mapping[BulkKind, frozenset[JobStatus]] = {
+    BulkKind.CANCEL: frozenset(JobStatus) - JOB_ENDS,
+    BulkKind.RETRY: frozenset({JobStatus.FAILED, JobStatus.COMPLETED_WITH_ERRORS}),
+    BulkKind.DELETE: JOB_ENDS,
+}
+"""The statuses of the jobs with which it can be done."""
+
+
+@dataclass(frozen=True)
+class JobRefusal:
+    """Why it could not be done with a job."""
+
+    job_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class BulkAction:
+    """A row of `bulk_actions`.
+
+    Attributes:
+        where: the jobs; none of them was created after the action.
+        matched: how many jobs there were when the action began.
+        done: with how many it was done.
+        failed: with how many it could not be done.
+        failures: the first of these.
+        after: the place of the last job that was handled; None for none.
+    """
+
+    action_id: str
+    kind: BulkKind
+    where: JobFilter
+    matched: int
+    done: int
+    failed: int
+    failures: Sequence[JobRefusal]
+    after: JobPlace | None
+    created_at: datetime
+    finished_at: datetime | None

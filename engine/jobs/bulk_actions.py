@@ -1,0 +1,213 @@
+"""Cancels, retries and deletes many jobs, one after the other, in slices."""
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+from core.bulk_actions import APPLIES_TO, MAX_REASON_LENGTH, BulkAction, BulkKind
+from core.errors import (
+    ActionNotFoundError,
+    DatabaseError,
+    FieldError,
+    InvalidInputError,
+    JobNotFoundError,
+    JobStateError,
+    LockstepError,
+    SliceEnded,
+)
+from core.job_listing import JobFilter, JobPlace
+from core.statuses import JOB_ENDS
+from engine.jobs.canceller import Canceller
+from engine.jobs.reopener import Reopener
+from engine.process.limits import Limits
+from repositories.ports import Database, UnitOfWork
+from repositories.transactions import transact
+
+logger = logging.getLogger(__name__)
+
+_FIRST_SECONDS = 2.0
+"""How long the request itself works on an action: an action on a few jobs is finished when it is answered."""
+
+_RUN_SECONDS = 40.0
+"""With the 40 s of the repairs before it, a run of the timer is over in a minute and a half."""
+
+_LEASE_SECONDS = 60.0
+_PAGE = 50
+_BATCHES = 10
+
+
+class BulkActions:
+    """Begins bulk actions, and carries them out.
+
+    The row of an action holds how far it has come. A job whose handling was cut off is handled again: to cancel, retry
+    or delete it twice has the effect of once.
+
+    Args:
+        database: holds the rows.
+        canceller: cancels one job.
+        reopener: retries one job.
+        limits: how long messages about a job that has ended may be in the queues.
+        clock: a monotonic clock, in seconds; limits the length of a slice.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        canceller: Canceller,
+        reopener: Reopener,
+        limits: Limits,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._canceller = canceller
+        self._reopener = reopener
+        self._age_seconds = limits.silence_seconds
+        self._clock = clock
+
+    def count(self, kind: BulkKind, where: JobFilter) -> int:
+        """Returns how many jobs an action would be about.
+
+        Raises:
+            InvalidInputError: the filter is empty, or names a status of jobs with which this cannot be done.
+        """
+        narrowed = _narrowed(kind, where)
+        return transact(self._database, lambda work: work.bulk_actions.count(narrowed))
+
+    def begin(self, kind: BulkKind, where: JobFilter) -> BulkAction:
+        """Stores an action, and works on it for up to two seconds; the sweeper does the rest.
+
+        Raises:
+            InvalidInputError: as for `count`.
+            DatabaseError: nothing was stored.
+        """
+        narrowed, action_id = _narrowed(kind, where), uuid.uuid4().hex
+        transact(self._database, lambda work: work.bulk_actions.create(action_id, kind, narrowed))
+        try:
+            self._run(self._clock() + _FIRST_SECONDS, action_id)
+        except LockstepError as exc:
+            logger.warning("bulk action %s goes on with the next sweep: %s", action_id, exc)
+        return self.get(action_id)
+
+    def get(self, action_id: str) -> BulkAction:
+        """Returns an action as it is now.
+
+        Raises:
+            ActionNotFoundError: there is no such action.
+        """
+        with self._database.transaction() as work:
+            action = work.bulk_actions.get(action_id)
+        if action is None:
+            raise ActionNotFoundError(action_id)
+        return action
+
+    def sweep(self) -> None:
+        """Works on all actions that no other host carries out, for about 40 s at most.
+
+        Raises:
+            DatabaseError: PostgreSQL is unavailable; a later run goes on.
+        """
+        ends_at = self._clock() + _RUN_SECONDS
+        while self._clock() < ends_at and self._run(ends_at):
+            pass
+
+    def _run(self, ends_at: float, action_id: str | None = None) -> bool:
+        lease_id = uuid.uuid4().hex
+        action = transact(self._database, lambda work: work.bulk_actions.take(lease_id, _LEASE_SECONDS, action_id))
+        if action is None:
+            return False
+        try:
+            self._carry_out(action, lease_id, ends_at)
+        except SliceEnded as exc:
+            logger.info("%s", exc)
+        finally:
+            with suppress(DatabaseError):  # the lease expires by itself
+                transact(self._database, lambda work: work.bulk_actions.release(action.action_id, lease_id))
+        return True
+
+    def _carry_out(self, action: BulkAction, lease_id: str, ends_at: float) -> None:
+        after = action.after
+        while places := self._next(action, after):
+            for place in places:
+                reason = self._handle(action, lease_id, place.job_id, ends_at)
+                self._record(action, lease_id, place, reason)
+                after = place
+        transact(self._database, lambda work: work.bulk_actions.finish(action.action_id, lease_id))
+        logger.info("bulk action %s has ended: %s", action.action_id, action.kind)
+
+    def _next(self, action: BulkAction, after: JobPlace | None) -> list[JobPlace]:
+        def read(work: UnitOfWork) -> list[JobPlace]:
+            job_ids = work.job_listing.newest(action.where, after, _PAGE)
+            return [job.place for job in work.job_listing.of_ids(job_ids)] if job_ids else []
+
+        return transact(self._database, read)
+
+    def _record(self, action: BulkAction, lease_id: str, place: JobPlace, reason: str | None) -> None:
+        said = None if reason is None else reason[:MAX_REASON_LENGTH]
+        if not transact(
+            self._database,
+            lambda work: work.bulk_actions.record(action.action_id, lease_id, place, said, _LEASE_SECONDS),
+        ):
+            raise SliceEnded(f"bulk action {action.action_id} was taken over")
+
+    def _handle(self, action: BulkAction, lease_id: str, job_id: str, ends_at: float) -> str | None:
+        """Does with one job what the action says; returns why that cannot be done, or None."""
+        if self._clock() >= ends_at:
+            raise SliceEnded(f"bulk action {action.action_id} goes on in another slice")
+        try:
+            match action.kind:
+                case BulkKind.CANCEL:
+                    self._canceller.cancel(job_id)
+                case BulkKind.RETRY:
+                    self._retry(job_id)
+                case BulkKind.DELETE:
+                    return self._delete(action, lease_id, job_id, ends_at)
+        except JobNotFoundError:
+            return None if action.kind == BulkKind.DELETE else "the job has been deleted"
+        except LockstepError as exc:
+            if exc.waited_out or isinstance(exc, SliceEnded):
+                raise
+            return str(exc)
+        return None
+
+    def _retry(self, job_id: str) -> None:
+        try:
+            self._reopener.retry(job_id)
+        except JobStateError as exc:
+            if exc.status in JOB_ENDS:
+                raise
+            # It runs again: an earlier slice was cut off after it had retried the job, or a client did.
+
+    def _delete(self, action: BulkAction, lease_id: str, job_id: str, ends_at: float) -> str | None:
+        def mark() -> bool:
+            return transact(self._database, lambda work: work.bulk_actions.mark_for_deletion(job_id, self._age_seconds))
+
+        if not mark():
+            return (
+                f"the job has not ended, or ended less than {self._age_seconds:g} s ago, or tasks, hooks or waiting "
+                "jobs still need its rows"
+            )
+        while transact(self._database, lambda work: work.pruning.delete_batches(job_id, _BATCHES)).batches:
+            if not transact(
+                self._database, lambda work: work.bulk_actions.renew(action.action_id, lease_id, _LEASE_SECONDS)
+            ):
+                raise SliceEnded(f"bulk action {action.action_id} was taken over")
+            if self._clock() >= ends_at:
+                raise SliceEnded(f"bulk action {action.action_id} deletes job {job_id} in another slice")
+        if transact(self._database, lambda work: work.pruning.delete_job(job_id)):
+            logger.info("job %s is deleted", job_id)
+            return None
+        return "another transaction holds some of its rows; delete it again"
+
+
+def _narrowed(kind: BulkKind, where: JobFilter) -> JobFilter:
+    if where == JobFilter():
+        raise InvalidInputError("name some jobs: by type, status, created_from or created_before")
+    possible = APPLIES_TO[kind]
+    wrong = (where.statuses or frozenset()) - possible
+    if wrong:
+        message = f"{kind} applies to jobs that are {', '.join(sorted(possible))}; not {', '.join(sorted(wrong))}"
+        raise InvalidInputError(f"status: {message}", [FieldError("status", message)])
+    return replace(where, statuses=where.statuses or possible)
