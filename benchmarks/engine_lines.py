@@ -19,7 +19,7 @@ from core.definitions import AlignedBatch
 from core.lanes import TASKS_QUEUE
 from core.messages import ReceivedMessage, TaskMessage
 from core.statuses import StageStatus, TaskStatus
-from core.task_runs import BatchDelta, TaskOutcome
+from core.task_runs import TaskOutcome
 from repositories.ports import Database, UnitOfWork
 from repositories.transactions import transact
 from settings import Settings
@@ -57,12 +57,9 @@ def claim_and_record(database: Database, lease_id: str, invocation: Invocation) 
     task_ids = [message.task_id for message in invocation]
 
     def record(work: UnitOfWork) -> None:
-        recorded = work.tasks.record(lease_id, outcomes)
-        counts = {task.batch_id: sum(each.batch_id == task.batch_id for each in recorded) for task in recorded}
-        deltas = [BatchDelta(batch_id, count, 0) for batch_id, count in sorted(counts.items())]
-        finished = work.batches.apply_outcomes(deltas)
-        for stage in work.stages.add_finished_batches(finished) if finished else []:
-            work.stages.finish_if_complete(stage.opening.key)
+        for stage in work.outcomes.record(lease_id, outcomes).stages:
+            if stage.may_end:
+                work.stages.finish_if_complete(stage.opening.key)
 
     claimed = transact(database, lambda work: work.tasks.claim(task_ids, lease_id, _LEASE_SECONDS, "benchmark"))
     outcomes = [TaskOutcome(task.task_id, TaskStatus.COMPLETED, "null") for task in claimed]

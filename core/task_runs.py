@@ -1,10 +1,12 @@
 """Runs of tasks: what a worker claims, what it records, and what comes of it."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from core.models import StageProgress
 from core.statuses import TaskStatus
 
 
@@ -96,8 +98,8 @@ class RecordedTask(NamedTuple):
     task_id: str
     batch_id: str
     status: TaskStatus
-    send: int
-    not_before: datetime | None
+    send: int = 1
+    not_before: datetime | None = None
 
 
 class TaskResult(NamedTuple):
@@ -118,3 +120,22 @@ class BatchDelta:
     completed: int = 0
     failed: int = 0
     cancelled: int = 0
+
+
+def deltas_of(recorded: Sequence[RecordedTask]) -> list[BatchDelta]:
+    """Counts the ended tasks of each batch, in batch id order: every invocation locks batches in this order."""
+    ended = Counter([(task.batch_id, task.status) for task in recorded])
+    batch_ids = sorted({batch_id for batch_id, status in ended if status != TaskStatus.RETRYING})
+    return [BatchDelta(each, ended[each, TaskStatus.COMPLETED], ended[each, TaskStatus.FAILED]) for each in batch_ids]
+
+
+class RecordedOutcomes(NamedTuple):
+    """What the outcomes of one run have changed.
+
+    Attributes:
+        tasks: the tasks whose outcomes were written.
+        stages: the stages of which batches have ended with them.
+    """
+
+    tasks: list[RecordedTask]
+    stages: list[StageProgress]

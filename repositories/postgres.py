@@ -20,6 +20,7 @@ from repositories.job_events import PostgresJobEventRepository
 from repositories.job_listing import PostgresJobListingRepository
 from repositories.job_waits import PostgresJobWaitRepository
 from repositories.jobs import PostgresJobRepository
+from repositories.outcomes import PostgresOutcomeRepository
 from repositories.pool import ConnectionPool
 from repositories.ports import Database, TransactionKind, UnitOfWork
 from repositories.ports.rows import Rows
@@ -89,6 +90,7 @@ class PostgresUnitOfWork(UnitOfWork):
         self.stages = PostgresStageRepository(rows)
         self.batches = PostgresBatchRepository(rows)
         self.tasks = PostgresTaskRepository(rows)
+        self.outcomes = PostgresOutcomeRepository(rows)
         self.dead_letters = PostgresDeadLetterRepository(rows)
         self.events = PostgresJobEventRepository(rows)
         self.hooks = PostgresEndHookRepository(rows)

@@ -108,7 +108,10 @@ class PostgresStageRepository(StageRepository):
 
     @override
     def add_finished_batches(self, batch_ids: Sequence[str]) -> list[StageProgress]:
-        rows = self._rows.all(_QUERIES["add_finished_batches"], {"batch_ids": list(batch_ids)})
+        return self.progress(self._rows.all(_QUERIES["add_finished_batches"], {"batch_ids": list(batch_ids)}))
+
+    def progress(self, rows: Sequence[Row]) -> list[StageProgress]:
+        """Returns the stages to which batches were added; tells that the tasks of the stopped ones have ended."""
         stopped = [key_of(row) for row in rows if StageStatus(row["status"]) in STAGE_STOPS]
         if stopped:
             self._rows.execute(_QUERIES["tell_tasks_ended"], arrays(stopped))

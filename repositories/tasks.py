@@ -21,6 +21,7 @@ from repositories.stage_keys import columns
 _QUERIES = queries.load("tasks")
 _IN_ORDER = _QUERIES["in_order"] + ";\n"
 _STATUSES = {status.value: status for status in TaskStatus}
+_COMPLETED = TaskStatus.COMPLETED
 _LOCK_HELD = _QUERIES["lock_held"] + ";\n"
 
 
@@ -109,12 +110,13 @@ class PostgresTaskRepository(TaskRepository):
 
     @override
     def record(self, lease_id: str, outcomes: Sequence[TaskOutcome]) -> list[RecordedTask]:
-        completed = [each for each in outcomes if each.status == TaskStatus.COMPLETED]
-        failed = [each for each in outcomes if each.status != TaskStatus.COMPLETED and each.continuation is None]
-        later = {each.task_id: each.continuation for each in outcomes if each.continuation is not None}
+        completed = [each for each in outcomes if each.status is _COMPLETED]
+        others = [each for each in outcomes if each.status is not _COMPLETED] if len(completed) < len(outcomes) else []
+        failed = [each for each in others if each.continuation is None]
+        later = {each.task_id: each.continuation for each in others if each.continuation is not None}
         updates: list[tuple[str, dict[str, Any]]] = []
         if completed:
-            updates.append(("record_completed", _completed(completed)))
+            updates.append(("record_completed", completed_values(completed)))
         if failed:
             updates.append(("record", _failed(failed)))
         if later:
@@ -214,7 +216,8 @@ def _stages(keys: Sequence[tuple[str, int]]) -> dict[str, list[str] | list[int]]
     return {"job_ids": [job_id for job_id, _ in keys], "stages": [stage for _, stage in keys]}
 
 
-def _completed(outcomes: Sequence[TaskOutcome]) -> dict[str, Any]:
+def completed_values(outcomes: Sequence[TaskOutcome]) -> dict[str, Any]:
+    """Returns the values of the placeholders that hold the results of completed tasks."""
     # An object of JSON texts is one: ids need no escaping.
     results = ",".join([f'"{each.task_id}":{each.result}' for each in outcomes if each.result is not None])
     return {"task_ids": array([each.task_id for each in outcomes]), "results": f"{{{results}}}"}

@@ -1,12 +1,11 @@
 import logging
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 from core.errors import DatabaseError, LockTimeoutError, QueueError, RefusedValueError
 from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage, OutgoingMessage, TaskMessage
 from core.statuses import TaskStatus
-from core.task_runs import BatchDelta, RecordedTask, TaskOutcome
+from core.task_runs import RecordedTask, TaskOutcome
 from engine.process.limits import Limits
 from engine.process.outage_waiter import OutageWaiter
 from engine.process.sending import send
@@ -115,16 +114,14 @@ class Recorder:
 
 def _write(work: UnitOfWork, lease_id: str, outcomes: Sequence[TaskOutcome]) -> Written:
     """Writes outcomes to tasks, then batches, then stages; returns the recorded tasks, and messages of the stages."""
-    recorded = work.tasks.record(lease_id, outcomes)
-    deltas = _deltas(recorded)
-    finished = work.batches.apply_outcomes(deltas) if deltas else []
+    recorded = work.outcomes.record(lease_id, outcomes)
     messages: list[JobMessage] = []
-    for stage in work.stages.add_finished_batches(finished) if finished else []:
+    for stage in recorded.stages:
         if stage.may_end and work.stages.finish_if_complete(stage.opening.key):
             messages.append(JobMessage.about(stage.opening, JobAction.ADVANCE))
         elif stage.has_room:
             messages.append(JobMessage.about(stage.opening, JobAction.DISPATCH))
-    return recorded, messages
+    return recorded.tasks, messages
 
 
 def _retries(tasks: Sequence[RecordedTask]) -> list[OutgoingMessage]:
@@ -133,10 +130,3 @@ def _retries(tasks: Sequence[RecordedTask]) -> list[OutgoingMessage]:
         for task in tasks
         if task.status == TaskStatus.RETRYING
     ]
-
-
-def _deltas(recorded: Sequence[RecordedTask]) -> list[BatchDelta]:
-    """Counts the ended tasks of each batch, in batch id order: every invocation locks batches in this order."""
-    completed = Counter(task.batch_id for task in recorded if task.status == TaskStatus.COMPLETED)
-    failed = Counter(task.batch_id for task in recorded if task.status == TaskStatus.FAILED)
-    return [BatchDelta(batch_id, completed[batch_id], failed[batch_id]) for batch_id in sorted({*completed, *failed})]

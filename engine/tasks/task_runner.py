@@ -190,8 +190,9 @@ class TaskRunner:
         return time.monotonic() >= claimed.deadlines.get(task.task_id, math.inf)
 
     def _must_not_start(self, claimed: Claimed, tasks: Sequence[ClaimedTask], wanted: set[str]) -> bool:
-        too_late = self._shutdown.requested or time.monotonic() >= claimed.start_until
-        return too_late or wanted.isdisjoint([task.task_id for task in tasks])
+        if self._shutdown.requested or time.monotonic() >= claimed.start_until:
+            return True
+        return tasks[0].task_id not in wanted and wanted.isdisjoint([task.task_id for task in tasks])
 
     def _release(self, claimed: Claimed, ran: Ran) -> None:
         """Releases unfinished tasks. If that fails, the run tries again later, and the caller after the run."""

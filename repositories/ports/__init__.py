@@ -14,6 +14,7 @@ from repositories.ports.job_events import JobEventRepository
 from repositories.ports.job_listing import JobListingRepository
 from repositories.ports.job_waits import JobWaitRepository
 from repositories.ports.jobs import JobRepository
+from repositories.ports.outcomes import OutcomeRepository
 from repositories.ports.pruning import PruneRepository
 from repositories.ports.queue import MessageQueue, SendResult
 from repositories.ports.queue_counts import MessageCounts, QueueCounts
@@ -44,6 +45,7 @@ __all__ = [
     "MessageCounts",
     "MessageQueue",
     "OldestWaiting",
+    "OutcomeRepository",
     "PruneRepository",
     "QueueCounts",
     "RetryPartRepository",

@@ -14,6 +14,7 @@ from repositories.ports.job_events import JobEventRepository
 from repositories.ports.job_listing import JobListingRepository
 from repositories.ports.job_waits import JobWaitRepository
 from repositories.ports.jobs import JobRepository
+from repositories.ports.outcomes import OutcomeRepository
 from repositories.ports.pruning import PruneRepository
 from repositories.ports.retry_parts import RetryPartRepository
 from repositories.ports.rows import Rows
@@ -36,6 +37,7 @@ class UnitOfWork(Protocol):
     stages: StageRepository
     batches: BatchRepository
     tasks: TaskRepository
+    outcomes: OutcomeRepository
     dead_letters: DeadLetterRepository
     events: JobEventRepository
     hooks: EndHookRepository

@@ -132,6 +132,10 @@ FOR NO KEY UPDATE
 -- Locks the rows in id order itself. Takes the results by task id.
 SELECT * FROM record_completed_v1(%(task_ids)s::text[], %(lease_id)s, %(results)s::jsonb)
 
+-- name: record_and_count
+-- The same, with the counts of their batches and stages, in one round trip.
+SELECT batch_ids, task_ids, stages FROM record_and_count_v1(%(task_ids)s::text[], %(lease_id)s, %(results)s::jsonb)
+
 -- name: record
 -- The same for tasks that have failed or are tried again, and fenced in the same way, but after lock_held. The errors are those of the last
 -- attempts, the newest first: `-` takes out the one that is too many.

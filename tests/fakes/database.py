@@ -17,6 +17,7 @@ from tests.fakes.job_events import FakeJobEventRepository
 from tests.fakes.job_listing import FakeJobListingRepository
 from tests.fakes.job_waits import FakeJobWaitRepository
 from tests.fakes.jobs import FakeJobRepository
+from tests.fakes.outcomes import FakeOutcomeRepository
 from tests.fakes.pruning import FakePruneRepository
 from tests.fakes.retry_parts import FakeRetryPartRepository
 from tests.fakes.schedules import FakeScheduleRepository
@@ -115,6 +116,7 @@ class FakeUnitOfWork(UnitOfWork):
         self.stages = FakeStageRepository(tables)
         self.batches = FakeBatchRepository(tables)
         self.tasks = FakeTaskRepository(tables)
+        self.outcomes = FakeOutcomeRepository(tables)
         self.dead_letters = FakeDeadLetterRepository(tables)
         self.events = FakeJobEventRepository(tables)
         self.hooks = FakeEndHookRepository(tables)

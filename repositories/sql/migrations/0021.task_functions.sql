@@ -226,3 +226,38 @@ BEGIN
     END LOOP;
 END
 $$;
+
+-- Records completed tasks, counts them in their batches, and the batches that have ended in their stages: locks tasks, then batches, then
+-- stages. Returns one row: the batches of the recorded tasks, the ids of the tasks of each, joined by commas, and the rows of
+-- add_finished_batches_v1, or NULLs.
+CREATE FUNCTION record_and_count_v1(p_task_ids text[], p_lease_id text, p_results jsonb)
+RETURNS TABLE (batch_ids text[], task_ids text[], stages jsonb)
+LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    counts integer[];
+    finished text[];
+BEGIN
+    SELECT array_agg(done.batch_id), array_agg(done.ids), array_agg(done.ended)
+    INTO batch_ids, task_ids, counts
+    FROM (
+        SELECT r.batch_id, string_agg(r.task_id, ',') AS ids, count(*)::integer AS ended
+        FROM record_completed_v1(p_task_ids, p_lease_id, p_results) AS r
+        GROUP BY r.batch_id
+    ) AS done;
+    IF counts IS NOT NULL THEN
+        finished := ARRAY(
+            SELECT a.batch_id
+            FROM apply_outcomes_v1(
+                batch_ids, counts, array_fill(0, ARRAY[cardinality(counts)]), array_fill(0, ARRAY[cardinality(counts)])
+            ) AS a
+            WHERE a.has_ended
+        );
+    END IF;
+    IF cardinality(finished) > 0 THEN
+        stages := (SELECT jsonb_agg(to_jsonb(s)) FROM add_finished_batches_v1(finished) AS s);
+    END IF;
+    RETURN NEXT;
+END
+$$;

@@ -10,7 +10,7 @@ CLAIMED = Point("run_tasks", "Worker._claim", "commit of claim", "after")
 ENDED = Point(
     "run_tasks",
     "Recorder._write_or_keep_lease",
-    "commit of record, apply_outcomes, add_finished_batches, finish_if_complete",
+    "commit of record, finish_if_complete",
     "after",
 )
 CLAIMED_TOGETHER = Point("run_batch", "Worker._claim", "commit of claim_batch", "after")
