@@ -56,6 +56,8 @@ RETRY_AFTER: Json = {
     "schema": {"type": "integer", "minimum": 1},
 }
 
+ETAG: Json = {"description": "the tag of this answer, for If-None-Match", "schema": {"type": "string"}}
+
 RESPONSES: Json = {
     "Unauthorized": {"description": "The key is missing or wrong."},
     "NoSuchDeadLetter": problem_answer("There is no such dead letter."),
@@ -80,7 +82,7 @@ PROBLEM: Json = {
     "description": "A problem document (RFC 9457); which further members it has depends on the problem.",
     "required": ["type", "title", "status", "detail"],
     "properties": {
-        "type": {"type": "string", "format": "uri-reference"},
+        "type": {"type": "string", "format": "uri", "description": "see docs/problems.md"},
         "title": {"type": "string"},
         "status": {"type": "integer", "minimum": 400, "maximum": 599},
         "detail": {"type": "string"},

@@ -62,7 +62,8 @@ def document(registry: Registry) -> Json:
         "info": {
             "title": "Lockstep",
             "version": VERSION,
-            "description": "Runs jobs of many small tasks. Errors are problem documents (RFC 9457).",
+            "description": "Runs jobs of many small tasks. Errors are problem documents (RFC 9457); docs/problems.md "
+            "lists their types. An answer repeats the `x-request-id` of its request.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/api"}],

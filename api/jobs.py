@@ -1,15 +1,16 @@
 """HTTP routes of jobs: submit, watch, list, tell, cancel, retry and resume."""
 
 from collections.abc import Callable
+from http import HTTPStatus
 
 import azure.functions as func
 
-from api import answers, requests, views
+from api import answers, conditional, requests, views
 from api.problems import answers_problems
 from api.retry_parts import retry_part
 from api.start_conditions import start_conditions
 from bootstrap import app
-from core.statuses import JobStatus, TaskStatus
+from core.statuses import JOB_ENDS, JobStatus, TaskStatus
 
 blueprint = func.Blueprint()
 
@@ -43,10 +44,15 @@ def submit_job(req: func.HttpRequest) -> func.HttpResponse:
 def get_job(req: func.HttpRequest) -> func.HttpResponse:
     """Shows a job: status, counts per stage, progress, rate, ETA, result, error or warning.
 
-    With `?include=stage_results&after=`, the results of its stages too.
+    With `?include=stage_results&after=`, the results of its stages too. With `?poll=202`, the answer is 202 until the
+    job has ended.
     """
-    results_after = requests.stage_results_after(req)
-    return views.json_response(views.job(app().status.job(requests.job_id(req), results_after)))
+    results_after, poll_status = requests.stage_results_after(req), requests.poll_status(req)
+    job = views.job(app().status.job(requests.job_id(req), results_after))
+    if job.status in JOB_ENDS or poll_status == HTTPStatus.OK:
+        return conditional.json_response(req, job)
+    headers = {"Location": f"{_status_url(req, job.job_id)}?poll=202", "Retry-After": _POLL_SECONDS}
+    return conditional.json_response(req, job, poll_status, headers)
 
 
 @blueprint.function_name("cancel_job")

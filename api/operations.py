@@ -2,6 +2,7 @@
 
 from api import requests
 from api.described import (
+    ETAG,
     FAILURES,
     LIMIT,
     LOCATION,
@@ -84,9 +85,26 @@ GET_JOB: Json = {
     "parameters": [
         include([requests.STAGE_RESULTS]),
         query("after", "the number of the last stage whose result is known", type="integer", minimum=0, maximum=99),
+        query(
+            "poll",
+            "202 answers 202 until the job has ended, for clients that ask again as long as they get it",
+            type="string",
+            enum=["202"],
+        ),
+        {
+            "name": "If-None-Match",
+            "in": "header",
+            "description": "the ETag of an earlier answer; rate and ETA, which time alone changes, do not count",
+            "schema": {"type": "string"},
+        },
     ],
     "responses": {
-        "200": json_answer("Job", "The job."),
+        "200": {**json_answer("Job", "The job."), "headers": {"ETag": ETAG}},
+        "202": {
+            **json_answer("Job", "The job, which has not ended, with `poll=202`."),
+            "headers": {"ETag": ETAG, "Location": LOCATION, "Retry-After": RETRY_AFTER},
+        },
+        "304": {"description": "Nothing has changed since the answer with this ETag.", "headers": {"ETag": ETAG}},
         "400": response("BadQuery"),
         "404": response("NoSuchJob"),
         **FAILURES,

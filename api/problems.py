@@ -9,6 +9,7 @@ from typing import Any
 
 import azure.functions as func
 
+from api.request_ids import identified
 from core.errors import (
     ActionNotFoundError,
     DeadLetterNotFoundError,
@@ -30,24 +31,37 @@ logger = logging.getLogger(__name__)
 
 HttpFunction = Callable[[func.HttpRequest], func.HttpResponse]
 
+_TYPES = "urn:lockstep:problem:"
+
 _REDACTION = Redaction()
 _RETRY_AFTER_SECONDS = "5"
 _NO_DETAILS = "The app failed on this request; its logs have the details."
 
 
 def problem(status: int, title: str, detail: str, **extensions: Any) -> func.HttpResponse:
-    """Returns a problem document without the secrets of URLs; `extensions` are its further members."""
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **extensions}
+    """Returns a problem document without the secrets of URLs.
+
+    Its type follows from the title, and has a section in docs/problems.md; `extensions` are its further members.
+    """
+    body = {
+        "type": _TYPES + title.lower().replace(" ", "-"),
+        "title": title,
+        "status": status,
+        "detail": detail,
+        **extensions,
+    }
     headers = {"Retry-After": _RETRY_AFTER_SECONDS} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
     text = json.dumps(_REDACTION.json(body))
     return func.HttpResponse(text, status_code=status, mimetype="application/problem+json", headers=headers)
 
 
 def answers_problems(function: HttpFunction) -> HttpFunction:
-    """Turns the errors of a function into problem documents; an unexpected error becomes a 500 without details."""
+    """Turns the errors of a function into problem documents; an unexpected error becomes a 500 without details.
 
-    @functools.wraps(function)
-    def answer(req: func.HttpRequest) -> func.HttpResponse:
+    The answer has the id of its request.
+    """
+
+    def answered(req: func.HttpRequest) -> func.HttpResponse:
         try:
             return function(req)
         except LockstepError as exc:
@@ -55,6 +69,10 @@ def answers_problems(function: HttpFunction) -> HttpFunction:
         except Exception:
             logger.exception("%s %s failed", req.method, function.__name__)
             return problem(500, "Internal error", _NO_DETAILS)
+
+    @functools.wraps(function)
+    def answer(req: func.HttpRequest) -> func.HttpResponse:
+        return identified(req, function.__name__, answered(req))
 
     return answer
 

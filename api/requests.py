@@ -103,6 +103,20 @@ def flag(req: func.HttpRequest, name: str) -> bool:
     return bool(text == "true")
 
 
+def poll_status(req: func.HttpRequest) -> int:
+    """Reads the status of an answer about a job that has not ended: 200 unless `poll=202`.
+
+    Logic Apps and Data Factory ask again as long as they get 202.
+
+    Raises:
+        InvalidInputError: another status is asked for.
+    """
+    text = req.params.get("poll")
+    if text and text != "202":
+        raise _field_error("poll", "must be 202, or left out")
+    return 202 if text else 200
+
+
 def limit(req: func.HttpRequest) -> int:
     """Reads the page size from the query, 1 to `MAX_LIMIT`.
 

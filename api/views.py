@@ -25,8 +25,14 @@ _REDACTION = Redaction()
 
 def json_response(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
     """Returns a JSON response without the secrets of URLs; dataclasses become objects, times become ISO 8601."""
-    text = json.dumps(_shown(body), default=_iso_8601)
-    return func.HttpResponse(text, status_code=status, mimetype="application/json", headers=dict(headers or {}))
+    return func.HttpResponse(
+        json_text(body), status_code=status, mimetype="application/json", headers=dict(headers or {})
+    )
+
+
+def json_text(body: object) -> str:
+    """Returns the JSON of `json_response`."""
+    return json.dumps(_shown(body), default=_iso_8601)
 
 
 def job(view: JobView) -> answers.Job:
