@@ -68,7 +68,7 @@ LIST_FAILURES: Json = {
     "operationId": "list_failures",
     "summary": "Group a job's failed tasks by the type and the message of their errors.",
     "description": "Numbers, ids, paths, URLs and quoted texts of a message do not count. A page reads the failed "
-    "tasks of the next 50 batches that have any; its `next` leads to those after them.",
+    "tasks of the next batches that have any, about 1,000 tasks or 50 batches; its `next` leads to those after them.",
     "parameters": [query("after", "`next` of the previous page", type="string", pattern=TASK_ID)],
     "responses": {
         "200": json_answer("Failures", "A page."),

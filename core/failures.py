@@ -7,7 +7,10 @@ from core.error_groups import ErrorGroup, group_of
 from core.models import TaskError
 
 MOST_READ_BATCHES = 50
-"""The batches with failed tasks that one page reads: at most 5,000 tasks, in some milliseconds."""
+"""The batches with failed tasks that one page reads: 5,000 tasks, with those that did not fail."""
+
+MOST_READ_FAILURES = 1_000
+"""A page reads no further batch after so many failed tasks: it takes some milliseconds to read and to group them."""
 
 
 @dataclass(frozen=True)

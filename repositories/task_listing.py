@@ -6,7 +6,7 @@ from typing import Any
 from typing_extensions import override
 
 from core.error_groups import READ_CHARACTERS
-from core.failures import MOST_READ_BATCHES
+from core.failures import MOST_READ_BATCHES, MOST_READ_FAILURES
 from core.models import Task, TaskError
 from core.pages import MAX_PAGE_BYTES, Page, TaskPayload
 from repositories import queries
@@ -34,8 +34,11 @@ class PostgresTaskListingRepository(TaskListingRepository):
         return int(self._rows.one(_QUERIES["failed_count"], {"job_id": job_id})["failed_tasks"])
 
     @override
-    def errors(self, job_id: str, after: str, batches: int = MOST_READ_BATCHES) -> Page[TaskError]:
-        values = {"job_id": job_id, "after": after, "batches": batches, "characters": READ_CHARACTERS}
+    def errors(
+        self, job_id: str, after: str, batches: int = MOST_READ_BATCHES, tasks: int = MOST_READ_FAILURES
+    ) -> Page[TaskError]:
+        limits = {"batches": batches, "most_tasks": tasks, "characters": READ_CHARACTERS}
+        values = {"job_id": job_id, "after": after, **limits}
         rows = self._rows.tuples(_QUERIES["errors"], values)
         errors = (TaskError(task_id, error_type, message) for task_id, error_type, message, _ in rows)
         return Page(errors, has_more=bool(rows) and rows[0][-1])

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from core.failures import MOST_READ_BATCHES
+from core.failures import MOST_READ_BATCHES, MOST_READ_FAILURES
 from core.models import Task, TaskError
 from core.pages import MAX_PAGE_BYTES, Page, TaskPayload
 
@@ -19,13 +19,16 @@ class TaskListingRepository(Protocol):
         """Returns the number of a job's failed tasks."""
         ...
 
-    def errors(self, job_id: str, after: str, batches: int = MOST_READ_BATCHES) -> Page[TaskError]:
+    def errors(
+        self, job_id: str, after: str, batches: int = MOST_READ_BATCHES, tasks: int = MOST_READ_FAILURES
+    ) -> Page[TaskError]:
         """Returns the errors of the failed tasks of the next batches that have any, in the order of the batches.
 
         Args:
             job_id: the job.
             after: the id of a task of the job, after which to begin in this order; "" for the beginning.
             batches: the most batches with failed tasks, at least 2: that of `after` may have none after it.
+            tasks: two batches are read in any case, and others only after fewer failed tasks than this.
 
         Returns:
             All their failed tasks, with the first `READ_CHARACTERS` of each message; at least one if any follow.

@@ -14,11 +14,12 @@ WITH place AS MATERIALIZED (
     FROM tasks AS t
     JOIN batches AS b ON b.batch_id = t.batch_id
     WHERE t.task_id = %(after)s
-), found AS MATERIALIZED (
+), numbered AS MATERIALIZED (
     SELECT
-        batch_id, stage, batch_index, row_number() OVER (ORDER BY stage, batch_index) AS number, count(*) OVER () AS found
+        batch_id, stage, batch_index, row_number() OVER so_far AS number, count(*) OVER () AS found,
+        sum(failed_tasks) OVER so_far - failed_tasks AS failed_before
     FROM (
-        SELECT batch_id, stage, batch_index
+        SELECT batch_id, stage, batch_index, failed_tasks
         FROM batches
         WHERE job_id = %(job_id)s AND failed_tasks > 0
             AND (
@@ -28,13 +29,18 @@ WITH place AS MATERIALIZED (
         ORDER BY stage, batch_index
         LIMIT %(batches)s + 1
     ) AS batches
+    WINDOW so_far AS (ORDER BY stage, batch_index)
+), found AS MATERIALIZED (
+    SELECT batch_id, stage, batch_index, number, found > count(*) OVER () AS has_more
+    FROM numbered
+    WHERE number <= %(batches)s AND (number <= 2 OR failed_before < %(most_tasks)s)
 )
 SELECT
     t.task_id, t.error ->> 'type' AS type, left(t.error ->> 'message', %(characters)s) AS message,
-    found.found > %(batches)s AS has_more
+    found.has_more
 FROM found
 JOIN tasks AS t ON t.batch_id = found.batch_id
-WHERE found.number <= %(batches)s AND t.status = 'failed'
+WHERE t.status = 'failed'
     AND (
         %(after)s = '' OR t.task_id > %(after)s
         OR (found.stage, found.batch_index) <> ((SELECT stage FROM place), (SELECT batch_index FROM place))

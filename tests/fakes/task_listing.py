@@ -1,10 +1,11 @@
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Any
 
 from typing_extensions import override
 
 from core.error_groups import READ_CHARACTERS
-from core.failures import MOST_READ_BATCHES
+from core.failures import MOST_READ_BATCHES, MOST_READ_FAILURES
 from core.models import Task, TaskError
 from core.pages import MAX_PAGE_BYTES, Page, TaskPayload
 from core.statuses import TaskStatus
@@ -31,14 +32,22 @@ class FakeTaskListingRepository(TaskListingRepository):
         return sum(row.failed_tasks for row in self._tables.batches.rows() if row.job_id == job_id)
 
     @override
-    def errors(self, job_id: str, after: str, batches: int = MOST_READ_BATCHES) -> Page[TaskError]:
+    def errors(
+        self, job_id: str, after: str, batches: int = MOST_READ_BATCHES, tasks: int = MOST_READ_FAILURES
+    ) -> Page[TaskError]:
         of_job = (row for row in self._tables.batches.rows() if row.job_id == job_id and row.failed_tasks > 0)
         in_order = sorted(of_job, key=_place)
         if after:
             first = self._batch_of(after)
             in_order = [row for row in in_order if first is not None and _place(row) >= _place(first)]
-        failed = [task for batch in in_order[:batches] for task in self._failed_of(batch, after)]
-        return Page(map(_error, failed), has_more=bool(failed) and len(in_order) > batches)
+        failed_before = accumulate((row.failed_tasks for row in in_order), initial=0)
+        read = [
+            row
+            for number, (row, before) in enumerate(zip(in_order, failed_before, strict=False))
+            if number < batches and (number < 2 or before < tasks)
+        ]
+        failed = [task for batch in read for task in self._failed_of(batch, after)]
+        return Page(map(_error, failed), has_more=bool(failed) and len(in_order) > len(read))
 
     @override
     def of_ids(

@@ -156,7 +156,7 @@ _VALUES_OF_FILE: dict[str, dict[str, Any]] = {
         "text": "a text",
     },
     "retry_parts": {"opening": 1, "error_group": None, "characters": 500, "reopened": 1},
-    "task_listing": {"batches": 50, "characters": 500},
+    "task_listing": {"batches": 50, "most_tasks": 1_000, "characters": 500},
     "bulk_actions": {
         "action_id": "a" * 32,
         "kind": "cancel",

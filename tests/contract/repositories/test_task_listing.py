@@ -69,9 +69,9 @@ def fail(database: Database, indexes_of_batches: Mapping[int, Sequence[int]]) ->
             work.batches.apply_outcomes([BatchDelta(f"{JOB}-s1-b{batch}", 0, len(indexes))])
 
 
-def read(database: Database, after: str = "", *, batches: int = 50) -> tuple[list[str], bool]:
+def read(database: Database, after: str = "", *, batches: int = 50, tasks: int = 1_000) -> tuple[list[str], bool]:
     with database.transaction() as work:
-        page = work.task_listing.errors(JOB, after, batches)
+        page = work.task_listing.errors(JOB, after, batches, tasks)
     return [each.task_id for each in page], page.has_more
 
 
@@ -87,6 +87,12 @@ def test_a_page_of_errors_ends_with_a_batch(failures: Database) -> None:
     assert read(failures, batches=2) == (ids(1, 2, 6), True)
     assert read(failures, *ids(6), batches=2) == (ids(9), False)
     assert read(failures, *ids(9), batches=2) == ([], False)
+
+
+def test_a_page_of_errors_ends_after_a_batch_with_many_of_them(failures: Database) -> None:
+    assert read(failures, tasks=1) == read(failures, tasks=3) == (ids(1, 2, 6), True)
+    assert read(failures, tasks=4) == (ids(1, 2, 6, 9), False)
+    assert read(failures, *ids(2), tasks=1) == (ids(6), True)
 
 
 def test_errors_are_read_after_any_task(failures: Database) -> None:
