@@ -44,15 +44,20 @@ FROM batch, unnest(
 ) AS t (task_id, task_type, task_index, parameters)
 
 -- name: batch_update_status
--- Skips tasks that a worker has claimed: they no longer have the expected status. Changes nothing when the batch is
--- being resent: see mark_queued in batches.sql.
-SELECT 1 FROM tasks
-WHERE batch_id = %(batch_id)s AND status = %(expected)s::task_status
-ORDER BY task_id
-FOR NO KEY UPDATE;
+-- Skips tasks that a worker has claimed, because they no longer have the expected status, and locked rows: most often a worker
+-- claims them now, and a dispatcher that waits for it keeps its stage from ending. A claim that is rolled back leaves its task
+-- pending_queue, for which the claim of the next delivery does not care. Changes nothing when the batch is being resent: see
+-- mark_queued in batches.sql.
+SELECT set_config('lockstep.locked', coalesce(array_agg(task_id), '{}')::text, true)
+FROM (
+    SELECT task_id FROM tasks
+    WHERE batch_id = %(batch_id)s AND status = %(expected)s::task_status
+    ORDER BY task_id
+    FOR NO KEY UPDATE SKIP LOCKED
+) AS free;
 
 UPDATE tasks SET status = %(status)s::task_status
-WHERE batch_id = %(batch_id)s AND status = %(expected)s::task_status
+WHERE task_id = ANY(current_setting('lockstep.locked')::text[])
     AND (SELECT b.send_attempts FROM batches AS b WHERE b.batch_id = %(batch_id)s) = %(send_attempt)s
 
 -- name: begin_resend

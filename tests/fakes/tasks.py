@@ -53,7 +53,8 @@ class FakeTaskRepository(TaskRepository):
         batch = self._tables.batches.get(batch_id)
         if batch is None or batch.send_attempts != send_attempt:
             return 0
-        rows = self._lock_of_batch(batch_id, expected)
+        task_ids = [row.task_id for row in self._tables.tasks.rows() if row.batch_id == batch_id]
+        rows = self._tables.tasks.lock_free(task_ids, lambda row: row.status == expected)
         for row in rows:
             self._tables.tasks.update(row.task_id, replace(row, status=status))
         return len(rows)

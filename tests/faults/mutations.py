@@ -217,11 +217,10 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         [
             Edit(
                 _TASKS,
-                "UPDATE tasks SET status = %(status)s::task_status\n"
-                "WHERE batch_id = %(batch_id)s AND status = %(expected)s::task_status",
-                "UPDATE tasks SET status = %(status)s::task_status\nWHERE batch_id = %(batch_id)s",
+                "    WHERE batch_id = %(batch_id)s AND status = %(expected)s::task_status\n",
+                "    WHERE batch_id = %(batch_id)s\n",
             ),
-            Edit(_FAKE_TASKS, "lambda row: row.status == status)", "lambda _: True)"),
+            Edit(_FAKE_TASKS, "lambda row: row.status == expected)", "lambda _: True)"),
         ],
         _both("test_batches.py::test_queueing_leaves_a_task_that_a_worker_took"),
     ),
@@ -268,6 +267,17 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
             ),
         ],
         _both("test_dispatch_lease.py::test_one_dispatcher_at_a_time"),
+    ),
+    "the tasks that are claimed while their batch is marked": (
+        [
+            Edit(
+                _TASKS,
+                " SKIP LOCKED\n) AS free;\n\nUPDATE tasks SET status = %(status)s::task_status",
+                "\n) AS free;\n\nUPDATE tasks SET status = %(status)s::task_status",
+            ),
+            Edit(_FAKE_TASKS, "lock_free(task_ids, lambda", "lock_those(task_ids, lambda"),
+        ],
+        _both("test_locked_rows.py::test_a_batch_is_marked_while_a_worker_claims_one_of_its_tasks"),
     ),
     "the status of a job that is started": (
         [

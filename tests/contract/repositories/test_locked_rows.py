@@ -1,8 +1,17 @@
 """A row that another transaction holds does not stop the work on other rows."""
 
-from core.statuses import TaskStatus
+from core.statuses import BatchStatus, TaskStatus
 from repositories.ports import Database
-from tests.contract.repositories.building import LEASE_SECONDS, claim, ids, queue_batch, status_of
+from tests.contract.repositories.building import (
+    LEASE_SECONDS,
+    batch_of,
+    claim,
+    create_batch,
+    ids,
+    queue_batch,
+    start_stage,
+    status_of,
+)
 from tests.contract.repositories.harness import Harness
 
 
@@ -23,6 +32,19 @@ def test_sends_are_counted_of_the_tasks_that_no_other_transaction_holds(database
             assert work.tasks.count_sends(ids(0, 1, 2)) == dict.fromkeys(ids(0, 2), 2)
     with database.transaction() as work:
         assert work.tasks.count_sends(ids(1)) == {ids(1)[0]: 3}
+
+
+def test_a_batch_is_marked_while_a_worker_claims_one_of_its_tasks(database: Database) -> None:
+    """The worker was faster than its dispatcher, and will write the status itself."""
+    batch = batch_of(3)
+    start_stage(database)
+    create_batch(database, batch, BatchStatus.PENDING_QUEUE)
+    with database.transaction() as other:
+        assert len(other.tasks.claim(ids(1), "lease", LEASE_SECONDS)) == 1
+        with database.transaction() as work:
+            assert work.batches.mark_queued(batch.batch_id, 1)
+        assert status_of(database, ids(0)[0]) is TaskStatus.QUEUED
+    assert status_of(database, ids(1)[0]) is TaskStatus.PROCESSING
 
 
 def test_a_lease_is_held_still_when_another_transaction_keeps_it_from_being_renewed(harness: Harness) -> None:
