@@ -43,8 +43,8 @@ chaos: $(VENV)/installed ## the long forms of the fault tests; figures in .local
 	LOCKSTEP_CHAOS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) tests/faults tests/contract/service_bus/test_soak.py
 
 bench: $(VENV)-bench/installed ## every table of benchmarks, in about MINUTES=30; JSON and PNG in .local/benchmarks
-	$(VENV)-bench/bin/python -m benchmarks all --minutes $(MINUTES)
-	$(VENV)-bench/bin/python -m benchmarks plot
+	$(VENV)-bench/bin/python -m benchmarks all --minutes $(MINUTES) || failed=1; \
+	$(VENV)-bench/bin/python -m benchmarks plot && exit $${failed:-0}
 
 coverage: $(VENV)/installed ## branch coverage of the app by unit, property, repository and integration tests
 	$(BIN)/coverage erase
