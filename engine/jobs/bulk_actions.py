@@ -35,6 +35,7 @@ _RUN_SECONDS = 40.0
 """With the 40 s of the repairs before it, a run of the timer is over in a minute and a half."""
 
 _LEASE_SECONDS = 60.0
+_NO_DETAILS = "an error of the app; its logs have the details"
 _PAGE = 50
 _BATCHES = 10
 
@@ -170,6 +171,9 @@ class BulkActions:
             if exc.waited_out or isinstance(exc, SliceEnded):
                 raise
             return str(exc)
+        except Exception:  # a bug must not keep the action, and those after it, at this job
+            logger.exception("bulk action %s: %s of job %s failed", action.action_id, action.kind, job_id)
+            return _NO_DETAILS
         return None
 
     def _retry(self, job_id: str) -> None:

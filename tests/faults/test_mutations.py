@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from local.postgres import EmbeddedPostgres
+from tests.faults import bulk_mutations as bulk
 from tests.faults import dispatch_mutations as dispatch
 from tests.faults import envelope_mutations as envelopes
 from tests.faults import letter_mutations as letters
@@ -35,6 +36,7 @@ MUTATIONS = {
     **envelopes.MUTATIONS,
     **letters.MUTATIONS,
     **parts.MUTATIONS,
+    **bulk.MUTATIONS,
 }
 _numbers = itertools.count(1)
 

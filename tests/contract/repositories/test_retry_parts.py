@@ -9,7 +9,7 @@ from core.errors import DispatchLeaseLostError
 from core.ids import batch_id
 from core.models import StageKey, StageOpening
 from core.retry_parts import FailedTask, RetryPart
-from core.statuses import StageStatus, TaskStatus
+from core.statuses import JobStatus, StageStatus, TaskStatus
 from core.task_runs import BatchDelta
 from repositories.ports import Database
 from tests.contract.repositories.building import (
@@ -199,6 +199,20 @@ def test_a_retry_in_whole_keeps_no_failure(database: Database) -> None:
     record(database, failed(ids(0)[0]), lease_id="again")
     end(database, BatchDelta(batches[0], failed=1))
     assert stage(database).status == StageStatus.FAILED
+
+
+def test_a_job_of_which_a_part_was_retried_can_be_deleted(database: Database) -> None:
+    some_ended(database)
+    choose(database, OF_TASKS)
+    stop(database)
+    with database.transaction() as work:
+        assert work.jobs.finish(JOB, JobStatus.CANCELLED, None, None)
+    with database.transaction() as work:
+        assert work.bulk_actions.mark_for_deletion(JOB, 0)
+        assert work.pruning.delete_batches(JOB, MANY).batches == 3
+        assert work.pruning.delete_job(JOB)
+    with database.transaction() as work:
+        assert work.parts.get(OPENING) is None
 
 
 def test_the_tasks_that_a_client_names_are_found_with_batch_and_status(database: Database) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from controllers.base import StageSpec
 from controllers.context import TaskContext
-from core.bulk_actions import APPLIES_TO, BulkKind
+from core.bulk_actions import APPLIES_TO, BulkKind, JobRefusal
 from core.errors import ActionNotFoundError, DatabaseUnavailableError, InvalidInputError, PermanentTaskError
 from core.job_listing import JobFilter
 from core.statuses import JobStatus
@@ -164,6 +164,21 @@ def test_an_outage_ends_a_slice_and_fails_no_job(monkeypatch: pytest.MonkeyPatch
         assert it.app.bulk_actions.get(action.action_id).done == 2
 
 
+def test_a_bug_fails_one_job_and_not_the_action(monkeypatch: pytest.MonkeyPatch) -> None:
+    with stand(sample_job(counted(3))) as it:
+        job_ids, cancel = submitted(it, 3), it.app.canceller.cancel
+
+        def fail_once(job_id: str) -> JobStatus:
+            if job_id == job_ids[1]:
+                raise RuntimeError("a bug")
+            return cancel(job_id)
+
+        monkeypatch.setattr(it.app.canceller, "cancel", fail_once)
+        action = it.app.bulk_actions.begin(BulkKind.CANCEL, SAMPLE)
+        assert (action.done, action.failed, action.finished_at is not None) == (2, 1, True)
+        assert action.failures == [JobRefusal(job_ids[1], "an error of the app; its logs have the details")]
+
+
 def _unavailable(_: str) -> JobStatus:
     raise DatabaseUnavailableError("away")
 
@@ -175,6 +190,7 @@ def _unavailable(_: str) -> JobStatus:
         (BulkKind.CANCEL, JobFilter(statuses=frozenset({JobStatus.FAILED})), "not failed"),
         (BulkKind.DELETE, JobFilter(statuses=frozenset({JobStatus.PROCESSING})), "not processing"),
     ],
+    ids=["none", "ended", "live"],
 )
 def test_a_filter_that_cannot_be_meant_is_refused(kind: BulkKind, where: JobFilter, why: str) -> None:
     with stand(sample_job(counted(1))) as it:
