@@ -28,6 +28,7 @@ from core.messages import ReceivedMessage
 from engine.jobs.bulk_actions import BulkActions
 from engine.jobs.canceller import Canceller
 from engine.jobs.end_hooks import EndHooks
+from engine.jobs.end_notices import EndNotices
 from engine.jobs.failure_reader import FailureReader
 from engine.jobs.job_lister import JobLister
 from engine.jobs.queue_reader import QueueReader
@@ -193,7 +194,8 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
 
     shared = _Shared(registry, backends, limits, services, backends.outages.through_shutdown())
     secrets = JobSecrets(database, registry)
-    hooks = EndHooks(queue, registry)
+    notices = _end_notices(settings, database, queue)
+    hooks = EndHooks(queue, registry, notices)
     waiting = WaitingJobs(database, queue, hooks)
     endings = JobEndings(database, queue, secrets, hooks, waiting)
     steps = _stage_steps(shared, endings, waiting)
@@ -220,7 +222,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         dead_letters=letters,
         dead_letter_batches=DeadLetterBatches(database, letters, backends.shutdown.wait),
         kept_letters=KeptLetters(database, queue),
-        sweeper=Sweeper(database, queue, slots, waiting, limits),
+        sweeper=Sweeper(database, queue, slots, waiting, limits, notices),
         pruner=Pruner(database, limits),
         scheduler=Scheduler(database, registry, submitter),
         schedules=ScheduleReader(database, registry),
@@ -280,6 +282,12 @@ def _handlers(shared: _Shared, secrets: JobSecrets, isolation: Isolation) -> Han
     reads = JobReader(database, shared.registry, limits, outages)
     states = RunStates(database, limits, outages)
     return HandlerRunner(shared.registry.task_type, shared.services, secrets, reads, states, isolation)
+
+
+def _end_notices(settings: Settings, database: Database, queue: MessageQueue) -> EndNotices | None:
+    if settings.job_events is None:
+        return None
+    return EndNotices(database, queue, settings.job_events, f"/lockstep/{settings.site_name}")
 
 
 def _service_bus(settings: Settings) -> service_bus.ServiceBusRepository:

@@ -68,6 +68,8 @@ class Settings(BaseModel):
         default="WARNING", alias="AZURE_LOG_LEVEL"
     )
     instance_id: str | None = Field(default=None, alias="WEBSITE_INSTANCE_ID")
+    site_name: str = Field(default="local", alias="WEBSITE_SITE_NAME", pattern="^[A-Za-z0-9._~-]{1,80}$")
+    job_events: str | None = Field(default=None, alias="JOB_EVENTS", pattern="^[A-Za-z0-9][A-Za-z0-9._/-]{0,259}$")
     worker_threads: int = Field(default=8, ge=1, le=256, alias="WORKER_THREADS")
     max_result_bytes: int = Field(default=64 * 1024, ge=1, alias="MAX_RESULT_BYTES")
     max_request_bytes: int = Field(default=1024 * 1024, ge=1, alias="MAX_REQUEST_BYTES")

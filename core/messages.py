@@ -17,6 +17,7 @@ from core.ids import MAX_STAGES, TaskAddress, is_batch_id, is_batch_of_stage, pa
 from core.models import StageKey, StageOpening
 
 VERSION = 1
+JSON_TYPE = "application/json"
 _MAX_COUNT = 1_000_000
 _JOB_ID_LENGTH = 32
 
@@ -35,11 +36,13 @@ class OutgoingMessage:
         body: UTF-8 JSON.
         message_id: unique per send, so that duplicate detection never swallows a resend.
         enqueue_at: when the broker makes it visible (aware, by the database's clock); None for at once.
+        content_type: of the body.
     """
 
     body: bytes
     message_id: str
     enqueue_at: datetime | None = None
+    content_type: str = JSON_TYPE
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,12 @@ import azure.servicebus
 from azure.servicebus import ServiceBusMessageBatch
 from azure.servicebus.amqp import AmqpAnnotatedMessage
 
-from core.messages import OutgoingMessage
+from core.messages import JSON_TYPE, OutgoingMessage
 
 KNOWN_SDK = "7.15.0"
 """The version that is known to send what is in the list of encoded messages, and to read nothing else of a batch."""
 
 _SCHEDULED_ENQUEUE_TIME = b"x-opt-scheduled-enqueue-time"
-_CONTENT_TYPE = "application/json"
 
 _DATA = 5
 """Where the SDK keeps the encoded messages of a batch: they are the data sections of one large message."""
@@ -53,10 +52,11 @@ def fill(batch: ServiceBusMessageBatch, messages: Sequence[OutgoingMessage]) -> 
 
 
 def encoded(message: OutgoingMessage) -> bytes | None:
-    """Returns a message as the SDK encodes it; None if it is scheduled, or its parts need lengths of several bytes."""
+    """Returns a message as the SDK encodes it; None if it is scheduled, no plain JSON, or has parts of many bytes."""
     message_id, body = message.message_id.encode(), message.body
     list_length = len(message_id) + _LENGTH_OF_OTHER_FIELDS
-    if message.enqueue_at is not None or list_length > _LONGEST_LIST or len(body) > _LONGEST_BODY:
+    is_plain = message.enqueue_at is None and message.content_type == JSON_TYPE
+    if not is_plain or list_length > _LONGEST_LIST or len(body) > _LONGEST_BODY:
         return None
     return _PROPERTIES % (list_length, len(message_id), message_id) + _BODY % (len(body), body)
 
@@ -79,7 +79,7 @@ def _annotated(message: OutgoingMessage) -> AmqpAnnotatedMessage:
     # The SDK's fastest public way; `python -m benchmarks dispatch` compares it with ServiceBusMessage.
     return AmqpAnnotatedMessage(
         data_body=[message.body],
-        properties={"message_id": message.message_id, "content_type": _CONTENT_TYPE},
+        properties={"message_id": message.message_id, "content_type": message.content_type},
         annotations=_annotations(message.enqueue_at),
     )
 

@@ -15,6 +15,7 @@ from repositories.batches import PostgresBatchRepository
 from repositories.bulk_actions import PostgresBulkActionRepository
 from repositories.dead_letters import PostgresDeadLetterRepository
 from repositories.end_hooks import PostgresEndHookRepository
+from repositories.end_notices import PostgresEndNoticeRepository
 from repositories.guarded_connection import CHECK_SECONDS, GuardedConnection, GuardedCursor
 from repositories.job_events import PostgresJobEventRepository
 from repositories.job_listing import PostgresJobListingRepository
@@ -101,6 +102,7 @@ class PostgresUnitOfWork(UnitOfWork):
         self.stops = PostgresStopRepository(rows)
         self.pruning = PostgresPruneRepository(rows)
         self.backlog = PostgresBacklogRepository(rows)
+        self.notices = PostgresEndNoticeRepository(rows)
 
     @property
     @override

@@ -11,6 +11,7 @@ OWN_TABLES = frozenset(
     {
         *("jobs", "stages", "batches", "tasks", "dead_letters", "job_events", "end_hooks", "task_starts"),
         *("limit_waits", "schedules", "job_waits", "job_keys", "job_dependencies", "retry_parts", "bulk_actions"),
+        "end_notices",
         *("ingested_rows", "ingest_csv_tables"),
         *("_yoyo_log", "_yoyo_migration", "_yoyo_version", "yoyo_lock"),
     }

@@ -10,6 +10,7 @@ from controllers.registry import Registry
 from core.errors import QueueError, UnknownJobTypeError
 from core.messages import JobAction, JobMessage
 from core.models import StageKey, StageOpening
+from engine.jobs.end_notices import EndNotices
 from engine.process.sending import send_job_message
 from repositories.ports import MessageQueue, UnitOfWork
 
@@ -17,14 +18,23 @@ logger = logging.getLogger(__name__)
 
 
 class EndHooks:
-    """Owes and announces the hooks of jobs that end; types without a hook cost nothing."""
+    """Owes and announces the hooks of jobs that end, and their notices; without either, an end costs nothing.
 
-    def __init__(self, queue: MessageQueue, registry: Registry) -> None:
+    Args:
+        queue: takes the messages for hooks.
+        registry: knows the types with a hook.
+        notices: of an app with `JOB_EVENTS`; None without.
+    """
+
+    def __init__(self, queue: MessageQueue, registry: Registry, notices: EndNotices | None = None) -> None:
         self._queue = queue
         self._registry = registry
+        self._notices = notices
 
     def owe(self, work: UnitOfWork, job_id: str, job_type: str) -> bool:
-        """Notes in the transaction that ends a job that its hook is owed; returns whether its type has one."""
+        """Notes in the transaction that ends a job what is owed to its end; returns whether its type has a hook."""
+        if self._notices is not None:
+            self._notices.owe(work, job_id)
         try:
             has_hook = self._registry.controller(job_type).has_end_hook
         except UnknownJobTypeError:
@@ -32,6 +42,11 @@ class EndHooks:
         if has_hook:
             work.hooks.owe(job_id)
         return has_hook
+
+    def tell(self, job_id: str) -> None:
+        """Sends the notice of a job's end after its commit; when that fails, the sweeper sends it."""
+        if self._notices is not None:
+            self._notices.tell(job_id)
 
     def announce(self, stage: StageOpening) -> None:
         """Sends the message for the hook of a job that ended at this stage, or has no stage yet.

@@ -125,8 +125,10 @@ class WaitingJobs:
         """Sends the message that follows from the commit of `settle`: of a job's start, or of its hook."""
         if settled is not None and settled.outcome == Outcome.RELEASED:
             send_first_message(self._database, self._queue, job_id)
-        elif settled is not None and settled.is_hook_owed:
-            self._hooks.announce(StageOpening(StageKey(job_id, 1), 0))
+        elif settled is not None and settled.outcome == Outcome.CANCELLED:
+            if settled.is_hook_owed:
+                self._hooks.announce(StageOpening(StageKey(job_id, 1), 0))
+            self._hooks.tell(job_id)
 
     def move_on(self, job_id: str) -> Outcome | None:
         """Moves a waiting job on, if it may, and then the jobs that wait for it; returns what has become of it.

@@ -15,6 +15,7 @@ from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage, TaskMessage
 from core.models import LostTask, StageKey, StageOpening
 from core.statuses import JobStatus
+from engine.jobs.end_notices import EndNotices
 from engine.jobs.waiting_jobs import Outcome, WaitingJobs
 from engine.process.limits import Limits
 from engine.process.sending import send
@@ -49,6 +50,7 @@ class SweepReport:
         hooks: jobs that have ended and whose hook is overdue.
         parked: parked tasks that can start.
         waiting: waiting jobs that could start or wait in vain, and keys that jobs which have ended still held.
+        notices: ends of jobs that `JOB_EVENTS` had not been told.
     """
 
     jobs: int = 0
@@ -62,6 +64,7 @@ class SweepReport:
     hooks: int = 0
     parked: int = 0
     waiting: int = 0
+    notices: int = 0
 
 
 class Sweeper:
@@ -73,16 +76,18 @@ class Sweeper:
         slots: wakes parked tasks.
         limits: how long a row may be overdue.
         waiting: starts waiting jobs.
+        notices: sends the notices of ends; None without `JOB_EVENTS`.
         clock: a monotonic clock, in seconds; limits the length of a run.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - bootstrap alone builds one, from its parts
         self,
         database: Database,
         queue: MessageQueue,
         slots: Slots,
         waiting: WaitingJobs,
         limits: Limits,
+        notices: EndNotices | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
@@ -92,6 +97,7 @@ class Sweeper:
         self._silence = limits.silence_seconds
         self._low = low_mark(limits.dispatch_ahead)
         self._waiting_jobs = waiting
+        self._end_notices = notices
         self._clock = clock
         self._senders = {urgent: BatchSender(database, queue, urgent=urgent) for urgent in (False, True)}
 
@@ -120,6 +126,8 @@ class Sweeper:
             "parked": lambda: self._slots.sweep(lambda: self._clock() < ends_at),
             "waiting": lambda: self._waiting(ends_at),
         }
+        if (notices := self._end_notices) is not None:
+            kinds["notices"] = lambda: self._all(ends_at, lambda: notices.sweep(self._age, _PAGE))
         counts: dict[str, int] = {}
         failures: list[Exception] = []
         for name, repair in kinds.items():

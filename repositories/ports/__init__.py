@@ -10,6 +10,7 @@ from repositories.ports.bulk_actions import BulkActionRepository
 from repositories.ports.database import Database, UnitOfWork
 from repositories.ports.dead_letters import DeadLetter, DeadLetterRepository, KeptDeadLetter
 from repositories.ports.end_hooks import EndHookRepository
+from repositories.ports.end_notices import EndNoticeRepository
 from repositories.ports.job_events import JobEventRepository
 from repositories.ports.job_listing import JobListingRepository
 from repositories.ports.job_waits import JobWaitRepository
@@ -37,6 +38,7 @@ __all__ = [
     "DeadLetter",
     "DeadLetterRepository",
     "EndHookRepository",
+    "EndNoticeRepository",
     "JobEventRepository",
     "JobListingRepository",
     "JobRepository",

@@ -10,6 +10,7 @@ from repositories.ports.batches import BatchRepository
 from repositories.ports.bulk_actions import BulkActionRepository
 from repositories.ports.dead_letters import DeadLetterRepository
 from repositories.ports.end_hooks import EndHookRepository
+from repositories.ports.end_notices import EndNoticeRepository
 from repositories.ports.job_events import JobEventRepository
 from repositories.ports.job_listing import JobListingRepository
 from repositories.ports.job_waits import JobWaitRepository
@@ -48,6 +49,7 @@ class UnitOfWork(Protocol):
     stops: StopRepository
     pruning: PruneRepository
     backlog: BacklogRepository
+    notices: EndNoticeRepository
 
     @property
     def job_listing(self) -> JobListingRepository:

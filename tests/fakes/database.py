@@ -13,6 +13,7 @@ from tests.fakes.bulk_actions import FakeBulkActionRepository
 from tests.fakes.clock import FakeClock
 from tests.fakes.dead_letters import FakeDeadLetterRepository
 from tests.fakes.end_hooks import FakeEndHookRepository
+from tests.fakes.end_notices import FakeEndNoticeRepository
 from tests.fakes.job_events import FakeJobEventRepository
 from tests.fakes.job_listing import FakeJobListingRepository
 from tests.fakes.job_waits import FakeJobWaitRepository
@@ -127,6 +128,7 @@ class FakeUnitOfWork(UnitOfWork):
         self.stops = FakeStopRepository(tables)
         self.pruning = FakePruneRepository(tables)
         self.backlog = FakeBacklogRepository(tables)
+        self.notices = FakeEndNoticeRepository(tables)
 
     @property
     @override

@@ -11,7 +11,7 @@ from core.messages import OutgoingMessage
 from repositories.ports import MessageQueue, SendResult
 from tests.fakes.clock import FakeClock
 
-_QUEUES = (JOBS_QUEUE, TASKS_QUEUE, BATCHES_QUEUE, URGENT_TASKS_QUEUE, LONG_TASKS_QUEUE)
+_QUEUES = (JOBS_QUEUE, TASKS_QUEUE, BATCHES_QUEUE, URGENT_TASKS_QUEUE, LONG_TASKS_QUEUE, "job-events")
 _MAX_BATCH_BYTES = 256 * 1024
 """The Standard tier; "Service Bus quotas", learn.microsoft.com."""
 

@@ -39,6 +39,7 @@ class Tables:
         self.dead_letters: Table[int, KeptDeadLetter] = Table(transaction, "dead_letters", LETTER_CHECKS)
         self.job_events: Table[int, JobEvent] = Table(transaction, "job_events", {})
         self.shared_job_events: Table[Any, None] = Table(transaction, "job_events_shared", {})
+        self.end_notices: Table[int, Any] = Table(transaction, "end_notices", {})
         self.end_hooks: Table[str, Any] = Table(transaction, "end_hooks", {})
         self.task_starts: Table[Any, StartRow] = Table(transaction, "task_starts", {})
         self.limit_waits: Table[str, WaitRow] = Table(transaction, "limit_waits", {})

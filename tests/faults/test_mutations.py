@@ -11,6 +11,7 @@ from tests.faults import envelope_mutations as envelopes
 from tests.faults import letter_mutations as letters
 from tests.faults import limit_mutations as limits
 from tests.faults import list_mutations as lists
+from tests.faults import notice_mutations as notices
 from tests.faults import part_mutations as parts
 from tests.faults import room_mutations as room
 from tests.faults import schedule_mutations as schedules
@@ -37,6 +38,7 @@ MUTATIONS = {
     **letters.MUTATIONS,
     **parts.MUTATIONS,
     **bulk.MUTATIONS,
+    **notices.MUTATIONS,
 }
 _numbers = itertools.count(1)
 

@@ -74,6 +74,7 @@ class PostgresHarness:
                 UPDATE bulk_actions
                 SET created_at = created_at - make_interval(secs => %(seconds)s),
                     lease_expires_at = lease_expires_at - make_interval(secs => %(seconds)s);
+                UPDATE end_notices SET due_at = due_at - make_interval(secs => %(seconds)s);
                 UPDATE job_waits SET start_at = start_at - make_interval(secs => %(seconds)s);
                 UPDATE batches
                 SET created_at = created_at - make_interval(secs => %(seconds)s),

@@ -17,6 +17,7 @@ _AT_REST = f"""
     SELECT EXISTS (SELECT FROM jobs) AND NOT EXISTS (SELECT FROM jobs WHERE status NOT IN {_ENDED})
         AND NOT EXISTS (SELECT FROM batches WHERE status IN ('pending_queue', 'queued'))
         AND NOT EXISTS (SELECT FROM end_hooks)
+        AND NOT EXISTS (SELECT FROM end_notices)
         AND NOT EXISTS (SELECT FROM schedules WHERE last_job_id IS NULL)
 """
 

@@ -34,6 +34,10 @@ _LIFE_SECONDS = 300
 _START_SECONDS = 300
 """Many worlds begin at once."""
 _LOG_BYTES = 6_000
+
+JOB_EVENTS = "job-events"
+"""A topic without subscriptions: it takes messages, and keeps none."""
+
 _AUDIT = Path(__file__).with_name("audit.sql").read_text()
 # A clock that can be moved on: the functions of this schema are found before those of pg_catalog. A session reads how
 # far ahead it is when it begins, so time passes between two lives and never during one.
@@ -90,6 +94,7 @@ class World:
         self._life_seconds = life_seconds
         child = ChildProcess.start("local.service_bus", ("--port", "0", "--http-port", "0"), _START_SECONDS)
         self.emulator = EmulatorProcess(child)
+        self.emulator.control.create_topic(JOB_EVENTS)
         # Each process opens it for itself: to create one takes longer than to fork.
         self._unopened = ControlClient(self.emulator.http_port)
         self.database_url = f"{server_url}/{name}"

@@ -8,6 +8,7 @@ from tests.faults.crash.scenarios import (
     deaths,
     envelopes,
     losses,
+    notices,
     requests,
     runs,
     strange_messages,
@@ -24,4 +25,5 @@ SCENARIOS: tuple[Scenario, ...] = (
     *requests.SCENARIOS,
     *waits.SCENARIOS,
     *envelopes.SCENARIOS,
+    *notices.SCENARIOS,
 )
