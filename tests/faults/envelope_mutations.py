@@ -37,6 +37,7 @@ _RESENT = (
 )
 _ROOM = f"{_SENT}::test_an_envelope_of_ended_tasks_repeats_the_lost_message_of_a_dispatch_that_has_room_again"
 
+_BATCHES = "tests/unit/engine/stages/test_batch_sender.py"
 _SHARED = "engine/stages/shared_sends.py"
 _SHARES = "tests/unit/engine/stages/test_shared_sends.py"
 _UPDATES = "tests/integration/test_task_updates.py"
@@ -255,6 +256,10 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     "the mark of a batch in an envelope": (
         [Edit(_SENDER, "sending.send_attempt, enveloped=sending.enveloped)", "sending.send_attempt)")],
         [f"{_UPDATES}::test_a_dispatch_writes_the_rows_of_the_tasks_in_an_envelope_once"],
+    ),
+    "the envelopes that share a send": (
+        [Edit(_SENDER, "if queue_name == BATCHES_QUEUE and len(outgoing) == 1:", "if False:")],
+        [f"{_BATCHES}::test_envelopes_that_are_ready_together_share_a_send_and_each_batch_has_its_outcome"],
     ),
     "the outcome of a shared send": (
         [

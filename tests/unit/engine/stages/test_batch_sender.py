@@ -1,4 +1,6 @@
+import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -15,6 +17,7 @@ from core.lanes import LONG_TASKS_QUEUE, TASKS_QUEUE, Lane
 from core.messages import OutgoingMessage
 from core.models import Batch, StageKey
 from core.statuses import BatchStatus, TaskStatus
+from engine.stages import shared_sends
 from engine.stages.batch_sender import BatchSender
 from repositories.ports import SendResult, TransactionKind, UnitOfWork
 from tests.fakes.database import FakeDatabase
@@ -195,3 +198,46 @@ def test_an_atomic_batch_may_pause_its_transaction_for_as_long_as_a_send_takes(d
     with pytest.raises(DatabaseUnavailableError):
         BatchSender(watched, FakeQueue()).atomic(BATCH, LEASE)
     assert watched.kind is TransactionKind.SENDING
+
+
+class SlowQueue(FakeQueue):
+    """Holds its first send until the envelopes of the other batches wait for it; then the broker takes no more."""
+
+    def __init__(self, others: int) -> None:
+        super().__init__()
+        self._others = others
+        self.sender: BatchSender
+        self.has_begun = threading.Event()
+        self.sizes: list[int] = []
+
+    def batch_send_messages(self, queue: str, messages: Sequence[OutgoingMessage]) -> SendResult:
+        self.sizes.append(len(messages))
+        if self.has_begun.is_set():
+            return SendResult(success=False, sent=0, error=QueueUnavailableError("full"))
+        self.has_begun.set()
+        shared = self.sender._envelopes
+        with shared.is_changed:
+            assert shared.is_changed.wait_for(lambda: shared.waiting == self._others, 10)
+        return super().batch_send_messages(queue, messages)
+
+
+def test_envelopes_that_are_ready_together_share_a_send_and_each_batch_has_its_outcome(
+    database: FakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_sends, "LONG_WAIT_SECONDS", 10)
+    queue = SlowQueue(others=3)
+    queue.sender = sender = BatchSender(database, queue)
+    definitions = [tuple(TaskDefinition("greet", {}, index) for index in (2 * n, 2 * n + 1)) for n in range(4)]
+    first, *others = (AlignedBatch(JOB, 1, n, Lane.FAST, each, enveloped=True) for n, each in enumerate(definitions))
+    with ThreadPoolExecutor(4) as threads:
+        sent = threads.submit(sender.two_phase, first, LEASE)
+        assert queue.has_begun.wait(10)
+        refused = list(threads.map(lambda batch: sender.two_phase(batch, LEASE), others))
+    assert (sent.result(), refused) == (True, [False] * 3)
+    assert queue.sizes == [1, 3]
+    with database.transaction() as work:
+        batches = work.batches.page(StageKey(JOB, 1), -1, 10)
+    assert [(batch.status, batch.last_error) for batch in batches] == [
+        (BatchStatus.QUEUED, None),
+        *[(BatchStatus.PENDING_QUEUE, "full")] * 3,
+    ]
