@@ -35,8 +35,12 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         _encoded("test_messages_that_are_too_large_for_the_tier_are_refused_by_the_sdk"),
     ),
     "the scheduled message that is not encoded here": (
-        [Edit(_ENCODED, "message.enqueue_at is not None or ")],
+        [Edit(_ENCODED, "message.enqueue_at is None and ")],
         _encoded("test_the_sdk_encodes_a_batch_with_a_message_that_we_do_not_encode[scheduled]"),
+    ),
+    "the message of another type that is not encoded here": (
+        [Edit(_ENCODED, " and message.content_type == JSON_TYPE")],
+        _encoded("test_a_message_of_another_type_is_encoded_by_the_sdk"),
     ),
     "the few batches that are in flight at first": (
         [Edit(_THREADS, "self.at_once = min(AT_FIRST, most)", "self.at_once = most")],

@@ -1,6 +1,7 @@
 """Messages encoded by us are those of the SDK, byte by byte; where they may not be, the SDK encodes them itself."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import azure.servicebus
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.messages import OutgoingMessage
+from repositories import encoded_messages
 from repositories.encoded_messages import KNOWN_SDK, encoded, fill
 from tests.contract.repositories.building import batch_of
 
@@ -91,8 +93,17 @@ def test_the_sdk_encodes_all_messages_when_it_encodes_the_first_differently(
     added: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As with tracing, which adds application properties.
-    monkeypatch.setattr("repositories.encoded_messages._CONTENT_TYPE", "text/json")
+    annotated = encoded_messages._annotated
+    monkeypatch.setattr(
+        encoded_messages, "_annotated", lambda message: annotated(replace(message, content_type="text/json"))
+    )
     assert len(filled(MESSAGES)) == len(added) == 100
+
+
+def test_a_message_of_another_type_is_encoded_by_the_sdk() -> None:
+    messages = [replace(message, content_type="application/cloudevents+json") for message in MESSAGES[:3]]
+    assert encoded(messages[0]) is None
+    assert all(b"application/cloudevents+json" in each for each in filled(messages))
 
 
 def test_messages_that_are_too_large_for_the_tier_are_refused_by_the_sdk() -> None:
