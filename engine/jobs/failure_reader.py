@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 from core.errors import JobNotFoundError
 from core.failures import Failures, grouped, tasks_of
-from core.models import Job, Task
+from core.models import Task
 from core.pages import Page, TaskPayload
 from engine.jobs.shown_rows import shown_task, shown_value
 from engine.process.job_secrets import JobSecrets
-from repositories.ports import Database, UnitOfWork
+from repositories.ports import Database
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,9 @@ class FailureReader:
             JobNotFoundError: there is no such job.
         """
         with self._database.transaction() as work:
-            job = _job(work, job_id)
+            job = work.jobs.get(job_id)
+            if job is None:
+                raise JobNotFoundError(job_id)
             errors = work.task_listing.errors(job_id, after)
             failed_tasks = work.task_listing.failed_count(job_id)
         redaction = self._secrets.of_rows(job)
@@ -72,7 +74,9 @@ class FailureReader:
             JobNotFoundError: there is no such job.
         """
         with self._database.transaction() as work:
-            job = _job(work, job_id)
+            job = work.jobs.get(job_id)
+            if job is None:
+                raise JobNotFoundError(job_id)
             errors = work.task_listing.errors(job_id, after)
             found = tasks_of(group_id, errors)
             tasks = work.task_listing.of_ids(found[:limit], include) if found else Page[Task]([], has_more=False)
@@ -81,10 +85,3 @@ class FailureReader:
         if shown and (tasks.has_more or len(found) > limit):
             return FailedTasks(shown, shown[-1].task_id)
         return FailedTasks(shown, errors[-1].task_id if errors.has_more else None)
-
-
-def _job(work: UnitOfWork, job_id: str) -> Job:
-    job = work.jobs.get(job_id)
-    if job is None:
-        raise JobNotFoundError(job_id)
-    return job

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from core.job_listing import JobFilter, JobPlace, ListedJob, SearchedJob
 from core.redaction import Redaction
 from engine.process.job_secrets import JobSecrets
-from repositories.ports import Database, UnitOfWork
+from repositories.ports import Database
 
 _OF_ANSWERS = Redaction()
 """What the API does to each of its answers: URLs lose their secrets."""
@@ -22,7 +22,7 @@ class JobList:
 
 
 class JobLister:
-    """Reads the list of jobs; each answer takes one transaction."""
+    """Reads the list of jobs."""
 
     def __init__(self, database: Database, secrets: JobSecrets) -> None:
         self._database = database
@@ -34,18 +34,21 @@ class JobLister:
         With a text, only jobs in whose shown parameters it is. Such a page looks at `MAX_SEARCHED_JOBS` at most: it may
         have fewer jobs, or none, though the list goes on.
         """
+        if text:
+            return self._search(where, after, limit, text)
         with self._database.transaction() as work:
-            if text:
-                return self._search(work, where, after, limit, text)
             found = work.job_listing.newest(where, after, limit)
             jobs = work.job_listing.of_ids(found)
         return JobList(jobs, jobs[-1].place if jobs and found.has_more else None)
 
-    def _search(self, work: UnitOfWork, where: JobFilter, after: JobPlace | None, limit: int, text: str) -> JobList:
+    def _search(self, where: JobFilter, after: JobPlace | None, limit: int, text: str) -> JobList:
         # PostgreSQL finds the text in what is stored. What is shown decides, so that no secret can be guessed.
-        searched = work.job_listing.searched(where, after, text)
+        with self._database.transaction() as work:
+            searched = work.job_listing.searched(where, after, text)
+        # Between two transactions: the models of job types, which tell what is secret, are code of their authors.
         matches = [each for each in searched.matches if text.lower() in self._shown(each).lower()]
-        jobs = work.job_listing.of_ids([each.job_id for each in matches[:limit]])
+        with self._database.transaction() as work:
+            jobs = work.job_listing.of_ids([each.job_id for each in matches[:limit]])
         if len(matches) > limit:
             return JobList(jobs, matches[limit - 1].place)
         return JobList(jobs, searched.last if searched.has_more else None)
