@@ -3,6 +3,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from core.job_events import JobEventKind
 from core.models import StageOpening, StageProgress
 from core.statuses import BatchStatus, StageStatus, TaskStatus
 from core.task_runs import BatchDelta, RecordedOutcomes, TaskOutcome
@@ -114,7 +115,7 @@ def test_the_last_tasks_of_a_stopped_stage_tell_that_its_tasks_have_ended(databa
     record(database, *map(completed, ids(0, 1, 2, 3)))
     with database.transaction() as work:
         kinds = [event.kind for event in work.events.page(JOB, 0, 100)]
-    assert kinds.count("tasks_ended") == 1
+    assert kinds.count(JobEventKind.TASKS_ENDED) == 1
 
 
 def test_completed_tasks_wait_for_an_earlier_batch_before_they_hold_a_later_one(harness: Harness) -> None:
