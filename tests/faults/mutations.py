@@ -448,7 +448,7 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
                 _OF_RECORD,
             )
         ],
-        _both("test_transactions.py::test_outcomes_wait_for_an_earlier_task_before_they_hold_a_later_one")[1:],
+        ["tests/integration/test_task_functions.py::test_no_function_reads_a_table_from_end_to_end"],
     ),
     "the limit on a claim's wait for a row": (
         [Edit(_FUNCTIONS, "        PERFORM set_config('lock_timeout', '1ms', true);\n")],
