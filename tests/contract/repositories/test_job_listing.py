@@ -72,7 +72,7 @@ def test_pages_meet_without_gap_or_overlap(jobs: Harness) -> None:
         (JobFilter(statuses=frozenset({JobStatus.FAILED, JobStatus.CANCELLED})), [NEWEST]),
         (JobFilter("hello_world", frozenset({JobStatus.PENDING_QUEUE})), [OLDEST]),
     ],
-    ids=str,
+    ids=["a type", "a type that no job has", "two statuses", "a type and a status"],
 )
 def test_the_list_is_filtered(jobs: Harness, where: JobFilter, expected: list[str]) -> None:
     assert listed(jobs.database, where) == expected
