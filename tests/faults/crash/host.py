@@ -172,7 +172,8 @@ class Host:
             return
         self._run("run_schedules", None)
         self._points.pass_by(_HOST, "return", "after")
-        (shown,) = json.loads(self._run("list_schedules", None).get_body())["schedules"]
+        listed = self._run("list_schedules", func.HttpRequest("GET", BASE, body=b""))
+        (shown,) = json.loads(listed.get_body())["schedules"]
         if shown["last_job_id"]:
             self.shared.set("submit_job sent")
             self.shared.set("submit_job answered")
