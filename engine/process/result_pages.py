@@ -55,9 +55,13 @@ def result_pages_ahead(database: Database, key: StageKey, first_index: int = 0) 
     pages = result_pages(page_at, first_index)
     page = next(pages)
     if page.has_more:
-        with ThreadPoolExecutor(1, thread_name_prefix="results") as thread:
+        thread = ThreadPoolExecutor(1, thread_name_prefix="results")
+        try:
             while page.has_more:
                 following = thread.submit(joined(next), pages)
                 yield page
                 page = following.result()
+        finally:
+            # Not waited for: a caller that stops may be in a hurry, or the collector of garbage on any thread.
+            thread.shutdown(wait=False, cancel_futures=True)
     yield page

@@ -32,14 +32,17 @@ class ControllerCall:
                 be put in other words by the code.
         """
         try:
-            yield
-        except (Exception, SystemExit) as exc:
-            if self._engines is None and not _passes(exc):
-                raise ControllerError(exc) from exc
-            if self._engines in (None, exc) or (isinstance(self._engines, JobFailure) and isinstance(exc, JobFailure)):
-                raise
-        if self._engines is not None:
-            raise self._engines
+            try:
+                yield
+            except (Exception, SystemExit) as exc:
+                if self._engines is None and not _passes(exc):
+                    raise ControllerError(exc) from exc
+                if self._engines in (None, exc) or _are_both_failures(self._engines, exc):
+                    raise
+            if self._engines is not None:
+                raise self._engines
+        finally:
+            self._engines = None  # its traceback holds the frame that holds this call, and open iterators of results
 
     @contextmanager
     def engines(self) -> Iterator[None]:
@@ -102,3 +105,7 @@ class _Window(BatchWindow):
 
 def _passes(exc: BaseException) -> bool:
     return isinstance(exc, LockstepError) and (exc.retryable or isinstance(exc, JobFailure))
+
+
+def _are_both_failures(engines: BaseException | None, raised: BaseException) -> bool:
+    return isinstance(engines, JobFailure) and isinstance(raised, JobFailure)

@@ -26,7 +26,7 @@ from engine.tasks.task_runner import Claimed, TaskRunner
 from engine.tasks.unclaimed_envelopes import UnclaimedEnvelopes
 from engine.tasks.unclaimed_messages import UnclaimedMessages
 from engine.tasks.wanted import Wanted
-from repositories.ports import Database, MessageQueue, TransactionKind, UnitOfWork
+from repositories.ports import Database, MessageQueue, UnitOfWork
 from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
@@ -192,10 +192,8 @@ class Worker:
             transact(self._database, lambda work: self._unclaim(work, wanted.ids(work), lease_id))
             return transact(self._database, claim_others if others else claim)
 
-        # Without limits, the claim is one statement, and a transaction of its own.
-        kind = TransactionKind.SHORT if self._slots.have_limits else TransactionKind.ONE_STATEMENT
         try:
-            claimed = transact(self._database, claim, kind)
+            claimed = transact(self._database, claim)
         except DatabaseError as exc:  # the waiter raises those that cannot pass
             logger.warning("the claim of %s is repeated: %s", wanted, exc)
             # Another transaction may hold the lock of a task type: the tasks of other types do not wait for it.

@@ -1,7 +1,7 @@
 -- The tables task_starts and limit_waits: the slots of task types with limits, and the tasks that are parked.
 --
 -- All of it happens while the task type is locked, except for types_of and limited_types. A transaction locks the types in
--- the order of their names, and before any row; it waits for no row of tasks: so it cannot deadlock. Whether the lease of a
+-- the order of their names, and before any row; it waits for a row of tasks a millisecond at most: so it cannot deadlock. Whether the lease of a
 -- slot is live is judged by now(), which is older than the lock: a lease counts too long rather than too short.
 
 -- name: types_of

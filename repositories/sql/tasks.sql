@@ -61,11 +61,14 @@ WHERE task_id = ANY(current_setting('lockstep.locked')::text[])
     AND (SELECT b.send_attempts FROM batches AS b WHERE b.batch_id = %(batch_id)s) = %(send_attempt)s
 
 -- name: begin_resend
--- Counts nothing when the batch is not pending: the tasks of an envelope are pending_queue until they are claimed.
+-- Counts nothing when the batch is not pending: the tasks of an envelope are pending_queue until they are claimed. Locks the
+-- batch before it looks: a sender that marks it as queued skips locked tasks, so it would not wait for them.
 SELECT 1 FROM tasks
 WHERE batch_id = %(batch_id)s AND status = 'pending_queue'
 ORDER BY task_id
 FOR NO KEY UPDATE;
+
+SELECT 1 FROM batches WHERE batch_id = %(batch_id)s FOR NO KEY UPDATE;
 
 UPDATE tasks SET sends = sends + 1
 WHERE batch_id = %(batch_id)s AND status = 'pending_queue'

@@ -61,10 +61,11 @@ class FakeTaskRepository(TaskRepository):
 
     def begin_resend(self, batch_id: str) -> dict[str, int]:
         """Counts one more send of each pending task of a pending batch; returns the send numbers."""
-        batch = self._tables.batches.get(batch_id)
+        rows = self._lock_of_batch(batch_id, TaskStatus.PENDING_QUEUE)
+        batch = self._tables.batches.lock(batch_id)
         if batch is None or batch.status != BatchStatus.PENDING_QUEUE:
             return {}
-        return self._count_sends(self._lock_of_batch(batch_id, TaskStatus.PENDING_QUEUE))
+        return self._count_sends(rows)
 
     @override
     def claim(

@@ -6,11 +6,16 @@ from contextlib import closing
 
 import psycopg2
 import pytest
+from psycopg2.errors import LockNotAvailable
 from psycopg2.extensions import connection
 
 from bootstrap import App
 from core.lanes import BATCHES_QUEUE, MessagePer
 from core.messages import JobAction, JobMessage, ReceivedMessage, TaskMessage
+from core.statuses import BatchStatus
+from repositories.postgres import PostgresDatabase
+from repositories.tasks import PostgresTaskRepository
+from tests.contract.repositories.building import batch_of, create_batch, start_job, start_stage
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job, returning
 from tests.integration.messages import Mailbox
@@ -113,3 +118,17 @@ def test_outcomes_are_recorded_while_the_stage_of_a_neighbour_is_locked(
         run.result()
     assert _statuses(app, locked) == ["completed"] * 20
     mailbox.take("sb-jobs", 1)
+
+
+def test_a_batch_is_not_marked_as_queued_while_its_next_send_is_counted(
+    postgres_database: PostgresDatabase, holder: connection
+) -> None:
+    """The sender before would skip the locked tasks, and the resend would have counted sends that do not happen."""
+    batch = batch_of(2)
+    start_job(postgres_database)
+    start_stage(postgres_database)
+    create_batch(postgres_database, batch, BatchStatus.PENDING_QUEUE)
+    with postgres_database.transaction() as work:
+        assert set(work.repository(PostgresTaskRepository).begin_resend(batch.batch_id).values()) == {2}
+        with pytest.raises(LockNotAvailable):
+            _lock(holder, "SELECT 1 FROM batches WHERE batch_id = %s FOR NO KEY UPDATE NOWAIT", batch.batch_id)

@@ -108,3 +108,31 @@ def _scans(rows: cursor) -> tuple[int, int]:
     rows.execute(_SCANS)
     tables, stages = rows.fetchall()[0]
     return int(tables), int(stages)
+
+
+def test_the_plan_of_a_few_batches_serves_many(postgres: EmbeddedPostgres) -> None:
+    """The statistics of three batches make an index that yields the order of the groups look as good as their ids."""
+    url = postgres.url("few_batches")
+    count = "SELECT count(*) FROM add_finished_batches_v1(ARRAY[%(batch)s])"
+    with closing(PostgresDatabase(ConnectionPool(url, size=1))) as database:
+        migrations.apply(database, url)
+    with closing(psycopg2.connect(url)) as conn, conn.cursor() as opened:
+        opened.execute("ALTER TABLE batches SET (autovacuum_enabled = false)")
+        opened.execute(_FILL, {"job_ids": _JOBS[:2]})
+        opened.execute("DELETE FROM tasks; DELETE FROM batches WHERE batch_index > 2 OR job_id = %s", (_JOBS[0],))
+        conn.commit()
+        opened.execute("ANALYZE batches")
+        opened.execute(count, _values(1))
+        conn.commit()
+        before = _batches_read(opened)
+        opened.execute(count, _values(1))
+        assert _batches_read(opened) - before == 1
+
+
+def _batches_read(opened: cursor) -> int:
+    """The entries of indexes of batches that this transaction has read."""
+    opened.execute(
+        "SELECT sum(pg_stat_get_xact_tuples_returned(indexrelid)) FROM pg_index WHERE indrelid = 'batches'::regclass"
+    )
+    ((read,),) = opened.fetchall()
+    return int(read)

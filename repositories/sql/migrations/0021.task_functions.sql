@@ -203,8 +203,8 @@ BEGIN
             b.job_id, b.stage, count(*)::integer AS batches,
             sum(b.task_count - b.failed_tasks - b.cancelled_tasks)::integer AS completed,
             sum(b.failed_tasks)::integer AS failed, sum(b.cancelled_tasks)::integer AS cancelled
-        FROM batches AS b
-        WHERE b.batch_id = ANY(p_batch_ids)
+        -- OFFSET keeps the order of the groups from the choice of the index, which would be one without a condition.
+        FROM (SELECT * FROM batches WHERE batch_id = ANY(p_batch_ids) OFFSET 0) AS b
         GROUP BY b.job_id, b.stage
         ORDER BY b.job_id, b.stage
     LOOP

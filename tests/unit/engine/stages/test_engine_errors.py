@@ -1,6 +1,9 @@
 """Errors of the engine's own calls are not held against a job; errors of a controller's code are."""
 
+import gc
+import weakref
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -8,11 +11,12 @@ import pytest
 from controllers.base import StageSpec
 from controllers.context import JobContext, StageContext
 from core.definitions import TaskDefinition
-from core.errors import DatabaseError, JobFailure, QueueNotFoundError, RefusedValueError
+from core.errors import DatabaseError, JobFailure, QueueNotFoundError, RefusedValueError, SliceEnded
 from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage
 from core.statuses import JobStatus
 from core.task_runs import TaskResult
+from engine.stages.controller_call import ControllerCall
 from engine.stages.stage_engine import MAX_FAILURES
 from tests.fakes.stages import FakeStageRepository
 from tests.fakes.tasks import FakeTaskRepository
@@ -203,3 +207,22 @@ def test_tasks_that_postgresql_cannot_store_fail_the_job_at_once(monkeypatch: py
         assert error is not None
         assert error["type"] == "StageDefinitionError"
         assert "numeric out of range" in error["message"]
+
+
+def test_an_error_of_the_engine_keeps_nothing_of_its_call() -> None:
+    """Its traceback holds the frame that holds the call: a circle, which would keep an iterator of results open."""
+
+    class Kept:
+        pass
+
+    def call_once() -> weakref.ref[Kept]:
+        kept, call = Kept(), ControllerCall()
+        with suppress(SliceEnded), call.controllers(), call.engines():
+            raise SliceEnded
+        return weakref.ref(kept)
+
+    gc.disable()
+    try:
+        assert call_once()() is None
+    finally:
+        gc.enable()
