@@ -307,11 +307,12 @@ SET
 WHERE job_id = %(job_id)s AND stage = %(stage)s AND status IN ('dispatching', 'running')
 
 -- name: reopen
+-- A resume goes on with what a part has kept: those tasks stay failed, and only new failures end the stage early.
 UPDATE stages
 SET
     status = 'dispatching', openings = openings + 1, reopens_failed = %(failed_too)s, finished_at = NULL, result = NULL,
     silent_since = NULL, idle_slices = NULL, room_after = NULL, folded_tasks = NULL, folded_state = NULL,
-    kept_failed_tasks = NULL
+    kept_failed_tasks = CASE WHEN %(failed_too)s THEN NULL ELSE kept_failed_tasks END
 WHERE job_id = %(job_id)s AND stage = %(stage)s AND status IN ('finished', 'failed', 'cancelled')
 
 -- name: count_opening

@@ -273,7 +273,7 @@ class FakeStageRepository(StageRepository):
             room_after=None,
             folded_tasks=0,
             folded_state=None,
-            kept_failed_tasks=None,
+            kept_failed_tasks=None if failed_too else row.kept_failed_tasks,
         )
         return True
 

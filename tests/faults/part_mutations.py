@@ -74,10 +74,17 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     ),
     "failures that an earlier part has kept": (
         [
-            Edit(_STAGES, "folded_state = NULL,\n    kept_failed_tasks = NULL", "folded_state = NULL"),
-            Edit(_FAKE_STAGES, "            kept_failed_tasks=None,\n"),
+            Edit(_STAGES, "CASE WHEN %(failed_too)s THEN NULL ELSE kept_failed_tasks END", "kept_failed_tasks"),
+            Edit(_FAKE_STAGES, "None if failed_too else row.kept_failed_tasks", "row.kept_failed_tasks"),
         ],
         _both("test_a_retry_in_whole_keeps_no_failure"),
+    ),
+    "failures that a resumed part keeps": (
+        [
+            Edit(_STAGES, "CASE WHEN %(failed_too)s THEN NULL ELSE kept_failed_tasks END", "NULL"),
+            Edit(_FAKE_STAGES, "None if failed_too else row.kept_failed_tasks", "None"),
+        ],
+        _both("test_a_resume_keeps_the_failures_that_a_part_has_kept"),
     ),
     "the status of the tasks of a part": (
         [Edit("engine/jobs/part_check.py", "elif status != TaskStatus.FAILED:", "elif False:")],

@@ -24,7 +24,16 @@ from tests.contract.repositories.building import (
     status_of,
 )
 from tests.contract.repositories.harness import Harness
-from tests.contract.repositories.test_stops import batch, counters, end, running_stage, some_ended, stage, stop
+from tests.contract.repositories.test_stops import (
+    batch,
+    cancel_all,
+    counters,
+    end,
+    running_stage,
+    some_ended,
+    stage,
+    stop,
+)
 from tests.support.waiting import wait_until
 
 MANY = 100
@@ -199,6 +208,28 @@ def test_a_retry_in_whole_keeps_no_failure(database: Database) -> None:
     record(database, failed(ids(0)[0]), lease_id="again")
     end(database, BatchDelta(batches[0], failed=1))
     assert stage(database).status == StageStatus.FAILED
+
+
+def test_a_resume_keeps_the_failures_that_a_part_has_kept(database: Database) -> None:
+    running_stage(database, batches=2, size=1, tolerated=0.0)
+    claim(database, ids(0, 1))
+    record(database, *map(failed, ids(0, 1)))
+    batches = [batch_id(JOB, 1, index) for index in range(2)]
+    end(database, *(BatchDelta(each, failed=1) for each in batches))
+    choose(database, RetryPart(frozenset(batches[:1])))
+    reopen(database)
+    stop(database)
+    assert cancel_all(database) == {batches[0]: 1}
+    with database.transaction() as work:
+        assert work.stages.reopen(KEY, failed_too=False)
+        assert work.stops.reopen_batches(KEY, MANY) == 1
+    run_dispatch(database, 2, 2)
+    with database.transaction() as work:
+        assert not work.stages.finish_if_complete(KEY)
+    claim(database, ids(0), "again")
+    record(database, completed(ids(0)[0]), lease_id="again")
+    end(database, BatchDelta(batches[0], completed=1))
+    assert (stage(database).status, stage(database).failed_tasks) == (StageStatus.FAILED, 1)
 
 
 def test_a_job_of_which_a_part_was_retried_can_be_deleted(database: Database) -> None:

@@ -173,6 +173,23 @@ def test_a_job_that_is_cancelled_while_a_part_of_it_runs_again_is_resumed_with_t
         assert_settled(it, job_id)
 
 
+def test_kept_failures_do_not_end_a_resumed_part_before_its_tasks_have_run() -> None:
+    handler = Broken({3: SOURCE, 130: FORMAT, 131: FORMAT, 132: FORMAT, 133: FORMAT})
+    with stand(sample_job(counted(150), handler, stages=(StageSpec("only", max_failed_fraction=0.02),))) as it:
+        job_id = ended(it)
+        handler.mend()
+        it.app.reopener.retry(job_id, of_tasks(job_id, 3))
+        it.deliver_job_messages()
+        it.app.canceller.cancel(job_id)
+        it.pump()
+        assert handler.runs == []
+        it.app.reopener.resume(job_id)
+        it.pump()
+        assert handler.runs == [3]
+        assert (it.job(job_id).status, it.stage(job_id).failed_tasks) == (JobStatus.FAILED, 4)
+        assert_settled(it, job_id)
+
+
 @pytest.mark.parametrize(
     ("part", "field", "why"),
     [
