@@ -141,6 +141,8 @@ def _open_stage(work: UnitOfWork, job: Job, part: RetryPart | None) -> JobMessag
                 "the tasks that failed are in earlier stages, whose results the later ones have used; "
                 "submit the job again with another Idempotency-Key",
             )
+        if part is not None:
+            checked(work, job, stage, part)  # refuses each part: none of the stage's tasks has failed
         # The job failed or was cancelled after this stage had finished: only its results are aggregated again.
         action = JobAction.ADVANCE
         work.stages.count_opening(key)

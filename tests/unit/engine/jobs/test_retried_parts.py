@@ -1,18 +1,19 @@
 """Jobs of which a client retries a part: the chosen failed tasks run again, and the others stay failed."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
 
 from controllers.base import StageSpec
-from controllers.context import JsonValue, TaskContext
+from controllers.context import JsonValue, StageContext, TaskContext
 from core.error_groups import group_of
-from core.errors import InvalidInputError, JobStateError, PermanentTaskError
+from core.errors import InvalidInputError, JobFailure, JobStateError, PermanentTaskError
 from core.ids import batch_id, task_id
 from core.retry_parts import MAX_TASKS, RetryPart
 from core.statuses import JobStatus, StageStatus, TaskStatus
+from core.task_runs import TaskResult
 from tests.support.drive import Stand, stand
 from tests.support.sample_jobs import counted, sample_job
 from tests.unit.engine.jobs.test_canceller import assert_settled, statuses
@@ -225,6 +226,24 @@ def test_failures_that_later_stages_have_used_cannot_be_retried(part: Callable[[
         assert it.job(job_id).status == JobStatus.COMPLETED_WITH_ERRORS
         with pytest.raises(JobStateError, match="earlier stage, whose results the later ones have used"):
             it.app.reopener.retry(job_id, part(job_id))
+
+
+@pytest.mark.parametrize(
+    "part",
+    [lambda job_id: of_batch(job_id, 0), lambda job_id: of_tasks(job_id, 0), lambda _: of_error(SOURCE)],
+    ids=["batch", "tasks", "error"],
+)
+def test_a_job_that_failed_in_its_aggregation_has_no_part(part: Callable[[str], RetryPart]) -> None:
+    def refuses(stage: StageContext, results: Iterator[TaskResult]) -> JsonValue:
+        raise JobFailure("no")
+
+    with stand(sample_job(counted(3), aggregate=refuses)) as it:
+        job_id = ended(it)
+        before = it.job(job_id)
+        assert (before.status, it.stage(job_id).status) == (JobStatus.FAILED, StageStatus.FINISHED)
+        with pytest.raises(InvalidInputError):
+            it.app.reopener.retry(job_id, part(job_id))
+        assert it.job(job_id) == before
 
 
 def test_a_job_that_failed_before_it_had_tasks_has_no_part() -> None:
