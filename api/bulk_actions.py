@@ -12,12 +12,16 @@ from api.job_filters import job_filter
 from api.problems import answers_problems
 from bootstrap import app
 from core.bulk_actions import BulkAction, BulkKind, JobRefusal
-from core.errors import ActionNotFoundError
+from core.errors import ActionNotFoundError, FieldError, InvalidInputError
 
 blueprint = func.Blueprint()
 
 _ACTION_ID = re.compile("[0-9a-f]{32}")
 _POLL_SECONDS = "2"
+
+_FILTERS = frozenset({"type", "status", "created_from", "created_before"})
+_KNOWN = _FILTERS | {"dry_run", "code", "clientId"}
+"""The last two are the function key and its name, which the host reads."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +86,23 @@ def get_action(req: func.HttpRequest) -> func.HttpResponse:
 
 
 def _begin(req: func.HttpRequest, kind: BulkKind) -> func.HttpResponse:
+    _refuse_the_unread(req)
     where, only_counts = job_filter(req), requests.flag(req, "dry_run")
     if only_counts:
         return views.json_response(JobCount(app().bulk_actions.count(kind, where)))
     action = app().bulk_actions.begin(kind, where)
     url = f"{req.url.split('/jobs/')[0]}/actions/{action.action_id}"
     return views.json_response(_progress(action), 202, {"Location": url, "Retry-After": _POLL_SECONDS})
+
+
+def _refuse_the_unread(req: func.HttpRequest) -> None:
+    """Refuses what a list would ignore: without a mistyped filter, an action would be about more jobs than meant."""
+    errors = [FieldError(name, f"{name} is not known") for name in sorted(req.params.keys() - _KNOWN)]
+    errors += [FieldError(name, f"{name} is empty") for name in sorted(_FILTERS) if req.params.get(name) == ""]
+    if errors:
+        raise InvalidInputError("; ".join(error.message for error in errors), errors)
+    if requests.json_object(req, app().settings.max_request_bytes):
+        raise InvalidInputError("the jobs are named by parameters of the URL; the body must be empty")
 
 
 def _progress(action: BulkAction) -> ActionProgress:

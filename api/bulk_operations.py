@@ -16,7 +16,8 @@ def _bulk(kind: BulkKind, summary: str) -> Json:
     return {
         "operationId": f"{kind}_jobs",
         "summary": summary,
-        "description": "At least one of the filters is needed. Only jobs with these statuses are meant: "
+        "description": "At least one of the filters is needed; another parameter, an empty one or a body is refused. "
+        "Only jobs with these statuses are meant: "
         f"{', '.join(sorted(APPLIES_TO[kind]))}. It is done one job after the other, after the answer; `Location` "
         "tells how far it has come.",
         "parameters": [

@@ -22,8 +22,8 @@ HANDLERS: dict[str, Handler] = {
 get_action: Handler = bulk_actions.get_action._function.get_user_function()
 
 
-def post(verb: str, **query: str) -> func.HttpResponse:
-    return HANDLERS[verb](func.HttpRequest("POST", f"{BASE}/jobs/{verb}", params=query, body=b""))
+def post(verb: str, sent: bytes = b"", /, **query: str) -> func.HttpResponse:
+    return HANDLERS[verb](func.HttpRequest("POST", f"{BASE}/jobs/{verb}", params=query, body=sent))
 
 
 def progress_of(action_id: str) -> func.HttpResponse:
@@ -98,6 +98,40 @@ def test_a_request_that_names_no_jobs_is_refused(
     assert answer["status"] == 400
     assert why in answer["detail"]
     assert it.job(job_ids[0]).status == JobStatus.QUEUED
+
+
+@pytest.mark.parametrize("verb", HANDLERS)
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ({"text": "foo"}, "text is not known"),
+        ({"Status": "queued"}, "Status is not known"),
+        ({"dryrun": "true"}, "dryrun is not known"),
+        ({"after": "x"}, "after is not known"),
+        ({"status": ""}, "status is empty"),
+        ({"created_from": ""}, "created_from is empty"),
+    ],
+)
+def test_a_parameter_that_would_be_ignored_is_refused(
+    it: Stand, job_ids: list[str], verb: str, query: dict[str, str], named: str
+) -> None:
+    answer = problem(post(verb, type="hello_world", **query))
+    assert (answer["status"], [each["field"] for each in answer["errors"]]) == (400, list(query))
+    assert named in answer["detail"]
+    assert it.job(job_ids[0]).status == JobStatus.QUEUED
+
+
+@pytest.mark.parametrize("verb", HANDLERS)
+@pytest.mark.parametrize("sent", [b'{"status": "queued"}', b"status=queued", b"[]"])
+def test_a_body_is_refused(it: Stand, job_ids: list[str], verb: str, sent: bytes) -> None:
+    assert problem(post(verb, sent, type="hello_world"))["status"] == 400
+    assert it.job(job_ids[0]).status == JobStatus.QUEUED
+
+
+@pytest.mark.parametrize("sent", [b"", b"{}"])
+def test_a_client_that_must_send_a_body_sends_an_empty_object(it: Stand, job_ids: list[str], sent: bytes) -> None:
+    assert it.app
+    assert body(post("cancel", sent, type="hello_world", code="key", clientId="default"))["done"] == len(job_ids)
 
 
 @pytest.mark.parametrize("action_id", ["f" * 32, "x", ""])

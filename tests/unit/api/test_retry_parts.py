@@ -116,6 +116,16 @@ def test_a_body_that_names_no_part_of_the_job_is_refused(
     assert it.job(job_id) == before
 
 
+@pytest.mark.parametrize("name", ["batch_id", "task_ids", "error"])
+def test_a_part_in_the_query_is_refused(it: Stand, job_id: str, name: str) -> None:
+    before, url = it.job(job_id), f"{BASE}/jobs/{job_id}/retry"
+    answer = problem(
+        retry(func.HttpRequest("POST", url, params={name: "x"}, route_params={"job_id": job_id}, body=b""))
+    )
+    assert (answer["status"], answer["errors"][0]["field"]) == (400, name)
+    assert it.job(job_id) == before
+
+
 def test_a_task_that_has_not_failed_is_named(it: Stand, job_id: str) -> None:
     ids = [task_id(job_id, 1, index) for index in range(3)]
     answer = problem(retry(post(job_id, {"task_ids": ids})))
