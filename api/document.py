@@ -155,8 +155,8 @@ def _submit(controller: JobController[Any], body: Json, schemas: Json) -> Json:
             ),
             "404": described.problem_answer("This instance does not know the job type: a deployment is in progress."),
             "409": described.problem_answer(
-                "The Idempotency-Key belongs to a job of this type with other parameters, the job ended long ago and "
-                "is being deleted, or another job, which `job_id` names, has its exclusive key."
+                "The Idempotency-Key belongs to a job of this type with other parameters, the job is being deleted, "
+                "or another job, which `job_id` names, has its exclusive key."
             ),
             "413": described.problem_answer("The body is larger than MAX_REQUEST_BYTES."),
             **described.FAILURES,

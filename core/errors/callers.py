@@ -134,10 +134,10 @@ class ExclusiveJobError(LockstepError):
 
 
 class JobBeingPrunedError(JobStateError):
-    """The job ended more than `RETENTION_DAYS` ago and is being pruned: it cannot be reopened or submitted."""
+    """The job is being deleted, by the pruner or a bulk action: it cannot be reopened or submitted."""
 
     def __init__(self, job_id: str, status: JobStatus) -> None:
-        super().__init__(job_id, status, "it ended long ago and is being deleted; submit it again after the deletion")
+        super().__init__(job_id, status, "it is being deleted; submit it again after the deletion")
 
 
 class DeadLetterNotFoundError(LockstepError):

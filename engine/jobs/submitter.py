@@ -84,7 +84,7 @@ class Submitter:
             ExclusiveJobError: another job holds the exclusive key, and the job type refuses jobs then.
             UnreachableError: the job type cannot look at what it checks now.
             IdempotencyConflictError: the key belongs to a job with other parameters.
-            JobBeingPrunedError: the job ended long ago and is being deleted; it can be submitted again afterwards.
+            JobBeingPrunedError: the job is being deleted; it can be submitted again afterwards.
             DatabaseError: nothing was accepted.
         """
         controller = self._registry.controller(job_type)

@@ -30,7 +30,7 @@ def test_a_job_that_is_being_pruned_is_neither_submitted_nor_reopened(request_it
         with it.database.transaction() as work:
             assert work.pruning.begin(30, 10) == [job_id]
 
-        text = f"job {job_id} is cancelled: it ended long ago and is being deleted; submit it again after the deletion"
+        text = f"job {job_id} is cancelled: it is being deleted; submit it again after the deletion"
         with pytest.raises(JobBeingPrunedError, match=f"^{re.escape(text)}$"):
             request_it(it, job_id)
         assert it.app.pruner.prune().jobs == 1
