@@ -29,8 +29,8 @@ JOB_FILTER: list[Json] = [
 LIST_JOBS: Json = {
     "operationId": "list_jobs",
     "summary": "List jobs, the newest first, page by page.",
-    "description": "With `text`, a page looks at the next 1,000 jobs: it may have fewer jobs than `limit`, or none, "
-    "though `next` is not null.",
+    "description": "With `text`, a page looks at the next 1,000 jobs, or at fewer if their parameters are larger than "
+    "2 MiB: it may have fewer jobs than `limit`, or none, though `next` is not null.",
     "parameters": [
         LIMIT,
         *JOB_FILTER,

@@ -10,8 +10,8 @@ from core.statuses import JOB_ENDS, JobStatus
 MAX_SEARCHED_JOBS = 1_000
 """The jobs in whose parameters one page looks for a text: some milliseconds of PostgreSQL's time."""
 
-MAX_SEARCHED_BYTES = 4 * 1024 * 1024
-"""The most bytes of their parameters, as they are stored."""
+MAX_SEARCHED_BYTES = 2 * 1024 * 1024
+"""The most bytes of their parameters as text, which may all have to be masked: some tenths of a second."""
 
 
 @dataclass(frozen=True)

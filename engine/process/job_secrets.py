@@ -1,7 +1,7 @@
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from controllers.base import JobController
@@ -16,6 +16,8 @@ from core.task_runs import ClaimedTask
 from repositories.ports import Database
 
 logger = logging.getLogger(__name__)
+
+TellUnfit = Callable[[Job | SearchedJob, Exception], None]
 
 _NOTHING_SECRET = Redaction()
 _MOST_JOBS = 64
@@ -69,12 +71,17 @@ class JobSecrets:
                     self._of_jobs.popitem(last=False)
         return found
 
-    def shown_parameters(self, job: Job | SearchedJob) -> Mapping[str, Any]:
-        """Returns a job's parameters with its secrets masked; with all values masked if the secrets are unknown."""
+    def shown_parameters(self, job: Job | SearchedJob, tell_unfit: TellUnfit | None = None) -> Mapping[str, Any]:
+        """Returns a job's parameters with its secrets masked; with all values masked if the secrets are unknown.
+
+        Args:
+            job: the job.
+            tell_unfit: called if the parameters no longer fit the job type; by default, that is logged.
+        """
         controller = self._controller(job)
         if controller is not None and not marks_secrets(controller.Parameters):
             return job.parameters
-        parameters = None if controller is None else _model(controller, job)
+        parameters = None if controller is None else _model(controller, job, tell_unfit or _log_unfit)
         return dict.fromkeys(job.parameters, MASK) if parameters is None else masked_json(parameters)
 
     def _controller(self, job: Job | SearchedJob) -> JobController[Any] | None:
@@ -87,13 +94,17 @@ class JobSecrets:
     def _redaction(controller: JobController[Any], job: Job) -> Redaction | None:
         if not marks_secrets(controller.Parameters):
             return _NOTHING_SECRET
-        parameters = _model(controller, job)
+        parameters = _model(controller, job, _log_unfit)
         return None if parameters is None else Redaction(secret_values(parameters))
 
 
-def _model(controller: JobController[Any], job: Job | SearchedJob) -> JobParameters | None:
+def _model(controller: JobController[Any], job: Job | SearchedJob, tell_unfit: TellUnfit) -> JobParameters | None:
     try:
         return controller.Parameters.model_validate(job.parameters)
     except Exception as exc:  # noqa: BLE001 - a validator is an author's code
-        logger.warning("the parameters of job %s no longer fit its type: %s", job.job_id, type(exc).__name__)
+        tell_unfit(job, exc)
         return None
+
+
+def _log_unfit(job: Job | SearchedJob, exc: Exception) -> None:
+    logger.warning("the parameters of job %s no longer fit its type: %s", job.job_id, type(exc).__name__)

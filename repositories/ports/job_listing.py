@@ -42,6 +42,6 @@ class JobListingRepository(Protocol):
             after: the place after which to begin; None for the beginning.
             text: what to look for in the parameters as JSON; the case of ASCII letters does not matter.
             limit: the most jobs, at least 1.
-            max_bytes: the most bytes of stored parameters; those of one job may have more.
+            max_bytes: the most bytes of parameters, as JSON; those of one job may have more.
         """
         ...

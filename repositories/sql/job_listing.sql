@@ -1,4 +1,5 @@
--- The list of jobs, the newest first. jobs_newest has the columns of the filters too, so that the rows of other jobs are not read.
+-- The list of jobs, the newest first. jobs_newest has the columns of the filters too, so that the rows of other jobs are not
+-- read.
 
 -- name: newest
 SELECT job_id
@@ -31,13 +32,12 @@ WHERE j.job_id = ANY(%(job_ids)s::text[])
 ORDER BY j.created_at DESC, j.job_id DESC
 
 -- name: searched
--- The size of stored parameters is known without reading those that are kept apart from their rows.
-WITH seen AS MATERIALIZED (
-    SELECT
-        job_id, job_type, created_at, parameters, count(*) OVER () AS found, row_number() OVER so_far AS number,
-        sum(pg_column_size(parameters)) OVER so_far AS bytes
+-- Adds up the bytes of one job's parameters after another, and stops at the limit, as `page` in tasks.sql does: as text they
+-- may be a hundred times as large as they are stored. Which jobs it looks at depends on these sizes, not on the text.
+WITH RECURSIVE found AS MATERIALIZED (
+    SELECT array_agg(job_id ORDER BY created_at DESC, job_id DESC) AS ids
     FROM (
-        SELECT job_id, job_type, created_at, parameters
+        SELECT job_id, created_at
         FROM jobs
         WHERE (%(job_type)s::text IS NULL OR job_type = %(job_type)s)
             AND (%(statuses)s::text[] IS NULL OR status = ANY(%(statuses)s::job_status[]))
@@ -47,17 +47,27 @@ WITH seen AS MATERIALIZED (
         ORDER BY created_at DESC, job_id DESC
         LIMIT %(limit)s + 1
     ) AS jobs
-    WINDOW so_far AS (ORDER BY created_at DESC, job_id DESC)
-), searched AS MATERIALIZED (
+), counted AS (
+    SELECT 0 AS number, 0::bigint AS bytes, false AS matches
+    UNION ALL
     SELECT
-        job_id, job_type, created_at, number, found, max(number) OVER () AS last,
-        CASE
-            WHEN position(lower(%(text)s COLLATE "C") IN lower(parameters::text COLLATE "C")) > 0 THEN parameters
-        END AS parameters
-    FROM seen
-    WHERE number <= %(limit)s AND (number = 1 OR bytes <= %(max_bytes)s)
+        counted.number + 1, counted.bytes + octet_length(stored.parameters),
+        position(lower(%(text)s COLLATE "C") IN lower(stored.parameters COLLATE "C")) > 0
+    FROM counted
+    CROSS JOIN found
+    JOIN jobs AS j ON j.job_id = found.ids[counted.number + 1]
+    CROSS JOIN LATERAL (SELECT j.parameters::text AS parameters OFFSET 0) AS stored  -- the OFFSET: they are written once
+    WHERE counted.number < %(limit)s AND counted.bytes < %(max_bytes)s
+), searched AS MATERIALIZED (
+    SELECT number, matches, max(number) OVER () AS last
+    FROM counted
+    WHERE number = 1 OR (number > 1 AND bytes <= %(max_bytes)s)
 )
-SELECT job_id, job_type, created_at, parameters, found > last AS has_more
+SELECT
+    j.job_id, j.job_type, j.created_at, CASE WHEN matches THEN j.parameters END AS parameters,
+    cardinality(found.ids) > last AS has_more
 FROM searched
-WHERE parameters IS NOT NULL OR number = last
+CROSS JOIN found
+JOIN jobs AS j ON j.job_id = found.ids[number]
+WHERE matches OR number = last
 ORDER BY number

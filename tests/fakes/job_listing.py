@@ -16,7 +16,7 @@ from core.job_listing import (
 from core.models import StageKey
 from core.pages import Page
 from repositories.ports import JobListingRepository
-from tests.fakes.pages import cut
+from tests.fakes.pages import cut, json_bytes
 from tests.fakes.rows import JobRow, from_json
 from tests.fakes.tables import Tables
 
@@ -24,7 +24,7 @@ _OF_JOBS = {field.name for field in fields(ListedJob)} & {field.name for field i
 
 
 class FakeJobListingRepository(JobListingRepository):
-    """`JobListingRepository` in memory; the size of stored parameters is that of their text."""
+    """`JobListingRepository` in memory."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -47,7 +47,7 @@ class FakeJobListingRepository(JobListingRepository):
         limit: int = MAX_SEARCHED_JOBS,
         max_bytes: int = MAX_SEARCHED_BYTES,
     ) -> SearchedJobs:
-        page = cut(self._in_order(where, after), limit, max_bytes, lambda row: len(row.parameters))
+        page = cut(self._in_order(where, after), limit, max_bytes, lambda row: json_bytes(row.parameters))
         matches = [
             SearchedJob(row.job_id, row.job_type, row.created_at, from_json(row.parameters))
             for row in page

@@ -151,6 +151,15 @@ def test_a_search_reads_at_least_one_job_and_not_more_bytes_than_the_limit(jobs:
     assert found.matches[0].parameters == {"name": "two", "more": {"a": ["ÄÖ one", 3]}}
 
 
+@pytest.mark.parametrize("text", ["xxx", "nowhere"])
+def test_a_search_counts_the_bytes_of_the_text_however_well_it_is_compressed(harness: Harness, text: str) -> None:
+    for job_id in (OLDEST, MIDDLE, NEWEST):
+        create(harness, job_id, name="x" * 100_000)
+    found = searched(harness.database, text, max_bytes=250_000)
+    assert found.last is not None
+    assert (found.last.job_id, found.has_more) == (MIDDLE, True)
+
+
 def test_a_search_beyond_the_last_job_finds_none(jobs: Harness) -> None:
     last = searched(jobs.database, "two").last
     assert searched(jobs.database, "two", last) == SearchedJobs([], None, has_more=False)

@@ -1,5 +1,6 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partialmethod
+from typing import Any
 
 import azure.functions as func
 import pytest
@@ -8,6 +9,8 @@ from pydantic import SecretStr
 from api import job_listing
 from controllers import authoring as lockstep
 from controllers.hello_world import HelloWorld
+from core.job_listing import SearchedJob
+from engine.process.job_secrets import JobSecrets
 from tests.fakes.job_listing import FakeJobListingRepository
 from tests.support.drive import Stand, second_process, stand
 from tests.support.sample_jobs import counted, sample_job
@@ -26,6 +29,14 @@ class SyncParameters(lockstep.JobParameters):
 class Sync(sample_job(counted(1))):  # type: ignore[misc] # a class that a function makes
     job_type = "sync"
     Parameters = SyncParameters
+
+
+class ChangedParameters(SyncParameters):
+    source: int = 0  # type: ignore[assignment] # another version of the job type
+
+
+class ChangedSync(Sync):
+    Parameters = ChangedParameters
 
 
 @pytest.fixture
@@ -140,6 +151,33 @@ def test_the_end_of_a_page_does_not_tell_that_a_secret_was_met(it: Stand, monkey
     answers = [body(list_jobs(request(text=text, limit="1"))) for text in ("pssst", "never stored")]
     assert answers[0] == answers[1]
     assert answers[0]["next"] is not None
+
+
+def test_a_page_shows_no_more_jobs_than_it_needs(it: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs, shown = submitted(it, 5), list[str]()
+    show = JobSecrets.shown_parameters
+
+    def counted_show(self: JobSecrets, job: SearchedJob, *args: Any) -> Mapping[str, Any]:
+        shown.append(job.job_id)
+        return show(self, job, *args)
+
+    monkeypatch.setattr(JobSecrets, "shown_parameters", counted_show)
+    answer = body(list_jobs(request(text="job", limit="2")))
+    assert [each["job_id"] for each in answer["jobs"]] == jobs[:2]
+    assert answer["next"] is not None
+    assert shown == jobs[:3]
+
+
+def test_parameters_that_no_longer_fit_are_told_once_a_page(
+    it: Stand, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(3):
+        it.submit("sync", source=f"source {number}")
+    with second_process(it, ChangedSync) as other:
+        monkeypatch.setattr(job_listing, "app", lambda: other.app)
+        assert [each["job_id"] for each in body(list_jobs(request(text="source")))["jobs"]]
+    (told,) = caplog.messages
+    assert "3 jobs" in told
 
 
 def test_no_parameter_of_an_unknown_job_type_is_found(it: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
