@@ -3,6 +3,7 @@ from typing_extensions import override
 from core.lanes import Lane
 from repositories import queries
 from repositories.ports import BacklogRepository, OldestWaiting
+from repositories.ports.backlog import MOST_TRIED_BATCHES
 from repositories.ports.rows import Rows
 
 _QUERIES = queries.load("backlog")
@@ -15,5 +16,6 @@ class PostgresBacklogRepository(BacklogRepository):
         self._rows = rows
 
     @override
-    def oldest(self) -> list[OldestWaiting]:
-        return [OldestWaiting(**{**row, "lane": Lane(row["lane"])}) for row in self._rows.all(_QUERIES["oldest"])]
+    def oldest(self, most_tried: int = MOST_TRIED_BATCHES) -> list[OldestWaiting]:
+        rows = self._rows.all(_QUERIES["oldest"], {"most_tried": most_tried})
+        return [OldestWaiting(**{**row, "lane": Lane(row["lane"])}) for row in rows]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from core.errors import CountsUnavailableError
+from core.errors import CountsUnavailableError, DatabaseUnavailableError
 from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from engine.process.probe import Probe
 from repositories.ports import Database, MessageCounts, OldestWaiting, QueueCounts
@@ -15,14 +15,19 @@ logger = logging.getLogger(__name__)
 QUEUES = (JOBS_QUEUE, URGENT_TASKS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE, BATCHES_QUEUE)
 
 MAX_AGE_SECONDS = 5.0
-"""How long counts are used again: many people may look at the same page."""
+"""How long counts and ages are used again: many people may look at the same page."""
 
 ANSWER_SECONDS = 2.5
-"""How long a request waits for counts; a little longer than the request to Service Bus may take."""
+"""How long a request waits for them; a little longer than the request to Service Bus may take."""
+
+_ROWS = "waiting tasks"
 
 _NO_ANSWER = "Service Bus has not answered in time"
 _NOBODY = "this app does not count messages"
 _FAILED = "the count has failed; the app's logs have the details"
+
+_Ages = Mapping[str, float]
+"""By queue: for how many seconds its oldest task has waited."""
 
 
 @dataclass(frozen=True)
@@ -49,23 +54,43 @@ class QueueReader:
     Args:
         database: tells which tasks wait.
         counts: counts the messages; None if nobody does.
-        answer_seconds: how long a request waits for the counts.
+        broker_seconds: how long a request waits for the counts.
+        database_seconds: how long a request waits for the rows.
     """
 
-    def __init__(self, database: Database, counts: QueueCounts | None, answer_seconds: float = ANSWER_SECONDS) -> None:
+    def __init__(
+        self,
+        database: Database,
+        counts: QueueCounts | None,
+        broker_seconds: float = ANSWER_SECONDS,
+        database_seconds: float = ANSWER_SECONDS,
+    ) -> None:
         self._database = database
         checks: Mapping[str, Callable[[], MessageCounts | str]] = {
             name: partial(_counts, counts, name) for name in QUEUES
         }
-        self._probe: Probe[MessageCounts | str] = Probe(checks, _NO_ANSWER, _failed, MAX_AGE_SECONDS, answer_seconds)
+        self._messages: Probe[MessageCounts | str] = Probe(checks, _NO_ANSWER, _failed, MAX_AGE_SECONDS, broker_seconds)
+        silent = DatabaseUnavailableError("PostgreSQL has not told the waiting tasks in time")
+        self._rows: Probe[_Ages | Exception] = Probe(
+            {_ROWS: self._read}, silent, lambda _, exc: exc, MAX_AGE_SECONDS, database_seconds
+        )
 
     def all(self) -> list[QueueView]:
-        """Returns all queues. The rows are read while the broker counts."""
-        self._probe.begin()
-        with self._database.transaction() as work:
-            waiting = _by_queue(work.backlog.oldest())
-        outcomes = self._probe.outcomes()
+        """Returns all queues. The rows are read while the broker counts.
+
+        Raises:
+            DatabaseError: the rows cannot be read, or were not a few seconds ago.
+        """
+        self._messages.begin()
+        waiting = self._rows.outcomes()[_ROWS]
+        if isinstance(waiting, Exception):
+            raise waiting.with_traceback(None)  # requests share it
+        outcomes = self._messages.outcomes()
         return [_view(name, outcomes[name], waiting.get(name)) for name in QUEUES]
+
+    def _read(self) -> _Ages:
+        with self._database.transaction() as work:
+            return _by_queue(work.backlog.oldest())
 
 
 def _counts(counts: QueueCounts | None, name: str) -> MessageCounts | str:
@@ -82,7 +107,7 @@ def _failed(name: str, exc: Exception) -> MessageCounts | str:
     return _FAILED
 
 
-def _by_queue(oldest: list[OldestWaiting]) -> dict[str, float]:
+def _by_queue(oldest: list[OldestWaiting]) -> _Ages:
     found: dict[str, float] = {}
     for each in oldest:
         name = each.lane.queue(urgent=each.urgent, enveloped=each.enveloped)

@@ -5,6 +5,9 @@ from typing import Protocol
 
 from core.lanes import Lane
 
+MOST_TRIED_BATCHES = 50
+"""With batches of 100 tasks, as many tasks as a stage has out by default; some milliseconds to read them all."""
+
 
 @dataclass(frozen=True)
 class OldestWaiting:
@@ -26,9 +29,10 @@ class OldestWaiting:
 class BacklogRepository(Protocol):
     """Reads about waiting tasks."""
 
-    def oldest(self) -> list[OldestWaiting]:
+    def oldest(self, most_tried: int = MOST_TRIED_BATCHES) -> list[OldestWaiting]:
         """Returns the oldest task that waits for a worker, of each lane that has one; those of stopped stages do not.
 
-        A task waits while it is `pending_queue` or `queued`, and when its retry is due.
+        A task waits while it is `pending_queue` or `queued`, and when its retry is due. If none waits in the oldest
+        `most_tried` live batches of a stage's lane, the next batch counts as if one of its tasks did.
         """
         ...

@@ -2,8 +2,11 @@
 
 -- name: oldest
 -- Steps over `batches_live` from stage to stage, so that the batches of a stage count once. Then, for each lane of a running
--- stage, its live batches are tried in the order of their age, until one has a waiting task: the OFFSET keeps this order, and a
+-- stage, its live batches are tried in the order of their age, until one has a waiting task: the LIMIT keeps this order, and a
 -- scalar subquery that of the look-ups. A batch that was reopened waits since it was sent again.
+--
+-- All tasks of a batch are read if none of them waits, so only so many batches are tried: the next one tells, whatever its
+-- tasks do. A task that waits has waited no longer than it.
 WITH RECURSIVE live (job_id, stage) AS (
     (
         SELECT job_id, stage FROM batches
@@ -30,20 +33,25 @@ CROSS JOIN LATERAL (
     SELECT in_turn.enveloped, in_turn.since
     FROM (
         SELECT
-            b.batch_id, coalesce(b.enveloped, false) AS enveloped,
-            CASE WHEN b.opening = 0 THEN b.created_at ELSE coalesce(b.queued_at, now()) END AS since
-        FROM batches AS b
-        WHERE b.job_id = live.job_id AND b.stage = live.stage AND b.lane = lanes.lane
-            AND b.status IN ('pending_queue', 'queued')
-        ORDER BY since
-        OFFSET 0
+            b.batch_id, coalesce(b.enveloped, false) AS enveloped, b.since,
+            row_number() OVER (ORDER BY b.since, b.batch_id) AS turn
+        FROM (
+            SELECT
+                batch_id, enveloped, CASE WHEN opening = 0 THEN created_at ELSE coalesce(queued_at, now()) END AS since
+            FROM batches
+            WHERE job_id = live.job_id AND stage = live.stage AND lane = lanes.lane
+                AND status IN ('pending_queue', 'queued')
+        ) AS b
+        ORDER BY turn
+        LIMIT %(most_tried)s + 1
     ) AS in_turn
-    WHERE (
-        SELECT true FROM tasks AS t
-        WHERE t.batch_id = in_turn.batch_id
-            AND (t.status IN ('pending_queue', 'queued') OR (t.status = 'retrying' AND t.not_before <= now()))
-        LIMIT 1
-    )
+    WHERE turn > %(most_tried)s
+        OR (
+            SELECT true FROM tasks AS t
+            WHERE t.batch_id = in_turn.batch_id
+                AND (t.status IN ('pending_queue', 'queued') OR (t.status = 'retrying' AND t.not_before <= now()))
+            LIMIT 1
+        )
     LIMIT 1
 ) AS oldest
 GROUP BY lanes.lane, j.urgent, oldest.enveloped

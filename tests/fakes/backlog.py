@@ -4,8 +4,10 @@ from datetime import datetime
 from typing_extensions import override
 
 from core.lanes import Lane
+from core.models import StageKey
 from core.statuses import BATCH_ENDS, STAGE_ENDS, TaskStatus
 from repositories.ports import BacklogRepository, OldestWaiting
+from repositories.ports.backlog import MOST_TRIED_BATCHES
 from tests.fakes.rows import BatchRow, TaskRow
 from tests.fakes.tables import Tables
 
@@ -18,16 +20,28 @@ class FakeBacklogRepository(BacklogRepository):
         self._now = tables.now
 
     @override
-    def oldest(self) -> list[OldestWaiting]:
+    def oldest(self, most_tried: int = MOST_TRIED_BATCHES) -> list[OldestWaiting]:
         waiting = {task.batch_id for task in self._tables.tasks.rows() if self._waits(task)}
         found: defaultdict[tuple[Lane, bool, bool], list[datetime]] = defaultdict(list)
-        for batch in self._tables.batches.rows():
-            stage, job = self._tables.stages.get(batch.stage_key), self._tables.jobs.get(batch.job_id)
-            assert stage is not None
-            assert job is not None
-            if batch.batch_id in waiting and batch.status not in BATCH_ENDS and stage.status not in STAGE_ENDS:
-                found[batch.lane, job.urgent, batch.enveloped].append(self._since(batch))
+        for batches in self._live().values():
+            in_turn = sorted(batches, key=lambda batch: (self._since(batch), batch.batch_id))
+            for turn, batch in enumerate(in_turn):
+                if turn == most_tried or batch.batch_id in waiting:
+                    job = self._tables.jobs.get(batch.job_id)
+                    assert job is not None
+                    found[batch.lane, job.urgent, batch.enveloped].append(self._since(batch))
+                    break
         return [OldestWaiting(*key, (self._now - min(times)).total_seconds()) for key, times in found.items()]
+
+    def _live(self) -> dict[tuple[StageKey, Lane], list[BatchRow]]:
+        """The live batches of each lane of the running stages."""
+        found: defaultdict[tuple[StageKey, Lane], list[BatchRow]] = defaultdict(list)
+        for batch in self._tables.batches.rows():
+            stage = self._tables.stages.get(batch.stage_key)
+            assert stage is not None
+            if batch.status not in BATCH_ENDS and stage.status not in STAGE_ENDS:
+                found[batch.stage_key, batch.lane].append(batch)
+        return found
 
     def _waits(self, task: TaskRow) -> bool:
         if task.status == TaskStatus.RETRYING:

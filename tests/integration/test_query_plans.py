@@ -155,6 +155,7 @@ _VALUES_OF_FILE: dict[str, dict[str, Any]] = {
         "after_id": None,
         "text": "a text",
     },
+    "backlog": {"most_tried": 50},
     "retry_parts": {"opening": 1, "error_group": None, "characters": 500, "reopened": 1},
     "task_listing": {"batches": 50, "most_tasks": 1_000, "characters": 500},
     "bulk_actions": {
@@ -297,11 +298,26 @@ def test_the_list_of_jobs_reads_no_row_of_a_job_that_it_does_not_have(conn: conn
 def test_the_oldest_waiting_tasks_are_found_by_the_live_batches(conn: connection) -> None:
     """However many tasks there are, it reads the live batches of the running stages once a lane, and a task of some."""
     live_batches = 1_900
-    plan = plan_of(conn, queries.load("backlog")["oldest"], {}, "ANALYZE, ")
+    plan = plan_of(conn, queries.load("backlog")["oldest"], {"most_tried": 50}, "ANALYZE, ")
     assert _indexes(plan) >= {"batches_live", "tasks_batch"}
     assert not _scanned(plan) & _BIG_TABLES
     assert 0 < _rows_read_in_all(plan, "batches") <= 3 * live_batches
     assert 0 < _loops(plan, "tasks") <= live_batches
+
+
+def test_the_tasks_of_so_many_batches_that_wait_for_a_retry_are_read_and_of_no_more(conn: connection) -> None:
+    try:
+        with conn.cursor() as cursor:
+            cursor.execute(
+                "UPDATE tasks SET status = 'retrying', attempt = 1, started_at = now(), lease_id = NULL,"
+                " lease_expires_at = NULL, not_before = now() + interval '1 hour' WHERE parent_job_id = %s",
+                (_JOB,),
+            )
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {queries.load('backlog')['oldest']}", {"most_tried": 50})
+            plan = cursor.fetchall()[0][0][0]["Plan"]
+    finally:
+        conn.rollback()
+    assert 4_000 < _rows_read_in_all(plan, "tasks") <= 5_000 + 20  # a scan tells the rounded mean of its loops
 
 
 def test_every_index_of_a_large_table_serves_a_query(conn: connection) -> None:

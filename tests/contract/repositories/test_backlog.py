@@ -7,6 +7,7 @@ import pytest
 from core.lanes import Lane
 from core.statuses import BatchStatus, StageStatus
 from repositories.ports import OldestWaiting
+from repositories.ports.backlog import MOST_TRIED_BATCHES
 from tests.contract.repositories.building import (
     JOB,
     KEY,
@@ -25,10 +26,10 @@ from tests.contract.repositories.building import (
 from tests.contract.repositories.harness import Harness
 
 
-def oldest(harness: Harness) -> list[OldestWaiting]:
+def oldest(harness: Harness, most_tried: int = MOST_TRIED_BATCHES) -> list[OldestWaiting]:
     """The oldest of each lane, with whole tens of seconds."""
     with harness.database.transaction() as work:
-        found = work.backlog.oldest()
+        found = work.backlog.oldest(most_tried)
     return sorted((replace(each, seconds=each.seconds // 10 * 10) for each in found), key=lambda each: each.seconds)
 
 
@@ -63,6 +64,23 @@ def test_a_retry_waits_once_it_is_due(stage: Harness) -> None:
     assert oldest(stage) == []
     stage.pass_time(40)
     assert oldest(stage) == [OldestWaiting(Lane.FAST, urgent=False, enveloped=False, seconds=40)]
+
+
+def test_of_a_stage_with_many_batches_without_a_waiting_task_the_next_one_tells(stage: Harness) -> None:
+    """It may have none either; but a task that waits has waited no longer."""
+    for index in range(3):
+        create_batch(stage.database, batch_of(1, index))
+        claim(stage.database, ids(index))
+        record(stage.database, retrying(ids(index)[0], delay_seconds=3_600))
+        stage.pass_time(60)
+    assert oldest(stage) == oldest(stage, most_tried=3) == []
+    assert oldest(stage, most_tried=2) == [OldestWaiting(Lane.FAST, urgent=False, enveloped=False, seconds=60)]
+    create_batch(stage.database, replace(batch_of(1, 3), lane=Lane.LONG))
+    stage.pass_time(60)
+    assert oldest(stage, most_tried=1) == [
+        OldestWaiting(Lane.LONG, urgent=False, enveloped=False, seconds=60),
+        OldestWaiting(Lane.FAST, urgent=False, enveloped=False, seconds=180),
+    ]
 
 
 def test_each_lane_has_an_oldest_task_of_its_own(stage: Harness) -> None:

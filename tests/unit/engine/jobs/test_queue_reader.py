@@ -1,13 +1,15 @@
 """The queues of the app, with a broker that counts, refuses or is silent."""
 
+import threading
 from collections.abc import Iterator
 
 import pytest
 
-from core.errors import CountsUnavailableError
+from core.errors import CountsUnavailableError, DatabaseUnavailableError
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from engine.jobs.queue_reader import QUEUES, QueueReader, QueueView
-from repositories.ports import MessageCounts
+from repositories.ports import MessageCounts, OldestWaiting
+from tests.fakes.backlog import FakeBacklogRepository
 from tests.fakes.queue_counts import FakeQueueCounts
 from tests.support.drive import Stand, stand
 from tests.support.sample_jobs import counted, sample_job
@@ -40,20 +42,50 @@ def test_every_queue_is_told_with_its_messages_and_its_oldest_waiting_task(it: S
     assert views[JOBS_QUEUE].oldest_waiting_seconds is None
 
 
-def test_requests_share_the_counts_of_a_few_seconds(it: Stand, counts: FakeQueueCounts) -> None:
+def test_requests_share_what_was_counted_and_read_a_few_seconds_ago(it: Stand, counts: FakeQueueCounts) -> None:
     reader = QueueReader(it.database, counts)
-    assert reader.all() == reader.all()
-    assert counts.asked == dict.fromkeys(QUEUES, 1)
+    first = reader.all()
+    it.submit("sample")
+    it.deliver_job_messages()
+    assert by_name(QueueReader(it.database, counts).all())[TASKS_QUEUE].oldest_waiting_seconds == 0
+    counts.asked.clear()
+    assert reader.all() == first
+    assert not counts.asked
 
 
 def test_a_silent_broker_holds_no_request(it: Stand, counts: FakeQueueCounts) -> None:
     counts.may_answer.clear()
-    reader = QueueReader(it.database, counts, answer_seconds=0.05)
+    reader = QueueReader(it.database, counts, broker_seconds=0.05)
     for _ in range(2):  # the second request does not wait
         for view in reader.all():
             assert view.counts is None
             assert "in time" in str(view.reason)
     assert counts.asked == dict.fromkeys(QUEUES, 1)
+
+
+def test_a_silent_database_holds_no_request(it: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, may_answer = list[int](), threading.Event()
+
+    def hang(*_: object) -> list[OldestWaiting]:
+        asked.append(1)
+        may_answer.wait(30)
+        return []
+
+    monkeypatch.setattr(FakeBacklogRepository, "oldest", hang)
+    reader = QueueReader(it.database, None, database_seconds=0.05)
+    for _ in range(2):
+        with pytest.raises(DatabaseUnavailableError, match="in time"):
+            reader.all()
+    assert asked == [1]
+    may_answer.set()
+
+
+def test_requests_get_the_error_of_the_database(it: Stand) -> None:
+    it.database.go_away(60)
+    reader = QueueReader(it.database, None)
+    for _ in range(2):
+        with pytest.raises(DatabaseUnavailableError):
+            reader.all()
 
 
 @pytest.mark.parametrize(
