@@ -35,8 +35,8 @@ class JobCount:
 class ActionProgress:
     """How far a bulk action has come.
 
-    `matched` counts the jobs when it began. Jobs that changed by themselves before their turn count neither as `done`
-    nor as `failed`. `failures` has the first hundred.
+    `matched` counts the jobs when it began. Jobs that no longer fitted the filter at their turn were left alone, and
+    count neither as `done` nor as `failed`. `failures` has the first hundred.
     """
 
     action_id: str

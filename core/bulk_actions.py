@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from core.job_listing import JobFilter, JobPlace
+from core.models import Job
 from core.statuses import JOB_ENDS, JobStatus
 
 MOST_REASONS = 100
@@ -46,7 +47,7 @@ class BulkAction:
         where: the jobs; none of them was created after the action.
         matched: how many jobs there were when the action began.
         done: with how many it was done.
-        failed: with how many it could not be done.
+        failed: with how many it could not be done; jobs that had left the filter at their turn are in neither.
         failures: the first of these.
         after: the place of the last job that was handled; None for none.
     """
@@ -61,3 +62,11 @@ class BulkAction:
     after: JobPlace | None
     created_at: datetime
     finished_at: datetime | None
+
+    def covers(self, job: Job) -> bool:
+        """Tells whether a job, as it is now, is one of those that were asked for.
+
+        A job that has ended since is not retried: it may be one that this action has retried, and that failed again.
+        """
+        is_new = self.kind == BulkKind.RETRY and job.finished_at is not None and job.finished_at > self.created_at
+        return self.where.includes(job) and not is_new

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from core.models import Job
 from core.statuses import JOB_ENDS, JobStatus
 
 MAX_SEARCHED_JOBS = 1_000
@@ -29,6 +30,15 @@ class JobFilter:
     statuses: frozenset[JobStatus] | None = None
     created_from: datetime | None = None
     created_before: datetime | None = None
+
+    def includes(self, job: Job) -> bool:
+        """Tells whether a job, as it is now, is listed."""
+        return (
+            self.job_type in {None, job.job_type}
+            and (self.statuses is None or job.status in self.statuses)
+            and (self.created_from is None or job.created_at >= self.created_from)
+            and (self.created_before is None or job.created_at < self.created_before)
+        )
 
 
 @dataclass(frozen=True)

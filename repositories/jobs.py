@@ -40,6 +40,10 @@ class PostgresJobRepository(JobRepository):
         return None if row is None else job_of(row)
 
     @override
+    def lock(self, job_id: str) -> bool:
+        return self._rows.first(_QUERIES["lock"], {"job_id": job_id}) is not None
+
+    @override
     def same_submission(self, job_id: str, job_type: str, parameters: str) -> bool | None:
         values = {"job_id": job_id, "job_type": job_type, "parameters": parameters}
         row = self._rows.first(_QUERIES["same_submission"], values)

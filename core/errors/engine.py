@@ -17,6 +17,10 @@ class NoRoomLeft(SliceEnded):
     """A stage has as many unfinished tasks out as it may have; its dispatch goes on when some of them have ended."""
 
 
+class JobNotMeantError(LockstepError):
+    """A job is no longer one of those that a request about many jobs is about; nothing was done with it."""
+
+
 class DispatchLeaseLostError(LockstepError):
     """The dispatcher has lost the stage's dispatch lease to another dispatcher, or the stage has ended."""
 

@@ -14,13 +14,13 @@ from core.errors import (
     FieldError,
     InvalidInputError,
     JobNotFoundError,
-    JobStateError,
+    JobNotMeantError,
     LockstepError,
     SliceEnded,
 )
 from core.job_listing import JobFilter, JobPlace
-from core.statuses import JOB_ENDS
 from engine.jobs.canceller import Canceller
+from engine.jobs.job_check import locked_job
 from engine.jobs.reopener import Reopener
 from engine.process.limits import Limits
 from repositories.ports import Database, UnitOfWork
@@ -43,8 +43,8 @@ _BATCHES = 10
 class BulkActions:
     """Begins bulk actions, and carries them out.
 
-    The row of an action holds how far it has come. A job whose handling was cut off is handled again: to cancel, retry
-    or delete it twice has the effect of once.
+    The row of an action holds how far it has come. A job whose handling was cut off is listed again if it still fits
+    the filter. A job is handled, and counts, only if it fits with its row locked.
 
     Args:
         database: holds the rows.
@@ -132,8 +132,13 @@ class BulkActions:
         after = action.after
         while places := self._next(action, after):
             for place in places:
-                reason = self._handle(action, lease_id, place.job_id, ends_at)
-                self._record(action, lease_id, place, reason)
+                try:
+                    reason = self._handle(action, lease_id, place.job_id, ends_at)
+                except (JobNotFoundError, JobNotMeantError) as exc:
+                    logger.info("bulk action %s leaves out a job: %s", action.action_id, exc)
+                    self._renew(action, lease_id)
+                else:
+                    self._record(action, lease_id, place, reason)
                 after = place
         transact(self._database, lambda work: work.bulk_actions.finish(action.action_id, lease_id))
         logger.info("bulk action %s has ended: %s", action.action_id, action.kind)
@@ -153,22 +158,33 @@ class BulkActions:
         ):
             raise SliceEnded(f"bulk action {action.action_id} was taken over")
 
+    def _renew(self, action: BulkAction, lease_id: str) -> None:
+        if not transact(
+            self._database, lambda work: work.bulk_actions.renew(action.action_id, lease_id, _LEASE_SECONDS)
+        ):
+            raise SliceEnded(f"bulk action {action.action_id} was taken over")
+
     def _handle(self, action: BulkAction, lease_id: str, job_id: str, ends_at: float) -> str | None:
-        """Does with one job what the action says; returns why that cannot be done, or None."""
+        """Does with one job what the action says; returns why that cannot be done, or None.
+
+        Raises:
+            JobNotFoundError: the job has been deleted since it was listed.
+            JobNotMeantError: it has changed since, and is not one of those that were asked for.
+            SliceEnded: the time of the slice has passed.
+            LockstepError: an outage.
+        """
         if self._clock() >= ends_at:
             raise SliceEnded(f"bulk action {action.action_id} goes on in another slice")
         try:
             match action.kind:
                 case BulkKind.CANCEL:
-                    self._canceller.cancel(job_id)
+                    self._canceller.cancel(job_id, action.covers)
                 case BulkKind.RETRY:
-                    self._retry(job_id)
+                    self._reopener.retry(job_id, None, action.covers)
                 case BulkKind.DELETE:
                     return self._delete(action, lease_id, job_id, ends_at)
-        except JobNotFoundError:
-            return None if action.kind == BulkKind.DELETE else "the job has been deleted"
         except LockstepError as exc:
-            if exc.waited_out or isinstance(exc, SliceEnded):
+            if exc.waited_out or isinstance(exc, (SliceEnded, JobNotFoundError, JobNotMeantError)):
                 raise
             return str(exc)
         except Exception:  # a bug must not keep the action, and those after it, at this job
@@ -176,28 +192,18 @@ class BulkActions:
             return _NO_DETAILS
         return None
 
-    def _retry(self, job_id: str) -> None:
-        try:
-            self._reopener.retry(job_id)
-        except JobStateError as exc:
-            if exc.status in JOB_ENDS:
-                raise
-            # It runs again: an earlier slice was cut off after it had retried the job, or a client did.
-
     def _delete(self, action: BulkAction, lease_id: str, job_id: str, ends_at: float) -> str | None:
-        def mark() -> bool:
-            return transact(self._database, lambda work: work.bulk_actions.mark_for_deletion(job_id, self._age_seconds))
+        def mark(work: UnitOfWork) -> bool:
+            locked_job(work, job_id, action.covers)
+            return work.bulk_actions.mark_for_deletion(job_id, self._age_seconds)
 
-        if not mark():
+        if not transact(self._database, mark):
             return (
                 f"the job has not ended, or ended less than {self._age_seconds:g} s ago, or tasks, hooks or waiting "
                 "jobs still need its rows"
             )
         while transact(self._database, lambda work: work.pruning.delete_batches(job_id, _BATCHES)).batches:
-            if not transact(
-                self._database, lambda work: work.bulk_actions.renew(action.action_id, lease_id, _LEASE_SECONDS)
-            ):
-                raise SliceEnded(f"bulk action {action.action_id} was taken over")
+            self._renew(action, lease_id)
             if self._clock() >= ends_at:
                 raise SliceEnded(f"bulk action {action.action_id} deletes job {job_id} in another slice")
         if transact(self._database, lambda work: work.pruning.delete_job(job_id)):

@@ -6,6 +6,7 @@ from core.messages import JobAction, JobMessage
 from core.models import Job, Stage, StageKey, StageOpening
 from core.statuses import JobStatus, StageStatus
 from engine.jobs.end_hooks import EndHooks
+from engine.jobs.job_check import IsMeant, any_job, locked_job
 from engine.jobs.waiting_jobs import WaitingJobs
 from engine.process.sending import send_job_message
 from repositories.ports import Database, MessageQueue, UnitOfWork
@@ -23,11 +24,15 @@ class Canceller:
         self._hooks = hooks
         self._waiting = waiting
 
-    def cancel(self, job_id: str) -> JobStatus:
+    def cancel(self, job_id: str, is_meant: IsMeant = any_job) -> JobStatus:
         """Cancels a job that has not ended, and the jobs that were to start after it. Cancelling twice changes nothing.
 
         From now on, workers claim none of the job's tasks. A worker learns of the cancellation when it renews its
         leases: it starts no more of its claimed tasks, and `context.is_cancelled()` tells the running handlers.
+
+        Args:
+            job_id: the job.
+            is_meant: whether the job, with its row locked, is one that a request about many jobs is about.
 
         Returns:
             The job's status: cancelled.
@@ -35,9 +40,10 @@ class Canceller:
         Raises:
             JobNotFoundError: there is no such job.
             JobStateError: the job has ended in another way.
+            JobNotMeantError: it is not meant.
             DatabaseError: nothing was cancelled.
         """
-        job, stage, is_hook_owed, end = transact(self._database, lambda work: self._cancel(work, job_id))
+        job, stage, is_hook_owed, end = transact(self._database, lambda work: self._cancel(work, job_id, is_meant))
         if stage is not None:
             request_cancellation(self._queue, stage.opening)
         if is_hook_owed:
@@ -48,7 +54,11 @@ class Canceller:
         self._waiting.job_ended(job_id, end)
         return job.status
 
-    def _cancel(self, work: UnitOfWork, job_id: str) -> tuple[Job, Stage | None, bool, JobEnd | None]:
+    def _cancel(
+        self, work: UnitOfWork, job_id: str, is_meant: IsMeant
+    ) -> tuple[Job, Stage | None, bool, JobEnd | None]:
+        if is_meant is not any_job:  # the request for one job alone does without the lock
+            locked_job(work, job_id, is_meant)
         end = work.jobs.finish(job_id, JobStatus.CANCELLED, None, None)
         job = work.jobs.get(job_id)  # after the update, which locks the row: the stage cannot change before the commit
         if job is None:

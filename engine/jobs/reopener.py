@@ -1,12 +1,13 @@
 import logging
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from typing import TypeAlias
 
 from controllers.base import WhenExclusive
 from controllers.registry import Registry
 from core.errors import (
     ExclusiveJobError,
     JobBeingPrunedError,
-    JobNotFoundError,
     JobStateError,
     QueueError,
     UnknownJobTypeError,
@@ -16,6 +17,7 @@ from core.models import Job, StageKey, StageOpening
 from core.retry_parts import RetryPart
 from core.statuses import JobStatus, StageStatus
 from engine.jobs.exclusive_keys import may_be_exclusive
+from engine.jobs.job_check import IsMeant, any_job, locked_job
 from engine.jobs.part_check import checked
 from engine.jobs.waiting_jobs import Settled, WaitingJobs
 from engine.process.sending import send_job_message
@@ -26,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 _RETRIED = frozenset({JobStatus.FAILED, JobStatus.COMPLETED_WITH_ERRORS})
 _RESUMED = frozenset({JobStatus.CANCELLED})
+_Opened: TypeAlias = tuple[Job, JobMessage, Settled | None]
 
 
 class Reopener:
@@ -37,12 +40,13 @@ class Reopener:
         self._registry = registry
         self._waiting = waiting
 
-    def retry(self, job_id: str, part: RetryPart | None = None) -> JobStatus:
+    def retry(self, job_id: str, part: RetryPart | None = None, is_meant: IsMeant = any_job) -> JobStatus:
         """Reruns the failed tasks of the stage at which a job ended, and the tasks cancelled when the stage failed.
 
         Args:
             job_id: the job.
             part: which of the failed tasks run again; None for all of them.
+            is_meant: whether the job, with its row locked, is one that a request about many jobs is about.
 
         Returns:
             The job's new status.
@@ -51,10 +55,12 @@ class Reopener:
             JobNotFoundError: there is no such job.
             InvalidInputError: the job has no such part, or the part has not failed.
             JobStateError: the job did not fail, some of its tasks have not ended, or none of its tasks can run again.
+            JobNotMeantError: it is not meant.
             ExclusiveJobError: another job has its exclusive key now.
             DatabaseError: nothing has changed.
         """
-        return self._reopen(job_id, _RETRIED, "only a job that failed or completed with errors can be retried", part)
+        refusal = "only a job that failed or completed with errors can be retried"
+        return self._reopen(job_id, lambda work: self._open(work, job_id, _RETRIED, refusal, part, is_meant))
 
     def resume(self, job_id: str) -> JobStatus:
         """Continues a cancelled job where it was cancelled; failed tasks stay failed.
@@ -68,12 +74,11 @@ class Reopener:
             ExclusiveJobError: another job has its exclusive key now.
             DatabaseError: nothing has changed.
         """
-        return self._reopen(job_id, _RESUMED, "only a cancelled job can be resumed")
+        refusal = "only a cancelled job can be resumed"
+        return self._reopen(job_id, lambda work: self._open(work, job_id, _RESUMED, refusal))
 
-    def _reopen(
-        self, job_id: str, expected: AbstractSet[JobStatus], refusal: str, part: RetryPart | None = None
-    ) -> JobStatus:
-        job, message, settled = transact(self._database, lambda work: self._open(work, job_id, expected, refusal, part))
+    def _reopen(self, job_id: str, open_it: Callable[[UnitOfWork], _Opened]) -> JobStatus:
+        job, message, settled = transact(self._database, open_it)
         if job.status not in {JobStatus.PENDING_QUEUE, JobStatus.PROCESSING}:
             logger.info("job %s is %s again", job_id, job.status)
             self._waiting.announce(job_id, settled)
@@ -86,18 +91,20 @@ class Reopener:
         return job.status
 
     def _open(
-        self, work: UnitOfWork, job_id: str, expected: AbstractSet[JobStatus], refusal: str, part: RetryPart | None
-    ) -> tuple[Job, JobMessage, Settled | None]:
-        before = work.jobs.get(job_id)
-        if before is None:
-            raise JobNotFoundError(job_id)
+        self,
+        work: UnitOfWork,
+        job_id: str,
+        expected: AbstractSet[JobStatus],
+        refusal: str,
+        part: RetryPart | None = None,
+        is_meant: IsMeant = any_job,
+    ) -> _Opened:
+        before = locked_job(work, job_id, is_meant)  # neither its status nor its stage changes before the commit
         if not work.jobs.reopen(job_id, expected):
             if before.pruned_at is not None:
                 raise JobBeingPrunedError(job_id, before.status)
             raise JobStateError(job_id, before.status, refusal)
-        job = _reopened(
-            work, job_id
-        )  # after the update, which locks the row: the stage cannot change before the commit
+        job = _reopened(work, job_id)
         if job.stage == 0 and part is not None:
             checked(work, before, None, part)
         if job.status == JobStatus.WAITING:

@@ -28,6 +28,10 @@ class JobRepository(Protocol):
         """Returns the job, or None."""
         ...
 
+    def lock(self, job_id: str) -> bool:
+        """Locks the row of a job until the transaction ends; False when there is no such job."""
+        ...
+
     def same_submission(self, job_id: str, job_type: str, parameters: str) -> bool | None:
         """Tells whether the job has this type and these parameters (compared as jsonb); None when there is no such job.
 

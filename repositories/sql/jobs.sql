@@ -21,6 +21,9 @@ SELECT
 FROM jobs
 WHERE job_id = %(job_id)s
 
+-- name: lock
+SELECT true AS found FROM jobs WHERE job_id = %(job_id)s FOR NO KEY UPDATE
+
 -- name: same_submission
 -- Compares jsonb, so the order of keys and the notation of numbers do not matter. The lock waits only for a deletion.
 SELECT job_type = %(job_type)s AND parameters = %(parameters)s::jsonb AS same

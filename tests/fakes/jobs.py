@@ -49,6 +49,10 @@ class FakeJobRepository(JobRepository):
         return Job(**{**columns, **decoded})
 
     @override
+    def lock(self, job_id: str) -> bool:
+        return self._tables.jobs.lock(job_id) is not None
+
+    @override
     def same_submission(self, job_id: str, job_type: str, parameters: str) -> bool | None:
         row = self._tables.jobs.lock(job_id)
         return None if row is None else row.job_type == job_type and same_json(row.parameters, parameters)

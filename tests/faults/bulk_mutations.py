@@ -43,6 +43,17 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         [Edit(_ENGINE, "exc.waited_out or ")],
         [f"{_UNIT}::test_an_outage_ends_a_slice_and_fails_no_job"],
     ),
+    "a bulk action looks at each job again": (
+        [Edit("engine/jobs/job_check.py", "    if not is_meant(job):", "    if False:")],
+        [
+            f"{_UNIT}::test_a_job_that_no_longer_fits_the_filter_at_its_turn_is_left_alone[{kind}]"
+            for kind in ("cancel", "delete")
+        ],
+    ),
+    "a bulk action retries a job once": (
+        [Edit("core/bulk_actions.py", " and not is_new")],
+        [f"{_UNIT}::test_a_job_that_fails_again_is_not_retried_twice_by_one_action"],
+    ),
     "the hook that a deleted job is owed": (
         [
             Edit(_SQL, "h.job_id = j.job_id AND h.ended_at = j.finished_at", "false"),

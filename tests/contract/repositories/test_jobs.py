@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from core.errors import ConstraintViolationError
@@ -5,6 +7,8 @@ from core.models import StageKey
 from core.statuses import JobStatus
 from repositories.ports import Database
 from tests.contract.repositories.building import ERROR, JOB, OTHER_JOB, create_job, start_job
+from tests.contract.repositories.harness import Harness
+from tests.support.waiting import wait_until
 
 
 def test_a_new_job_waits_for_its_message(database: Database) -> None:
@@ -26,6 +30,25 @@ def test_a_new_job_waits_for_its_message(database: Database) -> None:
 def test_a_job_that_nobody_created_is_none(database: Database) -> None:
     with database.transaction() as work:
         assert work.jobs.get(OTHER_JOB) is None
+
+
+def test_a_locked_job_changes_when_the_transaction_has_ended(harness: Harness) -> None:
+    database = harness.database
+    create_job(database)
+
+    def queue() -> bool:
+        with database.transaction() as work:
+            return work.jobs.mark_queued(JOB)
+
+    with ThreadPoolExecutor(1) as other, database.transaction() as work:
+        assert (work.jobs.lock(JOB), work.jobs.lock(OTHER_JOB)) == (True, False)
+        second = other.submit(queue)
+        wait_until(lambda: harness.waiting() == 1)
+        job = work.jobs.get(JOB)
+        assert job is not None
+        assert job.status == JobStatus.PENDING_QUEUE
+        work.jobs.finish(JOB, JobStatus.CANCELLED, None, None)
+    assert second.result() is False
 
 
 def test_creating_a_job_twice_keeps_the_first(database: Database) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from itertools import count
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -153,6 +153,85 @@ def test_a_slice_of_a_host_that_died_is_repeated_when_its_lease_has_expired() ->
         assert statuses(it, job_ids) == [JobStatus.CANCELLED] * 2
 
 
+def at_the_first_job(change: Callable[[], object]) -> Callable[[], float]:
+    """A clock that changes something when an action has read a page of jobs, and handles the first of them."""
+    calls = count()
+
+    def clock() -> float:
+        if next(calls) == 1:
+            change()
+        return 0.0
+
+    return clock
+
+
+@pytest.mark.parametrize("kind", BulkKind)
+def test_a_job_that_no_longer_fits_the_filter_at_its_turn_is_left_alone(kind: BulkKind) -> None:
+    handler = Broken()
+    with stand(sample_job(counted(2), handler)) as it:
+        job_ids = submitted(it, 2)
+        if kind != BulkKind.CANCEL:
+            it.pump()
+            it.clock.advance(1_000)
+
+        def change() -> None:
+            if kind == BulkKind.CANCEL:
+                it.deliver_job_messages()
+                return
+            handler.is_broken = False
+            for job_id in job_ids:
+                it.app.reopener.retry(job_id)
+            it.pump()
+            it.clock.advance(1_000)
+
+        status = JobStatus.QUEUED if kind == BulkKind.CANCEL else JobStatus.FAILED
+        action = of(it, at_the_first_job(change)).begin(kind, JobFilter(statuses=frozenset({status})))
+        assert (action.matched, action.done, action.failed) == (2, 0, 0)
+        assert action.finished_at is not None
+        now = JobStatus.PROCESSING if kind == BulkKind.CANCEL else JobStatus.COMPLETED
+        assert statuses(it, job_ids) == [now] * 2
+
+
+@pytest.mark.parametrize("kind", BulkKind)
+def test_a_job_that_is_deleted_before_its_turn_is_not_counted(kind: BulkKind) -> None:
+    with stand(sample_job(counted(2), Broken())) as it:
+        (job_id,) = submitted(it, 1)
+        if kind != BulkKind.CANCEL:
+            it.pump()
+            it.clock.advance(1_000)
+
+        def delete() -> None:
+            if kind == BulkKind.CANCEL:
+                it.pump()
+                it.clock.advance(1_000)
+            assert it.app.bulk_actions.begin(BulkKind.DELETE, SAMPLE).done == 1
+
+        action = of(it, at_the_first_job(delete)).begin(kind, SAMPLE)
+        assert (action.matched, action.done, action.failed) == (1, 0, 0)
+        with it.database.transaction() as work:
+            assert work.jobs.get(job_id) is None
+
+
+def test_a_job_that_fails_again_is_not_retried_twice_by_one_action() -> None:
+    with stand(sample_job(counted(1), Broken())) as it:
+        (job_id,) = submitted(it, 1)
+        it.pump()
+        it.clock.advance(1)
+        with it.database.transaction() as work:
+            narrowed = JobFilter("sample", APPLIES_TO[BulkKind.RETRY])
+            work.bulk_actions.create("a" * 32, BulkKind.RETRY, narrowed)
+            assert work.bulk_actions.take("gone", 60) is not None
+        it.clock.advance(1)
+        it.app.reopener.retry(job_id)  # and dies before it has told so
+        it.pump()
+        assert (it.job(job_id).status, it.stage(job_id).openings) == (JobStatus.FAILED, 1)
+        it.clock.advance(61)
+        it.app.bulk_actions.sweep()
+        action = it.app.bulk_actions.get("a" * 32)
+        assert (action.matched, action.done, action.failed, action.finished_at is not None) == (1, 0, 0, True)
+        assert (it.job(job_id).status, it.stage(job_id).openings) == (JobStatus.FAILED, 1)
+
+
 def test_an_outage_ends_a_slice_and_fails_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
     with stand(sample_job(counted(3))) as it:
         submitted(it, 2)
@@ -168,10 +247,10 @@ def test_a_bug_fails_one_job_and_not_the_action(monkeypatch: pytest.MonkeyPatch)
     with stand(sample_job(counted(3))) as it:
         job_ids, cancel = submitted(it, 3), it.app.canceller.cancel
 
-        def fail_once(job_id: str) -> JobStatus:
+        def fail_once(job_id: str, *how: Any) -> JobStatus:
             if job_id == job_ids[1]:
                 raise RuntimeError("a bug")
-            return cancel(job_id)
+            return cancel(job_id, *how)
 
         monkeypatch.setattr(it.app.canceller, "cancel", fail_once)
         action = it.app.bulk_actions.begin(BulkKind.CANCEL, SAMPLE)
@@ -179,7 +258,7 @@ def test_a_bug_fails_one_job_and_not_the_action(monkeypatch: pytest.MonkeyPatch)
         assert action.failures == [JobRefusal(job_ids[1], "an error of the app; its logs have the details")]
 
 
-def _unavailable(_: str) -> JobStatus:
+def _unavailable(*_: object) -> NoReturn:
     raise DatabaseUnavailableError("away")
 
 
