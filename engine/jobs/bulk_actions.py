@@ -85,12 +85,20 @@ class BulkActions:
             DatabaseError: nothing was stored.
         """
         narrowed, action_id = _narrowed(kind, where), uuid.uuid4().hex
-        transact(self._database, lambda work: work.bulk_actions.create(action_id, kind, narrowed))
+
+        def create(work: UnitOfWork) -> BulkAction:
+            work.bulk_actions.create(action_id, kind, narrowed)
+            created = work.bulk_actions.get(action_id)
+            assert created is not None, "this transaction has created it"
+            return created
+
+        action = transact(self._database, create)
         try:
             self._run(self._clock() + _FIRST_SECONDS, action_id)
-        except LockstepError as exc:
+            return self.get(action_id)
+        except LockstepError as exc:  # it is stored: a client that got an error would ask for it again
             logger.warning("bulk action %s goes on with the next sweep: %s", action_id, exc)
-        return self.get(action_id)
+            return action
 
     def get(self, action_id: str) -> BulkAction:
         """Returns an action as it is now.

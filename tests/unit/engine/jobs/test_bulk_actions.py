@@ -232,6 +232,17 @@ def test_a_job_that_fails_again_is_not_retried_twice_by_one_action() -> None:
         assert (it.job(job_id).status, it.stage(job_id).openings) == (JobStatus.FAILED, 1)
 
 
+def test_an_action_that_is_stored_is_told_although_its_progress_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    with stand(sample_job(counted(3))) as it:
+        job_ids = submitted(it, 2)
+        with monkeypatch.context() as patch:
+            patch.setattr(it.app.bulk_actions, "get", _unavailable)
+            action = it.app.bulk_actions.begin(BulkKind.CANCEL, SAMPLE)
+        assert (action.matched, action.done, action.finished_at) == (2, 0, None)
+        assert it.app.bulk_actions.get(action.action_id).done == 2
+        assert statuses(it, job_ids) == [JobStatus.CANCELLED] * 2
+
+
 def test_an_outage_ends_a_slice_and_fails_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
     with stand(sample_job(counted(3))) as it:
         submitted(it, 2)
