@@ -27,7 +27,7 @@ def list_failures(req: func.HttpRequest) -> func.HttpResponse:
             each.group.type,
             each.group.message,
             each.tasks,
-            each.example_task_id,
+            each.example.task_id,
             tasks_url + each.group.id,
         )
         for each in page.groups

@@ -19,18 +19,18 @@ class Failures:
 
     group: ErrorGroup
     tasks: int
-    example_task_id: str
+    example: TaskError
 
 
 def grouped(errors: Iterable[TaskError]) -> list[Failures]:
     """Groups errors by their cause, the most frequent first."""
     groups: dict[tuple[str, str], ErrorGroup] = {}
     counts: dict[ErrorGroup, int] = {}
-    examples: dict[ErrorGroup, str] = {}
+    examples: dict[ErrorGroup, TaskError] = {}
     for error in errors:
         group = group_in(groups, error)
         counts[group] = counts.get(group, 0) + 1
-        examples.setdefault(group, error.task_id)
+        examples.setdefault(group, error)
     most_frequent_first = sorted(counts, key=lambda group: (-counts[group], group.id))
     return [Failures(group, counts[group], examples[group]) for group in most_frequent_first]
 

@@ -81,12 +81,26 @@ class Redaction:
                 return value
         return MASK if self.secrets and json.dumps(value) in self.secrets else value
 
+    def cut_text(self, text: str) -> str:
+        """Returns a text whose end was cut off, without the secrets: the last one may have been cut, too."""
+        cut = max((_common(text, form) for form in self._forms), default=0)
+        return self.text(text[:-cut]) + MASK if cut else self.text(text)
+
     @cached_property
     def _inside(self) -> re.Pattern[str] | None:
-        forms = {form for secret in self.secrets if len(secret) >= _LEAST_LENGTH for form in _forms(secret)}
-        if not forms:
+        if not self._forms:
             return None
-        return re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)))
+        return re.compile("|".join(re.escape(form) for form in sorted(self._forms, key=len, reverse=True)))
+
+    @cached_property
+    def _forms(self) -> frozenset[str]:
+        return frozenset(form for secret in self.secrets if len(secret) >= _LEAST_LENGTH for form in _forms(secret))
+
+
+def _common(text: str, secret: str) -> int:
+    """How many characters at the end of a text are the first of a secret."""
+    lengths = range(min(len(text), len(secret)), 0, -1)
+    return next((length for length in lengths if text.endswith(secret[:length])), 0)
 
 
 def _forms(secret: str) -> Iterable[str]:

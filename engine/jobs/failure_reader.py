@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from core.error_groups import shown_message
 from core.errors import JobNotFoundError
 from core.failures import Failures, grouped, tasks_of
 from core.models import Task
 from core.pages import Page, TaskPayload
-from engine.jobs.shown_rows import shown_task, shown_value
+from core.redaction import Redaction
+from engine.jobs.shown_rows import shown_task
 from engine.process.job_secrets import JobSecrets
 from repositories.ports import Database
 
@@ -56,9 +58,9 @@ class FailureReader:
                 raise JobNotFoundError(job_id)
             errors = work.task_listing.errors(job_id, after)
             failed_tasks = work.task_listing.failed_count(job_id)
-        redaction = self._secrets.of_rows(job)
+        redaction = self._secrets.of_rows(job) or Redaction()
         groups = [
-            replace(each, group=replace(each.group, message=shown_value(each.group.message, redaction)))
+            replace(each, group=replace(each.group, message=shown_message(each.example.message, redaction)))
             for each in grouped(errors)
         ]
         return FailurePage(groups, failed_tasks, len(errors), errors[-1].task_id if errors.has_more else None)

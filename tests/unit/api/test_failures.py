@@ -9,8 +9,10 @@ from pydantic import SecretStr
 from api import failures, jobs
 from controllers import authoring as lockstep
 from controllers.hello_world import HelloWorld
-from core.error_groups import group_of
+from core.error_groups import READ_CHARACTERS, group_of
 from core.errors import PermanentTaskError
+from core.models import TaskError
+from core.pages import Page
 from tests.fakes.task_listing import FakeTaskListingRepository
 from tests.support.drive import Stand, stand
 from tests.support.sample_jobs import counted, sample_job
@@ -141,6 +143,25 @@ def test_a_secret_of_the_job_is_not_shown(it: Stand, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Parameters, "model_validate", lambda _: Parameters(token=SecretStr(SECRET)))
     messages = [group["message"] for group in body(list_failures(get(job_id)))["groups"]]
     assert messages == ["row # of # is empty", "no access with key ***"]
+
+
+@pytest.mark.parametrize(
+    ("secret", "message", "shown"),
+    [
+        ("two  spaces", "no access with two  spaces here", "no access with *** here"),
+        ("a 'quoted b", "it's a 'quoted b, isn't it", "it's ***, isn't it"),
+        ("my pass phrase", "x " * 244 + "key my pass phrase", "x " * 244 + "key"),  # cut after "my pass"
+        ("hunter", "refused: password = another", "refused: password # ***"),
+    ],
+)
+def test_a_secret_is_found_before_the_message_is_made_shorter(
+    it: Stand, monkeypatch: pytest.MonkeyPatch, secret: str, message: str, shown: str
+) -> None:
+    errors = Page([TaskError("a task", "ValueError", message[:READ_CHARACTERS])], has_more=False)
+    monkeypatch.setattr(FakeTaskListingRepository, "errors", lambda *_: errors)
+    monkeypatch.setattr(Parameters, "model_validate", lambda _: Parameters(token=SecretStr(secret)))
+    job_id = it.submit("sample")
+    assert [group["message"] for group in body(list_failures(get(job_id)))["groups"]] == [shown]
 
 
 def test_a_job_without_failed_tasks_has_no_groups(it: Stand) -> None:

@@ -12,7 +12,7 @@ ERRORS = [
 
 
 def test_the_most_frequent_cause_is_the_first() -> None:
-    found = [(each.group.type, each.group.message, each.tasks, each.example_task_id) for each in grouped(ERRORS)]
+    found = [(each.group.type, each.group.message, each.tasks, each.example.task_id) for each in grouped(ERRORS)]
     assert found == [
         ("ValueError", "row # is empty", 3, "t1"),
         ("OSError", "no such file: #", 2, "t2"),

@@ -52,6 +52,26 @@ def test_other_texts_are_unchanged(text: str) -> None:
     assert redacted(text) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("key one two", "key ***"),
+        ("key one two three", "key ***"),
+        ("key o", "key ***"),
+        ("key one two three four", "key *** four"),
+        ("key twin", "key twin"),
+        ("one", "***"),
+        ("", ""),
+    ],
+)
+def test_a_secret_that_is_cut_with_its_text_is_masked(text: str, shown: str) -> None:
+    assert Redaction(frozenset({"one two three"})).cut_text(text) == shown
+
+
+def test_a_cut_text_may_end_with_the_beginning_of_several_secrets() -> None:
+    assert Redaction(frozenset({"abcd", "xabcde"})).cut_text("key xabc") == "key ***"
+
+
 def test_a_secret_is_masked_wherever_it_stands_in_a_value() -> None:
     redaction = Redaction(frozenset({"s3cr't", "abc", "17"}))
     assert redaction.json({"a": ["s3cr't", 17, 17.5, True, None], "key s3cr't": "x s3cr't y", "abc": "abcd"}) == {
