@@ -21,6 +21,10 @@ class JobNotMeantError(LockstepError):
     """A job is no longer one of those that a request about many jobs is about; nothing was done with it."""
 
 
+class RowsHeldError(SliceEnded):
+    """Another transaction holds rows of a job that is being deleted; a later slice tries again."""
+
+
 class DispatchLeaseLostError(LockstepError):
     """The dispatcher has lost the stage's dispatch lease to another dispatcher, or the stage has ended."""
 

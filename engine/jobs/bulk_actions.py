@@ -16,6 +16,7 @@ from core.errors import (
     JobNotFoundError,
     JobNotMeantError,
     LockstepError,
+    RowsHeldError,
     SliceEnded,
 )
 from core.job_listing import JobFilter, JobPlace
@@ -127,13 +128,16 @@ class BulkActions:
         action = transact(self._database, lambda work: work.bulk_actions.take(lease_id, _LEASE_SECONDS, action_id))
         if action is None:
             return False
+        keeps_lease = False
         try:
             self._carry_out(action, lease_id, ends_at)
         except SliceEnded as exc:
             logger.info("%s", exc)
+            keeps_lease = isinstance(exc, RowsHeldError)  # until it expires, the rows may be released
         finally:
-            with suppress(DatabaseError):  # the lease expires by itself
-                transact(self._database, lambda work: work.bulk_actions.release(action.action_id, lease_id))
+            if not keeps_lease:
+                with suppress(DatabaseError):  # the lease expires by itself
+                    transact(self._database, lambda work: work.bulk_actions.release(action.action_id, lease_id))
         return True
 
     def _carry_out(self, action: BulkAction, lease_id: str, ends_at: float) -> None:
@@ -201,8 +205,11 @@ class BulkActions:
         return None
 
     def _delete(self, action: BulkAction, lease_id: str, job_id: str, ends_at: float) -> str | None:
+        was_marked = False
+
         def mark(work: UnitOfWork) -> bool:
-            locked_job(work, job_id, action.covers)
+            nonlocal was_marked
+            was_marked = locked_job(work, job_id, action.covers).pruned_at is not None
             return work.bulk_actions.mark_for_deletion(job_id, self._age_seconds)
 
         if not transact(self._database, mark):
@@ -211,12 +218,15 @@ class BulkActions:
                 "jobs still need its rows"
             )
         while transact(self._database, lambda work: work.pruning.delete_batches(job_id, _BATCHES)).batches:
+            was_marked = False
             self._renew(action, lease_id)
             if self._clock() >= ends_at:
                 raise SliceEnded(f"bulk action {action.action_id} deletes job {job_id} in another slice")
         if transact(self._database, lambda work: work.pruning.delete_job(job_id)):
             logger.info("job %s is deleted", job_id)
             return None
+        if not was_marked:  # no slice has found the rows held before, or this one has deleted some
+            raise RowsHeldError(f"another transaction holds rows of job {job_id}; it is deleted in another slice")
         return "another transaction holds some of its rows; delete it again"
 
 

@@ -50,6 +50,13 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
             for kind in ("cancel", "delete")
         ],
     ),
+    "held rows of a deleted job are tried again": (
+        [Edit(_ENGINE, "        if not was_marked:", "        if False:")],
+        [
+            f"{_UNIT}::test_rows_that_another_transaction_holds_are_tried_again_in_the_next_slice[{each}]"
+            for each in ("released", "held")
+        ],
+    ),
     "a bulk action retries a job once": (
         [Edit("core/bulk_actions.py", " and not is_new")],
         [f"{_UNIT}::test_a_job_that_fails_again_is_not_retried_twice_by_one_action"],

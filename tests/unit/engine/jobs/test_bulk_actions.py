@@ -16,6 +16,7 @@ from core.statuses import JobStatus
 from engine.jobs.bulk_actions import BulkActions
 from engine.process.limits import Limits
 from repositories.ports import Database
+from tests.fakes.pruning import FakePruneRepository
 from tests.support.drive import Stand, stand
 from tests.support.sample_jobs import counted, sample_job
 
@@ -241,6 +242,33 @@ def test_an_action_that_is_stored_is_told_although_its_progress_cannot_be_read(m
         assert (action.matched, action.done, action.finished_at) == (2, 0, None)
         assert it.app.bulk_actions.get(action.action_id).done == 2
         assert statuses(it, job_ids) == [JobStatus.CANCELLED] * 2
+
+
+@pytest.mark.parametrize("is_held", [False, True], ids=["released", "held"])
+def test_rows_that_another_transaction_holds_are_tried_again_in_the_next_slice(
+    monkeypatch: pytest.MonkeyPatch, *, is_held: bool
+) -> None:
+    with stand(sample_job(counted(3))) as it:
+        (job_id,) = submitted(it, 1)
+        it.pump()
+        it.clock.advance(1_000)
+        with monkeypatch.context() as patch:
+            patch.setattr(FakePruneRepository, "delete_job", lambda *_: False)
+            action = it.app.bulk_actions.begin(BulkKind.DELETE, SAMPLE)
+            it.app.bulk_actions.sweep()  # too early: the other transaction has had no time
+            action = it.app.bulk_actions.get(action.action_id)
+            assert (action.done, action.failed, action.finished_at) == (0, 0, None)
+            assert it.job(job_id).pruned_at is not None
+            it.clock.advance(61)
+            if is_held:
+                it.app.bulk_actions.sweep()
+        it.app.bulk_actions.sweep()
+        action = it.app.bulk_actions.get(action.action_id)
+        assert (action.done, action.failed) == ((0, 1) if is_held else (1, 0))
+        assert action.finished_at is not None
+        assert [each.reason for each in action.failures] == (
+            ["another transaction holds some of its rows; delete it again"] if is_held else []
+        )
 
 
 def test_an_outage_ends_a_slice_and_fails_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
