@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from core.connection_strings import check_postgres_url, check_service_bus
 from core.errors import ConfigurationError
+from core.lanes import QUEUES
 
 _MAX_WORKER = 80
 """The most characters of the name of a process, which is written to each row that it claims. An instance id has 64."""
@@ -104,5 +105,10 @@ class Settings(BaseModel):
             raise ConfigurationError(
                 "set ServiceBusConnection to a connection string, or "
                 "ServiceBusConnection__fullyQualifiedNamespace to NAMESPACE.servicebus.windows.net"
+            )
+        if settings.job_events is not None and settings.job_events.lower() in QUEUES:
+            raise ConfigurationError(
+                f"settings are missing or wrong: JOB_EVENTS: {settings.job_events} is one of the app's own queues, "
+                "which would take the ends of jobs for work; name another queue or topic"
             )
         return settings

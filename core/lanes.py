@@ -7,6 +7,7 @@ TASKS_QUEUE = "sb-tasks"
 LONG_TASKS_QUEUE = "sb-tasks-long"
 URGENT_TASKS_QUEUE = "sb-tasks-urgent"
 BATCHES_QUEUE = "sb-batches"
+QUEUES = frozenset({JOBS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE, URGENT_TASKS_QUEUE, BATCHES_QUEUE})
 
 
 class Lane(StrEnum):

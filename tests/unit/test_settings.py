@@ -125,6 +125,12 @@ def test_a_connection_string_that_the_client_takes_is_accepted(connection_string
     assert settings.service_bus_connection == connection_string
 
 
+@pytest.mark.parametrize("name", ["sb-jobs", "sb-tasks-urgent", "SB-Batches"])
+def test_a_queue_of_the_app_cannot_take_the_ends_of_jobs(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"JOB_EVENTS: .* is one of the app's own queues"):
+        Settings.from_environment({**LEAST, "JOB_EVENTS": name})
+
+
 def test_a_missing_database_is_named_by_its_variable() -> None:
     with pytest.raises(ConfigurationError, match="DATABASE_URL: Field required"):
         Settings.from_environment({"ServiceBusConnection": LEAST["ServiceBusConnection"]})
