@@ -48,8 +48,6 @@ class Canceller:
             request_cancellation(self._queue, stage.opening)
         if is_hook_owed:
             self._hooks.announce(stage.opening if stage else StageOpening(StageKey(job_id, 1), 0))
-        if end is not None:
-            self._hooks.tell(job_id)
         logger.info("job %s is cancelled at stage %d", job_id, job.stage)
         self._waiting.job_ended(job_id, end)
         return job.status

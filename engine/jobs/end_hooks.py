@@ -5,6 +5,7 @@ stage at which the job ended, which hosts without the hook ignore. When it is lo
 """
 
 import logging
+from collections.abc import Sequence
 
 from controllers.registry import Registry
 from core.errors import QueueError, UnknownJobTypeError
@@ -43,10 +44,10 @@ class EndHooks:
             work.hooks.owe(job_id)
         return has_hook
 
-    def tell(self, job_id: str) -> None:
-        """Sends the notice of a job's end after its commit; when that fails, the sweeper sends it."""
+    def tell(self, job_ids: Sequence[str]) -> None:
+        """Sends the notices of jobs after the commits of their ends; those that fail, the sweeper sends."""
         if self._notices is not None:
-            self._notices.tell(job_id)
+            self._notices.tell(job_ids)
 
     def announce(self, stage: StageOpening) -> None:
         """Sends the message for the hook of a job that ended at this stage, or has no stage yet.

@@ -15,6 +15,8 @@ from repositories.transactions import transact
 
 logger = logging.getLogger(__name__)
 
+_JOBS_PER_SEND = 100
+
 
 class EndNotices:
     """Owes and sends the notices of an app that has `JOB_EVENTS`.
@@ -37,12 +39,16 @@ class EndNotices:
         """Notes the notice in the transaction that ends a job."""
         work.notices.owe(job_id)
 
-    def tell(self, job_id: str) -> None:
-        """Sends the notices of a job after the commit of its end; when that fails, the sweeper sends them."""
+    def tell(self, job_ids: Sequence[str]) -> None:
+        """Sends the notices of jobs after the commits of their ends.
+
+        After the first failure no more are sent: a send may take 20 s, and a client may wait. The sweeper sends them.
+        """
         try:
-            self._send(self._of_job(job_id))
+            for start in range(0, len(job_ids), _JOBS_PER_SEND):
+                self._send(self._of_jobs(job_ids[start : start + _JOBS_PER_SEND]))
         except LockstepError as exc:
-            logger.warning("the end of job %s is told later: %s", job_id, exc)
+            logger.warning("ends are told later, of job %s and others: %s", job_ids[0], exc)
 
     def sweep(self, age_seconds: float, limit: int) -> int:
         """Sends up to `limit` notices that have been due for so long; returns how many.
@@ -57,9 +63,9 @@ class EndNotices:
             return 0
         return len(found)
 
-    def _of_job(self, job_id: str) -> Sequence[EndNotice]:
+    def _of_jobs(self, job_ids: Sequence[str]) -> Sequence[EndNotice]:
         with self._database.transaction() as work:
-            return work.notices.of_job(job_id)
+            return [notice for job_id in job_ids for notice in work.notices.of_job(job_id)]
 
     def _send(self, notices: Sequence[EndNotice]) -> None:
         if not notices:

@@ -7,6 +7,7 @@ sweeper, which finds what a killed process has left.
 
 import logging
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum, auto
@@ -122,24 +123,38 @@ class WaitingJobs:
         return Settled(Outcome.RELEASED)
 
     def announce(self, job_id: str, settled: Settled | None) -> None:
-        """Sends the message that follows from the commit of `settle`: of a job's start, or of its hook."""
+        """Sends what follows from the commit of `settle`: the message of a start or of a hook, and the notice."""
+        self._send_message(job_id, settled)
+        if settled is not None and settled.outcome == Outcome.CANCELLED:
+            self._hooks.tell([job_id])
+
+    def _send_message(self, job_id: str, settled: Settled | None) -> None:
         if settled is not None and settled.outcome == Outcome.RELEASED:
             send_first_message(self._database, self._queue, job_id)
-        elif settled is not None and settled.outcome == Outcome.CANCELLED:
-            if settled.is_hook_owed:
-                self._hooks.announce(StageOpening(StageKey(job_id, 1), 0))
-            self._hooks.tell(job_id)
+        elif settled is not None and settled.is_hook_owed:
+            self._hooks.announce(StageOpening(StageKey(job_id, 1), 0))
 
-    def move_on(self, job_id: str) -> Outcome | None:
-        """Moves a waiting job on, if it may, and then the jobs that wait for it; returns what has become of it.
+    def move_on(self, job_id: str) -> None:
+        """Moves a waiting job on, if it may, then the jobs that wait for it, and tells the ends of those cancelled.
+
+        Raises:
+            DatabaseError: the sweeper does what is left.
+        """
+        _, ended = self.move(job_id)
+        self.tell(ended)
+
+    def move(self, job_id: str) -> tuple[Outcome | None, list[str]]:
+        """Does as `move_on`; returns what has become of the job, and the ends that are still to be told.
 
         Raises:
             DatabaseError: the sweeper does what is left.
         """
         outcome = self._settle_one(job_id)
-        if outcome == Outcome.CANCELLED:
-            self.after_end(job_id)
-        return outcome
+        return outcome, [job_id, *self._settle_after(job_id)] if outcome == Outcome.CANCELLED else []
+
+    def tell(self, ended: Sequence[str]) -> None:
+        """Sends the notices of jobs that have ended; the sweeper sends those that the broker does not take."""
+        self._hooks.tell(ended)
 
     @staticmethod
     def release_key(work: UnitOfWork, job_id: str, end: JobEnd) -> None:
@@ -148,15 +163,28 @@ class WaitingJobs:
             work.waits.release_key(job_id)
 
     def job_ended(self, job_id: str, end: JobEnd | None) -> None:
-        """Settles the jobs that wait for a job that has ended, or for its key."""
-        if end is not None and (end.holds_key or end.is_awaited):
-            self.after_end(job_id)
+        """Settles the jobs that wait for a job that this process has ended, or for its key, and tells of all ends.
+
+        The notices come last, and together: a queue outside Lockstep that does not answer delays one send, and no start
+        of a job.
+        """
+        if end is not None:
+            awaited = end.holds_key or end.is_awaited
+            self.tell([job_id, *(self._settle_after(job_id) if awaited else ())])
 
     def after_end(self, job_id: str) -> None:
-        """Settles the jobs that wait for a job that has ended or for its key, those that wait for these, and so on.
+        """Settles the jobs that wait for the key of a job, those that wait for these, and so on; tells their ends."""
+        self.tell(self._settle_after(job_id))
+
+    def _settle_after(self, job_id: str) -> list[str]:
+        """Settles the jobs that wait for a job that has ended, those that wait for these, and so on.
 
         An error is logged, and the sweeper does the rest: the end of the job is committed.
+
+        Returns:
+            The jobs that were cancelled.
         """
+        cancelled: list[str] = []
         ended = deque([job_id])
         left = _MOST_SETTLED
         try:
@@ -166,10 +194,12 @@ class WaitingJobs:
                     left -= 1
                     if self._settle_one(each) == Outcome.CANCELLED:
                         ended.append(each)
+                        cancelled.append(each)
                 if not found:
                     ended.popleft()
         except LockstepError as exc:
             logger.warning("jobs that wait for job %s are found by the sweeper: %s", job_id, exc)
+        return cancelled
 
     def schedule(self, job_id: str, start_at: datetime, now: datetime) -> None:
         """Sends a message that arrives when a waiting job is due; without it, the sweeper finds the job."""
@@ -197,5 +227,5 @@ class WaitingJobs:
         settled = transact(self._database, lambda work: self.settle(work, job_id))
         if settled is not None:
             logger.info("job %s waited and is settled: %s", job_id, settled.outcome)
-        self.announce(job_id, settled)
+        self._send_message(job_id, settled)
         return None if settled is None else settled.outcome

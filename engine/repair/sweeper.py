@@ -187,16 +187,19 @@ class Sweeper:
     def _waiting(self, ends_at: float) -> int:
         """Releases kept keys, then moves waiting jobs on, in the order of their turns: so a chain ends in one run."""
         total = self._all(ends_at, lambda: transact(self._database, lambda work: work.waits.release_kept_keys(_PAGE)))
-        turn = 0
+        turn, ended = 0, list[str]()
         while self._clock() < ends_at:
             with self._database.transaction() as work:
                 found = work.waits.candidates(turn, _PAGE)
             for _, job_id in found:
                 if self._clock() < ends_at:
-                    total += self._waiting_jobs.move_on(job_id) in {Outcome.RELEASED, Outcome.CANCELLED}
+                    outcome, cancelled = self._waiting_jobs.move(job_id)
+                    total += outcome in {Outcome.RELEASED, Outcome.CANCELLED}
+                    ended += cancelled
             if not found:
                 break
             turn, _ = found[-1]
+        self._waiting_jobs.tell(ended)
         return total
 
     def _repeat(self, action: JobAction, stages: Sequence[StageOpening], why: str) -> int:

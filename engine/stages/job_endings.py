@@ -82,7 +82,6 @@ class JobEndings:
             logger.info("job %s is %s", last.job_id, status)
             if is_hook_owed:
                 self._hooks.announce(last.opening)
-            self._hooks.tell(last.job_id)
         self._waiting.job_ended(last.job_id, end)
 
     def _cause(self, work: UnitOfWork, job_id: str) -> str | None:
@@ -139,5 +138,4 @@ class JobEndings:
             request_cancellation(self._queue, stage)
         if is_hook_owed:
             self._hooks.announce(stage)
-        self._hooks.tell(key.job_id)
         self._waiting.job_ended(key.job_id, end)

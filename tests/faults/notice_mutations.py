@@ -40,6 +40,10 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         ],
         [f"{_ENDS}::test_the_end_is_told_as_a_cloud_event", f"{_ENDS}::test_a_cancellation_is_told_once"],
     ),
+    "the ends of one cancellation are told together": (
+        [Edit(_NOTICES, "_JOBS_PER_SEND = 100", "_JOBS_PER_SEND = 1")],
+        [f"{_ENDS}::test_the_ends_of_a_job_and_its_dependants_are_told_in_one_send"],
+    ),
     "the sweep of notices": (
         [Edit("engine/repair/sweeper.py", "if (notices := self._end_notices) is not None:", "if notices := None:")],
         [f"{_ENDS}::test_a_notice_that_the_broker_refuses_is_sent_by_the_sweeper"],

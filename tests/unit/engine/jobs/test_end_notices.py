@@ -1,7 +1,7 @@
 """Each end of a job is told to the queue of `JOB_EVENTS`, at least once."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -11,6 +11,8 @@ from core.errors import QueueUnavailableError
 from core.job_waits import StartConditions
 from core.lanes import TASKS_QUEUE
 from core.messages import OutgoingMessage
+from core.statuses import JobStatus
+from repositories.ports import SendResult
 from tests.support.drive import Stand, stand
 from tests.support.sample_jobs import counted, sample_job
 
@@ -116,6 +118,46 @@ def test_a_notice_that_the_broker_refuses_is_sent_by_the_sweeper(monkeypatch: py
         assert [event["subject"] for event in told(it)] == [job_id]
         it.clock.advance(_LONG)
         assert it.app.sweeper.sweep().notices == 0
+
+
+def refuse_events(it: Stand, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Has the broker refuse the notices; returns how many it has refused, send by send."""
+    send, refused = it.queue.batch_send_messages, list[int]()
+
+    def refuse(queue: str, messages: Sequence[OutgoingMessage]) -> SendResult:
+        if queue == QUEUE:
+            refused.append(len(messages))
+            return SendResult(success=False, sent=0, error=QueueUnavailableError("no"))
+        return send(queue, messages)
+
+    monkeypatch.setattr(it.queue, "batch_send_messages", refuse)
+    return refused
+
+
+def with_dependants(it: Stand, jobs: int) -> str:
+    first = it.submit("sample")
+    for number in range(jobs):
+        conditions = StartConditions(after=[first])
+        it.app.submitter.submit("sample", {}, f"dependant {number}", conditions=conditions)
+    return first
+
+
+def test_the_ends_of_a_job_and_its_dependants_are_told_in_one_send(monkeypatch: pytest.MonkeyPatch) -> None:
+    with stand(sample_job(counted(1)), job_events=QUEUE) as it:
+        refused = refuse_events(it, monkeypatch)
+        it.app.canceller.cancel(with_dependants(it, 5))
+        assert refused == [6]
+
+
+def test_the_sweep_tells_the_ends_of_waiting_jobs_in_one_send(monkeypatch: pytest.MonkeyPatch) -> None:
+    with stand(sample_job(counted(1)), job_events=QUEUE) as it:
+        first = with_dependants(it, 5)
+        refused = refuse_events(it, monkeypatch)
+        with it.database.transaction() as work:
+            work.jobs.finish(first, JobStatus.CANCELLED, None, None)
+        it.clock.advance(_LONG)
+        it.app.sweeper.sweep()
+        assert refused == [5]
 
 
 def test_without_the_setting_no_row_is_written() -> None:
