@@ -16,6 +16,7 @@ ELSEWHERE = {
     "reschedule",  # only after a lasting fault of the engine; a kill around its send leaves messages twice
     "BulkActions.begin",  # what it does with a job, the request for this job does; a slice that is cut off is repeated
     *("BulkActions.count", "BulkActions.get", "BulkActions._carry_out", "BulkActions._next", "BulkActions._record"),
+    "BulkActions._renew",
     "BulkActions._delete",  # as the pruner
     "JobSecrets.of_task",  # reads only, for a type with secret parameters; the job of these trials has none
 }
