@@ -40,7 +40,7 @@ class PostgresTaskListingRepository(TaskListingRepository):
         limits = {"batches": batches, "most_tasks": tasks, "characters": READ_CHARACTERS}
         values = {"job_id": job_id, "after": after, **limits}
         rows = self._rows.tuples(_QUERIES["errors"], values)
-        errors = (TaskError(task_id, error_type, message) for task_id, error_type, message, _ in rows)
+        errors = (TaskError(task_id, error_type or "", message or "") for task_id, error_type, message, _ in rows)
         return Page(errors, has_more=bool(rows) and rows[0][-1])
 
     @override

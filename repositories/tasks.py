@@ -209,7 +209,7 @@ class PostgresTaskRepository(TaskRepository):
     @override
     def first_errors(self, key: StageKey, limit: int) -> list[TaskError]:
         rows = self._rows.all(_QUERIES["first_errors"], {**columns(key), "limit": limit})
-        return [TaskError(**row) for row in rows]
+        return [TaskError(row["task_id"], row["type"] or "", row["message"] or "") for row in rows]
 
 
 def _stages(keys: Sequence[tuple[str, int]]) -> dict[str, list[str] | list[int]]:

@@ -98,4 +98,4 @@ def _may_hold(part: RetryPart, batch: BatchRow) -> bool:
 
 def failed_task(row: TaskRow) -> FailedTask:
     error = from_json(row.error) or {}
-    return FailedTask(row.task_id, row.batch_id, error.get("type", ""), error.get("message", ""))
+    return FailedTask(row.task_id, row.batch_id, error.get("type") or "", error.get("message") or "")

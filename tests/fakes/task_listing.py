@@ -84,4 +84,4 @@ def _place(row: BatchRow) -> tuple[int, int]:
 
 def _error(row: TaskRow) -> TaskError:
     error = from_json(row.error)
-    return TaskError(row.task_id, error["type"], error["message"][:READ_CHARACTERS])
+    return TaskError(row.task_id, error.get("type") or "", (error.get("message") or "")[:READ_CHARACTERS])

@@ -204,7 +204,7 @@ class FakeTaskRepository(TaskRepository):
     def first_errors(self, key: StageKey, limit: int) -> list[TaskError]:
         failed = (row for row in self._tables.tasks.rows() if row.stage_key == key and row.status == TaskStatus.FAILED)
         read = [(row.task_id, from_json(row.error)) for row in islice(failed, limit)]
-        return [TaskError(task_id, error["type"], error["message"]) for task_id, error in read]
+        return [TaskError(task_id, error.get("type") or "", error.get("message") or "") for task_id, error in read]
 
     def _may_run(self, row: TaskRow) -> bool:
         due_at = self._due_at(row)

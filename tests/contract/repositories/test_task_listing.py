@@ -12,6 +12,7 @@ from core.task_runs import BatchDelta
 from repositories.ports import Database
 from tests.contract.repositories.building import (
     JOB,
+    KEY,
     batch_of,
     claim,
     completed,
@@ -132,6 +133,19 @@ def test_a_long_message_is_cut(database: Database) -> None:
         work.batches.apply_outcomes([BatchDelta(f"{JOB}-s1-b0", 0, 1)])
         (only,) = work.task_listing.errors(JOB, "")
     assert only.message == "ä" * READ_CHARACTERS
+
+
+def test_an_error_without_a_type_or_a_message_has_empty_ones(database: Database) -> None:
+    """No version of the app writes one; a person may."""
+    queue_batch(database)
+    claim(database, ids(0))
+    record(database, failed(ids(0)[0], '{"type": null, "message": null}'))
+    with database.transaction() as work:
+        work.batches.apply_outcomes([BatchDelta(f"{JOB}-s1-b0", 0, 1)])
+        expected = TaskError(ids(0)[0], "", "")
+        assert list(work.task_listing.errors(JOB, "")) == work.tasks.first_errors(KEY, 1) == [expected]
+        (failed_task,) = work.parts.failed_tasks(KEY, 1)
+    assert (failed_task.error_type, failed_task.error_message) == ("", "")
 
 
 def test_tasks_are_read_in_the_order_of_the_given_ids(failures: Database) -> None:
