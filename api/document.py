@@ -134,7 +134,13 @@ def _submit(controller: JobController[Any], body: Json, schemas: Json) -> Json:
         "operationId": f"submit_{controller.job_type}",
         "summary": f"Submit a {controller.job_type} job.",
         "description": f"Its stages: {stages}. Submitting the same job again returns the same job.",
-        "parameters": [operations.IDEMPOTENCY_KEY, operations.START_AT, operations.AFTER, operations.URGENT],
+        "parameters": [
+            operations.IDEMPOTENCY_KEY,
+            operations.START_AT,
+            operations.AFTER,
+            operations.URGENT,
+            operations.POLL,
+        ],
         "requestBody": {"required": needed, "content": {"application/json": {"schema": body}}},
         "responses": {
             "202": {

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
+from urllib.parse import urlencode
 
 import azure.functions as func
 
@@ -23,8 +24,9 @@ _POLL_SECONDS = "2"
 def submit_job(req: func.HttpRequest) -> func.HttpResponse:
     """Accepts a job: answers 202 once its row is durable. If the broker is unavailable, its message is sent later.
 
-    `?start_at=` and `?after=` say when it may start.
+    `?start_at=` and `?after=` say when it may start. `?poll=202` makes `Location` answer 202 until the job has ended.
     """
+    location = _location(req)
     parameters = requests.json_object(req, app().settings.max_request_bytes)
     job_type = str(req.route_params.get("job_type", ""))
     key = req.headers.get("Idempotency-Key")
@@ -35,7 +37,7 @@ def submit_job(req: func.HttpRequest) -> func.HttpResponse:
     )
     status_url = _status_url(req, submission.job_id)
     body = answers.Submission(submission.job_id, submission.status, submission.created, status_url)
-    return views.json_response(body, 202, {"Location": status_url, "Retry-After": _POLL_SECONDS})
+    return views.json_response(body, 202, location(status_url))
 
 
 @blueprint.function_name("get_job")
@@ -47,12 +49,12 @@ def get_job(req: func.HttpRequest) -> func.HttpResponse:
     With `?include=stage_results&after=`, the results of its stages too. With `?poll=202`, the answer is 202 until the
     job has ended.
     """
-    results_after, poll_status = requests.stage_results_after(req), requests.poll_status(req)
+    results_after, polls_by_202 = requests.stage_results_after(req), requests.polls_by_202(req)
     job = views.job(app().status.job(requests.job_id(req), results_after))
-    if job.status in JOB_ENDS or poll_status == HTTPStatus.OK:
+    if job.status in JOB_ENDS or not polls_by_202:
         return conditional.json_response(req, job)
-    headers = {"Location": f"{_status_url(req, job.job_id)}?poll=202", "Retry-After": _POLL_SECONDS}
-    return conditional.json_response(req, job, poll_status, headers)
+    headers = _location(req, "include", "after")(_status_url(req, job.job_id))
+    return conditional.json_response(req, job, HTTPStatus.ACCEPTED, headers)
 
 
 @blueprint.function_name("cancel_job")
@@ -84,11 +86,29 @@ def resume_job(req: func.HttpRequest) -> func.HttpResponse:
 
 
 def _accepted(req: func.HttpRequest, action: Callable[[str], JobStatus]) -> func.HttpResponse:
-    job_id = requests.job_id(req)
+    job_id, location = requests.job_id(req), _location(req)
     status = action(job_id)
     status_url = _status_url(req, job_id)
-    body = answers.Change(job_id, status, status_url)
-    return views.json_response(body, 202, {"Location": status_url, "Retry-After": _POLL_SECONDS})
+    return views.json_response(answers.Change(job_id, status, status_url), 202, location(status_url))
+
+
+def _location(req: func.HttpRequest, *kept: str) -> Callable[[str], dict[str, str]]:
+    """Reads `poll` before a request changes something; returns the headers that lead to the status of a job.
+
+    Args:
+        req: the request.
+        kept: the parameters of its query that the next poll has too.
+
+    Raises:
+        InvalidInputError: another status than 202 is asked for.
+    """
+    query = {"poll": "202"} if requests.polls_by_202(req) else {}
+    query |= {name: req.params[name] for name in kept if req.params.get(name)}
+
+    def headers(status_url: str) -> dict[str, str]:
+        return {"Location": f"{status_url}?{urlencode(query)}" if query else status_url, "Retry-After": _POLL_SECONDS}
+
+    return headers
 
 
 def _status_url(req: func.HttpRequest, job_id: str) -> str:

@@ -21,16 +21,25 @@ from core.pages import TaskPayload
 from core.statuses import TaskStatus
 from engine.jobs.submitter import MAX_KEY_LENGTH
 
+POLL = query(
+    "poll",
+    "with 202, `Location` answers 202 until the job has ended, for clients that ask again as long as they get it",
+    type="string",
+    enum=["202"],
+)
+
 
 def _change(verb: str, summary: str, conflict: str) -> Json:
     return {
         "operationId": f"{verb}_job",
         "summary": summary,
+        "parameters": [POLL],
         "responses": {
             "202": {
                 **json_answer("Change", "The request is accepted; the rest happens in the background."),
                 "headers": {"Location": LOCATION, "Retry-After": RETRY_AFTER},
             },
+            "400": response("BadQuery"),
             "404": response("NoSuchJob"),
             "409": problem_answer(conflict),
             **FAILURES,
@@ -87,7 +96,8 @@ GET_JOB: Json = {
         query("after", "the number of the last stage whose result is known", type="integer", minimum=0, maximum=99),
         query(
             "poll",
-            "202 answers 202 until the job has ended, for clients that ask again as long as they get it",
+            "202 answers 202 until the job has ended, for clients that ask again as long as they get it; `Location` "
+            "keeps `include` and `after`",
             type="string",
             enum=["202"],
         ),
@@ -130,7 +140,9 @@ RETRY_JOB["description"] = (
     "task has an error of it, the job ends as it had ended."
 )
 RETRY_JOB["responses"] |= {
-    "400": problem_answer("The body is not valid, or the job has no such batch, task or error, or it did not fail."),
+    "400": problem_answer(
+        "The body or the query is not valid, or the job has no such batch, task or error, or it did not fail."
+    ),
     "413": problem_answer("The body is larger than MAX_REQUEST_BYTES."),
 }
 

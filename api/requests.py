@@ -103,10 +103,10 @@ def flag(req: func.HttpRequest, name: str) -> bool:
     return bool(text == "true")
 
 
-def poll_status(req: func.HttpRequest) -> int:
-    """Reads the status of an answer about a job that has not ended: 200 unless `poll=202`.
+def polls_by_202(req: func.HttpRequest) -> bool:
+    """Reads whether a job that has not ended is answered with 202 instead of 200: `poll=202`.
 
-    Logic Apps and Data Factory ask again as long as they get 202.
+    Logic Apps and Data Factory ask again at `Location` as long as they get 202.
 
     Raises:
         InvalidInputError: another status is asked for.
@@ -114,7 +114,7 @@ def poll_status(req: func.HttpRequest) -> int:
     text = req.params.get("poll")
     if text and text != "202":
         raise _field_error("poll", "must be 202, or left out")
-    return 202 if text else 200
+    return bool(text)
 
 
 def limit(req: func.HttpRequest) -> int:

@@ -6,10 +6,21 @@ import azure.functions as func
 import pytest
 
 from api import jobs
+from core.statuses import JobStatus
 from tests.support.drive import Stand
-from tests.unit.api.support import BASE, body, problem
+from tests.unit.api.support import BASE, body, post, problem
 
 get_job: Callable[[func.HttpRequest], func.HttpResponse] = jobs.get_job._function.get_user_function()
+
+submit_job: Callable[[func.HttpRequest], func.HttpResponse] = jobs.submit_job._function.get_user_function()
+cancel_job: Callable[[func.HttpRequest], func.HttpResponse] = jobs.cancel_job._function.get_user_function()
+retry_job: Callable[[func.HttpRequest], func.HttpResponse] = jobs.retry_job._function.get_user_function()
+resume_job: Callable[[func.HttpRequest], func.HttpResponse] = jobs.resume_job._function.get_user_function()
+
+
+def change(job_id: str, verb: str, **params: str) -> func.HttpRequest:
+    url, route = f"{BASE}/jobs/{job_id}/{verb}", {"job_id": job_id}
+    return func.HttpRequest("POST", url, params=params, route_params=route, body=b"")
 
 
 def get(job_id: str, tag: str | None = None, **params: str) -> func.HttpResponse:
@@ -69,6 +80,44 @@ def test_a_job_is_202_until_it_has_ended_if_the_client_asks_for_it(it: Stand) ->
     ended = get(job_id, poll="202")
     assert (ended.status_code, body(ended)["status"]) == (200, "completed")
     assert "Location" not in ended.headers
+
+
+def test_the_next_poll_asks_for_the_same(it: Stand) -> None:
+    job_id = it.submit("hello_world", n=1)
+    location = get(job_id, poll="202", include="stage_results", after="1").headers["Location"]
+    assert location == f"{BASE}/jobs/{job_id}?poll=202&include=stage_results&after=1"
+
+
+def test_a_submission_and_a_change_lead_to_a_poll_if_the_client_asks_for_it(it: Stand) -> None:
+    submitted = submit_job(post("hello_world", {"n": 150}, poll="202"))
+    job_id = body(submitted)["job_id"]
+    it.deliver_job_messages()
+    answers = [submitted, cancel_job(change(job_id, "cancel", poll="202"))]
+    it.pump()
+    answers.append(resume_job(change(job_id, "resume", poll="202")))
+    assert [answer.status_code for answer in answers] == [202] * 3
+    assert {answer.headers["Location"] for answer in answers} == {f"{BASE}/jobs/{job_id}?poll=202"}
+    assert {body(answer)["status_url"] for answer in answers} == {f"{BASE}/jobs/{job_id}"}
+
+
+def test_a_retry_leads_to_a_poll_if_the_client_asks_for_it(it: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id = it.submit("hello_world", n=1)
+    monkeypatch.setattr(it.app.reopener, "retry", lambda *_: JobStatus.PROCESSING)
+    location = retry_job(change(job_id, "retry", poll="202")).headers["Location"]
+    assert location == f"{BASE}/jobs/{job_id}?poll=202"
+
+
+@pytest.mark.parametrize("function", [cancel_job, retry_job, resume_job], ids=["cancel", "retry", "resume"])
+def test_a_change_that_is_polled_by_another_status_is_400(
+    it: Stand, function: Callable[[func.HttpRequest], func.HttpResponse]
+) -> None:
+    job_id = it.submit("hello_world", n=1)
+    before = it.job(job_id)
+    answer = problem(function(change(job_id, "verb", poll="200")))
+    assert (answer["status"], answer["errors"][0]["field"]) == (400, "poll")
+    assert it.job(job_id) == before
+    submission = problem(submit_job(post("hello_world", {"n": 2}, poll="200")))
+    assert (submission["status"], submission["errors"][0]["field"]) == (400, "poll")
 
 
 def test_a_job_is_200_by_default(it: Stand) -> None:
