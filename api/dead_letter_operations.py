@@ -36,8 +36,9 @@ GET_DEAD_LETTER: Json = {
 
 RESEND_DEAD_LETTER: Json = {
     "operationId": "resend_dead_letter",
-    "summary": "Send the message of a dead letter again, once, if it has work left to do.",
-    "description": "After a 503, and while the state is `resending`, the request may be repeated.",
+    "summary": "Send the message of a dead letter again, if it has work left to do.",
+    "description": "After a 503, and while the state is `resending`, the request may be repeated: a message that is "
+    "sent twice does no harm.",
     "responses": {
         "202": {
             **json_answer("DeadLetter", "The broker has taken the message; the rest happens in the background."),

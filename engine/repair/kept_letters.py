@@ -17,13 +17,12 @@ from core.models import Job, Stage
 from core.statuses import (
     DEAD_LETTER_ENDS,
     JOB_ENDS,
-    STAGE_STOPS,
+    STAGE_ENDS,
     TASK_ENDS,
     DeadLetterState,
-    JobStatus,
-    StageStatus,
 )
 from engine.process.sending import send
+from engine.stages.step import Step, next_step
 from repositories.ports import Database, KeptDeadLetter, MessageQueue, UnitOfWork
 from repositories.transactions import transact
 
@@ -134,11 +133,14 @@ def _message(work: UnitOfWork, kept: KeptDeadLetter) -> TaskMessage | BatchMessa
 
 
 def _task_message(work: UnitOfWork, message: TaskMessage) -> TaskMessage | _Refusal:
-    task = work.tasks.get(message.task_id)
-    if task is None:
+    states = work.tasks.unclaimed([message.task_id])
+    if not states:
         return _Refusal(f"there is no row for task {message.task_id}")
+    (task,) = states
     if task.status in TASK_ENDS:
         return _Refusal(f"task {task.task_id} is {task.status}; retry or resume its job to run it again")
+    if task.due_at is None:
+        return _Refusal(f"the stage of task {task.task_id} was stopped; retry or resume its job to run it")
     return replace(message, misses=0)
 
 
@@ -146,8 +148,11 @@ def _envelope(work: UnitOfWork, envelope: BatchMessage) -> BatchMessage | _Refus
     task_ids = work.tasks.ids_of_batch(envelope.batch_id)
     if not task_ids:
         return _Refusal(f"there is no row for batch {envelope.batch_id}")
-    if all(state.due_at is None for state in work.tasks.unclaimed(task_ids)):
+    states = work.tasks.unclaimed(task_ids)
+    if all(state.status in TASK_ENDS for state in states):
         return _Refusal(f"all tasks of batch {envelope.batch_id} have ended; retry or resume the job to run some again")
+    if all(state.due_at is None for state in states):
+        return _Refusal(f"the stage of batch {envelope.batch_id} was stopped; retry or resume the job to run its tasks")
     return replace(envelope, misses=0)
 
 
@@ -155,22 +160,28 @@ def _job_message(work: UnitOfWork, message: JobMessage) -> JobMessage | _Refusal
     job, stage = work.jobs.get(message.job_id), work.stages.get(message.key)
     if job is None:
         return _Refusal(f"there is no job {message.job_id}")
+    if next_step(message, job, stage) == Step.NOTHING:
+        return _Refusal(_why_nothing(message, job, stage))
+    return JobMessage.about(message.stage_opening, message.action)
+
+
+def _why_nothing(message: JobMessage, job: Job, stage: Stage | None) -> str:
+    """Says why the stage engine would drop a message; it has found that there is nothing to do."""
+    name = f"stage {message.stage} of job {job.job_id}"
     if stage is not None and stage.openings != message.opening:
-        return _Refusal(f"stage {message.stage} was reopened; this message is of another opening")
+        return f"{name} was reopened; this message is of another opening"
     if message.action == JobAction.CANCEL:
-        stopped = stage is not None and stage.status in STAGE_STOPS
-        reason = "" if stopped else f"stage {message.stage} is not stopped: there is nothing to cancel"
-    else:
-        reason = _why_dropped(message, job, stage)
-    return _Refusal(reason) if reason else JobMessage.about(message.stage_opening, message.action)
-
-
-def _why_dropped(message: JobMessage, job: Job, stage: Stage | None) -> str:
-    """Returns why a message that dispatches or advances a stage would be dropped; "" if it has work to do."""
+        return f"{name} is not stopped: there is nothing to cancel"
     if job.status in JOB_ENDS:
         return f"job {job.job_id} is {job.status}; retry or resume it to run it again"
-    if job.status == JobStatus.WAITING:
-        return f"job {job.job_id} is waiting; it starts by itself"
-    if job.stage > message.stage or (stage is not None and stage.status == StageStatus.RUNNING):
-        return f"stage {message.stage} of job {job.job_id} has gone on without it"
-    return ""
+    return f"{name} {_state(message, stage)}"
+
+
+def _state(message: JobMessage, stage: Stage | None) -> str:
+    if stage is None:
+        return "has not begun"
+    if stage.waits_for_room:
+        return "waits for room; it goes on by itself when some of its tasks have ended"
+    if message.action == JobAction.ADVANCE and stage.status not in STAGE_ENDS:
+        return "has not ended"
+    return "has gone on without it"

@@ -52,6 +52,20 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
             f"{_REQUESTS}::test_a_resend_that_the_broker_refuses_is_repeated_by_the_next_request",
         ],
     ),
+    "the refusal of a dead letter without a step": (
+        [Edit(_KEPT, "    if next_step(message, job, stage) == Step.NOTHING:", "    if False:")],
+        [
+            f"{_REQUESTS}::test_a_message_of_a_stage_that_has_gone_on_is_not_sent_again",
+            f"{_REQUESTS}::test_a_message_of_a_job_that_has_ended_is_not_sent_again",
+            f"{_REQUESTS}::test_a_dispatch_of_a_stage_that_the_job_has_not_reached_is_not_sent_again",
+            f"{_REQUESTS}::test_an_advance_of_a_stage_that_runs_is_not_sent_again",
+            f"{_REQUESTS}::test_a_dispatch_that_waits_for_room_is_not_sent_again",
+        ],
+    ),
+    "the refusal of a dead letter of a task of a stopped stage": (
+        [Edit(_KEPT, "    if task.due_at is None:", "    if False:")],
+        [f"{_REQUESTS}::test_a_message_of_a_task_of_a_stopped_stage_is_not_sent_again"],
+    ),
     "the refusal of a dead letter of an ended task": (
         [Edit(_KEPT, "    if task.status in TASK_ENDS:", "    if False:")],
         [f"{_REQUESTS}::test_a_message_of_a_task_that_has_ended_is_not_sent_again"],

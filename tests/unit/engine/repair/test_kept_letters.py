@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from controllers.hello_world import HelloWorld
 from core.errors import DeadLetterNotFoundError, DeadLetterStateError, QueueUnavailableError
+from core.job_waits import StartConditions
 from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, TASKS_QUEUE
 from core.messages import BatchMessage, JobAction, JobMessage, OutgoingMessage, TaskMessage
-from core.statuses import DeadLetterState, JobStatus, TaskStatus
+from core.models import StageKey
+from core.statuses import DeadLetterState, JobStatus, StageStatus, TaskStatus
 from repositories.ports import DeadLetter, SendResult
 from tests.support.drive import Stand, job_messages, stand, task_messages
 from tests.support.sample_jobs import counted, sample_job
@@ -146,14 +150,64 @@ def test_a_cancel_of_a_stopped_stage_is_sent_again(it: Stand) -> None:
     assert it.tasks(job_id)[0].status == TaskStatus.CANCELLED
 
 
-def test_a_message_of_a_job_that_waits_is_not_sent_again(it: Stand) -> None:
-    job_id = it.submit("sample")
-    with it.database.tables() as tables:
-        row = tables.jobs.lock(job_id)
-        assert row is not None
-        tables.jobs.update(job_id, replace(row, status=JobStatus.WAITING))
+def test_a_message_of_a_job_that_waits_starts_it_if_it_may(it: Stand) -> None:
+    conditions = StartConditions(it.clock.now() + timedelta(seconds=60))
+    job_id = it.app.submitter.submit("sample", {}, conditions=conditions).job_id
+    it.clock.advance(61)
+    it.queue.receive(JOBS_QUEUE)
+    assert it.job(job_id).status == JobStatus.WAITING
     dead = JobMessage(job_id, 1, JobAction.DISPATCH)
-    assert "waiting" in refused(it, keep(it, JOBS_QUEUE, dead.outgoing().body))
+    it.app.kept_letters.resend(keep(it, JOBS_QUEUE, dead.outgoing().body))
+    it.pump()
+    assert it.job(job_id).status == JobStatus.COMPLETED
+
+
+def test_a_dispatch_of_a_stage_that_the_job_has_not_reached_is_not_sent_again(it: Stand) -> None:
+    job_id, _ = dispatched(it)
+    dead = JobMessage(job_id, 2, JobAction.DISPATCH)
+    assert "has not begun" in refused(it, keep(it, JOBS_QUEUE, dead.outgoing().body))
+
+
+def test_an_advance_of_a_stage_that_runs_is_not_sent_again(it: Stand) -> None:
+    job_id, _ = dispatched(it)
+    dead = JobMessage(job_id, 1, JobAction.ADVANCE)
+    assert "has not ended" in refused(it, keep(it, JOBS_QUEUE, dead.outgoing().body))
+
+
+def test_a_dispatch_that_waits_for_room_is_not_sent_again(it: Stand) -> None:
+    job_id, _ = dispatched(it)
+    with it.database.tables() as tables:
+        row = tables.stages.lock(StageKey(job_id, 1))
+        assert row is not None
+        tables.stages.update(row.key, replace(row, status=StageStatus.DISPATCHING, room_after=1))
+    dead = JobMessage(job_id, 1, JobAction.DISPATCH)
+    assert "waits for room" in refused(it, keep(it, JOBS_QUEUE, dead.outgoing().body))
+
+
+def test_an_advance_whose_next_dispatch_was_lost_is_sent_again() -> None:
+    with stand(HelloWorld) as it:
+        job_id = it.submit("hello_world", n=1)
+        it.deliver_job_messages()
+        it.deliver_task_messages()
+        (advance,) = it.queue.receive(JOBS_QUEUE)
+        it.queue.batch_send_messages(JOBS_QUEUE, [advance])
+        it.deliver_job_messages()
+        while it.queue.receive(JOBS_QUEUE):  # the dispatch of the second stage
+            pass
+        assert it.job(job_id).stage == 2
+        it.app.kept_letters.resend(keep(it, JOBS_QUEUE, advance.body))
+        it.pump()
+        assert it.job(job_id).status == JobStatus.COMPLETED
+
+
+def test_a_message_of_a_task_of_a_stopped_stage_is_not_sent_again(it: Stand) -> None:
+    job_id, message = dispatched(it)
+    it.app.canceller.cancel(job_id)
+    assert it.tasks(job_id)[0].status == TaskStatus.QUEUED
+    (batch,) = it.batches(job_id)
+    envelope = BatchMessage(batch.batch_id).outgoing().body
+    for letter_id in (keep(it, TASKS_QUEUE, message.body), keep(it, BATCHES_QUEUE, envelope)):
+        assert "stopped" in refused(it, letter_id)
 
 
 def test_an_envelope_is_sent_again_while_one_of_its_tasks_has_not_ended(it: Stand) -> None:
