@@ -86,8 +86,9 @@ LIST_RESULTS: Json = {
     "description": "One line a task, in the order of the tasks: `task_id`, `task_index`, `task_type`, `status`, "
     "`result`, `error`. NDJSON, or CSV if `Accept` names `text/csv`: `result` and `error` are JSON there, and the "
     "first page has a line of names, so that the pages can be joined. A page has at most 1 MiB of results, or one that "
-    "is larger. While the stage runs, tasks before the last line may still end: the results are complete once "
-    "`Stage-Status` is an end. "
+    "is larger. While the stage runs, tasks before the last line may still end: the pages are complete if "
+    "`Stage-Status` of the first one was `finished`. The tasks of a stage that failed or was cancelled may end after it: "
+    "its pages are complete if all of its tasks had ended before the first one. "
     "Secrets are shown as in the list of tasks.",
     "parameters": [
         LIMIT,
