@@ -87,8 +87,8 @@ LIST_RESULTS: Json = {
     "`result`, `error`. NDJSON, or CSV if `Accept` names `text/csv`: `result` and `error` are JSON there, and the "
     "first page has a line of names, so that the pages can be joined. A page has at most 1 MiB of results, or one that "
     "is larger. While the stage runs, tasks before the last line may still end: the pages are complete if "
-    "`Stage-Status` of the first one was `finished`. The tasks of a stage that failed or was cancelled may end after it: "
-    "its pages are complete if all of its tasks had ended before the first one. "
+    "`Stage-Status` of the first one was `finished`. The tasks of a stage that failed or was cancelled may end after "
+    "it: its pages are complete if all of its tasks had ended before the first one. "
     "Secrets are shown as in the list of tasks.",
     "parameters": [
         LIMIT,
