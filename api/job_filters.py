@@ -8,7 +8,7 @@ import azure.functions as func
 from api.requests import JOB_ID
 from api.times import read_time
 from core.error_records import clean
-from core.errors import FieldError, InvalidInputError
+from core.errors import field_error
 from core.job_listing import JobFilter, JobPlace
 from core.statuses import JobStatus
 
@@ -56,7 +56,7 @@ def after_job(req: func.HttpRequest) -> JobPlace | None:
         return None
     match = _CURSOR.fullmatch(text)
     if match is None:
-        raise _error("after", "must be the `next` of the previous page")
+        raise field_error("after", "must be the `next` of the previous page")
     return JobPlace(_EPOCH + timedelta(microseconds=int(match[1])), match[2])
 
 
@@ -71,15 +71,11 @@ def _statuses(text: str | None) -> frozenset[JobStatus] | None:
     try:
         return frozenset(map(JobStatus, text.split(",")))
     except ValueError as exc:
-        raise _error("status", f"must be some of {', '.join(JobStatus)}, separated by commas") from exc
+        raise field_error("status", f"must be some of {', '.join(JobStatus)}, separated by commas") from exc
 
 
 def _text(req: func.HttpRequest, name: str) -> str:
     text = str(req.params.get(name, ""))
     if len(text) > MAX_TEXT_LENGTH:
-        raise _error(name, f"must have at most {MAX_TEXT_LENGTH} characters")
+        raise field_error(name, f"must have at most {MAX_TEXT_LENGTH} characters")
     return clean(text)
-
-
-def _error(field: str, message: str) -> InvalidInputError:
-    return InvalidInputError(f"{field} {message}", [FieldError(field, message)])

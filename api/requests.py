@@ -9,11 +9,11 @@ import azure.functions as func
 
 from core.errors import (
     DeadLetterNotFoundError,
-    FieldError,
     InvalidInputError,
     JobNotFoundError,
     MessageFormatError,
     PayloadTooLargeError,
+    field_error,
 )
 from core.ids import MAX_STAGE_TASKS, MAX_STAGES, parse_task_id
 from core.pages import TaskPayload
@@ -99,7 +99,7 @@ def flag(req: func.HttpRequest, name: str) -> bool:
     """
     text = req.params.get(name, "false")
     if text not in {"true", "false"}:
-        raise _field_error(name, "must be true or false")
+        raise field_error(name, "must be true or false")
     return bool(text == "true")
 
 
@@ -113,7 +113,7 @@ def polls_by_202(req: func.HttpRequest) -> bool:
     """
     text = req.params.get("poll")
     if text and text != "202":
-        raise _field_error("poll", "must be 202, or left out")
+        raise field_error("poll", "must be 202, or left out")
     return bool(text)
 
 
@@ -126,7 +126,7 @@ def limit(req: func.HttpRequest) -> int:
     text = req.params.get("limit", str(DEFAULT_LIMIT))
     if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_LIMIT)) and 1 <= int(text) <= MAX_LIMIT:
         return int(text)
-    raise _field_error("limit", f"must be a whole number from 1 to {MAX_LIMIT}")
+    raise field_error("limit", f"must be a whole number from 1 to {MAX_LIMIT}")
 
 
 def task_status(req: func.HttpRequest) -> TaskStatus | None:
@@ -141,7 +141,7 @@ def task_status(req: func.HttpRequest) -> TaskStatus | None:
     try:
         return TaskStatus(text)
     except ValueError as exc:
-        raise _field_error("status", f"must be one of {', '.join(TaskStatus)}") from exc
+        raise field_error("status", f"must be one of {', '.join(TaskStatus)}") from exc
 
 
 def stage(req: func.HttpRequest) -> int | None:
@@ -154,7 +154,7 @@ def stage(req: func.HttpRequest) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_STAGES)) and int(text) > 0):
-        raise _field_error("stage", f"must be the number of a stage, from 1 to {MAX_STAGES}")
+        raise field_error("stage", f"must be the number of a stage, from 1 to {MAX_STAGES}")
     return int(text)
 
 
@@ -168,7 +168,7 @@ def error_group(req: func.HttpRequest) -> str | None:
     if not text:
         return None
     if not _ERROR_GROUP.fullmatch(text):
-        raise _field_error("error", "must be the `error` of a group of failures")
+        raise field_error("error", "must be the `error` of a group of failures")
     return str(text)
 
 
@@ -189,7 +189,7 @@ def stage_results_after(req: func.HttpRequest) -> int | None:
     """
     text = req.params.get("after") or "0"
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_STAGES))):
-        raise _field_error("after", f"must be the number of a stage, up to {MAX_STAGES}")
+        raise field_error("after", f"must be the number of a stage, up to {MAX_STAGES}")
     return int(text) if _include(req, [STAGE_RESULTS]) else None
 
 
@@ -214,7 +214,7 @@ def after_index(req: func.HttpRequest) -> int:
     if not (
         text.isascii() and text.isdigit() and len(text) <= len(str(MAX_STAGE_TASKS)) and int(text) < MAX_STAGE_TASKS
     ):
-        raise _field_error("after", "must be the index of a task: the `Next-After` of the previous page")
+        raise field_error("after", "must be the index of a task: the `Next-After` of the previous page")
     return int(text)
 
 
@@ -229,7 +229,7 @@ def after_task(req: func.HttpRequest) -> str:
         try:
             parse_task_id(text)
         except MessageFormatError as exc:
-            raise _field_error("after", str(exc)) from exc
+            raise field_error("after", str(exc)) from exc
     return text
 
 
@@ -266,7 +266,7 @@ def dead_letter_state(req: func.HttpRequest) -> DeadLetterState | None:
     try:
         return DeadLetterState(text)
     except ValueError as exc:
-        raise _field_error("state", f"must be one of {', '.join(DeadLetterState)}") from exc
+        raise field_error("state", f"must be one of {', '.join(DeadLetterState)}") from exc
 
 
 def after_event(req: func.HttpRequest) -> int:
@@ -298,7 +298,7 @@ def after_batch(req: func.HttpRequest) -> tuple[int, int]:
         return (0, 0)
     match = _BATCH_CURSOR.fullmatch(text)
     if match is None:
-        raise _field_error("after", "must be {stage}-{batch_index}: the `next` of the previous page")
+        raise field_error("after", "must be {stage}-{batch_index}: the `next` of the previous page")
     return int(match[1]), int(match[2])
 
 
@@ -307,7 +307,7 @@ def _include(req: func.HttpRequest, known: Sequence[str]) -> set[str]:
     names = set(text.split(",")) if text else set()
     if names <= set(known):
         return names
-    raise _field_error("include", f"must name some of {', '.join(known)}, separated by commas")
+    raise field_error("include", f"must name some of {', '.join(known)}, separated by commas")
 
 
 def _row_id(
@@ -318,7 +318,7 @@ def _row_id(
         return None
     if _is_row_id(text):
         return int(text)
-    raise _field_error(name, complaint)
+    raise field_error(name, complaint)
 
 
 def _is_row_id(text: str) -> bool:
@@ -329,10 +329,6 @@ def _number(text: str) -> float | int:
     """Reads a number with a point or an exponent; 1.0 becomes an integer, as in JSON schema."""
     value = float(text)
     return int(value) if value.is_integer() and abs(value) <= _MAX_EXACT else value
-
-
-def _field_error(field: str, message: str) -> InvalidInputError:
-    return InvalidInputError(f"{field} {message}", [FieldError(field, message)])
 
 
 def _json_type(value: object) -> str:

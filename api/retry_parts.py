@@ -7,7 +7,7 @@ import azure.functions as func
 
 from api.described import TASK_ID, Json
 from api.requests import json_object
-from core.errors import FieldError, InvalidInputError
+from core.errors import InvalidInputError, field_error
 from core.retry_parts import MAX_TASKS, RetryPart
 
 _BATCH_ID = "^[0-9a-f]{32}-s[1-9][0-9]?-b[0-9]{1,7}$"
@@ -56,7 +56,7 @@ def retry_part(req: func.HttpRequest, max_bytes: int) -> RetryPart | None:
         raise _error(misplaced[0], "belongs in the body, not in the URL")
     body = json_object(req, max_bytes)
     if unknown := sorted(body.keys() - _READERS.keys()):
-        raise _error(unknown[0], "is not known; a part is one of " + ", ".join(_READERS))
+        raise field_error(unknown[0], "is not known; a part is one of " + ", ".join(_READERS))
     if len(body) > 1:
         raise InvalidInputError(f"only one of {', '.join(sorted(body))} can be given")
     for field, value in body.items():
@@ -66,26 +66,22 @@ def retry_part(req: func.HttpRequest, max_bytes: int) -> RetryPart | None:
 
 def _batch(value: Any) -> RetryPart:
     if not isinstance(value, str) or not _IS_BATCH_ID.match(value):
-        raise _error("batch_id", "must be the id of a batch")
+        raise field_error("batch_id", "must be the id of a batch")
     return RetryPart(batch_ids=frozenset({value}))
 
 
 def _tasks(value: Any) -> RetryPart:
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_TASKS:
-        raise _error("task_ids", f"must be a list of 1 to {MAX_TASKS:,} task ids")
+        raise field_error("task_ids", f"must be a list of 1 to {MAX_TASKS:,} task ids")
     if not all(isinstance(each, str) and _IS_TASK_ID.match(each) for each in value):
-        raise _error("task_ids", "must be ids of tasks")
+        raise field_error("task_ids", "must be ids of tasks")
     return RetryPart(task_ids=frozenset(value))
 
 
 def _group(value: Any) -> RetryPart:
     if not isinstance(value, str) or not _IS_ERROR.match(value):
-        raise _error("error", "must be the id of an error group: 16 hex digits")
+        raise field_error("error", "must be the id of an error group: 16 hex digits")
     return RetryPart(error_group=value)
 
 
 _READERS = {"batch_id": _batch, "task_ids": _tasks, "error": _group}
-
-
-def _error(field: str, message: str) -> InvalidInputError:
-    return InvalidInputError(f"{field} {message}", [FieldError(field, message)])

@@ -6,7 +6,7 @@ import azure.functions as func
 
 from api.requests import JOB_ID
 from api.times import read_time
-from core.errors import FieldError, InvalidInputError
+from core.errors import field_error
 from core.job_waits import MAX_AFTER, StartConditions
 
 _JOB_ID = re.compile(JOB_ID)
@@ -27,11 +27,7 @@ def start_conditions(req: func.HttpRequest) -> StartConditions:
 def _job_ids(text: str) -> tuple[str, ...]:
     ids = text.split(",")
     if len(ids) > MAX_AFTER:
-        raise _error("after", f"must be at most {MAX_AFTER} job ids")
+        raise field_error("after", f"must be at most {MAX_AFTER} job ids")
     if not all(_JOB_ID.fullmatch(each) for each in ids):
-        raise _error("after", "must be job ids, separated by commas")
+        raise field_error("after", "must be job ids, separated by commas")
     return tuple(dict.fromkeys(ids))
-
-
-def _error(field: str, message: str) -> InvalidInputError:
-    return InvalidInputError(f"{field} {message}", [FieldError(field, message)])

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from core.errors import FieldError, InvalidInputError
+from core.errors import field_error
 
 _YEARS = range(1970, 9000)  # in every zone, PostgreSQL and Python know the times of these years
 
@@ -16,13 +16,9 @@ def read_time(field: str, text: str) -> datetime:
     try:
         time = datetime.fromisoformat(text)
     except ValueError as exc:
-        raise _error(field, "must be a time as in 2026-12-01T03:00:00Z; a + is written as %2B in a URL") from exc
+        raise field_error(field, "must be a time as in 2026-12-01T03:00:00Z; a + is written as %2B in a URL") from exc
     if time.tzinfo is None:
-        raise _error(field, "must be a time with its zone, as in 2026-12-01T03:00:00Z")
+        raise field_error(field, "must be a time with its zone, as in 2026-12-01T03:00:00Z")
     if time.year not in _YEARS:
-        raise _error(field, f"must be in a year from {_YEARS.start} to {_YEARS.stop - 1}")
+        raise field_error(field, f"must be in a year from {_YEARS.start} to {_YEARS.stop - 1}")
     return time.astimezone(UTC)
-
-
-def _error(field: str, message: str) -> InvalidInputError:
-    return InvalidInputError(f"{field} {message}", [FieldError(field, message)])

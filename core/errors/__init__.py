@@ -22,6 +22,7 @@ from core.errors.callers import (
     UnencodableValueError,
     UnknownJobTypeError,
     UnreachableError,
+    field_error,
 )
 from core.errors.engine import (
     AggregationLostError,
@@ -160,4 +161,5 @@ __all__ = [
     "UnknownStageError",
     "UnknownTaskTypeError",
     "UnreachableError",
+    "field_error",
 ]

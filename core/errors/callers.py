@@ -27,6 +27,11 @@ class InvalidInputError(LockstepError):
         self.errors = tuple(errors)
 
 
+def field_error(field: str, message: str) -> InvalidInputError:
+    """Returns the error of one field; the message goes on after its name: "must be ..."."""
+    return InvalidInputError(f"{field} {message}", [FieldError(field, message)])
+
+
 class InvalidParameterError(InvalidInputError):
     """A controller refuses a parameter of a job at its submission, because of what it has found in the world."""
 
