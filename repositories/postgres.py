@@ -101,13 +101,21 @@ class PostgresUnitOfWork(UnitOfWork):
         self.sweeps = PostgresSweepRepository(rows)
         self.stops = PostgresStopRepository(rows)
         self.pruning = PostgresPruneRepository(rows)
-        self.backlog = PostgresBacklogRepository(rows)
-        self.notices = PostgresEndNoticeRepository(rows)
 
     @property
     @override
     def job_listing(self) -> PostgresJobListingRepository:
         return PostgresJobListingRepository(self._rows)  # only requests of people need it
+
+    @property
+    @override
+    def backlog(self) -> PostgresBacklogRepository:
+        return PostgresBacklogRepository(self._rows)
+
+    @property
+    @override
+    def notices(self) -> PostgresEndNoticeRepository:
+        return PostgresEndNoticeRepository(self._rows)
 
     @property
     @override

@@ -48,8 +48,16 @@ class UnitOfWork(Protocol):
     sweeps: SweepRepository
     stops: StopRepository
     pruning: PruneRepository
-    backlog: BacklogRepository
-    notices: EndNoticeRepository
+
+    @property
+    def backlog(self) -> BacklogRepository:
+        """What waits for workers."""
+        ...
+
+    @property
+    def notices(self) -> EndNoticeRepository:
+        """The ends of jobs that are told."""
+        ...
 
     @property
     def job_listing(self) -> JobListingRepository:

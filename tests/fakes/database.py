@@ -127,8 +127,16 @@ class FakeUnitOfWork(UnitOfWork):
         self.sweeps = FakeSweepRepository(tables)
         self.stops = FakeStopRepository(tables)
         self.pruning = FakePruneRepository(tables)
-        self.backlog = FakeBacklogRepository(tables)
-        self.notices = FakeEndNoticeRepository(tables)
+
+    @property
+    @override
+    def backlog(self) -> FakeBacklogRepository:
+        return FakeBacklogRepository(self._tables)
+
+    @property
+    @override
+    def notices(self) -> FakeEndNoticeRepository:
+        return FakeEndNoticeRepository(self._tables)
 
     @property
     @override
