@@ -46,6 +46,7 @@ def _one_thread_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Runs the engine's threads one at a time, gives each process its own clock, and logs nothing."""
     monkeypatch.setattr("engine.tasks.handler_threads.ThreadPoolExecutor", InlineExecutor)
     monkeypatch.setattr("engine.stages.batch_threads.ThreadPoolExecutor", InlineExecutor)
+    monkeypatch.setattr("engine.process.result_pages.ThreadPoolExecutor", InlineExecutor)
     monkeypatch.setattr("engine.stages.dispatch_slice.time", OwnTimePerTask)
     monkeypatch.setattr("engine.stages.stage_results.time", OwnTimePerTask)
     for module in ("stages.stage_canceller", "tasks.cancellation", "tasks.task_runner", "tasks.worker"):
