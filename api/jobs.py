@@ -134,10 +134,11 @@ def list_tasks(req: func.HttpRequest) -> func.HttpResponse:
     limit, include = requests.limit(req), requests.task_payload(req)
     status, after = requests.task_status(req), requests.after_task(req)
     group = requests.error_group(req)
+    if group is not None and status not in {None, TaskStatus.FAILED}:
+        app().failure_reader.check(requests.job_id(req))
+        return views.json_response(answers.Tasks([], None))  # no such task has an error of its own
     if group is not None:
         failed = app().failure_reader.tasks(requests.job_id(req), group, after, limit, include)
-        if status not in {None, TaskStatus.FAILED}:
-            return views.json_response(answers.Tasks([], None))  # no such task has an error of its own
         return views.json_response(answers.Tasks([views.task(each, include) for each in failed.tasks], failed.next))
     tasks = app().status.tasks(requests.job_id(req), status, after, limit, include)
     cursor = tasks[-1].task_id if tasks.has_more else None

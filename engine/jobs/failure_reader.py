@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from core.error_groups import shown_message
 from core.errors import JobNotFoundError
 from core.failures import Failures, grouped, tasks_of
-from core.models import Task
+from core.models import Job, Task
 from core.pages import Page, TaskPayload
 from core.redaction import Redaction
 from engine.jobs.shown_rows import shown_task
 from engine.process.job_secrets import JobSecrets
-from repositories.ports import Database
+from repositories.ports import Database, UnitOfWork
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,15 @@ class FailureReader:
         self._database = database
         self._secrets = secrets
 
+    def check(self, job_id: str) -> None:
+        """Checks that there is such a job.
+
+        Raises:
+            JobNotFoundError: there is not.
+        """
+        with self._database.transaction() as work:
+            _job(work, job_id)
+
     def groups(self, job_id: str, after: str) -> FailurePage:
         """Groups the failed tasks of the next batches after a task.
 
@@ -53,9 +62,7 @@ class FailureReader:
             JobNotFoundError: there is no such job.
         """
         with self._database.transaction() as work:
-            job = work.jobs.get(job_id)
-            if job is None:
-                raise JobNotFoundError(job_id)
+            job = _job(work, job_id)
             errors = work.task_listing.errors(job_id, after)
             failed_tasks = work.task_listing.failed_count(job_id)
         redaction = self._secrets.of_rows(job) or Redaction()
@@ -76,9 +83,7 @@ class FailureReader:
             JobNotFoundError: there is no such job.
         """
         with self._database.transaction() as work:
-            job = work.jobs.get(job_id)
-            if job is None:
-                raise JobNotFoundError(job_id)
+            job = _job(work, job_id)
             errors = work.task_listing.errors(job_id, after)
             found = tasks_of(group_id, errors)
             tasks = work.task_listing.of_ids(found[:limit], include) if found else Page[Task]([], has_more=False)
@@ -87,3 +92,10 @@ class FailureReader:
         if shown and (tasks.has_more or len(found) > limit):
             return FailedTasks(shown, shown[-1].task_id)
         return FailedTasks(shown, errors[-1].task_id if errors.has_more else None)
+
+
+def _job(work: UnitOfWork, job_id: str) -> Job:
+    job = work.jobs.get(job_id)
+    if job is None:
+        raise JobNotFoundError(job_id)
+    return job
