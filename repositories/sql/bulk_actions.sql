@@ -65,8 +65,8 @@ UPDATE bulk_actions SET lease_id = NULL, lease_expires_at = NULL
 WHERE action_id = %(action_id)s AND lease_id = %(lease_id)s
 
 -- name: mark_for_deletion
--- As `jobs_to_prune` in pruning.sql, for one job: none of its tasks runs, no waiting job asks for its end, and its hook has run. A
--- job that has just ended may still have messages in the queues, which would be kept as dead letters.
+-- As `jobs_to_prune` in pruning.sql, for one job: none of its tasks runs, no waiting job asks for its end, and its hook has
+-- run. A job that has just ended may still have messages in the queues, which would be kept as dead letters.
 UPDATE jobs AS j SET pruned_at = coalesce(pruned_at, now())
 WHERE j.job_id = %(job_id)s AND j.status IN ('completed', 'completed_with_errors', 'failed', 'cancelled')
     AND j.finished_at <= now() - make_interval(secs => %(age_seconds)s)

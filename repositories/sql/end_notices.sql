@@ -1,5 +1,5 @@
--- The table end_notices: an outbox of ends of jobs, for the queue or topic of JOB_EVENTS. A row is complete in itself: the job may be
--- reopened, or deleted, before the broker takes its notice.
+-- The table end_notices: an outbox of ends of jobs, for the queue or topic of JOB_EVENTS. A row is complete in itself: the
+-- job may be reopened, or deleted, before the broker takes its notice.
 
 -- name: owe
 INSERT INTO end_notices (job_id, job_type, status, stage, opening, completed, failed, cancelled, ended_at)

@@ -1,5 +1,5 @@
--- The table retry_parts, and the batches of stages of which a part runs again. Takes locks in the same order as all queries: tasks,
--- batches, stage. Each lock is a statement of its own: see tasks.sql.
+-- The table retry_parts, and the batches of stages of which a part runs again. Takes locks in the same order as all queries:
+-- tasks, batches, stage. Each lock is a statement of its own: see tasks.sql.
 
 -- name: choose
 -- Follows `reopen` of the stage in the same transaction. All its failed tasks are kept until their batches are reopened.

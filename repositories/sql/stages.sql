@@ -243,8 +243,9 @@ ORDER BY s.job_id, s.stage
 
 -- name: finish_if_complete
 -- Ends a complete stage once, because the UPDATE names the expected status. Ends a stage early when more of its tasks
--- have failed than it tolerates; failed tasks that a retry of a part has kept count only at its end. While the totals are unknown, this is certain only for a stage that tolerates no
--- failure and was never reopened: a reopened stage may still count failures that will be retried.
+-- have failed than it tolerates; failed tasks that a retry of a part has kept count only at its end. While the totals are
+-- unknown, this is certain only for a stage that tolerates no failure and was never reopened: a reopened stage may still
+-- count failures that will be retried.
 UPDATE stages
 SET
     status = CASE

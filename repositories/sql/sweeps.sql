@@ -128,10 +128,10 @@ LIMIT %(limit)s
 FOR NO KEY UPDATE OF s SKIP LOCKED
 
 -- name: silent_stages
--- Silent stages: stages that are running, or wait for room, in which no task is processing or retrying, and no batch was sent or has ended for a
--- while. Their messages are taken for lost. Also finds stages whose resending has begun. The time of a batch doubles
--- with each send, because a stage that waits behind other jobs is silent as well. The subqueries are scalar, because
--- PostgreSQL would turn EXISTS into a join that reads all batches.
+-- Silent stages: stages that are running, or wait for room, in which no task is processing or retrying, and no batch was
+-- sent or has ended for a while. Their messages are taken for lost. Also finds stages whose resending has begun. The time of
+-- a batch doubles with each send, because a stage that waits behind other jobs is silent as well. The subqueries are scalar,
+-- because PostgreSQL would turn EXISTS into a join that reads all batches.
 SELECT s.job_id, s.stage
 FROM jobs AS j
 JOIN stages AS s ON s.job_id = j.job_id AND s.stage = j.stage

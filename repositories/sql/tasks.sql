@@ -145,8 +145,8 @@ SELECT * FROM record_completed_v1(%(task_ids)s::text[], %(lease_id)s, %(results)
 SELECT batch_ids, task_ids, stages FROM record_and_count_v1(%(task_ids)s::text[], %(lease_id)s, %(results)s::jsonb)
 
 -- name: record
--- The same for tasks that have failed or are tried again, and fenced in the same way, but after lock_held. The errors are those of the last
--- attempts, the newest first: `-` takes out the one that is too many.
+-- The same for tasks that have failed or are tried again, and fenced in the same way, but after lock_held. The errors are
+-- those of the last attempts, the newest first: `-` takes out the one that is too many.
 UPDATE tasks
 SET
     status = outcome.status, result = NULL, error = outcome.error, lease_id = NULL, lease_expires_at = NULL,
@@ -245,8 +245,8 @@ SELECT
         ) THEN 'queued'
         ELSE status
     END AS status,
-    parameters, result, error, attempt, failures, sends, lease_expires_at, not_before, created_at, started_at, finished_at, worker, errors, progress,
-    progress_note
+    parameters, result, error, attempt, failures, sends, lease_expires_at, not_before, created_at, started_at, finished_at,
+    worker, errors, progress, progress_note
 FROM tasks
 WHERE task_id = %(task_id)s
 
