@@ -1,4 +1,7 @@
-"""The bodies of the API's answers. The OpenAPI document takes its schemas from them, so the two always agree."""
+"""The bodies of the answers about jobs, batches and tasks.
+
+The OpenAPI document takes its schemas from these and the other bodies of answers, so the two always agree.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +13,7 @@ from typing_extensions import TypedDict
 from core.job_events import JobEventKind
 from core.lanes import Lane, MessagePer
 from core.models import AttemptError
-from core.statuses import BatchStatus, DeadLetterState, JobStatus, StageStatus, TaskStatus
+from core.statuses import BatchStatus, JobStatus, StageStatus, TaskStatus
 
 
 @dataclass(frozen=True)
@@ -226,97 +229,3 @@ class JobEvents:
     events: Sequence[JobEvent]
     next: int | None
     since: int
-
-
-class DeadLetter(TypedDict):
-    """A message that the broker gave up on, or that cannot be used.
-
-    It has its body only if that is included. A body that is not UTF-8 text is in `body_base64`, and `body` is null;
-    otherwise `body_base64` is null. `state` says what was done about it, `handled_at` when it was resent or discarded;
-    `resends` counts the requests that began to send its message again.
-    """
-
-    dead_letter_id: int
-    received_at: datetime
-    queue: str
-    reason: str
-    description: str
-    message_id: str | None
-    delivery_count: int | None
-    state: DeadLetterState
-    resends: int
-    handled_at: datetime | None
-    body: NotRequired[str | None]
-    body_base64: NotRequired[str | None]
-
-
-@dataclass(frozen=True)
-class DeadLetters:
-    """A page of dead letters; `next` is the `before` of the next page, null on the last one.
-
-    A page has fewer than `limit` dead letters if they would be larger than 1 MiB.
-    """
-
-    dead_letters: Sequence[DeadLetter]
-    next: int | None
-
-
-@dataclass(frozen=True)
-class Queue:
-    """A queue of the app, with its messages, or null, and then `reason` says why. All is a few seconds old at most.
-
-    `active` are those that can be received or are locked. `dead_lettered` are in the queue's dead-letter queue, which
-    the app empties: what it cannot use becomes a dead letter of `/dead-letters`. `oldest_waiting_seconds` says how long
-    the oldest waiting task of this queue has waited, by the rows; null if none waits, and for `sb-jobs`. It may
-    tell too much while thousands of older tasks of a stage run or wait for a retry.
-    """
-
-    queue: str
-    active: int | None
-    scheduled: int | None
-    dead_lettered: int | None
-    reason: str | None
-    oldest_waiting_seconds: float | None
-
-
-@dataclass(frozen=True)
-class Queues:
-    """The queues of the app."""
-
-    queues: Sequence[Queue]
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """A schedule of the app, with its last and its next tick.
-
-    `last_job_id` is the job of the last tick. `last_error` says why the job of a later tick could not be submitted yet;
-    it is tried every minute until the next tick.
-    """
-
-    name: str
-    job_type: str
-    cron: str
-    timezone: str
-    last_tick: datetime | None
-    last_job_id: str | None
-    last_error: str | None
-    next_tick: datetime | None
-
-
-@dataclass(frozen=True)
-class Schedules:
-    """The schedules of the app, in the order of registration."""
-
-    schedules: Sequence[Schedule]
-
-
-@dataclass(frozen=True)
-class Health:
-    """The state of each part, a few seconds old at most: `ok`, its error, or `no answer`.
-
-    `outages` names the errors that the process waits out.
-    """
-
-    healthy: bool
-    checks: Mapping[str, str]

@@ -2,7 +2,8 @@
 
 import azure.functions as func
 
-from api import answers, requests, views
+from api import requests, views
+from api.dead_letter_answers import DeadLetters
 from api.problems import answers_problems
 from bootstrap import app
 
@@ -18,7 +19,7 @@ def list_dead_letters(req: func.HttpRequest) -> func.HttpResponse:
     letters = app().status.dead_letters(requests.before_letter(req), limit, with_body=with_body, state=state)
     cursor = letters[-1].dead_letter_id if letters.has_more else None
     shown = [views.dead_letter(each, with_body=with_body) for each in letters]
-    return views.json_response(answers.DeadLetters(shown, cursor))
+    return views.json_response(DeadLetters(shown, cursor))
 
 
 @blueprint.function_name("get_dead_letter")

@@ -9,6 +9,7 @@ from api import (
     answers,
     bulk_actions,
     bulk_operations,
+    dead_letter_answers,
     dead_letter_operations,
     described,
     failure_answers,
@@ -16,6 +17,7 @@ from api import (
     job_type_answers,
     operations,
     reading_operations,
+    service_answers,
 )
 from api.described import Json
 from controllers.base import JobController
@@ -32,11 +34,11 @@ _ANSWERED = (
     answers.TaskDetails,
     answers.Tasks,
     answers.JobEvents,
-    answers.DeadLetter,
-    answers.DeadLetters,
-    answers.Queues,
-    answers.Schedules,
-    answers.Health,
+    dead_letter_answers.DeadLetter,
+    dead_letter_answers.DeadLetters,
+    service_answers.Queues,
+    service_answers.Schedules,
+    service_answers.Health,
     job_type_answers.JobTypes,
     job_listing_answers.ListedJobs,
     failure_answers.Failures,

@@ -4,7 +4,7 @@ import logging
 
 import azure.functions as func
 
-from api import answers, views
+from api import service_answers, views
 from bootstrap import app, outages
 from core.lanes import BATCHES_QUEUE, URGENT_TASKS_QUEUE
 from engine.process.health_probe import OK, HealthProbe
@@ -26,7 +26,7 @@ def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the bi
     """Answers 200 when every part can be used, otherwise 503; the body names the error of each part."""
     checks = probe.outcomes()
     healthy = all(outcome == OK or outcome.startswith(_OK_WITHOUT) for outcome in checks.values())
-    return views.json_response(answers.Health(healthy, checks), 200 if healthy else 503)
+    return views.json_response(service_answers.Health(healthy, checks), 200 if healthy else 503)
 
 
 def _database() -> str:

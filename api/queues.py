@@ -2,7 +2,7 @@
 
 import azure.functions as func
 
-from api import answers, views
+from api import service_answers, views
 from api.problems import answers_problems
 from bootstrap import app
 from engine.jobs.queue_reader import QueueView
@@ -15,12 +15,12 @@ blueprint = func.Blueprint()
 @answers_problems
 def list_queues(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the binding requires it
     """Lists the queues of this app with the numbers of their messages."""
-    return views.json_response(answers.Queues([_queue(each) for each in app().queues.all()]))
+    return views.json_response(service_answers.Queues([_queue(each) for each in app().queues.all()]))
 
 
-def _queue(view: QueueView) -> answers.Queue:
+def _queue(view: QueueView) -> service_answers.Queue:
     counts, waiting = view.counts, view.oldest_waiting_seconds
-    return answers.Queue(
+    return service_answers.Queue(
         queue=view.name,
         active=counts.active if counts else None,
         scheduled=counts.scheduled if counts else None,

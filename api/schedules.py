@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import azure.functions as func
 
-from api import answers, views
+from api import service_answers, views
 from api.problems import answers_problems
 from bootstrap import app
 
@@ -16,6 +16,8 @@ blueprint = func.Blueprint()
 @answers_problems
 def list_schedules(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the binding requires it
     """Lists the schedules of this app with the last and the next tick of each."""
-    names = [field.name for field in fields(answers.Schedule)]
-    shown = [answers.Schedule(**{name: getattr(each, name) for name in names}) for each in app().schedules.all()]
-    return views.json_response(answers.Schedules(shown))
+    names = [field.name for field in fields(service_answers.Schedule)]
+    shown = [
+        service_answers.Schedule(**{name: getattr(each, name) for name in names}) for each in app().schedules.all()
+    ]
+    return views.json_response(service_answers.Schedules(shown))

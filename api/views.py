@@ -11,6 +11,7 @@ from typing import Any, cast
 import azure.functions as func
 
 from api import answers
+from api.dead_letter_answers import DeadLetter
 from core.job_events import JobEvent
 from core.job_waits import JobWait
 from core.models import Batch, Task
@@ -79,13 +80,13 @@ def event(row: JobEvent) -> answers.JobEvent:
     return answers.JobEvent(**{field.name: getattr(row, field.name) for field in fields(answers.JobEvent)})
 
 
-def dead_letter(kept: KeptDeadLetter, *, with_body: bool) -> answers.DeadLetter:
+def dead_letter(kept: KeptDeadLetter, *, with_body: bool) -> DeadLetter:
     """Returns the answer for a dead letter; `with_body` with its body as text, or in base64 if it is not UTF-8.
 
     A body may come from anywhere, so it is redacted like any other text.
     """
     letter = kept.letter
-    answer = answers.DeadLetter(
+    answer = DeadLetter(
         dead_letter_id=kept.dead_letter_id,
         received_at=kept.received_at,
         queue=letter.queue,
