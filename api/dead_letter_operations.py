@@ -1,6 +1,6 @@
 """The operations of the OpenAPI document about dead letters."""
 
-from api import requests
+from api import dead_letter_queries, page_places
 from api.described import FAILURES, LIMIT, Json, include, json_answer, problem_answer, query, response
 from core.statuses import DeadLetterState
 
@@ -9,8 +9,8 @@ LIST_DEAD_LETTERS: Json = {
     "summary": "List dead letters, newest first, page by page.",
     "parameters": [
         LIMIT,
-        include([requests.BODY]),
-        query("before", "`next` of the previous page", type="integer", minimum=0, maximum=requests.MAX_ROW_ID),
+        include([dead_letter_queries.BODY]),
+        query("before", "`next` of the previous page", type="integer", minimum=0, maximum=page_places.MAX_ROW_ID),
         query("state", "only dead letters in this state", type="string", enum=list(DeadLetterState)),
     ],
     "responses": {"200": json_answer("DeadLetters", "A page."), "400": response("BadQuery"), **FAILURES},
@@ -20,7 +20,7 @@ DEAD_LETTER_ID: Json = {
     "name": "dead_letter_id",
     "in": "path",
     "required": True,
-    "schema": {"type": "integer", "minimum": 0, "maximum": requests.MAX_ROW_ID},
+    "schema": {"type": "integer", "minimum": 0, "maximum": page_places.MAX_ROW_ID},
 }
 
 GET_DEAD_LETTER: Json = {

@@ -2,7 +2,7 @@
 
 import azure.functions as func
 
-from api import requests, views
+from api import dead_letter_queries, requests, views
 from api.dead_letter_answers import DeadLetters
 from api.problems import answers_problems
 from bootstrap import app
@@ -15,8 +15,9 @@ blueprint = func.Blueprint()
 @answers_problems
 def list_dead_letters(req: func.HttpRequest) -> func.HttpResponse:
     """Lists dead letters, newest first, page by page: `?state=&include=body&before={next}&limit=`."""
-    limit, with_body, state = requests.limit(req), requests.with_body(req), requests.dead_letter_state(req)
-    letters = app().status.dead_letters(requests.before_letter(req), limit, with_body=with_body, state=state)
+    with_body, state = dead_letter_queries.with_body(req), dead_letter_queries.dead_letter_state(req)
+    before, limit = dead_letter_queries.before_letter(req), requests.limit(req)
+    letters = app().status.dead_letters(before, limit, with_body=with_body, state=state)
     cursor = letters[-1].dead_letter_id if letters.has_more else None
     shown = [views.dead_letter(each, with_body=with_body) for each in letters]
     return views.json_response(DeadLetters(shown, cursor))
@@ -27,7 +28,7 @@ def list_dead_letters(req: func.HttpRequest) -> func.HttpResponse:
 @answers_problems
 def get_dead_letter(req: func.HttpRequest) -> func.HttpResponse:
     """Shows a dead letter with its body."""
-    letter = app().status.dead_letter(requests.dead_letter_id(req))
+    letter = app().status.dead_letter(dead_letter_queries.dead_letter_id(req))
     return views.json_response(views.dead_letter(letter, with_body=True))
 
 
@@ -36,7 +37,7 @@ def get_dead_letter(req: func.HttpRequest) -> func.HttpResponse:
 @answers_problems
 def resend_dead_letter(req: func.HttpRequest) -> func.HttpResponse:
     """Sends the message of a dead letter again: answers 202 once the broker has taken it."""
-    letter = app().kept_letters.resend(requests.dead_letter_id(req))
+    letter = app().kept_letters.resend(dead_letter_queries.dead_letter_id(req))
     location = {"Location": str(req.url).partition("?")[0].removesuffix("/resend")}
     return views.json_response(views.dead_letter(letter, with_body=False), 202, location)
 
@@ -46,5 +47,5 @@ def resend_dead_letter(req: func.HttpRequest) -> func.HttpResponse:
 @answers_problems
 def discard_dead_letter(req: func.HttpRequest) -> func.HttpResponse:
     """Marks a dead letter as handled."""
-    letter = app().kept_letters.discard(requests.dead_letter_id(req))
+    letter = app().kept_letters.discard(dead_letter_queries.dead_letter_id(req))
     return views.json_response(views.dead_letter(letter, with_body=False))

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 import azure.functions as func
 
-from api import requests, views
+from api import page_places, requests, views
 from api.failure_answers import FailureGroup, Failures
 from api.problems import answers_problems
 from bootstrap import app
@@ -18,7 +18,7 @@ blueprint = func.Blueprint()
 def list_failures(req: func.HttpRequest) -> func.HttpResponse:
     """Groups a job's failed tasks by type and message of their errors, some batches a page: `?after={next}`."""
     job_id = requests.job_id(req)
-    page = app().failure_reader.groups(job_id, requests.after_task(req))
+    page = app().failure_reader.groups(job_id, page_places.after_task(req))
     # Without the host: the query of a whole URL would be redacted.
     tasks_url = f"{urlsplit(req.url).path.split('/jobs/')[0]}/jobs/{job_id}/tasks?status=failed&error="
     groups = [

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import azure.functions as func
 
-from api import answers, conditional, requests, views
+from api import answers, conditional, page_places, requests, views
 from api.problems import answers_problems
 from api.retry_parts import retry_part
 from api.start_conditions import start_conditions
@@ -121,7 +121,7 @@ def _status_url(req: func.HttpRequest, job_id: str) -> str:
 def list_batches(req: func.HttpRequest) -> func.HttpResponse:
     """Lists a job's aligned batches, page by page: `?after={next}&limit=`."""
     limit = requests.limit(req)
-    batches = app().status.batches(requests.job_id(req), requests.after_batch(req), limit)
+    batches = app().status.batches(requests.job_id(req), page_places.after_batch(req), limit)
     cursor = f"{batches[-1].stage}-{batches[-1].batch_index}" if batches.has_more else None
     return views.json_response(answers.Batches([views.batch(each) for each in batches], cursor))
 
@@ -132,7 +132,7 @@ def list_batches(req: func.HttpRequest) -> func.HttpResponse:
 def list_tasks(req: func.HttpRequest) -> func.HttpResponse:
     """Lists a job's tasks, page by page: `?status=&error=&include=&after={next}&limit=`."""
     limit, include = requests.limit(req), requests.task_payload(req)
-    status, after = requests.task_status(req), requests.after_task(req)
+    status, after = requests.task_status(req), page_places.after_task(req)
     group = requests.error_group(req)
     if group is not None and status not in {None, TaskStatus.FAILED}:
         app().failure_reader.check(requests.job_id(req))
@@ -150,7 +150,7 @@ def list_tasks(req: func.HttpRequest) -> func.HttpResponse:
 @answers_problems
 def list_job_events(req: func.HttpRequest) -> func.HttpResponse:
     """Lists a job's events, the oldest first, page by page: `?since=&after={next}&limit=`."""
-    limit, since = requests.limit(req), requests.events_since(req)
-    events = app().status.events(requests.job_id(req), requests.after_event(req), limit, since)
+    limit, since = requests.limit(req), page_places.events_since(req)
+    events = app().status.events(requests.job_id(req), page_places.after_event(req), limit, since)
     cursor = events[-1].event_id if events.has_more else None
     return views.json_response(answers.JobEvents([views.event(each) for each in events], cursor, events.since))

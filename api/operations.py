@@ -1,6 +1,6 @@
 """The operations of the OpenAPI document that do not depend on the job types."""
 
-from api import requests
+from api import page_places, requests
 from api.described import (
     ETAG,
     FAILURES,
@@ -157,7 +157,7 @@ LIST_BATCHES: Json = {
     "summary": "List a job's aligned batches, page by page.",
     "parameters": [
         LIMIT,
-        query("after", "`next` of the previous page", type="string", pattern=f"^{requests.BATCH_CURSOR}$"),
+        query("after", "`next` of the previous page", type="string", pattern=f"^{page_places.BATCH_CURSOR}$"),
     ],
     "responses": {
         "200": json_answer("Batches", "A page."),
@@ -200,8 +200,8 @@ LIST_JOB_EVENTS: Json = {
     "answer before: an event may become visible after one with a higher `event_id`.",
     "parameters": [
         LIMIT,
-        query("since", "`since` of an earlier answer", type="integer", minimum=0, maximum=requests.MAX_ROW_ID),
-        query("after", "`next` of the previous page", type="integer", minimum=0, maximum=requests.MAX_ROW_ID),
+        query("since", "`since` of an earlier answer", type="integer", minimum=0, maximum=page_places.MAX_ROW_ID),
+        query("after", "`next` of the previous page", type="integer", minimum=0, maximum=page_places.MAX_ROW_ID),
     ],
     "responses": {
         "200": json_answer("JobEvents", "A page."),

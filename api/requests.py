@@ -8,38 +8,29 @@ from typing import Any
 import azure.functions as func
 
 from core.errors import (
-    DeadLetterNotFoundError,
     InvalidInputError,
     JobNotFoundError,
-    MessageFormatError,
     PayloadTooLargeError,
     field_error,
 )
-from core.ids import MAX_STAGE_TASKS, MAX_STAGES, parse_task_id
+from core.ids import MAX_STAGES
 from core.pages import TaskPayload
-from core.statuses import DeadLetterState, TaskStatus
+from core.statuses import TaskStatus
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1_000
 
 JOB_ID = "[0-9a-f]{32}"
-BATCH_CURSOR = "([0-9]{1,2})-([0-9]{1,9})"
 ERROR_GROUP = "[0-9a-f]{16}"
-"""All are regular expressions with the same meaning in Python and in JSON schema."""
+"""Both are regular expressions with the same meaning in Python and in JSON schema."""
 
 STAGE_RESULTS = "stage_results"
 """What `GET /api/jobs/{job_id}` may include."""
-
-BODY = "body"
-"""What `GET /api/dead-letters` may include."""
-
-MAX_ROW_ID = 10**18 - 1  # the most digits that always fit a bigint
 
 _MAX_EXACT = 2**53  # up to here, a float can represent every integer
 
 _JOB_ID = re.compile(JOB_ID)
 _ERROR_GROUP = re.compile(ERROR_GROUP)
-_BATCH_CURSOR = re.compile(BATCH_CURSOR)
 
 
 def json_object(req: func.HttpRequest, max_bytes: int) -> dict[str, Any]:
@@ -178,7 +169,7 @@ def task_payload(req: func.HttpRequest) -> frozenset[TaskPayload]:
     Raises:
         InvalidInputError: there is no such payload.
     """
-    return frozenset(map(TaskPayload, _include(req, list(TaskPayload))))
+    return frozenset(map(TaskPayload, included(req, list(TaskPayload))))
 
 
 def stage_results_after(req: func.HttpRequest) -> int | None:
@@ -190,139 +181,20 @@ def stage_results_after(req: func.HttpRequest) -> int | None:
     text = req.params.get("after") or "0"
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_STAGES))):
         raise field_error("after", f"must be the number of a stage, up to {MAX_STAGES}")
-    return int(text) if _include(req, [STAGE_RESULTS]) else None
+    return int(text) if included(req, [STAGE_RESULTS]) else None
 
 
-def with_body(req: func.HttpRequest) -> bool:
-    """Reads whether dead letters have their bodies; they do not by default.
-
-    Raises:
-        InvalidInputError: something else is to be included.
-    """
-    return bool(_include(req, [BODY]))
-
-
-def after_index(req: func.HttpRequest) -> int:
-    """Reads the index of the task after which the page starts; -1 for the first page.
+def included(req: func.HttpRequest, known: Sequence[str]) -> set[str]:
+    """Reads what the answer has besides; nothing by default.
 
     Raises:
-        InvalidInputError: the text is not the index of a task.
+        InvalidInputError: something that is not known is to be included.
     """
-    text = req.params.get("after")
-    if not text:
-        return -1
-    if not (
-        text.isascii() and text.isdigit() and len(text) <= len(str(MAX_STAGE_TASKS)) and int(text) < MAX_STAGE_TASKS
-    ):
-        raise field_error("after", "must be the index of a task: the `Next-After` of the previous page")
-    return int(text)
-
-
-def after_task(req: func.HttpRequest) -> str:
-    """Reads the task id after which the page starts; "" for the first page.
-
-    Raises:
-        InvalidInputError: the text is not a task id.
-    """
-    text = str(req.params.get("after", ""))
-    if text:
-        try:
-            parse_task_id(text)
-        except MessageFormatError as exc:
-            raise field_error("after", str(exc)) from exc
-    return text
-
-
-def before_letter(req: func.HttpRequest) -> int | None:
-    """Reads the dead letter id before which the page starts; None for the first page.
-
-    Raises:
-        InvalidInputError: the text is not a dead letter id.
-    """
-    return _row_id(req, "before")
-
-
-def dead_letter_id(req: func.HttpRequest) -> int:
-    """Reads the dead letter id from the route.
-
-    Raises:
-        DeadLetterNotFoundError: the route contains no dead letter id.
-    """
-    text = str(req.route_params.get("dead_letter_id", ""))
-    if not _is_row_id(text):
-        raise DeadLetterNotFoundError(None)
-    return int(text)
-
-
-def dead_letter_state(req: func.HttpRequest) -> DeadLetterState | None:
-    """Reads the state of dead letters from the query; None means any.
-
-    Raises:
-        InvalidInputError: there is no such state.
-    """
-    text = req.params.get("state")
-    if not text:
-        return None
-    try:
-        return DeadLetterState(text)
-    except ValueError as exc:
-        raise field_error("state", f"must be one of {', '.join(DeadLetterState)}") from exc
-
-
-def after_event(req: func.HttpRequest) -> int:
-    """Reads the event id after which the page starts; 0 for the first page.
-
-    Raises:
-        InvalidInputError: the text is not an event id.
-    """
-    return _row_id(req, "after") or 0
-
-
-def events_since(req: func.HttpRequest) -> int:
-    """Reads since when the events were written or changed; 0 for any time.
-
-    Raises:
-        InvalidInputError: the text is not a `since` of an answer.
-    """
-    return _row_id(req, "since", "must be a number: the `since` of an earlier answer") or 0
-
-
-def after_batch(req: func.HttpRequest) -> tuple[int, int]:
-    """Reads the `{stage}-{batch_index}` after which the page starts, as a pair; (0, 0) for the first page.
-
-    Raises:
-        InvalidInputError: the text has another form.
-    """
-    text = req.params.get("after")
-    if not text:
-        return (0, 0)
-    match = _BATCH_CURSOR.fullmatch(text)
-    if match is None:
-        raise field_error("after", "must be {stage}-{batch_index}: the `next` of the previous page")
-    return int(match[1]), int(match[2])
-
-
-def _include(req: func.HttpRequest, known: Sequence[str]) -> set[str]:
     text = req.params.get("include")
     names = set(text.split(",")) if text else set()
     if names <= set(known):
         return names
     raise field_error("include", f"must name some of {', '.join(known)}, separated by commas")
-
-
-def _row_id(
-    req: func.HttpRequest, name: str, complaint: str = "must be a number: the `next` of the previous page"
-) -> int | None:
-    text = req.params.get(name)
-    if not text:
-        return None
-    if _is_row_id(text):
-        return int(text)
-    raise field_error(name, complaint)
-
-
-def _is_row_id(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= len(str(MAX_ROW_ID))
 
 
 def _number(text: str) -> float | int:

@@ -4,7 +4,7 @@ from urllib.parse import urlencode
 
 import azure.functions as func
 
-from api import requests, result_formats
+from api import page_places, requests, result_formats
 from api.problems import answers_problems
 from bootstrap import app
 from engine.jobs.result_reader import ResultPage
@@ -20,7 +20,7 @@ def list_results(req: func.HttpRequest) -> func.HttpResponse:
 
     The worker of Functions cannot stream an answer without another package, so a large stage takes several requests.
     """
-    job_id, limit, after_index = requests.job_id(req), requests.limit(req), requests.after_index(req)
+    job_id, limit, after_index = requests.job_id(req), requests.limit(req), page_places.after_index(req)
     page = app().result_reader.page(job_id, requests.stage(req), after_index, limit)
     written = result_formats.format_for(req)
     text = written.write(result_formats.rows(job_id, page.stage, page.results), after_index < 0)
