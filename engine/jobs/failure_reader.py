@@ -11,7 +11,7 @@ from core.pages import Page, TaskPayload
 from core.redaction import Redaction
 from engine.jobs.shown_rows import shown_task
 from engine.process.job_secrets import JobSecrets
-from repositories.ports import Database, UnitOfWork
+from repositories.ports import Database
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class FailureReader:
             JobNotFoundError: there is not.
         """
         with self._database.transaction() as work:
-            _job(work, job_id)
+            _found(work.jobs.get(job_id), job_id)
 
     def groups(self, job_id: str, after: str) -> FailurePage:
         """Groups the failed tasks of the next batches after a task.
@@ -62,7 +62,7 @@ class FailureReader:
             JobNotFoundError: there is no such job.
         """
         with self._database.transaction() as work:
-            job = _job(work, job_id)
+            job = _found(work.jobs.get(job_id), job_id)
             errors = work.task_listing.errors(job_id, after)
             failed_tasks = work.task_listing.failed_count(job_id)
         redaction = self._secrets.of_rows(job) or Redaction()
@@ -83,7 +83,7 @@ class FailureReader:
             JobNotFoundError: there is no such job.
         """
         with self._database.transaction() as work:
-            job = _job(work, job_id)
+            job = _found(work.jobs.get(job_id), job_id)
             errors = work.task_listing.errors(job_id, after)
             found = tasks_of(group_id, errors)
             tasks = work.task_listing.of_ids(found[:limit], include) if found else Page[Task]([], has_more=False)
@@ -94,8 +94,7 @@ class FailureReader:
         return FailedTasks(shown, errors[-1].task_id if errors.has_more else None)
 
 
-def _job(work: UnitOfWork, job_id: str) -> Job:
-    job = work.jobs.get(job_id)
+def _found(job: Job | None, job_id: str) -> Job:
     if job is None:
         raise JobNotFoundError(job_id)
     return job
