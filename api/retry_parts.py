@@ -53,7 +53,7 @@ def retry_part(req: func.HttpRequest, max_bytes: int) -> RetryPart | None:
         InvalidInputError: the body does not name one part, or the URL names one.
     """
     if misplaced := sorted(req.params.keys() & _READERS.keys()):
-        raise _error(misplaced[0], "belongs in the body, not in the URL")
+        raise field_error(misplaced[0], "belongs in the body, not in the URL")
     body = json_object(req, max_bytes)
     if unknown := sorted(body.keys() - _READERS.keys()):
         raise field_error(unknown[0], "is not known; a part is one of " + ", ".join(_READERS))
