@@ -34,6 +34,7 @@ ORDER BY j.created_at DESC, j.job_id DESC
 -- name: searched
 -- Adds up the bytes of one job's parameters after another, and stops at the limit, as `page` in tasks.sql does: as text they
 -- may be a hundred times as large as they are stored. Which jobs it looks at depends on these sizes, not on the text.
+-- The OFFSET keeps PostgreSQL from writing the parameters of a job as text twice.
 WITH RECURSIVE found AS MATERIALIZED (
     SELECT array_agg(job_id ORDER BY created_at DESC, job_id DESC) AS ids
     FROM (
@@ -56,7 +57,7 @@ WITH RECURSIVE found AS MATERIALIZED (
     FROM counted
     CROSS JOIN found
     JOIN jobs AS j ON j.job_id = found.ids[counted.number + 1]
-    CROSS JOIN LATERAL (SELECT j.parameters::text AS parameters OFFSET 0) AS stored  -- the OFFSET: they are written once
+    CROSS JOIN LATERAL (SELECT j.parameters::text AS parameters OFFSET 0) AS stored
     WHERE counted.number < %(limit)s AND counted.bytes < %(max_bytes)s
 ), searched AS MATERIALIZED (
     SELECT number, matches, max(number) OVER () AS last
