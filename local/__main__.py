@@ -4,19 +4,23 @@ import json
 import logging
 import signal
 import threading
+import uuid
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from cli import output
+from cli.commands.submitting import show_outcome
+from cli.progress import JobProgress
+from cli.session import say_error
+from client import Lockstep, LockstepError
+from client.answers import Job
 from local.functions_host.errors import HostStartError
-from local.jobs_client import JobRequestError, JobsClient, JobTimeoutError
 from local.postgres import EmbeddedPostgresError
-from local.progress import JobProgress, print_result
 from local.service_bus.process import EmulatorError
 from local.stack import (
     AMQP_PORT,
@@ -30,6 +34,11 @@ from local.stack import (
 )
 
 _SAMPLE = {"source": "airports.csv", "chunk_bytes": 640}
+_POLL_SECONDS = 0.2
+_QUERIES = (
+    "SELECT batch_id, task_count, status, queued_at FROM batches WHERE job_id = 'JOB_ID' ORDER BY stage, batch_index;",
+    "SELECT stage, status, count(*) FROM tasks WHERE parent_job_id = 'JOB_ID' GROUP BY stage, status;",
+)
 _START_ERRORS = (StackInUseError, EmbeddedPostgresError, EmulatorError, HostStartError)
 
 StateDir = Annotated[Path, typer.Option(help="directory of the database and the logs")]
@@ -48,10 +57,11 @@ def run(
     """Start the stack, run one job through it over HTTP, and stop the stack."""
 
     def use(stack: Stack) -> int:
-        with closing(JobsClient(stack.base_url)) as client, JobProgress(console) as progress:
-            job_id = client.submit(job_type, json.loads(parameters))
-            job = client.wait(job_id, timeout, progress.show)
-        print_result(console, job)
+        job = _run_job(stack.base_url, job_type, json.loads(parameters), timeout)
+        show_outcome(job)
+        _say("\nThe rows stay in PostgreSQL. `make local` starts it and prints its URL. Try:")
+        for query in _QUERIES:
+            _say(f"  {query.replace('JOB_ID', job['job_id'])}")
         return 0 if job["status"] == "completed" else 1
 
     raise typer.Exit(_with_stack(state_dir, use))
@@ -62,7 +72,11 @@ def up(state_dir: StateDir = ROOT / ".local") -> None:
     """Start the stack and keep it running until Ctrl-C."""
 
     def use(stack: Stack) -> int:
-        _say(f"\nTry:  curl -i -X POST {stack.base_url}/api/jobs/hello_world -d '{{\"n\": 1000}}'\nCtrl-C stops it.")
+        _say(
+            f"\nTry:  curl -i -X POST {stack.base_url}/api/jobs/hello_world -d '{{\"n\": 1000}}'\n"
+            f"or:   .venv/bin/python -m cli --url {stack.base_url} submit hello_world -p n=1000 --watch\n"
+            "Ctrl-C stops it."
+        )
         threading.Event().wait()
         return 0
 
@@ -88,6 +102,15 @@ def services(
     raise typer.Exit(_run_command(use))
 
 
+def _run_job(base_url: str, job_type: str, parameters: dict[str, Any], timeout: float) -> Job:
+    """Submits a job, a new one each time, and shows its progress as `lockstep watch` does."""
+    with Lockstep(base_url) as app, JobProgress(output.stderr()) as progress:
+        job_id = app.submit(job_type, parameters, idempotency_key=uuid.uuid4().hex)["job_id"]
+        for job in app.watch(job_id, timeout_seconds=timeout, poll_seconds=_POLL_SECONDS):
+            progress.show(job)
+    return job
+
+
 def _with_stack(state_dir: Path, use: Callable[[Stack], int]) -> int:
     def use_stack() -> int:
         with running_stack(state_dir, _say) as stack:
@@ -102,8 +125,11 @@ def _run_command(use: Callable[[], int]) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         return use()
-    except (*_START_ERRORS, JobRequestError, JobTimeoutError) as exc:
+    except _START_ERRORS as exc:
         _say(f"[red]Error:[/red] {exc}")
+        return 1
+    except LockstepError as exc:
+        say_error(exc)
         return 1
     except json.JSONDecodeError as exc:
         _say(f"[red]Error:[/red] --parameters is not JSON: {exc}")

@@ -1,0 +1,1 @@
+"""The command `lockstep`: submits jobs and watches them, over the client."""
