@@ -3,6 +3,7 @@
 from enum import IntEnum
 
 from client import (
+    InvalidArgumentError,
     InvalidInputError,
     LockstepError,
     NotReachableError,
@@ -12,7 +13,6 @@ from client import (
     WatchTimeoutError,
 )
 from client.answers import JobStatus
-from client.connection import InvalidUrlError
 
 
 class UsageError(LockstepError):
@@ -49,7 +49,7 @@ def of_job(status: JobStatus) -> ExitCode:
 def of_error(exc: LockstepError) -> ExitCode:
     """Returns the exit code of an error."""
     match exc:
-        case UsageError() | InvalidUrlError() | InvalidInputError():
+        case UsageError() | InvalidArgumentError() | InvalidInputError():
             return ExitCode.USAGE
         case NotReachableError() | UnavailableError() | UnexpectedAnswerError():
             return ExitCode.NOT_REACHABLE

@@ -18,6 +18,9 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2
 _WIDE = 100_000
 """Columns where there is no terminal: lines are not broken."""
 
+_COPIED = {"job_id", "batch_id", "task_id", "error", "example_task_id", "dead_letter_id"}
+"""People copy these, so they stay on one line."""
+
 _STYLES = {
     "completed": "green",
     "finished": "green",
@@ -70,7 +73,9 @@ def write_rows(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], *,
         for row in rows:
             write_json(row)
         return
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title, member in columns.items():
+        table.add_column(title, no_wrap=member in _COPIED)
     for row in rows:
         table.add_row(*(cell(row[member]) for member in columns.values()))
     stdout().print(table)

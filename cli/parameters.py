@@ -71,7 +71,7 @@ def _object(json_file: str) -> dict[str, Any]:
     where = "standard input" if json_file == "-" else json_file
     try:
         text = sys.stdin.read() if json_file == "-" else Path(json_file).read_text(encoding="utf-8")
-        value = json.loads(text)
+        value = _json(text)
     except OSError as exc:
         raise UsageError(f"{where} cannot be read: {exc.strerror}") from exc
     except ValueError as exc:
@@ -88,9 +88,18 @@ def _pair(pair: str, schema: Schema) -> tuple[str, Any]:
     if _kinds(schema.get("properties", {}).get(name, {}), schema) == {"string"}:
         return name, text
     try:
-        return name, json.loads(text)
+        return name, _json(text)
     except ValueError:
         return name, text
+
+
+def _json(text: str) -> Any:
+    """Reads JSON, without the NaN and Infinity of Python."""
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is no number of JSON")
+
+    return json.loads(text, parse_constant=refuse)
 
 
 def _kinds(part: Schema, schema: Schema) -> set[str]:
@@ -115,7 +124,7 @@ def _complaints(errors: Sequence[ValidationError], has_secrets: bool) -> Iterato
             yield from (FieldError(".".join([*path, name]), "is missing") for name in missing)
         elif error.validator == "additionalProperties":
             known = error.schema.get("properties", {})
-            for name in error.instance.keys() - known.keys():
+            for name in sorted(error.instance.keys() - known.keys()):
                 similar = difflib.get_close_matches(name, known, 1)
                 yield FieldError(".".join([*path, name]), "is not known" + (f"; {similar[0]}?" if similar else ""))
         else:

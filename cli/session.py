@@ -1,5 +1,6 @@
 """What the commands share: the app that the options name, and how to print."""
 
+import shlex
 from dataclasses import dataclass
 from typing import Annotated, cast
 
@@ -34,8 +35,8 @@ class Session:
 
     def again(self, command: str) -> str:
         """A command line for the same app."""
-        options = [f"--url {self.url} "] if self.url else [f"--profile {self.profile} "] if self.profile else []
-        return f"lockstep {''.join(options)}{command}"
+        options = ["--url", self.url] if self.url else ["--profile", self.profile] if self.profile else []
+        return " ".join(["lockstep", *map(shlex.quote, options), command])
 
 
 def session(ctx: typer.Context) -> Session:

@@ -55,7 +55,8 @@ class AsyncDriver:
         Raises:
             LockstepError: as `client.errors` says.
         """
-        return await anext(self.run(one(call, self.repeat_seconds)))
+        (value,) = [each async for each in self.run(one(call, self.repeat_seconds))]
+        return value
 
     async def run(self, flow: Flow[T]) -> AsyncIterator[T]:
         """Yields what a flow emits."""

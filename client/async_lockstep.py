@@ -35,7 +35,6 @@ from client.flows import every
 from client.pages import ResultsPage
 
 _ALL_JOBS = JobFilter()
-_PAGE = 1000
 
 
 class AsyncLockstep(AsyncDriver):
@@ -75,7 +74,7 @@ class AsyncLockstep(AsyncDriver):
 
     def batches(self, job_id: str) -> AsyncIterator[Batch]:
         return self.run(
-            every(lambda after: job_calls.list_batches(job_id, limit=_PAGE, after=after), self.repeat_seconds)
+            every(lambda after: job_calls.list_batches(job_id, limit=job_flows.PAGE, after=after), self.repeat_seconds)
         )
 
     def tasks(
@@ -85,7 +84,7 @@ class AsyncLockstep(AsyncDriver):
         status: TaskStatus | None = None,
         error: str | None = None,
         include: Sequence[str] = (),
-        page_size: int | None = _PAGE,
+        page_size: int | None = job_flows.PAGE,
     ) -> AsyncIterator[Task]:
         return self.run(
             every(
@@ -138,7 +137,7 @@ class AsyncLockstep(AsyncDriver):
         return await self.send(app_calls.get_action(action_id))
 
     def watch_action(self, action_id: str) -> AsyncIterator[ActionProgress]:
-        return self.run(job_flows.watched_action(action_id, self.repeat_seconds))
+        return self.run(job_flows.watched_action(action_id))
 
     async def job_types(self) -> list[JobType]:
         return await self.send(app_calls.list_job_types())

@@ -6,10 +6,11 @@ from typing import Any, Generic, TypeVar
 
 import httpx
 
-from client.errors import BY_STATUS, AppFailedError, FieldError, Problem, ProblemError, UnexpectedAnswerError
+from client.errors import BY_STATUS, AppFailedError, FieldError, LockstepError, Problem, UnexpectedAnswerError
 
 T_co = TypeVar("T_co", covariant=True)
 
+_DAY_SECONDS = 86_400
 _PROBLEM_MEMBERS = {"type", "title", "status", "detail", "errors"}
 
 
@@ -42,9 +43,13 @@ class Call(Generic[T_co]):
             ProblemError: the app answered with an error.
             UnexpectedAnswerError: the answer is none of Lockstep's.
         """
-        if response.status_code in self.good:
+        # A proxy may answer 503, too.
+        if response.status_code not in self.good or (response.is_error and not _is_json(response)):
+            raise _error(response)
+        try:
             return self.read(response)
-        raise _error(response)
+        except (KeyError, TypeError) as exc:
+            raise _unexpected(response) from exc
 
 
 def query(**parameters: object) -> dict[str, str]:
@@ -53,27 +58,24 @@ def query(**parameters: object) -> dict[str, str]:
 
 
 def json_of(response: httpx.Response) -> Any:
-    """Reads a JSON answer.
+    """Reads a JSON object.
 
     Raises:
-        UnexpectedAnswerError: it is not JSON, for example the page of a proxy.
+        UnexpectedAnswerError: it is none, for example the page of a proxy.
     """
     try:
-        return response.json()
+        value = response.json()
     except ValueError as exc:
-        kind = response.headers.get("Content-Type", "no type")
-        raise UnexpectedAnswerError(
-            f"{response.url.host} answered {response.status_code} with {kind}, which is no answer of Lockstep: is this "
-            "the URL of the app?"
-        ) from exc
+        raise _unexpected(response) from exc
+    if not isinstance(value, dict):
+        raise _unexpected(response)
+    return value
 
 
 def retry_after(response: httpx.Response) -> float | None:
     """Reads how many seconds the app asks to wait; None if it does not say, or names a date."""
-    try:
-        return max(0.0, float(response.headers["Retry-After"]))
-    except (KeyError, ValueError):
-        return None
+    text = response.headers.get("Retry-After", "")
+    return float(min(int(text), _DAY_SECONDS)) if text.isascii() and text.isdigit() else None
 
 
 def _text(value: object) -> str:
@@ -84,14 +86,28 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def _error(response: httpx.Response) -> ProblemError:
+def _is_json(response: httpx.Response) -> bool:
+    return bool(response.headers.get("Content-Type", "").startswith("application/json"))
+
+
+def _unexpected(response: httpx.Response) -> UnexpectedAnswerError:
+    kind = response.headers.get("Content-Type", "no type")
+    return UnexpectedAnswerError(
+        f"{response.url.host} answered {response.status_code} with {kind}, which is no answer of Lockstep: is this the "
+        "URL of the app?"
+    )
+
+
+def _error(response: httpx.Response) -> LockstepError:
+    if response.is_redirect:
+        return UnexpectedAnswerError(f"{response.url.host} redirects to another URL; perhaps it wants https")
     status, document = response.status_code, _document(response)
     problem = Problem(
         status,
         type=str(document.get("type", "about:blank")),
         title=str(document.get("title", response.reason_phrase)),
         detail=str(document.get("detail", f"{response.url.host} answered {status} {response.reason_phrase}")),
-        fields=tuple(FieldError(str(each["field"]), str(each["message"])) for each in document.get("errors", ())),
+        fields=tuple(FieldError(str(each.get("field")), str(each.get("message"))) for each in _errors(document)),
         members={name: value for name, value in document.items() if name not in _PROBLEM_MEMBERS},
         request_id=response.headers.get("x-request-id"),
         retry_after_seconds=retry_after(response),
@@ -99,9 +115,14 @@ def _error(response: httpx.Response) -> ProblemError:
     return BY_STATUS.get(status, AppFailedError)(problem)
 
 
+def _errors(document: dict[str, Any]) -> list[dict[str, Any]]:
+    listed = document.get("errors")
+    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+
+
 def _document(response: httpx.Response) -> dict[str, Any]:
     """The problem document of an answer; empty if it has none, as when the host refuses a key."""
     if not response.headers.get("Content-Type", "").startswith("application/problem+json"):
         return {}
-    document = json_of(response)
-    return document if isinstance(document, dict) else {}
+    document: dict[str, Any] = json_of(response)
+    return document

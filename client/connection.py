@@ -1,6 +1,8 @@
 """Where the app is and with which key: both go into requests here and nowhere else."""
 
 import ipaddress
+import json
+import re
 from collections.abc import Generator
 from typing import Any
 from urllib.parse import urlsplit
@@ -8,25 +10,29 @@ from urllib.parse import urlsplit
 import httpx
 
 from client.calls import Call
-from client.errors import LockstepError
+from client.errors import InvalidArgumentError
 
 KEY_HEADER = "x-functions-key"
 
 _USER_AGENT = "lockstep-client"
-
-
-class InvalidUrlError(LockstepError):
-    """The URL of the app cannot be used."""
+_CONNECT_SECONDS = 10.0
+_VISIBLE = re.compile(r"[!-~]+", re.ASCII)
 
 
 class FunctionKey(httpx.Auth):
     """Puts the access key of the app into a header. It is in no URL, and no text shows it.
 
     Redirects are not followed, so it never goes to another host.
+
+    Raises:
+        InvalidArgumentError: the key has characters that no header may have.
     """
 
     def __init__(self, key: str | None) -> None:
-        self._key = key
+        self._key = (key or "").strip()
+        # httpx would show the key in the text of its error.
+        if self._key and not _VISIBLE.fullmatch(self._key):
+            raise InvalidArgumentError("the key must be visible ASCII characters")
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Adds the key to a request."""
@@ -39,7 +45,7 @@ def base_url(url: str) -> str:
     """Returns the URL of the app, without a trailing `/` and `/api`.
 
     Raises:
-        InvalidUrlError: it has no host, or has a user, a query or a fragment, which may hold a secret.
+        InvalidArgumentError: it has no host, or has a user, a query or a fragment, which may hold a secret.
     """
     try:
         parts = urlsplit(url)
@@ -47,9 +53,9 @@ def base_url(url: str) -> str:
     except ValueError:
         usable = False
     if not usable:
-        raise InvalidUrlError("the URL must look like https://my-app.azurewebsites.net")
+        raise InvalidArgumentError("the URL must look like https://my-app.azurewebsites.net")
     if parts.query or parts.fragment or parts.username is not None:
-        raise InvalidUrlError("the URL must not have a user, a query or a fragment; a key goes into LOCKSTEP_KEY")
+        raise InvalidArgumentError("the URL must not have a user, a query or a fragment; a key goes into LOCKSTEP_KEY")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/api')}"
 
 
@@ -58,7 +64,7 @@ def client_options(url: str, key: str | None, timeout_seconds: float) -> dict[st
     return {
         "base_url": f"{url}/api",
         "auth": FunctionKey(key),
-        "timeout": timeout_seconds,
+        "timeout": httpx.Timeout(timeout_seconds, connect=min(timeout_seconds, _CONNECT_SECONDS)),
         "headers": {"User-Agent": _USER_AGENT},
         "follow_redirects": False,
         "trust_env": not _is_this_machine(url),  # no proxy leads to this machine
@@ -73,7 +79,10 @@ def request_options(call: Call[Any]) -> dict[str, Any]:
         "params": dict(call.query),
         "headers": dict(call.headers),
     }
-    return options if call.body is None else {**options, "json": call.body}
+    if call.body is not None:
+        options["headers"]["Content-Type"] = "application/json"
+        options["content"] = json.dumps(call.body, allow_nan=False)
+    return options
 
 
 def not_reachable(url: str, exc: httpx.HTTPError) -> str:

@@ -9,6 +9,10 @@ class LockstepError(Exception):
     """The root of what this client raises."""
 
 
+class InvalidArgumentError(LockstepError, ValueError):
+    """An argument cannot be sent: the URL, the key or the idempotency key. The text does not show it."""
+
+
 class NotReachableError(LockstepError):
     """The app cannot be reached: no connection, or no answer in time."""
 

@@ -67,7 +67,7 @@ def answered(call: Call[T], repeat_seconds: float) -> Part[T]:
             return call.value(response)
         except (NotReachableError, UnavailableError) as exc:
             asked = exc.problem.retry_after_seconds if isinstance(exc, UnavailableError) else None
-            seconds = pause if asked is None else asked
+            seconds = asked or pause
             if not call.is_repeatable or waited + seconds > repeat_seconds:
                 raise
             reason = exc

@@ -9,6 +9,7 @@ import httpx
 
 from client.answers import Batch, Change, Failures, Job, JobEvent, ListedJob, Submission, Task, TaskDetails
 from client.calls import Call, json_of, query, retry_after
+from client.errors import InvalidArgumentError
 from client.filters import JobFilter
 from client.pages import Page, ResultsPage, page_of, results_of, since_of
 
@@ -35,7 +36,13 @@ def submit(
     after: Sequence[str] = (),
     urgent: bool = False,
 ) -> Call[Submission]:
-    """Submits a job; to repeat it makes no second one."""
+    """Submits a job; to repeat it makes no second one.
+
+    Raises:
+        InvalidArgumentError: the idempotency key has characters that no header may have.
+    """
+    if idempotency_key is not None and not (idempotency_key.isascii() and idempotency_key.isprintable()):
+        raise InvalidArgumentError("the idempotency key must be printable ASCII characters")
     return Call(
         "POST",
         f"/jobs/{_part(job_type)}",

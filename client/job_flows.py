@@ -14,6 +14,9 @@ from client.pages import ResultsPage
 WATCH_REPEAT_SECONDS = 300.0
 """How long a watch waits for an app that cannot be reached."""
 
+PAGE = 1000
+"""The most rows that the app returns at once."""
+
 _POLL_SECONDS = 2.0
 """Between polls, where the app does not say."""
 
@@ -39,10 +42,10 @@ def watched(
         yield Pause(poll_seconds or polled.retry_after_seconds or _POLL_SECONDS)
 
 
-def watched_action(action_id: str, repeat_seconds: float) -> Flow[ActionProgress]:
+def watched_action(action_id: str) -> Flow[ActionProgress]:
     """Emits the progress of a bulk action until it has finished."""
     while True:
-        progress = yield from answered(app_calls.get_action(action_id), repeat_seconds)
+        progress = yield from answered(app_calls.get_action(action_id), WATCH_REPEAT_SECONDS)
         yield Emit(progress)
         if progress["is_finished"]:
             return
@@ -54,6 +57,7 @@ def events(job_id: str, *, follow: bool, repeat_seconds: float) -> Flow[JobEvent
 
     An event is emitted again when it has counted more repairs.
     """
+    repeat_seconds = max(repeat_seconds, WATCH_REPEAT_SECONDS) if follow else repeat_seconds
     known: dict[int, int] = {}
     since, has_ended = None, not follow
     while True:
@@ -65,7 +69,7 @@ def events(job_id: str, *, follow: bool, repeat_seconds: float) -> Flow[JobEvent
         if has_ended:
             return
         # The last events are read after the job is seen to have ended.
-        job = yield from answered(job_calls.get_job(job_id), WATCH_REPEAT_SECONDS)
+        job = yield from answered(job_calls.get_job(job_id), repeat_seconds)
         has_ended = job["status"] in JOB_ENDS
         if not has_ended:
             yield Pause(_POLL_SECONDS)
@@ -76,7 +80,7 @@ def _events_since(job_id: str, since: int | None, repeat_seconds: float) -> Part
     found: list[JobEvent] = []
     following, first_since = None, None
     while True:
-        call = job_calls.list_job_events(job_id, since=since, after=following, limit=1000)
+        call = job_calls.list_job_events(job_id, since=since, after=following, limit=PAGE)
         page, next_since = yield from answered(call, repeat_seconds)
         found += page.rows
         first_since = next_since if first_since is None else first_since
@@ -101,7 +105,7 @@ def result_pages(
 ) -> Flow[ResultsPage]:
     """Emits pages of lines. All are of the stage of the first one, though the job may enter the next one meanwhile."""
     while True:
-        call = job_calls.list_results(job_id, stage=stage, after=after, limit=1000, csv=csv)
+        call = job_calls.list_results(job_id, stage=stage, after=after, limit=PAGE, csv=csv)
         page = yield from answered(call, repeat_seconds)
         yield Emit(page)
         stage, after = page.stage, page.next

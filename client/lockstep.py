@@ -35,7 +35,6 @@ from client.pages import ResultsPage
 from client.sync_driver import SyncDriver
 
 _ALL_JOBS = JobFilter()
-_PAGE = 1000
 
 
 class Lockstep(SyncDriver):
@@ -87,7 +86,7 @@ class Lockstep(SyncDriver):
     def batches(self, job_id: str) -> Iterator[Batch]:
         """Yields the batches of a job."""
         return self.run(
-            every(lambda after: job_calls.list_batches(job_id, limit=_PAGE, after=after), self.repeat_seconds)
+            every(lambda after: job_calls.list_batches(job_id, limit=job_flows.PAGE, after=after), self.repeat_seconds)
         )
 
     def tasks(
@@ -97,7 +96,7 @@ class Lockstep(SyncDriver):
         status: TaskStatus | None = None,
         error: str | None = None,
         include: Sequence[str] = (),
-        page_size: int | None = _PAGE,
+        page_size: int | None = job_flows.PAGE,
     ) -> Iterator[Task]:
         """Yields the tasks of a job: all, those with a status, or those of an error group."""
         return self.run(
@@ -160,7 +159,7 @@ class Lockstep(SyncDriver):
 
     def watch_action(self, action_id: str) -> Iterator[ActionProgress]:
         """Yields the progress of a bulk action until it has finished."""
-        return self.run(job_flows.watched_action(action_id, self.repeat_seconds))
+        return self.run(job_flows.watched_action(action_id))
 
     def job_types(self) -> list[JobType]:
         """Returns the job types, with the JSON Schema of their parameters."""

@@ -63,7 +63,8 @@ class SyncDriver:
         Raises:
             LockstepError: as `client.errors` says.
         """
-        return next(self.run(one(call, self.repeat_seconds)))
+        (value,) = self.run(one(call, self.repeat_seconds))
+        return value
 
     def run(self, flow: Flow[T]) -> Iterator[T]:
         """Yields what a flow emits."""

@@ -19,7 +19,7 @@ Limit = Annotated[int, typer.Option(min=0, help="the most rows; 0 for all")]
 CreatedFrom = Annotated[datetime | None, typer.Option("--from", help="only jobs created at this time or later")]
 CreatedBefore = Annotated[datetime | None, typer.Option("--before", help="only jobs created before this time")]
 
-_MONITOR = "/api/monitor/"
+_MONITOR = "/api/monitor"
 _COLUMNS = {
     "JOB": "job_id",
     "TYPE": "job_type",

@@ -9,6 +9,7 @@ from typing import IO, Annotated
 import typer
 
 from cli import output
+from cli.exits import UsageError
 from cli.session import AsJson, JobId, is_json, session
 from client import LockstepError
 from client.answers import JobEvent
@@ -67,7 +68,11 @@ def _opened(file: Path | None, *, appends: bool) -> Iterator[IO[str]]:
     if file is None:
         yield sys.stdout
     else:
-        with file.open("a" if appends else "w", encoding="utf-8", newline="") as target:
+        try:
+            target = file.open("a" if appends else "w", encoding="utf-8", newline="")
+        except OSError as exc:
+            raise UsageError(f"{file} cannot be written: {exc.strerror}") from exc
+        with target:
             yield target
 
 

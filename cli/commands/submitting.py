@@ -11,6 +11,7 @@ from cli.session import AsJson, JobId, Session, is_json, session
 from client import Lockstep, LockstepError
 from client.answers import Job
 
+Watches = Annotated[bool, typer.Option("--watch", help="show the progress until the job has ended")]
 Timeout = Annotated[float | None, typer.Option(help="seconds after which the command ends; the job runs on")]
 
 
@@ -25,7 +26,7 @@ def submit(
     json_file: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="a JSON object of parameters; - for standard input")
     ] = None,
-    watches: Annotated[bool, typer.Option("--watch", help="show the progress until the job has ended")] = False,
+    watches: Watches = False,
     idempotency_key: Annotated[
         str | None, typer.Option(help="what makes this job another one than that of the same parameters")
     ] = None,
@@ -54,7 +55,7 @@ def submit(
         if not submission["created"]:
             output.say("This job existed already. Another --idempotency-key makes a new one.", "yellow")
         if watches:
-            _follow(ctx, app, job_id, timeout, as_json=is_json(ctx, as_json=False))
+            follow_to_the_end(ctx, app, job_id, timeout, as_json=is_json(ctx, as_json=False))
         elif session(ctx).as_json:
             output.write_json(submission)
         else:
@@ -65,10 +66,11 @@ def submit(
 def watch(ctx: typer.Context, job_id: JobId, *, timeout: Timeout = None, as_json: AsJson = False) -> None:
     """Show the progress of a job until it has ended. Ctrl-C leaves the job running."""
     with session(ctx).connect() as app:
-        _follow(ctx, app, job_id, timeout, as_json=is_json(ctx, as_json))
+        follow_to_the_end(ctx, app, job_id, timeout, as_json=is_json(ctx, as_json))
 
 
-def _follow(ctx: typer.Context, app: Lockstep, job_id: str, timeout: float | None, *, as_json: bool) -> None:
+def follow_to_the_end(ctx: typer.Context, app: Lockstep, job_id: str, timeout: float | None, *, as_json: bool) -> None:
+    """Shows the progress of a job and how it has ended, and exits with its code."""
     job = follow(session(ctx), app, job_id, timeout, as_json=as_json)
     if not as_json:
         show_outcome(job)

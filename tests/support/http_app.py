@@ -32,7 +32,14 @@ MODULES = (
 
 
 class AppTransport(httpx.MockTransport):
-    """Calls the function of a request's route. `requests` are those that were made."""
+    """Calls the function of a request's route.
+
+    Attributes:
+        requests: those that were made.
+        fails_after: how many are answered before the connection is lost; None if it never is.
+    """
+
+    fails_after: int | None = None
 
     def __init__(self) -> None:
         super().__init__(self.handle)
@@ -41,6 +48,8 @@ class AppTransport(httpx.MockTransport):
 
     def handle(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
+        if self.fails_after is not None and len(self.requests) > self.fails_after:
+            raise httpx.ConnectError("connection refused", request=request)
         path = request.url.path.removeprefix("/api/")
         for methods, route, function in self._routes:
             match = re.fullmatch(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", route), path)

@@ -24,6 +24,7 @@ from controllers.hello_world import HelloWorld
 from core.errors import PermanentTaskError
 from repositories.ports import DeadLetter
 from tests.support.drive import Stand, stand
+from tests.support.http_app import AppTransport
 from tests.support.sample_jobs import counted, sample_job
 from tests.unit.cli.conftest import Run, run_command
 
@@ -88,9 +89,10 @@ def test_a_task_and_a_batch_are_retried(it: Stand, run: Run, failed: str, monkey
     it.pump()
     (batch,) = run("batches", failed, "--json").documents
     assert (batch["task_count"], batch["failed_tasks"]) == (30, 1)
-    assert run("retry", failed, "--batch", batch["batch_id"]).code == 0
-    it.pump()
-    assert run("watch", failed).code == 0
+    monkeypatch.setattr("time.sleep", lambda _: it.pump())
+    ran = run("retry", failed, "--batch", batch["batch_id"], "--watch")
+    assert ran.code == 0
+    assert "sample completed" in ran.err
 
 
 def test_texts_of_a_job_do_not_reach_the_terminal_as_commands(run: Run, failed: str) -> None:
@@ -131,6 +133,29 @@ def test_results_are_written_to_a_file_and_go_on(run: Run, failed: str, tmp_path
     assert [line["result"] for line in run("results", failed).documents][:4] == [0, 1, 2, None]
 
 
+def test_a_file_that_cannot_be_written_is_a_usage_error(run: Run, failed: str) -> None:
+    ran = run("results", failed, "-o", "/nowhere/out.ndjson")
+    assert ran.code == 2
+    assert "/nowhere/out.ndjson cannot be written" in ran.err
+
+
+def test_an_interrupted_download_says_how_to_go_on(
+    run: Run, failed: str, transport: AppTransport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setattr("client.job_flows.PAGE", 10)
+    monkeypatch.setattr(transport, "fails_after", 2)
+    file = tmp_path / "out.ndjson"
+
+    ran = run("results", failed, "-o", str(file))
+
+    assert ran.code == 3
+    assert f"Go on with: lockstep results {failed} --stage 1 --after 19 -o {file}" in ran.err
+    monkeypatch.setattr(transport, "fails_after", None)
+    assert run("results", failed, "--stage", "1", "--after", "19", "-o", str(file)).code == 0
+    assert len(file.read_text().splitlines()) == 30
+
+
 def test_results_of_a_stage_that_runs_are_said_to_be_incomplete(it: Stand, run: Run) -> None:
     ran = run("results", it.submit("hello_world", n=3))
     assert (ran.code, ran.out) == (0, "")
@@ -150,6 +175,7 @@ def test_a_job_is_cancelled_and_resumed(it: Stand, run: Run) -> None:
     assert ran.code == 0
     assert f"lockstep watch {job_id}" in ran.err
     it.pump()
+    assert run("watch", job_id).code == 0
     refused = run("resume", job_id)
     assert refused.code == 4
     assert "Error:" in refused.err
@@ -200,7 +226,7 @@ def test_the_page_is_opened_without_the_key(run: Run, monkeypatch: pytest.Monkey
     run("--url", "https://jobs.example", "open")
     run("--url", "https://jobs.example", "open", "a" * 32)
 
-    assert opened == [f"https://jobs.example/api/monitor/{end}" for end in ("", f"#/jobs/{'a' * 32}")]
+    assert opened == [f"https://jobs.example/api/monitor{end}" for end in ("", f"#/jobs/{'a' * 32}")]
 
 
 @pytest.mark.parametrize("command", ["show", "watch", "batches", "tasks", "failures", "results", "events", "cancel"])

@@ -12,6 +12,7 @@ import pytest
 from client import (
     AppFailedError,
     AsyncLockstep,
+    InvalidArgumentError,
     KeyRefusedError,
     Lockstep,
     LockstepError,
@@ -20,7 +21,7 @@ from client import (
     UnexpectedAnswerError,
     WatchTimeoutError,
 )
-from client.connection import InvalidUrlError, client_options
+from client.connection import client_options
 
 KEY = "pssst-key"
 JOB_ID = "a" * 32
@@ -114,6 +115,14 @@ def test_a_request_is_repeated_for_some_seconds_as_the_app_asks(slept: list[floa
     assert slept == [4]
 
 
+@pytest.mark.parametrize("asked", ["0", "soon", "-1", "Wed, 21 Oct 2026 07:28:00 GMT", "inf"])
+def test_a_pause_that_cannot_be_kept_is_that_of_a_lost_connection(slept: list[float], asked: str) -> None:
+    client, _ = app(*(unavailable(**{"Retry-After": asked}) for _ in range(99)))
+    with pytest.raises(UnavailableError):
+        client.job(JOB_ID)
+    assert slept == [0.5, 1.0, 2.0]
+
+
 def test_a_request_fails_when_the_app_stays_unavailable(slept: list[float]) -> None:
     client, _ = app(*(unavailable(**{"Retry-After": "2"}) for _ in range(9)))
     with pytest.raises(UnavailableError, match="later") as caught:
@@ -173,7 +182,8 @@ def test_an_asynchronous_watch_goes_on_too(slept: list[float]) -> None:
         (httpx.Response(500, text="<html>"), AppFailedError),
         (httpx.Response(200, text="<html>"), UnexpectedAnswerError),
         (httpx.TooManyRedirects("lost"), UnexpectedAnswerError),
-        (httpx.Response(302, headers={"Location": "https://elsewhere.example"}), AppFailedError),
+        (httpx.Response(302, headers={"Location": "https://elsewhere.example"}), UnexpectedAnswerError),
+        (httpx.Response(503, text="busy"), UnavailableError),
     ],
 )
 def test_no_text_and_no_url_has_the_key(answer: httpx.Response | Exception, error: type[LockstepError]) -> None:
@@ -191,9 +201,42 @@ def test_no_text_and_no_url_has_the_key(answer: httpx.Response | Exception, erro
     "url", ["", "jobs.example", "ftp://jobs.example", "https://", f"https://a:{KEY}@b.c", f"https://b.c/api?code={KEY}"]
 )
 def test_a_url_that_may_hold_a_key_is_refused_without_showing_it(url: str) -> None:
-    with pytest.raises(InvalidUrlError) as caught:
+    with pytest.raises(InvalidArgumentError) as caught:
         Lockstep(url)
     assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\nx: y", f"{KEY} {KEY}", f"{KEY}é"])
+def test_a_key_that_no_header_may_have_is_refused_without_showing_it(key: str) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        Lockstep("https://jobs.example", key)
+    assert KEY not in str(caught.value)
+
+
+def test_a_line_break_at_the_end_of_a_key_is_left_out() -> None:
+    script = Script(httpx.Response(200, json={}))
+    Lockstep("https://jobs.example", f"{KEY}\n", transport=script).job(JOB_ID)
+    assert script.requests[0].headers["x-functions-key"] == KEY
+
+
+def test_an_idempotency_key_that_no_header_may_have_is_refused() -> None:
+    client, script = app()
+    with pytest.raises(InvalidArgumentError):
+        client.submit("hello_world", {}, idempotency_key="né")
+    assert script.requests == []
+
+
+@pytest.mark.parametrize("answer", [[], {}, "text", {"job_types": None}])
+def test_an_answer_of_another_service_is_told_as_such(answer: object) -> None:
+    client, _ = app(httpx.Response(200, json=answer))
+    with pytest.raises(UnexpectedAnswerError, match=r"jobs\.example .* is this the URL of the app"):
+        list(client.batches(JOB_ID))
+
+
+def test_a_proxy_that_answers_for_an_app_without_workers_is_no_answer_about_its_health() -> None:
+    client, _ = app(httpx.Response(503, text="The service is unavailable."), repeat_seconds=0)
+    with pytest.raises(UnavailableError):
+        client.health()
 
 
 @pytest.mark.parametrize("url", ["https://jobs.example", "https://jobs.example/api", "https://jobs.example/api/"])
