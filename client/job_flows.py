@@ -1,6 +1,7 @@
 """The flows about jobs: they are watched, their events followed, their failures and results read page by page."""
 
 import json
+import math
 from collections.abc import Callable
 from time import monotonic
 
@@ -29,17 +30,20 @@ def watched(
     Raises:
         WatchTimeoutError: it has not ended in time.
     """
-    began, tag = clock(), None
+    ends_at = math.inf if timeout_seconds is None else clock() + timeout_seconds
+    tag = None
     while True:
-        polled = yield from answered(job_calls.poll_job(job_id, tag), WATCH_REPEAT_SECONDS)
+        left = max(0.0, ends_at - clock())
+        polled = yield from answered(job_calls.poll_job(job_id, tag), min(left, WATCH_REPEAT_SECONDS))
         tag = polled.tag
         if polled.job is not None:
             yield Emit(polled.job)
             if polled.job["status"] in JOB_ENDS:
                 return
-        if timeout_seconds is not None and clock() - began > timeout_seconds:
+        left = ends_at - clock()
+        if left <= 0:
             raise WatchTimeoutError(f"job {job_id} has not ended after {timeout_seconds:g} s; it runs on")
-        yield Pause(poll_seconds or polled.retry_after_seconds or _POLL_SECONDS)
+        yield Pause(min(left, poll_seconds or polled.retry_after_seconds or _POLL_SECONDS))
 
 
 def watched_action(action_id: str) -> Flow[ActionProgress]:

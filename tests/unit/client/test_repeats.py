@@ -109,6 +109,14 @@ def test_a_watch_ends_when_its_time_is_over() -> None:
         list(client.watch(JOB_ID, timeout_seconds=-1))
 
 
+def test_a_watch_of_an_app_that_cannot_be_reached_ends_in_time_too(slept: list[float]) -> None:
+    client, _ = app(polled("queued"), *(lost() for _ in range(99)))
+    with pytest.raises(NotReachableError):
+        list(client.watch(JOB_ID, timeout_seconds=4, poll_seconds=60))
+    assert slept[0] == pytest.approx(4, abs=1)
+    assert sum(slept[1:]) <= 4
+
+
 def test_a_request_is_repeated_for_some_seconds_as_the_app_asks(slept: list[float]) -> None:
     client, _ = app(unavailable(**{"Retry-After": "4"}), httpx.Response(200, json={"status": "queued"}))
     assert client.job(JOB_ID)["status"] == "queued"
