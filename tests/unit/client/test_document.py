@@ -149,6 +149,8 @@ def test_the_client_sends_what_the_document_describes_and_can_send_all_of_it(ope
     method, _, parameters, operation = described(operation_id)
     sent = requests_of(operation_id)
     query = {each["name"] for each in parameters if each["in"] == "query"}
+    if method == "POST":
+        query.discard("poll")  # for workflows that follow Location; the client asks for the job itself
     headers = {each["name"].lower() for each in parameters if each["in"] == "header"}
 
     assert {each.method for each in sent} == {method}
