@@ -6,8 +6,8 @@ import engine
 
 _OPENERS = {"transaction", "transact", "send", "send_job_message", "batch_send_messages"}
 _HELPERS = {"sending.py", "shared_sends.py"}
-_READERS = {"status_reader.py", "schedule_reader.py"}
-"""What answers `GET`: it writes and sends nothing, and no message waits for it."""
+_READERS = ("_reader.py", "_lister.py")
+"""How the names of files end that answer `GET`: they write and send nothing, and no message waits for them."""
 
 ELSEWHERE = {
     "Recorder._try_to",  # keeps or releases leases while PostgreSQL is unavailable; its errors are ignored
@@ -27,7 +27,7 @@ def places() -> set[str]:
     """The functions of the engine that open a transaction or send, read from its source."""
     found: set[str] = set()
     for path in Path(engine.__path__[0]).rglob("*.py"):
-        if path.name not in _HELPERS | _READERS:
+        if path.name not in _HELPERS and not path.name.endswith(_READERS):
             found.update(_places(ast.parse(path.read_text()), ""))
     return found
 
