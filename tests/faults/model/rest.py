@@ -22,6 +22,7 @@ def bring_to_rest(world: World) -> None:
         AssertionError: something is wrong in the end.
     """
     world.queue.failures.clear()
+    world.replace(0)  # one that has stopped while it ran a suspect lets no other suspect have its turn
     _settle(world)
     while world.stopped:
         world.go_on(0)

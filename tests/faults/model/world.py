@@ -172,6 +172,10 @@ class World:
 
     # --- inside ------------------------------------------------------------------------------
 
+    def replace(self, number: int) -> None:
+        """A fresh process takes the place of one; what has stopped in the old one goes on there."""
+        self.processes[number] = self._process(number)
+
     def _process(self, number: int) -> Process:
         # The clock of the second is an hour ahead, and so fast that leases and slices of time end while it works.
         return Process(self.database, self.queue, self._registry, seconds=number * _AN_HOUR, pace=number * 20.0)
