@@ -7,7 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
@@ -110,10 +110,12 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
 def _local_time(text: str) -> str:
-    """Shows a time of the app in the time zone of this machine."""
+    """Shows a time of the app in the time zone of this machine, without the date if it is today."""
     if not _TIME.fullmatch(text):
         return text
-    return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    time = datetime.fromisoformat(text).astimezone()
+    is_today = time.date() == datetime.now(UTC).astimezone().date()
+    return time.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M:%S")
 
 
 def write_document(value: object) -> None:

@@ -100,6 +100,14 @@ def _show(job_type: JobType) -> None:
 def _parameters(schema: Any) -> Iterator[dict[str, Any]]:
     required = schema.get("required", [])
     for name, part in schema.get("properties", {}).items():
-        kinds = [each.get("type", "any") for each in part.get("anyOf", [part])]
+        kinds = [_kind(each, schema) for each in part.get("anyOf", [part])]
         default = "required" if name in required else part.get("default")
         yield {"name": name, "type": " or ".join(kinds), "default": default, "description": part.get("description")}
+
+
+def _kind(part: Any, schema: Any) -> str:
+    """The type of a parameter, or its values if only these are allowed."""
+    if "$ref" in part:
+        part = schema.get("$defs", {}).get(part["$ref"].rsplit("/", 1)[-1], {})
+    values = part.get("enum") or ([part["const"]] if "const" in part else [])
+    return ", ".join(map(str, values)) or str(part.get("type", "any"))

@@ -107,6 +107,7 @@ def job_filter(
 
 def _show(job: Job) -> None:
     output.write_members({name: job[name] for name in _SHOWN if job[name] is not None})  # type: ignore[literal-required]
+    output.write("")
     rows = [{**stage, **stage["tasks"], "stage_status": stage["status"]} for stage in job["stages"]]
     columns = {"STAGE": "stage", "NAME": "name", "STATUS": "stage_status", "TASKS": "created"}
     columns |= {"DONE": "completed", "FAILED": "failed", "CANCELLED": "cancelled", "TASKS/S": "tasks_per_second"}
@@ -115,5 +116,5 @@ def _show(job: Job) -> None:
         output.write(f"ETA {job['eta_seconds']:.0f} s")
     for name in ("result", "error", "warning"):
         if job[name] is not None:
-            output.write(name)
+            output.write(f"\n{name}")
             output.write_document(job[name])

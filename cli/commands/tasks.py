@@ -104,7 +104,10 @@ def failures(
     with session(ctx).connect() as app:
         pages = list(islice(app.failures(job_id), None if everything else _FAILURE_PAGES))
     found = groups(pages)
-    output.write_rows(found, _FAILURES, as_json=machine)
+    if found or machine:
+        output.write_rows(found, _FAILURES, as_json=machine)
+    else:
+        output.say("No task has failed.")
     read = sum(page["read_tasks"] for page in pages)
     if read < pages[-1]["failed_tasks"]:
         output.say(f"{read:,} of {pages[-1]['failed_tasks']:,} failed tasks were read; --all reads all", "yellow")

@@ -19,6 +19,7 @@ from api import (
     schedules,
     tasks,
 )
+from cli.commands import about
 from controllers import authoring as lockstep
 from controllers.hello_world import HelloWorld
 from core.errors import PermanentTaskError
@@ -79,6 +80,11 @@ def test_failures_are_grouped_and_one_cause_is_retried(
     it.pump()
     assert [task["task_index"] for task in run("tasks", failed, "--failed", "--json").documents] == [23]
     assert run("watch", failed).code == 5
+
+
+def test_a_job_without_failures_says_so(it: Stand, run: Run) -> None:
+    ran = run("failures", it.submit("hello_world", n=3))
+    assert (ran.code, ran.out, ran.err) == (0, "", "No task has failed.\n")
 
 
 def test_a_task_and_a_batch_are_retried(it: Stand, run: Run, failed: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,6 +203,11 @@ def test_many_jobs_are_counted_and_changed_after_a_question(it: Stand, run: Run)
 def test_the_app_is_described(run: Run) -> None:
     assert "hello_world" in run("types").out
     assert "required" in run("types", "hello_world").out
+    schema = {
+        "$defs": {"M": {"enum": ["a", "b"]}},
+        "properties": {"m": {"anyOf": [{"$ref": "#/$defs/M"}, {"type": "null"}]}},
+    }
+    assert [each["type"] for each in about._parameters(schema)] == ["a, b or null"]
     assert run("types", "hello_world", "--json").documents[0]["name"] == "hello_world"
     assert "sb-jobs" in run("queues").out
     assert run("schedules", "--json").documents == []
