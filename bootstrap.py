@@ -25,6 +25,7 @@ from core.errors import (
 from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from core.log_redaction import redact_logs
 from core.messages import ReceivedMessage
+from engine.jobs.batch_reader import BatchReader
 from engine.jobs.bulk_actions import BulkActions
 from engine.jobs.canceller import Canceller
 from engine.jobs.end_hooks import EndHooks
@@ -118,6 +119,7 @@ class App:
     job_lister: JobLister
     task_reader: TaskReader
     failure_reader: FailureReader
+    batch_reader: BatchReader
     result_reader: ResultReader
     queues: QueueReader
     pending_migrations: Callable[[], list[str]]
@@ -230,6 +232,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         job_lister=JobLister(database, secrets),
         task_reader=TaskReader(database, secrets),
         failure_reader=FailureReader(database, secrets),
+        batch_reader=BatchReader(database, secrets),
         result_reader=ResultReader(database, secrets),
         queues=QueueReader(database, backends.counts),
         pending_migrations=backends.pending_migrations,

@@ -2,6 +2,7 @@
 
 import azure.functions as func
 
+from api import batch_overviews as batch_overviews_api
 from api import bulk_actions as bulk_actions_api
 from api import dead_letters as dead_letters_api
 from api import failures as failures_api
@@ -9,6 +10,7 @@ from api import health as health_api
 from api import job_listing as job_listing_api
 from api import job_types as job_types_api
 from api import jobs as jobs_api
+from api import monitor as monitor_api
 from api import openapi as openapi_api
 from api import queues as queues_api
 from api import results as results_api
@@ -29,6 +31,7 @@ app.register_functions(job_listing_api.blueprint)
 app.register_functions(failures_api.blueprint)
 app.register_functions(results_api.blueprint)
 app.register_functions(tasks_api.blueprint)
+app.register_functions(batch_overviews_api.blueprint)
 app.register_functions(job_types_api.blueprint)
 app.register_functions(bulk_actions_api.blueprint)
 app.register_functions(dead_letters_api.blueprint)
@@ -36,6 +39,7 @@ app.register_functions(queues_api.blueprint)
 app.register_functions(schedules_api.blueprint)
 app.register_functions(health_api.blueprint)
 app.register_functions(openapi_api.blueprint)
+app.register_functions(monitor_api.blueprint)
 app.register_functions(job_triggers.blueprint)
 app.register_functions(task_triggers.blueprint)
 app.register_functions(dead_letter_triggers.blueprint)

@@ -19,12 +19,12 @@ def json_response(
     text = views.json_text(body)
     digest = hashlib.sha256(_FROM_THE_CLOCK.sub("", text).encode()).hexdigest()[:32]
     tagged = {"ETag": f'W/"{digest}"', **(headers or {})}
-    if _is_known(req.headers.get("If-None-Match", ""), digest):
+    if is_known(req.headers.get("If-None-Match", ""), digest):
         return func.HttpResponse(status_code=304, headers=tagged)
     return func.HttpResponse(text, status_code=status, mimetype="application/json", headers=tagged)
 
 
-def _is_known(if_none_match: str, digest: str) -> bool:
+def is_known(if_none_match: str, digest: str) -> bool:
     """Compares weakly, as RFC 9110 asks of If-None-Match: a proxy may have made the tag strong or weak."""
     tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
     return "*" in tags or f'"{digest}"' in tags

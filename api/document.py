@@ -7,6 +7,8 @@ from pydantic import TypeAdapter
 
 from api import (
     answers,
+    batch_operations,
+    batch_overviews,
     bulk_actions,
     bulk_operations,
     dead_letter_answers,
@@ -15,6 +17,7 @@ from api import (
     failure_answers,
     job_listing_answers,
     job_type_answers,
+    monitor_operations,
     operations,
     reading_operations,
     service_answers,
@@ -42,6 +45,8 @@ _ANSWERED = (
     job_type_answers.JobTypes,
     job_listing_answers.ListedJobs,
     failure_answers.Failures,
+    batch_overviews.BatchMap,
+    batch_overviews.Throughput,
     bulk_actions.JobCount,
     bulk_actions.ActionProgress,
     FieldError,
@@ -78,6 +83,8 @@ def document(registry: Registry) -> Json:
             "/jobs/{job_id}/retry": {"parameters": [described.JOB_ID], "post": operations.RETRY_JOB},
             "/jobs/{job_id}/resume": {"parameters": [described.JOB_ID], "post": operations.RESUME_JOB},
             "/jobs/{job_id}/batches": {"parameters": [described.JOB_ID], "get": operations.LIST_BATCHES},
+            "/jobs/{job_id}/batch-map": {"parameters": [described.JOB_ID], "get": batch_operations.GET_BATCH_MAP},
+            "/jobs/{job_id}/throughput": {"parameters": [described.JOB_ID], "get": batch_operations.GET_THROUGHPUT},
             "/jobs/{job_id}/tasks": {"parameters": [described.JOB_ID], "get": operations.LIST_TASKS},
             "/jobs/{job_id}/tasks/{task_id}": {
                 "parameters": [described.JOB_ID, reading_operations.TASK_ID_IN_PATH],
@@ -96,6 +103,7 @@ def document(registry: Registry) -> Json:
             "/actions/{action_id}": {"parameters": [bulk_operations.ACTION_ID], "get": bulk_operations.GET_ACTION},
             "/schedules": {"get": operations.LIST_SCHEDULES},
             "/health": {"get": operations.HEALTH},
+            "/monitor": {"get": monitor_operations.GET_MONITOR},
             "/openapi.json": {"get": operations.GET_OPENAPI},
         },
         "components": {

@@ -10,6 +10,7 @@ from api import answers, conditional, page_places, requests, views
 from api.problems import answers_problems
 from api.retry_parts import retry_part
 from api.start_conditions import start_conditions
+from api.tasks_of_batch import is_of_batch, tasks_of_batch
 from bootstrap import app
 from core.statuses import JOB_ENDS, JobStatus, TaskStatus
 
@@ -130,16 +131,19 @@ def list_batches(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="jobs/{job_id}/tasks", methods=["GET"])
 @answers_problems
 def list_tasks(req: func.HttpRequest) -> func.HttpResponse:
-    """Lists a job's tasks, page by page: `?status=&error=&include=&after={next}&limit=`."""
+    """Lists a job's tasks, page by page: `?status=&error=&batch=&include=&after={next}&limit=`."""
     limit, include = requests.limit(req), requests.task_payload(req)
     status, after = requests.task_status(req), page_places.after_task(req)
+    if req.params.get("batch") and not req.params.get("error"):
+        return views.json_response(tasks_of_batch(req, status, after, limit, include))
     group = requests.error_group(req)
     if group is not None and status not in {None, TaskStatus.FAILED}:
         app().failure_reader.check(requests.job_id(req))
         return views.json_response(answers.Tasks([], None))  # no such task has an error of its own
     if group is not None:
         failed = app().failure_reader.tasks(requests.job_id(req), group, after, limit, include)
-        return views.json_response(answers.Tasks([views.task(each, include) for each in failed.tasks], failed.next))
+        shown = [views.task(each, include) for each in failed.tasks if is_of_batch(req, each)]
+        return views.json_response(answers.Tasks(shown, failed.next))
     tasks = app().status.tasks(requests.job_id(req), status, after, limit, include)
     cursor = tasks[-1].task_id if tasks.has_more else None
     return views.json_response(answers.Tasks([views.task(each, include) for each in tasks], cursor))

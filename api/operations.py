@@ -1,6 +1,7 @@
 """The operations of the OpenAPI document that do not depend on the job types."""
 
 from api import page_places, requests
+from api.batch_operations import TASKS_OF_BATCH
 from api.described import (
     ETAG,
     FAILURES,
@@ -184,6 +185,7 @@ LIST_TASKS: Json = {
             type="string",
             pattern=f"^{requests.ERROR_GROUP}$",
         ),
+        TASKS_OF_BATCH,
     ],
     "responses": {
         "200": json_answer("Tasks", "A page."),

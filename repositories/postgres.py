@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from repositories import queries
 from repositories.backlog import PostgresBacklogRepository
+from repositories.batch_overviews import PostgresBatchOverviewRepository
 from repositories.batches import PostgresBatchRepository
 from repositories.bulk_actions import PostgresBulkActionRepository
 from repositories.dead_letters import PostgresDeadLetterRepository
@@ -121,6 +122,11 @@ class PostgresUnitOfWork(UnitOfWork):
     @override
     def task_listing(self) -> PostgresTaskListingRepository:
         return PostgresTaskListingRepository(self._rows)
+
+    @property
+    @override
+    def batch_overviews(self) -> PostgresBatchOverviewRepository:
+        return PostgresBatchOverviewRepository(self._rows)
 
     @property
     @override

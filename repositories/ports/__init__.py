@@ -5,6 +5,7 @@ method of a repository runs in the transaction of its unit of work, and may rais
 """
 
 from repositories.ports.backlog import BacklogRepository, OldestWaiting
+from repositories.ports.batch_overviews import BatchOverviewRepository
 from repositories.ports.batches import BatchRepository
 from repositories.ports.bulk_actions import BulkActionRepository
 from repositories.ports.database import Database, UnitOfWork
@@ -32,6 +33,7 @@ from repositories.ports.transaction_kinds import TransactionKind
 
 __all__ = [
     "BacklogRepository",
+    "BatchOverviewRepository",
     "BatchRepository",
     "BulkActionRepository",
     "Database",

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from repositories.ports.backlog import BacklogRepository
+from repositories.ports.batch_overviews import BatchOverviewRepository
 from repositories.ports.batches import BatchRepository
 from repositories.ports.bulk_actions import BulkActionRepository
 from repositories.ports.dead_letters import DeadLetterRepository
@@ -77,6 +78,11 @@ class UnitOfWork(Protocol):
     @property
     def task_listing(self) -> TaskListingRepository:
         """What people read of tasks."""
+        ...
+
+    @property
+    def batch_overviews(self) -> BatchOverviewRepository:
+        """What people see of all batches at once."""
         ...
 
     def repository(self, kind: Callable[[Rows], R]) -> R:

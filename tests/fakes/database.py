@@ -8,6 +8,7 @@ from typing_extensions import override
 from core.errors import DatabaseUnavailableError
 from repositories.ports import Database, Rows, TransactionKind, UnitOfWork
 from tests.fakes.backlog import FakeBacklogRepository
+from tests.fakes.batch_overviews import FakeBatchOverviewRepository
 from tests.fakes.batches import FakeBatchRepository
 from tests.fakes.bulk_actions import FakeBulkActionRepository
 from tests.fakes.clock import FakeClock
@@ -147,6 +148,11 @@ class FakeUnitOfWork(UnitOfWork):
     @override
     def task_listing(self) -> FakeTaskListingRepository:
         return FakeTaskListingRepository(self._tables)
+
+    @property
+    @override
+    def batch_overviews(self) -> FakeBatchOverviewRepository:
+        return FakeBatchOverviewRepository(self._tables)
 
     @property
     @override

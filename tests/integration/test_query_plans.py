@@ -18,7 +18,7 @@ from repositories.postgres import PostgresDatabase
 
 _FILES = (
     *("stages", "batches", "tasks", "sweeps", "stops", "pruning", "job_waits"),
-    *("job_listing", "retry_parts", "task_listing", "backlog", "bulk_actions"),
+    *("job_listing", "retry_parts", "task_listing", "batch_overviews", "backlog", "bulk_actions"),
 )
 _BIG_TABLES = {"tasks", "batches", "jobs"}
 _JOB = f"{3:032x}"
@@ -158,6 +158,7 @@ _VALUES_OF_FILE: dict[str, dict[str, Any]] = {
     "backlog": {"most_tried": 50},
     "retry_parts": {"opening": 1, "error_group": None, "characters": 500, "reopened": 1},
     "task_listing": {"batches": 50, "most_tasks": 1_000, "characters": 500},
+    "batch_overviews": {"first": "2020-01-01T00:00:00Z", "last": "2100-01-01T00:00:00Z", "bucket_seconds": 5},
     "bulk_actions": {
         "action_id": "a" * 32,
         "kind": "cancel",
@@ -320,6 +321,14 @@ def test_the_tasks_of_so_many_batches_that_wait_for_a_retry_are_read_and_of_no_m
     assert 4_000 < _rows_read_in_all(plan, "tasks") <= 5_000 + 20  # a scan tells the rounded mean of its loops
 
 
+@pytest.mark.parametrize("name", queries.load("batch_overviews"))
+def test_an_overview_reads_each_batch_of_its_job_once_and_no_task(conn: connection, name: str) -> None:
+    values = {**_VALUES, **_VALUES_OF_FILE["batch_overviews"]}
+    plan = plan_of(conn, queries.load("batch_overviews")[name], values, "ANALYZE, ")
+    assert 0 < _rows_read_in_all(plan, "batches") <= 100
+    assert not _tables(plan) & {"tasks", "jobs"}
+
+
 def test_every_index_of_a_large_table_serves_a_query(conn: connection) -> None:
     used = set[str]()
     for file in _FILES:
@@ -359,6 +368,10 @@ def _loops(plan: dict[str, Any], table: str) -> int:
     """How often a table is read."""
     own = plan["Actual Loops"] if plan.get("Relation Name") == table else 0
     return int(own) + sum(_loops(child, table) for child in plan.get("Plans", []))
+
+
+def _tables(plan: dict[str, Any]) -> set[str]:
+    return {plan.get("Relation Name", "")}.union(*(_tables(child) for child in plan.get("Plans", [])))
 
 
 def _indexes(plan: dict[str, Any]) -> set[str]:

@@ -3,6 +3,7 @@
 import azure.functions as func
 
 from api import (
+    batch_overviews,
     bulk_actions,
     dead_letters,
     failures,
@@ -10,6 +11,7 @@ from api import (
     job_listing,
     job_types,
     jobs,
+    monitor,
     openapi,
     queues,
     results,
@@ -20,7 +22,7 @@ from api import (
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 for module in (
-    *(bulk_actions, jobs, job_listing, tasks, failures, results, job_types),
-    *(dead_letters, queues, schedules, health, openapi),
+    *(batch_overviews, bulk_actions, jobs, job_listing, tasks, failures, results, job_types),
+    *(dead_letters, queues, schedules, health, openapi, monitor),
 ):
     app.register_functions(module.blueprint)

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from api import (
+    batch_overviews,
     bulk_actions,
     dead_letters,
     failures,
@@ -15,6 +16,7 @@ from api import (
     results,
     schedules,
     tasks,
+    tasks_of_batch,
 )
 from controllers.hello_world import HelloWorld
 from engine.process.health_probe import HealthProbe
@@ -27,7 +29,7 @@ def it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Stand]:
     with stand(HelloWorld, max_request_bytes=200, data_dir=tmp_path) as it:
         for module in (
             *(bulk_actions, jobs, job_listing, tasks, failures, results),
-            *(job_types, health, dead_letters, queues, schedules),
+            *(job_types, health, dead_letters, queues, schedules, batch_overviews, tasks_of_batch),
         ):
             monkeypatch.setattr(module, "app", lambda: it.app)
         monkeypatch.setattr(health, "outages", it.outages)

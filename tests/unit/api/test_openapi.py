@@ -58,12 +58,13 @@ def http_triggers() -> list[tuple[str, str, bool]]:
 
 def routes_of(method: str, path: str) -> list[str]:
     """The routes of the app that take a described operation, the more literal ones first, as a host tries them."""
-    found = [
-        route
-        for routed, route, _ in http_triggers()
-        if routed == method and re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(route)), path)
-    ]
+    found = [route for routed, route, _ in http_triggers() if routed == method and re.fullmatch(_pattern(route), path)]
     return sorted(found, key=lambda route: route.count("{"))
+
+
+def _pattern(route: str) -> str:
+    without_rest = re.sub(r"/\{\*\w+\}$", "", route)  # the document has no parameter for many segments
+    return re.sub(r"\\{\w+\\}", "[^/]+", re.escape(without_rest))
 
 
 def test_the_document_is_valid_openapi_3_1() -> None:
@@ -122,6 +123,9 @@ def test_an_operation_lists_what_goes_wrong_anywhere(method: str, path: str, ope
     codes, takes_input = set(operation["responses"]), bool(operation.keys() & {"parameters", "requestBody"})
     if path == "/health":
         assert codes == {"200", "503"}
+        return
+    if path == "/monitor":
+        assert codes == {"200", "304", "500"}  # a file
         return
     assert {"401", "500", "503"} <= codes
     names_one_thing = "{" in path or (method == "POST" and not operation["operationId"].endswith("_jobs"))
