@@ -1,0 +1,73 @@
+// Calls the routes of the app, with the function key if they ask for one.
+
+export const BASE = location.pathname.replace(/\/monitor\/?$/, "");
+
+const STORED = "lockstep-function-key";
+
+let key = sessionStorage.getItem(STORED) ?? "";
+let asked = null;
+
+/** What asks the person for the key: called with whether one was refused, returns a promise of the next one. */
+export const prompt = { ask: async () => "" };
+
+/** An answer that says why a request was refused. */
+export class Problem extends Error {
+  constructor(status, body) {
+    super(body.detail || body.title || `The app answered ${status}.`);
+    this.status = status;
+    this.title = body.title || `Error ${status}`;
+    this.errors = body.errors || [];
+    this.jobId = body.job_id;
+  }
+}
+
+/** Sends a request; asks for the key once when the app wants one, and repeats the request with it. */
+export async function send(path, { method = "GET", body, headers = {} } = {}) {
+  for (;;) {
+    const sent = key;
+    const all = { ...headers };
+    if (sent) all["x-functions-key"] = sent;
+    if (body !== undefined) all["Content-Type"] = "application/json";
+    const response = await fetch(BASE + path, {
+      method,
+      headers: all,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      cache: "no-store",
+      credentials: "same-origin",
+    });
+    if (response.status !== 401) return response;
+    if (sent === key) await replaceKey(sent !== "");
+  }
+}
+
+/** Returns the JSON of an answer. Throws a Problem if the app refuses the request. */
+export async function json(path, options) {
+  const response = await send(path, options);
+  if (!response.ok) throw await problemOf(response);
+  return response.json();
+}
+
+export async function problemOf(response) {
+  let body = {};
+  try {
+    body = await response.json();
+  } catch {
+    // A proxy may answer with anything.
+  }
+  return new Problem(response.status, body);
+}
+
+/** Returns a query without the values that are empty. */
+export function query(values) {
+  const given = Object.entries(values).filter(([, value]) => value !== "" && value !== null && value !== undefined);
+  return given.length ? `?${new URLSearchParams(given)}` : "";
+}
+
+function replaceKey(wasRefused) {
+  asked ??= prompt.ask(wasRefused).then((given) => {
+    key = given;
+    sessionStorage.setItem(STORED, given);
+    asked = null;
+  });
+  return asked;
+}

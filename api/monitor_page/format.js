@@ -1,0 +1,59 @@
+// Numbers, times and durations for people.
+
+const NUMBER = new Intl.NumberFormat("en");
+const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const DAY_AND_TIME = new Intl.DateTimeFormat(undefined, {
+  year: "numeric",
+  month: "short",
+  day: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+});
+
+export const number = (value) => NUMBER.format(value);
+
+export const percent = (fraction) => `${fraction >= 1 ? 100 : Math.floor(fraction * 1000) / 10}%`;
+
+export function rate(tasksPerSecond) {
+  return `${tasksPerSecond >= 10 ? number(Math.round(tasksPerSecond)) : tasksPerSecond} tasks/s`;
+}
+
+export function time(text) {
+  if (!text) return "–";
+  const date = new Date(text);
+  const isToday = date.toDateString() === new Date().toDateString();
+  return (isToday ? TIME : DAY_AND_TIME).format(date);
+}
+
+export const fullTime = (text) => (text ? DAY_AND_TIME.format(new Date(text)) : "");
+
+/** Returns the seconds between two times of the app; until now if there is no second. */
+export function secondsBetween(from, to) {
+  return Math.max(0, ((to ? Date.parse(to) : Date.now()) - Date.parse(from)) / 1000);
+}
+
+export function duration(seconds) {
+  if (seconds === null || seconds === undefined) return "–";
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  const units = [
+    [86_400, "d"],
+    [3_600, "h"],
+    [60, "min"],
+    [1, "s"],
+  ];
+  const first = units.findIndex(([size]) => seconds >= size);
+  const [size, name] = units[first];
+  const [nextSize, nextName] = units[first + 1];
+  const rest = Math.floor((seconds % size) / nextSize);
+  return `${Math.floor(seconds / size)} ${name}${rest ? ` ${rest} ${nextName}` : ""}`;
+}
+
+export const words = (name) => name.replaceAll("_", " ");
+
+export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+export const plural = (count, word) => `${number(count)} ${word}${count === 1 ? "" : word.endsWith("ch") ? "es" : "s"}`;
+
+export const pretty = (value) => JSON.stringify(value, null, 2);

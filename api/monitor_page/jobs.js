@@ -1,0 +1,98 @@
+// The list of jobs, the newest first, with their progress.
+
+import { query } from "./api.js";
+import { html, useEffect, useState } from "./lib.js";
+import { Duration, JOB_ENDS, Loading, Pager, Progress, Refusal, Status, Time } from "./parts.js";
+import { number, capital, words } from "./format.js";
+import { useLive } from "./poller.js";
+import { link, replace } from "./router.js";
+
+const PAGE = 50;
+const TYPING = 300;
+const STATUSES = ["waiting", "pending_queue", "queued", "processing", ...JOB_ENDS];
+
+export function Jobs({ values }) {
+  const { status = "", type = "", text = "", after = "" } = values;
+  const { data, error } = useLive(`/jobs${query({ limit: PAGE, status, type, text, after })}`);
+  const { data: types } = useLive("/job-types");
+  useEffect(() => {
+    document.title = "Jobs – Lockstep";
+  }, []);
+  const filter = (changed) => replace(["jobs"], { status, type, text, ...changed });
+  return html`
+    <h1>Jobs</h1>
+    <form class="filters" role="search" onSubmit=${(event) => event.preventDefault()}>
+      <label>Type
+        <select value=${type} onChange=${(event) => filter({ type: event.target.value })}>
+          <option value="">All</option>
+          ${(types?.job_types ?? []).map(({ name }) => html`<option value=${name}>${name}</option>`)}
+        </select>
+      </label>
+      <label>Status
+        <select value=${status} onChange=${(event) => filter({ status: event.target.value })}>
+          <option value="">All</option>
+          ${STATUSES.map((each) => html`<option value=${each}>${capital(words(each))}</option>`)}
+        </select>
+      </label>
+      <${Search} text=${text} onSearch=${(found) => filter({ text: found })} />
+    </form>
+    <${Refusal} error=${error} />
+    ${data ? html`<${List} jobs=${data.jobs} isFiltered=${status || type || text || after} hasMore=${data.next} />` : error ? null : html`<${Loading} what="jobs" />`}
+    ${data
+      ? html`<${Pager}
+          isFirst=${!after}
+          first=${link(["jobs"], { status, type, text })}
+          next=${data.next && link(["jobs"], { status, type, text, after: data.next })}
+        />`
+      : null}
+  `;
+}
+
+function Search({ text, onSearch }) {
+  const [typed, setTyped] = useState(text);
+  useEffect(() => {
+    if (typed === text) return undefined;
+    const timer = setTimeout(() => onSearch(typed), TYPING);
+    return () => clearTimeout(timer);
+  }, [typed]);
+  return html`<label class="grows">Text in parameters
+    <input type="search" value=${typed} maxlength="200" onInput=${(event) => setTyped(event.target.value)} />
+  </label>`;
+}
+
+function List({ jobs, isFiltered, hasMore }) {
+  if (!jobs.length && hasMore) return html`<p class="quiet">None of the jobs on this page has this text.</p>`;
+  if (!jobs.length) {
+    return html`<p class="quiet">${isFiltered ? "No job is like this." : "There are no jobs yet."}</p>`;
+  }
+  return html`<div class="table-frame"><table class="rows">
+    <thead>
+      <tr>
+        <th scope="col">Job</th><th scope="col">Status</th><th scope="col">Progress</th>
+        <th scope="col" class="right">Failed tasks</th><th scope="col">Created</th><th scope="col" class="right">Duration</th>
+      </tr>
+    </thead>
+    <tbody>${jobs.map((job) => html`<${Row} key=${job.job_id} job=${job} />`)}</tbody>
+  </table></div>`;
+}
+
+function Row({ job }) {
+  const isEnded = JOB_ENDS.has(job.status);
+  return html`<tr>
+    <td>
+      <a class="row-link" href=${link(["jobs", job.job_id])}>${job.job_type}</a>
+      ${job.urgent ? html` <span class="tag">urgent</span>` : null}
+      <span class="id">${job.job_id.slice(0, 8)}</span>
+    </td>
+    <td><${Status} of=${job.status} /></td>
+    <td>
+      ${isEnded || !job.stage
+        ? html`<span class="quiet">${isEnded ? "" : "Not begun"}</span>`
+        : html`<${Progress} value=${job.progress} label=${`Progress of ${job.job_type} ${job.job_id.slice(0, 8)}`} />
+            <span class="quiet small">${job.stage_name}, stage ${job.stage} of ${job.total_stages}</span>`}
+    </td>
+    <td class="right">${job.failed_tasks ? html`<span class="bad">${number(job.failed_tasks)}</span>` : "0"}</td>
+    <td><${Time} at=${job.created_at} /></td>
+    <td class="right"><${Duration} from=${job.started_at} to=${job.finished_at} /></td>
+  </tr>`;
+}

@@ -1,0 +1,117 @@
+// The one poller of the page: asks for all that is shown, less often while nothing changes, and not while it is hidden.
+
+import { problemOf, send } from "./api.js";
+import { useEffect, useState } from "./lib.js";
+
+const SHORTEST = 1_000;
+const LONGEST = 15_000;
+const GROWTH = 1.5;
+const DEFAULT_PAUSE = 5_000;
+
+const watched = new Map();
+const outageListeners = new Set();
+let interval = SHORTEST;
+let timer = 0;
+let isRunning = false;
+let pausedUntil = 0;
+let outage = null;
+
+/** Returns the newest answer of a path, `{ data, error }`, and asks again as long as the component is shown. */
+export function useLive(path) {
+  const [state, setState] = useState({ path, data: undefined, error: null });
+  useEffect(() => (path ? watch(path, (data, error) => setState({ path, data, error })) : undefined), [path]);
+  return state.path === path ? state : { path, data: undefined, error: null };
+}
+
+/** Returns why the app does not answer, or null. */
+export function useOutage() {
+  const [state, setState] = useState(outage);
+  useEffect(() => {
+    outageListeners.add(setState);
+    return () => outageListeners.delete(setState);
+  }, []);
+  return state;
+}
+
+/** Asks at once: something has been changed. */
+export function refresh() {
+  interval = SHORTEST;
+  pausedUntil = 0;
+  schedule(0);
+}
+
+function watch(path, listener) {
+  let entry = watched.get(path);
+  if (!entry) {
+    entry = { path, listeners: new Set(), etag: null, text: null, data: undefined, error: null };
+    watched.set(path, entry);
+  } else if (entry.data !== undefined || entry.error) listener(entry.data, entry.error);
+  entry.listeners.add(listener);
+  interval = SHORTEST;
+  schedule(0);
+  return () => {
+    entry.listeners.delete(listener);
+    if (!entry.listeners.size && watched.get(path) === entry) watched.delete(path);
+  };
+}
+
+function schedule(delay) {
+  clearTimeout(timer);
+  if (document.hidden || isRunning) return;
+  timer = setTimeout(round, Math.max(delay, pausedUntil - Date.now()));
+}
+
+async function round() {
+  isRunning = true;
+  let hasChanged = false;
+  const before = new Set(watched.keys());
+  try {
+    const changes = await Promise.all([...watched.values()].map(ask));
+    hasChanged = changes.some(Boolean);
+    if (Date.now() >= pausedUntil) setOutage(null);
+  } catch {
+    setOutage({ text: "The app cannot be reached.", until: Date.now() + interval });
+  }
+  isRunning = false;
+  interval = hasChanged ? SHORTEST : Math.min(LONGEST, interval * GROWTH);
+  const isNew = [...watched.keys()].some((path) => !before.has(path));
+  schedule(isNew ? 0 : interval);
+}
+
+async function ask(entry) {
+  const response = await send(entry.path, { headers: entry.etag ? { "If-None-Match": entry.etag } : {} });
+  if (response.status === 304) return false;
+  if (response.status === 429 || response.status === 503) {
+    pause(Number(response.headers.get("Retry-After")) * 1000 || DEFAULT_PAUSE);
+    return false;
+  }
+  if (!response.ok) return tell(entry, entry.data, await problemOf(response));
+  const text = await response.text();
+  entry.etag = response.headers.get("ETag");
+  if (text === entry.text && !entry.error) return false;
+  entry.text = text;
+  return tell(entry, JSON.parse(text), null);
+}
+
+function tell(entry, data, error) {
+  const isSame = data === entry.data && error?.message === entry.error?.message;
+  entry.data = data;
+  entry.error = error;
+  if (!isSame) entry.listeners.forEach((listener) => listener(data, error));
+  return !isSame;
+}
+
+function pause(milliseconds) {
+  pausedUntil = Math.max(pausedUntil, Date.now() + milliseconds);
+  setOutage({ text: "The app is busy, or waits for its database or broker.", until: pausedUntil });
+}
+
+function setOutage(next) {
+  outage = next;
+  outageListeners.forEach((listener) => listener(next));
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) clearTimeout(timer);
+  else schedule(0);
+});

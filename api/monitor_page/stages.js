@@ -1,0 +1,61 @@
+// The stages of a job with the counts of their tasks.
+
+import { number } from "./format.js";
+import { html } from "./lib.js";
+import { Duration, Status } from "./parts.js";
+
+const SHOWN = ["completed", "failed", "cancelled", "processing", "retrying", "queued"];
+
+export function Stages({ job, chosen, onChoose }) {
+  return html`<section aria-labelledby="stages">
+    <h2 id="stages">Stages</h2>
+    <div class="table-frame"><table>
+      <thead>
+        <tr>
+          <th scope="col">Stage</th><th scope="col">Status</th><th scope="col" class="right">Tasks</th>
+          <th scope="col" class="right">Completed</th><th scope="col" class="right">Running</th>
+          <th scope="col" class="right">Waiting</th><th scope="col" class="right">Failed</th>
+          <th scope="col" class="right">Duration</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${job.stages.map(
+          (each) => html`<${Stage} key=${each.stage} stage=${each} isChosen=${each.stage === chosen} onChoose=${onChoose} />`,
+        )}
+      </tbody>
+    </table></div>
+    ${job.stages.length < job.total_stages
+      ? html`<p class="quiet small">${job.total_stages - job.stages.length} more to come.</p>`
+      : null}
+  </section>`;
+}
+
+function Stage({ stage, isChosen, onChoose }) {
+  const { tasks } = stage;
+  const waiting = tasks.pending_queue + tasks.queued + tasks.retrying;
+  return html`<tr>
+    <td>
+      <button class="plain" aria-pressed=${isChosen} onClick=${() => onChoose(stage.stage)}>${stage.stage}. ${stage.name}</button>
+      <${Bar} stage=${stage} />
+    </td>
+    <td>
+      <${Status} of=${stage.status} />
+      ${stage.waits_for_room ? html`<span class="quiet small"> waits for room</span>` : null}
+    </td>
+    <td class="right">${number(stage.total_tasks ?? tasks.created)}${stage.total_tasks === null ? "+" : ""}</td>
+    <td class="right">${number(tasks.completed)}</td>
+    <td class="right">${number(tasks.processing)}</td>
+    <td class="right">${number(waiting)}</td>
+    <td class="right">${tasks.failed ? html`<span class="bad">${number(tasks.failed)}</span>` : "0"}</td>
+    <td class="right"><${Duration} from=${stage.created_at} to=${stage.finished_at} /></td>
+  </tr>`;
+}
+
+/** The shares of the statuses; the columns beside it have the counts. */
+function Bar({ stage }) {
+  const total = stage.total_tasks ?? stage.tasks.created;
+  if (!total) return null;
+  return html`<div class="stage-bar" aria-hidden="true">
+    ${SHOWN.map((name) => html`<span class=${`bar-${name}`} style=${{ width: `${(100 * stage.tasks[name]) / total}%` }}></span>`)}
+  </div>`;
+}

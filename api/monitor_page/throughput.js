@@ -1,0 +1,112 @@
+// The tasks that ended over time, as a chart.
+
+import { BASE } from "./api.js";
+import { number, rate } from "./format.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "./lib.js";
+import { Refusal } from "./parts.js";
+import { useLive } from "./poller.js";
+
+const HEIGHT = 160;
+let library = null;
+
+export function Throughput({ jobId }) {
+  const { data, error } = useLive(`/jobs/${jobId}/throughput`);
+  const isShown = data && data.completed.length > 1;
+  if (!isShown && !error) return null;
+  return html`<section aria-labelledby="throughput">
+    <h2 id="throughput">Tasks over time</h2>
+    <${Refusal} error=${error} />
+    ${isShown ? html`<${Chart} data=${data} />` : null}
+  </section>`;
+}
+
+function Chart({ data }) {
+  const frame = useRef(null);
+  const chart = useRef(null);
+  const [isLoaded, setLoaded] = useState(Boolean(globalThis.uPlot));
+  useEffect(() => {
+    load().then(() => setLoaded(true));
+  }, []);
+  useLayoutEffect(() => {
+    if (!isLoaded) return undefined;
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    const make = () => {
+      chart.current?.destroy();
+      chart.current = new uPlot(options(frame.current.clientWidth), columns(data), frame.current);
+    };
+    make();
+    const observer = new ResizeObserver(() => {
+      chart.current?.setSize({ width: frame.current.clientWidth, height: HEIGHT });
+    });
+    observer.observe(frame.current);
+    dark.addEventListener("change", make);
+    return () => {
+      observer.disconnect();
+      dark.removeEventListener("change", make);
+      chart.current.destroy();
+      chart.current = null;
+    };
+  }, [isLoaded]);
+  useEffect(() => chart.current?.setData(columns(data)), [data]);
+  return html`
+    <div ref=${frame} aria-hidden="true"></div>
+    <p class="quiet small">${summary(data)}</p>
+  `;
+}
+
+/** The same in words, for those who cannot see the chart. */
+function summary({ completed, failed, bucket_seconds: width }) {
+  const best = Math.max(...completed.map((count, index) => count + failed[index]));
+  const all = completed.reduce((sum, count) => sum + count, 0);
+  const bad = failed.reduce((sum, count) => sum + count, 0);
+  return `${number(all)} completed and ${number(bad)} failed tasks in steps of ${width} s, at most ${rate(best / width)}. Tasks count when their batch has ended.`;
+}
+
+function columns({ first_at: first, bucket_seconds: width, completed, failed }) {
+  const start = Date.parse(first) / 1000;
+  return [
+    completed.map((_, index) => start + index * width),
+    completed.map((count) => count / width),
+    failed.map((count) => (bad(failed) ? count / width : null)),
+  ];
+}
+
+const bad = (failed) => failed.some(Boolean);
+
+function options(width) {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name) => style.getPropertyValue(name).trim();
+  const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: `12px ${style.fontFamily || "sans-serif"}` };
+  const line = (label, name) => ({
+    label,
+    stroke: colour(name),
+    fill: `color-mix(in srgb, ${colour(name)} 16%, transparent)`,
+    width: 1.5,
+    points: { show: false },
+    value: (_, value) => (value === null ? "–" : rate(Math.round(value * 10) / 10)),
+  });
+  return {
+    width,
+    height: HEIGHT,
+    cursor: { y: false, points: { size: 6 } },
+    legend: { show: false },
+    scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
+    axes: [
+      { ...axis, grid: { show: false } },
+      { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => number(tick)) },
+    ],
+    series: [{}, line("Completed", "--accent"), line("Failed", "--bad")],
+  };
+}
+
+/** Loads the library when the first chart is shown. */
+function load() {
+  library ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = `${BASE}/monitor/vendor/uPlot.js`;
+    script.onload = resolve;
+    script.onerror = reject;
+    document.head.append(script);
+  });
+  return library;
+}
