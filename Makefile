@@ -19,7 +19,7 @@ COVERAGE_TESTS := tests/unit tests/property tests/contract/repositories tests/in
 # The tests start hundreds of processes; no need that each compiles the project for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install run local services test chaos bench coverage check style types layers format clean
+.PHONY: help install run local services chromium test chaos bench coverage check style types layers format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,7 +35,10 @@ local: $(VENV)/installed ## keep the local stack up, for use with curl
 services: $(VENV)/installed ## PostgreSQL and Service Bus alone, on fixed ports, for use with func start
 	$(BIN)/python -m local services
 
-test: $(VENV)/installed ## every test, with the real PostgreSQL and the real AMQP socket; PYTHON=python3.13, TESTS=tests/unit
+chromium: ## the browser of tests/browser, by apt-get if it is missing; these tests are left out where it cannot be installed
+	@command -v chromium chromium-browser google-chrome >/dev/null || .ci/install-chromium
+
+test: $(VENV)/installed chromium ## every test, with the real PostgreSQL and the real AMQP socket; PYTHON=python3.13, TESTS=tests/unit
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) $(TESTS)
 
 chaos: WORKERS := 4

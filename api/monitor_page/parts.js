@@ -53,13 +53,13 @@ export function Pager({ first, next, isFirst }) {
   </nav>`;
 }
 
-/** A modal dialog with a form: the browser keeps the focus inside and gives it to the opener at the end. */
+/** A modal dialog with a form: the browser keeps the focus inside. */
 export function Dialog({ title, children, onClose }) {
   const ref = useRef(null);
   useLayoutEffect(() => {
-    const opener = document.activeElement;
-    ref.current.showModal();
-    return () => opener?.isConnected && opener.focus();
+    const dialog = ref.current;
+    dialog.showModal();
+    return () => dialog.close(); // which gives the focus to what had it before
   }, []);
   const onCancel = (event) => {
     event.preventDefault();

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import azure.functions as func
 import pytest
@@ -11,6 +12,7 @@ from api import monitor
 from tests.unit.api.support import BASE
 
 get_monitor: Callable[[func.HttpRequest], func.HttpResponse] = monitor.get_monitor._function.get_user_function()
+ROOT = Path(__file__).parents[3]
 VENDOR = monitor.FOLDER / "vendor"
 
 
@@ -83,10 +85,18 @@ def test_nothing_is_loaded_from_elsewhere_and_no_text_becomes_html() -> None:
             )
 
 
-def test_the_libraries_are_the_published_ones_with_their_licences() -> None:
-    lines = (line.split("  ") for line in (VENDOR / "SHA256SUMS").read_text().splitlines())
+@pytest.mark.parametrize(
+    ("folder", "licences"),
+    [
+        (VENDOR, {"LICENSE.htm", "LICENSE.preact", "LICENSE.uPlot"}),
+        (ROOT / "tests" / "browser" / "vendor", {"LICENSE.axe-core"}),
+    ],
+    ids=["page", "tests"],
+)
+def test_the_libraries_are_the_published_ones_with_their_licences(folder: Path, licences: set[str]) -> None:
+    lines = (line.split("  ") for line in (folder / "SHA256SUMS").read_text().splitlines())
     listed = {name: digest for digest, name in lines}
-    present = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in VENDOR.iterdir()}
+    present = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
     del present["SHA256SUMS"], present["README.md"]
     assert present == listed
-    assert {"LICENSE.htm", "LICENSE.preact", "LICENSE.uPlot"} <= present.keys()
+    assert licences <= present.keys()

@@ -1,0 +1,106 @@
+"""The monitor in Chromium, with a running stack behind it."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from local.functions_host.process import HostProcess
+from local.postgres import EmbeddedPostgres
+from local.service_bus.process import EmulatorProcess
+from local.stack import ROOT
+from tests.browser.survey_jobs import MENDED
+
+APP_DIR = Path(__file__).parent / "monitor_app"
+KEY = "the-key-of-the-monitor"
+DESKTOP = {"width": 1280, "height": 900}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The running app of the module, and where its tasks look for what they need."""
+
+    url: str
+    database_url: str
+    data_dir: Path
+    http: httpx.Client
+
+    def submit(self, **parameters: object) -> str:
+        name = str(parameters.get("area", "")) + str(len(list(self.data_dir.iterdir())))
+        response = self.http.post(
+            "/api/jobs/survey", json=parameters, headers={"Idempotency-Key": f"{name}{os.urandom(8).hex()}"}
+        )
+        assert response.status_code == 202, response.text
+        return str(response.json()["job_id"])
+
+    def status(self, job_id: str) -> str:
+        return str(self.http.get(f"/api/jobs/{job_id}").json()["status"])
+
+    def mend(self) -> None:
+        """The tasks that have failed would complete now."""
+        (self.data_dir / MENDED).touch()
+
+    def break_again(self) -> None:
+        (self.data_dir / MENDED).unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module")
+def stack(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One stack for all tests of a module."""
+    directory = tmp_path_factory.mktemp("monitor")
+    keys, data_dir = directory / "keys.json", directory / "data"
+    data_dir.mkdir()
+    keys.write_text(json.dumps({"masterKey": "another", "functionKeys": {"default": KEY}}))
+    database_url = postgres.url(f"monitor_{directory.name.replace('-', '_')}")
+    with EmulatorProcess.start() as broker:
+        environment = {
+            "DATABASE_URL": database_url,
+            "ServiceBusConnection": broker.connection_string,
+            "SERVICE_BUS_MANAGEMENT_URL": broker.management_url,
+            "DATA_DIR": str(data_dir),
+            "PYTHON_THREADPOOL_THREAD_COUNT": "32",
+            "PYTHONPATH": str(ROOT),
+        }
+        arguments, log_file = ["--keys", str(keys)], directory / "functions.log"
+        with (
+            HostProcess.start(APP_DIR, env=environment, log_file=log_file, arguments=arguments) as host,
+            closing(
+                httpx.Client(base_url=host.base_url, headers={"x-functions-key": KEY}, trust_env=False, timeout=60)
+            ) as http,
+        ):
+            yield Stack(host.base_url, database_url, data_dir, http)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium: `make` installs it where it can."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        assert not os.environ.get("CI"), "make chromium"
+        pytest.skip("Chromium is not installed: the tests of the monitor do not run")
+    with sync_playwright() as playwright:
+        # Root has no sandbox; in a container /dev/shm is small.
+        yield playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
+
+
+@pytest.fixture
+def page(browser: Browser, stack: Stack) -> Iterator[Page]:
+    """A page of the monitor that has its key; a message on the console or a refused resource fails the test."""
+    context = browser.new_context(viewport=DESKTOP, locale="en-GB", timezone_id="UTC", reduced_motion="reduce")  # type: ignore[arg-type]
+    context.set_default_timeout(20_000)
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.add_init_script(f"sessionStorage.setItem('lockstep-function-key', '{KEY}')")
+    yield page
+    context.close()
+    # Chromium reports answers of 400 and 404 as errors of the console, and they are tested for.
+    assert [each for each in complaints if "Failed to load resource" not in each] == []

@@ -1,0 +1,172 @@
+"""The monitor in a real browser, against a running app."""
+
+import re
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.axe import serious_faults
+from tests.browser.conftest import KEY, Stack
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.timeout(180), pytest.mark.waits]
+
+END_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def failed_job(stack: Stack) -> str:
+    """A job of 25 batches in which some tasks have failed."""
+    job_id = stack.submit(plots=2_500, fail_every=500, area="the far north")
+    wait_until(lambda: stack.status(job_id) == "completed_with_errors", END_SECONDS)
+    return job_id
+
+
+def show(page: Page, stack: Stack, place: str = "") -> None:
+    page.goto(f"{stack.url}/api/monitor{place}")
+
+
+def test_the_page_asks_for_the_key_once_and_never_puts_it_into_a_url(browser: Browser, stack: Stack) -> None:
+    context = browser.new_context()
+    page, urls = context.new_page(), list[str]()
+    page.on("request", lambda request: urls.append(request.url))
+    show(page, stack)
+    for key in ("wrong", KEY):
+        page.get_by_role("textbox", name="Key").fill(key)
+        page.get_by_role("button", name="Continue").click()
+    expect(page.get_by_role("combobox", name="Type")).to_contain_text("survey")
+    page.reload()
+    expect(page.get_by_role("combobox", name="Type")).to_contain_text("survey")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert page.evaluate("localStorage.length") == 0
+    assert not [url for url in urls if KEY in url]
+    context.close()
+
+
+def test_a_running_job_is_watched_to_its_end_without_a_reload(page: Page, stack: Stack) -> None:
+    job_id = stack.submit(plots=120, seconds=0.2, area="live")
+    show(page, stack)
+    row = page.get_by_role("row").filter(has_text=job_id[:8])
+    expect(row).to_contain_text(re.compile("Queued|Processing"))
+    row.get_by_role("link").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("survey")
+    expect(page.locator(".facts")).to_contain_text("Completed", timeout=END_SECONDS * 1000)
+    expect(page.get_by_text("Stage 2 finished: 120 completed, 0 failed, 0 cancelled")).to_be_visible()
+
+
+def test_jobs_are_found_by_status_and_by_a_text_in_their_parameters(page: Page, stack: Stack, failed_job: str) -> None:
+    other = stack.submit(plots=1, area="a small garden")
+    show(page, stack)
+    rows = page.locator("tbody tr")
+    page.get_by_role("combobox", name="Status").select_option("completed_with_errors")
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text(failed_job[:8])
+    page.get_by_role("combobox", name="Status").select_option("")
+    page.get_by_role("searchbox").fill("small garden")
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text(other[:8])
+    page.reload()
+    expect(page.get_by_role("searchbox")).to_have_value("small garden")
+    page.get_by_role("searchbox").fill("<b>nothing</b>")
+    expect(page.get_by_text("No job is like this.")).to_be_visible()
+
+
+def test_the_map_tells_of_a_batch_and_opens_its_tasks(page: Page, stack: Stack, failed_job: str) -> None:
+    show(page, stack, f"#/jobs/{failed_job}")
+    batches = page.get_by_role("slider", name="Map of the batches")
+    expect(page.locator(".legend")).to_contain_text("5 ended with failures")
+    batches.hover(position={"x": 4 * 18 + 5, "y": 5})
+    expect(page.locator(".map-told")).to_contain_text(
+        "Batch 4: ended with failures, 99 of 100 tasks completed, 1 failed"
+    )
+    batches.click(position={"x": 4 * 18 + 5, "y": 5})
+    expect(page.get_by_role("heading", level=1)).to_have_text("Batch 4 of stage 2")
+    expect(page.locator("tbody tr")).to_have_count(100)
+    expect(page.locator("tbody tr").filter(has_text="Failed")).to_contain_text("plot 499 cannot be reached")
+
+
+def test_everything_is_reached_with_the_keyboard(page: Page, stack: Stack, failed_job: str) -> None:
+    show(page, stack, f"#/jobs/{failed_job}")
+    expect(page.locator(".legend")).to_contain_text("5 ended with failures")
+    seen = list[str]()
+    while "Map of the batches" not in seen:
+        page.keyboard.press("Tab")
+        seen.append(
+            page.evaluate("document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent")
+        )
+        assert len(seen) < 30, seen
+        if seen[-1] in {"1. route", "2. plots"}:
+            page.keyboard.press("Enter")
+            expect(page.get_by_role("heading", name=f"Batches of {seen[-1][3:]}")).to_be_visible()
+            expect(page.locator(".legend")).to_be_visible()
+    batches = page.get_by_role("slider", name="Map of the batches")
+    for key in ("End", "Home", "ArrowRight", "ArrowRight", "ArrowRight", "ArrowRight"):
+        page.keyboard.press(key)
+    expect(batches).to_have_attribute("aria-valuetext", re.compile("Batch 4: ended with failures, 99 of 100"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Batch 4 of stage 2")
+    expect(page.get_by_role("main")).to_be_focused()
+    expect(page.locator("tbody tr")).to_have_count(100)
+    while page.evaluate("document.activeElement.textContent") != "400":
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement !== document.body")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Task 400 of stage 2")
+
+
+def test_the_tasks_of_one_cause_run_again(page: Page, stack: Stack) -> None:
+    job_id = stack.submit(plots=300, fail_every=100, area="to be retried")
+    wait_until(lambda: stack.status(job_id) == "completed_with_errors", END_SECONDS)
+    show(page, stack, f"#/jobs/{job_id}")
+    cause = page.get_by_role("row").filter(has_text="PermanentTaskError")
+    expect(cause).to_contain_text("plot # cannot be reached: the bridge is closed")
+    expect(cause).to_contain_text("3 tasks")
+    cause.get_by_role("link", name="Example").click()
+    expect(page.locator(".note-error")).to_contain_text("plot 99 cannot be reached")
+    page.go_back()
+    stack.mend()
+    cause.get_by_role("button", name="Retry these").click()
+    page.get_by_role("dialog").get_by_role("button", name="Retry these").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    wait_until(lambda: stack.status(job_id) == "completed", END_SECONDS)
+    expect(page.locator(".facts")).to_contain_text("Completed")
+    expect(page.get_by_text("Failures by cause")).to_have_count(0)
+    stack.break_again()
+
+
+def test_a_job_is_cancelled_and_resumed_after_a_question(page: Page, stack: Stack) -> None:
+    job_id = stack.submit(plots=1_000, seconds=0.5, area="to be cancelled")
+    show(page, stack, f"#/jobs/{job_id}")
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("dialog").get_by_role("button", name="Close").click()
+    expect(page.get_by_role("button", name="Cancel")).to_be_focused()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel the job").click()
+    expect(page.locator(".facts")).to_contain_text("Cancelled")
+    assert stack.status(job_id) == "cancelled"
+    page.get_by_role("button", name="Resume").click()
+    page.get_by_role("dialog").get_by_role("button", name="Resume the job").click()
+    expect(
+        page.get_by_role("dialog").get_by_role("alert").or_(page.get_by_role("button", name="Cancel"))
+    ).to_be_visible()
+    stack.http.post(f"/api/jobs/{job_id}/cancel")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("view", ["jobs", "job", "batch", "task", "cause"])
+def test_axe_finds_nothing_serious(page: Page, stack: Stack, failed_job: str, view: str, scheme: str) -> None:
+    job = f"#/jobs/{failed_job}"
+    group = stack.http.get(f"/api/jobs/{failed_job}/failures").json()["groups"][0]["error"]
+    places = {
+        "jobs": ("#/jobs", "Jobs"),
+        "job": (job, "survey"),
+        "batch": (f"{job}/batches/{failed_job}-s2-b4", "Batch 4"),
+        "task": (f"{job}/tasks/{failed_job}-s02-t0000499", "Task 499"),
+        "cause": (f"{job}/failures/{group}", "Tasks that failed alike"),
+    }
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    place, heading = places[view]
+    show(page, stack, place)
+    expect(page.get_by_role("heading", level=1)).to_contain_text(heading)
+    expect(page.locator("[aria-busy]")).to_have_count(0)
+    assert serious_faults(page) == []
