@@ -6,10 +6,16 @@ import { Jobs } from "./jobs.js";
 import { html, render, useEffect, useRef, useState } from "./lib.js";
 import { Dialog } from "./parts.js";
 import { useOutage } from "./poller.js";
+import { DeadLetter, Queues } from "./queues.js";
 import { link, useRoute } from "./router.js";
+import { Submit } from "./submit.js";
 
-const VIEWS = { jobs: [Jobs, Job] };
-const LINKS = [["jobs", "Jobs"]];
+const VIEWS = { jobs: [Jobs, Job], submit: [Submit, Submit], queues: [Queues, DeadLetter] };
+const LINKS = [
+  ["jobs", "Jobs"],
+  ["queues", "Queues"],
+  ["submit", "Submit a job"],
+];
 
 function App() {
   const { parts, values } = useRoute();

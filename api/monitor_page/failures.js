@@ -36,13 +36,13 @@ export function Failures({ job }) {
 function Groups({ jobId, groups, canRetry, onRetry }) {
   if (!groups.length) return html`<p class="quiet">No task counts as failed now.</p>`;
   return html`<div class="table-frame"><table>
-    <thead><tr><th scope="col">Cause</th><th scope="col" class="right">Tasks</th><th scope="col"><span class="quiet">Example</span></th><th scope="col" class="right">Retry</th></tr></thead>
+    <thead><tr><th scope="col">Cause</th><th scope="col" class="right">Tasks</th><th scope="col" class="after-right">Example</th><th scope="col" class="right">Retry</th></tr></thead>
     <tbody>
       ${groups.map(
         (group) => html`<tr key=${group.error}>
           <td class="cause"><strong>${group.type}</strong><span class="quiet">${group.message}</span></td>
           <td class="right"><a href=${link(["jobs", jobId, "failures", group.error])}>${plural(group.tasks, "task")}</a></td>
-          <td><a href=${link(["jobs", jobId, "tasks", group.example_task_id])}>Example</a></td>
+          <td class="after-right"><a href=${link(["jobs", jobId, "tasks", group.example_task_id])}>Example</a></td>
           <td class="right"><button disabled=${!canRetry} onClick=${() => onRetry(group)}>Retry these</button></td>
         </tr>`,
       )}

@@ -69,7 +69,7 @@ function List({ jobs, isFiltered, hasMore }) {
     <thead>
       <tr>
         <th scope="col">Job</th><th scope="col">Status</th><th scope="col">Progress</th>
-        <th scope="col" class="right">Failed tasks</th><th scope="col">Created</th><th scope="col" class="right">Duration</th>
+        <th scope="col" class="right">Failed tasks</th><th scope="col" class="after-right">Created</th><th scope="col" class="right">Duration</th>
       </tr>
     </thead>
     <tbody>${jobs.map((job) => html`<${Row} key=${job.job_id} job=${job} />`)}</tbody>
@@ -91,8 +91,8 @@ function Row({ job }) {
         : html`<${Progress} value=${job.progress} label=${`Progress of ${job.job_type} ${job.job_id.slice(0, 8)}`} />
             <span class="quiet small">${job.stage_name}, stage ${job.stage} of ${job.total_stages}</span>`}
     </td>
-    <td class="right">${job.failed_tasks ? html`<span class="bad">${number(job.failed_tasks)}</span>` : "0"}</td>
-    <td><${Time} at=${job.created_at} /></td>
+    <td class="right failed-tasks">${job.failed_tasks ? html`<span class="bad">${number(job.failed_tasks)}</span>` : ""}</td>
+    <td class="after-right"><${Time} at=${job.created_at} /></td>
     <td class="right"><${Duration} from=${job.started_at} to=${job.finished_at} /></td>
   </tr>`;
 }

@@ -7,6 +7,7 @@ import { Duration, Status } from "./parts.js";
 const SHOWN = ["completed", "failed", "cancelled", "processing", "retrying", "queued"];
 
 export function Stages({ job, chosen, onChoose }) {
+  const hasCancelled = job.stages.some((stage) => stage.tasks.cancelled);
   return html`<section aria-labelledby="stages">
     <h2 id="stages">Stages</h2>
     <div class="table-frame"><table>
@@ -15,12 +16,20 @@ export function Stages({ job, chosen, onChoose }) {
           <th scope="col">Stage</th><th scope="col">Status</th><th scope="col" class="right">Tasks</th>
           <th scope="col" class="right">Completed</th><th scope="col" class="right">Running</th>
           <th scope="col" class="right">Waiting</th><th scope="col" class="right">Failed</th>
+          ${hasCancelled ? html`<th scope="col" class="right">Cancelled</th>` : null}
           <th scope="col" class="right">Duration</th>
         </tr>
       </thead>
       <tbody>
         ${job.stages.map(
-          (each) => html`<${Stage} key=${each.stage} stage=${each} isChosen=${each.stage === chosen} onChoose=${onChoose} />`,
+          (each) =>
+            html`<${Stage}
+              key=${each.stage}
+              stage=${each}
+              isChosen=${each.stage === chosen}
+              hasCancelled=${hasCancelled}
+              onChoose=${onChoose}
+            />`,
         )}
       </tbody>
     </table></div>
@@ -30,7 +39,7 @@ export function Stages({ job, chosen, onChoose }) {
   </section>`;
 }
 
-function Stage({ stage, isChosen, onChoose }) {
+function Stage({ stage, isChosen, hasCancelled, onChoose }) {
   const { tasks } = stage;
   const waiting = tasks.pending_queue + tasks.queued + tasks.retrying;
   return html`<tr>
@@ -47,6 +56,7 @@ function Stage({ stage, isChosen, onChoose }) {
     <td class="right">${number(tasks.processing)}</td>
     <td class="right">${number(waiting)}</td>
     <td class="right">${tasks.failed ? html`<span class="bad">${number(tasks.failed)}</span>` : "0"}</td>
+    ${hasCancelled ? html`<td class="right">${number(tasks.cancelled)}</td>` : null}
     <td class="right"><${Duration} from=${stage.created_at} to=${stage.finished_at} /></td>
   </tr>`;
 }

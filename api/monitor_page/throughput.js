@@ -7,6 +7,7 @@ import { Refusal } from "./parts.js";
 import { useLive } from "./poller.js";
 
 const HEIGHT = 160;
+const TIME_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400];
 let library = null;
 
 export function Throughput({ jobId }) {
@@ -92,11 +93,18 @@ function options(width) {
     legend: { show: false },
     scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
     axes: [
-      { ...axis, grid: { show: false } },
+      { ...axis, grid: { show: false }, incrs: TIME_STEPS, space: 90, values: (_, ticks, __, ___, step) => ticks.map((tick) => clock(tick, step)) },
       { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => number(tick)) },
     ],
     series: [{}, line("Completed", "--accent"), line("Failed", "--bad")],
   };
+}
+
+function clock(seconds, step) {
+  const date = new Date(seconds * 1000);
+  if (step >= 86_400) return date.toLocaleDateString(undefined, { month: "short", day: "numeric" });
+  const shown = { hour: "2-digit", minute: "2-digit", ...(step < 60 ? { second: "2-digit" } : {}) };
+  return date.toLocaleTimeString(undefined, shown);
 }
 
 /** Loads the library when the first chart is shown. */
