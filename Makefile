@@ -19,7 +19,7 @@ COVERAGE_TESTS := tests/unit tests/property tests/contract/repositories tests/in
 # The tests start hundreds of processes; no need that each compiles the project for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install run local services chromium test chaos bench coverage check style types layers format clean
+.PHONY: help install run local services chromium pictures test chaos bench coverage check style types layers format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,7 +36,11 @@ services: $(VENV)/installed ## PostgreSQL and Service Bus alone, on fixed ports,
 	$(BIN)/python -m local services
 
 chromium: ## the browser of tests/browser, by apt-get if it is missing; these tests are left out where it cannot be installed
-	@command -v chromium chromium-browser google-chrome >/dev/null || .ci/install-chromium
+	@.ci/install-chromium
+
+pictures: $(VENV)/installed chromium ## the pictures of docs/monitor.md, made anew
+	mkdir -p docs/monitor
+	LOCKSTEP_PICTURES=docs/monitor $(BIN)/python -m pytest tests/browser/test_large_jobs.py -k pictures
 
 test: $(VENV)/installed chromium ## every test, with the real PostgreSQL and the real AMQP socket; PYTHON=python3.13, TESTS=tests/unit
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) $(TESTS)

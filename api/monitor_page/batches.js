@@ -21,12 +21,12 @@ export const STATES = {
 const MOST_LINKS = 200;
 
 export function Batches({ jobId, stage }) {
-  const number = stage?.stage ?? 1;
-  const { data, error } = useLive(`/jobs/${jobId}/batch-map?stage=${number}`);
+  const chosen = stage?.stage ?? 1;
+  const { data, error } = useLive(`/jobs/${jobId}/batch-map?stage=${chosen}`);
   return html`<section aria-labelledby="batches">
     <h2 id="batches">Batches${stage ? ` of ${stage.name}` : ""}</h2>
     <${Refusal} error=${error} />
-    ${data ? html`<${Shown} jobId=${jobId} stage=${number} states=${data.states} />` : error ? null : html`<${Loading} what="the batches" />`}
+    ${data ? html`<${Shown} jobId=${jobId} stage=${chosen} states=${data.states} />` : error ? null : html`<${Loading} what="the batches" />`}
   </section>`;
 }
 

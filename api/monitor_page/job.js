@@ -4,7 +4,7 @@ import { Actions } from "./actions.js";
 import { Batches } from "./batches.js";
 import { Events } from "./events.js";
 import { Failures } from "./failures.js";
-import { duration, number, pretty, rate } from "./format.js";
+import { duration, pretty, rate } from "./format.js";
 import { html, useEffect, useState } from "./lib.js";
 import { Duration, Fact, JOB_ENDS, Loading, Progress, Refusal, Status, Time } from "./parts.js";
 import { useLive } from "./poller.js";
@@ -45,7 +45,7 @@ function Overview({ jobId }) {
       ? html`
           <${Stages} job=${job} chosen=${stage} onChoose=${setChosen} />
           <${Batches} key=${stage} jobId=${jobId} stage=${job.stages.find((each) => each.stage === stage)} />
-          <${Throughput} jobId=${jobId} />
+          <${Throughput} job=${job} />
           <${Failures} job=${job} />
         `
       : null}
@@ -57,7 +57,7 @@ function Overview({ jobId }) {
 function Facts({ job }) {
   const isEnded = JOB_ENDS.has(job.status);
   return html`<dl class="facts">
-    <${Fact} name="Status"><${Status} of=${job.status} /><//>
+    <${Fact} name="Status"><span aria-live="polite"><${Status} of=${job.status} /></span><//>
     ${isEnded ? null : html`<${Fact} name="Progress"><${Progress} value=${job.progress} label="Progress of the job" /><//>`}
     ${isEnded
       ? null

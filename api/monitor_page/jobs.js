@@ -1,31 +1,33 @@
 // The list of jobs, the newest first, with their progress.
 
-import { query } from "./api.js";
+import { json, query } from "./api.js";
+import { capital, number, words } from "./format.js";
 import { html, useEffect, useState } from "./lib.js";
 import { Duration, JOB_ENDS, Loading, Pager, Progress, Refusal, Status, Time } from "./parts.js";
-import { number, capital, words } from "./format.js";
 import { useLive } from "./poller.js";
 import { link, replace } from "./router.js";
 
 const PAGE = 50;
 const TYPING = 300;
+const SEARCH = 5_000;
 const STATUSES = ["waiting", "pending_queue", "queued", "processing", ...JOB_ENDS];
 
 export function Jobs({ values }) {
   const { status = "", type = "", text = "", after = "" } = values;
-  const { data, error } = useLive(`/jobs${query({ limit: PAGE, status, type, text, after })}`);
-  const { data: types } = useLive("/job-types");
+  const { data, error } = useLive(`/jobs${query({ limit: PAGE, status, type, text, after })}`, text ? SEARCH : 0);
+  const [types, setTypes] = useState([]);
   useEffect(() => {
     document.title = "Jobs – Lockstep";
+    json("/job-types").then((answer) => setTypes(answer.job_types), () => {}); // the list tells what is wrong
   }, []);
   const filter = (changed) => replace(["jobs"], { status, type, text, ...changed });
   return html`
-    <h1>Jobs</h1>
+    <div class="head"><h1>Jobs</h1><a class="button" href="#/submit">Submit a job</a></div>
     <form class="filters" role="search" onSubmit=${(event) => event.preventDefault()}>
       <label>Type
         <select value=${type} onChange=${(event) => filter({ type: event.target.value })}>
           <option value="">All</option>
-          ${(types?.job_types ?? []).map(({ name }) => html`<option value=${name}>${name}</option>`)}
+          ${types.map(({ name }) => html`<option key=${name} value=${name} selected=${name === type}>${name}</option>`)}
         </select>
       </label>
       <label>Status
@@ -65,7 +67,7 @@ function List({ jobs, isFiltered, hasMore }) {
   if (!jobs.length) {
     return html`<p class="quiet">${isFiltered ? "No job is like this." : "There are no jobs yet."}</p>`;
   }
-  return html`<div class="table-frame"><table class="rows">
+  return html`<div class="table-frame"><table class="rows" aria-label="Jobs">
     <thead>
       <tr>
         <th scope="col">Job</th><th scope="col">Status</th><th scope="col">Progress</th>

@@ -16,10 +16,13 @@ let isRunning = false;
 let pausedUntil = 0;
 let outage = null;
 
-/** Returns the newest answer of a path, `{ data, error }`, and asks again as long as the component is shown. */
-export function useLive(path) {
+/**
+ * Returns the newest answer of a path, `{ data, error }`, and asks again as long as the component is shown, though not
+ * more often than every `least` milliseconds.
+ */
+export function useLive(path, least = 0) {
   const [state, setState] = useState({ path, data: undefined, error: null });
-  useEffect(() => (path ? watch(path, (data, error) => setState({ path, data, error })) : undefined), [path]);
+  useEffect(() => watch(path, least, (data, error) => setState({ path, data, error })), [path]);
   return state.path === path ? state : { path, data: undefined, error: null };
 }
 
@@ -36,14 +39,16 @@ export function useOutage() {
 /** Asks at once: something has been changed. */
 export function refresh() {
   interval = SHORTEST;
-  pausedUntil = 0;
+  watched.forEach((entry) => {
+    entry.dueAt = 0;
+  });
   schedule(0);
 }
 
-function watch(path, listener) {
+function watch(path, least, listener) {
   let entry = watched.get(path);
   if (!entry) {
-    entry = { path, listeners: new Set(), etag: null, text: null, data: undefined, error: null };
+    entry = { path, least, dueAt: 0, listeners: new Set(), etag: null, text: null, data: undefined, error: null };
     watched.set(path, entry);
   } else if (entry.data !== undefined || entry.error) listener(entry.data, entry.error);
   entry.listeners.add(listener);
@@ -65,8 +70,9 @@ async function round() {
   isRunning = true;
   let hasChanged = false;
   const before = new Set(watched.keys());
+  const due = [...watched.values()].filter((entry) => entry.dueAt <= Date.now());
   try {
-    const changes = await Promise.all([...watched.values()].map(ask));
+    const changes = await Promise.all(due.map(ask));
     hasChanged = changes.some(Boolean);
     if (Date.now() >= pausedUntil) setOutage(null);
   } catch {
@@ -79,6 +85,7 @@ async function round() {
 }
 
 async function ask(entry) {
+  entry.dueAt = Date.now() + entry.least;
   const response = await send(entry.path, { headers: entry.etag ? { "If-None-Match": entry.etag } : {} });
   if (response.status === 304) return false;
   if (response.status === 429 || response.status === 503) {

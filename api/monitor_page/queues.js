@@ -7,9 +7,11 @@ import { Confirm, Fact, Loading, Pager, Refusal, Status, Time } from "./parts.js
 import { refresh, useLive } from "./poller.js";
 import { link, replace } from "./router.js";
 
+const COUNTED_EVERY = 5_000;
+
 export function Queues({ values }) {
   const { state = "kept", before = "" } = values;
-  const { data, error } = useLive("/queues");
+  const { data, error } = useLive("/queues", COUNTED_EVERY);
   useEffect(() => {
     document.title = "Queues – Lockstep";
   }, []);

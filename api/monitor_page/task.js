@@ -1,7 +1,7 @@
 // One task with all that is kept of it.
 
 import { change } from "./actions.js";
-import { pretty } from "./format.js";
+import { number, pretty } from "./format.js";
 import { html, useState } from "./lib.js";
 import { Confirm, Duration, Fact, Loading, Progress, Refusal, Status, Time } from "./parts.js";
 import { useLive } from "./poller.js";
@@ -18,7 +18,7 @@ export function Task({ jobId, taskId }) {
     <div class="head">
       <div>
         <${Crumbs} jobId=${jobId} job=${job} />
-        <h1>Task ${task.task_index} of stage ${task.stage}</h1>
+        <h1>Task ${number(task.task_index)} of stage ${task.stage}</h1>
         <span class="id">${task.task_id}</span>
       </div>
       <div class="buttons">${canRetry ? html`<button onClick=${() => setAsked(true)}>Retry this task</button>` : null}</div>

@@ -3,15 +3,17 @@
 import { BASE } from "./api.js";
 import { number, rate } from "./format.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./lib.js";
-import { Refusal } from "./parts.js";
+import { JOB_ENDS, Refusal } from "./parts.js";
 import { useLive } from "./poller.js";
 
 const HEIGHT = 160;
+const EVERY = 3_000;
 const TIME_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400];
 let library = null;
 
-export function Throughput({ jobId }) {
-  const { data, error } = useLive(`/jobs/${jobId}/throughput`);
+export function Throughput({ job }) {
+  const { data: all, error } = useLive(`/jobs/${job.job_id}/throughput`, EVERY);
+  const data = all && (JOB_ENDS.has(job.status) ? all : withoutLast(all));
   const isShown = data && data.completed.length > 1;
   if (!isShown && !error) return null;
   return html`<section aria-labelledby="throughput">
@@ -21,8 +23,16 @@ export function Throughput({ jobId }) {
   </section>`;
 }
 
+/** Of a running job, the last bucket is not full yet. */
+function withoutLast(all) {
+  const [completed, failed, cancelled] = [all.completed, all.failed, all.cancelled].map((counts) => counts.slice(0, -1));
+  return { ...all, completed, failed, cancelled };
+}
+
 function Chart({ data }) {
   const frame = useRef(null);
+  const latest = useRef(data);
+  latest.current = data;
   const chart = useRef(null);
   const [isLoaded, setLoaded] = useState(Boolean(globalThis.uPlot));
   useEffect(() => {
@@ -33,7 +43,7 @@ function Chart({ data }) {
     const dark = matchMedia("(prefers-color-scheme: dark)");
     const make = () => {
       chart.current?.destroy();
-      chart.current = new uPlot(options(frame.current.clientWidth), columns(data), frame.current);
+      chart.current = new uPlot(options(frame.current.clientWidth), columns(latest.current), frame.current);
     };
     make();
     const observer = new ResizeObserver(() => {
@@ -68,11 +78,9 @@ function columns({ first_at: first, bucket_seconds: width, completed, failed }) 
   return [
     completed.map((_, index) => start + index * width),
     completed.map((count) => count / width),
-    failed.map((count) => (bad(failed) ? count / width : null)),
+    failed.map((count) => (failed.some(Boolean) ? count / width : null)),
   ];
 }
-
-const bad = (failed) => failed.some(Boolean);
 
 function options(width) {
   const style = getComputedStyle(document.documentElement);

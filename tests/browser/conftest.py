@@ -3,14 +3,16 @@
 import json
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psycopg2
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from local.functions_host.process import HostProcess
 from local.postgres import EmbeddedPostgres
@@ -20,7 +22,12 @@ from tests.browser.survey_jobs import MENDED
 
 APP_DIR = Path(__file__).parent / "monitor_app"
 KEY = "the-key-of-the-monitor"
-DESKTOP = {"width": 1280, "height": 900}
+DESKTOP = ViewportSize(width=1280, height=900)
+
+_KEEP_DEAD_LETTER = """
+    INSERT INTO dead_letters (queue, reason, description, body, message_id) VALUES (%s, %s, %s, %s, %s)
+    RETURNING dead_letter_id
+"""
 
 
 @dataclass(frozen=True)
@@ -33,15 +40,20 @@ class Stack:
     http: httpx.Client
 
     def submit(self, **parameters: object) -> str:
-        name = str(parameters.get("area", "")) + str(len(list(self.data_dir.iterdir())))
-        response = self.http.post(
-            "/api/jobs/survey", json=parameters, headers={"Idempotency-Key": f"{name}{os.urandom(8).hex()}"}
-        )
+        response = self.http.post("/api/jobs/survey", json=parameters, headers={"Idempotency-Key": uuid.uuid4().hex})
         assert response.status_code == 202, response.text
         return str(response.json()["job_id"])
 
     def status(self, job_id: str) -> str:
         return str(self.http.get(f"/api/jobs/{job_id}").json()["status"])
+
+    def keep_dead_letter(self, queue: str, body: bytes, message_id: str) -> int:
+        """Writes the row of a dead letter; returns its id."""
+        row = (queue, "MaxDeliveryCountExceeded", "it was delivered too often", body, message_id)
+        with closing(psycopg2.connect(self.database_url)) as conn, conn, conn.cursor() as cursor:
+            cursor.execute(_KEEP_DEAD_LETTER, row)
+            ((number,),) = cursor.fetchall()
+        return int(number)
 
     def mend(self) -> None:
         """The tasks that have failed would complete now."""
@@ -91,16 +103,22 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser, stack: Stack) -> Iterator[Page]:
-    """A page of the monitor that has its key; a message on the console or a refused resource fails the test."""
-    context = browser.new_context(viewport=DESKTOP, locale="en-GB", timezone_id="UTC", reduced_motion="reduce")  # type: ignore[arg-type]
+def blank_page(browser: Browser) -> Iterator[Page]:
+    """A page that fails the test if a script fails or the policy refuses something."""
+    context = browser.new_context(viewport=DESKTOP, locale="en-GB", timezone_id="UTC", reduced_motion="reduce")
     context.set_default_timeout(20_000)
     page = context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.add_init_script(f"sessionStorage.setItem('lockstep-function-key', '{KEY}')")
     yield page
     context.close()
     # Chromium reports answers of 400 and 404 as errors of the console, and they are tested for.
     assert [each for each in complaints if "Failed to load resource" not in each] == []
+
+
+@pytest.fixture
+def page(blank_page: Page) -> Page:
+    """A page that has the key of the stack."""
+    blank_page.add_init_script(f"sessionStorage.setItem('lockstep-function-key', '{KEY}')")
+    return blank_page

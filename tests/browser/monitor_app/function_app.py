@@ -1,4 +1,4 @@
-"""The whole app with a job type that a test can make fail."""
+"""The app with a job type that a test can make fail, and without timers: rows stay as a test writes them."""
 
 import sys
 from functools import cache
@@ -26,7 +26,6 @@ from settings import Settings
 from tests.browser.survey_jobs import Survey
 from triggers import dead_letters as dead_letter_triggers
 from triggers import jobs as job_triggers
-from triggers import sweeper
 from triggers import tasks as task_triggers
 from triggers.termination import drain_on_sigterm
 
@@ -40,7 +39,7 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 for module in (
     *(batch_overviews, bulk_actions, jobs, job_listing, tasks, failures, results, job_types, monitor),
     *(dead_letters, queues, schedules, health, openapi),
-    *(job_triggers, task_triggers, dead_letter_triggers, sweeper),
+    *(job_triggers, task_triggers, dead_letter_triggers),
 ):
     app.register_functions(module.blueprint)
 _of_settings = bootstrap.app

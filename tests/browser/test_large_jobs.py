@@ -1,0 +1,95 @@
+"""The monitor with a job of 1,000,000 tasks and 10,000 other jobs; and the pictures of the documentation."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, Request, ViewportSize, expect
+
+from tests.browser.conftest import DESKTOP, Stack
+from tests.browser.large_job import LARGE_JOB, fill
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.timeout(180), pytest.mark.waits]
+
+PHONE = ViewportSize(width=390, height=844)
+
+
+@pytest.fixture(scope="module")
+def large(stack: Stack) -> Stack:
+    """The stack with many rows, and with a job in which some tasks have failed."""
+    wait_until(lambda: stack.http.get("/api/jobs").status_code == 200, 60)  # the app has migrated the database
+    fill(stack.database_url)
+    failed = stack.submit(plots=5_000, fail_every=1_700, area="the far north", tags=["spring", "trees"])
+    wait_until(lambda: stack.status(failed) == "completed_with_errors", 60)
+    return stack
+
+
+def test_ten_thousand_batches_are_one_small_answer_and_a_canvas(page: Page, large: Stack) -> None:
+    requests = list[Request]()
+    page.on("request", requests.append)
+    page.goto(f"{large.url}/api/monitor#/jobs/{LARGE_JOB}")
+    expect(page.locator(".legend")).to_contain_text("1,000 waiting to be queued")
+    batches = page.get_by_role("slider", name="Map of the batches")
+    batches.focus()
+    page.keyboard.press("End")
+    expect(batches).to_have_attribute("aria-valuetext", re.compile("^Batch 9,999: waiting to be queued, 0 of"))
+    assert len(large.http.get(f"/api/jobs/{LARGE_JOB}/batch-map?stage=2").content) < 11_000
+    page.keyboard.press("Home")
+    asked = len([each for each in requests if "/batches?" in each.url])
+    for column in range(50):
+        batches.hover(position={"x": 5 * column + 2, "y": 2})
+    expect(page.locator(".map-told")).to_contain_text("Batch 49: ")
+    expect(page.locator(".map-told")).to_contain_text("of 100 tasks completed")
+    # The rows of a hundred batches come together.
+    assert len([each for each in requests if "/batches?" in each.url]) <= asked + 1
+
+
+def test_ten_thousand_jobs_are_read_page_by_page(page: Page, large: Stack) -> None:
+    page.goto(f"{large.url}/api/monitor")
+    rows = page.locator("tbody tr")
+    expect(rows).to_have_count(50)
+    first = rows.nth(49).inner_text()
+    page.get_by_role("link", name="Next page").click()
+    expect(page.get_by_role("link", name="First page")).to_be_visible()
+    expect(rows).to_have_count(50)
+    assert rows.nth(49).inner_text() != first
+    page.get_by_role("link", name="First page").click()
+    expect(rows.nth(49)).to_have_text(re.compile(".*"))
+    expect(page.get_by_role("link", name="First page")).to_have_count(0)
+
+
+@pytest.mark.parametrize("width", [320, 390, 768])
+def test_no_view_is_wider_than_the_screen(page: Page, large: Stack, width: int) -> None:
+    page.set_viewport_size(ViewportSize(width=width, height=800))
+    for place in ("jobs", f"jobs/{LARGE_JOB}", "submit/survey", "queues"):
+        page.goto(f"{large.url}/api/monitor#/{place}")
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        expect(page.locator("[aria-busy]")).to_have_count(0)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, place
+
+
+def test_pictures_for_the_documentation(page: Page, large: Stack, tmp_path: Path) -> None:
+    """`make pictures` keeps them in docs/monitor."""
+    directory = Path(os.environ.get("LOCKSTEP_PICTURES", tmp_path))
+    (failed,) = large.http.get("/api/jobs?status=completed_with_errors").json()["jobs"]
+    places = {
+        "jobs": ("light", DESKTOP, "#/jobs"),
+        "job": ("light", DESKTOP, f"#/jobs/{failed['job_id']}"),
+        "batch-map-dark": ("dark", DESKTOP, f"#/jobs/{LARGE_JOB}"),
+        "submit": ("light", DESKTOP, "#/submit/survey"),
+        "phone": ("light", PHONE, f"#/jobs/{LARGE_JOB}"),
+    }
+    for name, (scheme, size, place) in places.items():
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        page.set_viewport_size(size)
+        page.goto(f"{large.url}/api/monitor{place}")
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        expect(page.locator("[aria-busy]")).to_have_count(0)
+        if "jobs/" in place:
+            expect(page.locator(".legend")).to_be_visible()
+        if LARGE_JOB in place:
+            expect(page.locator(".u-wrap")).to_be_visible()
+        page.screenshot(path=directory / f"{name}.png")
+    assert len(list(directory.glob("*.png"))) >= len(places)
