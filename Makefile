@@ -40,7 +40,7 @@ chromium: ## the browser of tests/browser, by apt-get if it is missing; these te
 
 pictures: $(VENV)/installed chromium ## the pictures of docs/monitor.md, made anew
 	mkdir -p docs/monitor
-	LOCKSTEP_PICTURES=docs/monitor $(BIN)/python -m pytest tests/browser/test_large_jobs.py -k pictures
+	LOCKSTEP_PICTURES=docs/monitor $(BIN)/python -m pytest tests/browser/test_large_jobs.py -k "pictures or figures"
 
 test: $(VENV)/installed chromium ## every test, with the real PostgreSQL and the real AMQP socket; PYTHON=python3.13, TESTS=tests/unit
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) $(TESTS)

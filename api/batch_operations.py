@@ -1,7 +1,7 @@
 """The operations of the OpenAPI document that show batches at once."""
 
 from api import requests
-from api.described import ETAG, FAILURES, Json, json_answer, query, response
+from api.described import ETAG, FAILURES, IF_NONE_MATCH, NOT_MODIFIED, Json, json_answer, query, response
 from core.ids import MAX_STAGES
 
 BATCH_ID = f"{requests.JOB_ID}-s[1-9][0-9]?-b[0-9]{{1,7}}"
@@ -14,17 +14,6 @@ TASKS_OF_BATCH = query(
     pattern=f"^{BATCH_ID}$",
 )
 
-_IF_NONE_MATCH: Json = {
-    "name": "If-None-Match",
-    "in": "header",
-    "description": "the ETag of an earlier answer",
-    "schema": {"type": "string"},
-}
-_NOT_MODIFIED: Json = {
-    "description": "Nothing has changed since the answer with this ETag.",
-    "headers": {"ETag": ETAG},
-}
-
 GET_BATCH_MAP: Json = {
     "operationId": "get_batch_map",
     "summary": "Show all batches of a stage at once, a letter each.",
@@ -32,11 +21,11 @@ GET_BATCH_MAP: Json = {
     "list of batches.",
     "parameters": [
         query("stage", "the stage; that of the job by default", type="integer", minimum=1, maximum=MAX_STAGES),
-        _IF_NONE_MATCH,
+        IF_NONE_MATCH,
     ],
     "responses": {
         "200": {**json_answer("BatchMap", "The batches."), "headers": {"ETag": ETAG}},
-        "304": _NOT_MODIFIED,
+        "304": NOT_MODIFIED,
         "400": response("BadQuery"),
         "404": response("NoSuchJob"),
         **FAILURES,
@@ -47,10 +36,10 @@ GET_THROUGHPUT: Json = {
     "operationId": "get_throughput",
     "summary": "Count the tasks of a job that ended over time, in up to 120 buckets.",
     "description": "Tasks count when the last task of their batch has ended.",
-    "parameters": [_IF_NONE_MATCH],
+    "parameters": [IF_NONE_MATCH],
     "responses": {
         "200": {**json_answer("Throughput", "The counts."), "headers": {"ETag": ETAG}},
-        "304": _NOT_MODIFIED,
+        "304": NOT_MODIFIED,
         "400": response("BadQuery"),
         "404": response("NoSuchJob"),
         **FAILURES,

@@ -58,6 +58,18 @@ RETRY_AFTER: Json = {
 
 ETAG: Json = {"description": "the tag of this answer, for If-None-Match", "schema": {"type": "string"}}
 
+IF_NONE_MATCH: Json = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "the ETag of an earlier answer",
+    "schema": {"type": "string"},
+}
+
+NOT_MODIFIED: Json = {
+    "description": "Nothing has changed since the answer with this ETag.",
+    "headers": {"ETag": ETAG},
+}
+
 RESPONSES: Json = {
     "Unauthorized": {"description": "The key is missing or wrong."},
     "NoSuchDeadLetter": problem_answer("There is no such dead letter."),

@@ -2,7 +2,7 @@
 
 import azure.functions as func
 
-from api import job_filters, job_listing_answers, requests, views
+from api import conditional, job_filters, job_listing_answers, requests
 from api.problems import answers_problems
 from bootstrap import app
 
@@ -18,4 +18,4 @@ def list_jobs(req: func.HttpRequest) -> func.HttpResponse:
     found = app().job_lister.page(where, job_filters.after_job(req), limit, text)
     jobs = [job_listing_answers.listed_job(each) for each in found.jobs]
     cursor = job_filters.cursor_of(found.next) if found.next else None
-    return views.json_response(job_listing_answers.ListedJobs(jobs, cursor))
+    return conditional.json_response(req, job_listing_answers.ListedJobs(jobs, cursor))

@@ -1,6 +1,18 @@
 """The operations of the OpenAPI document that read job types, lists of jobs, tasks, failures and results."""
 
-from api.described import FAILURES, LIMIT, TASK_ID, Json, json_answer, problem_answer, query, response
+from api.described import (
+    ETAG,
+    FAILURES,
+    IF_NONE_MATCH,
+    LIMIT,
+    NOT_MODIFIED,
+    TASK_ID,
+    Json,
+    json_answer,
+    problem_answer,
+    query,
+    response,
+)
 from api.job_filters import JOB_CURSOR, MAX_TEXT_LENGTH
 from api.result_formats import CSV, NDJSON
 from core.ids import MAX_STAGE_TASKS, MAX_STAGES
@@ -42,8 +54,14 @@ LIST_JOBS: Json = {
             maxLength=MAX_TEXT_LENGTH,
         ),
         query("after", "`next` of the previous page", type="string", pattern=f"^{JOB_CURSOR}$"),
+        IF_NONE_MATCH,
     ],
-    "responses": {"200": json_answer("ListedJobs", "A page."), "400": response("BadQuery"), **FAILURES},
+    "responses": {
+        "200": {**json_answer("ListedJobs", "A page."), "headers": {"ETag": ETAG}},
+        "304": NOT_MODIFIED,
+        "400": response("BadQuery"),
+        **FAILURES,
+    },
 }
 
 TASK_ID_IN_PATH: Json = {

@@ -1,12 +1,13 @@
 // The frame of the page: navigation, the view of the route, what is wrong with the app, and the question for the key.
 
 import { prompt } from "./api.js";
+import { DeadLetter } from "./dead_letters.js";
 import { Job } from "./job.js";
 import { Jobs } from "./jobs.js";
 import { html, render, useEffect, useRef, useState } from "./lib.js";
 import { Dialog } from "./parts.js";
 import { useOutage } from "./poller.js";
-import { DeadLetter, Queues } from "./queues.js";
+import { Queues } from "./queues.js";
 import { link, useRoute } from "./router.js";
 import { Submit } from "./submit.js";
 
@@ -22,7 +23,7 @@ function App() {
   const [name = "jobs", ...rest] = parts;
   const main = useRef(null);
   const isFirst = useRef(true);
-  const place = parts.join("/");
+  const place = name === "submit" ? name : parts.join("/"); // the choice of a type keeps the focus
   useEffect(() => {
     // As after a page load: a screen reader begins with the new view, and the keyboard too.
     if (!isFirst.current) main.current.focus();
@@ -79,7 +80,8 @@ function KeyQuestion() {
     setQuestion(null);
     question.resolve(new FormData(event.target).get("key").trim());
   };
-  return html`<${Dialog} title="Function key" onClose=${() => {}}>
+  const askAgain = () => setQuestion({ ...question, turn: (question.turn ?? 0) + 1 });
+  return html`<${Dialog} key=${question.turn} title="Function key" onClose=${askAgain}>
     <form onSubmit=${onSubmit}>
       <p>${question.wasRefused ? "The app refuses this key." : "The app asks for a function key."} This tab keeps it until it is closed.</p>
       <label>Key <input name="key" type="password" autocomplete="off" required autofocus /></label>

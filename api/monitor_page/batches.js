@@ -4,7 +4,7 @@ import { BatchMap } from "./batch_map.js";
 import { useBatches } from "./batch_pages.js";
 import { duration, number, plural, secondsBetween, time } from "./format.js";
 import { html, useMemo, useState } from "./lib.js";
-import { Loading, Refusal } from "./parts.js";
+import { awaited } from "./parts.js";
 import { useLive } from "./poller.js";
 import { go, link } from "./router.js";
 
@@ -22,11 +22,10 @@ const MOST_LINKS = 200;
 
 export function Batches({ jobId, stage }) {
   const chosen = stage?.stage ?? 1;
-  const { data, error } = useLive(`/jobs/${jobId}/batch-map?stage=${chosen}`);
+  const live = useLive(`/jobs/${jobId}/batch-map?stage=${chosen}`);
   return html`<section aria-labelledby="batches">
     <h2 id="batches">Batches${stage ? ` of ${stage.name}` : ""}</h2>
-    <${Refusal} error=${error} />
-    ${data ? html`<${Shown} jobId=${jobId} stage=${chosen} states=${data.states} />` : error ? null : html`<${Loading} what="the batches" />`}
+    ${awaited(live, "the batches", ({ states }) => html`<${Shown} jobId=${jobId} stage=${chosen} states=${states} />`)}
   </section>`;
 }
 

@@ -4,7 +4,7 @@ import { change } from "./actions.js";
 import { json, query } from "./api.js";
 import { number, plural } from "./format.js";
 import { html, useEffect, useState } from "./lib.js";
-import { Confirm, Loading, Refusal } from "./parts.js";
+import { awaited, Confirm } from "./parts.js";
 import { link } from "./router.js";
 
 const REREAD = 5_000;
@@ -17,9 +17,17 @@ export function Failures({ job }) {
   const canRetry = job.status === "failed" || job.status === "completed_with_errors";
   return html`<section aria-labelledby="failures">
     <h2 id="failures">Failures by cause</h2>
-    <${Refusal} error=${error} />
-    ${groups ? html`<${Groups} jobId=${job.job_id} groups=${groups} canRetry=${canRetry} onRetry=${setAsked} />` : error ? null : html`<${Loading} what="the failures" />`}
-    ${next ? html`<p><span class="quiet">${number(read)} of ${number(total)} failed tasks read. </span><button onClick=${more}>Read more</button></p>` : null}
+    ${awaited(
+      { data: groups ?? undefined, error },
+      "the failures",
+      () => html`<${Groups} jobId=${job.job_id} groups=${groups} canRetry=${canRetry} onRetry=${setAsked} />`,
+    )}
+    ${next
+      ? html`<p>
+          <span class="quiet">${number(read)} of ${number(total)} failed tasks read. </span>
+          <button onClick=${more}>Read more</button>
+        </p>`
+      : null}
     ${canRetry || !groups?.length ? null : html`<p class="quiet small">A cause can be retried when the job has ended.</p>`}
     ${asked
       ? html`<${Confirm}
@@ -36,7 +44,12 @@ export function Failures({ job }) {
 function Groups({ jobId, groups, canRetry, onRetry }) {
   if (!groups.length) return html`<p class="quiet">No task counts as failed now.</p>`;
   return html`<div class="table-frame"><table>
-    <thead><tr><th scope="col">Cause</th><th scope="col" class="right">Tasks</th><th scope="col" class="after-right">Example</th><th scope="col" class="right">Retry</th></tr></thead>
+    <thead>
+      <tr>
+        <th scope="col">Cause</th><th scope="col" class="right">Tasks</th>
+        <th scope="col" class="after-right">Example</th><th scope="col" class="right">Retry</th>
+      </tr>
+    </thead>
     <tbody>
       ${groups.map(
         (group) => html`<tr key=${group.error}>

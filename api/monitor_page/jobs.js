@@ -3,7 +3,7 @@
 import { json, query } from "./api.js";
 import { capital, number, words } from "./format.js";
 import { html, useEffect, useState } from "./lib.js";
-import { Duration, JOB_ENDS, Loading, Pager, Progress, Refusal, Status, Time } from "./parts.js";
+import { awaited, Duration, JOB_ENDS, Pager, Progress, Status, Time } from "./parts.js";
 import { useLive } from "./poller.js";
 import { link, replace } from "./router.js";
 
@@ -14,7 +14,7 @@ const STATUSES = ["waiting", "pending_queue", "queued", "processing", ...JOB_END
 
 export function Jobs({ values }) {
   const { status = "", type = "", text = "", after = "" } = values;
-  const { data, error } = useLive(`/jobs${query({ limit: PAGE, status, type, text, after })}`, text ? SEARCH : 0);
+  const live = useLive(`/jobs${query({ limit: PAGE, status, type, text, after })}`, text ? SEARCH : 0);
   const [types, setTypes] = useState([]);
   useEffect(() => {
     document.title = "Jobs – Lockstep";
@@ -38,20 +38,26 @@ export function Jobs({ values }) {
       </label>
       <${Search} text=${text} onSearch=${(found) => filter({ text: found })} />
     </form>
-    <${Refusal} error=${error} />
-    ${data ? html`<${List} jobs=${data.jobs} isFiltered=${status || type || text || after} hasMore=${data.next} />` : error ? null : html`<${Loading} what="jobs" />`}
-    ${data
-      ? html`<${Pager}
+    ${awaited(
+      live,
+      "jobs",
+      ({ jobs, next }) => html`
+        <${List} jobs=${jobs} isFiltered=${status || type || text || after} hasMore=${next} />
+        <${Pager}
           isFirst=${!after}
           first=${link(["jobs"], { status, type, text })}
-          next=${data.next && link(["jobs"], { status, type, text, after: data.next })}
-        />`
-      : null}
+          next=${next && link(["jobs"], { status, type, text, after: next })}
+        />
+      `,
+    )}
   `;
 }
 
 function Search({ text, onSearch }) {
   const [typed, setTyped] = useState(text);
+  useEffect(() => {
+    if (!text) setTyped(""); // a link to all jobs
+  }, [text]);
   useEffect(() => {
     if (typed === text) return undefined;
     const timer = setTimeout(() => onSearch(typed), TYPING);
@@ -71,7 +77,8 @@ function List({ jobs, isFiltered, hasMore }) {
     <thead>
       <tr>
         <th scope="col">Job</th><th scope="col">Status</th><th scope="col">Progress</th>
-        <th scope="col" class="right">Failed tasks</th><th scope="col" class="after-right">Created</th><th scope="col" class="right">Duration</th>
+        <th scope="col" class="right">Failed tasks</th><th scope="col" class="after-right">Created</th>
+        <th scope="col" class="right">Duration</th>
       </tr>
     </thead>
     <tbody>${jobs.map((job) => html`<${Row} key=${job.job_id} job=${job} />`)}</tbody>

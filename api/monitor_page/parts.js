@@ -45,6 +45,15 @@ export function Loading({ what }) {
   return html`<p class="quiet" aria-busy="true">Loading ${what}…</p>`;
 }
 
+/** What `show` makes of an answer, why there is none, or that it is on its way. */
+export function awaited({ data, error }, what, show) {
+  const isComing = data === undefined && !error;
+  return html`
+    <${Refusal} error=${error} />
+    ${isComing ? html`<${Loading} what=${what} />` : null} ${data === undefined ? null : show(data)}
+  `;
+}
+
 /** What a page of rows leads to. */
 export function Pager({ first, next, isFirst }) {
   if (isFirst && !next) return null;
@@ -56,16 +65,21 @@ export function Pager({ first, next, isFirst }) {
 /** A modal dialog with a form: the browser keeps the focus inside. */
 export function Dialog({ title, children, onClose }) {
   const ref = useRef(null);
+  const isShown = useRef(true);
   useLayoutEffect(() => {
     const dialog = ref.current;
     dialog.showModal();
-    return () => dialog.close(); // which gives the focus to what had it before
+    return () => {
+      isShown.current = false;
+      dialog.close(); // which gives the focus to what had it before
+    };
   }, []);
+  const onEnd = () => isShown.current && onClose(); // the second Escape cannot be prevented
   const onCancel = (event) => {
     event.preventDefault();
     onClose();
   };
-  return html`<dialog ref=${ref} aria-labelledby="dialog-title" onCancel=${onCancel}>
+  return html`<dialog ref=${ref} aria-labelledby="dialog-title" onCancel=${onCancel} onClose=${onEnd}>
     <h2 id="dialog-title">${title}</h2>
     ${children}
   </dialog>`;

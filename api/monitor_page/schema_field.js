@@ -4,7 +4,8 @@ import { capital, number, pretty, words } from "./format.js";
 import { html } from "./lib.js";
 
 export function Field({ field, fault }) {
-  const { name, kind, isNeeded, hint } = field;
+  const { name, kind, isNeeded } = field;
+  const hint = [capital(field.hint), limits(field)].filter(Boolean).join(". ");
   const id = `field-${name}`;
   const told = [hint && `${id}-hint`, fault && `${id}-fault`].filter(Boolean).join(" ");
   const common = { id, name, "aria-describedby": told || undefined, "aria-invalid": fault ? "true" : undefined };
@@ -13,7 +14,7 @@ export function Field({ field, fault }) {
     ${kind === "boolean"
       ? html`<label class="check"><input type="checkbox" ...${common} defaultChecked=${field.initial === true} /> ${label}</label>`
       : html`<label for=${id}>${label}</label><${Input} field=${field} common=${common} />`}
-    ${hint || limits(field) ? html`<p class="hint" id=${`${id}-hint`}>${[capital(hint), limits(field)].filter(Boolean).join(". ")}</p>` : null}
+    ${hint ? html`<p class="hint" id=${`${id}-hint`}>${hint}</p>` : null}
     ${fault ? html`<p class="field-error" id=${`${id}-fault`}>${capital(fault)}</p>` : null}
   </div>`;
 }

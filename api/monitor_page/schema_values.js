@@ -31,6 +31,7 @@ function read(field, text) {
   if (field.kind === "list") return text.trim() ? text.split("\n").filter(Boolean).map((line) => item(field, line.trim())) : undefined;
   if (text === "") return field.kind === "string" && typeof field.initial === "string" && field.initial ? "" : undefined;
   if (field.kind === "integer" || field.kind === "number") return Number.isNaN(Number(text)) ? text : Number(text);
+  if (field.kind === "choice") return field.choices.find((each) => String(each) === text);
   if (field.kind === "json") return parsed(text);
   return text;
 }

@@ -33,7 +33,9 @@ export function Task({ jobId, taskId }) {
       <${Fact} name="Started"><${Time} at=${task.started_at} /><//>
       <${Fact} name="Duration"><${Duration} from=${task.started_at} to=${task.finished_at} /><//>
       ${task.not_before && task.status === "retrying" ? html`<${Fact} name="Next attempt"><${Time} at=${task.not_before} /><//>` : null}
-      ${task.progress === null ? null : html`<${Fact} name="Progress"><${Progress} value=${task.progress} label="Progress of the task" /> ${task.progress_note ?? ""}<//>`}
+      ${task.progress === null ? null : html`<${Fact} name="Progress">
+            <${Progress} value=${task.progress} label="Progress of the task" /> ${task.progress_note ?? ""}
+          <//>`}
     </dl>
     ${task.error ? html`<${Errors} task=${task} />` : null}
     <${Part} name="Parameters" value=${task.parameters} isOpen />

@@ -4,7 +4,7 @@ import { change } from "./actions.js";
 import { query } from "./api.js";
 import { number } from "./format.js";
 import { html, useState } from "./lib.js";
-import { Confirm, Duration, Loading, Pager, Refusal, Status } from "./parts.js";
+import { awaited, Confirm, Duration, Pager, Status } from "./parts.js";
 import { useLive } from "./poller.js";
 import { link } from "./router.js";
 
@@ -56,24 +56,33 @@ export function Crumbs({ jobId, job }) {
 }
 
 function List({ jobId, live, after, place }) {
-  const { data, error } = live;
-  if (!data) return error ? html`<${Refusal} error=${error} />` : html`<${Loading} what="tasks" />`;
-  return html`
-    <${Refusal} error=${error} />
-    ${data.tasks.length ? html`<${Table} jobId=${jobId} tasks=${data.tasks} />` : html`<p class="quiet">There are no such tasks here.</p>`}
-    <${Pager} isFirst=${!after} first=${link(place)} next=${data.next && link(place, { after: data.next })} />
-  `;
+  return awaited(
+    live,
+    "tasks",
+    ({ tasks, next }) => html`
+      ${tasks.length
+        ? html`<${Table} jobId=${jobId} tasks=${tasks} />`
+        : html`<p class="quiet">There are no such tasks here.</p>`}
+      <${Pager} isFirst=${!after} first=${link(place)} next=${next && link(place, { after: next })} />
+    `,
+  );
 }
 
 function Table({ jobId, tasks }) {
   return html`<section><div class="table-frame"><table class="rows">
     <thead>
-      <tr><th scope="col">Task</th><th scope="col">Status</th><th scope="col">Error or progress</th><th scope="col" class="right">Attempts</th><th scope="col" class="right">Duration</th></tr>
+      <tr>
+        <th scope="col">Task</th><th scope="col">Status</th><th scope="col">Error or progress</th>
+        <th scope="col" class="right">Attempts</th><th scope="col" class="right">Duration</th>
+      </tr>
     </thead>
     <tbody>
       ${tasks.map(
         (task) => html`<tr key=${task.task_id}>
-          <td><a class="row-link" href=${link(["jobs", jobId, "tasks", task.task_id])}>${number(task.task_index)}</a> <span class="quiet">${task.task_type}</span></td>
+          <td>
+            <a class="row-link" href=${link(["jobs", jobId, "tasks", task.task_id])}>${number(task.task_index)}</a>
+            <span class="quiet"> ${task.task_type}</span>
+          </td>
           <td><${Status} of=${task.status} /></td>
           <td class="cause">${saidOf(task)}</td>
           <td class="right">${task.attempt}</td>

@@ -70,7 +70,8 @@ function summary({ completed, failed, bucket_seconds: width }) {
   const best = Math.max(...completed.map((count, index) => count + failed[index]));
   const all = completed.reduce((sum, count) => sum + count, 0);
   const bad = failed.reduce((sum, count) => sum + count, 0);
-  return `${number(all)} completed and ${number(bad)} failed tasks in steps of ${width} s, at most ${rate(best / width)}. Tasks count when their batch has ended.`;
+  const counts = `${number(all)} completed and ${number(bad)} failed tasks in steps of ${width} s`;
+  return `${counts}, at most ${rate(best / width)}. Tasks count when their batch has ended.`;
 }
 
 function columns({ first_at: first, bucket_seconds: width, completed, failed }) {
@@ -85,7 +86,13 @@ function columns({ first_at: first, bucket_seconds: width, completed, failed }) 
 function options(width) {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(name).trim();
-  const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: `12px ${style.fontFamily || "sans-serif"}` };
+  const axis = {
+    stroke: colour("--quiet"),
+    grid: { stroke: colour("--line"), width: 1 },
+    ticks: { show: false },
+    font: `12px ${style.fontFamily || "sans-serif"}`,
+  };
+  const clocks = (_, ticks, __, ___, step) => ticks.map((tick) => clock(tick, step));
   const line = (label, name) => ({
     label,
     stroke: colour(name),
@@ -98,13 +105,17 @@ function options(width) {
     width,
     height: HEIGHT,
     cursor: { y: false, points: { size: 6 } },
-    legend: { show: false },
+    legend: { show: true, markers: { width: 0 } },
     scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
     axes: [
-      { ...axis, grid: { show: false }, incrs: TIME_STEPS, space: 90, values: (_, ticks, __, ___, step) => ticks.map((tick) => clock(tick, step)) },
+      { ...axis, grid: { show: false }, incrs: TIME_STEPS, space: 90, values: clocks },
       { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => number(tick)) },
     ],
-    series: [{}, line("Completed", "--accent"), line("Failed", "--bad")],
+    series: [
+      { label: "Time", value: (_, seconds) => (seconds === null ? "–" : clock(seconds, 1)) },
+      line("Completed", "--accent"),
+      line("Failed", "--bad"),
+    ],
   };
 }
 

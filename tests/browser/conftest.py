@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import psycopg2
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from local.functions_host.process import HostProcess
 from local.postgres import EmbeddedPostgres
@@ -22,6 +22,7 @@ from tests.browser.survey_jobs import MENDED
 
 APP_DIR = Path(__file__).parent / "monitor_app"
 KEY = "the-key-of-the-monitor"
+WAIT_MILLISECONDS = 30_000  # other tests keep the machine busy
 DESKTOP = ViewportSize(width=1280, height=900)
 
 _KEEP_DEAD_LETTER = """
@@ -90,13 +91,17 @@ def stack(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
             yield Stack(host.base_url, database_url, data_dir, http)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium: `make` installs it where it can."""
+    """Debian's Chromium: `make` installs it where it can.
+
+    It ends with the module: while Playwright runs, no other test of its process can run an event loop.
+    """
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
-        assert not os.environ.get("CI"), "make chromium"
+        assert not os.environ.keys() & {"CI", "LOCKSTEP_NEEDS_CHROMIUM"}, "make chromium"
         pytest.skip("Chromium is not installed: the tests of the monitor do not run")
+    expect.set_options(timeout=WAIT_MILLISECONDS)
     with sync_playwright() as playwright:
         # Root has no sandbox; in a container /dev/shm is small.
         yield playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
@@ -106,7 +111,7 @@ def browser() -> Iterator[Browser]:
 def blank_page(browser: Browser) -> Iterator[Page]:
     """A page that fails the test if a script fails or the policy refuses something."""
     context = browser.new_context(viewport=DESKTOP, locale="en-GB", timezone_id="UTC", reduced_motion="reduce")
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(WAIT_MILLISECONDS)
     page = context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))

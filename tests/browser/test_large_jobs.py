@@ -1,7 +1,9 @@
 """The monitor with a job of 1,000,000 tasks and 10,000 other jobs; and the pictures of the documentation."""
 
+import json
 import os
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from tests.browser.conftest import DESKTOP, Stack
 from tests.browser.large_job import LARGE_JOB, fill
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.waits]
+pytestmark = [pytest.mark.timeout(180), pytest.mark.waits, pytest.mark.one_worker]
 
 PHONE = ViewportSize(width=390, height=844)
 
@@ -93,3 +95,37 @@ def test_pictures_for_the_documentation(page: Page, large: Stack, tmp_path: Path
             expect(page.locator(".u-wrap")).to_be_visible()
         page.screenshot(path=directory / f"{name}.png")
     assert len(list(directory.glob("*.png"))) >= len(places)
+
+
+def test_figures_for_the_documentation(page: Page, large: Stack, tmp_path: Path) -> None:
+    """`make pictures` keeps them in docs/monitor: when each view is painted, how long the app works on each poll."""
+    directory = Path(os.environ.get("LOCKSTEP_PICTURES", tmp_path))
+    views = {"jobs": "jobs", "job": f"jobs/{LARGE_JOB}", "submit": "submit/survey", "queues": "queues"}
+    polls = ["jobs?limit=50", "jobs?limit=50&text=9999", "queues", "dead-letters?limit=50"]
+    polls += [f"jobs/{LARGE_JOB}{part}" for part in ("", "/batch-map?stage=2", "/throughput", "/failures", "/events")]
+    figures = {
+        "milliseconds until a view is painted, and complete": {
+            name: _painted(page, f"{large.url}/api/monitor#/{place}") for name, place in views.items()
+        },
+        "milliseconds of a request, least of nine": {
+            poll.replace(LARGE_JOB, "JOB_ID"): min(_request_milliseconds(large, poll) for _ in range(9))
+            for poll in polls
+        },
+    }
+    (directory / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def _painted(page: Page, url: str) -> list[int]:
+    page.goto("about:blank")
+    page.goto(url)
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.locator("[aria-busy]")).to_have_count(0)
+    complete = page.evaluate("performance.now()")
+    painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    return [round(painted), round(complete)]
+
+
+def _request_milliseconds(large: Stack, path: str) -> float:
+    started = time.perf_counter()
+    assert large.http.get(f"/api/{path}").status_code == 200
+    return round((time.perf_counter() - started) * 1_000, 1)

@@ -10,7 +10,7 @@ from tests.browser.axe import serious_faults
 from tests.browser.conftest import KEY, Stack
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.waits]
+pytestmark = [pytest.mark.timeout(180), pytest.mark.waits, pytest.mark.one_worker]
 
 END_SECONDS = 60
 

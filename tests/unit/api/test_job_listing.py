@@ -213,3 +213,15 @@ def test_a_query_that_makes_no_sense_is_400(field: str, value: str) -> None:
 def test_a_text_that_no_row_can_hold_is_not_found(it: Stand, text: str) -> None:
     it.submit("hello_world", n=1)
     assert listed(text=text) == listed(type=text) == []
+
+
+def test_a_poll_of_the_list_is_304_while_nothing_has_changed(it: Stand) -> None:
+    it.submit("hello_world", n=1)
+    tag = list_jobs(request()).headers["ETag"]
+
+    def again() -> func.HttpResponse:
+        return list_jobs(func.HttpRequest("GET", f"{BASE}/jobs", headers={"If-None-Match": tag}, body=b""))
+
+    assert again().status_code == 304
+    it.submit("hello_world", n=2)
+    assert again().status_code == 200
