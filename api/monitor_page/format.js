@@ -50,6 +50,9 @@ export function duration(seconds) {
   return `${Math.floor(seconds / size)} ${name}${rest ? ` ${rest} ${nextName}` : ""}`;
 }
 
+/** A duration that is not exact, such as a forecast. */
+export const about = (seconds) => `about ${duration(seconds < 120 ? seconds : Math.round(seconds / 60) * 60)}`;
+
 export const words = (name) => name.replaceAll("_", " ");
 
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);

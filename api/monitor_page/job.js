@@ -4,7 +4,7 @@ import { Actions } from "./actions.js";
 import { Batches } from "./batches.js";
 import { Events } from "./events.js";
 import { Failures } from "./failures.js";
-import { duration, pretty, rate } from "./format.js";
+import { about, pretty, rate } from "./format.js";
 import { html, useEffect, useState } from "./lib.js";
 import { Duration, Fact, JOB_ENDS, Loading, Progress, Refusal, Status, Time } from "./parts.js";
 import { useLive } from "./poller.js";
@@ -61,7 +61,7 @@ function Facts({ job }) {
     ${isEnded ? null : html`<${Fact} name="Progress"><${Progress} value=${job.progress} label="Progress of the job" /><//>`}
     ${isEnded
       ? null
-      : html`<${Fact} name="Time left">${job.eta_seconds === null ? "Not known yet" : `about ${duration(job.eta_seconds)}`}<//>`}
+      : html`<${Fact} name="Time left">${job.eta_seconds === null ? "Not known yet" : about(job.eta_seconds)}<//>`}
     <${Fact} name="Rate">${job.tasks_per_second ? rate(job.tasks_per_second) : "–"}<//>
     <${Fact} name="Duration"><${Duration} from=${job.started_at} to=${job.finished_at} /><//>
     <${Fact} name="Created"><${Time} at=${job.created_at} /><//>

@@ -22,7 +22,7 @@ export function Jobs({ values }) {
   }, []);
   const filter = (changed) => replace(["jobs"], { status, type, text, ...changed });
   return html`
-    <div class="head"><h1>Jobs</h1><a class="button" href="#/submit">Submit a job</a></div>
+    <h1>Jobs</h1>
     <form class="filters" role="search" onSubmit=${(event) => event.preventDefault()}>
       <label>Type
         <select value=${type} onChange=${(event) => filter({ type: event.target.value })}>

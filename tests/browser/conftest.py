@@ -125,5 +125,5 @@ def blank_page(browser: Browser) -> Iterator[Page]:
 @pytest.fixture
 def page(blank_page: Page) -> Page:
     """A page that has the key of the stack."""
-    blank_page.add_init_script(f"sessionStorage.setItem('lockstep-function-key', '{KEY}')")
+    blank_page.add_init_script(f"origin === 'null' || sessionStorage.setItem('lockstep-function-key', '{KEY}')")
     return blank_page

@@ -38,7 +38,7 @@ _FILL = """
         job_id, job_type, parameters, total_stages, status, stage, created_at, started_at, finished_at
     )
     SELECT
-        'f' || lpad(to_hex(j), 31, '0'), 'survey', jsonb_build_object('plots', j, 'area', 'area ' || j), 2,
+        md5(j::text), 'survey', jsonb_build_object('plots', j, 'area', 'area ' || j), 2,
         'completed', 2, now() - make_interval(mins => j + 130), now() - make_interval(mins => j + 129),
         now() - make_interval(mins => j + 128)
     FROM generate_series(1, 10000) AS j;
