@@ -16,7 +16,8 @@ _FILES = sorted(
 )
 _READS = {
     *("candidates", "candidates_after", "checkpoint", "counts", "dispatch_lease_expires_at"),
-    *("ended_but_not_advanced", "errors", "failed_count", "first_errors", "fold", "get", "ids_of_batch"),
+    *("ended_but_not_advanced", "ended_span", "ended_tasks", "errors", "failed_count", "first_errors", "fold"),
+    *("get", "ids_of_batch"),
     *("limited_types", "live_batches", "newest", "now", "of_ids", "of_job", "oldest", "page", "page_of_job"),
     *("pending_of_stage", "results_of_job", "results_page", "searched", "since", "states", "unclaimed"),
     *("waiting_with_room", "with_job"),
