@@ -84,7 +84,9 @@ function KeyQuestion() {
   return html`<${Dialog} key=${question.turn} title="Function key" onClose=${askAgain}>
     <form onSubmit=${onSubmit}>
       <p>${question.wasRefused ? "The app refuses this key." : "The app asks for a function key."} This tab keeps it until it is closed.</p>
-      <label>Key <input name="key" type="password" autocomplete="off" required autofocus /></label>
+      <label>Key
+        <input name="key" type="password" autocomplete="off" required autofocus pattern="[!-~]+" title="letters, digits and signs of ASCII" />
+      </label>
       <div class="dialog-buttons"><button class="primary">Continue</button></div>
     </form>
   <//>`;

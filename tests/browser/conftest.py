@@ -19,10 +19,11 @@ from local.postgres import EmbeddedPostgres
 from local.service_bus.process import EmulatorProcess
 from local.stack import ROOT
 from tests.browser.survey_jobs import MENDED
+from tests.support.waiting import wait_until
 
 APP_DIR = Path(__file__).parent / "monitor_app"
 KEY = "the-key-of-the-monitor"
-WAIT_MILLISECONDS = 30_000  # other tests keep the machine busy
+WAIT_SECONDS = 60  # other tests keep the machine busy
 DESKTOP = ViewportSize(width=1280, height=900)
 
 _KEEP_DEAD_LETTER = """
@@ -47,6 +48,10 @@ class Stack:
 
     def status(self, job_id: str) -> str:
         return str(self.http.get(f"/api/jobs/{job_id}").json()["status"])
+
+    def tasks_in(self, job_id: str, status: str) -> int:
+        """Counts the tasks of a job's last stage in a status."""
+        return int(self.http.get(f"/api/jobs/{job_id}").json()["stages"][-1]["tasks"][status])
 
     def keep_dead_letter(self, queue: str, body: bytes, message_id: str) -> int:
         """Writes the row of a dead letter; returns its id."""
@@ -101,7 +106,7 @@ def browser() -> Iterator[Browser]:
     if path is None:
         assert not os.environ.keys() & {"CI", "LOCKSTEP_NEEDS_CHROMIUM"}, "make chromium"
         pytest.skip("Chromium is not installed: the tests of the monitor do not run")
-    expect.set_options(timeout=WAIT_MILLISECONDS)
+    expect.set_options(timeout=WAIT_SECONDS * 1_000)
     with sync_playwright() as playwright:
         # Root has no sandbox; in a container /dev/shm is small.
         yield playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
@@ -111,7 +116,7 @@ def browser() -> Iterator[Browser]:
 def blank_page(browser: Browser) -> Iterator[Page]:
     """A page that fails the test if a script fails or the policy refuses something."""
     context = browser.new_context(viewport=DESKTOP, locale="en-GB", timezone_id="UTC", reduced_motion="reduce")
-    context.set_default_timeout(WAIT_MILLISECONDS)
+    context.set_default_timeout(WAIT_SECONDS * 1_000)
     page = context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -127,3 +132,15 @@ def page(blank_page: Page) -> Page:
     """A page that has the key of the stack."""
     blank_page.add_init_script(f"origin === 'null' || sessionStorage.setItem('lockstep-function-key', '{KEY}')")
     return blank_page
+
+
+@pytest.fixture(scope="module")
+def failed_job(stack: Stack) -> str:
+    """A job of 25 batches in which some tasks have failed."""
+    job_id = stack.submit(plots=2_500, fail_every=500, area="the far north")
+    wait_until(lambda: stack.status(job_id) == "completed_with_errors", WAIT_SECONDS)
+    return job_id
+
+
+def show(page: Page, stack: Stack, place: str = "") -> None:
+    page.goto(f"{stack.url}/api/monitor{place}")

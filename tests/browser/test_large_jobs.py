@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, ViewportSize, expect
 
-from tests.browser.conftest import DESKTOP, Stack
+from tests.browser.conftest import DESKTOP, WAIT_SECONDS, Stack
 from tests.browser.large_job import LARGE_JOB, fill
 from tests.support.waiting import wait_until
 
@@ -22,10 +22,12 @@ PHONE = ViewportSize(width=390, height=844)
 @pytest.fixture(scope="module")
 def large(stack: Stack) -> Stack:
     """The stack with many rows, and with a job in which some tasks have failed."""
-    wait_until(lambda: stack.http.get("/api/jobs").status_code == 200, 60)  # the app has migrated the database
+    wait_until(
+        lambda: stack.http.get("/api/jobs").status_code == 200, WAIT_SECONDS
+    )  # the app has migrated the database
     fill(stack.database_url)
     failed = stack.submit(plots=5_000, fail_every=1_700, area="the far north", tags=["spring", "trees"])
-    wait_until(lambda: stack.status(failed) == "completed_with_errors", 60)
+    wait_until(lambda: stack.status(failed) == "completed_with_errors", WAIT_SECONDS)
     return stack
 
 
