@@ -1,12 +1,14 @@
 """The routes of the app as a transport of httpx: a client talks to the functions in its own process."""
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
 import azure.functions as func
 import httpx
+import pytest
 
 from api import (
     bulk_actions,
@@ -22,6 +24,7 @@ from api import (
     schedules,
     tasks,
 )
+from tests.support.drive import Stand
 
 HttpFunction = Callable[[func.HttpRequest], func.HttpResponse]
 
@@ -29,6 +32,14 @@ MODULES = (
     *(bulk_actions, jobs, job_listing, tasks, failures, results, job_types),
     *(dead_letters, queues, schedules, health, openapi),
 )
+
+
+def use_app(it: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has every route use the application of a stand."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("api.") and hasattr(module, "app"):
+            monkeypatch.setattr(module, "app", lambda: it.app)
+    monkeypatch.setattr(health, "outages", it.outages)
 
 
 class AppTransport(httpx.MockTransport):

@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from api import openapi
 from cli import session
 from cli.app import app
 from client import Lockstep
 from tests.support.drive import Stand
-from tests.support.http_app import AppTransport
+from tests.support.http_app import AppTransport, use_app
 from tests.unit.api.conftest import health_probe, it  # noqa: F401 - fixtures
 
 
@@ -60,6 +59,6 @@ def run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Run:
     """Runs a command against the application over the fakes."""
-    monkeypatch.setattr(openapi, "app", lambda: it.app)
+    use_app(it, monkeypatch)
     monkeypatch.setattr(session, "Lockstep", lambda url, key: Lockstep(url, key, transport=transport))
     return run_command

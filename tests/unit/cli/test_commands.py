@@ -5,27 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from api import (
-    bulk_actions,
-    dead_letters,
-    failures,
-    health,
-    job_listing,
-    job_types,
-    jobs,
-    openapi,
-    queues,
-    results,
-    schedules,
-    tasks,
-)
 from cli.commands import about
 from controllers import authoring as lockstep
 from controllers.hello_world import HelloWorld
 from core.errors import PermanentTaskError
 from repositories.ports import DeadLetter
 from tests.support.drive import Stand, stand
-from tests.support.http_app import AppTransport
+from tests.support.http_app import AppTransport, use_app
 from tests.support.sample_jobs import counted, sample_job
 from tests.unit.cli.conftest import Run, run_command
 
@@ -46,12 +32,7 @@ class Sample(sample_job(counted(30), work)):  # type: ignore[misc] # a class tha
 @pytest.fixture
 def it(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand]:
     with stand(HelloWorld, Sample) as it:
-        for module in (
-            *(bulk_actions, jobs, job_listing, tasks, failures, results, job_types),
-            *(dead_letters, health, openapi, queues, schedules),
-        ):
-            monkeypatch.setattr(module, "app", lambda: it.app)
-        monkeypatch.setattr(health, "outages", it.outages)
+        use_app(it, monkeypatch)
         yield it
 
 

@@ -2,10 +2,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from api import openapi
 from client import Lockstep
 from tests.support.drive import Stand
-from tests.support.http_app import AppTransport
+from tests.support.http_app import AppTransport, use_app
 from tests.unit.api.conftest import health_probe, it  # noqa: F401 - fixtures
 
 URL = "https://jobs.example"
@@ -23,6 +22,6 @@ def client(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Lockstep]:
     """A client of the application over the fakes."""
-    monkeypatch.setattr(openapi, "app", lambda: it.app)
+    use_app(it, monkeypatch)
     with Lockstep(URL, transport=transport) as client:
         yield client
