@@ -83,13 +83,14 @@ class AsyncLockstep(AsyncDriver):
         *,
         status: TaskStatus | None = None,
         error: str | None = None,
+        batch: str | None = None,
         include: Sequence[str] = (),
         page_size: int | None = job_flows.PAGE,
     ) -> AsyncIterator[Task]:
         return self.run(
             every(
                 lambda after: job_calls.list_tasks(
-                    job_id, status=status, error=error, include=include, limit=page_size, after=after
+                    job_id, status=status, error=error, batch=batch, include=include, limit=page_size, after=after
                 ),
                 self.repeat_seconds,
             )

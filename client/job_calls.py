@@ -77,17 +77,18 @@ def list_batches(job_id: str, *, limit: int | None = None, after: str | None = N
     return Call("GET", f"{_job(job_id)}/batches", page_of("batches"), query(limit=limit, after=after))
 
 
-def list_tasks(
+def list_tasks(  # noqa: PLR0913 - the parameters of the route
     job_id: str,
     *,
     status: str | None = None,
     error: str | None = None,
+    batch: str | None = None,
     include: Sequence[str] = (),
     limit: int | None = None,
     after: str | None = None,
 ) -> Call[Page[Task]]:
     """Lists a job's tasks."""
-    parameters = query(status=status, error=error, include=include, limit=limit, after=after)
+    parameters = query(status=status, error=error, batch=batch, include=include, limit=limit, after=after)
     return Call("GET", f"{_job(job_id)}/tasks", page_of("tasks"), parameters)
 
 

@@ -95,14 +95,15 @@ class Lockstep(SyncDriver):
         *,
         status: TaskStatus | None = None,
         error: str | None = None,
+        batch: str | None = None,
         include: Sequence[str] = (),
         page_size: int | None = job_flows.PAGE,
     ) -> Iterator[Task]:
-        """Yields the tasks of a job: all, those with a status, or those of an error group."""
+        """Yields the tasks of a job: all, or those with a status, of an error group, or of a batch."""
         return self.run(
             every(
                 lambda after: job_calls.list_tasks(
-                    job_id, status=status, error=error, include=include, limit=page_size, after=after
+                    job_id, status=status, error=error, batch=batch, include=include, limit=page_size, after=after
                 ),
                 self.repeat_seconds,
             )

@@ -52,6 +52,7 @@ def tasks(
     failed: Annotated[bool, typer.Option("--failed", help="the same as --status failed")] = False,
     status: Annotated[str | None, typer.Option(help="only tasks with this status")] = None,
     error: Annotated[str | None, typer.Option(help="only failed tasks of this group, of `lockstep failures`")] = None,
+    batch: Annotated[str | None, typer.Option(metavar="BATCH_ID", help="only tasks of this batch")] = None,
     payload: Annotated[bool, typer.Option("--payload", help="with parameters and results; needs --json")] = False,
     limit: Limit = 100,
     as_json: AsJson = False,
@@ -66,6 +67,7 @@ def tasks(
             job_id,
             status=cast("TaskStatus | None", wanted),
             error=error,
+            batch=batch,
             include=("parameters", "result") if payload else (),
             page_size=min(limit or 1000, 1000),
         )

@@ -76,6 +76,7 @@ def test_a_task_and_a_batch_are_retried(it: Stand, run: Run, failed: str, monkey
     it.pump()
     (batch,) = run("batches", failed, "--json").documents
     assert (batch["task_count"], batch["failed_tasks"]) == (30, 1)
+    assert len(run("tasks", failed, "--batch", batch["batch_id"], "--failed", "--json").documents) == 1
     monkeypatch.setattr("time.sleep", lambda _: it.pump())
     ran = run("retry", failed, "--batch", batch["batch_id"], "--watch")
     assert ran.code == 0

@@ -44,7 +44,14 @@ CALLS: dict[str, list[Callable[[Lockstep], object]]] = {
     "list_batches": [lambda app: list(app.batches(JOB_ID))],
     "list_tasks": [
         lambda app: list(
-            app.tasks(JOB_ID, status="failed", error="0123456789abcdef", include=["parameters", "result"], page_size=7)
+            app.tasks(
+                JOB_ID,
+                status="failed",
+                error="0123456789abcdef",
+                batch=f"{JOB_ID}-s1-b0",
+                include=["parameters", "result"],
+                page_size=7,
+            )
         )
     ],
     "get_task": [lambda app: app.task(JOB_ID, TASK_ID)],
