@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from azure.core.credentials import TokenCredential
-from azure.identity import ClientSecretCredential, DefaultAzureCredential, ManagedIdentityCredential
-
+import connections
 from controllers.base import JobController
 from controllers.registry import CONTROLLERS, SCHEDULES, Registry
 from controllers.schedule import Schedule
@@ -22,7 +20,6 @@ from core.errors import (
     LockstepError,
     QueueUnavailableError,
 )
-from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from core.log_redaction import redact_logs
 from core.messages import ReceivedMessage
 from engine.jobs.batch_reader import BatchReader
@@ -71,11 +68,8 @@ from engine.tasks.slots import Slots
 from engine.tasks.task_reads import JobReader
 from engine.tasks.task_runner import TaskRunner
 from engine.tasks.worker import Worker
-from repositories import migrations, queue_counts, service_bus
-from repositories.pool import ConnectionPool
+from repositories import migrations
 from repositories.ports import Database, MessageQueue, QueueCounts
-from repositories.postgres import PostgresDatabase
-from repositories.transaction_limits import limits_of_kinds
 from settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -164,21 +158,17 @@ def build(
     for name in _AZURE_LOGGERS:
         logging.getLogger(name).setLevel(settings.azure_log_level)
     registry = Registry(controllers, schedules)
-    limits = limits_of_kinds(
-        settings.database_lock_timeout_seconds,
-        settings.database_statement_timeout_seconds,
-        settings.job_type_statement_timeout_seconds,
-    )
-    database = PostgresDatabase(ConnectionPool(settings.database_url, settings.database_pool_size), limits)
+    database = connections.database(settings)
     migrations.apply(database, settings.database_url, registry.migrations)
-    queue = _service_bus(settings)
+    queue = connections.message_queue(settings)
 
     def close() -> None:
         queue.close()
         database.close()
 
     pending = partial(migrations.pending, database, registry.migrations)
-    return wire(settings, registry, Backends(database, queue, pending, close, counts=_queue_counts(settings)))
+    counts = connections.queue_counts(settings)
+    return wire(settings, registry, Backends(database, queue, pending, close, counts=counts))
 
 
 def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
@@ -291,33 +281,6 @@ def _end_notices(settings: Settings, database: Database, queue: MessageQueue) ->
     if settings.job_events is None:
         return None
     return EndNotices(database, queue, settings.job_events, f"/lockstep/{settings.site_name}")
-
-
-def _service_bus(settings: Settings) -> service_bus.ServiceBusRepository:
-    queues = (JOBS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE)
-    optional = (URGENT_TASKS_QUEUE, BATCHES_QUEUE)  # a deployment from before urgent jobs, or envelopes, has none
-    if settings.service_bus_connection is not None:
-        return service_bus.by_connection_string(settings.service_bus_connection, queues, optional_queues=optional)
-    assert settings.service_bus_namespace is not None, "Settings requires one of the two"
-    return service_bus.by_identity(settings.service_bus_namespace, _credential(settings), queues, optional)
-
-
-def _queue_counts(settings: Settings) -> QueueCounts:
-    if settings.service_bus_connection is not None:
-        return queue_counts.by_connection_string(settings.service_bus_connection, settings.service_bus_management_url)
-    assert settings.service_bus_namespace is not None, "Settings requires one of the two"
-    return queue_counts.by_identity(settings.service_bus_namespace, _credential(settings))
-
-
-def _credential(settings: Settings) -> TokenCredential:
-    """The identity that the Functions host receives with: it chooses in this order, too."""
-    client_id = settings.service_bus_client_id
-    tenant_id, client_secret = settings.service_bus_tenant_id, settings.service_bus_client_secret
-    if settings.service_bus_credential is not None:  # managedidentity, the only kind that Settings accepts
-        return ManagedIdentityCredential(client_id=client_id)
-    if client_id and tenant_id and client_secret:
-        return ClientSecretCredential(tenant_id, client_id, client_secret)
-    return DefaultAzureCredential(managed_identity_client_id=client_id)
 
 
 class _Once:

@@ -27,7 +27,17 @@ from triggers import jobs, tasks
 
 _ROOT = Path(__file__).parents[2]
 _PAGE = (_ROOT / "docs" / "architecture.md").read_text()
-_APP = {"api", "bootstrap.py", "controllers", "core", "engine", "function_app.py", "repositories", "triggers"}
+_APP = {
+    "api",
+    "bootstrap.py",
+    "connections.py",
+    "controllers",
+    "core",
+    "engine",
+    "function_app.py",
+    "repositories",
+    "triggers",
+}
 _MOST_FILES = 15
 _NO_STEPS = {"__init__", "begin_at", "open"}
 """To construct or open something: a dispatch window is open before a controller puts batches into it."""

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 import bootstrap
+import connections
 from bootstrap import App
 from core.errors import DatabaseUnavailableError
 from repositories import migrations, service_bus
@@ -70,7 +71,7 @@ class Credentials:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for kind in ("DefaultAzureCredential", "ManagedIdentityCredential", "ClientSecretCredential"):
-            monkeypatch.setattr(bootstrap, kind, partial(self._new, kind))
+            monkeypatch.setattr(connections, kind, partial(self._new, kind))
         monkeypatch.setattr(service_bus, "by_identity", lambda *given: given)
 
     @staticmethod
@@ -82,7 +83,7 @@ class Credentials:
         identity = {"fullyQualifiedNamespace": "jobs.servicebus.windows.net", **identity}
         environment = {f"ServiceBusConnection__{name}": value for name, value in identity.items()}
         settings = Settings.from_environment({"DATABASE_URL": "postgresql://nowhere", **environment})
-        namespace, credential, *_queues = cast(Any, bootstrap._service_bus(settings))
+        namespace, credential, *_queues = cast(Any, connections.message_queue(settings))
         assert namespace == "jobs.servicebus.windows.net"
         return credential
 
