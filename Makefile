@@ -19,7 +19,7 @@ COVERAGE_TESTS := tests/unit tests/property tests/contract/repositories tests/in
 # The tests start hundreds of processes; no need that each compiles the project for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install run local services chromium pictures test chaos bench coverage check style types layers format clean
+.PHONY: help install run local services chromium pgbouncer pictures test chaos bench coverage check style types layers format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,7 +36,10 @@ services: $(VENV)/installed ## PostgreSQL and Service Bus alone, on fixed ports,
 	$(BIN)/python -m local services
 
 chromium: ## the browser of tests/browser, by apt-get if it is missing; these tests are left out where it cannot be installed
-	@.ci/install-chromium
+	@.ci/install-debian chromium
+
+pgbouncer: ## what LOCKSTEP_TEST_DATABASE=pgbouncer needs, by apt-get if it is missing
+	@.ci/install-debian pgbouncer
 
 pictures: $(VENV)/installed chromium ## the pictures of docs/monitor.md, made anew
 	mkdir -p docs/monitor

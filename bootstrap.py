@@ -1,6 +1,7 @@
 """The composition root: builds everything once per process, at the first use."""
 
 import logging
+import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
@@ -39,6 +40,7 @@ from engine.jobs.submission_check import SubmissionCheck
 from engine.jobs.submitter import Submitter
 from engine.jobs.task_reader import TaskReader
 from engine.jobs.waiting_jobs import WaitingJobs
+from engine.process.connection_budget import ConnectionBudget
 from engine.process.job_secrets import JobSecrets
 from engine.process.limits import Limits
 from engine.process.outage_waiter import OutageWaiter
@@ -116,6 +118,7 @@ class App:
     batch_reader: BatchReader
     result_reader: ResultReader
     queues: QueueReader
+    connection_budget: ConnectionBudget
     pending_migrations: Callable[[], list[str]]
     close: Callable[[], None]
 
@@ -132,6 +135,7 @@ class Backends:
         outages: repeats actions while one of the two is unavailable.
         shutdown: tells whether the process shuts down.
         counts: counts the messages of the queues; None if nobody does.
+        max_connections: returns how many connections the database takes; the default is no database with a limit.
     """
 
     database: Database
@@ -141,6 +145,7 @@ class Backends:
     outages: OutageWaiter = outages
     shutdown: Shutdown = shutdown
     counts: QueueCounts | None = None
+    max_connections: Callable[[], int] = lambda: sys.maxsize
 
 
 def build(
@@ -168,7 +173,8 @@ def build(
 
     pending = partial(migrations.pending, database, registry.migrations)
     counts = connections.queue_counts(settings)
-    return wire(settings, registry, Backends(database, queue, pending, close, counts=counts))
+    most = partial(connections.most, settings, database)
+    return wire(settings, registry, Backends(database, queue, pending, close, counts=counts, max_connections=most))
 
 
 def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
@@ -225,6 +231,9 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         batch_reader=BatchReader(database, secrets),
         result_reader=ResultReader(database, secrets),
         queues=QueueReader(database, backends.counts),
+        connection_budget=ConnectionBudget(
+            settings.max_instances, settings.worker_processes, settings.database_pool_size, backends.max_connections
+        ),
         pending_migrations=backends.pending_migrations,
         close=close,
     )

@@ -23,6 +23,18 @@ def database(settings: Settings) -> PostgresDatabase:
     return PostgresDatabase(ConnectionPool(settings.database_url, settings.database_pool_size), limits)
 
 
+def most(settings: Settings, database: PostgresDatabase) -> int:
+    """How many connections PostgreSQL takes from clients, or what stands before it, if a setting says that.
+
+    Raises:
+        DatabaseUnavailableError: PostgreSQL cannot be reached.
+    """
+    if settings.database_max_connections is not None:
+        return settings.database_max_connections
+    with database.transaction() as work:
+        return work.max_connections()
+
+
 def message_queue(settings: Settings) -> service_bus.ServiceBusRepository:
     """The queues of the namespace that the settings name."""
     queues = (JOBS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE)

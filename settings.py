@@ -48,6 +48,9 @@ class Settings(BaseModel):
     service_bus_tenant_id: str | None = Field(default=None, alias="ServiceBusConnection__tenantId")
     service_bus_client_secret: str | None = Field(default=None, alias="ServiceBusConnection__clientSecret")
     database_pool_size: int = Field(default=16, ge=1, le=200, alias="DATABASE_POOL_SIZE")
+    database_max_connections: int | None = Field(default=None, ge=1, alias="DATABASE_MAX_CONNECTIONS")
+    max_instances: int | None = Field(default=None, ge=1, le=100_000, alias="MAX_INSTANCES")
+    worker_processes: int = Field(default=1, ge=1, le=10, alias="FUNCTIONS_WORKER_PROCESS_COUNT")
     database_lock_timeout_seconds: float = Field(
         default=5.0, gt=0, le=3600, allow_inf_nan=False, alias="DATABASE_LOCK_TIMEOUT_SECONDS"
     )

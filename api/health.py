@@ -1,4 +1,4 @@
-"""HTTP route of the health check: database, migrations, broker, and the outages that this process waits for."""
+"""HTTP route of the health check: database, connections, migrations, broker, and the outages that this process waits for."""
 
 import logging
 
@@ -16,6 +16,9 @@ blueprint = func.Blueprint()
 _OK_WITHOUT = f"{OK} without "
 """A part that can be used, though something is missing that only a few jobs need."""
 
+_OK_BUT = f"{OK}, but "
+"""A part that can be used now; a backlog may change that."""
+
 _WAITS_FOR = {URGENT_TASKS_QUEUE: "urgent jobs", BATCHES_QUEUE: "stages with a message per batch"}
 """What needs a queue that a deployment from before it has not."""
 
@@ -25,7 +28,7 @@ _WAITS_FOR = {URGENT_TASKS_QUEUE: "urgent jobs", BATCHES_QUEUE: "stages with a m
 def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the binding requires it
     """Answers 200 when every part can be used, otherwise 503; the body names the error of each part."""
     checks = probe.outcomes()
-    healthy = all(outcome == OK or outcome.startswith(_OK_WITHOUT) for outcome in checks.values())
+    healthy = all(outcome == OK or outcome.startswith((_OK_WITHOUT, _OK_BUT)) for outcome in checks.values())
     return views.json_response(service_answers.Health(healthy, checks), 200 if healthy else 503)
 
 
@@ -40,6 +43,11 @@ def _migrations() -> str:
     return f"pending: {', '.join(pending)}" if pending else OK
 
 
+def _connections() -> str:
+    shortage = app().connection_budget.shortage()
+    return f"{_OK_BUT}{shortage}" if shortage else OK
+
+
 def _broker() -> str:
     missing = app().queue.ping()
     return _OK_WITHOUT + "; ".join(f"{name}: {_WAITS_FOR[name]} wait for it" for name in missing) if missing else OK
@@ -52,7 +60,13 @@ def _outages() -> str:
     return ", ".join(sorted(waits)) or OK
 
 
-CHECKS = {"database": _database, "migrations": _migrations, "broker": _broker, "outages": _outages}
+CHECKS = {
+    "database": _database,
+    "connections": _connections,
+    "migrations": _migrations,
+    "broker": _broker,
+    "outages": _outages,
+}
 
 probe = HealthProbe(CHECKS)
 """The health of this process."""

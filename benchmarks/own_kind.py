@@ -15,8 +15,10 @@ from benchmarks import long_tasks as long_tasks_benchmark
 from benchmarks import payload as payload_benchmark
 from benchmarks import typed_csv as typed_csv_benchmark
 from benchmarks.hot_spots import hot_spots as hot_spots_of
+from benchmarks.page import filled
 from benchmarks.payload_places import PLACES
 from benchmarks.report import print_table
+from benchmarks.scale import page as scale_page
 
 _SHOWN = 0.02  # the smallest fraction of the samples that is shown
 
@@ -133,6 +135,20 @@ def payload(
     print_table(table, rows, json_file)
 
 
+def scale(
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the rows to this file as JSON")] = None,
+    page: Annotated[Path | None, typer.Option(help="fill this page with the tables, such as docs/scale.md")] = None,
+) -> None:
+    """Simulate 1 to 1,000 instances over a modelled broker and a modelled PostgreSQL; say what bounds them."""
+    rows = scale_page.run()
+    table = Table("line", *scale_page.HEADINGS)
+    for row in rows:
+        table.add_row(row["line"], *scale_page.texts(row))
+    print_table(table, rows, json_file)
+    if page is not None:
+        page.write_text(filled(page.read_text(), scale_page.tables(rows)))
+
+
 def hot_spots(
     profile: Annotated[Path, typer.Argument(help="file from py-spy record --subprocesses --function --format raw")],
 ) -> None:
@@ -152,5 +168,6 @@ COMMANDS: Sequence[Callable[..., None]] = (
     typed_csv,
     ahead,
     payload,
+    scale,
     hot_spots,
 )

@@ -70,7 +70,7 @@ class EmbeddedPostgres:
             EmbeddedPostgresError: PostgreSQL does not start.
         """
         data_dir = data_dir.resolve()
-        user = _system_user()
+        user = system_user()
         if not (data_dir / "PG_VERSION").exists():
             _initialise(data_dir, user)
         elif user is not None:
@@ -127,7 +127,7 @@ def _install_dir() -> Path:
 
 
 @cache
-def _system_user() -> pwd.struct_passwd | None:
+def system_user() -> pwd.struct_passwd | None:
     """The user that PostgreSQL runs as, with read access to its programs; None for the current user."""
     if os.geteuid() != 0:
         return None

@@ -146,6 +146,10 @@ class PostgresUnitOfWork(UnitOfWork):
     def now(self) -> datetime:
         return cast(datetime, self._rows.one(_QUERIES["now"])["now"])
 
+    def max_connections(self) -> int:
+        """Returns how many connections clients may have in all, whoever they are."""
+        return int(self._rows.one(_QUERIES["max_connections"])["connections"])
+
     def applied_migrations(self) -> set[str]:
         """Returns the ids of the applied migrations."""
         if not self._rows.one(_QUERIES["has_migrations"])["found"]:

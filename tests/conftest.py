@@ -16,6 +16,7 @@ from repositories import migrations
 from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
 from tests.support.emptying import EMPTY
+from tests.support.pooler import pooled
 
 pytest_plugins = ["tests.support.side_by_side"]
 
@@ -53,6 +54,18 @@ def database_url(migrated_database_url: str) -> Iterator[str]:
     _execute(migrated_database_url, _EMPTY_ALL)
 
 
+@pytest.fixture(scope="session")
+def _pooled_database_url(migrated_database_url: str) -> Iterator[str]:
+    with pooled(migrated_database_url) as url:
+        yield url
+
+
+@pytest.fixture
+def app_database_url(database_url: str, _pooled_database_url: str) -> str:
+    """The same database, as the app reaches it: directly, or through PgBouncer (`tests/support/pooler.py`)."""
+    return _pooled_database_url
+
+
 @pytest.fixture
 def unmigrated_database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
     """A fresh database without any table."""
@@ -62,9 +75,9 @@ def unmigrated_database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
 
 
 @pytest.fixture
-def postgres_database(database_url: str) -> Iterator[PostgresDatabase]:
-    """`database_url` behind the port `Database`."""
-    with closing(PostgresDatabase(ConnectionPool(database_url, size=10))) as database:
+def postgres_database(app_database_url: str) -> Iterator[PostgresDatabase]:
+    """`app_database_url` behind the port `Database`."""
+    with closing(PostgresDatabase(ConnectionPool(app_database_url, size=10))) as database:
         yield database
 
 

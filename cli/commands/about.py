@@ -67,7 +67,7 @@ def schedules(ctx: typer.Context, *, as_json: AsJson = False) -> None:
 
 
 def health(ctx: typer.Context, *, as_json: AsJson = False) -> None:
-    """Check the app: database, migrations, broker, outages."""
+    """Check the app: database, connections, migrations, broker, outages."""
     with session(ctx).connect() as app:
         found = app.health()
     if is_json(ctx, as_json):

@@ -11,6 +11,12 @@ SET LOCAL idle_in_transaction_session_timeout = %(idle)s
 -- The wall clock, not the start of the transaction: scheduled messages use it.
 SELECT clock_timestamp() AS now
 
+-- name: max_connections
+-- How many connections clients may have, beside those that are kept for superusers and for roles with a right to them.
+SELECT
+    current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer
+    - coalesce(current_setting('reserved_connections', true), '0')::integer AS connections
+
 -- name: has_migrations
 -- yoyo creates its table with the first migration. This reads the catalogue, because to_regclass may answer with the
 -- state from before the wait for the lock.

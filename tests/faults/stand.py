@@ -16,6 +16,7 @@ from local.service_bus.process import EmulatorProcess
 from settings import Settings
 from tests.faults.crew import Crew
 from tests.faults.jobs import SumJob
+from tests.support.pooler import pooled
 
 _LOCK = "PT5S"
 # Short, so that leases and locks of a killed worker end within seconds; in Azure they take a minute.
@@ -113,9 +114,10 @@ def standing(
         broker_arguments: further arguments of the broker's command line.
         environment: settings that differ from the default.
     """
-    with EmulatorProcess.start(broker_config(directory, queue_properties or {}), arguments=broker_arguments) as broker:
+    config = broker_config(directory, queue_properties or {})
+    with pooled(database_url) as url, EmulatorProcess.start(config, arguments=broker_arguments) as broker:
         settings = {
-            "DATABASE_URL": database_url,
+            "DATABASE_URL": url,
             "ServiceBusConnection": broker.connection_string,
             **TIMES,
             **environment,

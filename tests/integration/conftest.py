@@ -20,13 +20,13 @@ BuildApp = Callable[..., App]
 
 
 @pytest.fixture
-def build_app(database_url: str, service_bus: EmulatorProcess) -> Iterator[BuildApp]:
+def build_app(app_database_url: str, service_bus: EmulatorProcess) -> Iterator[BuildApp]:
     """Builds several apps on one database and one broker, as the processes of a deployment are."""
     apps: list[App] = []
 
     def build(controllers: Iterable[type[JobController[Any]]], **environment: str) -> App:
         settings = Settings.from_environment(
-            {"DATABASE_URL": database_url, "ServiceBusConnection": service_bus.connection_string, **environment}
+            {"DATABASE_URL": app_database_url, "ServiceBusConnection": service_bus.connection_string, **environment}
         )
         apps.append(bootstrap.build(settings, controllers))
         return apps[-1]

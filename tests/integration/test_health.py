@@ -63,6 +63,15 @@ def assert_all_answer(threads: ThreadPoolExecutor, expected: dict[str, str]) -> 
     assert max(seconds for _, _, seconds in answers) < _WITHIN_SECONDS
 
 
+def test_the_connections_are_those_that_postgresql_takes_or_a_setting_says(build_app: BuildApp) -> None:
+    shortage = build_app([HelloWorld], MAX_INSTANCES="1000").connection_budget.shortage()
+    assert shortage
+    assert shortage.startswith("1000 instances may open 16,000 connections (1 * 16 each) and PostgreSQL takes 197: ")
+    assert build_app([HelloWorld], MAX_INSTANCES="12").connection_budget.shortage() is None
+    told = {"MAX_INSTANCES": "1000", "DATABASE_MAX_CONNECTIONS": "16000"}
+    assert build_app([HelloWorld], **told).connection_budget.shortage() is None
+
+
 def test_an_app_that_cannot_be_built_because_postgresql_is_silent(
     silent: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,10 +1,11 @@
-"""The app settings that docs/plans.md shows for a deployment of two apps."""
+"""The app settings that docs/plans.md shows for a deployment of several apps."""
 
 import re
 
 from local.stack import ROOT
 
-ROLES = ("main", "long")
+TWO_APPS = ("main", "long")
+FOUR_APPS = ("http", "jobs", "short", "long")
 _BLOCK = re.compile(r"```ini\n# (\w+)\n(.*?)```", re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""docs/plans.md divides the functions of the app among two apps. Name a new function in its table and its settings."""
+"""docs/plans.md divides the functions of the app among several apps. Name a new function in its tables and its settings."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 from local.functions_host.disabling import is_disabled
 from local.functions_host.host_config import load_host_config
 from local.stack import ROOT
-from tests.support.roles import ROLES, settings_of
+from tests.support.roles import FOUR_APPS, TWO_APPS, settings_of
 
 _TRIGGERS = """
 import json, function_app
@@ -32,19 +32,26 @@ def triggers() -> dict[str, str]:
     return found
 
 
-def test_each_function_of_a_queue_or_a_timer_runs_in_one_app() -> None:
+@pytest.mark.parametrize("roles", [TWO_APPS, FOUR_APPS], ids=len)
+def test_each_function_of_a_queue_or_a_timer_runs_in_one_app(roles: tuple[str, ...]) -> None:
     running = {
-        name: [role for role in ROLES if not is_disabled(name, settings_of(role))]
+        name: [role for role in roles if not is_disabled(name, settings_of(role))]
         for name, trigger in triggers().items()
         if trigger != "httpTrigger"
     }
     assert len(running) >= 8
-    assert {name for name, roles in running.items() if roles == ["long"]} == {"run_long_task"}
-    assert [name for name, roles in running.items() if roles not in (["main"], ["long"])] == []
+    assert [name for name, apps in running.items() if len(apps) != 1] == []
+    assert {name for name, apps in running.items() if apps == ["long"]} == {"run_long_task"}
+    assert {app for apps in running.values() for app in apps} == {*roles} - {"http"}
 
 
 def test_the_settings_name_only_functions_that_exist() -> None:
-    disabled = {name.split(".")[1] for role in ROLES for name in settings_of(role) if name.endswith(".Disabled")}
+    disabled = {
+        name.split(".")[1]
+        for role in {*TWO_APPS, *FOUR_APPS}
+        for name in settings_of(role)
+        if name.endswith(".Disabled")
+    }
     assert disabled <= triggers().keys()
 
 

@@ -7,13 +7,14 @@ import pytest
 from api import health
 from core.errors import DatabaseUnavailableError, QueueUnavailableError
 from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
+from engine.process.connection_budget import ConnectionBudget
 from engine.process.health_probe import HealthProbe
 from tests.support.drive import Stand
 from tests.unit.api.support import body, get
 
 check: Callable[[func.HttpRequest], func.HttpResponse] = health.health._function.get_user_function()
 
-PARTS = ("database", "migrations", "broker", "outages")
+PARTS = ("database", "connections", "migrations", "broker", "outages")
 
 
 def test_an_app_whose_parts_all_answer_is_healthy(it: Stand) -> None:
@@ -53,6 +54,16 @@ def test_pending_migrations_are_listed(it: Stand, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(health, "app", lambda: behind)
     response = check(get(""))
     assert (response.status_code, body(response)["checks"]["migrations"]) == (503, "pending: 0002.more")
+
+
+def test_an_app_that_may_open_more_connections_than_there_are_is_healthy_and_warns(
+    it: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget = ConnectionBudget(instances=40, processes=1, pool_size=16, allowed=lambda: 97)
+    monkeypatch.setattr(health, "app", lambda: replace(it.app, connection_budget=budget))
+    response = check(get(""))
+    said = body(response)["checks"]["connections"]
+    assert (response.status_code, said) == (200, f"ok, but {budget.shortage()}")
 
 
 def test_an_app_that_cannot_be_built_is_not_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
