@@ -1,4 +1,4 @@
-"""HTTP route of the health check: database, connections, migrations, broker, and the outages that this process waits for."""
+"""HTTP route of the health check: database, migrations, broker, and the outages that this process waits for."""
 
 import logging
 

@@ -229,7 +229,7 @@ LIST_SCHEDULES: Json = {
 
 HEALTH: Json = {
     "operationId": "health",
-    "summary": "Check the database, its connections, the migrations and the broker, and show the outages that are waited for.",
+    "summary": "Check the database, the migrations and the broker, and show the outages that are waited for.",
     "security": [],
     "responses": {
         "200": json_answer("Health", "All are usable, and no outage is waited for."),

@@ -80,6 +80,4 @@ def test_health_answers_for_database_migrations_and_broker(shared_app: RunningAp
         return httpx.get(shared_app.host.base_url + "/api/health", trust_env=False, timeout=TIMEOUT_SECONDS)
 
     wait_until(lambda: ask().status_code == 200)  # an app that is still being built does not answer
-    assert ask().json()["checks"] == dict.fromkeys(
-        ("database", "connections", "migrations", "broker", "outages"), "ok"
-    )
+    assert ask().json()["checks"] == dict.fromkeys(("database", "connections", "migrations", "broker", "outages"), "ok")

@@ -1,4 +1,4 @@
-"""docs/plans.md divides the functions of the app among several apps. Name a new function in its tables and its settings."""
+"""docs/plans.md divides the functions among apps. Name a new function in its tables and its settings."""
 
 import json
 import os
