@@ -18,12 +18,17 @@ class Line:
 
     Attributes:
         text: what it has, for the table.
+        cloud: the broker.
+        server: PostgreSQL.
+        app: the app, whatever its number of instances.
+        most_instances: of the simulated numbers; refused connections take long to simulate.
     """
 
     text: str
     cloud: Cloud
     server: Server
     app: App
+    most_instances: int = INSTANCES[-1]
 
 
 _STANDARD, _PREMIUM = Cloud(), Cloud(credits_per_second=None)
@@ -39,7 +44,7 @@ LINES: Mapping[str, Line] = {
     "premium_two_processes": Line(
         "Premium, a message per task, 4 vCores, 2 worker processes", _PREMIUM, Server(), replace(_SHORT, processes=2)
     ),
-    "small": Line("Premium, a message per task, 1 vCore with 35 connections", _PREMIUM, _SMALL, _SHORT),
+    "small": Line("Premium, a message per task, 1 vCore with 35 connections", _PREMIUM, _SMALL, _SHORT, 200),
     "small_pooled": Line("the same through PgBouncer", _PREMIUM, _POOLED, _SHORT),
 }
 
@@ -63,12 +68,10 @@ LIMITS = ("credits", "cores", "row of the stage", "connections")
 _FULL = 0.8
 
 
-def bound(line: Line, drained: Drained) -> str:
+def bound(drained: Drained) -> str:
     """What the drain waited for: one of `LIMITS`, or nothing."""
     if drained.refused:
         return "connections"
     shares = {"credits": drained.credit_busy, "cores": drained.busy, "row of the stage": drained.stage_busy}
     name, share = max(shares.items(), key=lambda each: each[1])
-    if share < _FULL and line.server.pooled and drained.opened == line.server.connections:
-        return "connections"
     return name if share >= _FULL else ""

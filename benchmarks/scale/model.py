@@ -54,7 +54,7 @@ class Server:
     commit_seconds: float = 0.002
     connect_seconds: float = 0.005
     transaction_seconds: float = 0.000_3
-    task_seconds: float = 0.000_03
+    task_seconds: float = 0.000_04
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ def run(names: Sequence[str] = tuple(LINES), instances: Sequence[int] = INSTANCE
     rows = []
     for name in names:
         line = LINES[name]
-        for count in instances:
+        for count in (each for each in instances if each <= line.most_instances):
             drained = simulate(line, count)
             rows.append(
                 {
@@ -28,7 +28,7 @@ def run(names: Sequence[str] = tuple(LINES), instances: Sequence[int] = INSTANCE
                     "credits": drained.credit_busy,
                     "connections": drained.opened,
                     "refused": drained.refused,
-                    "bound": bound(line, drained),
+                    "bound": bound(drained),
                 }
             )
     return rows

@@ -4,14 +4,14 @@ from collections.abc import Generator
 from math import ceil
 from typing import Any
 
-from simpy import Environment, Event, Resource
+from simpy import Environment, Event, Resource, Store
 
 from benchmarks.scale.model import BATCH, App, Cloud, Drained, Server
 
 Steps = Generator[Event, Any, None]
 
-_IDLE_SECONDS = 1.0
-"""Between two receives of an empty queue."""
+_RESCHEDULED_SECONDS = 1.0
+"""How far in the future a message is sent again at least."""
 
 
 def drain(tasks: int, cloud: Cloud, server: Server, app: App) -> Drained:
@@ -30,7 +30,9 @@ class _Stage:
     def __init__(self, tasks: int, cloud: Cloud, server: Server, app: App) -> None:
         self._env = Environment()
         self._tasks = tasks
-        self._waiting = tasks  # in the queue
+        # Each item is what one invocation receives. Receivers get them in the order in which they began to wait.
+        self._queue = Store(self._env)
+        self._queue.items.extend([BATCH] * (tasks // BATCH))
         self._ended = 0
         self._cloud = cloud
         self._app = app
@@ -61,8 +63,8 @@ class _Stage:
                 self._start()
             return
         per_instance = self._app.invocations * BATCH if self._app.message_per_batch else BATCH
-        while self._waiting:
-            wanted = min(ceil(self._waiting / per_instance), self._app.most_instances)
+        while self._queue.items:
+            wanted = min(ceil(len(self._queue.items) * BATCH / per_instance), self._app.most_instances)
             for _ in range(min(wanted - self._instances, self._cloud.most_started)):
                 self._env.process(self._start_later())
             yield self._env.timeout(self._cloud.decision_seconds)
@@ -84,18 +86,16 @@ class _Stage:
     def _receive(self, pool: "_Pool") -> Steps:
         """One of the invocations of an instance, again and again."""
         while True:
-            tasks = min(BATCH, self._waiting)
-            self._waiting -= tasks
+            tasks = yield self._queue.get()
             yield from self._hop(tasks)
-            if not tasks:
-                yield self._env.timeout(_IDLE_SECONDS)
-            elif (yield from pool.transaction(tasks)):
+            if (yield from pool.transaction(tasks)):
                 yield self._env.timeout(self._app.run_seconds(tasks))
                 yield from pool.transaction(tasks, ends_batch=True)
                 yield from self._hop(0)  # Service Bus charges nothing for a completion
                 self._end(tasks)
             else:
-                self._waiting += tasks
+                yield self._env.timeout(_RESCHEDULED_SECONDS)
+                self._queue.put(tasks)
 
     def _end(self, tasks: int) -> None:
         self._ended += tasks
@@ -190,6 +190,7 @@ class _Pool:
         self._app = app
         self._permits = Resource(postgres.env, app.pool_size * app.processes)
         self._open = 0
+        self._lent = 0
 
     def transaction(self, tasks: int, *, ends_batch: bool = False) -> Generator[Event, Any, bool]:
         """Runs a transaction on a connection of the pool; returns whether the server gave one in time."""
@@ -197,12 +198,14 @@ class _Pool:
         until = env.now + self._app.wait_seconds
         with self._permits.request() as permit:
             yield permit
-            while self._permits.count > self._open:
+            while self._lent == self._open:
                 if (yield from self._postgres.connect()):
                     self._open += 1
                 elif env.now > until:
                     return False
                 else:
                     yield env.timeout(self._app.retry_seconds)
+            self._lent += 1
             yield from self._postgres.transaction(tasks, ends_batch=ends_batch)
+            self._lent -= 1
         return True
