@@ -42,7 +42,7 @@ def message_queue(settings: Settings) -> service_bus.ServiceBusRepository:
     if settings.service_bus_connection is not None:
         return service_bus.by_connection_string(settings.service_bus_connection, queues, optional_queues=optional)
     assert settings.service_bus_namespace is not None, "Settings requires one of the two"
-    return service_bus.by_identity(settings.service_bus_namespace, _credential(settings), queues, optional)
+    return service_bus.by_identity(settings.service_bus_namespace, credential(settings), queues, optional)
 
 
 def queue_counts(settings: Settings) -> QueueCounts:
@@ -52,11 +52,11 @@ def queue_counts(settings: Settings) -> QueueCounts:
             settings.service_bus_connection, settings.service_bus_management_url
         )
     assert settings.service_bus_namespace is not None, "Settings requires one of the two"
-    return service_bus_counts.by_identity(settings.service_bus_namespace, _credential(settings))
+    return service_bus_counts.by_identity(settings.service_bus_namespace, credential(settings))
 
 
-def _credential(settings: Settings) -> TokenCredential:
-    """The identity that the Functions host receives with: it chooses in this order, too."""
+def credential(settings: Settings) -> TokenCredential:
+    """The identity of the app, that which the Functions host receives with: it chooses in this order, too."""
     client_id = settings.service_bus_client_id
     tenant_id, client_secret = settings.service_bus_tenant_id, settings.service_bus_client_secret
     if settings.service_bus_credential is not None:  # managedidentity, the only kind that Settings accepts
