@@ -153,18 +153,18 @@ def build(
     controllers: Iterable[type[JobController[Any]]] = CONTROLLERS,
     schedules: Iterable[Schedule] = (),
 ) -> App:
-    """Builds the application on PostgreSQL and Service Bus, and brings the schema up to date.
+    """Builds the application on PostgreSQL and Service Bus, and brings the schema up to date, or sees that it is.
 
     Raises:
         DatabaseUnavailableError: PostgreSQL is unavailable.
+        SchemaBehindError: the schema lacks migrations that the app may not apply.
         ConfigurationError: the job types or the schedules contradict each other.
     """
     redact_logs()
     for name in _AZURE_LOGGERS:
         logging.getLogger(name).setLevel(settings.azure_log_level)
     registry = Registry(controllers, schedules)
-    database = connections.database(settings)
-    migrations.apply(database, settings.database_url, registry.migrations)
+    database = connections.migrated_database(settings, registry.migrations)
     queue = connections.message_queue(settings)
 
     def close() -> None:

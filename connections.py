@@ -1,26 +1,71 @@
 """Connections: how the settings say PostgreSQL and the broker are reached, and as whom."""
 
-from azure.core.credentials import TokenCredential
-from azure.identity import ClientSecretCredential, DefaultAzureCredential, ManagedIdentityCredential
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
 
+import certifi
+from azure.core.credentials import TokenCredential
+from azure.identity import (
+    ClientSecretCredential,
+    DefaultAzureCredential,
+    ManagedIdentityCredential,
+    WorkloadIdentityCredential,
+)
+
+from core.connection_strings import with_root_certificates
+from core.errors import ConfigurationError, SchemaBehindError
 from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
+from repositories import migrations, service_bus
 from repositories import queue_counts as service_bus_counts
-from repositories import service_bus
+from repositories.entra import TokenPassword
 from repositories.pool import ConnectionPool
 from repositories.ports import QueueCounts
 from repositories.postgres import PostgresDatabase
 from repositories.transaction_limits import limits_of_kinds
-from settings import Settings
+from settings import DatabaseSettings, Settings
 
 
-def database(settings: Settings) -> PostgresDatabase:
+def database(settings: DatabaseSettings) -> PostgresDatabase:
     """The database, with a pool of connections and the deadlines of its transactions; connects at the first use."""
-    limits = limits_of_kinds(
-        settings.database_lock_timeout_seconds,
-        settings.database_statement_timeout_seconds,
-        settings.job_type_statement_timeout_seconds,
-    )
-    return PostgresDatabase(ConnectionPool(settings.database_url, settings.database_pool_size), limits)
+    return _opened(settings, _login(settings))
+
+
+def migrated_database(settings: Settings, job_types: Sequence[Path]) -> PostgresDatabase:
+    """The database, with the schema that this version needs: brought up to date here, or else by `python -m migrate`.
+
+    Raises:
+        DatabaseUnavailableError: PostgreSQL is unavailable.
+        SchemaBehindError: migrations are pending, and MIGRATE_ON_START says that the app does not apply them.
+    """
+    login = _login(settings)
+    opened = _opened(settings, login)
+    try:
+        if settings.migrate_on_start:
+            migrations.apply(opened, login.url, job_types, password=login.password)
+        else:
+            _require_migrated(opened, job_types)
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def _require_migrated(opened: PostgresDatabase, job_types: Sequence[Path]) -> None:
+    if pending := migrations.pending(opened, job_types):
+        raise SchemaBehindError(pending)
+
+
+def migrate(settings: DatabaseSettings, job_types: Sequence[Path], wait_seconds: float) -> list[str]:
+    """Applies the pending migrations as a step of a deployment; returns their ids.
+
+    Raises:
+        DatabaseError: see `repositories.migrations.apply`.
+    """
+    login = _login(settings)
+    with closing(_opened(settings, login)) as opened:
+        return migrations.apply(opened, login.url, job_types, password=login.password, wait_seconds=wait_seconds)
 
 
 def most(settings: Settings, database: PostgresDatabase) -> int:
@@ -55,12 +100,60 @@ def queue_counts(settings: Settings) -> QueueCounts:
     return service_bus_counts.by_identity(settings.service_bus_namespace, credential(settings))
 
 
-def credential(settings: Settings) -> TokenCredential:
-    """The identity of the app, that which the Functions host receives with: it chooses in this order, too."""
-    client_id = settings.service_bus_client_id
-    tenant_id, client_secret = settings.service_bus_tenant_id, settings.service_bus_client_secret
-    if settings.service_bus_credential is not None:  # managedidentity, the only kind that Settings accepts
+def credential(settings: DatabaseSettings) -> TokenCredential:
+    """The identity of the app, that which the Functions host receives with: it chooses in this order, too.
+
+    Raises:
+        ConfigurationError: the settings of a workload identity are not complete.
+    """
+    client_id, tenant_id = settings.service_bus_client_id, settings.service_bus_tenant_id
+    kind = (settings.service_bus_credential or "").lower()
+    if kind == "managedidentity" and settings.service_bus_resource_id is not None:
+        return ManagedIdentityCredential(identity_config={"resource_id": settings.service_bus_resource_id})
+    if kind == "managedidentity":
         return ManagedIdentityCredential(client_id=client_id)
-    if client_id and tenant_id and client_secret:
-        return ClientSecretCredential(tenant_id, client_id, client_secret)
-    return DefaultAzureCredential(managed_identity_client_id=client_id)
+    if kind == "workloadidentity":
+        try:
+            return WorkloadIdentityCredential(
+                tenant_id=tenant_id, client_id=client_id, token_file_path=settings.service_bus_token_file
+            )
+        except ValueError as exc:  # neither the settings nor AZURE_... name all three
+            raise ConfigurationError(f"the workload identity of ServiceBusConnection is not complete: {exc}") from exc
+    if client_id and tenant_id and settings.service_bus_client_secret:
+        return ClientSecretCredential(tenant_id, client_id, settings.service_bus_client_secret)
+    if client_id:
+        return DefaultAzureCredential(managed_identity_client_id=client_id)
+    # Not with None: that would be the system-assigned identity, whatever AZURE_CLIENT_ID says.
+    return DefaultAzureCredential()
+
+
+def database_credential(settings: DatabaseSettings) -> TokenCredential:
+    """The identity that connects to PostgreSQL: that of the app, unless DATABASE_CLIENT_ID names another one."""
+    if settings.database_client_id is None:
+        return credential(settings)
+    other = {"service_bus_client_id": settings.database_client_id, "service_bus_resource_id": None}
+    return credential(settings.model_copy(update={**other, "service_bus_client_secret": None}))
+
+
+@dataclass(frozen=True)
+class _Login:
+    """Where PostgreSQL is, and what gives the password of a new connection; None if the URL has it."""
+
+    url: str
+    password: Callable[[], str] | None
+
+
+def _login(settings: DatabaseSettings) -> _Login:
+    if settings.database_auth == "password":
+        return _Login(settings.database_url, None)
+    url = with_root_certificates(settings.database_url, certifi.where())
+    return _Login(url, TokenPassword(database_credential(settings)))
+
+
+def _opened(settings: DatabaseSettings, login: _Login) -> PostgresDatabase:
+    limits = limits_of_kinds(
+        settings.database_lock_timeout_seconds,
+        settings.database_statement_timeout_seconds,
+        settings.job_type_statement_timeout_seconds,
+    )
+    return PostgresDatabase(ConnectionPool(login.url, settings.database_pool_size, password=login.password), limits)

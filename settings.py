@@ -2,13 +2,14 @@
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from typing_extensions import override
 
-from core.connection_strings import check_postgres_url, check_service_bus
+from core.connection_strings import check_postgres_url, check_service_bus, what_forbids_tokens
 from core.errors import ConfigurationError
 from core.lanes import QUEUES
 
@@ -20,33 +21,35 @@ def _split(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-class Settings(BaseModel):
-    """The settings; the alias of a field is its environment variable.
+_IDENTITY = "ServiceBusConnection__"
+_NO_CERTIFICATES = (
+    f"{_IDENTITY}clientCertificate: the app cannot use one, and would send as another identity than the Functions host "
+    "receives with; use a managed identity or clientSecret"
+)
 
-    One of two is required: `service_bus_connection`, a connection string, or `service_bus_namespace`, the fully
-    qualified name of a namespace that the app reaches with an identity. The other settings of the connection choose the
-    identity; the Functions host, which receives the messages, reads the same ones.
+
+class DatabaseSettings(BaseModel):
+    """The settings of the database and of the app's identity: what migrating needs.
+
+    The identity is that of the connection to Service Bus: the Functions host, which receives the messages, reads the
+    same settings. `database_client_id` names another one for PostgreSQL.
     """
 
     # Hides the input, because some values are secrets and errors at startup are logged.
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     database_url: Annotated[str, AfterValidator(check_postgres_url)] = Field(alias="DATABASE_URL")
-    service_bus_connection: Annotated[str, AfterValidator(check_service_bus)] | None = Field(
-        default=None, alias="ServiceBusConnection"
-    )
-    service_bus_namespace: str | None = Field(
-        default=None, alias="ServiceBusConnection__fullyQualifiedNamespace", pattern=r"^[A-Za-z0-9.-]+$"
-    )
-    service_bus_management_url: str | None = Field(
-        default=None, alias="SERVICE_BUS_MANAGEMENT_URL", pattern=r"^http://[A-Za-z0-9.\-]+:[0-9]{1,5}/?$"
-    )
+    database_auth: Literal["password", "entra"] = Field(default="password", alias="DATABASE_AUTH")
+    database_client_id: str | None = Field(default=None, alias="DATABASE_CLIENT_ID")
     service_bus_credential: str | None = Field(
-        default=None, alias="ServiceBusConnection__credential", pattern="^(?i:managedidentity)$"
+        default=None, alias=f"{_IDENTITY}credential", pattern="^(?i:managedidentity|workloadidentity)$"
     )
-    service_bus_client_id: str | None = Field(default=None, alias="ServiceBusConnection__clientId")
-    service_bus_tenant_id: str | None = Field(default=None, alias="ServiceBusConnection__tenantId")
-    service_bus_client_secret: str | None = Field(default=None, alias="ServiceBusConnection__clientSecret")
+    service_bus_client_id: str | None = Field(default=None, alias=f"{_IDENTITY}clientId")
+    service_bus_resource_id: str | None = Field(default=None, alias=f"{_IDENTITY}managedIdentityResourceId")
+    service_bus_tenant_id: str | None = Field(default=None, alias=f"{_IDENTITY}tenantId")
+    service_bus_client_secret: str | None = Field(default=None, alias=f"{_IDENTITY}clientSecret")
+    service_bus_client_certificate: str | None = Field(default=None, alias=f"{_IDENTITY}clientCertificate")
+    service_bus_token_file: str | None = Field(default=None, alias=f"{_IDENTITY}tokenFilePath")
     database_pool_size: int = Field(default=16, ge=1, le=200, alias="DATABASE_POOL_SIZE")
     database_max_connections: int | None = Field(default=None, ge=1, alias="DATABASE_MAX_CONNECTIONS")
     max_instances: int | None = Field(default=None, ge=1, le=100_000, alias="MAX_INSTANCES")
@@ -59,6 +62,71 @@ class Settings(BaseModel):
     )
     job_type_statement_timeout_seconds: float = Field(
         default=120.0, gt=0, le=3600, allow_inf_nan=False, alias="JOB_TYPE_STATEMENT_TIMEOUT_SECONDS"
+    )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Reads the settings.
+
+        Raises:
+            ConfigurationError: a setting is missing or wrong; the message names the variable.
+        """
+        # An empty variable counts as unset: many deployment tools express "not set" this way.
+        given = cls._as_the_host_reads({name: value for name, value in environment.items() if value})
+        try:
+            settings = cls.model_validate(given)
+        except ValidationError as exc:
+            wrong = "; ".join(
+                f"{'.'.join(map(str, error['loc']))}: {error['msg'].removeprefix('Value error, ')}"
+                for error in exc.errors()
+            )
+            raise ConfigurationError(f"settings are missing or wrong: {wrong}") from exc
+        if wrong := "; ".join(settings.contradictions()):
+            raise ConfigurationError(f"settings are missing or wrong: {wrong}")
+        return settings
+
+    @classmethod
+    def _as_the_host_reads(cls, given: Mapping[str, str]) -> dict[str, str]:
+        """Spells the settings of the identity as the fields do: the Functions host takes their names in any case."""
+        spelled = {
+            field.alias.lower(): field.alias
+            for field in cls.model_fields.values()
+            if field.alias is not None and field.alias.startswith(_IDENTITY)
+        }
+        exact = sorted(given.items(), key=lambda item: item[0] in spelled.values())  # the exact name wins
+        return {spelled.get(name.lower(), name): value for name, value in exact}
+
+    def contradictions(self) -> Iterator[str]:
+        """Says what is wrong with settings that are right one by one."""
+        if self.database_auth == "entra" and (problem := what_forbids_tokens(self.database_url)):
+            yield f"DATABASE_URL: {problem}"
+        if self.database_client_id is not None and self.database_auth != "entra":
+            yield "DATABASE_CLIENT_ID: it is the id of an identity, which DATABASE_AUTH=entra connects with"
+        if self.service_bus_resource_id is not None:
+            if self.service_bus_client_id is not None:
+                yield f"{_IDENTITY}managedIdentityResourceId: set it or clientId, not both"
+            if (self.service_bus_credential or "").lower() != "managedidentity":
+                yield f"{_IDENTITY}managedIdentityResourceId: it needs {_IDENTITY}credential=managedidentity"
+        if self.service_bus_client_certificate is not None:
+            yield _NO_CERTIFICATES
+
+
+class Settings(DatabaseSettings):
+    """The settings; the alias of a field is its environment variable.
+
+    One of two is required: `service_bus_connection`, a connection string, or `service_bus_namespace`, the fully
+    qualified name of a namespace that the app reaches with an identity.
+    """
+
+    migrate_on_start: bool = Field(default=True, alias="MIGRATE_ON_START")
+    service_bus_connection: Annotated[str, AfterValidator(check_service_bus)] | None = Field(
+        default=None, alias="ServiceBusConnection"
+    )
+    service_bus_namespace: str | None = Field(
+        default=None, alias="ServiceBusConnection__fullyQualifiedNamespace", pattern=r"^[A-Za-z0-9.-]+$"
+    )
+    service_bus_management_url: str | None = Field(
+        default=None, alias="SERVICE_BUS_MANAGEMENT_URL", pattern=r"^http://[A-Za-z0-9.\-]+:[0-9]{1,5}/?$"
     )
     dispatch_parallel: int = Field(default=10, ge=1, le=64, alias="DISPATCH_PARALLEL")
     dispatch_ahead: int = Field(default=5_000, ge=100, le=1_000_000_000, alias="DISPATCH_AHEAD")
@@ -87,31 +155,16 @@ class Settings(BaseModel):
         """The name of this process: the id of its instance on Azure, elsewhere its host and its number."""
         return (self.instance_id or f"{socket.gethostname()} {os.getpid()}")[:_MAX_WORKER]
 
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
-        """Reads the settings.
-
-        Raises:
-            ConfigurationError: a setting is missing or wrong; the message names the variable.
-        """
-        # An empty variable counts as unset: many deployment tools express "not set" this way.
-        given = {name: value for name, value in environment.items() if value}
-        try:
-            settings = cls.model_validate(given)
-        except ValidationError as exc:
-            wrong = "; ".join(
-                f"{'.'.join(map(str, error['loc']))}: {error['msg'].removeprefix('Value error, ')}"
-                for error in exc.errors()
-            )
-            raise ConfigurationError(f"settings are missing or wrong: {wrong}") from exc
-        if settings.service_bus_connection is None and settings.service_bus_namespace is None:
-            raise ConfigurationError(
+    @override
+    def contradictions(self) -> Iterator[str]:
+        yield from super().contradictions()
+        if self.service_bus_connection is None and self.service_bus_namespace is None:
+            yield (
                 "set ServiceBusConnection to a connection string, or "
                 "ServiceBusConnection__fullyQualifiedNamespace to NAMESPACE.servicebus.windows.net"
             )
-        if settings.job_events is not None and settings.job_events.lower() in QUEUES:
-            raise ConfigurationError(
-                f"settings are missing or wrong: JOB_EVENTS: {settings.job_events} is one of the app's own queues, "
-                "which would take the ends of jobs for work; name another queue or topic"
+        if self.job_events is not None and self.job_events.lower() in QUEUES:
+            yield (
+                f"JOB_EVENTS: {self.job_events} is one of the app's own queues, which would take the ends of jobs for "
+                "work; name another queue or topic"
             )
-        return settings

@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from cli import exits
-from cli.commands import about, bulk, changes, dead_letters, jobs, results, submitting, tasks
+from cli.commands import about, bulk, changes, dead_letters, jobs, migrate, results, submitting, tasks
 from cli.session import Session, say_error
 from client import LockstepError
 
@@ -62,6 +62,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "schedules": about.schedules,
     "health": about.health,
     "profiles": about.list_profiles,
+    "migrate": migrate.migrate,
 }
 
 for name, command in _COMMANDS.items():

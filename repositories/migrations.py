@@ -1,7 +1,8 @@
 """Applies each migration once, even when several processes start: first Lockstep's own, then those of the job types.
 
-The app applies them at its first call, while an older version of it may be running. So no migration waits long for a
-lock, because the reads and writes of the older version would wait behind it. It tries again, for a limited time.
+The app applies them at its first call, or a step of the deployment does, while an older version of the app may be
+running. So no migration waits long for a lock, because the reads and writes of the older version would wait behind it.
+It tries again, for a limited time.
 
 yoyo records which migrations are applied. We use a lock of our own, because the row that yoyo locks with outlives a
 killed process.
@@ -10,13 +11,13 @@ killed process.
 import logging
 import re
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg2
-from psycopg2.extensions import parse_dsn
 from yoyo import read_migrations
 from yoyo.backends.core.postgresql import PostgresqlBackend
 from yoyo.connections import DatabaseURI
@@ -46,6 +47,8 @@ _WAIT_SECONDS = 30.0
 _STATEMENT_SECONDS = 300.0
 """How long a statement of a migration may run."""
 
+_Connect = Callable[[], GuardedConnection]
+
 
 def expected(job_types: Sequence[Path] = ()) -> list[str]:
     """Returns the ids of the migrations that this version of the code needs, in the order of their application.
@@ -66,25 +69,35 @@ def pending(database: PostgresDatabase, job_types: Sequence[Path] = ()) -> list[
         return _missing(work, job_types)
 
 
-def apply(database: PostgresDatabase, database_url: str, job_types: Sequence[Path] = ()) -> list[str]:
+def apply(
+    database: PostgresDatabase,
+    database_url: str,
+    job_types: Sequence[Path] = (),
+    *,
+    password: Callable[[], str] | None = None,
+    wait_seconds: float | None = None,
+) -> list[str]:
     """Applies the pending migrations; returns the ids that were pending once this process held the lock.
 
     Args:
         database: holds the lock on one of its connections.
         database_url: `postgresql://...`, for yoyo's own connections.
         job_types: the directories of the job types' own migrations.
+        password: returns the password of a new connection; None if the URL says all.
+        wait_seconds: how long a migration that waits for a lock is tried again; half a minute if None.
 
     Raises:
-        MigrationBlockedError: another connection held a lock for half a minute; the error names it. The migrations
-            before the one that waits stay applied.
+        MigrationBlockedError: another connection held a lock all that time; the error names it. The migrations before
+            the one that waits stay applied.
         DatabaseError: PostgreSQL refused a migration; the ones before it stay applied.
     """
     if not pending(database, job_types):
         return []
-    until = time.monotonic() + _WAIT_SECONDS
+    until = time.monotonic() + (_WAIT_SECONDS if wait_seconds is None else wait_seconds)
+    connect = partial(_connect, database_url, password)
     while True:
         try:
-            return _try_to_apply(database, database_url, job_types)
+            return _try_to_apply(database, connect, job_types)
         except LockTimeoutError as exc:
             reason = _why_blocked(database, job_types)
             if time.monotonic() >= until:
@@ -93,12 +106,12 @@ def apply(database: PostgresDatabase, database_url: str, job_types: Sequence[Pat
         time.sleep(_PAUSE_SECONDS)
 
 
-def _try_to_apply(database: PostgresDatabase, database_url: str, job_types: Sequence[Path]) -> list[str]:
+def _try_to_apply(database: PostgresDatabase, connect: _Connect, job_types: Sequence[Path]) -> list[str]:
     with database.transaction(TransactionKind.MIGRATION) as work:
         work.lock_migrations()
         missing = _missing(work, job_types)  # another process may have applied them meanwhile
         if missing:
-            _apply_with_yoyo(database_url, job_types)
+            _apply_with_yoyo(connect, job_types)
             logger.info("applied migrations %s", ", ".join(missing))
     return missing
 
@@ -127,34 +140,46 @@ def _why_blocked(database: PostgresDatabase, job_types: Sequence[Path]) -> str:
     return f"migration {waiting} waits for a lock: {'; '.join(holders) or 'nobody holds one any more'}"
 
 
-def _apply_with_yoyo(database_url: str, job_types: Sequence[Path]) -> None:
-    with translated(), _backend(database_url) as backend:
+def _connect(database_url: str, password: Callable[[], str] | None) -> GuardedConnection:
+    """Opens a connection of yoyo's, as the pool does. yoyo's own reading of URLs differs, and its errors show them."""
+    given = None if password is None else password()
+    with connecting():
+        conn = psycopg2.connect(
+            database_url,
+            password=given,
+            connection_factory=GuardedConnection,
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            application_name="lockstep migrations",
+        )
+    conn.limit_seconds = _STATEMENT_SECONDS
+    return conn
+
+
+def _apply_with_yoyo(connect: _Connect, job_types: Sequence[Path]) -> None:
+    with translated(), closing(_Backend(connect)) as backend:
+        backend.init_database()
         for directory in (_DIRECTORY, *job_types):
             backend.apply_migrations(backend.to_apply(read_migrations(str(directory))))
 
 
-@contextmanager
-def _backend(database_url: str) -> Iterator["_Backend"]:
-    """Connects yoyo with what libpq reads in the URL. yoyo's own reading differs, and its errors show parts of it."""
-    with connecting():
-        options = parse_dsn(database_url)
-        uri = DatabaseURI("postgresql", None, None, None, None, options.pop("dbname", None), options)
-        backend = _Backend(uri, default_migration_table)
-    with closing(backend.connection):
-        backend.init_database()
-        yield backend
-
-
 class _Backend(PostgresqlBackend):  # type: ignore[misc]  # yoyo has no types
-    """yoyo on connections that give up on a silent server; its transactions wait for locks for a limited time."""
+    """yoyo on connections that give up on a silent server; its transactions wait for locks for a limited time.
 
-    def connect(self, dburi: Any) -> GuardedConnection:
-        options = {**dburi.args, "connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "lockstep migrations"}
-        conn: GuardedConnection = psycopg2.connect(
-            dbname=dburi.database, connection_factory=GuardedConnection, **options
-        )
-        conn.limit_seconds = _STATEMENT_SECONDS
-        return conn
+    Its URI is empty: yoyo keeps the URIs of all its backends in memory, and one with a password would stay there.
+    """
+
+    def __init__(self, connect: _Connect) -> None:
+        self._open = connect
+        super().__init__(DatabaseURI("postgresql", None, None, None, None, None, {}), default_migration_table)
+
+    def connect(self, dburi: Any) -> GuardedConnection:  # noqa: ARG002 - yoyo's signature
+        return self._open()
+
+    def copy(self) -> "_Backend":
+        return _Backend(self._open)
+
+    def close(self) -> None:
+        self.connection.close()
 
     def apply_one(self, migration: Any, force: bool = False, mark: bool = True) -> None:  # noqa: FBT001, FBT002 - yoyo's
         """Applies a migration and marks it in one transaction: yoyo uses two, and a process may die between them."""

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -64,11 +64,15 @@ class ConnectionPool:
         dsn: a libpq connection string or URL.
         size: the maximum number of connections.
         wait_seconds: how long a caller waits for a free connection.
+        password: returns the password of a new connection; None if the connection string says all.
     """
 
-    def __init__(self, dsn: str, size: int, wait_seconds: float = 10.0) -> None:
+    def __init__(
+        self, dsn: str, size: int, wait_seconds: float = 10.0, password: Callable[[], str] | None = None
+    ) -> None:
         self._dsn = dsn
         self._size = size
+        self._password = password
         self._wait_seconds = wait_seconds
         self._permits = threading.BoundedSemaphore(size)
         self._lock = threading.Lock()
@@ -81,7 +85,7 @@ class ConnectionPool:
 
         Raises:
             PoolTimeoutError: no connection was free in time.
-            DatabaseUnavailableError: PostgreSQL cannot be reached.
+            DatabaseUnavailableError: PostgreSQL cannot be reached, or there is no password for it.
             ConfigurationError: libpq cannot read the connection string.
         """
         if not self._permits.acquire(timeout=self._wait_seconds):
@@ -117,9 +121,11 @@ class ConnectionPool:
             _close(conn)
 
     def _connect(self) -> GuardedConnection:
+        password = None if self._password is None else self._password()
         with connecting():
             conn = psycopg2.connect(
                 self._dsn,
+                password=password,
                 connection_factory=GuardedConnection,
                 connect_timeout=CONNECT_TIMEOUT_SECONDS,
                 application_name="lockstep",

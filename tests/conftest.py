@@ -15,8 +15,8 @@ from local.service_bus.process import EmulatorProcess
 from repositories import migrations
 from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
+from tests.support.app_database import AppDatabase, chosen_way
 from tests.support.emptying import EMPTY
-from tests.support.pooler import pooled
 
 pytest_plugins = ["tests.support.side_by_side"]
 
@@ -47,23 +47,24 @@ def migrated_database_url(postgres: EmbeddedPostgres) -> str:
     return url
 
 
+@pytest.fixture(scope="session")
+def _app_database(postgres: EmbeddedPostgres, migrated_database_url: str) -> Iterator[AppDatabase]:
+    with chosen_way()(postgres, migrated_database_url) as reached:
+        yield reached
+
+
+@pytest.fixture
+def app_database(_app_database: AppDatabase, database_url: str) -> AppDatabase:
+    """`database_url` as the app reaches it."""
+    _app_database.renew()
+    return _app_database
+
+
 @pytest.fixture
 def database_url(migrated_database_url: str) -> Iterator[str]:
     """A migrated database without rows. A test leaves its tables as they are and closes its connections."""
     yield migrated_database_url
     _execute(migrated_database_url, _EMPTY_ALL)
-
-
-@pytest.fixture(scope="session")
-def _pooled_database_url(migrated_database_url: str) -> Iterator[str]:
-    with pooled(migrated_database_url) as url:
-        yield url
-
-
-@pytest.fixture
-def app_database_url(database_url: str, _pooled_database_url: str) -> str:
-    """The same database, as the app reaches it: directly, or through PgBouncer (`tests/support/pooler.py`)."""
-    return _pooled_database_url
 
 
 @pytest.fixture
@@ -75,9 +76,9 @@ def unmigrated_database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
 
 
 @pytest.fixture
-def postgres_database(app_database_url: str) -> Iterator[PostgresDatabase]:
-    """`app_database_url` behind the port `Database`."""
-    with closing(PostgresDatabase(ConnectionPool(app_database_url, size=10))) as database:
+def postgres_database(app_database: AppDatabase) -> Iterator[PostgresDatabase]:
+    """`database_url` behind the port `Database`."""
+    with closing(app_database.database(size=10)) as database:
         yield database
 
 

@@ -64,6 +64,7 @@ from core.errors.services import (
     QueueTimeoutError,
     QueueUnavailableError,
     RefusedValueError,
+    SchemaBehindError,
     StatementTimeoutError,
     TransactionConflictError,
 )
@@ -140,6 +141,7 @@ __all__ = [
     "RelayedError",
     "RelayedPermanentError",
     "RowsHeldError",
+    "SchemaBehindError",
     "ShutdownError",
     "SliceEnded",
     "StageDefinitionError",

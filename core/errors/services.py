@@ -1,5 +1,7 @@
 """Errors of the database and the broker."""
 
+from collections.abc import Sequence
+
 from core.errors.root import LockstepError
 
 
@@ -43,6 +45,18 @@ class StatementTimeoutError(DatabaseUnavailableError):
 
 class MigrationBlockedError(DatabaseUnavailableError):
     """A migration waits for a lock that another connection holds; the next start of the app tries again."""
+
+
+class SchemaBehindError(DatabaseUnavailableError):
+    """The database lacks migrations that this version needs, and the app may not apply them.
+
+    Attributes:
+        pending: their ids.
+    """
+
+    def __init__(self, pending: Sequence[str]) -> None:
+        super().__init__(f"the database lacks the migrations {', '.join(pending)}: run python -m migrate")
+        self.pending = tuple(pending)
 
 
 class TransactionConflictError(DatabaseError):

@@ -15,18 +15,23 @@ from controllers.base import JobController
 from local.service_bus.process import EmulatorProcess
 from settings import Settings
 from tests.integration.messages import Mailbox
+from tests.support.app_database import AppDatabase
 
 BuildApp = Callable[..., App]
 
 
 @pytest.fixture
-def build_app(app_database_url: str, service_bus: EmulatorProcess) -> Iterator[BuildApp]:
-    """Builds several apps on one database and one broker, as the processes of a deployment are."""
+def build_app(app_database: AppDatabase, service_bus: EmulatorProcess) -> Iterator[BuildApp]:
+    """Builds several apps on one database and one broker, as the processes of a deployment are.
+
+    An app with a database of its own, `DATABASE_URL`, reaches it as that says.
+    """
     apps: list[App] = []
 
     def build(controllers: Iterable[type[JobController[Any]]], **environment: str) -> App:
+        database = {} if "DATABASE_URL" in environment else app_database.settings
         settings = Settings.from_environment(
-            {"DATABASE_URL": app_database_url, "ServiceBusConnection": service_bus.connection_string, **environment}
+            {"ServiceBusConnection": service_bus.connection_string, **database, **environment}
         )
         apps.append(bootstrap.build(settings, controllers))
         return apps[-1]

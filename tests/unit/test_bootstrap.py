@@ -3,16 +3,14 @@
 import logging
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 import bootstrap
-import connections
 from bootstrap import App
 from core.errors import DatabaseUnavailableError
-from repositories import migrations, service_bus
+from repositories import migrations
 from settings import Settings
 from tests.support.drive import stand
 from tests.support.waiting import wait_until
@@ -66,44 +64,6 @@ def test_an_app_that_could_not_be_built_is_built_by_the_next_caller_and_then_kep
         assert len(builds.begun) == 2
 
 
-class Credentials:
-    """Replaces the credentials of azure.identity; says which one the sender got and with what."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        for kind in ("DefaultAzureCredential", "ManagedIdentityCredential", "ClientSecretCredential"):
-            monkeypatch.setattr(connections, kind, partial(self._new, kind))
-        monkeypatch.setattr(service_bus, "by_identity", lambda *given: given)
-
-    @staticmethod
-    def _new(kind: str, *given: str, **named: str | None) -> tuple[object, ...]:
-        return (kind, *given, *((name, value) for name, value in named.items() if value is not None))
-
-    @staticmethod
-    def of_the_sender(**identity: str) -> Any:
-        identity = {"fullyQualifiedNamespace": "jobs.servicebus.windows.net", **identity}
-        environment = {f"ServiceBusConnection__{name}": value for name, value in identity.items()}
-        settings = Settings.from_environment({"DATABASE_URL": "postgresql://nowhere", **environment})
-        namespace, credential, *_queues = cast(Any, connections.message_queue(settings))
-        assert namespace == "jobs.servicebus.windows.net"
-        return credential
-
-
-@pytest.mark.parametrize(
-    ("identity", "expected"),
-    [
-        ({}, ("DefaultAzureCredential",)),
-        ({"clientId": "me"}, ("DefaultAzureCredential", ("managed_identity_client_id", "me"))),
-        ({"credential": "managedidentity"}, ("ManagedIdentityCredential",)),
-        ({"credential": "managedIdentity", "clientId": "me"}, ("ManagedIdentityCredential", ("client_id", "me"))),
-        ({"tenantId": "we", "clientId": "me", "clientSecret": "key"}, ("ClientSecretCredential", "we", "me", "key")),
-    ],
-)
-def test_the_sender_uses_the_identity_that_the_functions_host_receives_with(
-    monkeypatch: pytest.MonkeyPatch, identity: dict[str, str], expected: tuple[object, ...]
-) -> None:
-    assert Credentials(monkeypatch).of_the_sender(**identity) == expected
-
-
 @pytest.fixture
 def azure_loggers(caplog: pytest.LogCaptureFixture) -> Iterator[list[logging.Logger]]:
     """The loggers of Azure's libraries, without levels of their own, in a process that logs from INFO on."""
@@ -124,7 +84,7 @@ def test_the_libraries_of_azure_log_warnings_only_unless_a_setting_asks_for_more
     environment: dict[str, str],
     level: int,
 ) -> None:
-    monkeypatch.setattr(migrations, "apply", lambda *_: [])
+    monkeypatch.setattr(migrations, "apply", lambda *_, **__: [])
     broker = "Endpoint=sb://nowhere;SharedAccessKeyName=any;SharedAccessKey=any"
     given = {"DATABASE_URL": "postgresql://nowhere", "ServiceBusConnection": broker, **environment}
     bootstrap.build(Settings.from_environment(given)).close()
@@ -135,7 +95,7 @@ def test_the_libraries_of_azure_log_warnings_only_unless_a_setting_asks_for_more
 def test_the_log_lines_of_an_app_are_redacted(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(migrations, "apply", lambda *_: [])
+    monkeypatch.setattr(migrations, "apply", lambda *_, **__: [])
     monkeypatch.setattr(logging, "_logRecordFactory", logging.LogRecord)
     broker = "Endpoint=sb://nowhere;SharedAccessKeyName=any;SharedAccessKey=any"
     given = {"DATABASE_URL": "postgresql://nowhere", "ServiceBusConnection": broker}

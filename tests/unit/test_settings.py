@@ -7,7 +7,7 @@ import pytest
 from azure.servicebus import ServiceBusClient
 
 from core.errors import ConfigurationError
-from settings import Settings
+from settings import DatabaseSettings, Settings
 
 LEAST = {
     "DATABASE_URL": "postgresql://localhost/jobs",
@@ -88,6 +88,61 @@ def test_the_identity_may_be_chosen() -> None:
     assert (settings.service_bus_tenant_id, settings.service_bus_client_secret) == ("tenant", "secret")
 
 
+TOKEN = {**LEAST, "DATABASE_AUTH": "entra"}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://role@jobs.postgres.database.azure.com/jobs?sslmode=require",
+        "postgresql://role@jobs.example:5432,spare.example/jobs?sslmode=verify-full",
+        "postgresql://jobs.example/jobs?user=role&sslmode=verify-ca",
+        "postgresql://role@127.0.0.1:6432/jobs",
+        "postgresql://role@localhost,[::1]:5432/jobs",
+        "postgresql://role@%2Fvar%2Frun/jobs",
+        "postgresql://role@/jobs?host=/var/run",
+    ],
+)
+def test_an_identity_connects_by_tls_or_on_this_machine(url: str) -> None:
+    assert Settings.from_environment({**TOKEN, "DATABASE_URL": url}).database_url == url
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("postgresql://role:pssst@jobs.example/jobs?sslmode=require", "must have no password"),
+        ("postgresql://role@jobs.example/jobs?sslmode=require&password=pssst", "must have no password"),
+        ("postgresql://jobs.example/jobs?sslmode=require", "must name a user"),
+        ("postgresql://role@jobs.example/jobs", "must have .sslmode="),
+        ("postgresql://role@jobs.example/jobs?sslmode=prefer", "must have .sslmode="),
+        ("postgresql://role@jobs.example/jobs?sslmode=require&sslmode=disable", "must have .sslmode="),
+        ("postgresql://role@127.0.0.1,jobs.example/jobs", "must have .sslmode="),
+        ("postgresql://role@127.0.0.1/jobs?hostaddr=10.0.0.1", "must have .sslmode="),
+        ("postgresql://role@127.0.0.1.example/jobs", "must have .sslmode="),
+        ("postgresql://role@/jobs", "must have .sslmode="),
+    ],
+)
+def test_a_url_that_does_not_suit_an_identity_is_refused(url: str, problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"DATABASE_URL: {problem}") as caught:
+        Settings.from_environment({**TOKEN, "DATABASE_URL": url})
+    assert "pssst" not in str(caught.value)
+
+
+def test_the_id_of_an_identity_needs_an_identity() -> None:
+    with pytest.raises(ConfigurationError, match="DATABASE_CLIENT_ID: "):
+        Settings.from_environment({**LEAST, "DATABASE_CLIENT_ID": "me"})
+
+
+def test_the_settings_of_the_database_need_no_broker() -> None:
+    settings = DatabaseSettings.from_environment({"DATABASE_URL": LEAST["DATABASE_URL"]})
+    assert settings.database_url == LEAST["DATABASE_URL"]
+
+
+def test_an_app_migrates_at_its_start_unless_it_may_not() -> None:
+    assert Settings.from_environment(LEAST).migrate_on_start
+    assert not Settings.from_environment({**LEAST, "MIGRATE_ON_START": "false"}).migrate_on_start
+
+
 @pytest.mark.parametrize(
     "connection_string",
     [
@@ -156,6 +211,8 @@ def test_an_empty_variable_is_an_unset_one(name: str) -> None:
         ("DATABASE_URL", "mysql://localhost/jobs"),
         ("ServiceBusConnection__fullyQualifiedNamespace", "sb://jobs.servicebus.windows.net/"),
         ("ServiceBusConnection__credential", "workload"),
+        ("DATABASE_AUTH", "token"),
+        ("MIGRATE_ON_START", "later"),
         ("DATABASE_POOL_SIZE", "0"),
         ("DATABASE_POOL_SIZE", "many"),
         ("DISPATCH_PARALLEL", "65"),

@@ -8,7 +8,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from local.functions_host import connections
 from local.functions_host.connections import Connection
 from local.functions_host.errors import AppLoadError
 from local.service_bus.process import EmulatorProcess
@@ -124,29 +123,6 @@ def test_a_connection_is_a_connection_string(
 def test_a_malformed_connection_string_is_an_error_at_the_start(name: str) -> None:
     with pytest.raises(AppLoadError, match=f"^{name} is not a connection string of Service Bus$"):
         Connection("Broker", {name: "Endpoint=sb://jobs"})
-
-
-@pytest.mark.parametrize(
-    ("identity", "expected"),
-    [
-        ({}, ("default", None)),
-        ({"clientId": "me"}, ("default", "me")),
-        ({"credential": "managedidentity", "clientId": "me"}, ("managed", "me")),
-    ],
-)
-def test_the_identity_of_a_connection_may_be_chosen(
-    identity: dict[str, str], expected: tuple[str, str | None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = []
-
-    def credential(kind: str, name: str) -> Callable[..., object]:
-        return lambda **given: made.append((kind, given[name]))
-
-    monkeypatch.setattr(connections, "DefaultAzureCredential", credential("default", "managed_identity_client_id"))
-    monkeypatch.setattr(connections, "ManagedIdentityCredential", credential("managed", "client_id"))
-    settings = {f"Broker__{name}": value for name, value in {"fullyQualifiedNamespace": "jobs", **identity}.items()}
-    Connection("Broker", settings).client().close()
-    assert made == [expected]
 
 
 @pytest.mark.parametrize("name", ["Broker__fullyQualifiedNamespace", "AzureWebJobsBroker__fullyQualifiedNamespace"])

@@ -8,6 +8,7 @@ from core.errors import LockstepError
 RETRYABLE = {
     "DatabaseUnavailableError",
     "PoolTimeoutError",
+    "SchemaBehindError",
     "StatementTimeoutError",
     "LockTimeoutError",
     "MigrationBlockedError",
