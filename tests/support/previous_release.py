@@ -1,0 +1,30 @@
+"""The code of the previous release, out of the history of this repository."""
+
+import io
+import subprocess
+import tarfile
+from pathlib import Path
+
+from local.stack import ROOT
+
+PREVIOUS = "37db978757fc4d26d780a0b15b43d47558469fe2"
+"""The commit of the release before this version; a release puts its own commit here. Nothing has been released yet, so it
+is the last one whose schema ended with 0020: its hosts know neither the functions of tasks nor what came with them."""
+
+
+def unpack_previous_release(directory: Path) -> Path:
+    """Writes its files into a directory; returns the directory.
+
+    Raises:
+        AssertionError: the history is not there: of a shallow clone, or of a copy that is no clone.
+    """
+    archive = subprocess.run(
+        ["git", "-C", str(ROOT), "archive", "--format=tar", PREVIOUS], capture_output=True, check=False
+    )
+    assert archive.returncode == 0, (
+        f"the previous release, commit {PREVIOUS}, is not in the history of {ROOT}. This test runs its code beside the "
+        f"present one: clone the repository whole, or run git fetch --unshallow. git says: {archive.stderr.decode()}"
+    )
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
+        files.extractall(directory, filter="data")
+    return directory
