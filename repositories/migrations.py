@@ -47,6 +47,9 @@ _WAIT_SECONDS = 30.0
 _STATEMENT_SECONDS = 300.0
 """How long a statement of a migration may run."""
 
+_CONCURRENT_SECONDS = 1800.0
+"""How long a statement may run that is not in a transaction: an index that is built concurrently, beside all others."""
+
 _Connect = Callable[[], GuardedConnection]
 
 
@@ -176,7 +179,10 @@ class _Backend(PostgresqlBackend):  # type: ignore[misc]  # yoyo has no types
         return self._open()
 
     def copy(self) -> "_Backend":
-        return _Backend(self._open)
+        """Connects for a migration that is not in a transaction."""
+        backend = _Backend(self._open)
+        backend.connection.limit_seconds = _CONCURRENT_SECONDS
+        return backend
 
     def close(self) -> None:
         self.connection.close()

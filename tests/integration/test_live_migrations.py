@@ -144,3 +144,35 @@ def test_an_index_is_built_beside_the_work_of_others(
             "SELECT indisvalid FROM pg_index WHERE indexrelid = 'tasks_more'::regclass"
         )
     assert row == {"indisvalid": True}
+
+
+def test_an_index_may_take_longer_than_other_statements(
+    live: PostgresDatabase,
+    unmigrated_database_url: str,
+    conn: connection,
+    scratch: Scratch,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It waits for each transaction that began before it."""
+    monkeypatch.setattr(migrations, "_STATEMENT_SECONDS", 0.5)
+    directory = scratch(
+        "-- transactional: false\nDROP INDEX CONCURRENTLY IF EXISTS tasks_more;\n"
+        "CREATE INDEX CONCURRENTLY tasks_more ON tasks (created_at);\n"
+    )
+    with conn.cursor() as cursor:
+        cursor.execute("UPDATE tasks SET attempt = attempt")
+    waiting = """
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event = 'virtualxid' AND query_start < now() - interval '0.7 s'
+    """
+    with ThreadPoolExecutor(1) as thread:
+        migrating = thread.submit(migrations.apply, live, unmigrated_database_url, [directory])
+        with closing(psycopg2.connect(unmigrated_database_url)) as watcher, watcher.cursor() as cursor:
+            watcher.autocommit = True
+            while True:
+                cursor.execute(waiting)
+                if cursor.fetchone() == (1,):
+                    break
+                assert not migrating.done(), migrating.result()
+        conn.rollback()
+        assert migrating.result(30) == ["scratch.0001.more"]

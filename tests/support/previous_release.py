@@ -8,8 +8,11 @@ from pathlib import Path
 from local.stack import ROOT
 
 PREVIOUS = "37db978757fc4d26d780a0b15b43d47558469fe2"
-"""The commit of the release before this version; a release puts its own commit here. Nothing has been released yet, so it
-is the last one whose schema ended with 0020: its hosts know neither the functions of tasks nor what came with them."""
+"""The commit of the release before this version; a release puts its own commit here.
+
+Nothing has been released yet, so it is the last commit whose schema ended with 0020: its hosts know neither the functions
+of tasks nor what has been built since.
+"""
 
 
 def unpack_previous_release(directory: Path) -> Path:
