@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import certifi
@@ -139,7 +139,7 @@ def database_credential(settings: DatabaseSettings) -> TokenCredential:
 class _Login:
     """Where PostgreSQL is, and what gives the password of a new connection; None if the URL has it."""
 
-    url: str
+    url: str = field(repr=False)
     password: Callable[[], str] | None
 
 

@@ -3,7 +3,7 @@
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import psycopg2
@@ -54,10 +54,14 @@ def _app_database(postgres: EmbeddedPostgres, migrated_database_url: str) -> Ite
 
 
 @pytest.fixture
-def app_database(_app_database: AppDatabase, database_url: str) -> AppDatabase:
+def app_database(
+    request: pytest.FixtureRequest, _app_database: AppDatabase, database_url: str
+) -> Iterator[AppDatabase]:
     """`database_url` as the app reaches it."""
     _app_database.renew()
-    return _app_database
+    owns_tables = request.node.get_closest_marker("owns_tables") is not None
+    with _app_database.as_owner(database_url) if owns_tables else nullcontext():
+        yield _app_database
 
 
 @pytest.fixture

@@ -36,12 +36,27 @@ class AppDatabase:
         settings: the app's settings of the database.
         password: gives the password of a new connection; None if the URL has it, or none is needed.
         renew: changes what changes by itself with time; called before each test.
+        role: the app's role, None if it is the owner of the tables.
     """
 
     url: str
     settings: Mapping[str, str] = field(repr=False)
     password: Callable[[], str] | None = None
     renew: Callable[[], object] = lambda: None
+    role: str | None = None
+
+    @contextmanager
+    def as_owner(self, owner_url: str) -> Iterator[None]:
+        """Makes the role a member of the owner, for the length of a block: for job types that make tables."""
+        if self.role is None:
+            yield
+            return
+        names = {"owner": sql.Identifier(urlsplit(owner_url).username or ""), "role": sql.Identifier(self.role)}
+        _execute(owner_url, sql.SQL("GRANT {owner} TO {role}").format(**names))
+        try:
+            yield
+        finally:
+            _execute(owner_url, sql.SQL("REVOKE {owner} FROM {role}").format(**names))
 
     def database(self, size: int) -> PostgresDatabase:
         return PostgresDatabase(ConnectionPool(self.url, size, password=self.password))
@@ -62,7 +77,7 @@ def by_password(server: EmbeddedPostgres, url: str) -> Iterator[AppDatabase]:
     with least_role(server, url) as (role, role_url):
         _execute(url, sql.SQL("ALTER ROLE {} PASSWORD 'p@ss/w%rd'").format(sql.Identifier(role)))
         with_password = role_url.replace("@", ":p%40ss%2Fw%25rd@", 1)
-        yield AppDatabase(with_password, {"DATABASE_URL": with_password, "MIGRATE_ON_START": "false"})
+        yield AppDatabase(with_password, {"DATABASE_URL": with_password, "MIGRATE_ON_START": "false"}, role=role)
 
 
 @contextmanager
@@ -72,7 +87,7 @@ def by_token(server: EmbeddedPostgres, url: str) -> Iterator[AppDatabase]:
         credential = RoleCredential(url, role)
         patch.setattr(connections, "database_credential", lambda _: credential)
         settings = {"DATABASE_URL": role_url, "DATABASE_AUTH": "entra", "MIGRATE_ON_START": "false"}
-        yield AppDatabase(role_url, settings, TokenPassword(credential), credential.renew)
+        yield AppDatabase(role_url, settings, TokenPassword(credential), credential.renew, role)
 
 
 WAYS: dict[str, Way] = {"owner": as_owner, "password": by_password, "token": by_token}

@@ -10,8 +10,8 @@ from local.stack import ROOT
 PREVIOUS = "37db978757fc4d26d780a0b15b43d47558469fe2"
 """The commit of the release before this version; a release puts its own commit here.
 
-Nothing has been released yet, so it is the last commit whose schema ended with 0020: its hosts know neither the functions
-of tasks nor what has been built since.
+Nothing has been released yet, so it is the last commit whose schema ended with 0020: its hosts know neither the
+functions of tasks nor what has been built since.
 """
 
 
