@@ -103,6 +103,12 @@ def health(host: HostProcess) -> tuple[int, str]:
     return answer.status_code, answer.json()["checks"]["migrations"]
 
 
+def lists_jobs(host: HostProcess) -> bool:
+    """Whether a host has a route that the previous release has not."""
+    answer = httpx.get(f"{host.base_url}/api/jobs", timeout=60, trust_env=False)
+    return answer.status_code == httpx.codes.OK
+
+
 def migrate(url: str) -> list[str]:
     """Runs the step of the deployment; returns what it says."""
     command = [sys.executable, "-m", "migrate"]
@@ -121,6 +127,7 @@ def test_hosts_of_two_versions_run_side_by_side_and_lose_nothing(unmigrated_data
 
         old = parts.enter_context(HostProcess.start(previous, env=given, log_file=log))
         assert health(old) == (200, "ok")
+        assert not lists_jobs(old)  # it is the code of the previous release
         before = {row[0] for row in ask(url, "SELECT migration_id FROM _yoyo_migration")}
         pending = [name for name in ALL if name not in before]
         assert pending, "the previous release has this schema: name a commit of an older one"
@@ -138,6 +145,7 @@ def test_hosts_of_two_versions_run_side_by_side_and_lose_nothing(unmigrated_data
             # The old code on the new schema.
             assert migrate(url) == [f"applied {name}" for name in pending]
             until(lambda: health(new) == (200, "ok"), "the new host is healthy")
+            assert lists_jobs(new)
             load.wait_for_more("old")
 
             # Both, each with messages of the other.

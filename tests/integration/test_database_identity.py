@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import certifi
 import psycopg2
 import pytest
 from azure.identity import CredentialUnavailableError
@@ -169,7 +170,7 @@ def test_a_token_goes_through_tls_to_a_server_that_is_verified(
     context.load_cert_chain(*certificate)
     monkeypatch.setattr(connections, "database_credential", lambda _: credential)
     if trusted:
-        monkeypatch.setattr(connections.certifi, "where", lambda: str(certificate[0]))
+        monkeypatch.setattr(certifi, "where", lambda: str(certificate[0]))
     port = url.rpartition(":")[2].partition("/")[0]
     with TlsRelay(int(port), context) as relay:
         through = url.replace(f"127.0.0.1:{port}", f"localhost:{relay.port}") + "?sslmode=verify-full"

@@ -147,5 +147,5 @@ def test_postgresql_may_have_an_identity_of_its_own(
 ) -> None:
     recorded(monkeypatch, connections)
     given = {"DATABASE_URL": "postgresql://role@localhost/jobs", "DATABASE_AUTH": "entra", "DATABASE_CLIENT_ID": "db"}
-    settings = Settings.from_environment({**environment(identity), **given})
-    assert connections.database_credential(settings) == expected
+    made: Any = connections.database_credential(Settings.from_environment({**environment(identity), **given}))
+    assert made == expected
