@@ -29,6 +29,8 @@ from tests.integration.ingest_tables import FIRST_JOB, SECOND_JOB, Ingestion
 from tests.integration.messages import Mailbox
 from tests.unit.controllers.ingest_csv.test_column_types import FITTING
 
+pytestmark = pytest.mark.owns_tables
+
 STAGING = f"ingest_csv_staging_{FIRST_JOB}"
 SAMPLE = Path(__file__).parents[2] / "samples" / "airports.csv"
 MANY = "id,name\n" + "".join(f"{number},name {number}\n" for number in range(200))

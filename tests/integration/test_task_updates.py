@@ -28,6 +28,7 @@ _TASKS = 100
 _UPDATES = "SELECT n_tup_upd AS all, n_tup_hot_upd AS hot FROM pg_stat_user_tables WHERE relname = 'tasks'"
 
 
+@pytest.mark.owns_tables
 @pytest.mark.parametrize(("enveloped", "changes"), [(False, 3), (True, 2)])
 def test_no_change_of_a_task_that_completes_writes_to_an_index(
     postgres_database: PostgresDatabase, *, enveloped: bool, changes: int
