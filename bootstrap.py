@@ -5,7 +5,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from controllers.base import JobController
 from controllers.registry import CONTROLLERS, SCHEDULES, Registry
 from controllers.schedule import Schedule
 from controllers.services import Services
+from controllers.storage.blob_accounts import BlobAccounts
 from core.errors import (
     ConfigurationError,
     DatabaseUnavailableError,
@@ -136,6 +137,7 @@ class Backends:
         shutdown: tells whether the process shuts down.
         counts: counts the messages of the queues; None if nobody does.
         max_connections: returns how many connections the database takes; the default is no database with a limit.
+        blobs: the storage accounts whose blobs jobs may use.
     """
 
     database: Database
@@ -146,6 +148,7 @@ class Backends:
     shutdown: Shutdown = shutdown
     counts: QueueCounts | None = None
     max_connections: Callable[[], int] = lambda: sys.maxsize
+    blobs: BlobAccounts = field(default_factory=BlobAccounts)
 
 
 def build(
@@ -166,22 +169,25 @@ def build(
     registry = Registry(controllers, schedules)
     database = connections.migrated_database(settings, registry.migrations)
     queue = connections.message_queue(settings)
+    blobs = connections.blob_accounts(settings)
 
     def close() -> None:
         queue.close()
         database.close()
+        blobs.close()
 
     pending = partial(migrations.pending, database, registry.migrations)
     counts = connections.queue_counts(settings)
     most = partial(connections.most, settings, database)
-    return wire(settings, registry, Backends(database, queue, pending, close, counts=counts, max_connections=most))
+    backends = Backends(database, queue, pending, close, counts=counts, max_connections=most, blobs=blobs)
+    return wire(settings, registry, backends)
 
 
 def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
     """Builds the application on any database and broker."""
     database, queue = backends.database, backends.queue
     limits = _limits(settings)
-    services = Services(settings.data_dir, settings.allowed_source_hosts, database)
+    services = Services(settings.data_dir, settings.allowed_source_hosts, database, backends.blobs)
     threads = HandlerThreads(settings.worker_threads)
     isolation = Isolation(registry.controller_of_task, services, settings.max_result_bytes, backends.shutdown)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import certifi
@@ -14,14 +15,15 @@ from azure.identity import (
     WorkloadIdentityCredential,
 )
 
-from core.connection_strings import with_root_certificates
+from controllers.storage.blob_accounts import BlobAccounts
+from core.connection_strings import blob_endpoint, with_root_certificates
 from core.errors import ConfigurationError, SchemaBehindError
 from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
-from repositories import migrations, service_bus
+from repositories import blob_storage, migrations, service_bus
 from repositories import queue_counts as service_bus_counts
 from repositories.entra import TokenPassword
 from repositories.pool import ConnectionPool
-from repositories.ports import QueueCounts
+from repositories.ports import BlobStore, QueueCounts
 from repositories.postgres import PostgresDatabase
 from repositories.transaction_limits import limits_of_kinds
 from settings import DatabaseSettings, Settings
@@ -98,6 +100,19 @@ def queue_counts(settings: Settings) -> QueueCounts:
         )
     assert settings.service_bus_namespace is not None, "Settings requires one of the two"
     return service_bus_counts.by_identity(settings.service_bus_namespace, credential(settings))
+
+
+def blob_accounts(settings: Settings) -> BlobAccounts:
+    """The storage accounts whose blobs jobs may use; nothing is opened before the first blob is."""
+    urls = {url.rstrip("/") for url in settings.allowed_blob_accounts}
+    default = settings.blob_account_url and settings.blob_account_url.rstrip("/")
+    if default:
+        urls.add(default)
+    stores: dict[str, BlobStore] = {url: blob_storage.by_identity(url, partial(credential, settings)) for url in urls}
+    if settings.blob_connection_string is not None:
+        default = blob_endpoint(settings.blob_connection_string)
+        stores[default] = blob_storage.by_connection_string(settings.blob_connection_string)
+    return BlobAccounts(stores, default)
 
 
 def credential(settings: DatabaseSettings) -> TokenCredential:

@@ -9,12 +9,16 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from typing_extensions import override
 
-from core.connection_strings import check_postgres_url, check_service_bus, what_forbids_tokens
+from core.connection_strings import check_blob_storage, check_postgres_url, check_service_bus, what_forbids_tokens
 from core.errors import ConfigurationError
 from core.lanes import QUEUES
 
 _MAX_WORKER = 80
 """The most characters of the name of a process, which is written to each row that it claims. An instance id has 64."""
+
+
+_BLOB_ACCOUNT = r"^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9-]+)?/?$"
+"""https alone: a token must not travel in plain text. The path is that of an account of Azurite."""
 
 
 def _split(value: Any) -> Any:
@@ -149,6 +153,13 @@ class Settings(DatabaseSettings):
     allowed_source_hosts: Annotated[frozenset[str], BeforeValidator(_split)] = Field(
         default=frozenset(), alias="ALLOWED_SOURCE_HOSTS"
     )
+    blob_account_url: str | None = Field(default=None, alias="BLOB_ACCOUNT_URL", pattern=_BLOB_ACCOUNT)
+    blob_connection_string: Annotated[str, AfterValidator(check_blob_storage)] | None = Field(
+        default=None, alias="BLOB_CONNECTION_STRING"
+    )
+    allowed_blob_accounts: Annotated[
+        frozenset[Annotated[str, Field(pattern=_BLOB_ACCOUNT)]], BeforeValidator(_split)
+    ] = Field(default=frozenset(), alias="ALLOWED_BLOB_ACCOUNTS")
 
     @property
     def worker(self) -> str:
@@ -163,6 +174,8 @@ class Settings(DatabaseSettings):
                 "set ServiceBusConnection to a connection string, or "
                 "ServiceBusConnection__fullyQualifiedNamespace to NAMESPACE.servicebus.windows.net"
             )
+        if self.blob_account_url is not None and self.blob_connection_string is not None:
+            yield "set BLOB_ACCOUNT_URL or BLOB_CONNECTION_STRING, not both: blob:// means one account"
         if self.job_events is not None and self.job_events.lower() in QUEUES:
             yield (
                 f"JOB_EVENTS: {self.job_events} is one of the app's own queues, which would take the ends of jobs for "

@@ -22,6 +22,9 @@
 | `Rows`, `Row`, `queries`, `copy_line` | tables of its own: the connection of a repository, named SQL, COPY |
 | `identifier`, `with_names`, `MAX_IDENTIFIER_BYTES` | names of tables and columns in the text of a query |
 | `check_data_path`, `existing_file`, `place_of`, `DataPathError` | paths under DATA_DIR that clients name |
+| `SourceName`, `check_source`, `display_name` | a parameter that names a file, a blob or an https URL |
+| `Source`, `blocks` | what `Services.open_source` opens |
+| `SourceError`, `SourceUnavailableError`, `source_changed` | errors of reading them |
 | `json_text` | JSON as PostgreSQL's `jsonb` takes it |
 
 A parameter of pydantic's type `SecretStr`, `SecretBytes` or `Secret` is not shown, and its value is kept out of errors.
@@ -49,6 +52,9 @@ from controllers.data_paths import DataPathError, check_data_path, existing_file
 from controllers.outcome import JobOutcome
 from controllers.schedule import Schedule
 from controllers.services import Services
+from controllers.storage.opener import check_source, display_name
+from controllers.storage.source import Source, blocks
+from controllers.storage.source_name import SourceName
 from controllers.task_items import BatchHandler, ItemOutcomes, TaskItem, TaskItems
 from controllers.task_type import TaskType, batch_handler, task_type
 from core import json_text
@@ -63,9 +69,12 @@ from core.errors import (
     LockstepError,
     NonDeterministicStageError,
     PermanentTaskError,
+    SourceError,
+    SourceUnavailableError,
     TaskLeaseLostError,
     UnencodableValueError,
     UnreachableError,
+    source_changed,
 )
 from core.lanes import Lane, MessagePer
 from core.retry import Backoff
@@ -110,6 +119,10 @@ __all__ = [
     "Rows",
     "Schedule",
     "Services",
+    "Source",
+    "SourceError",
+    "SourceName",
+    "SourceUnavailableError",
     "StageContext",
     "StageSpec",
     "TaskContext",
@@ -129,13 +142,17 @@ __all__ = [
     "UnreachableError",
     "WhenExclusive",
     "batch_handler",
+    "blocks",
     "check_data_path",
+    "check_source",
     "copy_line",
+    "display_name",
     "existing_file",
     "identifier",
     "json_text",
     "place_of",
     "queries",
+    "source_changed",
     "task_type",
     "with_names",
 ]

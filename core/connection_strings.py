@@ -1,4 +1,4 @@
-"""Checks the connection strings of the settings without showing them: both hold a secret.
+"""Checks the connection strings of the settings without showing them: each holds a secret.
 
 The drivers repeat a part of a wrong connection string in their errors, which may be a part of the password. So a string
 that a driver would misread is refused before a driver sees it.
@@ -94,3 +94,29 @@ def check_service_bus(connection_string: str) -> str:
             "must read Endpoint=sb://NAME.servicebus.windows.net/;SharedAccessKeyName=...;SharedAccessKey=..."
         )
     return connection_string
+
+
+def check_blob_storage(connection_string: str) -> str:
+    """Returns a connection string of a storage account that its client accepts.
+
+    Raises:
+        ValueError: it is none; the message says what is right and repeats nothing.
+    """
+    given = _storage_parts(connection_string)
+    if not given.get("accountname") or not given.get("accountkey"):
+        raise ValueError(
+            "must read DefaultEndpointsProtocol=https;AccountName=NAME;AccountKey=...;EndpointSuffix=core.windows.net"
+        )
+    return connection_string
+
+
+def blob_endpoint(connection_string: str) -> str:
+    """Returns the URL of the blobs of a storage account, without a slash at the end."""
+    given = _storage_parts(connection_string)
+    protocol, suffix = given.get("defaultendpointsprotocol", "https"), given.get("endpointsuffix", "core.windows.net")
+    return given.get("blobendpoint", f"{protocol}://{given['accountname']}.blob.{suffix}").rstrip("/")
+
+
+def _storage_parts(connection_string: str) -> dict[str, str]:
+    parts = (part.partition("=") for part in connection_string.strip().rstrip(";").split(";"))
+    return {name.strip().lower(): value for name, _, value in parts if value}

@@ -11,15 +11,13 @@ from typing import Any
 
 from controllers import authoring as lockstep
 from controllers.ingest_csv.csv_layout import name_columns
-from controllers.ingest_csv.errors import SourceError, source_changed
 from controllers.ingest_csv.ingested_rows import IngestedRows
 from controllers.ingest_csv.load_summary import check_rejected_share, sum_up, warnings_about
 from controllers.ingest_csv.parameters import IngestCsvParameters
+from controllers.ingest_csv.range_reader import read_range
 from controllers.ingest_csv.record_ranges import split
 from controllers.ingest_csv.rows import RejectedRows, parse_range
-from controllers.ingest_csv.source import blocks
 from controllers.ingest_csv.source_layout import read_source_layout
-from controllers.ingest_csv.source_opener import display_name, open_source, read_range
 from controllers.ingest_csv.submission_check import check
 from controllers.ingest_csv.table_load import layout_task, load_table, load_table_large, prepare, switch
 from controllers.ingest_csv.table_name import TableName
@@ -141,9 +139,10 @@ class IngestCsv(lockstep.JobController[IngestCsvParameters]):
         try:
             super().queue_stage_tasks(job, stage, window)
         except lockstep.NonDeterministicStageError as exc:
-            raise SourceError(
-                f"the source {display_name(job.parameters.source)!r} is cut into other tasks than at first: it changed "
-                "after the job began to read it, or another version of the app was deployed; submit a new job"
+            raise lockstep.SourceError(
+                f"the source {lockstep.display_name(job.parameters.source)!r} is cut into other tasks than at first: "
+                "it changed after the job began to read it, or another version of the app was deployed; "
+                "submit a new job"
             ) from exc
 
     def aggregate_stage_results(
@@ -175,7 +174,7 @@ class IngestCsv(lockstep.JobController[IngestCsvParameters]):
             "columns": columns,
             "column_count": layout["column_count"],
             "warnings": warnings_about(layout),
-            "source": display_name(job.parameters.source),
+            "source": lockstep.display_name(job.parameters.source),
         }
         if result.pop("staged", None) is not None:
             result["table"] = f"{layout['table']['schema']}.{layout['table']['name']}"
@@ -185,7 +184,7 @@ class IngestCsv(lockstep.JobController[IngestCsvParameters]):
 
 def _layout_task(job: lockstep.JobContext[IngestCsvParameters]) -> lockstep.TaskDefinition:
     given = job.parameters
-    with open_source(given.source, job.services) as source:
+    with job.services.open_source(given.source) as source:
         head, layout = read_source_layout(source, given)
     if given.table is None:
         return keep_layout.task(0, layout)
@@ -207,11 +206,13 @@ def _load_tasks(job: lockstep.JobContext[IngestCsvParameters], stage: lockstep.S
     if given.table is not None:
         shared |= _staged(layout)
     offset, first_line = stage.cursor or (layout["offset"], layout["first_line"])
-    with open_source(given.source, job.services) as source:
+    with job.services.open_source(given.source) as source:
         _, found = read_source_layout(source, given)
         if lockstep.json_text.encode(found) != lockstep.json_text.encode({name: layout.get(name) for name in found}):
-            raise source_changed(display_name(given.source))
-        ranges = split(blocks(source, offset), given.delimiter, given.chunk_bytes, offset=offset, first_line=first_line)
+            raise lockstep.source_changed(lockstep.display_name(given.source))
+        ranges = split(
+            lockstep.blocks(source, offset), given.delimiter, given.chunk_bytes, offset=offset, first_line=first_line
+        )
         for index, (each, following) in enumerate(pairwise(chain(ranges, [None])), stage.first_index):
             assert each is not None, "only the last one is"
             # To read a large file takes many slices: the next one goes on where the following range begins.

@@ -7,7 +7,6 @@ from pydantic import AfterValidator, Field, model_validator
 
 from controllers import authoring as lockstep
 from controllers.ingest_csv.column_types import ColumnType
-from controllers.ingest_csv.source_opener import check_source
 from controllers.ingest_csv.table_load import TableMode
 from controllers.ingest_csv.table_name import TableName
 
@@ -33,10 +32,11 @@ def _check_table(table: str) -> str:
 class IngestCsvParameters(lockstep.JobParameters):
     """Which file to load, and how to read and cut it."""
 
-    source: Annotated[str, AfterValidator(check_source)] = Field(
+    source: lockstep.SourceName = Field(
         min_length=1,
         max_length=2_000,
-        description="a path relative to DATA_DIR, or an https URL of an allowed host",
+        description="a path relative to DATA_DIR, blob://CONTAINER/NAME, the https URL of a blob in a storage account "
+        "of the app, or an https URL of an allowed host; a signature, key or token in its query is refused",
     )
     chunk_bytes: int = Field(
         default=64 * 1024,

@@ -5,10 +5,11 @@ from dataclasses import asdict
 from controllers import authoring as lockstep
 from controllers.ingest_csv.csv_layout import HEAD_BYTES, read_layout
 from controllers.ingest_csv.parameters import IngestCsvParameters
-from controllers.ingest_csv.source import Source
 
 
-def read_source_layout(source: Source, given: IngestCsvParameters) -> tuple[bytes, dict[str, lockstep.JsonValue]]:
+def read_source_layout(
+    source: lockstep.Source, given: IngestCsvParameters
+) -> tuple[bytes, dict[str, lockstep.JsonValue]]:
     """Reads the beginning of the file; returns it, and what is derived from it and from the file's size.
 
     Raises:

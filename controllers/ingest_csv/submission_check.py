@@ -6,10 +6,9 @@ from contextlib import contextmanager
 from controllers import authoring as lockstep
 from controllers.ingest_csv.column_types import ColumnType
 from controllers.ingest_csv.csv_layout import name_columns
-from controllers.ingest_csv.errors import ColumnTypesError, HeaderError, SourceUnavailableError
+from controllers.ingest_csv.errors import ColumnTypesError, HeaderError
 from controllers.ingest_csv.parameters import IngestCsvParameters
 from controllers.ingest_csv.source_layout import read_source_layout
-from controllers.ingest_csv.source_opener import open_source
 from controllers.ingest_csv.table_columns import appended_columns, new_columns
 from controllers.ingest_csv.table_load import TableMode, checked_schema
 from controllers.ingest_csv.table_name import TableName
@@ -25,7 +24,7 @@ def check(given: IngestCsvParameters, services: lockstep.Services) -> None:
         InvalidParameterError: the source, the table or the types of its columns cannot be used.
         UnreachableError: the source cannot be read now.
     """
-    with _refusing("source"), open_source(given.source, services) as source:
+    with _refusing("source"), services.open_source(given.source) as source:
         _, layout = read_source_layout(source, given)
     if given.table is None:
         return
@@ -48,7 +47,7 @@ def _refusing(field: str) -> Iterator[None]:
     """Names the parameter that an error is about."""
     try:
         yield
-    except SourceUnavailableError as exc:
+    except lockstep.SourceUnavailableError as exc:
         raise lockstep.UnreachableError(str(exc)) from exc
     except ColumnTypesError as exc:
         raise lockstep.InvalidParameterError("column_types", str(exc)) from exc

@@ -14,8 +14,8 @@ from controllers import authoring as lockstep
 from controllers.ingest_csv.column_types import ColumnType
 from controllers.ingest_csv.csv_layout import name_columns
 from controllers.ingest_csv.errors import TableError
+from controllers.ingest_csv.range_reader import read_range
 from controllers.ingest_csv.rows import RejectedRows
-from controllers.ingest_csv.source_opener import read_range
 from controllers.ingest_csv.table_columns import appended_columns, new_columns
 from controllers.ingest_csv.table_name import TableName
 from controllers.ingest_csv.typed_rows import TypedColumn, parse_typed_range

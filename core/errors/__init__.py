@@ -68,6 +68,16 @@ from core.errors.services import (
     StatementTimeoutError,
     TransactionConflictError,
 )
+from core.errors.sources import (
+    BlobChangedError,
+    BlobError,
+    BlobUnavailableError,
+    SourceError,
+    SourceUnavailableError,
+    TargetError,
+    TargetUnavailableError,
+    source_changed,
+)
 from core.errors.tasks import (
     BatchHandlerError,
     CheckpointError,
@@ -94,6 +104,9 @@ __all__ = [
     "AggregateError",
     "AggregationLostError",
     "BatchHandlerError",
+    "BlobChangedError",
+    "BlobError",
+    "BlobUnavailableError",
     "CheckpointError",
     "ConfigurationError",
     "ConstraintViolationError",
@@ -144,11 +157,15 @@ __all__ = [
     "SchemaBehindError",
     "ShutdownError",
     "SliceEnded",
+    "SourceError",
+    "SourceUnavailableError",
     "StageDefinitionError",
     "StageFailedError",
     "StageReopenedError",
     "StageTooSlowError",
     "StatementTimeoutError",
+    "TargetError",
+    "TargetUnavailableError",
     "TaskCrashedError",
     "TaskInterruptedError",
     "TaskLeaseLostError",
@@ -164,4 +181,5 @@ __all__ = [
     "UnknownTaskTypeError",
     "UnreachableError",
     "field_error",
+    "source_changed",
 ]

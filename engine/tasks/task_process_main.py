@@ -24,6 +24,7 @@ from typing_extensions import override
 from controllers.context import Handler, TaskContext
 from controllers.run_state import checkpoint_text
 from controllers.services import Services
+from controllers.storage.blob_accounts import BLOB_SCHEME, BlobAccounts, BlobPlace
 from controllers.task_type import TaskType
 from core import json_text
 from core.error_records import text_of
@@ -132,7 +133,7 @@ def _handler(module: str, qualname: str, task_type: str) -> Handler:
 
 
 def _context(call: TaskCall, messages: WorkerMessages) -> TaskContext:
-    services = Services(Path(call.data_dir), frozenset(call.allowed_source_hosts), _NoDatabase())
+    services = Services(Path(call.data_dir), frozenset(call.allowed_source_hosts), _NoDatabase(), _NoBlobs())
     return TaskContext(
         job_id=call.job_id,
         task_id=call.task_id,
@@ -188,6 +189,16 @@ class _NoDatabase(Database):
     @override
     def transaction(self, kind: TransactionKind = TransactionKind.SHORT) -> NoReturn:
         raise NotInIsolationError("connection to Lockstep's database")
+
+
+class _NoBlobs(BlobAccounts):
+    """Stands in for the storage accounts of the app, whose identity this process does not have."""
+
+    @override
+    def find(self, url: str) -> BlobPlace | None:
+        if url.startswith(f"{BLOB_SCHEME}://"):
+            raise NotInIsolationError("access to blobs")
+        return None
 
 
 class _Logs(logging.Handler):

@@ -7,6 +7,7 @@ method of a repository runs in the transaction of its unit of work, and may rais
 from repositories.ports.backlog import BacklogRepository, OldestWaiting
 from repositories.ports.batch_overviews import BatchOverviewRepository
 from repositories.ports.batches import BatchRepository
+from repositories.ports.blobs import BlobEntry, BlobPage, BlobRange, BlobStore
 from repositories.ports.bulk_actions import BulkActionRepository
 from repositories.ports.database import Database, UnitOfWork
 from repositories.ports.dead_letters import DeadLetter, DeadLetterRepository, KeptDeadLetter
@@ -35,6 +36,10 @@ __all__ = [
     "BacklogRepository",
     "BatchOverviewRepository",
     "BatchRepository",
+    "BlobEntry",
+    "BlobPage",
+    "BlobRange",
+    "BlobStore",
     "BulkActionRepository",
     "Database",
     "DeadLetter",

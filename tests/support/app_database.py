@@ -23,6 +23,7 @@ from repositories.entra import TokenPassword
 from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
 from tests.fakes.credential import RoleCredential
+from tests.support.pooler import pooled
 
 _WAIT_SECONDS = 30
 
@@ -90,7 +91,19 @@ def by_token(server: EmbeddedPostgres, url: str) -> Iterator[AppDatabase]:
         yield AppDatabase(role_url, settings, TokenPassword(credential), credential.renew, role)
 
 
-WAYS: dict[str, Way] = {"owner": as_owner, "password": by_password, "token": by_token}
+@contextmanager
+def through_pgbouncer(server: EmbeddedPostgres, url: str) -> Iterator[AppDatabase]:
+    """As the owner of the tables, through PgBouncer in transaction mode."""
+    with pooled(url) as pooled_url:
+        yield AppDatabase(pooled_url, {"DATABASE_URL": pooled_url})
+
+
+WAYS: dict[str, Way] = {
+    "owner": as_owner,
+    "password": by_password,
+    "token": by_token,
+    "pgbouncer": through_pgbouncer,
+}
 
 
 def chosen_way() -> Way:

@@ -10,6 +10,7 @@ from bootstrap import App
 from controllers.base import JobController
 from controllers.registry import Registry
 from controllers.schedule import Schedule
+from controllers.storage.blob_accounts import BlobAccounts
 from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from core.messages import JobMessage, OutgoingMessage, ReceivedMessage, TaskMessage
 from core.models import Batch, Job, Stage, StageKey, Task
@@ -148,6 +149,7 @@ def stand(
     *controllers: type[JobController[Any]],
     fakes: Fakes | None = None,
     schedules: Iterable[Schedule] = (),
+    blobs: BlobAccounts | None = None,
     **changes: Any,
 ) -> Iterator[Stand]:
     """An application with these job types.
@@ -156,12 +158,13 @@ def stand(
         controllers: the job types.
         fakes: what stands in for their own repositories.
         schedules: when their jobs are submitted.
+        blobs: the storage accounts of the app.
         changes: fields of `Settings`.
     """
     clock = FakeClock()
     database = FakeDatabase(clock, fakes=fakes)
     settings = SETTINGS.model_copy(update=changes)
-    with _stand(database, FakeQueue(clock), Registry(controllers, schedules), settings) as it:
+    with _stand(database, FakeQueue(clock), Registry(controllers, schedules), settings, blobs=blobs) as it:
         yield it
 
 
@@ -185,11 +188,18 @@ def _stand(
     registry: Registry,
     settings: Settings,
     outages: OutageWaiter | None = None,
+    blobs: BlobAccounts | None = None,
 ) -> Iterator[Stand]:
     outages = outages or waiter_by(database.clock)
     shutdown = Shutdown(refuse_after_seconds=0)
     backends = bootstrap.Backends(
-        database, queue, pending_migrations=list, close=lambda: None, outages=outages, shutdown=shutdown
+        database,
+        queue,
+        pending_migrations=list,
+        close=lambda: None,
+        outages=outages,
+        shutdown=shutdown,
+        blobs=blobs or BlobAccounts(),
     )
     app = bootstrap.wire(settings, registry, backends)
     try:

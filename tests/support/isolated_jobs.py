@@ -51,6 +51,11 @@ def _hang_with_a_child(context: lockstep.TaskContext, parameters: lockstep.TaskP
     return child.wait()
 
 
+def _read_a_blob(context: lockstep.TaskContext) -> lockstep.JsonValue:
+    with context.services.open_source("blob://things/a.csv") as source:
+        return len(source.read(0, 10))
+
+
 def _wait_to_be_cancelled(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     Path(parameters["process_file"]).write_text(str(os.getpid()))
     while not context.is_cancelled():
@@ -193,6 +198,7 @@ ACTIONS: dict[str, Callable[[lockstep.TaskContext, lockstep.TaskParameters], Any
     "ask the thread": _ask_the_thread,
     "database": lambda context, _: context.services.database.transaction(),
     "transact": lambda context, _: context.services.transact(lambda work: work.now()),
+    "blob": lambda context, _: _read_a_blob(context),
     "previous results": lambda context, _: list(context.previous_results()),
     "job parameters": lambda context, _: context.job_parameters,
 }

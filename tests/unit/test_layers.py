@@ -126,7 +126,7 @@ def test_nothing_goes_by_the_clock_of_its_machine(path: Path) -> None:
 
 @each_of(without("repositories"))
 def test_the_drivers_are_imported_by_the_repositories_alone(path: Path) -> None:
-    drivers = ("azure.servicebus", "psycopg2", "yoyo")
+    drivers = ("azure.servicebus", "azure.storage", "psycopg2", "yoyo")
     assert not [module for module in imported(path) if module.startswith(drivers)]
 
 

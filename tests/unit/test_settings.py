@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from azure.servicebus import ServiceBusClient
 
+import connections
 from core.errors import ConfigurationError
 from settings import DatabaseSettings, Settings
 
@@ -275,3 +276,61 @@ def test_a_database_url_that_libpq_would_misread_is_refused_without_showing_it(u
 )
 def test_a_database_url_that_libpq_reads_as_it_was_meant_is_accepted(url: str) -> None:
     assert Settings.from_environment({**LEAST, "DATABASE_URL": url}).database_url == url
+
+
+KEYED = "DefaultEndpointsProtocol=https;AccountName=ours;AccountKey=c2VjcmV0;EndpointSuffix=core.windows.net"
+
+
+def test_storage_accounts_are_named_by_their_urls() -> None:
+    settings = Settings.from_environment(
+        {
+            **LEAST,
+            "BLOB_ACCOUNT_URL": "https://ours.blob.core.windows.net/",
+            "ALLOWED_BLOB_ACCOUNTS": "https://theirs.blob.core.windows.net, https://127.0.0.1:10000/devstoreaccount1",
+        }
+    )
+    accounts = connections.blob_accounts(settings)
+    assert accounts.default == "https://ours.blob.core.windows.net"
+    assert set(accounts.stores) == {
+        "https://ours.blob.core.windows.net",
+        "https://theirs.blob.core.windows.net",
+        "https://127.0.0.1:10000/devstoreaccount1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        (KEYED, "https://ours.blob.core.windows.net"),
+        (KEYED.partition(";EndpointSuffix")[0], "https://ours.blob.core.windows.net"),
+        (f"{KEYED};BlobEndpoint=http://127.0.0.1:10000/ours/;", "http://127.0.0.1:10000/ours"),
+    ],
+)
+def test_a_connection_string_names_the_account_of_blobs(text: str, url: str) -> None:
+    accounts = connections.blob_accounts(Settings.from_environment({**LEAST, "BLOB_CONNECTION_STRING": text}))
+    assert accounts.default == url
+    assert list(accounts.stores) == [url]
+
+
+def test_without_an_account_there_are_no_blobs() -> None:
+    accounts = connections.blob_accounts(Settings.from_environment(LEAST))
+    assert (accounts.default, dict(accounts.stores)) == (None, {})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"BLOB_ACCOUNT_URL": "http://ours.blob.core.windows.net"},  # a token would travel in plain text
+        {"BLOB_ACCOUNT_URL": "https://ours.blob.core.windows.net?sig=c2VjcmV0"},
+        {"BLOB_ACCOUNT_URL": "https://c2VjcmV0@ours.blob.core.windows.net"},
+        {"ALLOWED_BLOB_ACCOUNTS": "https://ours.blob.core.windows.net,theirs"},
+        {"BLOB_CONNECTION_STRING": "AccountKey=c2VjcmV0"},
+        {"BLOB_CONNECTION_STRING": "UseDevelopmentStorage=true"},
+        {"BLOB_CONNECTION_STRING": KEYED, "BLOB_ACCOUNT_URL": "https://ours.blob.core.windows.net"},
+    ],
+)
+def test_a_wrong_storage_account_is_refused_by_name(wrong: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.from_environment({**LEAST, **wrong})
+    assert next(iter(wrong)) in str(caught.value)
+    assert "c2VjcmV0" not in str(caught.value)

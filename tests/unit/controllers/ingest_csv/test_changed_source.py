@@ -6,9 +6,8 @@ from typing_extensions import override
 from controllers.base import BatchWindow, Tasks
 from controllers.context import StageContext
 from controllers.ingest_csv import IngestCsv
-from controllers.ingest_csv.errors import SourceError
 from core.definitions import AlignedBatch, TaskDefinition
-from core.errors import NonDeterministicStageError, PermanentTaskError
+from core.errors import NonDeterministicStageError, PermanentTaskError, SourceError
 from engine.stages.controller_call import ControllerCall
 from tests.unit.controllers.ingest_csv.support import Ingestion
 

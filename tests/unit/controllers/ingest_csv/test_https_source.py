@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from controllers.ingest_csv.errors import SourceError, SourceUnavailableError
-from controllers.ingest_csv.https_source import HttpsSource
-from core.errors import PermanentTaskError
+from controllers.storage.https_source import HttpsSource
+from core.errors import PermanentTaskError, SourceError, SourceUnavailableError
 from tests.unit.controllers.ingest_csv.support import Ingestion
 from tests.unit.controllers.ingest_csv.tls_server import Answer, TlsServer, ranged, running, write_certificate
 

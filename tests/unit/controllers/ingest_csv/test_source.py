@@ -3,8 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from controllers.ingest_csv.errors import SourceError
-from core.errors import JobFailure, PermanentTaskError
+from core.errors import JobFailure, PermanentTaskError, SourceError
 from tests.unit.controllers.ingest_csv.support import Ingestion
 
 

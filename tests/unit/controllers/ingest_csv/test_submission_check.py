@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from controllers.ingest_csv import IngestCsv, IngestCsvParameters
-from controllers.ingest_csv.errors import SourceUnavailableError
-from controllers.ingest_csv.source_opener import _FileSource
-from core.errors import InvalidParameterError, UnreachableError
+from controllers.storage.opener import _FileSource
+from core.errors import InvalidParameterError, SourceUnavailableError, UnreachableError
 from tests.unit.controllers.ingest_csv.support import Ingestion
 
 

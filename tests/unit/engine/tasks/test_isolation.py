@@ -126,6 +126,7 @@ def test_what_ends_a_process_is_the_failure_of_its_task_alone(
         ("too long", RelayedPermanentError, "TaskResultError", "at most 65,536 are accepted"),
         ("database", RelayedPermanentError, "NotInIsolationError", "no connection to Lockstep's database"),
         ("transact", RelayedPermanentError, "NotInIsolationError", "no connection to Lockstep's database"),
+        ("blob", RelayedPermanentError, "NotInIsolationError", "no access to blobs"),
         ("previous results", RelayedPermanentError, "NotInIsolationError", "an isolated task has no previous results"),
         ("job parameters", RelayedPermanentError, "NotInIsolationError", "an isolated task has no job parameters"),
     ],

@@ -15,13 +15,23 @@ class Source(Protocol):
         """Reads `length` bytes from `offset`; fewer where the file ends.
 
         Raises:
-            SourceError: the source cannot be used.
+            SourceError: the source cannot be used, or has changed since the first read.
             SourceUnavailableError: the source cannot be read now.
         """
         ...
 
     def size(self) -> int:
         """Returns the size of the file, in bytes, once something was read from it.
+
+        Raises:
+            SourceUnavailableError: the source cannot be read now.
+        """
+        ...
+
+    def version(self) -> str:
+        """Returns what changes when the file does, once something was read from it.
+
+        It is the ETag of a blob or of an https answer; without one, the time of the last change and the size.
 
         Raises:
             SourceUnavailableError: the source cannot be read now.

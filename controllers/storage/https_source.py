@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from typing_extensions import override
 
-from controllers.ingest_csv.errors import SourceError, SourceUnavailableError, source_changed
-from controllers.ingest_csv.source import Source
+from controllers.storage.source import Source
+from core.errors import SourceError, SourceUnavailableError, source_changed
 
 _TIMEOUT_SECONDS = 20.0
 """The timeout of one wait on the socket: far shorter than a message lock (60 s)."""
@@ -33,6 +33,7 @@ class HttpsSource(Source):
         url: https.
         name: names the source in errors.
         allowed_hosts: "host" (port 443) or "host:port"; redirects must lead to these hosts too.
+        version: the version that the file must have; None takes the one that the first read finds.
 
     Raises:
         SourceError: the host is not allowed.
@@ -40,12 +41,13 @@ class HttpsSource(Source):
 
     block_bytes = 4 * 1024 * 1024
 
-    def __init__(self, url: str, name: str, allowed_hosts: frozenset[str]) -> None:
+    def __init__(self, url: str, name: str, allowed_hosts: frozenset[str], version: str | None = None) -> None:
         check_host(url, allowed_hosts)
         self._url = url
         self._name = name
         self._etag: str | None = None
         self._size: int | None = None
+        self._version = version
         # Assembled by hand, because urlopen would also handle http, ftp and file URLs.
         self._opener = urllib.request.OpenerDirector()
         for handler in (
@@ -79,6 +81,10 @@ class HttpsSource(Source):
     @override
     def size(self) -> int:
         return self._size or 0
+
+    @override
+    def version(self) -> str:
+        return self._version or ""
 
     def _request(self, offset: int, length: int) -> urllib.request.Request:
         headers = {
@@ -136,6 +142,10 @@ class HttpsSource(Source):
             raise source_changed(self._name)
         self._size = size
         self._etag = self._etag or etag
+        version = self._etag or f"{headers.get('Last-Modified', '')} {size}".strip()
+        if self._version not in {None, version}:
+            raise source_changed(self._name)
+        self._version = version
 
 
 def check_host(url: str, allowed_hosts: frozenset[str]) -> None:
