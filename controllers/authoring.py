@@ -24,6 +24,7 @@
 | `check_data_path`, `existing_file`, `place_of`, `DataPathError` | paths under DATA_DIR that clients name |
 | `SourceName`, `check_source`, `display_name` | a parameter that names a file, a blob or an https URL |
 | `Source`, `blocks` | what `Services.open_source` opens |
+| `ndjson_items`, `csv_items`, `blob_items`, `Item`, `ListedBlob` | lines, rows, blobs: tasks of them, `docs/blobs.md` |
 | `SourceError`, `SourceUnavailableError`, `source_changed` | errors of reading them |
 | `json_text` | JSON as PostgreSQL's `jsonb` takes it |
 
@@ -52,6 +53,9 @@ from controllers.data_paths import DataPathError, check_data_path, existing_file
 from controllers.outcome import JobOutcome
 from controllers.schedule import Schedule
 from controllers.services import Services
+from controllers.storage.blob_items import ListedBlob, blob_items
+from controllers.storage.item import Item
+from controllers.storage.line_items import csv_items, ndjson_items
 from controllers.storage.opener import check_source, display_name
 from controllers.storage.source import Source, blocks
 from controllers.storage.source_name import SourceName
@@ -101,6 +105,7 @@ __all__ = [
     "Handler",
     "InvalidInputError",
     "InvalidParameterError",
+    "Item",
     "ItemOutcomes",
     "JobContext",
     "JobController",
@@ -110,6 +115,7 @@ __all__ = [
     "JobStatus",
     "JsonValue",
     "Lane",
+    "ListedBlob",
     "LockstepError",
     "MessagePer",
     "NonDeterministicStageError",
@@ -142,14 +148,17 @@ __all__ = [
     "UnreachableError",
     "WhenExclusive",
     "batch_handler",
+    "blob_items",
     "blocks",
     "check_data_path",
     "check_source",
     "copy_line",
+    "csv_items",
     "display_name",
     "existing_file",
     "identifier",
     "json_text",
+    "ndjson_items",
     "place_of",
     "queries",
     "source_changed",
