@@ -25,7 +25,9 @@
 | `SourceName`, `check_source`, `display_name` | a parameter that names a file, a blob or an https URL |
 | `Source`, `blocks` | what `Services.open_source` opens |
 | `ndjson_items`, `csv_items`, `blob_items`, `Item`, `ListedBlob` | lines, rows, blobs: tasks of them, `docs/blobs.md` |
+| `write_ndjson` | results as the lines of a blob |
 | `SourceError`, `SourceUnavailableError`, `source_changed` | errors of reading them |
+| `TargetError`, `TargetUnavailableError` | errors of writing a blob |
 | `json_text` | JSON as PostgreSQL's `jsonb` takes it |
 
 A parameter of pydantic's type `SecretStr`, `SecretBytes` or `Secret` is not shown, and its value is kept out of errors.
@@ -54,6 +56,7 @@ from controllers.outcome import JobOutcome
 from controllers.schedule import Schedule
 from controllers.services import Services
 from controllers.storage.blob_items import ListedBlob, blob_items
+from controllers.storage.blob_writer import write_ndjson
 from controllers.storage.item import Item
 from controllers.storage.line_items import csv_items, ndjson_items
 from controllers.storage.opener import check_source, display_name
@@ -75,6 +78,8 @@ from core.errors import (
     PermanentTaskError,
     SourceError,
     SourceUnavailableError,
+    TargetError,
+    TargetUnavailableError,
     TaskLeaseLostError,
     UnencodableValueError,
     UnreachableError,
@@ -131,6 +136,8 @@ __all__ = [
     "SourceUnavailableError",
     "StageContext",
     "StageSpec",
+    "TargetError",
+    "TargetUnavailableError",
     "TaskContext",
     "TaskDefinition",
     "TaskItem",
@@ -164,4 +171,5 @@ __all__ = [
     "source_changed",
     "task_type",
     "with_names",
+    "write_ndjson",
 ]
