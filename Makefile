@@ -19,7 +19,7 @@ COVERAGE_TESTS := tests/unit tests/property tests/contract/repositories tests/in
 # The tests start hundreds of processes; no need that each compiles the project for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install run local services chromium pgbouncer pictures test chaos bench coverage check style types layers format clean
+.PHONY: help install run local services chromium pgbouncer azurite pictures test chaos bench coverage check style types layers format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,11 +41,14 @@ chromium: ## the browser of tests/browser, by apt-get if it is missing; these te
 pgbouncer: ## what LOCKSTEP_TEST_DATABASE=pgbouncer needs, by apt-get if it is missing
 	@.ci/install-debian pgbouncer
 
+azurite: ## the emulator of Azure Storage of the tests, by npm into .azurite; these tests are left out where it cannot be installed
+	@.ci/install-azurite
+
 pictures: $(VENV)/installed chromium ## the pictures of docs/monitor.md, made anew
 	mkdir -p docs/monitor
 	LOCKSTEP_PICTURES=docs/monitor $(BIN)/python -m pytest tests/browser/test_large_jobs.py -k "pictures or figures"
 
-test: $(VENV)/installed chromium ## every test, with the real PostgreSQL and the real AMQP socket; PYTHON=python3.13, TESTS=tests/unit
+test: $(VENV)/installed chromium azurite ## every test, with the real PostgreSQL and the real AMQP socket; PYTHON=python3.13, TESTS=tests/unit
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) $(TESTS)
 
 chaos: WORKERS := 4
@@ -56,7 +59,7 @@ bench: $(VENV)-bench/installed ## every table of benchmarks, in about MINUTES=30
 	$(VENV)-bench/bin/python -m benchmarks all --minutes $(MINUTES) || failed=1; \
 	$(VENV)-bench/bin/python -m benchmarks plot && exit $${failed:-0}
 
-coverage: $(VENV)/installed ## branch coverage of the app by unit, property, repository and integration tests
+coverage: $(VENV)/installed azurite ## branch coverage of the app by unit, property, repository and integration tests
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest --numprocesses $(WORKERS) $(COVERAGE_TESTS)
 	$(BIN)/coverage combine --quiet
@@ -79,7 +82,7 @@ format: $(VENV)/installed ## repair what ruff can repair
 	$(BIN)/ruff format .
 
 clean: ## delete the local stack's data and the installed packages
-	rm -rf .local .venv .venv-*
+	rm -rf .local .azurite .venv .venv-*
 
 $(VENV)/installed: requirements.txt requirements-dev.txt requirements-geo.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Lockstep needs Python 3.11 or newer: make PYTHON=python3.11 ...")'

@@ -1,5 +1,6 @@
 """A real PostgreSQL and a real broker for the tests that use them."""
 
+import os
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ import psycopg2
 import pytest
 
 from controllers.registry import Registry
+from local import azurite as azurite_program
+from local.azurite import Azurite
 from local.postgres import EmbeddedPostgres
 from local.service_bus.process import EmulatorProcess
 from repositories import migrations
@@ -91,6 +94,22 @@ def service_bus() -> Iterator[EmulatorProcess]:
     """One emulator for all tests of a worker. A test leaves no messages in the queues that it uses."""
     with EmulatorProcess.start() as emulator:
         yield emulator
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    """One Azurite for all tests of a worker. A test takes containers and queues with names of its own."""
+    require_azurite()
+    with Azurite.start(tmp_path_factory.mktemp("azurite") / "log") as running:
+        yield running
+
+
+def require_azurite() -> None:
+    """Leaves a test out where Azurite is not installed, unless the environment says that it must be."""
+    if azurite_program.installed() is None:
+        if os.environ.get("LOCKSTEP_NEEDS_AZURITE"):
+            pytest.fail("Azurite is not installed, and LOCKSTEP_NEEDS_AZURITE is set")
+        pytest.skip("Azurite is not installed: make azurite")
 
 
 def _execute(url: str, statement: str) -> None:

@@ -3,8 +3,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from local.azurite import Azurite
 
+from local.azurite import Azurite
 from repositories import blob_storage
 from tests.conftest import require_azurite
 from tests.contract.blobs.harness import AnyonesCredential, AzuriteHarness, BlobHarness, FakeBlobHarness

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 from azure.core.credentials import AccessToken, TokenCredential
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient, ContentSettings
-from local.azurite import Azurite
 
+from local.azurite import Azurite
 from repositories import blob_storage
 from repositories.ports import BlobStore
 from tests.fakes.blobs import FakeBlobStore

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from azure.core.credentials import AccessToken
 from azure.identity import CredentialUnavailableError
-from local.azurite import ACCOUNT, Azurite
 
 from core.errors import BlobChangedError, BlobError, BlobUnavailableError
+from local.azurite import ACCOUNT, Azurite
 from repositories import blob_storage
 from repositories.blob_storage import AzureBlobStore
 from tests.contract.blobs.harness import AnyonesCredential
