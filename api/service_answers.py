@@ -9,7 +9,8 @@ from datetime import datetime
 class Queue:
     """A queue of the app, with its messages, or null, and then `reason` says why. All is a few seconds old at most.
 
-    `active` are those that can be received or are locked. `dead_lettered` are in the queue's dead-letter queue, which
+    `active` are those that can be received or are locked; of a storage queue also those for later, and `scheduled` is
+    null. `dead_lettered` are in the queue's dead-letter queue, which
     the app empties: what it cannot use becomes a dead letter of `/dead-letters`. `oldest_waiting_seconds` says how long
     the oldest waiting task of this queue has waited, by the rows; null if none waits, and for `sb-jobs`. It may
     tell too much while thousands of older tasks of a stage run or wait for a retry.

@@ -9,6 +9,20 @@ URGENT_TASKS_QUEUE = "sb-tasks-urgent"
 BATCHES_QUEUE = "sb-batches"
 QUEUES = frozenset({JOBS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE, URGENT_TASKS_QUEUE, BATCHES_QUEUE})
 
+_POISON = "-poison"
+
+
+def poison_queue(queue: str) -> str:
+    """Returns the queue to which the Functions host moves the messages of a storage queue that it has given up on."""
+    return queue + _POISON
+
+
+class Transport(StrEnum):
+    """What carries the messages of an app."""
+
+    SERVICE_BUS = "service_bus"
+    STORAGE = "storage"  # queues of a storage account
+
 
 class Lane(StrEnum):
     """How workers receive the tasks of a type."""

@@ -22,7 +22,7 @@ ANSWER_SECONDS = 2.5
 
 _ROWS = "waiting tasks"
 
-_NO_ANSWER = "Service Bus has not answered in time"
+_NO_ANSWER = "the broker has not answered in time"
 _NOBODY = "this app does not count messages"
 _FAILED = "the count has failed; the app's logs have the details"
 

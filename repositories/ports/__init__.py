@@ -1,7 +1,8 @@
 """The protocols by which the engine uses a database and a broker.
 
-PostgreSQL and Service Bus implement them, and so do the fakes of the test suite; one contract suite tests both. Every
-method of a repository runs in the transaction of its unit of work, and may raise `DatabaseError` or a subclass.
+PostgreSQL, Service Bus and Storage Queues implement them, and so do the fakes of the test suite; one contract suite
+tests all. Every method of a repository runs in the transaction of its unit of work, and may raise `DatabaseError` or a
+subclass.
 """
 
 from repositories.ports.backlog import BacklogRepository, OldestWaiting
@@ -18,6 +19,7 @@ from repositories.ports.job_listing import JobListingRepository
 from repositories.ports.job_waits import JobWaitRepository
 from repositories.ports.jobs import JobRepository
 from repositories.ports.outcomes import OutcomeRepository
+from repositories.ports.poison_queues import PoisonMessage, PoisonQueues
 from repositories.ports.pruning import PruneRepository
 from repositories.ports.queue import MessageQueue, SendResult
 from repositories.ports.queue_counts import MessageCounts, QueueCounts
@@ -55,6 +57,8 @@ __all__ = [
     "MessageQueue",
     "OldestWaiting",
     "OutcomeRepository",
+    "PoisonMessage",
+    "PoisonQueues",
     "PruneRepository",
     "QueueCounts",
     "RetryPartRepository",

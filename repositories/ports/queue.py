@@ -13,8 +13,9 @@ class SendResult:
     """The result of sending one batch.
 
     Attributes:
-        success: whether the broker acknowledged the batch; the broker never takes part of a batch.
-        sent: how many messages were acknowledged: all or 0.
+        success: whether the broker acknowledged each message of the batch. After a failure it may have taken some, or
+            may still take them: whatever sends takes a failed send for one that may have happened.
+        sent: how many messages the batch had, or 0 after a failure.
         error: the reason for a failure; None on success.
     """
 
@@ -27,7 +28,7 @@ class MessageQueue(Protocol):
     """A broker with queues."""
 
     def batch_send_messages(self, queue: str, messages: Sequence[OutgoingMessage]) -> SendResult:
-        """Sends up to 100 messages as one batch, all or none; returns a failure instead of raising it."""
+        """Sends up to 100 messages as one batch; returns a failure instead of raising it."""
         ...
 
     def ping(self) -> list[str]:

@@ -6,10 +6,13 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class MessageCounts:
-    """The messages of a queue: those that can be received or are locked, those for later, and its dead letters."""
+    """The messages of a queue: those that can be received or are locked, those for later, and its dead letters.
+
+    A broker that does not tell the messages for later has them among the active ones, and None in their place.
+    """
 
     active: int
-    scheduled: int
+    scheduled: int | None
     dead_lettered: int
 
 

@@ -1,0 +1,63 @@
+"""The client of a storage account's queues, and its errors as ours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from azure.core.credentials import TokenCredential
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError, ServiceResponseTimeoutError
+from azure.storage.queue import LinearRetry, QueueServiceClient
+
+from core.errors import QueueError, QueueNotFoundError, QueueTimeoutError, QueueUnavailableError
+
+StorageAccount = QueueServiceClient
+"""Safe to use from several threads; they share its connections, of which it keeps ten."""
+
+_CONNECT_SECONDS = 5.0
+_READ_SECONDS = 10.0
+
+_PAUSE_SECONDS = 1
+"""Between two tries, more or less by as much at random: an account that throttles asks for a pause of a second."""
+
+_TRIES = 3
+
+
+def by_connection_string(connection_string: str) -> StorageAccount:
+    """Reaches an account with its key."""
+    return QueueServiceClient.from_connection_string(
+        connection_string, retry_policy=_retry(), connection_timeout=_CONNECT_SECONDS, read_timeout=_READ_SECONDS
+    )
+
+
+def by_identity(url: str, credential: TokenCredential) -> StorageAccount:
+    """Reaches an account, given by the URL of its queues, with an identity."""
+    return QueueServiceClient(
+        url, credential, retry_policy=_retry(), connection_timeout=_CONNECT_SECONDS, read_timeout=_READ_SECONDS
+    )
+
+
+def _retry() -> LinearRetry:
+    # Not after a read without an answer: the caller's deadline is short, and the message may have been taken.
+    return LinearRetry(
+        backoff=_PAUSE_SECONDS, retry_total=_TRIES, random_jitter_range=_PAUSE_SECONDS, retry_connect=1, retry_read=0
+    )
+
+
+@contextmanager
+def translating(queue: str) -> Iterator[None]:
+    """Raises the errors of the client as ours."""
+    try:
+        yield
+    except AzureError as exc:
+        raise _translate(queue, exc) from exc
+
+
+def _translate(queue: str, exc: AzureError) -> QueueError:
+    if isinstance(exc, ResourceNotFoundError):
+        return QueueNotFoundError(f"the storage account has no queue {queue!r}")
+    if isinstance(exc, ServiceResponseTimeoutError):
+        return QueueTimeoutError(f"the storage account did not answer for {queue} in time")
+    # The client's texts repeat the answer, with ids and times that say little; the status and the code say what it was.
+    status = f" {exc.status_code} {getattr(exc, 'error_code', '')}" if isinstance(exc, HttpResponseError) else ""
+    return QueueUnavailableError(
+        f"the storage account did not do what it was asked for {queue}: {type(exc).__name__}{status}"
+    )

@@ -1,0 +1,150 @@
+"""Sends messages to Storage Queues, which take one message a call: a batch is many calls at a time."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from functools import partial
+
+from azure.core.exceptions import ResourceExistsError
+from typing_extensions import override
+
+from core.errors import (
+    MessageTooLargeError,
+    QueueError,
+    QueueNotFoundError,
+    QueueTimeoutError,
+    QueueUnavailableError,
+)
+from core.log_threads import joined
+from core.messages import OutgoingMessage
+from repositories.ports import MessageQueue, SendResult
+from repositories.storage_account import StorageAccount, translating
+from repositories.storage_clock import StorageClock
+
+logger = logging.getLogger(__name__)
+
+MAX_MESSAGE_BYTES = 64 * 1024
+"""Of a message as it is stored ("Azure Queue Storage limits", learn.microsoft.com). Messages are stored as they are, so
+that people can read them; host.json says the same to the receiving side (`messageEncoding`)."""
+
+_CALLS_AT_A_TIME = 10
+"""As many connections as the client keeps. A call takes about 10 ms in Azure: about 1,000 messages a second, half of
+what one queue takes."""
+
+_NEVER = -1
+"""The time to live of a message that does not expire: it waits as long as the backlog before it."""
+
+_SEND_SECONDS = 20.0
+_PING_SECONDS = 5.0
+
+
+class StorageQueueRepository(MessageQueue):
+    """The queues of a storage account behind the port `MessageQueue`.
+
+    A batch succeeds when each of its messages was acknowledged. When it fails, the account may have taken some of
+    them, and may still take those whose calls were given up: like all that send, the caller takes a failed send for one
+    that may have happened, and sends the batch again. The claim decides which message runs a task
+    (docs/decisions/0044).
+
+    Message ids and content types are not sent: Storage Queues have neither.
+
+    Args:
+        account: the client.
+        queues: the app's own queues, which are created when they are missing. Others are not.
+        send_seconds: the deadline of a send.
+    """
+
+    def __init__(self, account: StorageAccount, queues: Sequence[str], send_seconds: float = _SEND_SECONDS) -> None:
+        self._account = account
+        self._queues = tuple(queues)
+        self._send_seconds = send_seconds
+        self._clock = StorageClock()
+        self._calls = ThreadPoolExecutor(_CALLS_AT_A_TIME, thread_name_prefix="storage")
+
+    @override
+    def batch_send_messages(self, queue: str, messages: Sequence[OutgoingMessage]) -> SendResult:
+        try:
+            for message in messages:
+                _check_size(queue, message)
+            until = time.monotonic() + self._send_seconds
+            self._run([partial(self._send, queue, message, until) for message in messages], queue, self._send_seconds)
+        except QueueError as exc:
+            logger.warning("sending %d messages to %s failed: %s", len(messages), queue, exc)
+            return SendResult(success=False, sent=0, error=exc)
+        return SendResult(success=True, sent=len(messages))
+
+    @override
+    def ping(self) -> list[str]:
+        self._run([partial(self._check, queue) for queue in self._queues], "its queues", _PING_SECONDS)
+        return []
+
+    def close(self) -> None:
+        """Ends the connections; a send that is under way fails."""
+        self._calls.shutdown(wait=False, cancel_futures=True)
+        self._account.close()
+
+    def _run(self, calls: Sequence[Callable[[], None]], queue: str, seconds: float) -> None:
+        """Makes calls, several at a time; after the first failure, those that have not begun are not made.
+
+        Raises:
+            QueueError: the failure.
+        """
+        try:
+            running: list[Future[None]] = [self._calls.submit(joined(call)) for call in calls]
+        except RuntimeError as exc:  # it is closed, or the system has no thread left
+            raise QueueUnavailableError(f"no thread for a call to the storage account: {exc}") from exc
+        ended, others = wait(running, seconds, return_when=FIRST_EXCEPTION)
+        for call in others:
+            call.cancel()
+        for call in ended:
+            call.result()
+        if others:
+            raise QueueTimeoutError(f"the storage account did not answer for {queue} within {seconds:g} s")
+
+    def _send(self, queue: str, message: OutgoingMessage, until: float) -> None:
+        if time.monotonic() >= until:  # the send is given up
+            raise QueueTimeoutError(f"the storage account did not take the messages for {queue} in time")
+        try:
+            self._put(queue, message)
+        except QueueNotFoundError:
+            if queue not in self._queues:
+                raise
+            self._create(queue)
+            self._put(queue, message)
+
+    def _put(self, queue: str, message: OutgoingMessage) -> None:
+        with translating(queue):
+            self._account.get_queue_client(queue).send_message(
+                message.body.decode(errors="replace"),
+                visibility_timeout=self._delay_seconds(queue, message),
+                time_to_live=_NEVER,
+                raw_response_hook=self._clock.observe,
+            )
+
+    def _delay_seconds(self, queue: str, message: OutgoingMessage) -> int | None:
+        if message.enqueue_at is None:
+            return None
+        if not self._clock.is_set:
+            self._account.get_queue_client(queue).get_queue_properties(raw_response_hook=self._clock.observe)
+        return self._clock.seconds_until(message.enqueue_at)
+
+    def _check(self, queue: str) -> None:
+        try:
+            with translating(queue):
+                self._account.get_queue_client(queue).get_queue_properties(raw_response_hook=self._clock.observe)
+        except QueueNotFoundError:
+            self._create(queue)
+
+    def _create(self, queue: str) -> None:
+        logger.info("creating the queue %s", queue)
+        with translating(queue), suppress(ResourceExistsError):  # another call has created it meanwhile
+            self._account.get_queue_client(queue).create_queue()
+
+
+def _check_size(queue: str, message: OutgoingMessage) -> None:
+    if len(message.body) > MAX_MESSAGE_BYTES:
+        raise MessageTooLargeError(
+            f"a message for {queue} has {len(message.body):,} bytes; a storage queue takes {MAX_MESSAGE_BYTES:,}"
+        )

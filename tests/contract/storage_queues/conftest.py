@@ -1,0 +1,37 @@
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+
+import pytest
+from azure.storage.queue import QueueServiceClient
+
+from local.azurite import Azurite
+from repositories import storage_account
+from repositories.storage_queues import StorageQueueRepository
+
+NewRepository = Callable[..., StorageQueueRepository]
+
+
+@pytest.fixture
+def account(azurite: Azurite) -> Iterator[QueueServiceClient]:
+    """The other side of the queues."""
+    with QueueServiceClient.from_connection_string(azurite.connection_string) as account:
+        yield account
+
+
+@pytest.fixture
+def name() -> str:
+    """The name of a queue that no other test has."""
+    return f"sb-{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def repository(azurite: Azurite) -> Iterator[NewRepository]:
+    """Makes repositories, which own the queues that are given."""
+    with ExitStack() as stack:
+
+        def make(*queues: str, seconds: float = 20.0) -> StorageQueueRepository:
+            client = storage_account.by_connection_string(azurite.connection_string)
+            return stack.enter_context(closing(StorageQueueRepository(client, queues, seconds)))
+
+        yield make
