@@ -50,6 +50,7 @@ from engine.process.shutdown import Shutdown
 from engine.repair.dead_letter_batches import DeadLetterBatches
 from engine.repair.dead_letters import DeadLetters
 from engine.repair.kept_letters import KeptLetters
+from engine.repair.poison_messages import PoisonMessages
 from engine.repair.pruner import Pruner
 from engine.repair.sweeper import Sweeper
 from engine.stages.advancer import Advancer
@@ -72,7 +73,7 @@ from engine.tasks.task_reads import JobReader
 from engine.tasks.task_runner import TaskRunner
 from engine.tasks.worker import Worker
 from repositories import migrations
-from repositories.ports import Database, MessageQueue, QueueCounts
+from repositories.ports import Database, MessageQueue, PoisonQueues, QueueCounts
 from settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ logger = logging.getLogger(__name__)
 _RELEASE_SECONDS = 5.0
 """How long releasing tasks may take after the grace time: enough, when the database and the broker answer."""
 
-_AZURE_LOGGERS = ("azure.servicebus", "azure.core", "azure.identity", "uamqp")
+_AZURE_LOGGERS = ("azure.servicebus", "azure.storage", "azure.core", "azure.identity", "uamqp")
 """At INFO, the client of Service Bus logs each step of each connection and link: nine tenths of the lines of an app."""
 
 shutdown = Shutdown()
@@ -108,6 +109,7 @@ class App:
     dead_letters: DeadLetters
     dead_letter_batches: DeadLetterBatches
     kept_letters: KeptLetters
+    poison_messages: PoisonMessages | None
     sweeper: Sweeper
     pruner: Pruner
     scheduler: Scheduler
@@ -138,6 +140,7 @@ class Backends:
         counts: counts the messages of the queues; None if nobody does.
         max_connections: returns how many connections the database takes; the default is no database with a limit.
         blobs: the storage accounts whose blobs jobs may use.
+        poison_queues: hold the messages of storage queues that the Functions host has given up on; None without such.
     """
 
     database: Database
@@ -149,6 +152,7 @@ class Backends:
     counts: QueueCounts | None = None
     max_connections: Callable[[], int] = lambda: sys.maxsize
     blobs: BlobAccounts = field(default_factory=BlobAccounts)
+    poison_queues: PoisonQueues | None = None
 
 
 def build(
@@ -156,7 +160,7 @@ def build(
     controllers: Iterable[type[JobController[Any]]] = CONTROLLERS,
     schedules: Iterable[Schedule] = (),
 ) -> App:
-    """Builds the application on PostgreSQL and Service Bus, and brings the schema up to date, or sees that it is.
+    """Builds the application on PostgreSQL and its broker, and brings the schema up to date, or sees that it is.
 
     Raises:
         DatabaseUnavailableError: PostgreSQL is unavailable.
@@ -177,9 +181,16 @@ def build(
         blobs.close()
 
     pending = partial(migrations.pending, database, registry.migrations)
-    counts = connections.queue_counts(settings)
-    most = partial(connections.most, settings, database)
-    backends = Backends(database, queue, pending, close, counts=counts, max_connections=most, blobs=blobs)
+    backends = Backends(
+        database,
+        queue,
+        pending,
+        close,
+        counts=connections.queue_counts(settings),
+        max_connections=partial(connections.most, settings, database),
+        blobs=blobs,
+        poison_queues=connections.poison_queues(settings),
+    )
     return wire(settings, registry, backends)
 
 
@@ -210,6 +221,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
     slots = Slots(database, queue, registry, limits)
     submitter = Submitter(database, queue, registry, SubmissionCheck(services), waiting)
     letters = DeadLetters(database, queue, recorder, endings, limits)
+    letter_batches, poison = DeadLetterBatches(database, letters, backends.shutdown.wait), backends.poison_queues
     canceller, reopener = Canceller(database, queue, hooks, waiting), Reopener(database, queue, registry, waiting)
     return App(
         settings=settings,
@@ -224,8 +236,9 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         worker=Worker(database, queue, runner, settler, slots, limits, backends.outages),
         slots=slots,
         dead_letters=letters,
-        dead_letter_batches=DeadLetterBatches(database, letters, backends.shutdown.wait),
+        dead_letter_batches=letter_batches,
         kept_letters=KeptLetters(database, queue),
+        poison_messages=PoisonMessages(poison, letter_batches) if poison is not None else None,
         sweeper=Sweeper(database, queue, slots, waiting, limits, notices),
         pruner=Pruner(database, limits),
         scheduler=Scheduler(database, registry, submitter),
@@ -267,6 +280,7 @@ def _limits(settings: Settings) -> Limits:
         silence_seconds=settings.silence_seconds,
         retention_days=settings.retention_days,
         max_result_bytes=settings.max_result_bytes,
+        message_per=settings.message_per,
     )
 
 

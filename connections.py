@@ -18,13 +18,16 @@ from azure.identity import (
 from controllers.storage.blob_accounts import BlobAccounts
 from core.connection_strings import blob_endpoint, with_root_certificates
 from core.errors import ConfigurationError, SchemaBehindError
-from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
-from repositories import blob_storage, migrations, service_bus
+from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, Transport
+from repositories import blob_storage, migrations, service_bus, storage_account
 from repositories import queue_counts as service_bus_counts
 from repositories.entra import TokenPassword
 from repositories.pool import ConnectionPool
-from repositories.ports import BlobStore, QueueCounts
+from repositories.ports import BlobStore, PoisonQueues, QueueCounts
 from repositories.postgres import PostgresDatabase
+from repositories.storage_poison_queues import StoragePoisonQueues
+from repositories.storage_queue_counts import StorageQueueCounts
+from repositories.storage_queues import StorageQueueRepository
 from repositories.transaction_limits import limits_of_kinds
 from settings import DatabaseSettings, Settings
 
@@ -82,8 +85,10 @@ def most(settings: Settings, database: PostgresDatabase) -> int:
         return work.max_connections()
 
 
-def message_queue(settings: Settings) -> service_bus.ServiceBusRepository:
-    """The queues of the namespace that the settings name."""
+def message_queue(settings: Settings) -> service_bus.ServiceBusRepository | StorageQueueRepository:
+    """The queues of the namespace, or of the storage account, that the settings name."""
+    if settings.transport == Transport.STORAGE:
+        return StorageQueueRepository(_storage_account(settings), _STORAGE_QUEUES)
     queues = (JOBS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE)
     optional = (URGENT_TASKS_QUEUE, BATCHES_QUEUE)  # a deployment from before urgent jobs, or envelopes, has none
     if settings.service_bus_connection is not None:
@@ -94,12 +99,35 @@ def message_queue(settings: Settings) -> service_bus.ServiceBusRepository:
 
 def queue_counts(settings: Settings) -> QueueCounts:
     """Counts the messages of these queues, if the identity may."""
+    if settings.transport == Transport.STORAGE:
+        return StorageQueueCounts(_storage_account(settings))
     if settings.service_bus_connection is not None:
         return service_bus_counts.by_connection_string(
             settings.service_bus_connection, settings.service_bus_management_url
         )
     assert settings.service_bus_namespace is not None, "Settings requires one of the two"
     return service_bus_counts.by_identity(settings.service_bus_namespace, credential(settings))
+
+
+_STORAGE_QUEUES = (JOBS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, BATCHES_QUEUE, LONG_TASKS_QUEUE)
+
+
+def poison_queues(settings: Settings) -> PoisonQueues | None:
+    """Where the Functions host puts the messages of storage queues that it gives up on; None without such queues."""
+    return StoragePoisonQueues(_storage_account(settings)) if settings.has_storage else None
+
+
+def _storage_account(settings: Settings) -> storage_account.StorageAccount:
+    if settings.storage_connection is not None:
+        return storage_account.by_connection_string(settings.storage_connection)
+    url = settings.storage_url or f"https://{settings.storage_account}.queue.core.windows.net"
+    identity = {
+        "service_bus_credential": settings.storage_credential,
+        "service_bus_client_id": settings.storage_client_id,
+        "service_bus_tenant_id": settings.storage_tenant_id,
+        "service_bus_client_secret": settings.storage_client_secret,
+    }
+    return storage_account.by_identity(url, credential(settings.model_copy(update=identity)))
 
 
 def blob_accounts(settings: Settings) -> BlobAccounts:

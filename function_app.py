@@ -16,12 +16,10 @@ from api import queues as queues_api
 from api import results as results_api
 from api import schedules as schedules_api
 from api import tasks as tasks_api
-from triggers import dead_letters as dead_letter_triggers
-from triggers import jobs as job_triggers
 from triggers import pruner as pruner_trigger
 from triggers import scheduler as scheduler_trigger
 from triggers import sweeper as sweeper_trigger
-from triggers import tasks as task_triggers
+from triggers import transports as message_triggers
 from triggers.termination import drain_on_sigterm
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
@@ -40,9 +38,8 @@ app.register_functions(schedules_api.blueprint)
 app.register_functions(health_api.blueprint)
 app.register_functions(openapi_api.blueprint)
 app.register_functions(monitor_api.blueprint)
-app.register_functions(job_triggers.blueprint)
-app.register_functions(task_triggers.blueprint)
-app.register_functions(dead_letter_triggers.blueprint)
+for message_blueprint in message_triggers.blueprints():
+    app.register_functions(message_blueprint)
 app.register_functions(sweeper_trigger.blueprint)
 app.register_functions(pruner_trigger.blueprint)
 app.register_functions(scheduler_trigger.blueprint)

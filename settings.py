@@ -11,7 +11,8 @@ from typing_extensions import override
 
 from core.connection_strings import check_blob_storage, check_postgres_url, check_service_bus, what_forbids_tokens
 from core.errors import ConfigurationError
-from core.lanes import QUEUES
+from core.lanes import QUEUES, MessagePer, Transport
+from core.storage_connections import storage_account
 
 _MAX_WORKER = 80
 """The most characters of the name of a process, which is written to each row that it claims. An instance id has 64."""
@@ -19,6 +20,18 @@ _MAX_WORKER = 80
 
 _BLOB_ACCOUNT = r"^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9-]+)?/?$"
 """https alone: a token must not travel in plain text. The path is that of an account of Azurite."""
+
+
+_CONNECTIONS = {
+    Transport.SERVICE_BUS: ("ServiceBusConnection", "ServiceBusConnection__fullyQualifiedNamespace"),
+    Transport.STORAGE: ("StorageConnection", "StorageConnection__queueServiceUri", "StorageConnection__accountName"),
+}
+"""The settings of which one says where a transport is."""
+
+
+def configured_transports(environment: Mapping[str, str] = os.environ) -> frozenset[Transport]:
+    """Returns the transports that the environment has connections of, whatever its other settings are."""
+    return frozenset(each for each, names in _CONNECTIONS.items() if any(environment.get(name) for name in names))
 
 
 def _split(value: Any) -> Any:
@@ -118,8 +131,9 @@ class DatabaseSettings(BaseModel):
 class Settings(DatabaseSettings):
     """The settings; the alias of a field is its environment variable.
 
-    One of two is required: `service_bus_connection`, a connection string, or `service_bus_namespace`, the fully
-    qualified name of a namespace that the app reaches with an identity.
+    Of Service Bus, one of two is required: `service_bus_connection`, a connection string, or `service_bus_namespace`,
+    the fully qualified name of a namespace that the app reaches with an identity; or else, of a storage account, its
+    connection string, the URL of its queues, or its name.
     """
 
     migrate_on_start: bool = Field(default=True, alias="MIGRATE_ON_START")
@@ -146,6 +160,22 @@ class Settings(DatabaseSettings):
     instance_id: str | None = Field(default=None, alias="WEBSITE_INSTANCE_ID")
     site_name: str = Field(default="local", alias="WEBSITE_SITE_NAME", pattern="^[A-Za-z0-9._~-]{1,80}$")
     job_events: str | None = Field(default=None, alias="JOB_EVENTS", pattern="^[A-Za-z0-9][A-Za-z0-9._/-]{0,259}$")
+    storage_connection: Annotated[str, AfterValidator(storage_account)] | None = Field(
+        default=None, alias="StorageConnection"
+    )
+    storage_url: str | None = Field(
+        default=None, alias="StorageConnection__queueServiceUri", pattern=r"^https://[A-Za-z0-9.:-]+(/[a-z0-9]+)?/?$"
+    )
+    storage_account: str | None = Field(
+        default=None, alias="StorageConnection__accountName", pattern="^[a-z0-9]{3,24}$"
+    )
+    storage_credential: str | None = Field(
+        default=None, alias="StorageConnection__credential", pattern="^(?i:managedidentity)$"
+    )
+    storage_client_id: str | None = Field(default=None, alias="StorageConnection__clientId")
+    storage_tenant_id: str | None = Field(default=None, alias="StorageConnection__tenantId")
+    storage_client_secret: str | None = Field(default=None, alias="StorageConnection__clientSecret")
+    message_transport: Transport | None = Field(default=None, alias="MESSAGE_TRANSPORT")
     worker_threads: int = Field(default=8, ge=1, le=256, alias="WORKER_THREADS")
     max_result_bytes: int = Field(default=64 * 1024, ge=1, alias="MAX_RESULT_BYTES")
     max_request_bytes: int = Field(default=1024 * 1024, ge=1, alias="MAX_REQUEST_BYTES")
@@ -162,6 +192,28 @@ class Settings(DatabaseSettings):
     ] = Field(default=frozenset(), alias="ALLOWED_BLOB_ACCOUNTS")
 
     @property
+    def transport(self) -> Transport:
+        """What carries the messages that this app sends: what MESSAGE_TRANSPORT says, or Service Bus if it is there."""
+        if self.message_transport is not None:
+            return self.message_transport
+        return Transport.SERVICE_BUS if self.has_service_bus else Transport.STORAGE
+
+    @property
+    def message_per(self) -> MessagePer:
+        """How short tasks travel: storage queues take one message a call, and deliver one message an invocation."""
+        return MessagePer.BATCH if self.transport == Transport.STORAGE else MessagePer.TASK
+
+    @property
+    def has_service_bus(self) -> bool:
+        """Whether messages may arrive by the queues of a namespace."""
+        return self.service_bus_connection is not None or self.service_bus_namespace is not None
+
+    @property
+    def has_storage(self) -> bool:
+        """Whether messages may arrive by queues of a storage account."""
+        return any((self.storage_connection, self.storage_url, self.storage_account))
+
+    @property
     def worker(self) -> str:
         """The name of this process: the id of its instance on Azure, elsewhere its host and its number."""
         return (self.instance_id or f"{socket.gethostname()} {os.getpid()}")[:_MAX_WORKER]
@@ -169,11 +221,15 @@ class Settings(DatabaseSettings):
     @override
     def contradictions(self) -> Iterator[str]:
         yield from super().contradictions()
-        if self.service_bus_connection is None and self.service_bus_namespace is None:
+        if not (self.has_service_bus or self.has_storage):
             yield (
                 "set ServiceBusConnection to a connection string, or "
-                "ServiceBusConnection__fullyQualifiedNamespace to NAMESPACE.servicebus.windows.net"
+                "ServiceBusConnection__fullyQualifiedNamespace to NAMESPACE.servicebus.windows.net; or, to use storage "
+                "queues, StorageConnection, or StorageConnection__queueServiceUri to "
+                "https://ACCOUNT.queue.core.windows.net"
             )
+        elif not (self.has_storage if self.transport == Transport.STORAGE else self.has_service_bus):
+            yield f"MESSAGE_TRANSPORT: for {self.transport}, set one of {', '.join(_CONNECTIONS[self.transport])}"
         if self.blob_account_url is not None and self.blob_connection_string is not None:
             yield "set BLOB_ACCOUNT_URL or BLOB_CONNECTION_STRING, not both: blob:// means one account"
         if self.job_events is not None and self.job_events.lower() in QUEUES:

@@ -61,26 +61,27 @@ class JobTypes:
     job_types: Sequence[JobType]
 
 
-def job_types(registry: Registry) -> JobTypes:
-    """Returns the answer for all job types."""
-    return JobTypes([_job_type(registry.controller(name)) for name in registry.job_types])
+def job_types(registry: Registry, message_per: MessagePer) -> JobTypes:
+    """Returns the answer for all job types; `message_per` is that of stages that do not say it."""
+    return JobTypes([_job_type(registry.controller(name), message_per) for name in registry.job_types])
 
 
-def _job_type(controller: JobController[Any]) -> JobType:
+def _job_type(controller: JobController[Any], message_per: MessagePer) -> JobType:
     # The class's own docstring: inspect.getdoc would return that of the base class for a class without one.
     description = type(controller).__doc__
     return JobType(
         controller.job_type,
         cleandoc(description) if description else None,
         controller.Parameters.model_json_schema(),
-        [_stage(number, spec, controller) for number, spec in enumerate(controller.stages, start=1)],
+        [_stage(number, spec, controller, message_per) for number, spec in enumerate(controller.stages, start=1)],
         [_task_type(each) for each in controller.task_types],
     )
 
 
-def _stage(number: int, spec: StageSpec, controller: JobController[Any]) -> StageOfType:
+def _stage(number: int, spec: StageSpec, controller: JobController[Any], default: MessagePer) -> StageOfType:
     protocol = DispatchProtocol(spec.dispatch_protocol or controller.dispatch_protocol)
-    return StageOfType(number, spec.name, spec.max_failed_fraction, protocol, MessagePer(spec.message_per))
+    message_per = MessagePer(spec.message_per or default)
+    return StageOfType(number, spec.name, spec.max_failed_fraction, protocol, message_per)
 
 
 def _task_type(task_type: TaskType) -> TaskTypeOfType:

@@ -48,14 +48,15 @@ class StageSpec:
         name: shown to people.
         max_failed_fraction: the fraction of its tasks (0 to 1) that may fail; if more fail, the job fails.
         dispatch_protocol: overrides the controller's for this stage.
-        message_per: "task" (the default), or "batch": one message carries up to 100 short tasks of a job that is not
-            urgent. For stages of many short tasks: see `docs/choosing-how-a-task-runs.md`.
+        message_per: "task", or "batch": one message carries up to 100 short tasks of a job that is not urgent. For
+            stages of many short tasks: see `docs/choosing-how-a-task-runs.md`. Without it, "task" over Service Bus and
+            "batch" over storage queues, which take one message a call.
     """
 
     name: str
     max_failed_fraction: float = 0.0
     dispatch_protocol: DispatchProtocol | None = None
-    message_per: MessagePer = MessagePer.TASK
+    message_per: MessagePer | None = None
 
     def __post_init__(self) -> None:
         """Refuses a stage that no row can hold.
@@ -67,7 +68,8 @@ class StageSpec:
         require_number(f"max_failed_fraction of stage {self.name!r}", self.max_failed_fraction, 0, 1)
         if self.dispatch_protocol is not None:
             require_one_of(f"dispatch_protocol of stage {self.name!r}", self.dispatch_protocol, DispatchProtocol)
-        require_one_of(f"message_per of stage {self.name!r}", self.message_per, MessagePer)
+        if self.message_per is not None:
+            require_one_of(f"message_per of stage {self.name!r}", self.message_per, MessagePer)
 
 
 Tasks = Iterable[TaskDefinition]
@@ -78,7 +80,13 @@ TaskResults = Iterator[TaskResult]
 
 
 class BatchWindow(Protocol):
-    """Takes the batches of one stage, to write them to the database and send them to the broker."""
+    """Takes the batches of one stage, to write them to the database and send them to the broker.
+
+    Attributes:
+        message_per: how the short tasks of a stage travel that does not say it.
+    """
+
+    message_per: MessagePer = MessagePer.TASK
 
     def watched(self, definitions: Tasks) -> Iterator[TaskDefinition]:
         """Yields the definitions, and ends the dispatch between two of them when its time is over."""
@@ -272,7 +280,8 @@ class JobController(ABC, Generic[P]):
         batch_size: int,
     ) -> None:
         spec = self.stages[stage.number - 1]
-        enveloped = spec.message_per == MessagePer.BATCH and batch_size > 1
+        message_per = spec.message_per or window.message_per
+        enveloped = message_per == MessagePer.BATCH and batch_size > 1
         protocol = spec.dispatch_protocol or self.dispatch_protocol
         process = self.process_batch_atomic if protocol == DispatchProtocol.ATOMIC else self.process_batch_two_phase
         for batch in self.create_stage_tasks_aligned_batches(job, stage, definitions, batch_size):

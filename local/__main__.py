@@ -19,6 +19,7 @@ from cli.progress import JobProgress
 from cli.session import say_error
 from client import Lockstep, LockstepError
 from client.answers import Job
+from local.azurite import AzuriteError
 from local.functions_host.errors import HostStartError
 from local.postgres import EmbeddedPostgresError
 from local.service_bus.process import EmulatorError
@@ -39,9 +40,13 @@ _QUERIES = (
     "SELECT batch_id, task_count, status, queued_at FROM batches WHERE job_id = 'JOB_ID' ORDER BY stage, batch_index;",
     "SELECT stage, status, count(*) FROM tasks WHERE parent_job_id = 'JOB_ID' GROUP BY stage, status;",
 )
-_START_ERRORS = (StackInUseError, EmbeddedPostgresError, EmulatorError, HostStartError)
+_START_ERRORS = (StackInUseError, EmbeddedPostgresError, EmulatorError, AzuriteError, HostStartError)
 
 StateDir = Annotated[Path, typer.Option(help="directory of the database and the logs")]
+StorageQueues = Annotated[
+    bool,
+    typer.Option("--storage-queues", help="queues of Azure Storage (Azurite, make azurite) instead of Service Bus"),
+]
 
 cli = typer.Typer(help=__doc__, add_completion=False, no_args_is_help=True)
 console = Console()
@@ -53,6 +58,7 @@ def run(
     parameters: Annotated[str, typer.Option(help="the job's parameters, a JSON object")] = json.dumps(_SAMPLE),
     timeout: Annotated[float, typer.Option(help="fail when the job has not ended after this many seconds")] = 600.0,
     state_dir: StateDir = ROOT / ".local",
+    storage_queues: StorageQueues = False,  # noqa: FBT002 - typer makes an option of it
 ) -> None:
     """Start the stack, run one job through it over HTTP, and stop the stack."""
 
@@ -64,11 +70,14 @@ def run(
             _say(f"  {query.replace('JOB_ID', job['job_id'])}")
         return 0 if job["status"] == "completed" else 1
 
-    raise typer.Exit(_with_stack(state_dir, use))
+    raise typer.Exit(_with_stack(state_dir, use, storage_queues=storage_queues))
 
 
 @cli.command()
-def up(state_dir: StateDir = ROOT / ".local") -> None:
+def up(
+    state_dir: StateDir = ROOT / ".local",
+    storage_queues: StorageQueues = False,  # noqa: FBT002 - as above
+) -> None:
     """Start the stack and keep it running until Ctrl-C."""
 
     def use(stack: Stack) -> int:
@@ -80,7 +89,7 @@ def up(state_dir: StateDir = ROOT / ".local") -> None:
         threading.Event().wait()
         return 0
 
-    raise typer.Exit(_with_stack(state_dir, use))
+    raise typer.Exit(_with_stack(state_dir, use, storage_queues=storage_queues))
 
 
 @cli.command()
@@ -111,9 +120,9 @@ def _run_job(base_url: str, job_type: str, parameters: dict[str, Any], timeout: 
     return job
 
 
-def _with_stack(state_dir: Path, use: Callable[[Stack], int]) -> int:
+def _with_stack(state_dir: Path, use: Callable[[Stack], int], *, storage_queues: bool) -> int:
     def use_stack() -> int:
-        with running_stack(state_dir, _say) as stack:
+        with running_stack(state_dir, _say, storage_queues=storage_queues) as stack:
             return use(stack)
 
     return _run_command(use_stack)

@@ -1,4 +1,4 @@
-"""The local stack: runs PostgreSQL, Service Bus and the Functions host as child processes."""
+"""The local stack: runs PostgreSQL, a broker and the Functions host as child processes."""
 
 import fcntl
 import logging
@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.azurite import Azurite
 from local.functions_host.process import HostProcess
 from local.ports import is_free
 from local.postgres import EmbeddedPostgres
@@ -39,7 +40,7 @@ class Stack:
     Attributes:
         base_url: the URL of the Functions host, without `/api`.
         database_url: the `postgresql://` URL.
-        service_bus: the connection string of Service Bus.
+        service_bus: the connection string of Service Bus; empty with storage queues.
         log_file: the log of the Functions host.
         host: the process of the Functions host.
     """
@@ -51,32 +52,40 @@ class Stack:
     host: HostProcess
 
 
+@dataclass(frozen=True)
+class _Broker:
+    shown: str
+    settings: Mapping[str, str]
+
+
 @contextmanager
 def running_stack(
     state_dir: Path,
     say: Callable[[str], None],
     environment: Mapping[str, str] = os.environ,
+    *,
+    storage_queues: bool = False,
 ) -> Iterator[Stack]:
     """Runs the stack for the length of a block, and then stops all of its processes.
 
     Args:
         state_dir: the directory of the database and the logs.
         say: called with one line about each part that has started.
-        environment: if it sets `DATABASE_URL` or `ServiceBusConnection`, that service is used and none is started.
+        environment: if it sets `DATABASE_URL`, `ServiceBusConnection` or `StorageConnection`, that service is used and
+            none is started.
+        storage_queues: whether messages travel by queues of Azurite, without Service Bus.
 
     Raises:
         StackInUseError: another stack runs on this directory.
-        EmbeddedPostgresError, EmulatorError, HostStartError: a part does not start.
+        EmbeddedPostgresError, EmulatorError, AzuriteError, HostStartError: a part does not start.
     """
     state_dir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as parts:
         parts.enter_context(_lock(state_dir))
         database_url = environment.get("DATABASE_URL") or _postgres(parts, state_dir)
         say(f"PostgreSQL     {without_password(database_url)}")
-        given = environment.get("ServiceBusConnection")
-        emulator = None if given else _emulator(parts, state_dir)
-        service_bus = given or (emulator.connection_string if emulator else "")
-        say(f"Service Bus    {endpoint(service_bus)}")
+        broker = (_storage_queues if storage_queues else _service_bus)(parts, state_dir, environment)
+        say(broker.shown)
         log_file = state_dir / "functions.log"
         host = parts.enter_context(
             HostProcess.start(
@@ -85,16 +94,15 @@ def running_stack(
                 env={
                     "DATA_DIR": environment.get("DATA_DIR") or str(ROOT / "samples"),
                     "PYTHON_THREADPOOL_THREAD_COUNT": _FUNCTION_THREADS,
-                    **({"SERVICE_BUS_MANAGEMENT_URL": emulator.management_url} if emulator else {}),
                     **environment,
                     "DATABASE_URL": database_url,
-                    "ServiceBusConnection": service_bus,
+                    **broker.settings,
                 },
                 log_file=log_file,
             )
         )
         say(f"Functions      {host.base_url}/api   log: {log_file}")
-        yield Stack(host.base_url, database_url, service_bus, log_file, host)
+        yield Stack(host.base_url, database_url, broker.settings["ServiceBusConnection"], log_file, host)
 
 
 @dataclass(frozen=True)
@@ -144,6 +152,28 @@ def endpoint(connection_string: str) -> str:
 
 def _postgres(parts: ExitStack, state_dir: Path) -> str:
     return parts.enter_context(EmbeddedPostgres.start(state_dir / "postgres")).url()
+
+
+def _service_bus(parts: ExitStack, state_dir: Path, environment: Mapping[str, str]) -> _Broker:
+    management_url = environment.get("SERVICE_BUS_MANAGEMENT_URL")
+    service_bus = environment.get("ServiceBusConnection")
+    if not service_bus:
+        emulator = _emulator(parts, state_dir)
+        service_bus, management_url = emulator.connection_string, management_url or emulator.management_url
+    settings = {"ServiceBusConnection": service_bus, "SERVICE_BUS_MANAGEMENT_URL": management_url or ""}
+    return _Broker(f"Service Bus    {endpoint(service_bus)}", settings)
+
+
+def _storage_queues(parts: ExitStack, state_dir: Path, environment: Mapping[str, str]) -> _Broker:
+    storage = environment.get("StorageConnection")
+    if storage:
+        shown = "the account of StorageConnection"
+    else:
+        azurite = parts.enter_context(Azurite.start(state_dir / "azurite.log"))
+        storage, shown = azurite.connection_string, azurite.queue_url
+    # Empty settings count as unset, also those of local.settings.json.
+    no_service_bus = {"ServiceBusConnection": "", "ServiceBusConnection__fullyQualifiedNamespace": ""}
+    return _Broker(f"Storage queues {shown}", {"StorageConnection": storage, **no_service_bus})
 
 
 def _emulator(parts: ExitStack, state_dir: Path) -> EmulatorProcess:

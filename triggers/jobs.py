@@ -18,10 +18,11 @@ def run_job_message(message: func.ServiceBusMessage, context: func.Context) -> N
     """Dispatches a stage, advances the job or cancels tasks; if it raises, the broker delivers the message again."""
     raw = received(message)
     with logged_under(context):
-        wait_out_outages(lambda: _handle(raw), JOBS_QUEUE, [raw])
+        wait_out_outages(lambda: handle(raw), JOBS_QUEUE, [raw])
 
 
-def _handle(raw: ReceivedMessage) -> None:
+def handle(raw: ReceivedMessage) -> None:
+    """Handles a message of sb-jobs, or keeps it if it cannot be used."""
     try:
         app().stages.handle(JobMessage.decode(raw.body))
     except MessageFormatError as exc:

@@ -1,5 +1,7 @@
 from dataclasses import dataclass
 
+from core.lanes import MessagePer
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -20,6 +22,7 @@ class Limits:
         retention_days: how long a job is kept after its end; 0 keeps it for ever.
         max_result_bytes: the maximum size of a task's result, and of its checkpoint, as JSON.
         max_aggregate_bytes: the maximum size of a stage's or a job's result as JSON.
+        message_per: how the short tasks of a stage travel that does not say it.
     """
 
     worker: str = ""
@@ -32,6 +35,7 @@ class Limits:
     retention_days: int = 30
     max_result_bytes: int = 64 * 1024
     max_aggregate_bytes: int = 1024 * 1024
+    message_per: MessagePer = MessagePer.TASK
 
     @property
     def idle_slice_seconds(self) -> float:

@@ -85,6 +85,7 @@ class ControllerCall:
 
 class _Window(BatchWindow):
     def __init__(self, call: ControllerCall, window: BatchWindow) -> None:
+        self.message_per = window.message_per
         self._call = call
         self._window = window
 

@@ -60,6 +60,7 @@ class DispatchWindow(BatchWindow):
         lease: DispatchLease,
     ) -> None:
         self.key: StageKey = lease.key
+        self.message_per = limits.message_per
         self.slice = DispatchSlice(lease, limits, shutdown)
         self.room = DispatchRoom(database, lease.key, limits.dispatch_ahead)
         self.yielded = 0

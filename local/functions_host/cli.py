@@ -100,6 +100,7 @@ def _list(table: FunctionTable, port: int) -> None:
         f"  {function.name}: serviceBusTrigger {function.entity}{' (many)' if function.many else ''}"
         for function in table.service_bus
     ]
+    lines += [f"  {function.name}: queueTrigger {function.queue}" for function in table.storage_queues]
     lines += [f"  {timer.name}: timerTrigger {timer.schedule_text}" for timer in table.timers]
     lines += [f"  {name}: disabled by an app setting" for name in table.disabled]
     print("\n".join(lines), file=sys.stderr)

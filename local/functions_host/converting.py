@@ -15,7 +15,7 @@ from local.functions_host.protocol import HttpRequestData, HttpResponseData, Mes
 
 
 def to_argument(trigger_type: str, data: TriggerData) -> Any:
-    """Build the trigger's argument: an HttpRequest, a TimerRequest, a ServiceBusMessage or a list of messages."""
+    """Build the trigger's argument: an HttpRequest, a TimerRequest, a message, or a list of messages."""
     converter = meta.get_binding_registry().get(trigger_type)
     if isinstance(data, HttpRequestData):
         return converter.decode(_http_datum(data), trigger_metadata={})

@@ -42,6 +42,15 @@ class ServiceBusFunction:
 
 
 @dataclass(frozen=True, slots=True)
+class StorageQueueFunction:
+    """A function with a trigger of a storage queue."""
+
+    name: str
+    queue: str
+    connection: str
+
+
+@dataclass(frozen=True, slots=True)
 class TimerFunction:
     """A function with a timer trigger.
 
@@ -67,6 +76,7 @@ class FunctionTable:
 
     http: Sequence[HttpFunction]
     service_bus: Sequence[ServiceBusFunction]
+    storage_queues: Sequence[StorageQueueFunction]
     timers: Sequence[TimerFunction]
     disabled: Sequence[str]
 
@@ -81,6 +91,7 @@ def build_table(
     """
     http: list[HttpFunction] = []
     service_bus: list[ServiceBusFunction] = []
+    storage_queues: list[StorageQueueFunction] = []
     timers: list[TimerFunction] = []
     disabled = [function.name for function in functions if is_disabled(function.name, environment)]
     for function in functions:
@@ -93,11 +104,17 @@ def build_table(
                 continue
             elif trigger["type"] == "serviceBusTrigger":
                 service_bus.append(_service_bus(function.name, trigger, environment))
+            elif trigger["type"] == "queueTrigger":
+                queue = resolve(trigger["queueName"], environment)
+                # Azure's default is the storage of the host.
+                storage_queues.append(
+                    StorageQueueFunction(function.name, queue, trigger.get("connection") or "Storage")
+                )
             else:
                 timers.append(_timer(function.name, trigger, environment))
         except AppLoadError as exc:
             raise AppLoadError(f"function {function.name}: {exc}") from exc
-    return FunctionTable(http, service_bus, timers, disabled)
+    return FunctionTable(http, service_bus, storage_queues, timers, disabled)
 
 
 def _http(

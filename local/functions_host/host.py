@@ -12,6 +12,7 @@ from local.functions_host.http_app import HttpApp
 from local.functions_host.http_server import HttpServer
 from local.functions_host.keys import load_keys
 from local.functions_host.listener import ServiceBusListener
+from local.functions_host.queue_listener import StorageQueueListener
 from local.functions_host.timer_listener import TimerListener
 from local.functions_host.worker_pool import WorkerPool
 
@@ -52,6 +53,7 @@ class Host:
             self._listener = ServiceBusListener(
                 self.table.service_bus, extensions.service_bus, self._pool, batch_concurrency
             )
+            self._queues = StorageQueueListener(self.table.storage_queues, extensions.queues, self._pool)
             self._timers = TimerListener(self.table.timers, app_dir, self._pool)
         except BaseException:
             self._pool.stop()
@@ -61,6 +63,7 @@ class Host:
     def start(self) -> None:
         """Start to receive messages and to run timers."""
         self._listener.start()
+        self._queues.start()
         self._timers.start()
 
     def stop(self, grace_seconds: float, kill_after_seconds: float) -> None:
@@ -71,13 +74,16 @@ class Host:
         """
         deadline = time.monotonic() + grace_seconds
         self._listener.stop_receiving()
+        self._queues.stop_receiving()
         self._timers.stop_firing()
         self._http.drain(grace_seconds)
         self._listener.join(max(deadline - time.monotonic(), 0.0))
+        self._queues.join(max(deadline - time.monotonic(), 0.0))
         self._timers.join(max(deadline - time.monotonic(), 0.0))
         self._pool.terminate(kill_after_seconds)
         self._pool.stop()
         self._listener.join(_ABANDON_SECONDS)
+        self._queues.join(_ABANDON_SECONDS)
         self._timers.join(_ABANDON_SECONDS)
         self._http.drain(_ABANDON_SECONDS)
         self._http.stop()

@@ -1,12 +1,12 @@
 """The part of host.json that this host supports.
 
-Defaults and limits are those of the Functions host 4 and of its Service Bus extension 5.
+Defaults and limits are those of the Functions host 4 and of its extensions 5 for Service Bus and Storage Queues.
 """
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
@@ -57,6 +57,23 @@ class ServiceBusOptions(_Section):
         return self
 
 
+class QueuesOptions(_Section):
+    """``extensions.queues``: of Storage Queues."""
+
+    batch_size: int = Field(16, ge=1, le=32)
+    # None: half of the batch size. On Azure, that half is taken for each core.
+    new_batch_threshold: int | None = Field(None, ge=0)
+    max_polling_seconds: TimeSpan = Field(60.0, ge=0.1, validation_alias="maxPollingInterval")
+    visibility_seconds: TimeSpan = Field(0.0, validation_alias="visibilityTimeout")
+    max_dequeue_count: int = Field(5, ge=1)
+    message_encoding: Literal["base64", "none"] = "base64"
+
+    @property
+    def threshold(self) -> int:
+        """With so many running invocations, or fewer, the next messages are received."""
+        return self.batch_size // 2 if self.new_batch_threshold is None else self.new_batch_threshold
+
+
 class HttpOptions(_Section):
     """``extensions.http``."""
 
@@ -68,6 +85,7 @@ class Extensions(_Section):
 
     http: HttpOptions = HttpOptions()
     service_bus: ServiceBusOptions = ServiceBusOptions()
+    queues: QueuesOptions = QueuesOptions()
 
 
 class HostConfig(_Section):

@@ -16,7 +16,7 @@ from azure.functions import meta
 from local.functions_host.errors import AppLoadError
 from local.functions_host.protocol import IndexedFunction
 
-SUPPORTED_BINDINGS = frozenset({"httpTrigger", "http", "serviceBusTrigger", "timerTrigger"})
+SUPPORTED_BINDINGS = frozenset({"httpTrigger", "http", "serviceBusTrigger", "queueTrigger", "timerTrigger"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ class HttpResponseData:
 
 @dataclass(frozen=True, slots=True)
 class MessageData:
-    """A Service Bus message: its body, and its trigger metadata as JSON values under Azure's names."""
+    """A message of a queue: its body, and its trigger metadata as JSON values under Azure's names."""
 
     body: bytes
     metadata: Mapping[str, Any]

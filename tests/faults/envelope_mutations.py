@@ -211,11 +211,7 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         _unit("test_long_tasks_travel_as_a_message_per_task"),
     ),
     "the batches of one task": (
-        [
-            Edit(
-                _BASE, "spec.message_per == MessagePer.BATCH and batch_size > 1", "spec.message_per == MessagePer.BATCH"
-            )
-        ],
+        [Edit(_BASE, "message_per == MessagePer.BATCH and batch_size > 1", "message_per == MessagePer.BATCH")],
         [f"{_SENT}::test_tasks_that_are_queued_one_by_one_have_no_envelopes"],
     ),
     "the messages of a repaired batch": (

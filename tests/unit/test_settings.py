@@ -8,7 +8,8 @@ from azure.servicebus import ServiceBusClient
 
 import connections
 from core.errors import ConfigurationError
-from settings import DatabaseSettings, Settings
+from core.lanes import MessagePer, Transport
+from settings import DatabaseSettings, Settings, configured_transports
 
 LEAST = {
     "DATABASE_URL": "postgresql://localhost/jobs",
@@ -181,6 +182,69 @@ def test_a_connection_string_that_the_client_takes_is_accepted(connection_string
     assert settings.service_bus_connection == connection_string
 
 
+STORAGE = "DefaultEndpointsProtocol=https;AccountName=jobs;AccountKey=a+b/c==;EndpointSuffix=core.windows.net"
+DATABASE = {"DATABASE_URL": LEAST["DATABASE_URL"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("StorageConnection", STORAGE),
+        ("StorageConnection", "UseDevelopmentStorage=true"),
+        ("StorageConnection__queueServiceUri", "https://jobs.queue.core.windows.net"),
+        ("StorageConnection__accountName", "jobs"),
+    ],
+)
+def test_a_storage_account_may_stand_for_service_bus(name: str, value: str) -> None:
+    settings = Settings.from_environment({**DATABASE, name: value})
+    assert (settings.transport, settings.has_storage) == (Transport.STORAGE, True)
+    assert settings.message_per == MessagePer.BATCH
+    assert configured_transports({name: value}) == {Transport.STORAGE}
+
+
+def test_the_development_account_is_azurite_on_its_default_port() -> None:
+    settings = Settings.from_environment({**DATABASE, "StorageConnection": "UseDevelopmentStorage=true"})
+    assert settings.storage_connection is not None
+    assert "http://127.0.0.1:10001/devstoreaccount1" in settings.storage_connection
+
+
+def test_with_both_messages_travel_by_service_bus_unless_the_setting_says_otherwise() -> None:
+    both = {**LEAST, "StorageConnection": STORAGE}
+    assert configured_transports(both) == set(Transport)
+    settings = Settings.from_environment(both)
+    assert (settings.transport, settings.has_storage, settings.message_per) == (
+        Transport.SERVICE_BUS,
+        True,
+        MessagePer.TASK,
+    )
+    assert Settings.from_environment({**both, "MESSAGE_TRANSPORT": "storage"}).transport == Transport.STORAGE
+
+
+@pytest.mark.parametrize(
+    ("given", "transport", "wanted"),
+    [(LEAST, "storage", "StorageConnection"), ({"StorageConnection": STORAGE}, "service_bus", "ServiceBusConnection")],
+)
+def test_a_transport_without_a_connection_is_refused(given: dict[str, str], transport: str, wanted: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"MESSAGE_TRANSPORT: for {transport}, set one of {wanted}"):
+        Settings.from_environment({**DATABASE, **given, "MESSAGE_TRANSPORT": transport})
+
+
+@pytest.mark.parametrize(
+    "connection_string",
+    [
+        "pssst",
+        "AccountName=jobs",
+        "AccountKey=pssst",
+        "AccountName=jobs;AccountKey=pssst;pssst",
+        "AccountName=;AccountKey=",
+    ],
+)
+def test_a_storage_connection_that_cannot_work_is_refused_without_showing_it(connection_string: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"StorageConnection: .*AccountKey=") as caught:
+        Settings.from_environment({**DATABASE, "StorageConnection": connection_string})
+    assert "pssst" not in "".join(traceback.format_exception(caught.value))
+
+
 @pytest.mark.parametrize("name", ["sb-jobs", "sb-tasks-urgent", "SB-Batches"])
 def test_a_queue_of_the_app_cannot_take_the_ends_of_jobs(name: str) -> None:
     with pytest.raises(ConfigurationError, match=r"JOB_EVENTS: .* is one of the app's own queues"):
@@ -214,6 +278,10 @@ def test_an_empty_variable_is_an_unset_one(name: str) -> None:
         ("ServiceBusConnection__credential", "workload"),
         ("DATABASE_AUTH", "token"),
         ("MIGRATE_ON_START", "later"),
+        ("StorageConnection__queueServiceUri", "http://jobs.queue.core.windows.net"),
+        ("StorageConnection__accountName", "my jobs"),
+        ("StorageConnection__credential", "workload"),
+        ("MESSAGE_TRANSPORT", "kafka"),
         ("DATABASE_POOL_SIZE", "0"),
         ("DATABASE_POOL_SIZE", "many"),
         ("DISPATCH_PARALLEL", "65"),

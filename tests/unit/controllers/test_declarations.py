@@ -107,7 +107,7 @@ HANDLER = lockstep.task_type("a.b")(lambda context, parameters: None).handler
         ),
         *(
             (lambda value: lockstep.StageSpec("one", message_per=value), value, "message_per", "'task' or 'batch'")
-            for value in ("batches", "", None, 100)
+            for value in ("batches", "", 100)
         ),
     ],
 )

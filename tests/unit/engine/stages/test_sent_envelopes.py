@@ -4,7 +4,7 @@ import pytest
 
 from controllers.base import StageSpec
 from core.errors import QueueNotFoundError, QueueUnavailableError
-from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, TASKS_QUEUE, MessagePer
+from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, TASKS_QUEUE, MessagePer, Transport
 from core.messages import JobAction
 from core.statuses import JobStatus
 from tests.support.drive import job_messages, received, stand
@@ -43,6 +43,18 @@ def test_an_envelope_of_ended_tasks_repeats_the_lost_message_of_a_dispatch_that_
         assert again.action == JobAction.DISPATCH
         it.app.stages.handle(again)
         assert len(it.tasks(job_id)) > AHEAD
+
+
+@pytest.mark.parametrize("declared", [None, *MessagePer])
+def test_over_storage_queues_a_stage_has_envelopes_unless_it_says_otherwise(declared: MessagePer | None) -> None:
+    stages = (StageSpec("only", message_per=declared),)
+    with stand(sample_job(counted(3), stages=stages), message_transport=Transport.STORAGE) as it:
+        job_id = it.submit("sample")
+        it.deliver_job_messages()
+        expected = (3, 0) if declared == MessagePer.TASK else (0, 1)
+        assert (it.queue.size(TASKS_QUEUE), it.queue.size(BATCHES_QUEUE)) == expected
+        it.pump_through_time()
+        assert it.job(job_id).status == JobStatus.COMPLETED
 
 
 def test_tasks_that_are_queued_one_by_one_have_no_envelopes() -> None:

@@ -1,0 +1,65 @@
+"""Handles the messages of storage queues that the Functions host has given up on, like dead letters.
+
+A timer receives them, not a queue trigger: for a single message, the host lays the fields of a JSON body over the
+message's own metadata, and a foreign body such as {"DequeueCount": "many"} would fail before any code here runs.
+"""
+
+import time
+from collections.abc import Callable
+
+from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
+from engine.repair.dead_letter_batches import DeadLetterBatches
+from engine.repair.dead_letters import DeadLetteredMessage
+from repositories.ports import PoisonMessage, PoisonQueues
+
+POISON = "PoisonMessage"
+"""The reason of such a dead letter; Storage Queues tell none."""
+
+_DESCRIPTION = "the Functions host gave up on it after the deliveries that host.json allows (maxDequeueCount)"
+
+_SECONDS = 40.0
+"""How long one run works; the next one follows within a minute."""
+
+_QUEUES = (JOBS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, BATCHES_QUEUE, LONG_TASKS_QUEUE)
+
+
+class PoisonMessages:
+    """Empties the poison queues.
+
+    Args:
+        queues: the poison queues.
+        letters: handles dead letters.
+        clock: a monotonic clock, in seconds.
+    """
+
+    def __init__(
+        self, queues: PoisonQueues, letters: DeadLetterBatches, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._queues = queues
+        self._letters = letters
+        self._clock = clock
+
+    def handle(self, wait_out: Callable[[Callable[[], None]], None]) -> None:
+        """Handles and deletes the messages of all poison queues.
+
+        Args:
+            wait_out: runs an action, and repeats it in an outage.
+
+        Raises:
+            LockstepError: infrastructure failed; the messages are received again some minutes later.
+        """
+        until = self._clock() + _SECONDS
+        for queue in _QUEUES:
+            while self._clock() < until and (taken := self._queues.take(queue)):
+                self._handle(queue, list(taken), wait_out)
+
+    def _handle(self, queue: str, taken: list[PoisonMessage], wait_out: Callable[[Callable[[], None]], None]) -> None:
+        left = [DeadLetteredMessage(each.raw, POISON, _DESCRIPTION) for each in taken]
+        try:
+            wait_out(lambda: self._letters.handle(queue, left))
+        finally:
+            # Deleted once they are handled, so that a failure of one costs the others no second handling.
+            waiting = {id(dead.raw) for dead in left}
+            for each in taken:
+                if id(each.raw) not in waiting:
+                    self._queues.delete(queue, each)

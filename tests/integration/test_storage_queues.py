@@ -1,0 +1,198 @@
+"""Jobs whose messages travel by Storage Queues, on the real database and a real Azurite."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from azure.core.exceptions import ResourceExistsError
+from azure.storage.queue import QueueServiceClient
+
+import bootstrap
+from bootstrap import App
+from controllers import authoring as lockstep
+from core.errors import QueueUnavailableError
+from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, poison_queue
+from core.messages import JobMessage, OutgoingMessage, ReceivedMessage
+from core.statuses import JobStatus
+from engine.process.keeping import UNREADABLE
+from local.azurite import Azurite
+from repositories.ports import SendResult
+from repositories.storage_queues import StorageQueueRepository
+from settings import Settings
+from tests.integration.job_types import counting_job
+from tests.support.waiting import wait_until
+
+QUEUES = (JOBS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, BATCHES_QUEUE, LONG_TASKS_QUEUE)
+
+
+class Runs:
+    """A handler that counts the runs of each task."""
+
+    def __init__(self) -> None:
+        self.of: Counter[int] = Counter()
+        self._lock = threading.Lock()
+
+    def __call__(self, context: lockstep.TaskContext, parameters: Mapping[str, Any]) -> int:
+        with self._lock:
+            self.of[context.task_index] += 1
+        return context.task_index
+
+
+class Host:
+    """Delivers messages as the Functions host does, one at a time; a test may lose, repeat or leave some."""
+
+    def __init__(self, app: App, account: QueueServiceClient) -> None:
+        self.app = app
+        self.account = account
+
+    def take(self, queue: str) -> list[ReceivedMessage]:
+        """Receives and deletes the visible messages of a queue."""
+        client = self.account.get_queue_client(queue)
+        taken = []
+        for message in client.receive_messages(messages_per_page=32, visibility_timeout=600):
+            client.delete_message(message)
+            taken.append(ReceivedMessage(str(message.content).encode(), message.id, message.dequeue_count))
+        return taken
+
+    def run(self, queue: str, message: ReceivedMessage) -> None:
+        if queue == JOBS_QUEUE:
+            self.app.stages.handle(JobMessage.decode(message.body))
+        elif queue == BATCHES_QUEUE:
+            self.app.worker.run_batch(message)
+        else:
+            self.app.worker.run(queue, [message])
+
+    def pump(self, times: int = 1) -> None:
+        """Delivers each message so many times, until the queues are empty."""
+        while sum(self._deliver(queue, times) for queue in QUEUES):
+            continue
+
+    def _deliver(self, queue: str, times: int) -> int:
+        messages = self.take(queue)
+        for message in messages * times:
+            self.run(queue, message)
+        return len(messages)
+
+    def status(self, job_id: str) -> JobStatus:
+        return self.app.status.job(job_id).job.status
+
+
+NewHost = Callable[..., Host]
+
+
+@pytest.fixture
+def new_host(database_url: str, azurite: Azurite) -> Iterator[NewHost]:
+    apps: list[App] = []
+
+    with QueueServiceClient.from_connection_string(azurite.connection_string) as account:
+
+        def make(runs: Runs, message_per: lockstep.MessagePer | None = None, **environment: str) -> Host:
+            connections = {"DATABASE_URL": database_url, "StorageConnection": azurite.connection_string}
+            settings = Settings.from_environment({**connections, **environment})
+            apps.append(bootstrap.build(settings, [counting_job(runs, message_per=message_per)]))
+            apps[-1].queue.ping()
+            for queue in QUEUES:
+                account.get_queue_client(queue).clear_messages()
+            return Host(apps[-1], account)
+
+        yield make
+        for app in apps:
+            app.close()
+
+
+EACH = pytest.mark.parametrize("message_per", [None, lockstep.MessagePer.TASK])
+
+
+@EACH
+def test_a_job_runs_each_task_once_though_each_message_is_delivered_twice(
+    new_host: NewHost, message_per: lockstep.MessagePer | None
+) -> None:
+    runs = Runs()
+    host = new_host(runs, message_per)
+    job_id = host.app.submitter.submit("counting", {"n": 120}).job_id
+    host.pump(times=2)
+    assert host.status(job_id) == JobStatus.COMPLETED
+    assert runs.of == dict.fromkeys(range(120), 1)
+
+
+@EACH
+def test_lost_messages_are_sent_again_by_the_sweeper(
+    new_host: NewHost, message_per: lockstep.MessagePer | None
+) -> None:
+    runs = Runs()
+    host = new_host(runs, message_per, SILENCE_SECONDS="1", SWEEP_AGE_SECONDS="1")
+    job_id = host.app.submitter.submit("counting", {"n": 120}).job_id
+    for message in host.take(JOBS_QUEUE):
+        host.run(JOBS_QUEUE, message)
+    assert host.take(TASKS_QUEUE) + host.take(BATCHES_QUEUE)  # and they are lost
+
+    def swept() -> bool:
+        host.app.sweeper.sweep()
+        host.pump()
+        return host.status(job_id) == JobStatus.COMPLETED
+
+    wait_until(swept)
+    assert runs.of == dict.fromkeys(range(120), 1)
+
+
+def test_a_batch_that_was_sent_in_part_is_sent_again_and_no_task_runs_twice(
+    new_host: NewHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = Runs()
+    host = new_host(runs, lockstep.MessagePer.TASK)
+    job_id = host.app.submitter.submit("counting", {"n": 100}).job_id
+    send = StorageQueueRepository.batch_send_messages
+
+    def half(self: StorageQueueRepository, queue: str, messages: Sequence[OutgoingMessage]) -> SendResult:
+        if queue != TASKS_QUEUE:
+            return send(self, queue, messages)
+        assert send(self, queue, messages[: len(messages) // 2]).success
+        return SendResult(success=False, sent=0, error=QueueUnavailableError("busy"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StorageQueueRepository, "batch_send_messages", half)
+        for message in host.take(JOBS_QUEUE):
+            host.run(JOBS_QUEUE, message)
+    early = host.take(TASKS_QUEUE)
+    assert len(early) == 50
+    for message in early:
+        host.run(TASKS_QUEUE, message)
+    assert sum(runs.of.values()) == 50
+
+    def ended() -> bool:
+        host.app.sweeper.sweep()
+        host.pump()
+        return host.status(job_id) == JobStatus.COMPLETED
+
+    wait_until(ended)
+    assert runs.of == dict.fromkeys(range(100), 1)
+
+
+def test_a_message_that_the_host_has_given_up_on_is_sent_again_and_the_task_runs(new_host: NewHost) -> None:
+    runs = Runs()
+    host = new_host(runs, lockstep.MessagePer.TASK)
+    job_id = host.app.submitter.submit("counting", {"n": 1}).job_id
+    for message in host.take(JOBS_QUEUE):
+        host.run(JOBS_QUEUE, message)
+    (message,) = host.take(TASKS_QUEUE)
+    poison = host.account.get_queue_client(poison_queue(TASKS_QUEUE))
+    with suppress(ResourceExistsError):
+        poison.create_queue()
+    poison.send_message(message.body.decode())
+    poison.send_message('{"DequeueCount": "many"}')
+    assert host.app.poison_messages is not None
+    host.app.poison_messages.handle(lambda action: action())
+    assert poison.get_queue_properties().approximate_message_count == 0
+    with host.app.database.transaction() as work:
+        (kept,) = work.dead_letters.newest(10)
+    assert (kept.letter.queue, kept.letter.reason) == (TASKS_QUEUE, UNREADABLE)
+
+    def ended() -> bool:
+        host.pump()
+        return host.status(job_id) == JobStatus.COMPLETED
+
+    wait_until(ended)
+    assert runs.of == {0: 1}
