@@ -25,7 +25,8 @@ print(json.dumps({
 @cache
 def triggers() -> dict[str, str]:
     """The type of the trigger of each function of the app."""
-    environment = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME"}}
+    environment = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "PYTHONPATH"}}
+    environment |= {"ServiceBusConnection__fullyQualifiedNamespace": "jobs", "StorageConnection__accountName": "jobs"}
     command = [sys.executable, "-c", _TRIGGERS]
     ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     found: dict[str, str] = json.loads(ran.stdout)
@@ -41,7 +42,7 @@ def test_each_function_of_a_queue_or_a_timer_runs_in_one_app(roles: tuple[str, .
     }
     assert len(running) >= 8
     assert [name for name, apps in running.items() if len(apps) != 1] == []
-    assert {name for name, apps in running.items() if apps == ["long"]} == {"run_long_task"}
+    assert {name for name, apps in running.items() if apps == ["long"]} == {"run_long_task", "storage_long_task"}
     assert {app for apps in running.values() for app in apps} == {*roles} - {"http"}
 
 
