@@ -1,0 +1,107 @@
+"""An account that the app reaches with an identity. Azurite takes tokens over https, and checks no signature."""
+
+import base64
+import json
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.core.credentials import AccessToken
+
+import connections
+from core.errors import QueueUnavailableError
+from core.lanes import TASKS_QUEUE
+from core.messages import OutgoingMessage
+from local.azurite import Azurite
+from settings import Settings
+from tests.conftest import require_azurite
+from tests.unit.controllers.ingest_csv.tls_server import write_certificate
+
+
+class Tokens:
+    """A credential whose tokens are for an audience."""
+
+    def __init__(self, audience: str) -> None:
+        now = int(time.time())
+        claims = {
+            "aud": audience,
+            "iss": "https://sts.windows.net/ab1f708d-50f6-404c-a006-d71b2ac7a606/",
+            "nbf": now - 60,
+            "iat": now - 60,
+            "exp": now + 3600,
+        }
+        parts = [_encoded({"alg": "RS256", "typ": "JWT"}), _encoded(claims), _encoded({})]
+        self._token = AccessToken(".".join(parts), now + 3600)
+        self.scopes: set[str] = set()
+
+    def get_token(self, *scopes: str, **_: Any) -> AccessToken:
+        self.scopes |= set(scopes)
+        return self._token
+
+
+def _encoded(part: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="module")
+def secure(certificate: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    require_azurite()
+    with Azurite.start(tmp_path_factory.mktemp("azurite") / "log", certificate) as running:
+        yield running
+
+
+def settings_of(azurite: Azurite) -> Settings:
+    return Settings.from_environment(
+        {
+            "DATABASE_URL": "postgresql://nowhere",
+            "StorageConnection__queueServiceUri": azurite.queue_url,
+            "StorageConnection__clientId": "client",
+        }
+    )
+
+
+@pytest.fixture(autouse=True)
+def _trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+
+
+def test_messages_are_sent_and_counted_with_a_token_for_storage(
+    secure: Azurite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = Tokens("https://storage.azure.com")
+    asked: list[str | None] = []
+
+    def credential(settings: Settings) -> Tokens:
+        asked.append(settings.service_bus_client_id)
+        return tokens
+
+    monkeypatch.setattr(connections, "credential", credential)
+    settings = settings_of(secure)
+    with closing(connections.message_queue(settings)) as queue:
+        assert queue.ping() == []
+        result = queue.batch_send_messages(TASKS_QUEUE, [OutgoingMessage(b"{}", "id")])
+        assert result.success, result.error
+    counts = connections.queue_counts(settings)
+    assert counts.counts(TASKS_QUEUE).active == 1
+    poison = connections.poison_queues(settings)
+    assert poison is not None
+    assert poison.take(TASKS_QUEUE) == []
+    assert tokens.scopes == {"https://storage.azure.com/.default"}
+    assert set(asked) == {"client"}
+
+
+def test_a_token_for_another_service_is_refused(secure: Azurite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "credential", lambda _: Tokens("https://vault.azure.net"))
+    with (
+        closing(connections.message_queue(settings_of(secure))) as queue,
+        pytest.raises(QueueUnavailableError, match="ClientAuthenticationError"),
+    ):
+        queue.ping()
