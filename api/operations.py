@@ -106,7 +106,8 @@ GET_JOB: Json = {
         {
             "name": "If-None-Match",
             "in": "header",
-            "description": "the ETag of an earlier answer; rate and ETA, which time alone changes, do not count",
+            "description": "the ETag of an earlier answer; rate and ETA, which time alone changes, do not count "
+            "unless one becomes null",
             "schema": {"type": "string"},
         },
     ],
