@@ -5,6 +5,7 @@ import azure.functions as func
 from api import batch_overviews as batch_overviews_api
 from api import bulk_actions as bulk_actions_api
 from api import dead_letters as dead_letters_api
+from api import docs as docs_api
 from api import failures as failures_api
 from api import health as health_api
 from api import job_listing as job_listing_api
@@ -38,6 +39,7 @@ app.register_functions(schedules_api.blueprint)
 app.register_functions(health_api.blueprint)
 app.register_functions(openapi_api.blueprint)
 app.register_functions(monitor_api.blueprint)
+app.register_functions(docs_api.blueprint)
 for message_blueprint in message_triggers.blueprints():
     app.register_functions(message_blueprint)
 app.register_functions(sweeper_trigger.blueprint)

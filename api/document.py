@@ -17,8 +17,8 @@ from api import (
     failure_answers,
     job_listing_answers,
     job_type_answers,
-    monitor_operations,
     operations,
+    page_operations,
     reading_operations,
     service_answers,
 )
@@ -103,7 +103,8 @@ def document(registry: Registry) -> Json:
             "/actions/{action_id}": {"parameters": [bulk_operations.ACTION_ID], "get": bulk_operations.GET_ACTION},
             "/schedules": {"get": operations.LIST_SCHEDULES},
             "/health": {"get": operations.HEALTH},
-            "/monitor": {"get": monitor_operations.GET_MONITOR},
+            "/monitor": {"get": page_operations.GET_MONITOR},
+            "/docs": {"get": page_operations.GET_DOCS},
             "/openapi.json": {"get": operations.GET_OPENAPI},
         },
         "components": {

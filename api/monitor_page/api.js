@@ -1,6 +1,6 @@
 // Calls the routes of the app, with the function key if they ask for one.
 
-export const BASE = location.pathname.replace(/\/monitor\/?$/, "");
+export const BASE = location.pathname.replace(/\/(monitor|docs)\/?$/, "");
 
 const STORED = "lockstep-function-key";
 
@@ -21,17 +21,19 @@ export class Problem extends Error {
   }
 }
 
-/** Sends a request; asks for the key once when the app wants one, and repeats the request with it. */
-export async function send(path, { method = "GET", body, headers = {} } = {}) {
+export function send(path, { method = "GET", body, headers = {} } = {}) {
+  const all = body === undefined ? headers : { ...headers, "Content-Type": "application/json" };
+  return sendWithKey(BASE + path, { method, headers: all, body: body === undefined ? undefined : JSON.stringify(body) });
+}
+
+/** Sends a request as `fetch`; asks for the key once when the app wants one, and repeats the request with it. */
+export async function sendWithKey(url, { method, headers, body }) {
   for (;;) {
     const sent = key;
-    const all = { ...headers };
-    if (sent) all["x-functions-key"] = sent;
-    if (body !== undefined) all["Content-Type"] = "application/json";
-    const response = await fetch(BASE + path, {
+    const response = await fetch(url, {
       method,
-      headers: all,
-      body: body === undefined ? undefined : JSON.stringify(body),
+      headers: sent ? { ...headers, "x-functions-key": sent } : headers,
+      body,
       cache: "no-store",
       credentials: "same-origin",
     });

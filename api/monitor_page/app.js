@@ -1,11 +1,10 @@
 // The frame of the page: navigation, the view of the route, what is wrong with the app, and the question for the key.
 
-import { prompt } from "./api.js";
 import { DeadLetter } from "./dead_letters.js";
 import { Job } from "./job.js";
 import { Jobs } from "./jobs.js";
+import { KeyQuestion } from "./key_question.js";
 import { html, render, useEffect, useRef, useState } from "./lib.js";
-import { Dialog } from "./parts.js";
 import { useOutage } from "./poller.js";
 import { Queues } from "./queues.js";
 import { link, useRoute } from "./router.js";
@@ -66,30 +65,6 @@ function Outage() {
   return html`<div class="outage" role="status">
     ${outage ? html`<p>${outage.text} <span aria-hidden="true">Next try in ${seconds} s.</span></p>` : null}
   </div>`;
-}
-
-/** Asks for the function key when a route wants one. It stays in this tab until it is closed. */
-function KeyQuestion() {
-  const [question, setQuestion] = useState(null);
-  useEffect(() => {
-    prompt.ask = (wasRefused) => new Promise((resolve) => setQuestion({ wasRefused, resolve }));
-  }, []);
-  if (!question) return null;
-  const onSubmit = (event) => {
-    event.preventDefault();
-    setQuestion(null);
-    question.resolve(new FormData(event.target).get("key").trim());
-  };
-  const askAgain = () => setQuestion({ ...question, turn: (question.turn ?? 0) + 1 });
-  return html`<${Dialog} key=${question.turn} title="Function key" onClose=${askAgain}>
-    <form onSubmit=${onSubmit}>
-      <p>${question.wasRefused ? "The app refuses this key." : "The app asks for a function key."} This tab keeps it until it is closed.</p>
-      <label>Key
-        <input name="key" type="password" autocomplete="off" required autofocus pattern="[!-~]+" title="letters, digits and signs of ASCII" />
-      </label>
-      <div class="dialog-buttons"><button class="primary">Continue</button></div>
-    </form>
-  <//>`;
 }
 
 render(html`<${App} />`, document.getElementById("app"));

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, Route
 
-from api import monitor
+from api import monitor, page_files
 from tests.browser.polled_job import CHANGING_JOB, JOB
 
 pytestmark = pytest.mark.one_worker
@@ -37,8 +37,8 @@ def polling(blank_page: Page) -> Page:
 
     def serve(route: Route) -> None:
         path = urlsplit(route.request.url).path.removeprefix("/api/monitor").removeprefix("/")
-        file = monitor.files()[path or monitor.PAGE]
-        headers = {"Content-Security-Policy": monitor.CONTENT_SECURITY_POLICY, "Content-Type": file.media_type}
+        file = page_files.read(monitor.files()[path or page_files.PAGE])
+        headers = {"Content-Security-Policy": page_files.CONTENT_SECURITY_POLICY, "Content-Type": file.media_type}
         route.fulfill(body=file.content, headers=headers)
 
     blank_page.route(f"{SITE}/**", serve)

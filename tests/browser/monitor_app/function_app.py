@@ -10,6 +10,7 @@ from api import (
     batch_overviews,
     bulk_actions,
     dead_letters,
+    docs,
     failures,
     health,
     job_listing,
@@ -38,7 +39,7 @@ def build() -> bootstrap.App:
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 for module in (
     *(batch_overviews, bulk_actions, jobs, job_listing, tasks, failures, results, job_types, monitor),
-    *(dead_letters, queues, schedules, health, openapi),
+    *(dead_letters, queues, schedules, health, openapi, docs),
     *(job_triggers, task_triggers, dead_letter_triggers),
 ):
     app.register_functions(module.blueprint)

@@ -6,6 +6,7 @@ from api import (
     batch_overviews,
     bulk_actions,
     dead_letters,
+    docs,
     failures,
     health,
     job_listing,
@@ -23,6 +24,6 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 for module in (
     *(batch_overviews, bulk_actions, jobs, job_listing, tasks, failures, results, job_types),
-    *(dead_letters, queues, schedules, health, openapi, monitor),
+    *(dead_letters, queues, schedules, health, openapi, monitor, docs),
 ):
     app.register_functions(module.blueprint)

@@ -74,7 +74,7 @@ CALLS: dict[str, list[Callable[[Lockstep], object]]] = {
 }
 """How each operation is asked for, with every parameter that it takes. All job types are submitted alike."""
 
-FOR_THE_MONITOR = {"get_monitor", "get_batch_map", "get_throughput"}
+FOR_PEOPLE = {"get_monitor", "get_docs", "get_batch_map", "get_throughput"}
 """What the app draws for people alone; no program asks for it."""
 
 # Answers that lead to the next page and to a second poll, so that cursors and tags are sent too.
@@ -140,7 +140,7 @@ def requests_of(operation_id: str) -> list[httpx.Request]:
 
 
 def test_every_operation_has_a_method_of_the_client_and_the_other_way_round() -> None:
-    known = {operation["operationId"] for *_, operation in operations()} - FOR_THE_MONITOR
+    known = {operation["operationId"] for *_, operation in operations()} - FOR_PEOPLE
     assert {each for each in known if not each.startswith("submit_")} == CALLS.keys() - {"submit_hello_world"}
     asked = {name for call in _sources() for name in re.findall(r"app\.(\w+)\(", call)}
     public = {name for name in vars(Lockstep) if not name.startswith("_")}
