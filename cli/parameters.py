@@ -52,7 +52,7 @@ def read_parameters(pairs: Sequence[str], json_file: str | None, schema: Schema)
     Raises:
         UsageError: a pair has no `=`, or the file has no JSON object.
     """
-    return {**(_object(json_file) if json_file else {}), **dict(_pair(pair, schema) for pair in pairs)}
+    return {**(_object(json_file) if json_file is not None else {}), **dict(_pair(pair, schema) for pair in pairs)}
 
 
 def check(job_type: JobType, parameters: Mapping[str, Any]) -> None:

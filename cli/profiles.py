@@ -36,8 +36,10 @@ def target(url: str | None, profile: str | None, environment: Mapping[str, str] 
     """Returns the app: `--profile`, else `--url`, else the environment, else the default profile, else this machine.
 
     Raises:
-        UsageError: both options are given, or there is no such profile, or the file is not valid.
+        UsageError: both options are given, or one is empty, or there is no such profile, or the file is not valid.
     """
+    if "" in (url, profile):  # of a variable that is not set; another app would be used
+        raise UsageError("--url and --profile must not be empty")
     if url and profile:
         raise UsageError("--url and --profile exclude each other")
     if profile:

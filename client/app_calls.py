@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
 
 from client.app_answers import (
     ActionProgress,
@@ -15,24 +14,24 @@ from client.app_answers import (
     Queue,
     Schedule,
 )
-from client.calls import Call, json_of, query
+from client.calls import Call, json_of, path_part, query
 from client.filters import JobFilter
 from client.pages import Page, page_of, rows_of
 
 
 def count_jobs(kind: BulkKind, where: JobFilter) -> Call[JobCount]:
     """Counts the jobs that a bulk action would be about."""
-    return Call("POST", f"/jobs/{kind}", json_of, query(**where.query(), dry_run=True))
+    return Call("POST", f"/jobs/{path_part(kind)}", json_of, query(**where.query(), dry_run=True))
 
 
 def change_jobs(kind: BulkKind, where: JobFilter) -> Call[ActionProgress]:
     """Begins a bulk action."""
-    return Call("POST", f"/jobs/{kind}", json_of, query(**where.query()), is_repeatable=False)
+    return Call("POST", f"/jobs/{path_part(kind)}", json_of, query(**where.query()), is_repeatable=False)
 
 
 def get_action(action_id: str) -> Call[ActionProgress]:
     """Shows how far a bulk action has come."""
-    return Call("GET", f"/actions/{quote(action_id, safe='')}", json_of)
+    return Call("GET", f"/actions/{path_part(action_id)}", json_of)
 
 
 def list_job_types() -> Call[list[JobType]]:
@@ -58,7 +57,7 @@ def list_dead_letters(
     before: int | None = None,
 ) -> Call[Page[DeadLetter]]:
     """Lists dead letters, the newest first."""
-    parameters = query(state=state, include=include, limit=limit, before=before)
+    parameters = query(state=state, include=include or None, limit=limit, before=before)
     return Call("GET", "/dead-letters", page_of("dead_letters"), parameters)
 
 

@@ -121,7 +121,12 @@ class AsyncLockstep(AsyncDriver):
         return await self.send(job_calls.cancel_job(job_id))
 
     async def retry(
-        self, job_id: str, *, batch_id: str | None = None, task_ids: Sequence[str] = (), error: str | None = None
+        self,
+        job_id: str,
+        *,
+        batch_id: str | None = None,
+        task_ids: Sequence[str] | None = None,
+        error: str | None = None,
     ) -> Change:
         return await self.send(job_calls.retry_job(job_id, batch_id=batch_id, task_ids=task_ids, error=error))
 

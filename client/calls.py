@@ -3,14 +3,24 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
+from urllib.parse import quote
 
 import httpx
 
-from client.errors import BY_STATUS, AppFailedError, FieldError, LockstepError, Problem, UnexpectedAnswerError
+from client.errors import (
+    BY_STATUS,
+    AppFailedError,
+    FieldError,
+    InvalidArgumentError,
+    LockstepError,
+    Problem,
+    UnexpectedAnswerError,
+)
 
 T_co = TypeVar("T_co", covariant=True)
 
 _DAY_SECONDS = 86_400
+_LISTS = (list, tuple, set, frozenset)
 _PROBLEM_MEMBERS = {"type", "title", "status", "detail", "errors"}
 
 
@@ -53,8 +63,36 @@ class Call(Generic[T_co]):
 
 
 def query(**parameters: object) -> dict[str, str]:
-    """Makes the query of a request, without the parameters that are None or empty."""
-    return {name: _text(value) for name, value in parameters.items() if value is not None and value not in ("", ())}
+    """Makes the query of a request, without the parameters that are None.
+
+    Raises:
+        InvalidArgumentError: one is empty.
+    """
+    return {name: _text(value) for name, value in given(**parameters).items()}
+
+
+def given(**parameters: object) -> dict[str, object]:
+    """Returns the parameters that are not None.
+
+    Raises:
+        InvalidArgumentError: one is empty. Without it, the request would be about more than the caller named.
+    """
+    found = {name: value for name, value in parameters.items() if value is not None}
+    for name, value in found.items():
+        if value == "" or (isinstance(value, _LISTS) and ("" in value or not value)):
+            raise InvalidArgumentError(f"{name} is empty; leave it out, or give it a value")
+    return found
+
+
+def path_part(text: str) -> str:
+    """Returns a part of a path; a slash in it does not make two of it.
+
+    Raises:
+        InvalidArgumentError: it is empty or dots, with which the path would be that of another route.
+    """
+    if not text.strip("."):
+        raise InvalidArgumentError(f"{text!r} is no id and no job type")
+    return quote(text, safe="")
 
 
 def json_of(response: httpx.Response) -> Any:
@@ -81,7 +119,7 @@ def retry_after(response: httpx.Response) -> float | None:
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (list, tuple, set, frozenset)):
+    if isinstance(value, _LISTS):
         return ",".join(map(str, value))
     return str(value)
 

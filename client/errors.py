@@ -10,7 +10,7 @@ class LockstepError(Exception):
 
 
 class InvalidArgumentError(LockstepError, ValueError):
-    """An argument cannot be sent: the URL, the key or the idempotency key. The text does not show it."""
+    """An argument cannot be sent: it is empty, or it is a URL or a key, which the text does not show."""
 
 
 class NotReachableError(LockstepError):

@@ -11,6 +11,8 @@ from client.answers import JobStatus
 class JobFilter:
     """Which jobs are listed, or are meant by a bulk action; without a member, all of them.
 
+    An empty text or list is refused when it is sent: it would mean all jobs, where a program meant none.
+
     Attributes:
         statuses: jobs in one of these.
         created_from: jobs that were created at this time or later.
@@ -18,7 +20,7 @@ class JobFilter:
     """
 
     job_type: str | None = None
-    statuses: Sequence[JobStatus] = ()
+    statuses: Sequence[JobStatus] | None = None
     created_from: datetime | None = None
     created_before: datetime | None = None
 
@@ -26,7 +28,7 @@ class JobFilter:
         """The filter as parameters of a query."""
         return {
             "type": self.job_type,
-            "status": tuple(self.statuses),
+            "status": None if self.statuses is None else tuple(self.statuses),
             "created_from": self.created_from and self.created_from.isoformat(),
             "created_before": self.created_before and self.created_before.isoformat(),
         }

@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
-from urllib.parse import quote
 
 import httpx
 
 from client.answers import Batch, Change, Failures, Job, JobEvent, ListedJob, Submission, Task, TaskDetails
-from client.calls import Call, json_of, query, retry_after
+from client.calls import Call, given, json_of, path_part, query, retry_after
 from client.errors import InvalidArgumentError
 from client.filters import JobFilter
 from client.pages import Page, ResultsPage, page_of, results_of, since_of
@@ -39,15 +38,15 @@ def submit(
     """Submits a job; to repeat it makes no second one.
 
     Raises:
-        InvalidArgumentError: the idempotency key has characters that no header may have.
+        InvalidArgumentError: the idempotency key is empty, or has characters that no header may have.
     """
-    if idempotency_key is not None and not (idempotency_key.isascii() and idempotency_key.isprintable()):
-        raise InvalidArgumentError("the idempotency key must be printable ASCII characters")
+    if idempotency_key is not None and not _fits_a_header(idempotency_key):
+        raise InvalidArgumentError("the idempotency key must be printable ASCII characters, at least one")
     return Call(
         "POST",
-        f"/jobs/{_part(job_type)}",
+        f"/jobs/{path_part(job_type)}",
         json_of,
-        query(start_at=start_at and start_at.isoformat(), after=after, urgent=urgent or None),
+        query(start_at=start_at and start_at.isoformat(), after=after or None, urgent=urgent or None),
         {"Idempotency-Key": idempotency_key} if idempotency_key else {},
         dict(parameters),
     )
@@ -88,13 +87,13 @@ def list_tasks(  # noqa: PLR0913 - the parameters of the route
     after: str | None = None,
 ) -> Call[Page[Task]]:
     """Lists a job's tasks."""
-    parameters = query(status=status, error=error, batch=batch, include=include, limit=limit, after=after)
+    parameters = query(status=status, error=error, batch=batch, include=include or None, limit=limit, after=after)
     return Call("GET", f"{_job(job_id)}/tasks", page_of("tasks"), parameters)
 
 
 def get_task(job_id: str, task_id: str) -> Call[TaskDetails]:
     """Shows a task with its payload."""
-    return Call("GET", f"{_job(job_id)}/tasks/{_part(task_id)}", json_of)
+    return Call("GET", f"{_job(job_id)}/tasks/{path_part(task_id)}", json_of)
 
 
 def list_failures(job_id: str, *, after: str | None = None) -> Call[Failures]:
@@ -123,12 +122,11 @@ def cancel_job(job_id: str) -> Call[Change]:
 
 
 def retry_job(
-    job_id: str, *, batch_id: str | None = None, task_ids: Sequence[str] = (), error: str | None = None
+    job_id: str, *, batch_id: str | None = None, task_ids: Sequence[str] | None = None, error: str | None = None
 ) -> Call[Change]:
     """Runs failed tasks again: all of them, or those of a batch, an error group, or with these ids."""
-    part: dict[str, object] = {"batch_id": batch_id, "task_ids": list(task_ids) or None, "error": error}
-    body = {name: value for name, value in part.items() if value is not None}
-    return Call("POST", f"{_job(job_id)}/retry", json_of, body=body or None, is_repeatable=False)
+    part = given(batch_id=batch_id, task_ids=None if task_ids is None else list(task_ids), error=error)
+    return Call("POST", f"{_job(job_id)}/retry", json_of, body=part or None, is_repeatable=False)
 
 
 def resume_job(job_id: str) -> Call[Change]:
@@ -137,9 +135,8 @@ def resume_job(job_id: str) -> Call[Change]:
 
 
 def _job(job_id: str) -> str:
-    return f"/jobs/{_part(job_id)}"
+    return f"/jobs/{path_part(job_id)}"
 
 
-def _part(text: str) -> str:
-    """A part of a path; a slash in it does not make two of it."""
-    return quote(text, safe="")
+def _fits_a_header(text: str) -> bool:
+    return bool(text.strip()) and text.isascii() and text.isprintable()

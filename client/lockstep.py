@@ -137,7 +137,12 @@ class Lockstep(SyncDriver):
         return self.send(job_calls.cancel_job(job_id))
 
     def retry(
-        self, job_id: str, *, batch_id: str | None = None, task_ids: Sequence[str] = (), error: str | None = None
+        self,
+        job_id: str,
+        *,
+        batch_id: str | None = None,
+        task_ids: Sequence[str] | None = None,
+        error: str | None = None,
     ) -> Change:
         """Runs the failed tasks of a job again: all of them, or those of a batch, these, or those of an error group."""
         return self.send(job_calls.retry_job(job_id, batch_id=batch_id, task_ids=task_ids, error=error))

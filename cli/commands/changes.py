@@ -31,10 +31,10 @@ def retry(
     as_json: AsJson = False,
 ) -> None:
     """Run the failed tasks of a job again, or some of them."""
-    if sum(map(bool, (batch, tasks, error))) > 1:
+    if sum(each is not None for each in (batch, tasks or None, error)) > 1:
         raise UsageError("--batch, --task and --error exclude each other")
     with session(ctx).connect() as app:
-        change = app.retry(job_id, batch_id=batch, task_ids=tasks or (), error=error)
+        change = app.retry(job_id, batch_id=batch, task_ids=tasks or None, error=error)
         _show_or_watch(ctx, app, change, watches=watches, as_json=as_json)
 
 

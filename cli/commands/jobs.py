@@ -93,13 +93,13 @@ def job_filter(
     Raises:
         UsageError: an unknown status.
     """
-    named = [each.strip() for each in statuses.split(",")] if statuses else []
+    named = None if statuses is None else [each.strip() for each in statuses.split(",")]
     known = JobStatus.__args__  # type: ignore[attr-defined] # the values of a Literal
-    if unknown := [each for each in named if each not in known]:
+    if unknown := [each for each in named or () if each not in known]:
         raise UsageError(f"--status: {unknown[0]!r} is none of {', '.join(known)}")
     return JobFilter(
         job_type,
-        cast("list[JobStatus]", named),
+        cast("list[JobStatus] | None", named),
         created_from and created_from.astimezone(),
         created_before and created_before.astimezone(),
     )

@@ -1,32 +1,19 @@
 """What is installed from the repository is the command and its client alone, with the packages that they import."""
 
 import ast
-import shutil
-import subprocess
 import sys
 import tomllib
 import zipfile
 from email.parser import Parser
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
-PACKAGES = ("cli", "client")
+from tests.support.wheel import PACKAGES, ROOT, build
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    """The wheel, built from a copy: the build writes into its directory."""
-    source, built = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("built")
-    for name in PACKAGES:
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-index"]
-    command += ["--no-deps", "--no-build-isolation", "--wheel-dir", str(built), str(source)]
-    subprocess.run(command, check=True, cwd=built)
-    (path,) = built.iterdir()
+    path = build(tmp_path_factory.mktemp("wheel"))
     assert path.name.startswith("lockstep-")
     assert path.name.endswith("-py3-none-any.whl")
     return zipfile.ZipFile(path)
