@@ -1,4 +1,4 @@
-"""Every command of `lockstep` against a running stack."""
+"""The command with the app as it is deployed; `tests/e2e/commands` has every command and option."""
 
 import json
 import signal

@@ -3,7 +3,8 @@
 Tests go to workers one by one, in the order of the collection. Two rules keep the tests of a module on one worker:
 
 - they use a fixture of scope ``module`` from that module, which only one worker should set up;
-- they are marked ``one_worker``, because they use something that the machine has once, such as a port.
+- they are marked ``one_worker``, because they use something that the machine has once, such as a port. Modules whose
+  markers have the same name, as in ``one_worker("commands")``, share a worker, and with it the fixtures of the session.
 
 The marker ``spread`` turns the first rule off, where a test takes much longer than the fixture.
 
@@ -82,9 +83,12 @@ class _Scheduling(LoadScopeScheduling):  # type: ignore[misc] # the library has 
 
 
 def group_of(item: pytest.Item) -> str:
-    """The id of a test's module if its tests belong together, else the id of the test."""
+    """The id of a test's module if its tests belong together, or what `one_worker` names; else the id of the test."""
     together = _uses_fixture_of_module(item) and not item.get_closest_marker("spread")
-    return _module_id(item) if together or item.get_closest_marker("one_worker") else item.nodeid
+    one_worker = item.get_closest_marker("one_worker")
+    if one_worker and one_worker.args:
+        return str(one_worker.args[0])
+    return _module_id(item) if together or one_worker else item.nodeid
 
 
 def _uses_fixture_of_module(item: pytest.Item) -> bool:

@@ -9,10 +9,12 @@ from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("cli", "client")
 _PIP = ("-m", "pip", "--disable-pip-version-check")
+_LEFT_OUT = ("..", "__pycache__")
 _OFFLINE = ("--quiet", "--no-index", "--no-deps")
 
 
@@ -40,7 +42,7 @@ def install_alone(directory: Path) -> Path:
     (packages,) = (environment / "lib").glob("python*/site-packages")
     (installed,) = Distribution.discover(name="lockstep", path=[str(packages)])
     for required in _closure(installed.requires or ()):
-        for name in {file.parts[0] for file in required.files or () if file.parts[0] != ".."}:
+        for name in {file.parts[0] for file in required.files or () if file.parts[0] not in _LEFT_OUT}:
             (packages / name).symlink_to(Path(str(required.locate_file(name))))
     return environment
 
@@ -52,7 +54,8 @@ def _closure(requirements: Iterable[str]) -> list[Distribution]:
     while waiting:
         requirement = Requirement(waiting.pop())
         is_needed = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-        if is_needed and requirement.name.lower() not in found:
-            found[requirement.name.lower()] = distribution(requirement.name)
-            waiting += found[requirement.name.lower()].requires or ()
+        name = canonicalize_name(requirement.name)
+        if is_needed and name not in found:
+            found[name] = distribution(name)
+            waiting += found[name].requires or ()
     return list(found.values())

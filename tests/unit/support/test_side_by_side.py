@@ -55,8 +55,18 @@ def collect(pytester: pytest.Pytester) -> Collect:
         ("@pytest.mark.spread\ndef test_it(server): pass", _ITSELF),
         ("@pytest.mark.one_worker\ndef test_it(): pass", _MODULE),
         ("@pytest.mark.spread\n@pytest.mark.one_worker\ndef test_it(server): pass", _MODULE),
+        ('@pytest.mark.one_worker("some")\ndef test_it(server): pass', "some"),
     ],
-    ids=["alone", "of the test or the session", "of the module", "indirectly", "spread", "one worker", "both markers"],
+    ids=[
+        "alone",
+        "of the test or the session",
+        "of the module",
+        "indirectly",
+        "spread",
+        "one worker",
+        "both markers",
+        "named",
+    ],
 )
 def test_a_test_goes_with_its_module_when_it_shares_something(collect: Collect, test: str, group: str) -> None:
     (item,) = collect(test)
