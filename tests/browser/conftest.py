@@ -18,6 +18,8 @@ from local.functions_host.process import HostProcess
 from local.postgres import EmbeddedPostgres
 from local.service_bus.process import EmulatorProcess
 from local.stack import ROOT
+from tests.browser.figures import PICTURES, Figures
+from tests.browser.polled_page import open_page
 from tests.browser.survey_jobs import MENDED
 from tests.support.waiting import wait_until
 
@@ -132,6 +134,19 @@ def page(blank_page: Page) -> Page:
     """A page that has the key of the stack."""
     blank_page.add_init_script(f"origin === 'null' || sessionStorage.setItem('lockstep-function-key', '{KEY}')")
     return blank_page
+
+
+@pytest.fixture
+def polling(blank_page: Page) -> Page:
+    """The list of jobs, whose clock stands still."""
+    open_page(blank_page)
+    return blank_page
+
+
+@pytest.fixture
+def figures(tmp_path: Path) -> Figures:
+    """Where a test writes what it has measured: docs/monitor with `make pictures`."""
+    return Figures(Path(os.environ.get(PICTURES, tmp_path)))
 
 
 @pytest.fixture(scope="module")

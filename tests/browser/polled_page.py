@@ -1,0 +1,52 @@
+"""The page with a clock that a test moves, and requests that are answered inside the page."""
+
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Page, Route
+
+from api import monitor, page_files
+
+SITE = "http://monitor.test"
+FAKE_ANSWERS = """
+    globalThis.asked = [];
+    globalThis.answer = { status: 200, body: { jobs: [], next: null }, headers: { ETag: '"one"' } };
+    globalThis.fetch = async (url, options) => {
+      const path = new URL(url, location).pathname;
+      if (path.endsWith("/job-types")) return new Response('{"job_types": []}');
+      asked.push({ at: Date.now(), tag: options.headers["If-None-Match"] ?? null });
+      const { status, body, headers } = typeof answer === "function" ? answer(path) : answer;
+      return new Response(status === 304 ? null : JSON.stringify(body), { status, headers });
+    };
+    globalThis.hide = (hidden) => {
+      Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    };
+"""
+STEP = 500
+
+
+def open_page(page: Page) -> None:
+    """Opens the list of jobs, and lets its clock stand still."""
+
+    def serve(route: Route) -> None:
+        path = urlsplit(route.request.url).path.removeprefix("/api/monitor").removeprefix("/")
+        file = page_files.read(monitor.files()[path or page_files.PAGE])
+        headers = {"Content-Security-Policy": page_files.CONTENT_SECURITY_POLICY, "Content-Type": file.media_type}
+        route.fulfill(body=file.content, headers=headers)
+
+    page.route(f"{SITE}/**", serve)
+    page.clock.install()
+    page.add_init_script(FAKE_ANSWERS)
+    page.goto(f"{SITE}/api/monitor")
+    page.get_by_role("heading", level=1).wait_for()
+    page.clock.pause_at((page.evaluate("Date.now()") + STEP) / 1_000)
+
+
+def pass_time(page: Page, milliseconds: int) -> None:
+    for _ in range(0, milliseconds, STEP):  # an answer arrives between two steps
+        page.clock.run_for(STEP)
+
+
+def times(page: Page) -> list[int]:
+    found: list[int] = page.evaluate("asked.map(({ at }) => at)")
+    return found
