@@ -1,0 +1,52 @@
+// The storage account of the Functions host, and the container of the app's packages. It has no usable keys.
+param token string
+param location string
+param tags object
+param isPrivate bool
+param identityPrincipalId string
+
+var roles = loadJsonContent('../roles.json')
+
+resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {
+  name: 'st${token}'
+  location: location
+  tags: tags
+  kind: 'StorageV2'
+  sku: { name: 'Standard_LRS' }
+  properties: {
+    allowSharedKeyAccess: false
+    allowBlobPublicAccess: false
+    defaultToOAuthAuthentication: true
+    minimumTlsVersion: 'TLS1_2'
+    supportsHttpsTrafficOnly: true
+    publicNetworkAccess: isPrivate ? 'Disabled' : 'Enabled'
+    networkAcls: {
+      bypass: 'None'
+      defaultAction: isPrivate ? 'Deny' : 'Allow'
+    }
+  }
+
+  resource blobs 'blobServices' = {
+    name: 'default'
+
+    resource packages 'containers' = {
+      name: 'app-package'
+      properties: { publicAccess: 'None' }
+    }
+  }
+}
+
+// The Functions host keeps the leases of its timers and the keys of its functions in blobs, and creates their containers.
+resource owner 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(account.id, identityPrincipalId, roles['Storage Blob Data Owner'])
+  scope: account
+  properties: {
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles['Storage Blob Data Owner'])
+    principalId: identityPrincipalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+output id string = account.id
+output name string = account.name
+output packageContainerUrl string = '${account.properties.primaryEndpoints.blob}${account::blobs::packages.name}'

@@ -1,0 +1,215 @@
+"""What `azd up` would create: the queues that Lockstep needs, an app that starts, and no more rights than it needs."""
+
+import json
+import re
+from collections.abc import Mapping
+
+import pytest
+
+from core.lanes import QUEUES
+from infra.hooks import prepare_database
+from local.stack import ROOT
+from settings import Settings
+from tests.support.bicep.evaluation import Deployment
+from tests.support.bicep.syntax import parse
+from tests.unit.infra.conftest import INFRA, Deploy, templates
+
+_IDENTITY = {"DATABASE_AUTH", "MIGRATE_ON_START"}
+"""Settings of the connection to PostgreSQL by token, and of migrations as a step."""
+
+_HOST = re.compile("AzureWebJobsStorage__.*|APPLICATIONINSIGHTS_.*|PYTHON_THREADPOOL_THREAD_COUNT")
+_PREMIUM = {
+    "FUNCTIONS_EXTENSION_VERSION",
+    "FUNCTIONS_WORKER_RUNTIME",
+    "WEBSITE_RUN_FROM_PACKAGE",
+    "WEBSITE_RUN_FROM_PACKAGE_BLOB_MI_RESOURCE_ID",
+}
+
+_ROLES = json.loads((INFRA / "roles.json").read_text())
+
+_QUEUE_TYPE = "Microsoft.ServiceBus/namespaces/queues"
+
+
+def _settings(deployment: Deployment) -> Mapping[str, str]:
+    (found,) = (each for each in deployment.of("Microsoft.Web/sites/config") if each.name.endswith("/appsettings"))
+    settings: Mapping[str, str] = found.body["properties"]
+    return settings
+
+
+def _rights(deployment: Deployment) -> list[tuple[str, str]]:
+    """The role assignments: the kind of resource and the role; the app's identity has all of them."""
+    names = {value: name for name, value in _ROLES.items()}
+    found = []
+    for each in deployment.of("Microsoft.Authorization/roleAssignments"):
+        properties = each.body["properties"]
+        assert "id-lockstep-" in properties["principalId"]
+        kind = each.scope[1:].rpartition("/")[0] if "/queues/" not in each.scope else each.scope.rpartition("/")[2]
+        found.append((kind, names[properties["roleDefinitionId"].rpartition("/")[2]]))
+    return sorted(found)
+
+
+def test_the_queues_are_those_of_the_app_with_the_settings_of_the_local_ones(deployed: Deploy) -> None:
+    made = {each.name.partition("/")[2]: each.body["properties"] for each in deployed().of(_QUEUE_TYPE)}
+    assert made.keys() == QUEUES
+    text = re.sub("//[^\n]*", "", (ROOT / "local/service_bus/Config.json").read_text())
+    local = {
+        each["Name"]: {name[0].lower() + name[1:]: value for name, value in each["Properties"].items()}
+        for each in json.loads(text)["UserConfig"]["Namespaces"][0]["Queues"]
+    }
+    longest = "defaultMessageTimeToLive"
+    assert {name: {**each, longest: ""} for name, each in made.items()} == {
+        name: {**each, longest: ""} for name, each in local.items()
+    }
+
+
+def test_a_message_waits_as_long_as_its_backlog(deployed: Deploy) -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    for each in deployed().of(_QUEUE_TYPE):
+        assert f"`{each.body['properties']['defaultMessageTimeToLive']}`, the default of Standard and Premium" in page
+
+
+@pytest.mark.parametrize("plan", ["FC1", "EP1"])
+def test_the_app_starts_with_its_settings(deployed: Deploy, plan: str) -> None:
+    given = _settings(deployed(planSku=plan, jobEventsQueue="ends"))
+    known = {each.alias for each in Settings.model_fields.values()}
+    own = {name for name in given if not _HOST.fullmatch(name)} - (_PREMIUM if plan == "EP1" else set())
+    assert own <= known | _IDENTITY
+    settings = Settings.from_environment(
+        {name: re.sub("<[^>]*>", "made.example", each) for name, each in given.items()}
+    )
+    assert settings.service_bus_namespace is not None
+    assert settings.service_bus_client_id == "made.example"
+    assert settings.service_bus_credential == "managedidentity"
+    assert settings.job_events == "ends"
+    assert settings.database_url.startswith("postgresql://id-lockstep-")
+
+
+def test_settings_of_ones_own_win(deployed: Deploy) -> None:
+    given = _settings(deployed(moreAppSettings={"DATABASE_POOL_SIZE": "8", "RETENTION_DAYS": "7"}))
+    assert (given["DATABASE_POOL_SIZE"], given["RETENTION_DAYS"]) == ("8", "7")
+
+
+def test_flex_consumption_gets_no_setting_that_it_refuses(deployed: Deploy) -> None:
+    refused = re.compile("FUNCTIONS_EXTENSION_VERSION|FUNCTIONS_WORKER_RUNTIME|WEBSITE_.*|SCM_.*|ENABLE_ORYX_BUILD")
+    assert [name for name in _settings(deployed()) if refused.fullmatch(name)] == []
+
+
+def test_the_plan_scales_as_far_as_its_parameter_says(deployed: Deploy) -> None:
+    ready = [{"name": "http", "instanceCount": 1}, {"name": "function:run_job_message", "instanceCount": 2}]
+    flex = deployed(maximumInstanceCount=77, instanceMemoryMB=4096, alwaysReady=ready).one("Microsoft.Web/sites")
+    config = flex.body["properties"]["functionAppConfig"]
+    assert config["runtime"] == {"name": "python", "version": "3.13"}
+    assert config["scaleAndConcurrency"] == {
+        "maximumInstanceCount": 77,
+        "instanceMemoryMB": 4096,
+        "alwaysReady": ready,
+    }
+    premium = deployed(planSku="EP2", maximumInstanceCount=77, alwaysReady=ready)
+    site = premium.one("Microsoft.Web/sites").body["properties"]["siteConfig"]
+    assert (site["linuxFxVersion"], site["functionAppScaleLimit"], site["minimumElasticInstanceCount"]) == (
+        "Python|3.13",
+        20,
+        3,
+    )
+    assert premium.one("Microsoft.Web/serverfarms").body["properties"]["maximumElasticWorkerCount"] == 20
+
+
+def test_the_app_may_manage_its_queues_and_nothing_else_of_the_namespace(deployed: Deploy) -> None:
+    assert _rights(deployed()) == sorted(
+        [
+            ("Microsoft.Insights/components", "Monitoring Metrics Publisher"),
+            ("Microsoft.Storage/storageAccounts", "Storage Blob Data Owner"),
+            *((name, "Azure Service Bus Data Owner") for name in QUEUES),
+        ]
+    )
+
+
+def test_the_app_may_be_kept_from_managing_its_queues(deployed: Deploy) -> None:
+    rights = [
+        each for each in _rights(deployed(queueRights="listenAndSend", jobEventsQueue="ends")) if "." not in each[0]
+    ]
+    both = ("Azure Service Bus Data Receiver", "Azure Service Bus Data Sender")
+    assert rights == sorted([("ends", both[1]), *((name, role) for name in QUEUES for role in both)])
+
+
+def test_role_ids_are_those_of_azures_page_of_built_in_roles() -> None:
+    assert _ROLES == {
+        "Azure Service Bus Data Owner": "090c5cfd-751d-490a-894a-3ce6f1109419",
+        "Azure Service Bus Data Receiver": "4f6d3b9b-027b-4f4c-9142-0e5a2a2247e0",
+        "Azure Service Bus Data Sender": "69a216fc-b8fb-44d8-bc22-1f3c2cd27a39",
+        "Monitoring Metrics Publisher": "3913510d-42f4-4e42-8a64-420c390055eb",
+        "Storage Blob Data Owner": "b7e6dc6d-f1e8-4753-8033-0f276bb0955b",
+    }
+
+
+def test_nothing_can_be_reached_with_a_key_or_a_password(deployed: Deploy) -> None:
+    made = deployed()
+    assert made.one("Microsoft.Storage/storageAccounts").body["properties"]["allowSharedKeyAccess"] is False
+    assert made.one("Microsoft.ServiceBus/namespaces").body["properties"]["disableLocalAuth"] is True
+    assert made.one("Microsoft.Insights/components").body["properties"]["DisableLocalAuth"] is True
+    server = made.one("Microsoft.DBforPostgreSQL/flexibleServers").body["properties"]
+    assert {**server["authConfig"], "tenantId": ""} == {
+        "activeDirectoryAuth": "Enabled",
+        "passwordAuth": "Disabled",
+        "tenantId": "",
+    }
+    policies = made.of("Microsoft.Web/sites/basicPublishingCredentialsPolicies")
+    assert [each.body["properties"] for each in policies] == [{"allow": False}, {"allow": False}]
+    assert made.one("Microsoft.Web/sites").body["identity"]["type"] == "UserAssigned"
+
+
+def test_the_templates_hold_no_secret() -> None:
+    secret = re.compile(r"list[A-Z]\w*\(|@secure|SharedAccess|AccountKey|(?i:password(?!Auth|s of))|sig=")
+    files = [*templates(), *INFRA.rglob("*.json"), *INFRA.rglob("*.kql")]
+    assert [str(path) for path in files if secret.search(path.read_text())] == []
+
+
+def test_a_private_network_closes_every_public_way_but_that_to_the_app(deployed: Deploy) -> None:
+    made = deployed(privateNetwork=True)
+    assert made.one("Microsoft.ServiceBus/namespaces").body["sku"]["name"] == "Premium"
+    for kind in ("Microsoft.ServiceBus/namespaces", "Microsoft.Storage/storageAccounts"):
+        assert made.one(kind).body["properties"]["publicNetworkAccess"] == "Disabled"
+    server = made.one("Microsoft.DBforPostgreSQL/flexibleServers").body["properties"]
+    assert server["network"]["publicNetworkAccess"] == "Disabled"
+    assert made.of("Microsoft.DBforPostgreSQL/flexibleServers/firewallRules") == []
+    targets = [
+        each.body["properties"]["privateLinkServiceConnections"][0]["properties"]["privateLinkServiceId"].split("/")[2]
+        for each in made.of("Microsoft.Network/privateEndpoints")
+    ]
+    assert sorted(targets) == ["flexibleServers", "namespaces", "storageAccounts"]
+    assert made.one("Microsoft.Web/sites").body["properties"]["virtualNetworkSubnetId"].endswith("/app")
+
+
+_DELEGATIONS = {"FC1": "Microsoft.App/environments", "EP1": "Microsoft.Web/serverFarms"}
+
+
+@pytest.mark.parametrize(("plan", "delegation"), _DELEGATIONS.items())
+def test_the_subnet_of_the_app_is_delegated_to_its_plan(deployed: Deploy, plan: str, delegation: str) -> None:
+    network = deployed(privateNetwork=True, planSku=plan).one("Microsoft.Network/virtualNetworks").body["properties"]
+    assert network["subnets"][0]["properties"]["delegations"][0]["properties"]["serviceName"] == delegation
+
+
+def test_the_database_admits_the_address_of_who_deploys(deployed: Deploy) -> None:
+    rules = deployed(deployerIpAddress="192.0.2.7").of("Microsoft.DBforPostgreSQL/flexibleServers/firewallRules")
+    addresses = {each.name.rpartition("/")[2]: each.body["properties"]["startIpAddress"] for each in rules}
+    assert addresses == {"azure": "0.0.0.0", "deployer": "192.0.2.7"}
+
+
+def test_azd_gives_each_parameter_that_has_no_default() -> None:
+    given = json.loads((INFRA / "main.parameters.json").read_text())["parameters"]
+    parameters = {each.name: each for each in parse(INFRA / "main.bicep").of("param")}
+    assert given.keys() <= parameters.keys()
+    assert {name for name, each in parameters.items() if each.value is None} <= given.keys()
+
+
+def test_the_hook_finds_its_variables_among_the_outputs(deployed: Deploy) -> None:
+    assert set(prepare_database.NEEDED) <= deployed().outputs.keys()
+
+
+def test_azd_deploys_the_app_of_the_template(deployed: Deploy) -> None:
+    text = (ROOT / "azure.yaml").read_text()
+    service = deployed().one("Microsoft.Web/sites").body["tags"]["azd-service-name"]
+    assert f"services:\n  {service}:\n    project: .\n    language: python\n    host: function\n" in text
+    hook = re.search(r"run: (\S+)", text)
+    assert hook is not None
+    assert (ROOT / hook[1]).stat().st_mode & 0o100
