@@ -38,10 +38,10 @@ param alwaysReady array = []
 @description('App settings beside those that reach PostgreSQL, Service Bus and storage; docs/configuration.md lists them.')
 param moreAppSettings object = {}
 
-@description('Connections of each worker process to PostgreSQL.')
+@description('Connections of each instance to PostgreSQL. Times maximumInstanceCount, no more than the server admits (docs/azure.md, Scale).')
 @minValue(1)
 @maxValue(200)
-param databasePoolSize int = 16
+param databasePoolSize int = 10
 
 @description('Premium is needed for private endpoints.')
 @allowed(['Standard', 'Premium'])

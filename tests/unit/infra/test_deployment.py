@@ -114,6 +114,17 @@ def test_the_plan_scales_as_far_as_its_parameter_says(deployed: Deploy) -> None:
     assert premium.one("Microsoft.Web/serverfarms").body["properties"]["maximumElasticWorkerCount"] == 20
 
 
+def test_the_default_server_admits_the_connections_of_all_instances(deployed: Deploy) -> None:
+    made = deployed()
+    instances = made.one("Microsoft.Web/sites").body["properties"]["functionAppConfig"]["scaleAndConcurrency"]
+    sku = made.one("Microsoft.DBforPostgreSQL/flexibleServers").body["sku"]["name"]
+    row = re.search(rf"\| `{sku}`[^|]*\|[^|]*\| (\d+) \| (\d+) \| (\d+) \|", (ROOT / "docs" / "azure.md").read_text())
+    assert row is not None
+    pool = int(_settings(made)["DATABASE_POOL_SIZE"])
+    assert instances["maximumInstanceCount"] * pool <= int(row[2])
+    assert int(row[3]) == int(row[2]) // pool
+
+
 def test_the_app_may_manage_its_queues_and_nothing_else_of_the_namespace(deployed: Deploy) -> None:
     assert _rights(deployed()) == sorted(
         [
