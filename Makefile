@@ -16,10 +16,12 @@ TESTS :=
 MINUTES := 30
 # These run the app in the process of the test, or in one that ends by itself and saves what it covered.
 COVERAGE_TESTS := tests/unit tests/property tests/contract/repositories tests/integration
+# Each file must have a hash of the lock; `make lock` renews it.
+LOCKED := --quiet --disable-pip-version-check --require-hashes
 # The tests start hundreds of processes; no need that each compiles the project for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install run local services chromium pgbouncer azurite pictures test chaos bench coverage check style types layers format clean
+.PHONY: help install run local services chromium pgbouncer azurite pictures test chaos bench coverage check style types layers container audit lock sbom licences format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,7 +67,7 @@ coverage: $(VENV)/installed azurite ## branch coverage of the app by unit, prope
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-check: style types layers ## style, types, layers
+check: style types layers container audit ## style, types, layers, Dockerfile, known vulnerabilities
 
 style: $(VENV)/installed ## ruff: rules and formatting
 	$(BIN)/ruff check .
@@ -77,6 +79,23 @@ types: $(VENV)/installed ## mypy, strict
 layers: $(VENV)/installed ## import-linter: which package may import which
 	$(BIN)/lint-imports --no-cache
 
+container: $(VENV)-tools/installed ## hadolint: the Dockerfile
+	$(VENV)-tools/bin/hadolint Dockerfile
+
+audit: $(VENV)-tools/installed ## pip-audit: known vulnerabilities of the locked packages, where the advisories can be reached
+	@.ci/audit $(VENV)-tools/bin/pip-audit
+
+lock: $(VENV)-tools/uv ## requirements*.lock of requirements*.txt; UPGRADE=1 takes the newest versions that fit
+	.ci/lock $(VENV)-tools/bin/uv $(if $(UPGRADE),--upgrade)
+
+sbom: $(VENV)-app/installed $(VENV)-tools/installed ## .local/sbom.json: what the app runs with, as CycloneDX
+	mkdir -p .local
+	$(VENV)-tools/bin/cyclonedx-py environment --output-reproducible --output-format JSON --output-file .local/sbom.json \
+	  --pyproject pyproject.toml --mc-type application $(VENV)-app/bin/python
+
+licences: $(VENV)-app/installed ## docs/licences.md of what the app runs with
+	$(VENV)-app/bin/python .ci/licences.py
+
 format: $(VENV)/installed ## repair what ruff can repair
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -84,11 +103,11 @@ format: $(VENV)/installed ## repair what ruff can repair
 clean: ## delete the local stack's data and the installed packages
 	rm -rf .local .azurite .venv .venv-*
 
-$(VENV)/installed: requirements.txt requirements-dev.txt requirements-geo.txt
+$(VENV)/installed: requirements-dev.lock requirements-geo.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Lockstep needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-geo.txt \
+	$(BIN)/python -m pip install $(LOCKED) --requirement requirements-dev.lock
+	$(BIN)/python -m pip install $(LOCKED) --requirement requirements-geo.lock \
 	  || echo 'rasterio does not install here: tile_raster refuses its jobs and its tests are skipped; all else works'
 	touch $@
 
@@ -96,4 +115,22 @@ $(VENV)/installed: requirements.txt requirements-dev.txt requirements-geo.txt
 $(VENV)-bench/installed: requirements.txt requirements-dev.txt requirements-bench.txt
 	$(PYTHON) -m venv $(VENV)-bench
 	$(VENV)-bench/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements-bench.txt
+	touch $@
+
+# The tools read the packages of others, so they have an environment of their own.
+$(VENV)-tools/installed: requirements-tools.lock
+	$(PYTHON) -m venv $(VENV)-tools
+	$(VENV)-tools/bin/python -m pip install $(LOCKED) --requirement requirements-tools.lock
+	touch $@
+
+# Without the lock, which may not exist yet or not fit.
+$(VENV)-tools/uv: requirements-tools.txt
+	$(PYTHON) -m venv $(VENV)-tools
+	$(VENV)-tools/bin/python -m pip install --quiet --disable-pip-version-check "$$(grep ^uv== requirements-tools.txt)"
+	touch $@
+
+# What runs in Azure, and nothing else.
+$(VENV)-app/installed: requirements.lock
+	$(PYTHON) -m venv --without-pip $(VENV)-app
+	$(PYTHON) -m pip --python $(VENV)-app/bin/python install $(LOCKED) --requirement requirements.lock
 	touch $@

@@ -8,15 +8,9 @@ import pytest
 
 from local.stack import ROOT
 from tests.support.bicep.evaluation import Deployment, deploy
+from tests.support.bicep.variants import GIVEN
 
 INFRA = ROOT / "infra"
-
-_GIVEN = {
-    "environmentName": "dev",
-    "location": "westeurope",
-    "principalId": "11111111-1111-1111-1111-111111111111",
-    "principalName": "someone@example.com",
-}
 
 Deploy = Callable[..., Deployment]
 
@@ -26,7 +20,7 @@ def deployed() -> Deploy:
     """Evaluates infra/main.bicep; keyword arguments are parameters."""
 
     def run(**parameters: Any) -> Deployment:
-        return deploy(INFRA / "main.bicep", {**_GIVEN, **parameters})
+        return deploy(INFRA / "main.bicep", {**GIVEN, **parameters})
 
     return run
 

@@ -1,0 +1,59 @@
+"""The Dockerfile fits the rest: no engine for containers runs here, so nothing else would notice."""
+
+import re
+from pathlib import PurePath
+
+from local.stack import ROOT
+from tests.unit.infra.conftest import INFRA
+
+_DOCKERFILE = (ROOT / "Dockerfile").read_text()
+_OF_THE_APP = {"function_app.py", "bootstrap.py", "connections.py", "settings.py", "host.json"}
+_OF_THE_APP |= {"api", "controllers", "core", "engine", "repositories", "triggers"}
+
+
+def _ignored(name: str, patterns: list[str]) -> bool:
+    return any(PurePath(name).match(pattern.rstrip("/")) for pattern in patterns)
+
+
+def _patterns(file: str) -> list[str]:
+    lines = (ROOT / file).read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _tracked() -> list[str]:
+    return [path.name for path in ROOT.iterdir() if path.name != ".git"]
+
+
+def test_the_image_has_the_python_of_the_function_app() -> None:
+    version = re.search(r"^FROM mcr.microsoft.com/azure-functions/python:4-python(\S+)$", _DOCKERFILE, re.MULTILINE)
+    assert version is not None
+    assert f"var pythonVersion = '{version[1]}'" in (INFRA / "modules" / "app.bicep").read_text()
+
+
+def test_the_image_holds_the_files_of_a_package_and_no_others() -> None:
+    for file in (".dockerignore", ".funcignore"):
+        kept = {name for name in _tracked() if not _ignored(name, _patterns(file))}
+        assert kept >= _OF_THE_APP
+        assert (
+            kept & {"tests", "docs", "infra", "local", "benchmarks", "cli", "client", "samples", "azure.yaml"} == set()
+        )
+        assert not _ignored("requirements.lock" if file == ".dockerignore" else "requirements.txt", _patterns(file))
+
+
+def test_the_packages_are_those_of_the_lock() -> None:
+    assert re.findall("^COPY (?!--chown)(.*)$", _DOCKERFILE, re.MULTILINE) == [
+        "requirements.lock /tmp/requirements.lock"
+    ]
+    assert "--require-hashes --requirement /tmp/requirements.lock" in _DOCKERFILE
+
+
+def test_the_host_runs_without_the_rights_of_root() -> None:
+    assert re.findall("^USER (.*)$", _DOCKERFILE, re.MULTILINE) == ["10001:10001"]
+    port = re.search(r"ASPNETCORE_URLS=http://\+:(\d+)", _DOCKERFILE)
+    assert port is not None
+    assert int(port[1]) > 1023
+    assert f"EXPOSE {port[1]}\n" in _DOCKERFILE
+
+
+def test_the_image_names_no_secret() -> None:
+    assert re.findall("(?i)password|secret(?!s)|token|accountkey", _DOCKERFILE) == []
