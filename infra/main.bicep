@@ -80,7 +80,7 @@ param alertEmail string = ''
 @minValue(30)
 param logRetentionDays int = 30
 
-var token = toLower(uniqueString(subscription().id, environmentName, location))
+var suffix = toLower(uniqueString(subscription().id, environmentName, location))
 var tags = { 'azd-env-name': environmentName }
 var isFlex = planSku == 'FC1'
 var databaseName = 'lockstep'
@@ -95,7 +95,7 @@ module identity 'modules/identity.bicep' = {
   name: 'identity'
   scope: group
   params: {
-    name: 'id-lockstep-${token}'
+    name: 'id-lockstep-${suffix}'
     location: location
     tags: tags
   }
@@ -105,7 +105,7 @@ module monitoring 'modules/monitoring.bicep' = {
   name: 'monitoring'
   scope: group
   params: {
-    token: token
+    suffix: suffix
     location: location
     tags: tags
     retentionDays: logRetentionDays
@@ -117,7 +117,7 @@ module network 'modules/network.bicep' = if (privateNetwork) {
   name: 'network'
   scope: group
   params: {
-    token: token
+    suffix: suffix
     location: location
     tags: tags
     isFlex: isFlex
@@ -128,7 +128,7 @@ module storage 'modules/storage.bicep' = {
   name: 'storage'
   scope: group
   params: {
-    token: token
+    suffix: suffix
     location: location
     tags: tags
     isPrivate: privateNetwork
@@ -140,7 +140,7 @@ module serviceBus 'modules/service-bus.bicep' = {
   name: 'service-bus'
   scope: group
   params: {
-    token: token
+    suffix: suffix
     location: location
     tags: tags
     sku: privateNetwork ? 'Premium' : serviceBusSku
@@ -155,7 +155,7 @@ module database 'modules/database.bicep' = {
   name: 'database'
   scope: group
   params: {
-    token: token
+    suffix: suffix
     location: location
     tags: tags
     version: postgresVersion
@@ -192,8 +192,8 @@ module app 'modules/app.bicep' = {
   name: 'app'
   scope: group
   params: {
-    name: 'func-${token}'
-    planName: 'plan-${token}'
+    name: 'func-${suffix}'
+    planName: 'plan-${suffix}'
     location: location
     tags: tags
     planSku: planSku
@@ -220,7 +220,7 @@ module alerts 'modules/alerts.bicep' = {
   name: 'alerts'
   scope: group
   params: {
-    token: token
+    suffix: suffix
     location: location
     tags: tags
     workspaceId: monitoring.outputs.workspaceId

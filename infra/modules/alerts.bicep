@@ -1,5 +1,5 @@
 // Who is told when jobs get stuck. docs/runbook.md says of each alert what it means and what to do.
-param token string
+param suffix string
 param location string
 param tags object
 param workspaceId string
@@ -70,7 +70,7 @@ var packed = [
 ]
 
 resource actions 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(email)) {
-  name: 'ag-${token}'
+  name: 'ag-${suffix}'
   location: 'global'
   tags: tags
   properties: {
@@ -179,7 +179,7 @@ resource disk 'Microsoft.Insights/metricAlerts@2018-03-01' = {
 }
 
 resource pack 'Microsoft.OperationalInsights/queryPacks@2019-09-01' = {
-  name: 'lockstep-${token}'
+  name: 'lockstep-${suffix}'
   location: location
   tags: tags
   properties: {}

@@ -1,5 +1,5 @@
 // PostgreSQL, which knows principals of Entra only. Who deploys is its administrator; hooks/prepare_database.py makes the app's role.
-param token string
+param suffix string
 param location string
 param tags object
 param version string
@@ -15,7 +15,7 @@ param deployerIpAddress string
 param isPrivate bool
 
 resource server 'Microsoft.DBforPostgreSQL/flexibleServers@2025-08-01' = {
-  name: 'psql-${token}'
+  name: 'psql-${suffix}'
   location: location
   tags: tags
   sku: {

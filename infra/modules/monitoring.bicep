@@ -1,5 +1,5 @@
 // Application Insights, which accepts telemetry of the app's identity only, on a workspace of Log Analytics.
-param token string
+param suffix string
 param location string
 param tags object
 param retentionDays int
@@ -8,7 +8,7 @@ param identityPrincipalId string
 var roles = loadJsonContent('../roles.json')
 
 resource workspace 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
-  name: 'log-${token}'
+  name: 'log-${suffix}'
   location: location
   tags: tags
   properties: {
@@ -18,7 +18,7 @@ resource workspace 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
 }
 
 resource insights 'Microsoft.Insights/components@2020-02-02' = {
-  name: 'appi-${token}'
+  name: 'appi-${suffix}'
   location: location
   tags: tags
   kind: 'web'

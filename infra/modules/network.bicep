@@ -1,11 +1,11 @@
 // A virtual network with two subnets: one whose addresses the app's instances take, one of the private endpoints.
-param token string
+param suffix string
 param location string
 param tags object
 param isFlex bool
 
 resource network 'Microsoft.Network/virtualNetworks@2024-05-01' = {
-  name: 'vnet-${token}'
+  name: 'vnet-${suffix}'
   location: location
   tags: tags
   properties: {

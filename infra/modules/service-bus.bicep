@@ -1,5 +1,5 @@
 // The namespace, the queues of ../queues.json, and what the app may do with each of them.
-param token string
+param suffix string
 param location string
 param tags object
 param sku string
@@ -16,7 +16,7 @@ var roleNames = queueRights == 'manage'
 var grants = flatten(map(range(0, length(queues.names)), index => map(roleNames, role => { index: index, role: role })))
 
 resource namespace 'Microsoft.ServiceBus/namespaces@2024-01-01' = {
-  name: 'sb-${token}'
+  name: 'sb-${suffix}'
   location: location
   tags: tags
   sku: {

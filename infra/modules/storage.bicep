@@ -1,5 +1,5 @@
 // The storage account of the Functions host, and the container of the app's packages. It has no usable keys.
-param token string
+param suffix string
 param location string
 param tags object
 param isPrivate bool
@@ -8,7 +8,7 @@ param identityPrincipalId string
 var roles = loadJsonContent('../roles.json')
 
 resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {
-  name: 'st${token}'
+  name: 'st${suffix}'
   location: location
   tags: tags
   kind: 'StorageV2'

@@ -26,9 +26,10 @@ def _names(node: Any, bound: frozenset[str]) -> Iterator[str]:
         for each in node:
             yield from _names(each, bound)
     elif isinstance(node, tuple):
-        if node and node[0] == "name":
+        kind = node[0] if node and isinstance(node[0], str) else ""
+        if kind == "name":
             yield from () if node[1] in bound else (node[1],)
-        elif node and node[0] in {"lambda", "comprehension"}:
+        elif kind in {"lambda", "comprehension"}:
             for each in node[2:]:
                 yield from _names(each, bound | frozenset(node[1]))
         else:
