@@ -104,8 +104,21 @@ def _common(text: str, secret: str) -> int:
 
 
 def _forms(secret: str) -> Iterable[str]:
-    """The ways in which errors quote a value."""
-    return secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], quote(secret, safe="", errors="surrogatepass")
+    """The ways in which errors quote a value, and quote a text that quotes it; most values look the same in all."""
+    as_bytes = repr(secret.encode(errors="surrogatepass"))[2:-1]
+    quoted = {*_quotes(secret), *_quotes(as_bytes), as_bytes, quote(secret, safe="", errors="surrogatepass")}
+    return {secret, *quoted, *(each for form in quoted for each in _quotes(form))}
+
+
+def _quotes(text: str) -> set[str]:
+    """A text inside of a literal of Python, whichever quotes that has, and of JSON, whichever letters it escapes."""
+    escaped = repr(f"{text}'\"")[1:-4]
+    return {
+        escaped,
+        escaped.replace("\\'", "'"),
+        json.dumps(text)[1:-1],
+        json.dumps(text, ensure_ascii=False)[1:-1],
+    }
 
 
 def _without_secrets(match: re.Match[str]) -> str:

@@ -6,6 +6,7 @@ from core.errors import MessageFormatError
 from core.lanes import JOBS_QUEUE
 from core.messages import JobMessage, ReceivedMessage, TaskMessage
 from core.models import StageKey
+from core.redaction import redacted
 from repositories.ports import Database, DeadLetter
 from repositories.transactions import transact
 
@@ -24,6 +25,8 @@ def keep(database: Database, queue_name: str, raw: ReceivedMessage, reason: str,
     Raises:
         DatabaseError: the message was not kept, so the caller must not complete it.
     """
+    # Both may come from the broker, which quotes what it was given; only the body is kept as it is.
+    reason, description = redacted(reason), redacted(description)
     letter = DeadLetter(queue_name, reason, description, raw.body, raw.message_id, raw.delivery_count)
     about = _stage(queue_name, raw.body)
     if transact(database, lambda work: work.dead_letters.add(letter, about)):

@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr
 from controllers import authoring as lockstep
 from core.errors import PermanentTaskError
 
-CANARY = "cAnArY"
+CANARY = "tWeEtTwEeT"
 """What every secret holds."""
 
 TOKEN = f"token/{CANARY}+1 'é\"&"
@@ -57,9 +57,9 @@ def fail(token: str, source: str, place: str) -> None:
 def _work(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     token, source = parameters["token"], parameters["source"]
     context.progress(0.5, f"sends {token} to {source} with {CONNECTION}")
+    context.checkpoint({"token": token, source: source})
     if parameters["fails"]:
         fail(token, source, "task")
-    context.checkpoint({"token": token, source: source})
     return {"token": token, "read": source, token: [CONNECTION]}
 
 

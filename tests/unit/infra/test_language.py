@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tree_sitter
+import tree_sitter_bicep
 
 from tests.support.bicep.evaluation import Resource, deploy
 from tests.support.bicep.functions import FUNCTIONS, Runtime
@@ -54,6 +56,12 @@ def test_each_name_is_declared_and_each_parameter_and_variable_is_used(path: Pat
     read = _read(file)
     assert read <= {each.name for each in file.declarations.values()}
     assert {each.name for each in (*file.of("param"), *file.of("var"))} - read == set()
+
+
+@pytest.mark.parametrize("path", templates(), ids=lambda path: path.name)
+def test_a_grammar_that_others_wrote_takes_each_file(path: Path) -> None:
+    language = tree_sitter.Language(tree_sitter_bicep.language())
+    assert not tree_sitter.Parser(language).parse(path.read_bytes()).root_node.has_error
 
 
 def test_each_module_is_used() -> None:
