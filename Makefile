@@ -83,7 +83,7 @@ container: $(VENV)-tools/installed ## hadolint: the Dockerfile
 	$(VENV)-tools/bin/hadolint Dockerfile
 
 audit: $(VENV)-tools/installed ## pip-audit: known vulnerabilities of the locked packages, where the advisories can be reached
-	@.ci/audit $(VENV)-tools/bin/pip-audit
+	@$(VENV)-tools/bin/python .ci/audit.py $(VENV)-tools/bin/pip-audit
 
 lock: $(VENV)-tools/uv ## requirements*.lock of requirements*.txt; UPGRADE=1 takes the newest versions that fit
 	.ci/lock $(VENV)-tools/bin/uv $(if $(UPGRADE),--upgrade)

@@ -20,7 +20,7 @@ import bootstrap
 from api import batch_overviews, tasks_of_batch
 from controllers.registry import Registry
 from core.errors import ConfigurationError, DatabaseUnavailableError
-from core.lanes import JOBS_QUEUE, TASKS_QUEUE
+from core.lanes import TASKS_QUEUE
 from core.log_redaction import redact_logs
 from core.messages import OutgoingMessage, ReceivedMessage
 from engine.process.keeping import UNREADABLE, keep
@@ -166,11 +166,16 @@ def _ask_everything(client: Client, job_id: str) -> None:
     for path, operations in document["paths"].items():
         if "get" in operations and "monitor" not in path:
             named = re.sub(r"\{(\w+)\}", lambda found: ids.get(found[1], "1"), path.removeprefix("/api"))
-            for include in ({}, {"include": "parameters,result,stage_results,body,errors"}, {"format": "csv"}):
+            listings: list[dict[str, str]] = [
+                {},
+                {"include": "parameters,result,stage_results,body,errors"},
+                {"format": "csv"},
+            ]
+            for include in listings:
                 client.call("GET", named, params=include)
-    for include in ("stage_results", "parameters,result"):
-        client.call("GET", f"/jobs/{job_id}", params={"include": include})
-        client.call("GET", f"/jobs/{job_id}/tasks", params={"include": include})
+    for named in ("stage_results", "parameters,result"):
+        client.call("GET", f"/jobs/{job_id}", params={"include": named})
+        client.call("GET", f"/jobs/{job_id}/tasks", params={"include": named})
 
 
 def _columns_with_secrets(database_url: str) -> set[tuple[str, str]]:
@@ -249,10 +254,9 @@ def test_dead_letters_are_shown_without_secrets(
 ) -> None:
     body = json.dumps({"source": URL, "connection": CONNECTION}).encode()
     keep(it.database, TASKS_QUEUE, ReceivedMessage(body, "message-1", 1), UNREADABLE, f"no task: {URL} {CONNECTION}")
-    handlers = {TASKS_QUEUE: partial(it.app.dead_letters.task, TASKS_QUEUE), JOBS_QUEUE: it.app.dead_letters.job}
-    for queue, handle in handlers.items():
-        message = ReceivedMessage(body, f"message-{queue}", 11)
-        handle(DeadLetteredMessage(message, "Expired", f"{URL} {CONNECTION}"))
+    letters = it.app.dead_letters
+    for handle, name in ((partial(letters.task, TASKS_QUEUE), "message-2"), (letters.job, "message-3")):
+        handle(DeadLetteredMessage(ReceivedMessage(body, name, 11), "Expired", f"{URL} {CONNECTION}"))
     listed = client.call("GET", "/dead-letters", params={"include": "body"}).json()["dead_letters"]
     assert len(listed) >= 3
     for each in listed:

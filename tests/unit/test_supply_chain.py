@@ -4,6 +4,7 @@ import os
 import re
 import stat
 import subprocess
+import sys
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -118,20 +119,24 @@ def test_the_page_of_licences_lists_what_the_app_runs_with() -> None:
     assert always - page.keys() == set()
 
 
-_FOUND = "echo 'Found 1 known vulnerability in 1 package'; exit 1"
-_UNREACHABLE = "echo 'requests.exceptions.ConnectionError: HTTPSConnectionPool: Max retries exceeded' >&2; exit 1"
-_BROKEN = "echo 'usage: pip-audit'; exit 2"
+_VULNERABLE = '{"name": "a", "version": "1", "vulns": [{"id": "CVE-1", "fix_versions": ["2"]}]}'
+_CLEAN = """echo '{"dependencies": [{"name": "a", "version": "1", "vulns": []}]}'"""
+_FOUND = f"""echo '{{"dependencies": [{_VULNERABLE}]}}'; exit 1"""
+_SKIPPED = """echo '{"dependencies": [{"name": "a", "skip_reason": "not found"}]}'"""
+_UNREACHABLE = "echo 'requests.exceptions.ConnectionError: Max retries exceeded' >&2; exit 1"
+_BROKEN = "echo 'usage: pip-audit' >&2; exit 2"
 
 
 @pytest.mark.parametrize(
     ("audit", "needed", "code", "told"),
     [
-        ("echo 'No known vulnerabilities found'", "", 0, "No known vulnerabilities found"),
-        (_FOUND, "", 1, "Found 1 known vulnerability"),
+        (_CLEAN, "", 0, "no known vulnerability in"),
+        (_FOUND, "", 1, "a 1: CVE-1, mended in 2"),
+        (_SKIPPED, "", 0, "NOT AUDITED"),
+        (_SKIPPED, "1", 1, "NOT AUDITED"),
         (_UNREACHABLE, "", 0, "NOT AUDITED"),
         (_UNREACHABLE, "1", 1, "NOT AUDITED"),
         (_BROKEN, "", 2, "usage: pip-audit"),
-        (f"echo 'ConnectionError'; {_FOUND}", "", 1, "Found 1 known vulnerability"),
     ],
 )
 def test_the_audit_fails_on_what_it_finds_and_says_when_it_cannot_look(
@@ -141,7 +146,19 @@ def test_the_audit_fails_on_what_it_finds_and_says_when_it_cannot_look(
     double.write_text(f"#!/bin/sh\n{audit}\n")
     double.chmod(double.stat().st_mode | stat.S_IXUSR)
     environment = {"PATH": os.environ["PATH"], "LOCKSTEP_NEEDS_AUDIT": needed}
-    ran = subprocess.run(
-        [ROOT / ".ci/audit", double], env=environment, capture_output=True, text=True, check=False, timeout=20
-    )
-    assert (ran.returncode, told in ran.stdout) == (code, True)
+    command = [sys.executable, str(ROOT / ".ci/audit.py"), str(double)]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=20)
+    assert (ran.returncode, told in ran.stdout + ran.stderr) == (code, True)
+
+
+def test_the_audit_asks_about_each_version_of_a_package(tmp_path: Path) -> None:
+    """A package may be locked in one version for Python 3.13 and in another for the others."""
+    asked = tmp_path / "asked"
+    double = tmp_path / "pip-audit"
+    double.write_text(f'#!/bin/sh\ncat "$2" >> {asked}\n{_CLEAN}\n')
+    double.chmod(double.stat().st_mode | stat.S_IXUSR)
+    subprocess.run([sys.executable, ROOT / ".ci/audit.py", double], capture_output=True, check=True, timeout=20)
+    lines = asked.read_text().splitlines()
+    assert len([line for line in lines if line.startswith("azure-functions==")]) == 2
+    locked = {f"{each.name}{each.specifier}" for name in _NAMES for each, _ in _locked(name)}
+    assert set(lines) == locked

@@ -93,21 +93,26 @@ class _Run:
             if name not in self._file.declarations:
                 raise BicepError(f"{self._file.path.name}: {name} is not declared")
             declaration = self._file.declarations[name]
-            kinds = {"param": self._param, "var": lambda each: self._evaluate(each.value, {})}
-            self._values[name] = kinds.get(declaration.kind, self._deployed)(declaration)
+            if declaration.kind == "var":
+                self._values[name] = self._evaluate(declaration.value, {})
+            else:
+                self._values[name] = (
+                    self._param(declaration) if declaration.kind == "param" else self._deployed(declaration)
+                )
         return self._values[name]
 
     def _param(self, declaration: Declaration) -> Any:
         if declaration.name not in self._parameters and declaration.value is None:
             raise BicepError(f"{self._file.path.name} needs the parameter {declaration.name}")
         given = self._parameters.get(declaration.name)
-        value = self._evaluate(declaration.value, {}) if given is None else given
-        wanted = {"string": str, "int": int, "bool": bool, "array": list, "object": dict}[declaration.type]
-        if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
+        value: Any = self._evaluate(declaration.value, {}) if given is None else given
+        wanted: type = {"string": str, "int": int, "bool": bool, "array": list, "object": dict}[declaration.type]
+        is_right = isinstance(value, wanted) and not (wanted is int and isinstance(value, bool))
+        if not is_right:
             raise BicepError(f"{self._file.path.name}: {declaration.name} is no {declaration.type}: {value!r}")
         for _, name, arguments, _ in declaration.decorators:
             limits = [self._evaluate(each, {}) for each in arguments]
-            fits = {
+            fits: dict[str, Callable[[Any], bool]] = {
                 "allowed": lambda limit: value in limit,
                 "minValue": lambda limit: value >= limit,
                 "maxValue": lambda limit: value <= limit,
