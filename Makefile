@@ -21,7 +21,7 @@ LOCKED := --quiet --disable-pip-version-check --require-hashes
 # The tests start hundreds of processes; no need that each compiles the project for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install run local services chromium pgbouncer azurite pictures test chaos bench coverage check style types layers container audit lock sbom licences format clean
+.PHONY: help install run local services chromium pgbouncer azurite pictures test chaos bench coverage check style types layers container audit lock sbom licences queries format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,7 +67,7 @@ coverage: $(VENV)/installed azurite ## branch coverage of the app by unit, prope
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-check: style types layers container audit ## style, types, layers, Dockerfile, known vulnerabilities
+check: style types layers container queries audit ## style, types, layers, Dockerfile, Kusto queries, known vulnerabilities
 
 style: $(VENV)/installed ## ruff: rules and formatting
 	$(BIN)/ruff check .
@@ -78,6 +78,9 @@ types: $(VENV)/installed ## mypy, strict
 
 layers: $(VENV)/installed ## import-linter: which package may import which
 	$(BIN)/lint-imports --no-cache
+
+queries: ## the Kusto queries of infra/queries, by Microsoft's parser, where npm can install it
+	@.ci/check-queries
 
 container: $(VENV)-tools/installed ## hadolint: the Dockerfile
 	$(VENV)-tools/bin/hadolint Dockerfile
