@@ -43,6 +43,10 @@ param moreAppSettings object = {}
 @maxValue(200)
 param databasePoolSize int = 10
 
+@description('What carries the messages: a namespace of Service Bus, or queues of the storage account, without Service Bus.')
+@allowed(['serviceBus', 'storage'])
+param transport string = 'serviceBus'
+
 @description('Premium is needed for private endpoints.')
 @allowed(['Standard', 'Premium'])
 param serviceBusSku string = 'Standard'
@@ -84,6 +88,7 @@ var suffix = toLower(uniqueString(subscription().id, environmentName, location))
 var tags = { 'azd-env-name': environmentName }
 var isFlex = planSku == 'FC1'
 var databaseName = 'lockstep'
+var hasServiceBus = transport == 'serviceBus'
 
 resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {
   name: 'rg-${environmentName}'
@@ -132,11 +137,12 @@ module storage 'modules/storage.bicep' = {
     location: location
     tags: tags
     isPrivate: privateNetwork
+    hasQueues: !hasServiceBus
     identityPrincipalId: identity.outputs.principalId
   }
 }
 
-module serviceBus 'modules/service-bus.bicep' = {
+module serviceBus 'modules/service-bus.bicep' = if (hasServiceBus) {
   name: 'service-bus'
   scope: group
   params: {
@@ -180,11 +186,15 @@ module endpoints 'modules/private-endpoints.bicep' = if (privateNetwork) {
     tags: tags
     networkId: network!.outputs.networkId
     subnetId: network!.outputs.endpointSubnetId
-    targets: [
-      { name: 'blob', resourceId: storage.outputs.id, groupId: 'blob', zone: 'privatelink.blob.${environment().suffixes.storage}' }
-      { name: 'service-bus', resourceId: serviceBus.outputs.id, groupId: 'namespace', zone: 'privatelink.servicebus.windows.net' }
-      { name: 'database', resourceId: database.outputs.id, groupId: 'postgresqlServer', zone: 'privatelink.postgres.database.azure.com' }
-    ]
+    targets: concat(
+      [
+        { name: 'blob', resourceId: storage.outputs.id, groupId: 'blob', zone: 'privatelink.blob.${environment().suffixes.storage}' }
+        { name: 'database', resourceId: database.outputs.id, groupId: 'postgresqlServer', zone: 'privatelink.postgres.database.azure.com' }
+      ],
+      hasServiceBus
+        ? [{ name: 'service-bus', resourceId: serviceBus!.outputs.id, groupId: 'namespace', zone: 'privatelink.servicebus.windows.net' }]
+        : [{ name: 'queue', resourceId: storage.outputs.id, groupId: 'queue', zone: 'privatelink.queue.${environment().suffixes.storage}' }]
+    )
   }
 }
 
@@ -206,7 +216,7 @@ module app 'modules/app.bicep' = {
     subnetId: privateNetwork ? network!.outputs.appSubnetId : ''
     storageName: storage.outputs.name
     packageContainerUrl: storage.outputs.packageContainerUrl
-    serviceBusHost: serviceBus.outputs.host
+    serviceBusHost: hasServiceBus ? serviceBus!.outputs.host : ''
     databaseHost: database.outputs.host
     databaseName: databaseName
     databasePoolSize: databasePoolSize
@@ -224,7 +234,7 @@ module alerts 'modules/alerts.bicep' = {
     location: location
     tags: tags
     workspaceId: monitoring.outputs.workspaceId
-    serviceBusId: serviceBus.outputs.id
+    serviceBusId: hasServiceBus ? serviceBus!.outputs.id : ''
     databaseId: database.outputs.id
     email: alertEmail
   }

@@ -3,6 +3,8 @@ param suffix string
 param location string
 param tags object
 param workspaceId string
+
+@description('Empty if there is no namespace of Service Bus.')
 param serviceBusId string
 param databaseId string
 param email string
@@ -120,7 +122,7 @@ resource rule 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
 ]
 
 // The app empties the broker's dead-letter queues within seconds, so a message that stays there is handled by nobody.
-resource undrained 'Microsoft.Insights/metricAlerts@2018-03-01' = {
+resource undrained 'Microsoft.Insights/metricAlerts@2018-03-01' = if (!empty(serviceBusId)) {
   name: 'lockstep-undrained-dead-letters'
   location: 'global'
   tags: tags

@@ -13,6 +13,8 @@ param identityName string
 param subnetId string
 param storageName string
 param packageContainerUrl string
+
+@description('Of the namespace that carries the messages; the queues of the storage account do if it is empty.')
 param serviceBusHost string
 param databaseHost string
 param databaseName string
@@ -30,15 +32,26 @@ var settings = {
   AzureWebJobsStorage__clientId: identityClientId
   APPLICATIONINSIGHTS_CONNECTION_STRING: applicationInsightsConnection
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
-  ServiceBusConnection__fullyQualifiedNamespace: serviceBusHost
-  ServiceBusConnection__credential: 'managedidentity'
-  ServiceBusConnection__clientId: identityClientId
   DATABASE_URL: 'postgresql://${identityName}@${databaseHost}:5432/${databaseName}?sslmode=verify-full'
   DATABASE_AUTH: 'entra'
   MIGRATE_ON_START: 'false'
   DATABASE_POOL_SIZE: string(databasePoolSize)
   PYTHON_THREADPOOL_THREAD_COUNT: '32'
 }
+
+var messageSettings = empty(serviceBusHost)
+  ? {
+      MESSAGE_TRANSPORT: 'storage'
+      StorageConnection__accountName: storageName
+      StorageConnection__credential: 'managedidentity'
+      StorageConnection__clientId: identityClientId
+      DATABASE_CLIENT_ID: identityClientId
+    }
+  : {
+      ServiceBusConnection__fullyQualifiedNamespace: serviceBusHost
+      ServiceBusConnection__credential: 'managedidentity'
+      ServiceBusConnection__clientId: identityClientId
+    }
 
 var eventSettings = empty(jobEventsQueue) ? {} : { JOB_EVENTS: jobEventsQueue }
 
@@ -132,7 +145,7 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
 
   resource appSettings 'config' = {
     name: 'appsettings'
-    properties: union(settings, eventSettings, premiumSettings, moreAppSettings)
+    properties: union(settings, messageSettings, eventSettings, premiumSettings, moreAppSettings)
   }
 
   // Passwords of publishing would be a second way in.

@@ -3,9 +3,13 @@ param suffix string
 param location string
 param tags object
 param isPrivate bool
+
+@description('Whether its queues carry the messages of the app.')
+param hasQueues bool
 param identityPrincipalId string
 
 var roles = loadJsonContent('../roles.json')
+var queues = loadJsonContent('../queues.json')
 
 resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {
   name: 'st${suffix}'
@@ -42,6 +46,29 @@ resource owner 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: account
   properties: {
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles['Storage Blob Data Owner'])
+    principalId: identityPrincipalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2024-01-01' = if (hasQueues) {
+  parent: account
+  name: 'default'
+}
+
+resource queue 'Microsoft.Storage/storageAccounts/queueServices/queues@2024-01-01' = [
+  for name in (hasQueues ? queues.names : []): {
+    parent: queueService
+    name: name
+  }
+]
+
+// On the account, not on each queue: the Functions host makes a queue for the messages that it gives up on.
+resource messages 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (hasQueues) {
+  name: guid(account.id, identityPrincipalId, roles['Storage Queue Data Contributor'])
+  scope: account
+  properties: {
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles['Storage Queue Data Contributor'])
     principalId: identityPrincipalId
     principalType: 'ServicePrincipal'
   }

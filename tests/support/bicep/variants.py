@@ -24,4 +24,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "alertEmail": "operators@example.com",
         "alwaysReady": [{"name": "function:run_job_message", "instanceCount": 1}],
     },
+    "storage": {"transport": "storage"},
+    "private storage": {"transport": "storage", "privateNetwork": True},
 }

@@ -1,3 +1,4 @@
+import json
 import time
 
 import pytest
@@ -86,6 +87,16 @@ def test_a_secret_is_masked_in_the_forms_in_which_errors_quote_it() -> None:
     redaction = Redaction(frozenset({secret}))
     assert redaction.text(f"bad {secret!r}") == "bad '***'"
     assert redaction.json({"a": f"https://h.example/{secret}/x"}) == {"a": "https://h.example/***/x"}
+
+
+def test_a_secret_is_masked_as_bytes_and_in_a_text_that_is_quoted_itself() -> None:
+    secret = "a'b\"c\\d/e\N{LATIN SMALL LETTER E WITH ACUTE}"
+    redaction = Redaction(frozenset({secret}))
+    assert redaction.text(f"bad {secret.encode()!r}") == "bad b'***'"
+    assert redaction.text(repr(["it's", json.dumps(secret)])) == """["it's", '"***"']"""
+    assert redaction.text(repr([json.dumps({"a": [secret]})])) == """['{"a": ["***"]}']"""
+    assert redaction.text(json.dumps([repr({"a": secret})])) == """["{'a': '***'}"]"""
+    assert redaction.text(repr({"a": repr(secret.encode())})) == r"""{'a': 'b\'***\''}"""
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ from tests.support.bicep.evaluation import Deployment
 from tests.support.bicep.syntax import parse
 from tests.unit.infra.conftest import INFRA, Deploy, templates
 
-_IDENTITY = {"DATABASE_AUTH", "MIGRATE_ON_START"}
-"""Settings of the connection to PostgreSQL by token, and of migrations as a step."""
+_OTHERS = {"DATABASE_AUTH", "DATABASE_CLIENT_ID", "MIGRATE_ON_START", "MESSAGE_TRANSPORT"}
+_OTHERS |= {f"StorageConnection__{each}" for each in ("accountName", "credential", "clientId")}
+"""Settings of the connection to PostgreSQL by token, of migrations as a step, and of storage queues."""
 
 _HOST = re.compile("AzureWebJobsStorage__.*|APPLICATIONINSIGHTS_.*|PYTHON_THREADPOOL_THREAD_COUNT")
 _PREMIUM = {
@@ -73,7 +74,7 @@ def test_the_app_starts_with_its_settings(deployed: Deploy, plan: str) -> None:
     given = _settings(deployed(planSku=plan, jobEventsQueue="ends"))
     known = {each.alias for each in Settings.model_fields.values()}
     own = {name for name in given if not _HOST.fullmatch(name)} - (_PREMIUM if plan == "EP1" else set())
-    assert own <= known | _IDENTITY
+    assert own <= known | _OTHERS
     settings = Settings.from_environment(
         {name: re.sub("<[^>]*>", "made.example", each) for name, each in given.items()}
     )
@@ -143,6 +144,29 @@ def test_the_app_may_be_kept_from_managing_its_queues(deployed: Deploy) -> None:
     assert rights == sorted([("ends", both[1]), *((name, role) for name in QUEUES for role in both)])
 
 
+def test_without_service_bus_the_queues_are_those_of_the_storage_account(deployed: Deploy) -> None:
+    made = deployed(transport="storage")
+    assert made.of("Microsoft.ServiceBus/namespaces") == []
+    kind = "Microsoft.Storage/storageAccounts/queueServices/queues"
+    assert {each.name.rpartition("/")[2] for each in made.of(kind)} == QUEUES
+    storage = "Microsoft.Storage/storageAccounts"
+    assert [role for kind, role in _rights(made) if kind == storage] == [
+        "Storage Blob Data Owner",
+        "Storage Queue Data Contributor",
+    ]
+    given = _settings(made)
+    assert given["MESSAGE_TRANSPORT"] == "storage"
+    assert f"{given['StorageConnection__accountName']}" == made.one(storage).name
+    assert [name for name in given if name.startswith("ServiceBus")] == []
+    assert [each.name for each in made.of("Microsoft.Insights/metricAlerts")] == ["lockstep-database-disk"]
+    assert deployed().of(kind) == []
+
+
+def test_a_private_network_reaches_storage_queues(deployed: Deploy) -> None:
+    zones = deployed(transport="storage", privateNetwork=True).of("Microsoft.Network/privateDnsZones")
+    assert sorted(each.name.split(".")[1] for each in zones) == ["blob", "postgres", "queue"]
+
+
 def test_role_ids_are_those_of_azures_page_of_built_in_roles() -> None:
     assert _ROLES == {
         "Azure Service Bus Data Owner": "090c5cfd-751d-490a-894a-3ce6f1109419",
@@ -150,6 +174,7 @@ def test_role_ids_are_those_of_azures_page_of_built_in_roles() -> None:
         "Azure Service Bus Data Sender": "69a216fc-b8fb-44d8-bc22-1f3c2cd27a39",
         "Monitoring Metrics Publisher": "3913510d-42f4-4e42-8a64-420c390055eb",
         "Storage Blob Data Owner": "b7e6dc6d-f1e8-4753-8033-0f276bb0955b",
+        "Storage Queue Data Contributor": "974c5e8b-45b9-4653-ba55-5f855dd0fb88",
     }
 
 
