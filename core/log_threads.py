@@ -1,4 +1,4 @@
-"""Threads that work for an invocation log under its id.
+"""Threads that work for an invocation log under its id, and belong to its trace.
 
 The Functions host drops log lines that it cannot assign to an invocation, and a thread that the app has started belongs
 to none until it says so.
@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import ParamSpec, TypeVar
+
+from core.telemetry import telemetry
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,7 +32,8 @@ def invocation(join: Callable[[], None]) -> Iterator[None]:
 
 
 def joined(action: Callable[P, T]) -> Callable[P, T]:
-    """Returns an action for another thread, which logs under the invocation of this one."""
+    """Returns an action for another thread, which logs under the invocation of this one and belongs to its trace."""
+    action = telemetry().joined(action)
     join = _join.get()
     if join is None:
         return action

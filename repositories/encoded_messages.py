@@ -3,7 +3,7 @@
 The SDK makes half a dozen objects of a message and encodes it twice, once to learn its size (docs/decisions/0030).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from azure.servicebus import ServiceBusMessageBatch
 from azure.servicebus.amqp import AmqpAnnotatedMessage
 
 from core.messages import JSON_TYPE, OutgoingMessage
+from core.telemetry import DIAGNOSTIC_ID, TRACEPARENT
 
 KNOWN_SDK = "7.15.0"
 """The version that is known to send what is in the list of encoded messages, and to read nothing else of a batch."""
@@ -28,13 +29,16 @@ _PLACE_BYTES = 8
 # of the list, of the id and of the body have one byte each.
 _PROPERTIES = b"\x00\x53\x73\xc0%c\x0d\xa1%c%b\x40\x40\x40\x40\x40\xa3\x10application/json\x40\x40\x40\x40\x40\x40"
 _BODY = b"\x00\x53\x75\xa0%c%b"
+# A section of application properties is a map of texts: its length in bytes, and two for each property.
+_APPLICATION_PROPERTIES = b"\x00\x53\x74\xc1%c%c%b"
+_TEXT = b"\xa1%c%b"
 _LENGTH_OF_OTHER_FIELDS = 32
 _LONGEST_LIST = 254
 _LONGEST_BODY = 255
 
 
-def fill(batch: ServiceBusMessageBatch, messages: Sequence[OutgoingMessage]) -> None:
-    """Adds messages to an empty batch.
+def fill(batch: ServiceBusMessageBatch, messages: Sequence[OutgoingMessage], traceparent: str | None = None) -> None:
+    """Adds messages to an empty batch; each carries the trace context.
 
     The SDK encodes the first one. If it has encoded this message as we do, and keeps it where we expect it, we add the
     others. Otherwise the SDK adds them too: if it traces messages, if a message is large or scheduled, or if the SDK is
@@ -45,27 +49,42 @@ def fill(batch: ServiceBusMessageBatch, messages: Sequence[OutgoingMessage]) -> 
     """
     if not messages:
         return
-    batch.add_message(_annotated(messages[0]))
-    if len(messages) > 1 and not _add_encoded(batch, messages):
+    properties = {} if traceparent is None else {TRACEPARENT: traceparent, DIAGNOSTIC_ID: traceparent}
+    batch.add_message(_annotated(messages[0], properties))
+    if len(messages) > 1 and not _add_encoded(batch, messages, _section(properties)):
         for message in messages[1:]:
-            batch.add_message(_annotated(message))
+            batch.add_message(_annotated(message, properties))
 
 
-def encoded(message: OutgoingMessage) -> bytes | None:
-    """Returns a message as the SDK encodes it; None if it is scheduled, no plain JSON, or has parts of many bytes."""
+def encoded(message: OutgoingMessage, section: bytes = b"") -> bytes | None:
+    """Returns a message as the SDK encodes it; None if it is scheduled, no plain JSON, or has parts of many bytes.
+
+    Args:
+        message: the message.
+        section: its application properties, encoded.
+    """
     message_id, body = message.message_id.encode(), message.body
     list_length = len(message_id) + _LENGTH_OF_OTHER_FIELDS
     is_plain = message.enqueue_at is None and message.content_type == JSON_TYPE
     if not is_plain or list_length > _LONGEST_LIST or len(body) > _LONGEST_BODY:
         return None
-    return _PROPERTIES % (list_length, len(message_id), message_id) + _BODY % (len(body), body)
+    return _PROPERTIES % (list_length, len(message_id), message_id) + section + _BODY % (len(body), body)
 
 
-def _add_encoded(batch: ServiceBusMessageBatch, messages: Sequence[OutgoingMessage]) -> bool:
+def _section(properties: Mapping[str, str]) -> bytes:
+    """Returns short application properties as the SDK encodes them: once for all messages of a batch."""
+    if not properties:
+        return b""
+    texts = [text.encode() for pair in properties.items() for text in pair]
+    content = b"".join([_TEXT % (len(text), text) for text in texts])
+    return _APPLICATION_PROPERTIES % (len(content) + 1, len(texts), content)
+
+
+def _add_encoded(batch: ServiceBusMessageBatch, messages: Sequence[OutgoingMessage], section: bytes) -> bool:
     """Adds all messages but the first, which the batch has already, or none of them."""
     if azure.servicebus.__version__ != KNOWN_SDK:
         return False
-    each = [encoded(message) for message in messages]
+    each = [encoded(message, section) for message in messages]
     known = [data for data in each if data is not None]
     size_bytes = batch.size_in_bytes + sum(map(len, known[1:])) + _PLACE_BYTES * len(known)
     sections: list[bytes] = batch._message[_DATA]  # noqa: SLF001 - the SDK has no public way, see docs/decisions/0030
@@ -75,11 +94,12 @@ def _add_encoded(batch: ServiceBusMessageBatch, messages: Sequence[OutgoingMessa
     return True
 
 
-def _annotated(message: OutgoingMessage) -> AmqpAnnotatedMessage:
+def _annotated(message: OutgoingMessage, properties: Mapping[str, str]) -> AmqpAnnotatedMessage:
     # The SDK's fastest public way; `python -m benchmarks dispatch` compares it with ServiceBusMessage.
     return AmqpAnnotatedMessage(
         data_body=[message.body],
         properties={"message_id": message.message_id, "content_type": message.content_type},
+        application_properties=dict(properties) or None,
         annotations=_annotations(message.enqueue_at),
     )
 

@@ -25,6 +25,7 @@ from core.errors import (
     QueueUnavailableError,
 )
 from core.messages import OutgoingMessage
+from core.telemetry import telemetry
 from repositories.broker_calls import BrokerCalls
 from repositories.broker_client import FAILURES, BrokerClient, tls_context
 from repositories.encoded_messages import fill
@@ -104,9 +105,9 @@ class ServiceBusRepository(MessageQueue):
         if not messages:
             return SendResult(success=True, sent=0)
         try:
-            with self._lend() as client:
+            with telemetry().sending(queue, len(messages)) as traceparent, self._lend() as client:
                 until = time.monotonic() + self._deadlines.send_seconds
-                send = partial(_send, client, queue, messages, until)
+                send = partial(_send, client, queue, messages, until, traceparent)
                 self._calls.run(send, client, self._deadlines.send_seconds)
         except QueueError as exc:
             logger.warning("sending %d messages to %s failed: %s", len(messages), queue, exc)
@@ -193,11 +194,13 @@ class ServiceBusRepository(MessageQueue):
         self._calls.run_all([(client.close, client) for client in clients], self._deadlines.close_seconds)
 
 
-def _send(client: BrokerClient, queue: str, messages: Sequence[OutgoingMessage], until: float) -> None:
+def _send(
+    client: BrokerClient, queue: str, messages: Sequence[OutgoingMessage], until: float, traceparent: str | None
+) -> None:
     with _translating(client, queue):
         sender = client.sender(queue)
         batch = sender.create_message_batch()
-        fill(batch, messages)
+        fill(batch, messages, traceparent)
         seconds = until - time.monotonic()
         if seconds <= 0:  # the call is given up, and must not send
             raise QueueTimeoutError(f"the connection to {queue} was not open in time")

@@ -8,6 +8,7 @@ from typing_extensions import override
 from core.errors import MessageTooLargeError, QueueError, QueueNotFoundError, QueueUnavailableError
 from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from core.messages import OutgoingMessage
+from core.telemetry import telemetry
 from repositories.ports import MessageQueue, SendResult
 from tests.fakes.clock import FakeClock
 
@@ -21,6 +22,7 @@ class FakeQueue(MessageQueue):
 
     Attributes:
         failures: what the next sends and pings fail with, first come, first served.
+        traceparents: the trace contexts that messages carry, by message id.
 
     Args:
         clock: what scheduled messages go by.
@@ -29,6 +31,7 @@ class FakeQueue(MessageQueue):
     def __init__(self, clock: FakeClock | None = None) -> None:
         self.clock = clock or FakeClock()
         self.failures: deque[QueueError] = deque()
+        self.traceparents: dict[str, str] = {}
         self._back_at = self.clock.now()
         self._lock = threading.Lock()
         self._messages: dict[str, list[OutgoingMessage]] = defaultdict(list)
@@ -41,7 +44,9 @@ class FakeQueue(MessageQueue):
     def batch_send_messages(self, queue: str, messages: Sequence[OutgoingMessage]) -> SendResult:
         if not messages:
             return SendResult(success=True, sent=0)
-        with self._lock:
+        with telemetry().sending(queue, len(messages)) as traceparent, self._lock:
+            if traceparent is not None:
+                self.traceparents.update(dict.fromkeys((each.message_id for each in messages), traceparent))
             error = self._refusal(queue, messages)
             if error is not None:
                 return SendResult(success=False, sent=0, error=error)

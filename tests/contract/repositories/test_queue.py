@@ -1,15 +1,17 @@
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import pytest
 from azure.servicebus import ServiceBusClient
 from azure.storage.queue import QueueServiceClient
+from typing_extensions import override
 
 from core.errors import MessageTooLargeError, QueueNotFoundError
 from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from core.messages import OutgoingMessage
+from core.telemetry import Telemetry, telemetry, use
 from local.azurite import Azurite
 from local.service_bus.process import EmulatorProcess
 from repositories import storage_account
@@ -22,6 +24,7 @@ from tests.support.waiting import wait_until
 
 _QUEUES = (JOBS_QUEUE, TASKS_QUEUE, BATCHES_QUEUE, URGENT_TASKS_QUEUE, LONG_TASKS_QUEUE)
 _RECEIVE_SECONDS = 30
+_TRACEPARENT = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
 
 
 class QueueHarness(Protocol):
@@ -45,6 +48,9 @@ class QueueHarness(Protocol):
     def visible(self, name: str) -> int:
         """How many messages of a queue could be received now."""
 
+    def traces(self) -> dict[str, str]:
+        """The trace contexts of received messages, by message id."""
+
 
 class FakeQueueHarness:
     carries_ids = True
@@ -64,6 +70,9 @@ class FakeQueueHarness:
     def visible(self, name: str) -> int:
         return self.queue.size(name) - len(self.queue.scheduled(name))
 
+    def traces(self) -> dict[str, str]:
+        return self.queue.traceparents
+
 
 class ServiceBusHarness:
     carries_ids = True
@@ -73,6 +82,10 @@ class ServiceBusHarness:
         self.connection_string = emulator.connection_string
         self._emulator = emulator
         self._client = client
+        self._traces: dict[str, str] = {}
+
+    def traces(self) -> dict[str, str]:
+        return self._traces
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -89,6 +102,9 @@ class ServiceBusHarness:
                 for message in batch:
                     assert message.content_type == "application/json"
                     received.append(OutgoingMessage(b"".join(message.body), message.message_id or ""))
+                    for value in set((message.application_properties or {}).values()):
+                        assert isinstance(value, bytes)
+                        self._traces[message.message_id or ""] = value.decode()
                     receiver.complete_message(message)
         return received
 
@@ -174,6 +190,33 @@ def test_a_full_batch_arrives_message_by_message(harness: QueueHarness) -> None:
     assert sorted(message.body for message in received) == [message.body for message in sent]
     assert sent[0].message_id == f"{JOB}-s01-t0000000:1"
     assert harness.visible(TASKS_QUEUE) == 0
+
+
+class _Traced(Telemetry):
+    """Works for a trace."""
+
+    @override
+    def sending(self, queue_name: str, count: int) -> nullcontext[str]:
+        return nullcontext(_TRACEPARENT)
+
+
+@pytest.fixture
+def _traced() -> Iterator[None]:
+    before = telemetry()
+    use(_Traced())
+    yield
+    use(before)
+
+
+@pytest.mark.usefixtures("_traced")
+@pytest.mark.parametrize("count", [1, 100])
+def test_messages_carry_the_trace_context_of_what_sends_them(harness: QueueHarness, count: int) -> None:
+    sent = [message.outgoing() for message in batch_of(count).messages()]
+    assert harness.queue.batch_send_messages(TASKS_QUEUE, sent).success
+    assert harness.receive(TASKS_QUEUE, count) == sent
+    assert {each.message_id: harness.traces().get(each.message_id) for each in sent} == dict.fromkeys(
+        (each.message_id for each in sent), _TRACEPARENT
+    )
 
 
 def test_a_batch_goes_to_its_own_queue(harness: QueueHarness) -> None:

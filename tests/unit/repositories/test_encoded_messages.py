@@ -18,14 +18,18 @@ from repositories.encoded_messages import KNOWN_SDK, encoded, fill
 from tests.contract.repositories.building import batch_of
 
 MESSAGES = [message.outgoing() for message in batch_of(100).messages()]
+TRACEPARENT = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
 
 
-def by_sdk(*messages: OutgoingMessage) -> list[bytes]:
+def by_sdk(*messages: OutgoingMessage, application_properties: dict[str, str] | None = None) -> list[bytes]:
     batch = ServiceBusMessageBatch()
     for message in messages:
         properties = {"message_id": message.message_id, "content_type": "application/json"}
-        batch.add_message(AmqpAnnotatedMessage(data_body=[message.body], properties=properties))
+        annotated = AmqpAnnotatedMessage(
+            data_body=[message.body], properties=properties, application_properties=application_properties
+        )
+        batch.add_message(annotated)
     return contents(batch)
 
 
@@ -57,6 +61,14 @@ def filled(messages: Sequence[OutgoingMessage], max_bytes: int = 262_144) -> lis
 def test_the_sdk_encodes_one_message_of_a_batch(added: list[object]) -> None:
     assert filled(MESSAGES) == by_sdk(*MESSAGES)
     assert len(added) == 1 + 100
+
+
+def test_the_messages_of_a_batch_carry_a_trace_context_as_by_the_sdk(added: list[object]) -> None:
+    batch = ServiceBusMessageBatch()
+    fill(batch, MESSAGES, TRACEPARENT)
+    properties = {"traceparent": TRACEPARENT, "Diagnostic-Id": TRACEPARENT}
+    assert contents(batch) == by_sdk(*MESSAGES, application_properties=properties)
+    assert len(added) == 1 + 100, "the SDK has encoded one of the batch"
 
 
 @given(message_id=TEXTS.filter(bool), body=st.binary(max_size=300))
@@ -95,7 +107,9 @@ def test_the_sdk_encodes_all_messages_when_it_encodes_the_first_differently(
     # As with tracing, which adds application properties.
     annotated = encoded_messages._annotated
     monkeypatch.setattr(
-        encoded_messages, "_annotated", lambda message: annotated(replace(message, content_type="text/json"))
+        encoded_messages,
+        "_annotated",
+        lambda message, properties: annotated(replace(message, content_type="text/json"), properties),
     )
     assert len(filled(MESSAGES)) == len(added) == 100
 
