@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import connections
@@ -24,6 +24,8 @@ from core.errors import (
 )
 from core.log_redaction import redact_logs
 from core.messages import ReceivedMessage
+from core.telemetry import Telemetry, use
+from core.telemetry import telemetry as current_telemetry
 from engine.jobs.batch_reader import BatchReader
 from engine.jobs.bulk_actions import BulkActions
 from engine.jobs.canceller import Canceller
@@ -346,6 +348,25 @@ app = _Once().get
 """Returns the application of this process; the first caller builds it, and gets the error if that fails."""
 
 
+@cache
+def _begin_telemetry() -> None:
+    """Begins to tell OpenTelemetry what this process does, if the settings name a collector."""
+    try:
+        settings = Settings.from_environment()
+    except ConfigurationError:
+        return  # whatever is called next fails for the same reason, and says so
+    if settings.telemetry_is_on:
+        from telemetry.wiring import begin  # noqa: PLC0415 - takes time and memory, which nobody pays while it is off
+
+        use(begin(settings))
+
+
+def telemetry() -> Telemetry:
+    """Returns what this process tells its work to; the first caller builds it, before the application is built."""
+    _begin_telemetry()
+    return current_telemetry()
+
+
 def wait_out_outages(
     action: Callable[[], None], queue_name: str | None = None, received: Sequence[ReceivedMessage] = ()
 ) -> None:
@@ -408,3 +429,4 @@ def drain() -> None:
     logger.info("shutting down: running tasks have %g s to end before they are released", grace_seconds)
     if not shutdown.drain(grace_seconds, _RELEASE_SECONDS):
         logger.warning("some tasks could not be released; other workers take them over when their leases expire")
+    current_telemetry().flush()

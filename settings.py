@@ -179,6 +179,24 @@ class Settings(DatabaseSettings):
     worker_threads: int = Field(default=8, ge=1, le=256, alias="WORKER_THREADS")
     max_result_bytes: int = Field(default=64 * 1024, ge=1, alias="MAX_RESULT_BYTES")
     max_request_bytes: int = Field(default=1024 * 1024, ge=1, alias="MAX_REQUEST_BYTES")
+    otlp_endpoint: str | None = Field(
+        default=None, alias="OTEL_EXPORTER_OTLP_ENDPOINT", pattern=r"^https?://[^\s@?#]+$"
+    )
+    otlp_protocol: Literal["http/protobuf"] = Field(default="http/protobuf", alias="OTEL_EXPORTER_OTLP_PROTOCOL")
+    telemetry_disabled: bool = Field(default=False, alias="OTEL_SDK_DISABLED")
+    traces_exporter: Literal["otlp", "none"] = Field(default="otlp", alias="OTEL_TRACES_EXPORTER")
+    metrics_exporter: Literal["otlp", "none"] = Field(default="otlp", alias="OTEL_METRICS_EXPORTER")
+    logs_exporter: Literal["otlp", "none"] = Field(default="otlp", alias="OTEL_LOGS_EXPORTER")
+    traces_sampler: Literal[
+        "always_on",
+        "always_off",
+        "traceidratio",
+        "parentbased_always_on",
+        "parentbased_always_off",
+        "parentbased_traceidratio",
+    ] = Field(default="parentbased_always_on", alias="OTEL_TRACES_SAMPLER")
+    traces_sampler_arg: float = Field(default=1.0, ge=0, le=1, allow_inf_nan=False, alias="OTEL_TRACES_SAMPLER_ARG")
+    service_name: str | None = Field(default=None, alias="OTEL_SERVICE_NAME", max_length=255)
     data_dir: Path = Field(default=Path("data"), alias="DATA_DIR")
     allowed_source_hosts: Annotated[frozenset[str], BeforeValidator(_split)] = Field(
         default=frozenset(), alias="ALLOWED_SOURCE_HOSTS"
@@ -217,6 +235,18 @@ class Settings(DatabaseSettings):
     def worker(self) -> str:
         """The name of this process: the id of its instance on Azure, elsewhere its host and its number."""
         return (self.instance_id or f"{socket.gethostname()} {os.getpid()}")[:_MAX_WORKER]
+
+    @property
+    def telemetry_is_on(self) -> bool:
+        """Whether there is a collector that telemetry is sent to."""
+        return self.otlp_endpoint is not None and not self.telemetry_disabled
+
+    @property
+    def sampled_fraction(self) -> float:
+        """The fraction of jobs, and of requests without a trace of their own, that are traced."""
+        if self.traces_sampler.endswith("always_off"):
+            return 0.0
+        return self.traces_sampler_arg if self.traces_sampler.endswith("traceidratio") else 1.0
 
     @override
     def contradictions(self) -> Iterator[str]:

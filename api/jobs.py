@@ -11,7 +11,7 @@ from api.problems import answers_problems
 from api.retry_parts import retry_part
 from api.start_conditions import start_conditions
 from api.tasks_of_batch import is_of_batch, tasks_of_batch
-from bootstrap import app
+from bootstrap import app, telemetry
 from core.statuses import JOB_ENDS, JobStatus, TaskStatus
 
 blueprint = func.Blueprint()
@@ -27,6 +27,11 @@ def submit_job(req: func.HttpRequest) -> func.HttpResponse:
 
     `?start_at=` and `?after=` say when it may start. `?poll=202` makes `Location` answer 202 until the job has ended.
     """
+    with telemetry().request("POST /api/jobs/{job_type}", req.headers):
+        return _submitted(req)
+
+
+def _submitted(req: func.HttpRequest) -> func.HttpResponse:
     location = _location(req)
     parameters = requests.json_object(req, app().settings.max_request_bytes)
     job_type = str(req.route_params.get("job_type", ""))

@@ -10,6 +10,7 @@ from controllers.run_state import RunState, UnsavedRunState
 from controllers.services import Services
 from core.checkpoints import START, Checkpoint
 from core.task_runs import TaskResult
+from core.telemetry import telemetry
 
 JsonValue = Any
 """Any value that JSON can express: None, bool, int, float, str, and lists and string-keyed mappings of these."""
@@ -125,6 +126,11 @@ class TaskContext:
         They are read at the first use, once for each call of a handler; a task that does not use them costs no query.
         """
         return self.read_job_parameters()
+
+    @property
+    def traceparent(self) -> str | None:
+        """The W3C trace context of this run, for requests to other services; None while telemetry is off."""
+        return telemetry().traceparent()
 
     @property
     def last_checkpoint(self) -> JsonValue:

@@ -1,16 +1,25 @@
 """Converts the messages of azure-functions, and names the invocation that handles them."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 import azure.functions as func
 
 from core.log_threads import invocation
 from core.messages import ReceivedMessage
+from core.telemetry import Incoming
 
 
 def received(message: func.ServiceBusMessage) -> ReceivedMessage:
     """Returns the message in the form that the engine reads."""
     return ReceivedMessage(message.get_body(), message.message_id, message.delivery_count)
+
+
+def incoming(messages: Sequence[func.ServiceBusMessage], context: func.Context) -> Incoming:
+    """Returns what tells whose work an invocation goes on with; the properties of messages are read when asked for."""
+    return Incoming(
+        context.trace_context.trace_parent, lambda: (message.application_properties for message in messages)
+    )
 
 
 def logged_under(context: func.Context) -> AbstractContextManager[None]:

@@ -14,6 +14,7 @@ from core.errors import FieldError, IdempotencyConflictError, InvalidInputError,
 from core.job_waits import AT_ONCE, StartConditions
 from core.models import Job
 from core.statuses import JobStatus
+from core.telemetry import telemetry
 from engine.jobs.exclusive_keys import exclusive_key
 from engine.jobs.first_message import send_first_message
 from engine.jobs.submission_check import SubmissionCheck
@@ -105,6 +106,8 @@ class Submitter:
             status, created = JobStatus.PENDING_QUEUE, True
         else:
             status, created = self._create_or_find(job_id, canonical, controller, conditions, key, urgent=urgent)
+        if created:
+            telemetry().job_accepted(job_id, job_type)
         if status == JobStatus.PENDING_QUEUE and send_first_message(self._database, self._queue, job_id):
             status = JobStatus.QUEUED
         logger.info("job %s (%s) %s", job_id, job_type, "accepted" if created else "was submitted before")

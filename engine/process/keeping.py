@@ -7,6 +7,7 @@ from core.lanes import JOBS_QUEUE
 from core.messages import JobMessage, ReceivedMessage, TaskMessage
 from core.models import StageKey
 from core.redaction import redacted
+from core.telemetry import telemetry
 from repositories.ports import Database, DeadLetter
 from repositories.transactions import transact
 
@@ -30,6 +31,7 @@ def keep(database: Database, queue_name: str, raw: ReceivedMessage, reason: str,
     letter = DeadLetter(queue_name, reason, description, raw.body, raw.message_id, raw.delivery_count)
     about = _stage(queue_name, raw.body)
     if transact(database, lambda work: work.dead_letters.add(letter, about)):
+        telemetry().dead_letter(queue_name, reason)
         logger.error("message %s of %s is a dead letter (%s): %s", raw.message_id, queue_name, reason, description)
     else:
         logger.info("message %s of %s was kept as a dead letter before", raw.message_id, queue_name)

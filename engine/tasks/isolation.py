@@ -11,6 +11,7 @@ from controllers.run_state import RunState
 from controllers.services import Services
 from controllers.task_type import TaskType
 from core.task_runs import ClaimedTask
+from core.telemetry import telemetry
 from engine.process.shutdown import Shutdown
 from engine.tasks.cancellation import Cancellation
 from engine.tasks.isolated_run import IsolatedRun, crash, result_of
@@ -119,6 +120,7 @@ class Isolation:
             max_memory_mib=declared.policy.max_memory_mib,
             log_level=logging.getLogger().getEffectiveLevel(),
             checkpoint=checkpoint,
+            traceparent=telemetry().traceparent(),
         )
 
     def _take(self) -> tuple[TaskProcess, bool]:

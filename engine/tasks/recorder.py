@@ -6,6 +6,7 @@ from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage, OutgoingMessage, TaskMessage
 from core.statuses import TaskStatus
 from core.task_runs import RecordedTask, TaskOutcome
+from core.telemetry import Timed, telemetry
 from engine.process.limits import Limits
 from engine.process.outage_waiter import OutageWaiter
 from engine.process.sending import send
@@ -72,6 +73,7 @@ class Recorder:
         unsent: QueueError | None = None
         try:
             for tasks, job_messages in write_jobs_apart(write, write_now, outcomes):
+                telemetry().recorded(outcomes, tasks)
                 recorded |= {task.task_id for task in tasks}
                 try:
                     send(self._queue, queue_name, _retries(tasks))
@@ -99,7 +101,8 @@ class Recorder:
 
     def _write_or_keep_lease(self, lease_id: str, outcomes: Sequence[TaskOutcome], task_ids: Sequence[str]) -> Written:
         try:
-            return transact(self._database, lambda work: _write(work, lease_id, outcomes))
+            with telemetry().timed(Timed.RECORD):
+                return transact(self._database, lambda work: _write(work, lease_id, outcomes))
         except DatabaseError as exc:
             if exc.waited_out:
                 self._try_to(lambda work: work.tasks.renew_leases(task_ids, lease_id, self._lease_seconds))

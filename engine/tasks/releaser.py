@@ -3,6 +3,7 @@ from collections.abc import Sequence
 
 from core.messages import TaskMessage
 from core.task_runs import ClaimedTask
+from core.telemetry import telemetry
 from engine.process.sending import send
 from repositories.ports import Database, MessageQueue, UnitOfWork
 from repositories.transactions import transact
@@ -39,6 +40,7 @@ class Releaser:
             return work.tasks.count_sends(ids)
 
         sends = transact(self._database, release)
+        telemetry().released(len(ids))
         logger.info("%d claimed tasks are released", len(ids))
         messages = [TaskMessage(task_id, batches[task_id], count) for task_id, count in sorted(sends.items())]
         send(self._queue, queue_name, [message.outgoing() for message in messages])

@@ -34,6 +34,7 @@ class TaskCall:
         max_memory_mib: how much memory the process may take; None for no limit.
         log_level: the lowest level that the worker logs.
         checkpoint: the last one, decoded from JSON; None if there is none.
+        traceparent: the trace context of the run; None while telemetry is off.
     """
 
     module: str
@@ -52,6 +53,7 @@ class TaskCall:
     max_memory_mib: int | None
     log_level: int
     checkpoint: Any
+    traceparent: str | None = None
 
 
 class TaskChannel:

@@ -29,8 +29,9 @@ from controllers.task_type import TaskType
 from core import json_text
 from core.error_records import text_of
 from core.errors import ContinueLater, InvalidInputError, NotInIsolationError, PermanentTaskError, TaskResultError
+from core.telemetry import use
 from engine.tasks.task_channel import TaskCall, TaskChannel
-from engine.tasks.task_process_state import RelayedRunState, WorkerMessages
+from engine.tasks.task_process_state import RelayedRunState, RelayedTrace, WorkerMessages
 from repositories.ports import Database, TransactionKind
 
 _IDLE_SECONDS = 60.0
@@ -100,6 +101,7 @@ def _keeps_too_much(max_memory_mib: int | None) -> bool:
 
 def _run(channel: TaskChannel, logs: "_Logs", call: TaskCall) -> None:
     logs.begin(call)
+    use(RelayedTrace(call.traceparent))
     messages = WorkerMessages(channel, call.task_id)
     answer: dict[str, Any]
     try:

@@ -10,10 +10,22 @@ from typing_extensions import override
 
 from controllers.run_state import PROGRESS_SECONDS, RunState, checkpoint_text
 from core.errors import CheckpointError, DatabaseError, TaskLeaseLostError
+from core.telemetry import Telemetry
 from engine.tasks.task_channel import TaskCall, TaskChannel
 
 _MAX_NOTE = 1024 * 1024
 """Of a note that is sent: far more than its row keeps, so that the worker finds the secrets in it before it cuts it."""
+
+
+class RelayedTrace(Telemetry):
+    """The trace that the worker has named; what happens in a child process is told by its worker alone."""
+
+    def __init__(self, traceparent: str | None) -> None:
+        self._traceparent = traceparent
+
+    @override
+    def traceparent(self) -> str | None:
+        return self._traceparent
 
 
 class WorkerMessages:

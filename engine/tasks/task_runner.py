@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from core.errors import DatabaseError, LockstepError
 from core.statuses import TaskStatus
 from core.task_runs import ClaimedTask, TaskOutcome
+from core.telemetry import telemetry
 from engine.process.limits import Limits
 from engine.process.shutdown import Shutdown
 from engine.tasks.calls import Calls, Outcomes
@@ -102,9 +103,8 @@ class TaskRunner:
         if self._shutdown.requested:
             return Ran(unfinished=list(claimed.tasks))
         wanted = {task.task_id for task in claimed.tasks}
-        calls = Calls(
-            self._threads, lambda tasks: self._run_call(claimed, tasks, wanted), self._lists.calls(claimed.tasks)
-        )
+        run_call = telemetry().calls(lambda tasks: self._run_call(claimed, tasks, wanted))
+        calls = Calls(self._threads, run_call, self._lists.calls(claimed.tasks))
         try:
             return self._follow(claimed, calls, wanted)
         except BaseException:

@@ -17,6 +17,7 @@ from core.errors import DatabaseError, LockTimeoutError
 from core.lanes import TASKS_QUEUE
 from core.messages import ReceivedMessage
 from core.task_runs import ClaimedTask
+from core.telemetry import Timed, telemetry
 from engine.process.limits import Limits
 from engine.process.outage_waiter import OutageWaiter
 from engine.tasks.inbox import Inbox
@@ -121,7 +122,8 @@ class Worker:
         """
         start_until = self._start_until()
         lease_id = uuid.uuid4().hex
-        claim = self._claim(wanted, lease_id)
+        with telemetry().timed(Timed.CLAIM):
+            claim = self._claim(wanted, lease_id)
         claimed, settled = claim.tasks, claim.parked
         suspects = sorted((task for task in claimed if task.interruptions), key=lambda task: task.interruptions)
         if suspects:

@@ -201,6 +201,7 @@ ACTIONS: dict[str, Callable[[lockstep.TaskContext, lockstep.TaskParameters], Any
     "blob": lambda context, _: _read_a_blob(context),
     "previous results": lambda context, _: list(context.previous_results()),
     "job parameters": lambda context, _: context.job_parameters,
+    "trace": lambda context, _: context.traceparent,
 }
 
 

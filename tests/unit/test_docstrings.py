@@ -15,7 +15,7 @@ from core.definitions import AlignedBatch
 from repositories.ports import MessageQueue, Rows
 
 ROOT = Path(__file__).parents[2]
-APP = ("api", "controllers", "core", "engine", "repositories", "triggers")
+APP = ("api", "controllers", "core", "engine", "repositories", "telemetry", "triggers")
 FAKES = "tests/fakes"
 CHECKED = (*APP, "local", FAKES)
 

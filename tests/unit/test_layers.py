@@ -13,7 +13,7 @@ from controllers.hello_world import HelloWorld
 from controllers.registry import CONTROLLERS
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("api", "triggers", "controllers", "engine", "core", "repositories")
+PACKAGES = ("api", "triggers", "controllers", "engine", "core", "repositories", "telemetry")
 MODULES = ("bootstrap.py", "connections.py", "function_app.py", "migrate.py", "settings.py")
 APP_FILES = sorted(
     [ROOT / name for name in MODULES] + [path for name in PACKAGES for path in (ROOT / name).rglob("*.py")]

@@ -10,7 +10,7 @@ import pytest
 _ROOT = Path(__file__).parents[2]
 _FOLDERS = (
     *("api", "benchmarks", "cli", "client", "controllers", "core", "docs", "engine", "local", "repositories"),
-    *("samples", "tests", "triggers", ".ci", ".github"),
+    *("samples", "telemetry", "tests", "triggers", ".ci", ".github"),
 )
 _KINDS = {".py", ".sql", ".md", ".json", ".yml", ".yaml", ".toml", ".txt", ".example"}
 _OTHER_FILES = {"Makefile", "run"}

@@ -1,0 +1,217 @@
+"""Tells OpenTelemetry what the app does: the spans here, the numbers in `numbers.py`, the logs in `logs.py`."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from opentelemetry.context import Context, attach, detach, get_current, set_value
+from opentelemetry.trace import Link, Span, SpanKind, StatusCode, Tracer, get_current_span, set_span_in_context
+from typing_extensions import override
+
+from core.messages import JobMessage
+from core.task_runs import ClaimedTask, RecordedTask, TaskOutcome
+from core.telemetry import BacklogNumbers, Incoming, P, RunCall, T, Telemetry, Timed
+from telemetry import contexts
+from telemetry.names import (
+    BATCH_ID,
+    COUNT,
+    ERROR_TYPE,
+    IDS,
+    JOB_ID,
+    JOB_TYPE,
+    MESSAGING_DESTINATION,
+    MESSAGING_OPERATION_NAME,
+    MESSAGING_OPERATION_TYPE,
+    MESSAGING_SYSTEM,
+    SERVICE_BUS,
+    STAGE,
+    TASK_ATTEMPT,
+    TASK_COUNT,
+    TASK_ID,
+    TASK_OUTCOME,
+    TASK_TYPE,
+    Attributes,
+    outcome_name,
+)
+from telemetry.numbers import Numbers
+
+_FLUSH_MILLISECONDS = 2_000
+
+
+class OpenTelemetry(Telemetry):
+    """Tells a tracer and the instruments of a meter.
+
+    Args:
+        tracer: its provider uses `JobSampler` and `JobIds`.
+        numbers: the instruments.
+        flushes: send what was told, within a number of milliseconds.
+    """
+
+    is_on = True
+
+    def __init__(self, tracer: Tracer, numbers: Numbers, flushes: Sequence[Callable[[int], object]] = ()) -> None:
+        self._tracer = tracer
+        self._numbers = numbers
+        self._flushes = flushes
+
+    @override
+    @contextmanager
+    def request(self, name: str, headers: Mapping[str, str]) -> Iterator[None]:
+        parent = contexts.parse(headers.get("traceparent"))
+        method, _, route = name.partition(" ")
+        attributes: Attributes = {"http.request.method": method, "http.route": route}
+        with self._span(name, SpanKind.SERVER, contexts.inside(parent), attributes):
+            yield
+
+    @override
+    def job_accepted(self, job_id: str, job_type: str) -> None:
+        root = contexts.of_job(job_id)
+        attributes: Attributes = {JOB_ID: job_id, JOB_TYPE: job_type}
+        request = get_current_span()
+        request.set_attributes(attributes)
+        request.add_link(root)
+        with contexts.JobIds.beginning(root):
+            span = self._tracer.start_span(f"job {job_type}", Context(), SpanKind.INTERNAL, attributes)
+        # Not when it starts: the sampler would go by the link.
+        span.add_link(request.get_span_context())
+        span.end()
+
+    @override
+    @contextmanager
+    def step(self, queue_name: str, message: JobMessage, incoming: Incoming) -> Iterator[None]:
+        ids: Attributes = {JOB_ID: message.job_id, STAGE: message.stage}
+        attributes = {**ids, **_messaging(queue_name, "process", message.action)}
+        parent = contexts.inside(contexts.of_job(message.job_id))
+        with self._span(f"{message.action} {queue_name}", SpanKind.CONSUMER, parent, attributes, ids) as span:
+            for cause in (*contexts.of_messages(incoming.properties()), contexts.parse(incoming.traceparent)):
+                span.add_link(cause)
+            self._numbers.consumed(queue_name, 1)
+            with self._numbers.processed(queue_name):
+                yield
+
+    @override
+    @contextmanager
+    def invocation(self, queue_name: str, count: int, incoming: Incoming) -> Iterator[None]:
+        attributes = _messaging(queue_name, "process", "process")
+        if count > 1:
+            attributes[COUNT] = count
+        parent = contexts.inside(contexts.parse(incoming.traceparent))
+        links = [Link(context) for context in contexts.of_messages(incoming.properties())]
+        with self._span(f"process {queue_name}", SpanKind.CONSUMER, parent, attributes, links=links):
+            self._numbers.consumed(queue_name, count)
+            with self._numbers.processed(queue_name):
+                yield
+
+    @override
+    def calls(self, run: RunCall) -> RunCall:
+        def told(tasks: Sequence[ClaimedTask]) -> list[TaskOutcome | None]:
+            first, began = tasks[0], time.perf_counter()
+            with self._span(f"run {first.task_type}", SpanKind.INTERNAL, None, _of_call(tasks), _ids(tasks)) as span:
+                outcomes = run(tasks)
+                outcome = outcome_name(outcomes)
+                span.set_attribute(TASK_OUTCOME, outcome)
+            self._numbers.called(first.task_type, outcome, time.perf_counter() - began)
+            return outcomes
+
+        return told
+
+    @override
+    def joined(self, action: Callable[P, T]) -> Callable[P, T]:
+        context = get_current()
+
+        def run(*args: P.args, **kwargs: P.kwargs) -> T:
+            token = attach(context)
+            try:
+                return action(*args, **kwargs)
+            finally:
+                detach(token)
+
+        return run
+
+    @override
+    def traceparent(self) -> str | None:
+        return contexts.text_of(get_current_span().get_span_context())
+
+    @override
+    @contextmanager
+    def sending(self, queue_name: str, count: int) -> Iterator[str | None]:
+        with self._numbers.sent(queue_name, count):
+            yield self.traceparent()
+
+    @override
+    @contextmanager
+    def timed(self, what: Timed) -> Iterator[None]:
+        with self._numbers.timed(what):
+            yield
+
+    @override
+    def recorded(self, outcomes: Sequence[TaskOutcome], tasks: Sequence[RecordedTask]) -> None:
+        self._numbers.recorded(outcomes, tasks)
+
+    @override
+    def released(self, count: int) -> None:
+        self._numbers.released(count)
+
+    @override
+    def dead_letter(self, queue_name: str, reason: str) -> None:
+        self._numbers.dead_letter(queue_name, reason)
+
+    @override
+    def repaired(self, counts: Mapping[str, int]) -> None:
+        self._numbers.repaired(counts)
+
+    @override
+    def backlog(self, numbers: BacklogNumbers) -> None:
+        self._numbers.backlog(numbers)
+
+    @override
+    def flush(self) -> None:
+        for flush in self._flushes:
+            flush(_FLUSH_MILLISECONDS)
+
+    @contextmanager
+    def _span(
+        self,
+        name: str,
+        kind: SpanKind,
+        parent: Context | None,
+        attributes: Attributes,
+        ids: Attributes | None = None,
+        links: Sequence[Link] = (),
+    ) -> Iterator[Span]:
+        """Tells of a span that a block is; its log lines have the ids. Of an exception, its class is told."""
+        span = self._tracer.start_span(name, parent, kind, attributes, links)
+        context = set_span_in_context(span)
+        token = attach(context if ids is None else set_value(IDS, ids, context))
+        try:
+            yield span
+        except BaseException as exc:
+            span.set_attribute(ERROR_TYPE, type(exc).__name__)
+            span.set_status(StatusCode.ERROR)
+            raise
+        finally:
+            detach(token)
+            span.end()
+
+
+def _messaging(queue_name: str, kind: str, operation: str) -> dict[str, str | int]:
+    return {
+        MESSAGING_SYSTEM: SERVICE_BUS,
+        MESSAGING_DESTINATION: queue_name,
+        MESSAGING_OPERATION_TYPE: kind,
+        MESSAGING_OPERATION_NAME: str(operation),
+    }
+
+
+def _ids(tasks: Sequence[ClaimedTask]) -> dict[str, str | int]:
+    first = tasks[0]
+    ids: dict[str, str | int] = {JOB_ID: first.job_id, STAGE: first.stage}
+    if len(tasks) == 1:
+        ids |= {BATCH_ID: first.batch_id, TASK_ID: first.task_id}
+    return ids
+
+
+def _of_call(tasks: Sequence[ClaimedTask]) -> dict[str, str | int]:
+    first = tasks[0]
+    one = {TASK_ATTEMPT: first.attempt} if len(tasks) == 1 else {TASK_COUNT: len(tasks)}
+    return {**_ids(tasks), TASK_TYPE: first.task_type, **one}
