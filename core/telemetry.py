@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ParamSpec, TypeVar
 
+from core.backlog import BacklogNumbers
 from core.messages import JobMessage
 from core.task_runs import ClaimedTask, RecordedTask, TaskOutcome
 
@@ -46,25 +47,6 @@ class Incoming:
 
     traceparent: str | None = None
     properties: Callable[[], Iterable[Mapping[str, Any] | None]] = tuple
-
-
-@dataclass(frozen=True)
-class BacklogNumbers:
-    """What waits, by the rows.
-
-    Attributes:
-        pending_batches: batches whose messages may not have been sent: the outbox.
-        queued_batches: batches whose messages are sent and that have not ended.
-        oldest_pending_seconds: the age of the oldest batch in the outbox; None if it is empty.
-        dead_letters: dead letters that nobody has resent or discarded, at most 10,000.
-        queue_ages: by queue: for how many seconds its oldest task has waited.
-    """
-
-    pending_batches: int
-    queued_batches: int
-    oldest_pending_seconds: float | None
-    dead_letters: int
-    queue_ages: Mapping[str, float]
 
 
 class Telemetry:
@@ -120,8 +102,8 @@ class Telemetry:
     def repaired(self, counts: Mapping[str, int]) -> None:
         """Tells of the rows that a sweep has repaired, by kind."""
 
-    def backlog(self, numbers: BacklogNumbers) -> None:
-        """Tells what waits."""
+    def backlog(self, numbers: BacklogNumbers, queue_ages: Mapping[str, float]) -> None:
+        """Tells what waits, and by queue for how many seconds its oldest task has waited."""
 
     def flush(self) -> None:
         """Sends what was told, for at most some seconds."""

@@ -1,5 +1,6 @@
 from typing_extensions import override
 
+from core.backlog import MOST_DEAD_LETTERS, BacklogNumbers
 from core.lanes import Lane
 from repositories import queries
 from repositories.ports import BacklogRepository, OldestWaiting
@@ -14,6 +15,11 @@ class PostgresBacklogRepository(BacklogRepository):
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
+
+    @override
+    def numbers(self) -> BacklogNumbers:
+        row = self._rows.all(_QUERIES["numbers"], {"most_letters": MOST_DEAD_LETTERS})[0]
+        return BacklogNumbers(**row)
 
     @override
     def oldest(self, most_tried: int = MOST_TRIED_BATCHES) -> list[OldestWaiting]:

@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from opentelemetry.metrics import Histogram, Meter
+from opentelemetry.metrics import Histogram, Meter, Observation
 
+from core.backlog import BacklogNumbers
 from core.task_runs import RecordedTask, TaskOutcome
-from core.telemetry import BacklogNumbers, Timed
+from core.telemetry import Timed
 from telemetry.names import (
     DEAD_LETTER_REASON,
     ERROR_TYPE,
@@ -49,13 +50,7 @@ class Numbers:
             "lockstep.dead_letters", "{message}", "Messages kept as dead letters."
         )
         self._repairs = meter.create_counter("lockstep.repairs", "{row}", "Rows that a sweep has repaired.")
-        self._pending = meter.create_gauge("lockstep.batches.pending", "{batch}", "Batches in the outbox.")
-        self._queued = meter.create_gauge("lockstep.batches.queued", "{batch}", "Batches that workers work on.")
-        self._outbox_age = meter.create_gauge("lockstep.outbox.age", "s", "The age of the oldest batch in the outbox.")
-        self._queue_age = meter.create_gauge(
-            "lockstep.queue.age", "s", "How long the oldest task of a queue has waited."
-        )
-        self._kept = meter.create_gauge("lockstep.dead_letters.kept", "{message}", "Dead letters nobody has handled.")
+        self._waiting = Waiting(meter)
 
     @contextmanager
     def sent(self, queue_name: str, count: int) -> Iterator[None]:
@@ -107,14 +102,36 @@ class Numbers:
             if count:
                 self._repairs.add(count, {REPAIR_KIND: kind})
 
-    def backlog(self, numbers: BacklogNumbers) -> None:
-        """Sets what waits; each value is sent once, so no process goes on telling an old one."""
-        self._pending.set(numbers.pending_batches)
-        self._queued.set(numbers.queued_batches)
-        self._outbox_age.set(numbers.oldest_pending_seconds or 0.0)
-        self._kept.set(numbers.dead_letters)
-        for queue_name, seconds in numbers.queue_ages.items():
-            self._queue_age.set(seconds, {MESSAGING_DESTINATION: queue_name})
+    def backlog(self, numbers: BacklogNumbers, queue_ages: Mapping[str, float]) -> None:
+        """Sets what waits."""
+        self._waiting.set(numbers, queue_ages)
+
+
+class Waiting:
+    """What waits. A value is sent once: the next sweep may run in another process, and this one must not repeat it."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._observations: dict[str, list[Observation]] = {}
+
+        def gauge(name: str, unit: str, what: str) -> None:
+            meter.create_observable_gauge(name, [lambda _: self._observations.pop(name, [])], unit, what)
+
+        gauge("lockstep.batches.pending", "{batch}", "Batches in the outbox.")
+        gauge("lockstep.batches.queued", "{batch}", "Batches whose messages are sent and that have not ended.")
+        gauge("lockstep.outbox.age", "s", "The age of the oldest batch in the outbox.")
+        gauge("lockstep.queue.age", "s", "How long the oldest task of a queue has waited.")
+        gauge("lockstep.dead_letters.kept", "{message}", "Dead letters that nobody has handled.")
+
+    def set(self, numbers: BacklogNumbers, queue_ages: Mapping[str, float]) -> None:
+        """Sets the values that are sent next."""
+        ages = [Observation(seconds, {MESSAGING_DESTINATION: name}) for name, seconds in queue_ages.items()]
+        self._observations = {
+            "lockstep.batches.pending": [Observation(numbers.pending_batches)],
+            "lockstep.batches.queued": [Observation(numbers.queued_batches)],
+            "lockstep.outbox.age": [Observation(numbers.oldest_pending_seconds)],
+            "lockstep.queue.age": ages,
+            "lockstep.dead_letters.kept": [Observation(numbers.dead_letters)],
+        }
 
 
 @contextmanager

@@ -8,9 +8,10 @@ from opentelemetry.context import Context, attach, detach, get_current, set_valu
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode, Tracer, get_current_span, set_span_in_context
 from typing_extensions import override
 
+from core.backlog import BacklogNumbers
 from core.messages import JobMessage
 from core.task_runs import ClaimedTask, RecordedTask, TaskOutcome
-from core.telemetry import BacklogNumbers, Incoming, P, RunCall, T, Telemetry, Timed
+from core.telemetry import Incoming, P, RunCall, T, Telemetry, Timed
 from telemetry import contexts
 from telemetry.names import (
     BATCH_ID,
@@ -161,8 +162,8 @@ class OpenTelemetry(Telemetry):
         self._numbers.repaired(counts)
 
     @override
-    def backlog(self, numbers: BacklogNumbers) -> None:
-        self._numbers.backlog(numbers)
+    def backlog(self, numbers: BacklogNumbers, queue_ages: Mapping[str, float]) -> None:
+        self._numbers.backlog(numbers, queue_ages)
 
     @override
     def flush(self) -> None:

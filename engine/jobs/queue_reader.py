@@ -90,7 +90,7 @@ class QueueReader:
 
     def _read(self) -> _Ages:
         with self._database.transaction() as work:
-            return _by_queue(work.backlog.oldest())
+            return ages_by_queue(work.backlog.oldest())
 
 
 def _counts(counts: QueueCounts | None, name: str) -> MessageCounts | str:
@@ -107,7 +107,8 @@ def _failed(name: str, exc: Exception) -> MessageCounts | str:
     return _FAILED
 
 
-def _by_queue(oldest: list[OldestWaiting]) -> _Ages:
+def ages_by_queue(oldest: list[OldestWaiting]) -> Mapping[str, float]:
+    """Returns by queue for how many seconds its oldest task has waited."""
     found: dict[str, float] = {}
     for each in oldest:
         name = each.lane.queue(urgent=each.urgent, enveloped=each.enveloped)

@@ -15,10 +15,12 @@ from core.lanes import JOBS_QUEUE
 from core.messages import JobAction, JobMessage, TaskMessage
 from core.models import LostTask, StageKey, StageOpening
 from core.statuses import JobStatus
+from core.telemetry import telemetry
 from engine.jobs.end_notices import EndNotices
 from engine.jobs.waiting_jobs import Outcome, WaitingJobs
 from engine.process.limits import Limits
 from engine.process.sending import send
+from engine.repair.backlog_watch import tell_backlog
 from engine.stages.batch_sender import BatchSender, begin_repair
 from engine.stages.dispatch_room import low_mark
 from engine.tasks.slots import Slots
@@ -136,6 +138,8 @@ class Sweeper:
             except Exception as exc:  # noqa: BLE001 - a bug in one repair must not stop the others either
                 logger.warning("%s could not be repaired: %s", name, exc)
                 failures.append(exc)
+        telemetry().repaired(counts)
+        tell_backlog(self._database)
         report = SweepReport(**counts)
         if report != SweepReport():
             found = ", ".join(f"{name} {count}" for name, count in asdict(report).items() if count)

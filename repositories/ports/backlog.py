@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from core.backlog import BacklogNumbers
 from core.lanes import Lane
 
 MOST_TRIED_BATCHES = 50
@@ -28,6 +29,10 @@ class OldestWaiting:
 
 class BacklogRepository(Protocol):
     """Reads about waiting tasks."""
+
+    def numbers(self) -> BacklogNumbers:
+        """Returns how much waits, of all jobs."""
+        ...
 
     def oldest(self, most_tried: int = MOST_TRIED_BATCHES) -> list[OldestWaiting]:
         """Returns the oldest task that waits for a worker, of each lane that has one; those of stopped stages do not.

@@ -55,3 +55,22 @@ CROSS JOIN LATERAL (
     LIMIT 1
 ) AS oldest
 GROUP BY lanes.lane, j.urgent, oldest.enveloped
+
+-- name: numbers
+-- Reads the live batches, and of the dead letters the newest alone. A batch that was reopened and not sent since then has no
+-- time from which it waits.
+SELECT
+    count(*) FILTER (WHERE status = 'pending_queue') AS pending_batches,
+    count(*) FILTER (WHERE status = 'queued') AS queued_batches,
+    coalesce(
+        extract(epoch FROM now() - min(
+            CASE WHEN opening = 0 THEN created_at ELSE coalesce(queued_at, now()) END
+        ) FILTER (WHERE status = 'pending_queue')),
+        0
+    )::float8 AS oldest_pending_seconds,
+    (
+        SELECT count(*) FILTER (WHERE newest.state IN ('kept', 'resending'))
+        FROM (SELECT state FROM dead_letters ORDER BY dead_letter_id DESC LIMIT %(most_letters)s) AS newest
+    ) AS dead_letters
+FROM batches
+WHERE status IN ('pending_queue', 'queued')

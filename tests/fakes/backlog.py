@@ -3,9 +3,10 @@ from datetime import datetime
 
 from typing_extensions import override
 
+from core.backlog import MOST_DEAD_LETTERS, BacklogNumbers
 from core.lanes import Lane
 from core.models import StageKey
-from core.statuses import BATCH_ENDS, STAGE_ENDS, TaskStatus
+from core.statuses import BATCH_ENDS, DEAD_LETTER_ENDS, STAGE_ENDS, BatchStatus, TaskStatus
 from repositories.ports import BacklogRepository, OldestWaiting
 from repositories.ports.backlog import MOST_TRIED_BATCHES
 from tests.fakes.rows import BatchRow, TaskRow
@@ -18,6 +19,20 @@ class FakeBacklogRepository(BacklogRepository):
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self._now = tables.now
+
+    @override
+    def numbers(self) -> BacklogNumbers:
+        live = [batch for batch in self._tables.batches.rows() if batch.status not in BATCH_ENDS]
+        pending = [batch for batch in live if batch.status == BatchStatus.PENDING_QUEUE]
+        letters = self._tables.dead_letters.rows()[-MOST_DEAD_LETTERS:]
+        return BacklogNumbers(
+            pending_batches=len(pending),
+            queued_batches=len(live) - len(pending),
+            oldest_pending_seconds=max(
+                ((self._now - self._since(each)).total_seconds() for each in pending), default=0.0
+            ),
+            dead_letters=sum(letter.state not in DEAD_LETTER_ENDS for letter in letters),
+        )
 
     @override
     def oldest(self, most_tried: int = MOST_TRIED_BATCHES) -> list[OldestWaiting]:

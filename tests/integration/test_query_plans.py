@@ -155,7 +155,7 @@ _VALUES_OF_FILE: dict[str, dict[str, Any]] = {
         "after_id": None,
         "text": "a text",
     },
-    "backlog": {"most_tried": 50},
+    "backlog": {"most_tried": 50, "most_letters": 10_000},
     "retry_parts": {"opening": 1, "error_group": None, "characters": 500, "reopened": 1},
     "task_listing": {"batches": 50, "most_tasks": 1_000, "characters": 500},
     "batch_overviews": {"first": "2020-01-01T00:00:00Z", "last": "2100-01-01T00:00:00Z", "bucket_seconds": 5},

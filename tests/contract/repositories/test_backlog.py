@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from core.backlog import BacklogNumbers
 from core.lanes import Lane
 from core.statuses import BatchStatus, StageStatus
-from repositories.ports import OldestWaiting
+from repositories.ports import DeadLetter, OldestWaiting
 from repositories.ports.backlog import MOST_TRIED_BATCHES
 from tests.contract.repositories.building import (
     JOB,
@@ -105,3 +106,37 @@ def test_the_tasks_of_a_stopped_stage_wait_for_no_worker(stage: Harness) -> None
     with stage.database.transaction() as work:
         assert work.stages.stop(KEY, StageStatus.CANCELLED)
     assert oldest(stage) == []
+
+
+def numbers(harness: Harness) -> BacklogNumbers:
+    """With whole tens of seconds."""
+    with harness.database.transaction() as work:
+        found = work.backlog.numbers()
+    return replace(found, oldest_pending_seconds=found.oldest_pending_seconds // 10 * 10)
+
+
+def test_the_numbers_of_nothing_are_zero(harness: Harness) -> None:
+    assert numbers(harness) == BacklogNumbers(0, 0, 0.0, 0)
+
+
+def test_the_batches_of_the_outbox_and_those_of_workers_are_counted(stage: Harness) -> None:
+    create_batch(stage.database, batch_of(1))
+    stage.pass_time(20)
+    for index in (1, 2):
+        create_batch(stage.database, batch_of(1, index), BatchStatus.PENDING_QUEUE)
+        stage.pass_time(20)
+    assert numbers(stage) == BacklogNumbers(2, 1, 40.0, 0)
+    claim(stage.database, ids(0))
+    record(stage.database, completed(ids(0)[0]))
+    end_batch(stage.database, f"{JOB}-s1-b0", completed=1)
+    assert numbers(stage) == BacklogNumbers(2, 0, 40.0, 0)
+
+
+def test_the_dead_letters_that_nobody_has_handled_are_counted(harness: Harness) -> None:
+    with harness.database.transaction() as work:
+        for number in range(3):
+            work.dead_letters.add(DeadLetter("sb-tasks", "orphan", "", b"%d" % number, str(number), 1))
+        kept = list(work.dead_letters.newest(3))
+        assert work.dead_letters.discard(kept[0].dead_letter_id)
+        assert work.dead_letters.begin_resend(kept[1].dead_letter_id, 0)
+    assert numbers(harness).dead_letters == 2
