@@ -1,0 +1,33 @@
+"""Runs a job over the fakes in a process of its own, as an instance begins; prints what it has imported."""
+
+import logging
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import bootstrap
+from controllers.context import JsonValue, TaskContext
+from tests.support.drive import stand
+from tests.support.sample_jobs import counted, sample_job
+
+
+def handler(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
+    if "opentelemetry" in sys.modules:
+        from opentelemetry import trace  # noqa: PLC0415 - an author's module would import it at its top
+
+        trace.get_tracer("author").start_span("ask a service").end()
+    return context.traceparent
+
+
+def main() -> None:
+    logging.getLogger().setLevel(logging.INFO)  # as the Functions worker
+    bootstrap.telemetry()
+    with stand(sample_job(counted(1), handler)) as it:
+        it.submit("sample")
+        it.pump()
+        bootstrap.drain()
+    sys.stdout.write(" ".join(sorted({name.split(".")[0] for name in sys.modules})))
+
+
+if __name__ == "__main__":
+    main()

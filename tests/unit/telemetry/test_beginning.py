@@ -1,0 +1,120 @@
+"""What a process imports and exports, by its settings alone."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bootstrap
+from core.errors import ConfigurationError
+from core.telemetry import telemetry
+from settings import Settings
+from tests.support.collector import Collector, collecting
+from tests.support.drive import SETTINGS
+from tests.support.sample_jobs import TASK_TYPE
+
+_ROOT = Path(__file__).parents[3]
+_REQUIRED = {"DATABASE_URL": SETTINGS.database_url, "ServiceBusConnection": SETTINGS.service_bus_connection or ""}
+
+
+def run_one_job(**environment: str) -> set[str]:
+    """Runs a job in another process; returns the packages that it has imported."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.unit.telemetry.one_job"],
+        cwd=_ROOT,
+        env={**others, **_REQUIRED, **environment},
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+        timeout=60,
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=0"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_SDK_DISABLED": "true"},
+    ],
+    ids=["nothing is set", "the host tells Application Insights", "it is disabled"],
+)
+def test_opentelemetry_is_not_imported_while_telemetry_is_off(environment: dict[str, str]) -> None:
+    assert not run_one_job(**environment) & {"opentelemetry", "telemetry", "google"}
+
+
+def test_a_process_exports_with_one_setting_and_sends_all_before_it_ends() -> None:
+    with collecting() as collector:
+        assert {"opentelemetry", "telemetry"} <= run_one_job(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
+    run = collector.span(f"run {TASK_TYPE}")
+    assert collector.span("ask a service").parent_id == run.span_id, "the provider is that of the process"
+    assert collector.metric("lockstep.tasks", lockstep__task__outcome="completed") == 1
+    assert any("is completed" in line.text for line in collector.lines)
+    assert _service(collector) == {"local"}
+
+
+def test_what_is_exported_and_by_what_name_are_settings() -> None:
+    with collecting() as collector:
+        run_one_job(
+            OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
+            OTEL_SERVICE_NAME="mine",
+            OTEL_METRICS_EXPORTER="none",
+            OTEL_LOGS_EXPORTER="none",
+        )
+    assert collector.named(f"run {TASK_TYPE}")
+    assert not collector.metrics
+    assert not collector.lines
+    assert _service(collector) == {"mine"}
+
+
+def test_spans_may_be_left_out() -> None:
+    with collecting() as collector:
+        run_one_job(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, OTEL_TRACES_EXPORTER="none")
+    assert not collector.spans
+    assert collector.metrics
+
+
+def _service(collector: Collector) -> set[str]:
+    return {resource["service.name"] for resource in collector.resources}
+
+
+def test_without_settings_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    bootstrap._begin_telemetry.cache_clear()
+    assert bootstrap.telemetry() is telemetry()
+    bootstrap._begin_telemetry.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("sampler", "fraction"),
+    [
+        ({}, 1.0),
+        ({"OTEL_TRACES_SAMPLER": "always_on", "OTEL_TRACES_SAMPLER_ARG": "0.5"}, 1.0),
+        ({"OTEL_TRACES_SAMPLER": "parentbased_always_off"}, 0.0),
+        ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.25"}, 0.25),
+        ({"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.25"}, 0.25),
+    ],
+)
+def test_the_sampler_is_named_as_by_every_sdk(sampler: dict[str, str], fraction: float) -> None:
+    assert Settings.from_environment({**_REQUIRED, **sampler}).sampled_fraction == fraction
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://user:password@collector"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_TRACES_EXPORTER", "console"),
+        ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
+        ("OTEL_TRACES_SAMPLER_ARG", "2"),
+    ],
+)
+def test_a_wrong_setting_of_telemetry_is_named(name: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=name) as raised:
+        Settings.from_environment({**_REQUIRED, name: value})
+    assert "password" not in str(raised.value)
