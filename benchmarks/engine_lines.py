@@ -34,7 +34,7 @@ _LEASE_SECONDS = 50.0
 def bare_sql(connections: int, size: int, arguments: Mapping[str, str]) -> float:
     """Claims and records by bare SQL; returns the seconds."""
     with opened(arguments["database_url"]) as database:
-        invocations = _invocations(queued_tasks(database, int(arguments["tasks"])), size)
+        invocations = invocations_of(queued_tasks(database, int(arguments["tasks"])), size)
     with closing(BareSql(arguments["database_url"], connections)) as sql:
         task_ids = [[message.task_id for message in each] for each in invocations]
         start = time.perf_counter()
@@ -45,7 +45,7 @@ def bare_sql(connections: int, size: int, arguments: Mapping[str, str]) -> float
 def statements(size: int, arguments: Mapping[str, str]) -> float:
     """Runs the transactions of the worker, one after the other, without the worker; returns the seconds."""
     with opened(arguments["database_url"]) as database:
-        invocations = _invocations(queued_tasks(database, int(arguments["tasks"])), size)
+        invocations = invocations_of(queued_tasks(database, int(arguments["tasks"])), size)
         start = time.perf_counter()
         for number, invocation in enumerate(invocations):
             claim_and_record(database, f"lease{number:027}", invocation)
@@ -73,7 +73,7 @@ def worker(at_once: int, size: int, arguments: Mapping[str, str], *, lists: bool
     with opened(url) as database:
         app = wire(settings, Registry([Noop]), Backends(database, NoQueue(), list, lambda: None))
         written = queued_tasks(database, int(arguments["tasks"]), noop.run_list if lists else noop.run)
-        delivered = [received(each) for each in _invocations(written, size)]
+        delivered = [received(each) for each in invocations_of(written, size)]
         with closing(app), ThreadPoolExecutor(at_once) as threads:
             start = time.perf_counter()
             list(threads.map(partial(app.worker.run, TASKS_QUEUE), delivered))
@@ -105,7 +105,7 @@ def _assert_finished(database: Database) -> None:
     assert stage.status == StageStatus.FINISHED, stage
 
 
-def _invocations(written: Sequence[AlignedBatch], size: int) -> list[Invocation]:
+def invocations_of(written: Sequence[AlignedBatch], size: int) -> list[Invocation]:
     """Cuts the messages of all batches into invocations of one size; none spans two batches."""
     return [
         messages[start : start + size]

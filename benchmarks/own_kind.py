@@ -13,6 +13,7 @@ from benchmarks import isolation as isolation_benchmark
 from benchmarks import limits as limits_benchmark
 from benchmarks import long_tasks as long_tasks_benchmark
 from benchmarks import payload as payload_benchmark
+from benchmarks import telemetry as telemetry_benchmark
 from benchmarks import typed_csv as typed_csv_benchmark
 from benchmarks.hot_spots import hot_spots as hot_spots_of
 from benchmarks.page import filled
@@ -149,6 +150,22 @@ def scale(
         page.write_text(filled(page.read_text(), scale_page.tables(rows)))
 
 
+def telemetry(
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the rows to this file as JSON")] = None,
+    tasks: Annotated[int, typer.Option(help="no-op tasks of each run, in invocations of 100")] = 5_000,
+    rounds: Annotated[int, typer.Option(help="runs of each line, interleaved")] = 5,
+) -> None:
+    """Measure what telemetry costs a worker: its CPU time a task."""
+    rows = telemetry_benchmark.run(tasks, rounds)
+    table = Table("line", "CPU, us/task", "least", "least / off", "peak RSS, MiB")
+    for row in rows:
+        table.add_row(
+            *(row["line"], f"{row['cpu_us']:.1f}", f"{row['least_cpu_us']:.1f}", f"{row['ratio']:.2f}"),
+            f"{row['peak_rss_mib']:.0f}",
+        )
+    print_table(table, rows, json_file)
+
+
 def hot_spots(
     profile: Annotated[Path, typer.Argument(help="file from py-spy record --subprocesses --function --format raw")],
 ) -> None:
@@ -169,5 +186,6 @@ COMMANDS: Sequence[Callable[..., None]] = (
     ahead,
     payload,
     scale,
+    telemetry,
     hot_spots,
 )

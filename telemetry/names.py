@@ -36,6 +36,9 @@ CONTINUED = "continued"
 
 def outcome_name(outcomes: Sequence[TaskOutcome | None]) -> str:
     """Names what became of the tasks of one call: the outcome that they share, or `mixed`."""
+    if len(outcomes) == 1:
+        (outcome,) = outcomes
+        return RELEASED if outcome is None else name_of(outcome, outcome.status)
     names = {RELEASED if each is None else name_of(each, each.status) for each in outcomes}
     return names.pop() if len(names) == 1 else "mixed"
 

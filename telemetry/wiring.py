@@ -15,6 +15,7 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import set_tracer_provider
 
 from core.log_redaction import redact_logs
@@ -65,8 +66,10 @@ def build(settings: Settings) -> Wired:
     resource = Resource.create(
         {"service.name": settings.service_name or settings.site_name, "service.instance.id": settings.worker}
     )
-    tracers = TracerProvider(JobSampler(_fraction(settings)), resource, id_generator=JobIds())
-    if settings.traces_exporter == "otlp":
+    is_traced = settings.traces_exporter == "otlp"
+    sampler = JobSampler(settings.sampled_fraction) if is_traced else ALWAYS_OFF
+    tracers = TracerProvider(sampler, resource, id_generator=JobIds())
+    if is_traced:
         tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     readers = [PeriodicExportingMetricReader(OTLPMetricExporter())] if settings.metrics_exporter == "otlp" else []
     meters = MeterProvider(readers, resource)
@@ -76,7 +79,3 @@ def build(settings: Settings) -> Wired:
     flushes = (tracers.force_flush, meters.force_flush, loggers.force_flush)
     telemetry = OpenTelemetry(tracers.get_tracer(_SCOPE), Numbers(meters.get_meter(_SCOPE)), flushes)
     return Wired(telemetry, tracers, meters, loggers)
-
-
-def _fraction(settings: Settings) -> float:
-    return settings.sampled_fraction if settings.traces_exporter == "otlp" else 0.0
