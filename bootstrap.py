@@ -49,6 +49,7 @@ from engine.process.limits import Limits
 from engine.process.outage_waiter import OutageWaiter
 from engine.process.rescheduling import reschedule
 from engine.process.shutdown import Shutdown
+from engine.process.transport_router import TransportRouter
 from engine.repair.dead_letter_batches import DeadLetterBatches
 from engine.repair.dead_letters import DeadLetters
 from engine.repair.kept_letters import KeptLetters
@@ -176,9 +177,15 @@ def build(
     database = connections.migrated_database(settings, registry.migrations)
     queue = connections.message_queue(settings)
     blobs = connections.blob_accounts(settings)
+    database = connections.database(settings)
+    migrations.apply(database, settings.database_url, registry.migrations)
+    queue, storage = connections.message_queue(settings), connections.storage_beside(settings)
+    routed = queue if storage is None else TransportRouter(database, queue, storage)
 
     def close() -> None:
         queue.close()
+        if storage is not None:
+            storage.close()
         database.close()
         blobs.close()
 
@@ -193,6 +200,8 @@ def build(
         blobs=blobs,
         poison_queues=connections.poison_queues(settings),
     )
+    counts, poison = connections.queue_counts(settings), connections.poison_queues(settings)
+    backends = Backends(database, routed, pending, close, counts=counts, poison_queues=poison)
     return wire(settings, registry, backends)
 
 

@@ -112,6 +112,13 @@ def queue_counts(settings: Settings) -> QueueCounts:
 _STORAGE_QUEUES = (JOBS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, BATCHES_QUEUE, LONG_TASKS_QUEUE)
 
 
+def storage_beside(settings: Settings) -> StorageQueueRepository | None:
+    """The storage queues of jobs that do without Service Bus, in an app that sends by it; None if it has none."""
+    if settings.transport == Transport.SERVICE_BUS and settings.has_storage:
+        return StorageQueueRepository(_storage_account(settings), _STORAGE_QUEUES)
+    return None
+
+
 def poison_queues(settings: Settings) -> PoisonQueues | None:
     """Where the Functions host puts the messages of storage queues that it gives up on; None without such queues."""
     return StoragePoisonQueues(_storage_account(settings)) if settings.has_storage else None

@@ -23,7 +23,8 @@ class JobParameters(BaseModel):
     """The parameters that every job accepts; a job type's own parameters derive from this class.
 
     Attributes:
-        use_service_bus: true (the default) queues tasks in aligned batches, false one task at a time.
+        use_service_bus: true (the default) queues tasks in aligned batches, false one task at a time; in an app with
+            both transports, false also means storage queues.
     """
 
     # Parameters are payload: they belong neither in logs nor in errors.

@@ -19,10 +19,12 @@ from core.messages import JobMessage, OutgoingMessage, ReceivedMessage
 from core.statuses import JobStatus
 from engine.process.keeping import UNREADABLE
 from local.azurite import Azurite
+from local.service_bus.process import EmulatorProcess
 from repositories.ports import SendResult
 from repositories.storage_queues import StorageQueueRepository
 from settings import Settings
 from tests.integration.job_types import counting_job
+from tests.integration.messages import Mailbox
 from tests.support.waiting import wait_until
 
 QUEUES = (JOBS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, BATCHES_QUEUE, LONG_TASKS_QUEUE)
@@ -173,6 +175,20 @@ def test_a_batch_that_was_sent_in_part_is_sent_again_and_no_task_runs_twice(
     for message in early:  # late, and again
         host.run(TASKS_QUEUE, message)
     assert runs.of == dict.fromkeys(range(100), 1)
+
+
+def test_with_both_transports_a_job_may_do_without_service_bus(
+    new_host: NewHost, service_bus: EmulatorProcess, mailbox: Mailbox
+) -> None:
+    runs = Runs()
+    host = new_host(runs, ServiceBusConnection=service_bus.connection_string)
+    submit = host.app.submitter.submit
+    by_bus, by_storage = (submit("counting", {"n": 3, "use_service_bus": choice}).job_id for choice in (True, False))
+    host.pump()
+    assert (host.status(by_bus), host.status(by_storage)) == (JobStatus.QUEUED, JobStatus.COMPLETED)
+    assert runs.of == dict.fromkeys(range(3), 1)
+    host.app.stages.handle(mailbox.take_job_message())
+    assert len(mailbox.take(TASKS_QUEUE)) == 3
 
 
 def test_a_message_that_the_host_has_given_up_on_is_sent_again_and_the_task_runs(new_host: NewHost) -> None:
