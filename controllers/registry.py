@@ -13,6 +13,7 @@ from controllers.ingest_csv import IngestCsv
 from controllers.schedule import Schedule
 from controllers.task_type import TaskType
 from controllers.tile_raster import TileRaster
+from controllers.verify_files import VerifyFiles
 from core import json_text
 from core.bulk_actions import BulkKind
 from core.declared import require_name, require_one_of, require_type, require_whole_number
@@ -24,6 +25,7 @@ CONTROLLERS: tuple[type[JobController[Any]], ...] = (
     HelloWorld,
     IngestCsv,
     TileRaster,
+    VerifyFiles,
 )
 
 SCHEDULES: tuple[Schedule, ...] = ()

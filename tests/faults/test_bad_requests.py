@@ -131,7 +131,7 @@ def _unfit_checks(case: Case[Any], response: Response) -> list[CheckFunction]:
     # string holds no NUL would have to be repeated at each one.
     waits = case.method == "POST" and "after" in query
     has_time = query.keys() & {"start_at", "created_from", "created_before"}
-    has_source = case.operation.path in {"/jobs/ingest_csv", "/jobs/tile_raster"}
+    has_source = case.operation.path in {"/jobs/ingest_csv", "/jobs/tile_raster", "/jobs/verify_files"}
     names_rows = case.operation.path == "/jobs/{job_id}/retry" and case.body  # a schema does not know a job's tasks
     # That one of the filters must be given, no schema of parameters can say.
     is_bulk = case.operation.path in {"/jobs/cancel", "/jobs/retry", "/jobs/delete"}
