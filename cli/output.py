@@ -52,13 +52,28 @@ def plain(text: object) -> str:
 
 
 def say(text: str, style: str | None = None) -> None:
-    """Tells a person something."""
+    """Tells a person something, on one line: it may be a command to copy."""
     stderr().print(Text(plain(text), style or ""), soft_wrap=True)
+
+
+def explain(text: str, style: str | None = None) -> None:
+    """Tells a person something long: lines end between two words of it."""
+    _wrapped(stderr(), text, style)
 
 
 def write(text: str) -> None:
     """Writes a line of a result."""
     stdout().print(Text(plain(text)), soft_wrap=True)
+
+
+def write_prose(text: str) -> None:
+    """Writes a long text of a result: lines end between two words of it."""
+    _wrapped(stdout(), text, None)
+
+
+def _wrapped(console: Console, text: str, style: str | None) -> None:
+    # Where there is no terminal, its width is no reason to break a line.
+    console.print(Text(plain(text), style or ""), soft_wrap=not console.is_terminal)
 
 
 def write_json(value: object) -> None:
@@ -100,7 +115,7 @@ def cell(value: Any) -> Text:  # noqa: PLR0911 - a case for each kind of value
     if isinstance(value, int):
         return Text(f"{value:,}")
     if isinstance(value, str):
-        return Text(plain(_local_time(value)), _STYLES.get(value, ""), overflow="fold")
+        return Text(plain(local_time(value)), _STYLES.get(value, ""), overflow="fold")
     if isinstance(value, Sequence):
         return Text(plain(", ".join(map(str, value))) or "-")
     return Text(plain(json.dumps(value, ensure_ascii=False)), overflow="fold")
@@ -109,7 +124,7 @@ def cell(value: Any) -> Text:  # noqa: PLR0911 - a case for each kind of value
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
-def _local_time(text: str) -> str:
+def local_time(text: str) -> str:
     """Shows a time of the app in the time zone of this machine, without the date if it is today."""
     if not _TIME.fullmatch(text):
         return text

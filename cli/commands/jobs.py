@@ -114,7 +114,10 @@ def _show(job: Job) -> None:
     output.write_rows(rows, columns, as_json=False)
     if job["eta_seconds"] is not None:
         output.write(f"ETA {job['eta_seconds']:.0f} s")
-    for name in ("result", "error", "warning"):
+    for name in ("result", "error"):
         if job[name] is not None:
             output.write(f"\n{name}")
             output.write_document(job[name])
+    if job["warning"] is not None:
+        output.write("\nwarning")
+        output.write_prose(str(job["warning"].get("message", job["warning"])))

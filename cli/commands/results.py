@@ -1,10 +1,10 @@
 """`lockstep results` and `lockstep events`: what a job made, and what happened to it."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, Annotated, Any
 
 import typer
 
@@ -60,7 +60,16 @@ def events(
             if machine:
                 output.write_json(event)
             else:
-                output.write(_line(event))
+                output.write_prose(line_of(event))
+
+
+def line_of(event: JobEvent) -> str:
+    """The line of an event."""
+    details = ", ".join(f"{name} {_told(value)}" for name, value in event["details"].items())
+    times = f" ({event['times']} times)" if event["times"] > 1 else ""
+    parts = [str(output.cell(event["last_at"])), f"stage {event['stage']}", event["kind"].replace("_", " ")]
+    parts += [event["subject"]] if event["subject"] else []
+    return "  ".join([*parts, details]).rstrip() + times
 
 
 @contextmanager
@@ -76,9 +85,6 @@ def _opened(file: Path | None, *, appends: bool) -> Iterator[IO[str]]:
             yield target
 
 
-def _line(event: JobEvent) -> str:
-    details = ", ".join(f"{name} {output.cell(value)}" for name, value in event["details"].items())
-    times = f" ({event['times']} times)" if event["times"] > 1 else ""
-    parts = [str(output.cell(event["last_at"])), f"stage {event['stage']}", event["kind"].replace("_", " ")]
-    parts += [event["subject"]] if event["subject"] else []
-    return "  ".join([*parts, details]).rstrip() + times
+def _told(value: Any) -> object:
+    """A detail of an event: of an error, its message."""
+    return value["message"] if isinstance(value, Mapping) and "message" in value else output.cell(value)

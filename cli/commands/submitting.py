@@ -102,4 +102,4 @@ def show_outcome(job: Job) -> None:
     output.say(f"Job {job['job_id']} ({job['job_type']}): {job['status'].replace('_', ' ')}", "bold")
     output.write_document(job["result"] if job["error"] is None else job["error"])
     if job["warning"] is not None:
-        output.say(str(job["warning"].get("message", job["warning"])), "yellow")
+        output.explain(str(job["warning"].get("message", job["warning"])), "yellow")

@@ -1,8 +1,9 @@
 """`lockstep batches`, `tasks`, `task`, `failures`: what a job is made of, and why parts of it failed."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from itertools import islice
-from typing import Annotated, cast, get_args
+from typing import Annotated, Any, cast, get_args
 
 import typer
 
@@ -10,7 +11,7 @@ from cli import output
 from cli.commands.jobs import Limit
 from cli.exits import UsageError
 from cli.session import AsJson, JobId, is_json, session
-from client.answers import FailureGroup, Failures, TaskStatus
+from client.answers import FailureGroup, Failures, TaskDetails, TaskStatus
 
 _JOB_ID_LENGTH = 32
 _FAILURE_PAGES = 10
@@ -35,6 +36,9 @@ _TASKS = {
     "FINISHED": "finished_at",
     "ERROR": "error_text",
 }
+_FAILED_TASKS = {"TASK": "task_id", "ERROR": "error_text"}
+"""The rest is of no use while a cause is looked for, and takes the place of the error."""
+
 _FAILURES = {"ERROR": "error", "TASKS": "tasks", "TYPE": "type", "MESSAGE": "message", "EXAMPLE": "example_task_id"}
 
 
@@ -76,7 +80,8 @@ def tasks(
             output.write_rows(shown, _TASKS, as_json=True)
         else:
             rows = [{**task, "error_text": (task["error"] or {}).get("message")} for task in shown]
-            output.write_rows(rows, _TASKS, as_json=False)
+            only_failed = wanted == "failed" or error is not None
+            output.write_rows(rows, _FAILED_TASKS if only_failed else _TASKS, as_json=False)
 
 
 def task(
@@ -91,7 +96,7 @@ def task(
     if is_json(ctx, as_json):
         output.write_json(found)
     else:
-        output.write_members({name: value for name, value in found.items() if value is not None})
+        output.write_members(readable(found))
 
 
 def failures(
@@ -124,3 +129,16 @@ def groups(pages: Iterable[Failures]) -> list[FailureGroup]:
         counted = found.get(group["error"])
         found[group["error"]] = group if counted is None else {**counted, "tasks": counted["tasks"] + group["tasks"]}
     return sorted(found.values(), key=lambda group: -group["tasks"])
+
+
+def readable(task: TaskDetails) -> dict[str, Any]:
+    """What is known of a task, with its errors as text."""
+    shown = {name: value for name, value in task.items() if value is not None}
+    if task["error"] is not None:
+        shown["error"] = _error(task["error"])
+    told = [f"attempt {each['attempt']}, {output.local_time(each['at'])}: {_error(each)}" for each in task["errors"]]
+    return {**shown, "errors": "\n".join(told) or None}
+
+
+def _error(error: Mapping[str, Any]) -> str:
+    return f"{error['type']}: {error['message']}" if {"type", "message"} <= error.keys() else json.dumps(error)
