@@ -21,12 +21,13 @@ LOCKED := --quiet --disable-pip-version-check --require-hashes
 # The tests start hundreds of processes; no need that each compiles the project for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install run local services chromium pgbouncer azurite pictures test chaos bench coverage check style types layers container audit lock sbom licences queries format clean
+.PHONY: help install run local services chromium pgbouncer azurite pictures walkthrough test chaos bench coverage check style types layers container audit lock sbom licences queries format clean
+.PHONY: help install run local services chromium pictures walkthrough test chaos bench coverage check style types layers format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: $(VENV)/installed ## the packages, in .venv
+install: $(VENV)/installed ## the packages and the command lockstep, in .venv
 
 run: $(VENV)/installed ## one real job through the whole local stack
 	$(BIN)/python -m local run
@@ -49,6 +50,10 @@ azurite: ## the emulator of Azure Storage of the tests, by npm into .azurite; th
 pictures: $(VENV)/installed chromium ## the pictures of docs/monitor.md, made anew
 	mkdir -p docs/monitor
 	LOCKSTEP_PICTURES=docs/monitor $(BIN)/python -m pytest tests/browser/test_large_jobs.py -k "pictures or figures"
+
+walkthrough: $(VENV)/installed chromium ## docs/walkthrough.md, recorded anew: what its commands print, and its pictures
+	mkdir -p docs/walkthrough
+	LOCKSTEP_WALKTHROUGH=1 $(BIN)/python -m pytest tests/e2e/test_walkthrough.py
 
 test: $(VENV)/installed chromium azurite ## every test, with the real PostgreSQL and the real AMQP socket; PYTHON=python3.13, TESTS=tests/unit
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) $(TESTS)
@@ -104,12 +109,13 @@ format: $(VENV)/installed ## repair what ruff can repair
 	$(BIN)/ruff format .
 
 clean: ## delete the local stack's data and the installed packages
-	rm -rf .local .azurite .venv .venv-*
+	rm -rf .local .azurite .venv .venv-* samples/delivery
 
 $(VENV)/installed: requirements-dev.lock requirements-geo.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Lockstep needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install $(LOCKED) --requirement requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m pip install $(LOCKED) --requirement requirements-geo.lock \
 	  || echo 'rasterio does not install here: tile_raster refuses its jobs and its tests are skipped; all else works'
 	touch $@

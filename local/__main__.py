@@ -83,7 +83,7 @@ def up(
     def use(stack: Stack) -> int:
         _say(
             f"\nTry:  curl -i -X POST {stack.base_url}/api/jobs/hello_world -d '{{\"n\": 1000}}'\n"
-            f"or:   .venv/bin/python -m cli --url {stack.base_url} submit hello_world -p n=1000 --watch\n"
+            f"or:   .venv/bin/lockstep --url {stack.base_url} submit hello_world -p n=1000 --watch\n"
             "Ctrl-C stops it."
         )
         threading.Event().wait()

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,7 +11,7 @@ from pathlib import Path
 import httpx
 import psycopg2
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from local.functions_host.process import HostProcess
 from local.postgres import EmbeddedPostgres
@@ -21,6 +20,7 @@ from local.stack import ROOT
 from tests.browser.figures import PICTURES, Figures
 from tests.browser.polled_page import open_page
 from tests.browser.survey_jobs import MENDED
+from tests.support.chromium import chromium_path, running_chromium
 from tests.support.waiting import wait_until
 
 APP_DIR = Path(__file__).parent / "monitor_app"
@@ -100,18 +100,14 @@ def stack(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium: `make` installs it where it can.
-
-    It ends with the module: while Playwright runs, no other test of its process can run an event loop.
-    """
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    """Chromium, which ends with the module: while it runs, no other test of its process can run an event loop."""
+    path = chromium_path()
     if path is None:
         assert not os.environ.keys() & {"CI", "LOCKSTEP_NEEDS_CHROMIUM"}, "make chromium"
         pytest.skip("Chromium is not installed: the tests of the monitor do not run")
     expect.set_options(timeout=WAIT_SECONDS * 1_000)
-    with sync_playwright() as playwright:
-        # Root has no sandbox; in a container /dev/shm is small.
-        yield playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
+    with running_chromium(path) as browser:
+        yield browser
 
 
 @pytest.fixture
