@@ -55,6 +55,8 @@ def submit(
         if not submission["created"]:
             output.say("This job existed already. Another --idempotency-key makes a new one.", "yellow")
         if watches:
+            if not session(ctx).as_json:
+                output.say(f"Job {job_id}")
             follow_to_the_end(ctx, app, job_id, timeout, as_json=is_json(ctx, as_json=False))
         elif session(ctx).as_json:
             output.write_json(submission)

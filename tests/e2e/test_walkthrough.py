@@ -105,6 +105,7 @@ def test_a_new_user_finds_three_failed_tasks_and_retries_only_those(walk: Walk, 
     walk.go()
     if _RECORDS:
         page.write(page.PAGE, {name: page.block(ran) for name, ran in walk.ran.items()})
+    assert re.match(r"Job [0-9a-f]{32}\n", walk.screens["submit"])
     assert "3 failed" in walk.screens["submit"]
     assert walk.screens["submit"].endswith("\n5")
     assert re.search(r"finished +5,000 +4,997 +3 ", walk.screens["show"])
