@@ -238,6 +238,15 @@ def test_azd_gives_each_parameter_that_has_no_default() -> None:
     assert {name for name, each in parameters.items() if each.value is None} <= given.keys()
 
 
+def test_the_page_names_each_parameter_and_each_variable_that_a_user_sets() -> None:
+    page = (ROOT / "docs" / "azure.md").read_text()
+    variables = re.findall(r"\$\{(LOCKSTEP_[A-Z_]+)", (INFRA / "main.parameters.json").read_text())
+    assert [name for name in variables if f"| `{name}` |" not in page] == []
+    of_azd = {"environmentName", "location", "principalId", "principalType"}
+    parameters = {each.name for each in parse(INFRA / "main.bicep").of("param")} - of_azd
+    assert [name for name in sorted(parameters) if f"`{name}`" not in page] == []
+
+
 def test_the_hook_finds_its_variables_among_the_outputs(deployed: Deploy) -> None:
     assert set(prepare_database.NEEDED) <= deployed().outputs.keys()
 
