@@ -126,7 +126,7 @@ def test_hosts_of_two_versions_run_side_by_side_and_lose_nothing(unmigrated_data
         given = {"DATABASE_URL": url, "ServiceBusConnection": broker.connection_string, **TIMES}
 
         old = parts.enter_context(HostProcess.start(previous, env=given, log_file=log))
-        assert health(old) == (200, "ok")
+        until(lambda: health(old) == (200, "ok"), "the old host is healthy")
         assert not lists_jobs(old)  # it is the code of the previous release
         before = {row[0] for row in ask(url, "SELECT migration_id FROM _yoyo_migration")}
         pending = [name for name in ALL if name not in before]
@@ -139,7 +139,7 @@ def test_hosts_of_two_versions_run_side_by_side_and_lose_nothing(unmigrated_data
             # The new code on the old schema: it refuses, and takes nothing from the old host for good.
             given["MIGRATE_ON_START"] = "false"
             new = parts.enter_context(HostProcess.start(ROOT, env=given, log_file=log))
-            assert health(new) == (503, f"pending: {', '.join(pending)}")
+            until(lambda: health(new) == (503, f"pending: {', '.join(pending)}"), "the new host says what it waits for")
             load.wait_for_more("old", 1)
 
             # The old code on the new schema.
