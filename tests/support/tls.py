@@ -26,7 +26,8 @@ class TlsRelay:
         self._target_port = target_port
         self._context = context
         self._listener = socket.create_server((_HOST, 0))
-        self._threads = [threading.Thread(target=self._accept)]
+        self._clients: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self.port: int = self._listener.getsockname()[1]
         self.encrypted = 0
 
@@ -39,6 +40,9 @@ class TlsRelay:
     ) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        for client in self._clients:
+            with suppress(OSError):  # it is closed, or belongs to TLS now
+                client.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(30)
 
@@ -48,7 +52,8 @@ class TlsRelay:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            self._threads.append(threading.Thread(target=self._serve, args=(client,)))
+            self._clients.append(client)
+            self._threads.append(threading.Thread(target=self._serve, args=(client,), daemon=True))
             self._threads[-1].start()
 
     def _serve(self, client: socket.socket) -> None:
