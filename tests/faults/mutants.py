@@ -18,7 +18,7 @@ from tests.faults import lent_postgres
 _ROOT = Path(__file__).parents[2]
 _COPIED = (
     *("api", "cli", "client", "controllers", "core", "engine", "local", "repositories", "tests", "triggers"),
-    *("bootstrap.py", "connections.py", "function_app.py", "settings.py", "host.json", "pyproject.toml"),
+    *("bootstrap.py", "connections.py", "function_app.py", "migrate.py", "settings.py", "host.json", "pyproject.toml"),
 )
 _PLUGINS = ("-p", "xdist.plugin", "-p", "pytest_timeout")
 """Those that the configuration names; to load all that are installed takes half of a run."""
