@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import certifi
 from azure.core.credentials import TokenCredential
@@ -25,11 +26,13 @@ from repositories.entra import TokenPassword
 from repositories.pool import ConnectionPool
 from repositories.ports import BlobStore, PoisonQueues, QueueCounts
 from repositories.postgres import PostgresDatabase
-from repositories.storage_poison_queues import StoragePoisonQueues
-from repositories.storage_queue_counts import StorageQueueCounts
-from repositories.storage_queues import StorageQueueRepository
 from repositories.transaction_limits import limits_of_kinds
 from settings import DatabaseSettings, Settings
+
+# The client of storage queues is imported where it is used: the apps that do without it start without it.
+if TYPE_CHECKING:
+    from repositories.storage_account import StorageAccount
+    from repositories.storage_queues import StorageQueueRepository
 
 
 def database(settings: DatabaseSettings) -> PostgresDatabase:
@@ -85,10 +88,10 @@ def most(settings: Settings, database: PostgresDatabase) -> int:
         return work.max_connections()
 
 
-def message_queue(settings: Settings) -> service_bus.ServiceBusRepository | StorageQueueRepository:
+def message_queue(settings: Settings) -> "service_bus.ServiceBusRepository | StorageQueueRepository":
     """The queues of the namespace, or of the storage account, that the settings name."""
     if settings.transport == Transport.STORAGE:
-        return StorageQueueRepository(_storage_account(settings), _STORAGE_QUEUES)
+        return _storage_queues(settings)
     queues = (JOBS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE)
     optional = (URGENT_TASKS_QUEUE, BATCHES_QUEUE)  # a deployment from before urgent jobs, or envelopes, has none
     if settings.service_bus_connection is not None:
@@ -100,6 +103,8 @@ def message_queue(settings: Settings) -> service_bus.ServiceBusRepository | Stor
 def queue_counts(settings: Settings) -> QueueCounts:
     """Counts the messages of these queues, if the identity may."""
     if settings.transport == Transport.STORAGE:
+        from repositories.storage_queue_counts import StorageQueueCounts  # noqa: PLC0415 - as said above
+
         return StorageQueueCounts(_storage_account(settings))
     if settings.service_bus_connection is not None:
         return service_bus_counts.by_connection_string(
@@ -112,19 +117,29 @@ def queue_counts(settings: Settings) -> QueueCounts:
 _STORAGE_QUEUES = (JOBS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, BATCHES_QUEUE, LONG_TASKS_QUEUE)
 
 
-def storage_beside(settings: Settings) -> StorageQueueRepository | None:
+def storage_beside(settings: Settings) -> "StorageQueueRepository | None":
     """The storage queues of jobs that do without Service Bus, in an app that sends by it; None if it has none."""
-    if settings.transport == Transport.SERVICE_BUS and settings.has_storage:
-        return StorageQueueRepository(_storage_account(settings), _STORAGE_QUEUES)
-    return None
+    uses_both = settings.transport == Transport.SERVICE_BUS and settings.has_storage
+    return _storage_queues(settings) if uses_both else None
 
 
 def poison_queues(settings: Settings) -> PoisonQueues | None:
     """Where the Functions host puts the messages of storage queues that it gives up on; None without such queues."""
-    return StoragePoisonQueues(_storage_account(settings)) if settings.has_storage else None
+    if not settings.has_storage:
+        return None
+    from repositories.storage_poison_queues import StoragePoisonQueues  # noqa: PLC0415 - as said above
+
+    return StoragePoisonQueues(_storage_account(settings))
 
 
-def _storage_account(settings: Settings) -> storage_account.StorageAccount:
+def _storage_queues(settings: Settings) -> "StorageQueueRepository":
+    from repositories.storage_queues import StorageQueueRepository  # noqa: PLC0415 - as said above
+
+    return StorageQueueRepository(_storage_account(settings), _STORAGE_QUEUES)
+
+
+def _storage_account(settings: Settings) -> "StorageAccount":
+
     if settings.storage_connection is not None:
         return storage_account.by_connection_string(settings.storage_connection)
     url = settings.storage_url or f"https://{settings.storage_account}.queue.core.windows.net"

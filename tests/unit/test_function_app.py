@@ -60,6 +60,14 @@ def test_with_storage_queues_the_app_has_their_functions_and_those_of_service_bu
     assert {"submit_job", "sweep"} <= set(names.split())
 
 
+def test_an_app_without_storage_queues_does_not_import_their_client() -> None:
+    code = "import bootstrap, function_app, sys; print(*(name for name in sys.modules if 'azure.storage' in name))"
+    environment = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "PYTHONPATH"}}
+    command = [sys.executable, "-c", code]
+    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == ""
+
+
 def test_both_sides_store_messages_as_they_are_and_the_host_gives_up_on_none_sooner_than_service_bus() -> None:
     queues = load_host_config(ROOT).extensions.queues
     assert queues.message_encoding == "none"

@@ -104,10 +104,8 @@ def test_a_parameter_without_a_binding_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_binding_this_host_does_not_have_is_refused(tmp_path: Path) -> None:
-    code = (
-        "@app.queue_trigger(arg_name='m', queue_name='q', connection='C')\ndef f(m: func.QueueMessage) -> None: ...\n"
-    )
-    assert "function f: this host does not support bindings of type queueTrigger" in start_error(
+    code = "@app.blob_trigger(arg_name='m', path='p', connection='C')\ndef f(m: func.InputStream) -> None: ...\n"
+    assert "function f: this host does not support bindings of type blobTrigger" in start_error(
         write_app(tmp_path / "app", code)
     )
 
