@@ -82,20 +82,21 @@ class _Listing:
 
     def entries(self, start: _Position) -> Iterator[tuple[BlobEntry, _Position]]:
         """Yields the blobs after a place, each with the place after it."""
-        at = start._replace(digest=start.page_digest, skipped=0)
+        marker, page_digest, digest = start.marker, start.page_digest, start.page_digest
+        left_out = start.skipped
         while True:
-            page = self._page(at.marker)
-            for entry in page.entries:
-                at = at._replace(digest=_extended(at.digest, entry), skipped=at.skipped + 1)
-                if at.skipped > start.skipped:
-                    yield entry, at
-                elif at.skipped == start.skipped and at.digest != start.digest:
+            page = self._page(marker)
+            for place, entry in enumerate(page.entries, start=1):
+                digest = _extended(digest, entry)
+                if left_out == 0:
+                    yield entry, _Position(marker, page_digest, place, digest)
+                    continue
+                left_out -= 1  # perhaps on a later page: the service may cut a listing into other pages the next time
+                if left_out == 0 and digest != start.digest:
                     raise self._changed()
-            if at.skipped < start.skipped:
-                raise self._changed()
             if page.next_marker is None:
                 return
-            start = at = _Position(page.next_marker, at.digest, 0, at.digest)
+            marker, page_digest = page.next_marker, digest
 
     def compare(self, end: _Position) -> None:
         """Reads the whole listing, and compares it with the one that ended there."""

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +64,27 @@ def test_rows_of_csv(rows: list[tuple[str, str]], ends: str, block_bytes: int) -
         assert same_from_every_cut(read) == [{"a": a, "b": b} for a, b in rows]
 
 
-@given(names=st.sets(st.text(st.characters(codec="utf-8", categories=["L", "N"]), min_size=1, max_size=4), max_size=12),
-       page=st.integers(1, 5))  # fmt: skip
-def test_blobs_of_a_listing(names: set[str], page: int) -> None:
-    store = FakeBlobStore("things", page_entries=page)
+@given(
+    names=st.sets(st.text(st.characters(codec="utf-8", categories=["L", "N"]), min_size=1, max_size=4), max_size=12),
+    pages=st.lists(st.integers(1, 5), min_size=1, max_size=4),
+)
+def test_blobs_of_a_listing_that_is_cut_into_other_pages_each_time(names: set[str], pages: list[int]) -> None:
+    store = FakeBlobStore("things")
     for name in names:
         store.put("things", name, b"")
-    read: Read = lambda after: list(blob_items(services(store), "blob://things/", after))  # noqa: E731 - typed
-    assert [each.name for each in same_from_every_cut(read)] == sorted(names)
+    sizes = cycle(pages)
+
+    def read(after: Any) -> list[Any]:
+        found = []
+        items = blob_items(services(store), "blob://things/", after)
+        store.page_entries = next(sizes)
+        for item in items:
+            found.append(item)
+            store.page_entries = next(sizes)
+        return found
+
+    whole = read(None)
+    for number, item in enumerate(whole):
+        again = read(json.loads(json.dumps(item.cursor)))
+        assert [each.value for each in again] == [each.value for each in whole[number + 1 :]]
+    assert [each.value.name for each in whole] == sorted(names)

@@ -91,6 +91,19 @@ def test_a_file_of_another_size_is_another_file(server: TlsServer) -> None:
         source.read(10, 10)
 
 
+@pytest.mark.parametrize("etag", ['"one"', None], ids=["by its ETag", "by its size"])
+def test_a_version_from_before_is_the_only_one_that_is_read(server: TlsServer, etag: str | None) -> None:
+    server.routes["/versions"] = ranged(DATA, etag)
+    source = _open(server, "/versions")
+    source.read(0, 10)
+    version = source.version()
+    hosts = frozenset({server.host})
+    assert HttpsSource(server.url("/versions"), "the file", hosts, version).read(5, 10) == DATA[5:15]
+    server.routes["/versions"] = ranged(DATA + b"more", etag and '"two"')
+    with pytest.raises(SourceError, match="changed after the job began to read it"):
+        HttpsSource(server.url("/versions"), "the file", hosts, version).read(5, 10)
+
+
 def test_a_file_that_became_shorter_is_not_taken_for_its_end(server: TlsServer) -> None:
     server.routes["/plain"] = ranged(DATA)
     source = _open(server, "/plain")

@@ -66,11 +66,25 @@ def test_a_change_before_the_cut_is_found_at_the_latest_at_the_end(
     else:
         store.put("things", NAMES[place], blobs[NAMES[place]].data)
     follows = place >= cut if change == "added" else place > cut
-    if follows:  # the listing had not come so far: it is as if the change had been before
+    if follows:  # the listing had not come so far, so the change is a part of it
         assert listed(services, cursor) == listed(services)[cut + 1 :]
         return
     with pytest.raises(lockstep.SourceError, match="'blob://things/in/' changed while the job listed them"):
         listed(services, cursor)
+
+
+@pytest.mark.parametrize("change", ["deleted", "emptied", "replaced"])
+def test_a_change_in_the_page_of_the_cursor_is_found_before_anything_follows(
+    store: FakeBlobStore, services: Services, change: str
+) -> None:
+    cursor = listed(services)[4].cursor  # the first blob of its page
+    if change == "replaced":
+        store.put("things", NAMES[4], b"new")
+    else:
+        for name in NAMES[4:5] if change == "deleted" else NAMES[4:]:
+            del store.containers["things"][name]
+    with pytest.raises(lockstep.SourceError, match="changed while the job listed them"):
+        next(lockstep.blob_items(services, "blob://things/in/", cursor))
 
 
 def test_a_cursor_of_the_longest_name_fits_into_a_row(store: FakeBlobStore, services: Services) -> None:

@@ -68,11 +68,14 @@ def test_a_line_that_is_too_long_is_refused_before_it_is_held(
             values(items(services, "a"))
 
 
+@pytest.mark.parametrize("content", [b"1\n2\n3\n", b"1\n", b""], ids=["as long", "shorter", "empty"])
 @pytest.mark.parametrize("items", [lockstep.ndjson_items, lockstep.csv_items])
-def test_a_source_that_changed_is_not_gone_on_with(store: FakeBlobStore, services: Services, items: Items) -> None:
+def test_a_source_that_changed_is_not_gone_on_with(
+    store: FakeBlobStore, services: Services, items: Items, content: bytes
+) -> None:
     store.put("things", "a", b"1\n2\n3\n")
     first = next(items(services, "blob://things/a"))
-    store.put("things", "a", b"1\n2\n3\n")
+    store.put("things", "a", content)
     with pytest.raises(lockstep.SourceError, match="'blob://things/a' changed after the job began to read it"):
         values(items(services, "blob://things/a", first.cursor))
 
