@@ -29,6 +29,7 @@ from repositories import blob_storage
 from repositories.postgres import PostgresDatabase
 from settings import Settings
 from tests.fakes.ingested_rows import FakeIngestedRows
+from tests.integration.conftest import BuildApp
 from tests.integration.ingest_tables import Ingestion
 from tests.support.drive import SETTINGS, stand
 
@@ -107,6 +108,15 @@ def test_a_blob_becomes_a_table(
         assert it.rows()[:2] == [(0, "name 0"), (1, "name 1")]
     finally:
         it.execute("DROP SCHEMA mine CASCADE")
+
+
+def test_the_settings_of_an_app_name_its_account(storage: Storage, azurite: Azurite, build_app: BuildApp) -> None:
+    app = build_app([IngestCsv], BLOB_CONNECTION_STRING=azurite.connection_string)
+    assert app.submitter.submit("ingest_csv", {"source": storage.put("a.csv", ROWS)}).created
+    with pytest.raises(InvalidInputError, match="there is no such blob"):
+        app.submitter.submit("ingest_csv", {"source": f"blob://{storage.name}/none.csv"})
+    with pytest.raises(InvalidInputError, match="set BLOB_ACCOUNT_URL"):
+        build_app([IngestCsv]).submitter.submit("ingest_csv", {"source": f"blob://{storage.name}/b.csv"})
 
 
 def test_a_blob_that_changes_between_the_plan_and_a_task_fails_the_job(storage: Storage) -> None:

@@ -29,6 +29,12 @@ def test_a_range_has_the_size_and_the_version_of_the_whole_blob(blobs: BlobHarne
     assert blobs.store.read(blobs.container, "a.bin", 0, 5_000).version == first.version
 
 
+def test_a_range_of_many_mebibytes_is_read_in_one_piece(blobs: BlobHarness) -> None:
+    large = DATA * 9 * 1_024
+    blobs.put("large.bin", large)
+    assert blobs.store.read(blobs.container, "large.bin", 1, len(large)).data == large[1:]
+
+
 def test_a_range_ends_with_the_blob(blobs: BlobHarness) -> None:
     blobs.put("a.bin", DATA)
     version = blobs.store.read(blobs.container, "a.bin", 0, 1).version
