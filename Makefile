@@ -15,7 +15,7 @@ TESTS :=
 # Of `make bench`, about.
 MINUTES := 30
 # These run the app in the process of the test, or in one that ends by itself and saves what it covered.
-COVERAGE_TESTS := tests/unit tests/property tests/contract/repositories tests/integration
+COVERAGE_TESTS := tests/unit tests/property tests/contract/repositories tests/contract/blobs tests/integration
 # Each file must have a hash of the lock; `make lock` renews it.
 LOCKED := --quiet --disable-pip-version-check --require-hashes
 # The tests start hundreds of processes; no need that each compiles the project for itself.

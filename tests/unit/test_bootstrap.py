@@ -68,7 +68,8 @@ def test_an_app_that_could_not_be_built_is_built_by_the_next_caller_and_then_kep
 def azure_loggers(caplog: pytest.LogCaptureFixture) -> Iterator[list[logging.Logger]]:
     """The loggers of Azure's libraries, without levels of their own, in a process that logs from INFO on."""
     caplog.set_level(logging.INFO)
-    loggers = [logging.getLogger(name) for name in ("azure.servicebus", "azure.core", "azure.identity", "uamqp")]
+    names = ("azure.servicebus", "azure.storage", "azure.core", "azure.identity", "uamqp")
+    loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.NOTSET)
