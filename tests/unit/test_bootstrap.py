@@ -89,7 +89,7 @@ def test_the_libraries_of_azure_log_warnings_only_unless_a_setting_asks_for_more
     broker = "Endpoint=sb://nowhere;SharedAccessKeyName=any;SharedAccessKey=any"
     given = {"DATABASE_URL": "postgresql://nowhere", "ServiceBusConnection": broker, **environment}
     bootstrap.build(Settings.from_environment(given)).close()
-    assert [logger.getEffectiveLevel() for logger in azure_loggers] == [level] * 4
+    assert [logger.getEffectiveLevel() for logger in azure_loggers] == [level] * 5
     assert logging.getLogger("azure.servicebus._pyamqp.client").getEffectiveLevel() == level
 
 
