@@ -14,6 +14,7 @@ from typing_extensions import override
 from core.errors import BlobUnavailableError, QueueTimeoutError, QueueUnavailableError
 from repositories.blob_errors import blob_error, is_end_of_blob
 from repositories.blob_responses import Response
+from repositories.breaker import Breaker
 from repositories.broker_calls import BrokerCalls
 from repositories.ports import BlobEntry, BlobPage, BlobRange, BlobStore
 
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 CALL_SECONDS = 20.0
 """The deadline of one call with its repetitions: far shorter than a message lock (60 s)."""
 
+_SERVICE = "Azure Blob Storage"
 _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 10.0
 """The longest wait on the socket: a server that is busy gets a second chance within the deadline."""
@@ -85,7 +87,7 @@ class AzureBlobStore(BlobStore):
         self._make_client = client
         self._seconds = seconds
         self._pause = pause
-        self._calls = BrokerCalls()
+        self._calls = BrokerCalls(Breaker(service=_SERVICE))
 
     @override
     def read(self, container: str, name: str, offset: int, length: int, version: str | None = None) -> BlobRange:
@@ -186,7 +188,7 @@ class AzureBlobStore(BlobStore):
         try:
             return self._calls.run(lambda: action(options, response), response, seconds)
         except (QueueTimeoutError, QueueUnavailableError) as exc:
-            raise BlobUnavailableError(f"{what}: Azure Blob Storage did not answer within {self._seconds:g} s") from exc
+            raise BlobUnavailableError(f"{what}: {_SERVICE} did not answer within {self._seconds:g} s") from exc
         except AzureError as exc:
             raise blob_error(exc, what) from exc
 

@@ -33,6 +33,7 @@ class Breaker:
         most_hanging: how many given-up calls may hang.
         pause_seconds: from the end of an unanswered trial to the next trial.
         clock: a monotonic clock, in seconds.
+        service: names what is called in errors and log lines.
     """
 
     def __init__(
@@ -41,7 +42,10 @@ class Breaker:
         most_hanging: int = MOST_HANGING,
         pause_seconds: float = _PAUSE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        service: str = "Service Bus",
     ) -> None:
+        self._service = service
         self._most_unanswered = most_unanswered
         self._most_hanging = most_hanging
         self._pause_seconds = pause_seconds
@@ -64,11 +68,11 @@ class Breaker:
         """
         with self._lock:
             if self._hanging >= self._most_hanging:
-                raise QueueUnavailableError(f"{self._hanging} calls to Service Bus hang; no further call is made")
+                raise QueueUnavailableError(f"{self._hanging} calls to {self._service} hang; no further call is made")
             if self._unanswered < self._most_unanswered:
                 return False
             if self._clock() < self._next_trial_at:
-                raise QueueUnavailableError(f"Service Bus did not answer the last {self._unanswered} calls")
+                raise QueueUnavailableError(f"{self._service} did not answer the last {self._unanswered} calls")
             self._next_trial_at = math.inf
             return True
 
@@ -79,7 +83,9 @@ class Breaker:
             unanswered, self._unanswered = self._unanswered, 0
             hanging = self._hanging
         if was_open:
-            logger.warning("Service Bus answers again, after %d unanswered calls; %d still hang", unanswered, hanging)
+            logger.warning(
+                "%s answers again, after %d unanswered calls; %d still hang", self._service, unanswered, hanging
+            )
 
     def gave_up(self, *, is_trial: bool) -> None:
         """An admitted call is given up, and hangs in its thread until `ended`."""
@@ -92,7 +98,8 @@ class Breaker:
             unanswered, hanging = self._unanswered, self._hanging
         if opens:
             logger.warning(
-                "Service Bus did not answer %d calls in a row, and %d hang; calls fail at once until it answers",
+                "%s did not answer %d calls in a row, and %d hang; calls fail at once until it answers",
+                self._service,
                 unanswered,
                 hanging,
             )

@@ -1,4 +1,4 @@
-"""Deadlines for calls into the client of Service Bus, which waits without limit for a broker that does not answer."""
+"""Deadlines for calls into clients of Azure, which wait without limit for a service that does not answer."""
 
 import threading
 import time

@@ -153,3 +153,12 @@ connections.blob_accounts(settings).find("blob://things/a")
 assert not [name for name in sys.modules if name.startswith("azure.storage")]
 """
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
+
+
+def test_calls_fail_at_once_while_the_service_does_not_answer(caplog: pytest.LogCaptureFixture) -> None:
+    with slow_server(HEAD) as text, store_of(text, seconds=0.2) as store:
+        for _ in range(9):
+            with pytest.raises(BlobUnavailableError, match="Azure Blob Storage did not answer"):
+                store.read("things", "a.bin", 0, 10)
+    assert "Azure Blob Storage did not answer 8 calls in a row" in caplog.text
+    assert "Service Bus" not in caplog.text
