@@ -53,7 +53,9 @@ class Stage(TypedDict):
     """A stage that has begun; its totals are null until every batch is queued.
 
     `waits_for_room` says that as many tasks are queued and unfinished as the app allows; more follow as they end.
-    It has `result` only if `stage_results` are included.
+    `tasks_per_second` is how fast tasks have ended lately, since the stage was last reopened, at most in the last hour;
+    of a stage that has ended, the average. `eta_seconds` is what the other tasks need at this rate. Both are null while
+    they are unknown. It has `result` only if `stage_results` are included.
     """
 
     stage: int
@@ -65,7 +67,8 @@ class Stage(TypedDict):
     batches_queued: int
     waits_for_room: bool
     tasks: TaskCounts
-    tasks_per_second: float
+    tasks_per_second: float | None
+    eta_seconds: float | None
     result: NotRequired[Any]
     created_at: datetime
     finished_at: datetime | None
@@ -103,7 +106,7 @@ class Job:
     stage_name: str | None
     total_stages: int
     progress: float
-    tasks_per_second: float
+    tasks_per_second: float | None
     eta_seconds: float | None
     stages: Sequence[Stage]
     result: Any

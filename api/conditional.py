@@ -8,8 +8,11 @@ import azure.functions as func
 
 from api import views
 
-_FROM_THE_CLOCK = re.compile(r'"(?:tasks_per_second|eta_seconds)": [^,}]*')
-"""What changes from second to second though nothing has happened. The tag is weak, because it leaves them out."""
+_FROM_THE_CLOCK = re.compile(r'"(?:tasks_per_second|eta_seconds)": [0-9.e+-]+')
+"""What changes from second to second though nothing has happened. The tag is weak, because it leaves them out.
+
+That one of them has become null counts: nobody should see the last rate of a stage that has paused.
+"""
 
 
 def json_response(

@@ -51,8 +51,8 @@ def job(view: JobView) -> answers.Job:
         stage_name=current.stage.name if current else None,
         total_stages=row.total_stages,
         progress=round(view.progress, 4),
-        tasks_per_second=round(current.tasks_per_second, 1) if current else 0.0,
-        eta_seconds=_rounded(current.eta_seconds) if current else None,
+        tasks_per_second=_rounded(current.rate.tasks_per_second) if current else None,
+        eta_seconds=_rounded(current.rate.eta_seconds) if current else None,
         stages=[_stage(each, view.stage_results) for each in view.stages],
         result=row.result,
         error=None if row.status == JobStatus.COMPLETED_WITH_ERRORS else row.error,
@@ -132,7 +132,8 @@ def _stage(view: StageView, results: Mapping[int, Any]) -> answers.Stage:
             failed=counts.failed,
             cancelled=counts.cancelled,
         ),
-        tasks_per_second=round(view.tasks_per_second, 1),
+        tasks_per_second=_rounded(view.rate.tasks_per_second),
+        eta_seconds=_rounded(view.rate.eta_seconds),
         created_at=stage.created_at,
         finished_at=stage.finished_at,
     )
@@ -148,8 +149,9 @@ def _waits_for(wait: JobWait | None) -> answers.WaitsFor | None:
     return answers.WaitsFor(wait.start_at, after, wait.exclusive_key, wait.key_holder)
 
 
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 1)
+def _rounded(value: float | None) -> float | None:
+    """Returns three digits: of long tasks, a few end in an hour."""
+    return None if value is None else float(f"{value:.3g}")
 
 
 def _shown(value: object) -> object:

@@ -133,6 +133,23 @@ def local_time(text: str) -> str:
     return time.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M:%S")
 
 
+def rate(tasks_per_second: float | None) -> str:
+    """A rate in the unit in which it is one task at least; "-" if it is unknown."""
+    if tasks_per_second is None:
+        return "-"
+    for unit, seconds in (("s", 1), ("min", 60)):
+        if tasks_per_second * seconds >= 1:
+            return _tasks(tasks_per_second * seconds, unit)
+    return _tasks(tasks_per_second * 3600, "h")
+
+
+_TWO_DIGITS = 10
+
+
+def _tasks(count: float, unit: str) -> str:
+    return f"{count:,.{0 if count >= _TWO_DIGITS else 1}f} tasks/{unit}"
+
+
 def write_document(value: object) -> None:
     """Writes JSON over several lines, for people."""
     write(json.dumps(value, indent=2, ensure_ascii=False))

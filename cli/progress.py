@@ -6,7 +6,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from cli.output import plain
+from cli.output import plain, rate
 from client.answers import Job, Stage
 
 _STEPS = 20
@@ -46,22 +46,22 @@ class JobProgress:
             self._line(f"{job['job_type']} {job['status'].replace('_', ' ')}{_reason(job)}")
         for stage in job["stages"]:
             if self._is_live:
-                self._show_bar(job, stage)
+                self._show_bar(stage)
             else:
-                self._show_line(job, stage)
+                self._show_line(stage)
 
-    def _show_bar(self, job: Job, stage: Stage) -> None:
+    def _show_bar(self, stage: Stage) -> None:
         bar = self._bar_of.get(stage["stage"])
         if bar is None:
             bar = self._bars.add_task(plain(stage["name"]), text="")
             self._bar_of[stage["stage"]] = bar
-        self._bars.update(bar, total=total(stage), completed=ended(stage), text=_text(job, stage))
+        self._bars.update(bar, total=total(stage), completed=ended(stage), text=_text(stage))
 
-    def _show_line(self, job: Job, stage: Stage) -> None:
+    def _show_line(self, stage: Stage) -> None:
         step = (stage["status"], ended(stage) * _STEPS // max(total(stage), 1))
         if self._shown.get(stage["stage"]) != step:
             self._shown[stage["stage"]] = step
-            self._line(f"{stage['name']:<12} {_text(job, stage)}")
+            self._line(f"{stage['name']:<12} {_text(stage)}")
 
     def _line(self, text: str) -> None:
         self._console.print(plain(text), soft_wrap=True)
@@ -78,13 +78,12 @@ def total(stage: Stage) -> int:
     return stage["tasks"]["created"] if stage["total_tasks"] is None else stage["total_tasks"]
 
 
-def _text(job: Job, stage: Stage) -> str:
-    is_current = stage["stage"] == job["stage"] and job["eta_seconds"] is not None
-    eta = f"{job['eta_seconds']:.0f} s" if is_current else "-"
+def _text(stage: Stage) -> str:
+    eta = "-" if stage["eta_seconds"] is None else f"{stage['eta_seconds']:.0f} s"
     failed = f"  {stage['tasks']['failed']:,} failed" if stage["tasks"]["failed"] else ""
     return (
         f"{ended(stage):>7,}/{total(stage):,} tasks  {stage['batches_queued']:,} batches queued{failed}  "
-        f"{stage['tasks_per_second']:,.0f} tasks/s  ETA {eta}"
+        f"{rate(stage['tasks_per_second'])}  ETA {eta}"
     )
 
 

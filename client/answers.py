@@ -77,7 +77,7 @@ class TaskCounts(TypedDict):
 
 
 class Stage(TypedDict):
-    """A stage that has begun; its totals are null until every batch is queued."""
+    """A stage that has begun; its totals are null until every batch is queued, rate and ETA while they are unknown."""
 
     stage: int
     name: str
@@ -88,7 +88,8 @@ class Stage(TypedDict):
     batches_queued: int
     waits_for_room: bool
     tasks: TaskCounts
-    tasks_per_second: float
+    tasks_per_second: float | None
+    eta_seconds: float | None
     result: NotRequired[Any]
     created_at: Time
     finished_at: Time | None
@@ -116,7 +117,7 @@ class Job(TypedDict):
     stage_name: str | None
     total_stages: int
     progress: float
-    tasks_per_second: float
+    tasks_per_second: float | None
     eta_seconds: float | None
     stages: Sequence[Stage]
     result: Any

@@ -2,6 +2,7 @@ from typing_extensions import override
 
 from core.batch_overviews import EndedSpan, EndedTasks
 from core.models import StageKey
+from core.recent_ends import FEWEST_TASKS, SAMPLED_BATCHES, EndTimes, RecentEnds
 from repositories import queries
 from repositories.ports import BatchOverviewRepository
 from repositories.ports.rows import Rows
@@ -29,3 +30,8 @@ class PostgresBatchOverviewRepository(BatchOverviewRepository):
     def ended_tasks(self, job_id: str, span: EndedSpan, bucket_seconds: int) -> list[EndedTasks]:
         values = {"job_id": job_id, "first": span.first, "last": span.last, "bucket_seconds": bucket_seconds}
         return [EndedTasks(*row) for row in self._rows.tuples(_QUERIES["ended_tasks"], values)]
+
+    @override
+    def recent_ends(self, key: StageKey, times: EndTimes) -> RecentEnds:
+        values = {"since": times.since, "lately": times.lately, "sample": SAMPLED_BATCHES, "fewest": FEWEST_TASKS}
+        return RecentEnds(**self._rows.one(_QUERIES["recent_ends"], {**columns(key), **values}))

@@ -1,15 +1,16 @@
 from collections.abc import Mapping
+from datetime import datetime
 
 from typing_extensions import override
 
 from core.job_events import JobEvent, JobEventKind, Repair
-from core.models import StageKey
+from core.models import StageKey, StageOpening
 from core.pages import MAX_PAGE_BYTES, Page
 from repositories import queries
 from repositories.found_pages import page_of
 from repositories.ports import JobEventRepository
 from repositories.ports.rows import Row, Rows
-from repositories.stage_keys import arrays
+from repositories.stage_keys import arrays, columns
 
 _QUERIES = queries.load("job_events")
 
@@ -30,6 +31,12 @@ class PostgresJobEventRepository(JobEventRepository):
     @override
     def since(self) -> int:
         return int(self._rows.one(_QUERIES["since"])["since"])
+
+    @override
+    def reopened_at(self, opening: StageOpening) -> datetime | None:
+        values = {**columns(opening.key), "opening": opening.opening}
+        row = self._rows.first(_QUERIES["reopened_at"], values)
+        return None if row is None else row["at"]
 
     @override
     def repaired(self, repair: Repair, messages: Mapping[StageKey, int]) -> None:

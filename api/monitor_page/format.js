@@ -15,8 +15,16 @@ export const number = (value) => NUMBER.format(value);
 
 export const percent = (fraction) => `${fraction >= 1 ? 100 : Math.floor(fraction * 1000) / 10}%`;
 
+/** A rate in the unit in which it is one task at least. */
 export function rate(tasksPerSecond) {
-  return `${tasksPerSecond >= 10 ? number(Math.round(tasksPerSecond)) : tasksPerSecond} tasks/s`;
+  const units = [
+    ["s", 1],
+    ["min", 60],
+    ["h", 3_600],
+  ];
+  const [unit, seconds] = units.find(([, size]) => tasksPerSecond * size >= 1 || !tasksPerSecond) ?? units[2];
+  const count = tasksPerSecond * seconds;
+  return `${number(count >= 10 ? Math.round(count) : Math.round(count * 10) / 10)} tasks/${unit}`;
 }
 
 export function time(text) {

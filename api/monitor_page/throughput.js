@@ -99,7 +99,7 @@ function options(width) {
     fill: `color-mix(in srgb, ${colour(name)} 16%, transparent)`,
     width: 1.5,
     points: { show: false },
-    value: (_, value) => (value === null ? "–" : rate(Math.round(value * 10) / 10)),
+    value: (_, value) => (value === null ? "–" : rate(value)),
   });
   return {
     width,

@@ -108,9 +108,12 @@ def job_filter(
 def _show(job: Job) -> None:
     output.write_members({name: job[name] for name in _SHOWN if job[name] is not None})  # type: ignore[literal-required]
     output.write("")
-    rows = [{**stage, **stage["tasks"], "stage_status": stage["status"]} for stage in job["stages"]]
+    rows = [
+        {**stage, **stage["tasks"], "stage_status": stage["status"], "rate": output.rate(stage["tasks_per_second"])}
+        for stage in job["stages"]
+    ]
     columns = {"STAGE": "stage", "NAME": "name", "STATUS": "stage_status", "TASKS": "created"}
-    columns |= {"DONE": "completed", "FAILED": "failed", "CANCELLED": "cancelled", "TASKS/S": "tasks_per_second"}
+    columns |= {"DONE": "completed", "FAILED": "failed", "CANCELLED": "cancelled", "RATE": "rate"}
     output.write_rows(rows, columns, as_json=False)
     if job["eta_seconds"] is not None:
         output.write(f"ETA {job['eta_seconds']:.0f} s")

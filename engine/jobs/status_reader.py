@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from core.errors import DeadLetterNotFoundError, JobNotFoundError
@@ -12,8 +11,9 @@ from core.models import Batch, Job, Stage, StageCounts, Task
 from core.pages import MAX_PAGE_BYTES, Page, TaskPayload
 from core.statuses import JOB_ENDS, STAGE_ENDS, DeadLetterState, JobStatus, StageStatus, TaskStatus
 from engine.jobs.shown_rows import shown_event, shown_job, shown_task, shown_value, shown_wait
+from engine.jobs.stage_rates import StageRate, stage_rate
 from engine.process.job_secrets import JobSecrets
-from repositories.ports import Database, KeptDeadLetter
+from repositories.ports import Database, KeptDeadLetter, UnitOfWork
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,12 @@ class StageView:
     Attributes:
         stage: the row.
         counts: its tasks by status.
-        tasks_per_second: ended tasks divided by the time that the stage has taken so far, or took in all.
-        eta_seconds: the time that the remaining tasks need at this rate; None while the totals or the rate are unknown,
-            and after the stage has ended.
+        rate: how fast its tasks end.
     """
 
     stage: Stage
     counts: StageCounts
-    tasks_per_second: float
-    eta_seconds: float | None
+    rate: StageRate
 
 
 @dataclass(frozen=True)
@@ -92,11 +89,9 @@ class StatusReader:
             results = {}
             if results_after is not None:
                 results = work.stages.results_of_job(job_id, results_after, MAX_PAGE_BYTES)
-            counts = [_final(stage) or work.stages.counts(stage.key) for stage in stages]
-            now = work.now()
+            views = [_stage_view(work, stage) for stage in stages]
             wait = work.waits.get(job_id) if job.status == JobStatus.WAITING else None
         redaction = self._secrets.of_rows(job)
-        views = [_stage_view(stage, count, now) for stage, count in zip(stages, counts, strict=True)]
         shown = shown_job(job, self._secrets.shown_parameters(job), redaction)
         shown_results = {number: shown_value(result, redaction) for number, result in results.items()}
         waits_for = None if wait is None else shown_wait(wait, redaction)
@@ -191,13 +186,9 @@ def _final(stage: Stage) -> StageCounts | None:
     )
 
 
-def _stage_view(stage: Stage, counts: StageCounts, now: datetime) -> StageView:
-    elapsed = ((stage.finished_at or now) - stage.created_at).total_seconds()
-    rate = counts.ended / elapsed if elapsed > 0 else 0.0
-    eta = None
-    if stage.status not in STAGE_ENDS and stage.total_tasks is not None and rate > 0:
-        eta = max(0, stage.total_tasks - counts.ended) / rate
-    return StageView(stage, counts, rate, eta)
+def _stage_view(work: UnitOfWork, stage: Stage) -> StageView:
+    counts = _final(stage) or work.stages.counts(stage.key)
+    return StageView(stage, counts, stage_rate(work, stage, counts))
 
 
 def _progress(job: Job, views: list[StageView]) -> float:

@@ -4,10 +4,11 @@ from typing import Protocol
 
 from core.batch_overviews import EndedSpan, EndedTasks
 from core.models import StageKey
+from core.recent_ends import EndTimes, RecentEnds
 
 
 class BatchOverviewRepository(Protocol):
-    """Reads the table `batches` for people."""
+    """Reads the table `batches`, and of `tasks` when they ended, for people."""
 
     def states(self, key: StageKey) -> str:
         """Returns the `BatchState` of each batch of a stage, in the order of the batches; "" if it has none."""
@@ -19,4 +20,8 @@ class BatchOverviewRepository(Protocol):
 
     def ended_tasks(self, job_id: str, span: EndedSpan, bucket_seconds: int) -> list[EndedTasks]:
         """Counts the tasks of the batches that ended in each bucket of a span, in order; without empty buckets."""
+        ...
+
+    def recent_ends(self, key: StageKey, times: EndTimes) -> RecentEnds:
+        """Returns which tasks of a stage ended last."""
         ...

@@ -1,10 +1,11 @@
 """The port of the table job_events."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Protocol
 
 from core.job_events import JobEvent, Repair
-from core.models import StageKey
+from core.models import StageKey, StageOpening
 from core.pages import MAX_PAGE_BYTES, Page
 
 
@@ -29,6 +30,10 @@ class JobEventRepository(Protocol):
 
         Ids are given before the commit. So an event may become visible after one with a higher id.
         """
+        ...
+
+    def reopened_at(self, opening: StageOpening) -> datetime | None:
+        """Returns when a stage was reopened for the given time; None if no event tells."""
         ...
 
     def repaired(self, repair: Repair, messages: Mapping[StageKey, int]) -> None:

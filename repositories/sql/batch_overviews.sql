@@ -1,5 +1,5 @@
 -- What people see of all batches of a stage or a job at once. A stage of 1,000,000 tasks has 10,000 batches: each of these
--- queries reads their rows once, in the order of an index, and none of a task.
+-- queries reads their rows once, in the order of an index, and none of a task, but for `recent_ends`.
 
 -- name: states
 -- The letters are those of core.batch_overviews.BatchState.
@@ -27,3 +27,39 @@ FROM batches
 WHERE job_id = %(job_id)s AND finished_at BETWEEN %(first)s::timestamptz AND %(last)s::timestamptz
 GROUP BY bucket
 ORDER BY bucket
+
+-- name: recent_ends
+-- How fast tasks end: see core.recent_ends. Reads the tasks of the few batches that ended last, and of those that have begun. The
+-- array, because PostgreSQL would turn a join into one that may read all tasks. The tasks of one envelope end at the same time, so
+-- `since` is the time before that of the last `fewest` ends.
+WITH ended AS MATERIALIZED (
+    SELECT batch_id, finished_at FROM batches
+    WHERE job_id = %(job_id)s AND stage = %(stage)s AND finished_at > %(since)s::timestamptz
+), newest AS MATERIALIZED (
+    SELECT batch_id, finished_at FROM ended ORDER BY finished_at DESC LIMIT %(sample)s
+), times AS MATERIALIZED (
+    SELECT batch_id, finished_at FROM tasks
+    WHERE finished_at > %(since)s::timestamptz
+        AND batch_id = ANY(ARRAY(SELECT batch_id FROM newest) || ARRAY(
+            SELECT batch_id FROM batches
+            WHERE job_id = %(job_id)s AND stage = %(stage)s AND status IN ('pending_queue', 'queued')
+                AND open_tasks < task_count
+        ))
+), known AS (
+    -- What ended after this time is in `times`.
+    SELECT CASE WHEN count(*) < %(sample)s THEN %(since)s::timestamptz ELSE min(finished_at) END AS since FROM newest
+), counted AS (
+    SELECT greatest(known.since, least(%(lately)s::timestamptz, coalesce((
+        SELECT max(finished_at) FROM times
+        WHERE finished_at < (SELECT finished_at FROM times ORDER BY finished_at DESC LIMIT 1 OFFSET %(fewest)s - 1)
+    ), known.since))) AS since
+    FROM known
+)
+SELECT
+    since,
+    (SELECT count(*) FROM times WHERE finished_at > counted.since) AS tasks,
+    (SELECT max(finished_at) FROM times) AS last_at,
+    (SELECT count(*) FROM ended WHERE finished_at > %(lately)s::timestamptz) AS batches_lately,
+    (SELECT count(*) FROM newest) AS sampled_batches,
+    (SELECT count(*) FROM times JOIN newest USING (batch_id)) AS sampled_tasks
+FROM counted

@@ -31,6 +31,13 @@ ORDER BY event_id
 -- The transactions with a lower number have ended, so this transaction sees all that they have written.
 SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS since
 
+-- name: reopened_at
+-- Openings of a stage are numbered by what reopens it: see `reopen` in jobs.sql.
+SELECT at FROM job_events
+WHERE job_id = %(job_id)s AND stage = %(stage)s AND opening = %(opening)s AND kind IN ('retried', 'resumed')
+ORDER BY event_id DESC
+LIMIT 1
+
 -- name: repaired
 -- Repairs of the same kind and the same opening share a row. Leaves out jobs whose row another transaction holds, because
 -- the sweeper waits for no lock; their rows are repaired all the same.

@@ -1,10 +1,12 @@
 from collections import defaultdict
+from datetime import datetime
 from typing import NamedTuple
 
 from typing_extensions import override
 
 from core.batch_overviews import BatchState, EndedSpan, EndedTasks
 from core.models import StageKey
+from core.recent_ends import FEWEST_TASKS, SAMPLED_BATCHES, EndTimes, RecentEnds
 from core.statuses import BatchStatus
 from repositories.ports import BatchOverviewRepository
 from tests.fakes.rows import BatchRow
@@ -46,6 +48,34 @@ class FakeBatchOverviewRepository(BatchOverviewRepository):
                     cancelled + row.cancelled_tasks,
                 )
         return [EndedTasks(bucket, *found[bucket]) for bucket in sorted(found)]
+
+    @override
+    def recent_ends(self, key: StageKey, times: EndTimes) -> RecentEnds:
+        ended: list[tuple[datetime, str]] = []
+        begun: set[str] = set()
+        for row in self._tables.batches_of(key):
+            if row.finished_at is not None and row.finished_at > times.since:
+                ended.append((row.finished_at, row.batch_id))
+            elif row.finished_at is None and row.open_tasks < row.task_count:
+                begun.add(row.batch_id)
+        newest = sorted(ended, reverse=True)[:SAMPLED_BATCHES]
+        known = times.since if len(newest) < SAMPLED_BATCHES else newest[-1][0]
+        sampled = {batch_id for _, batch_id in newest}
+        ends = sorted(
+            (row.finished_at, row.batch_id)
+            for row in self._tables.tasks.rows()
+            if row.batch_id in sampled | begun and row.finished_at is not None and row.finished_at > times.since
+        )
+        before = [at for at, _ in ends if len(ends) >= FEWEST_TASKS and at < ends[-FEWEST_TASKS][0]]
+        since = max(known, min(times.lately, before[-1] if before else known))
+        return RecentEnds(
+            since,
+            tasks=sum(at > since for at, _ in ends),
+            last_at=ends[-1][0] if ends else None,
+            batches_lately=sum(at > times.lately for at, _ in ended),
+            sampled_batches=len(newest),
+            sampled_tasks=sum(batch_id in sampled for _, batch_id in ends),
+        )
 
 
 def _state(row: BatchRow) -> BatchState:

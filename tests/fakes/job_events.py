@@ -1,12 +1,13 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from typing_extensions import override
 
 from core.job_events import JobEvent, JobEventKind, Repair
-from core.models import StageKey
+from core.models import StageKey, StageOpening
 from core.pages import MAX_PAGE_BYTES, Page
 from core.statuses import BATCH_ENDS, StageStatus
 from repositories.ports import JobEventRepository
@@ -15,6 +16,8 @@ from tests.fakes.rows import StageRow
 from tests.fakes.tables import Tables
 
 Details = Mapping[str, Any]
+
+_REOPENINGS = {JobEventKind.RETRIED, JobEventKind.RESUMED}
 
 
 class FakeJobEventRepository(JobEventRepository):
@@ -37,6 +40,16 @@ class FakeJobEventRepository(JobEventRepository):
     @override
     def since(self) -> int:
         return self._tables.oldest_writer()
+
+    @override
+    def reopened_at(self, opening: StageOpening) -> datetime | None:
+        of_opening = (*_pair(opening.key), opening.opening)
+        found = [
+            row.at
+            for row in self._tables.job_events.rows()
+            if (row.job_id, row.stage, row.opening) == of_opening and row.kind in _REOPENINGS
+        ]
+        return found[-1] if found else None
 
     @override
     def repaired(self, repair: Repair, messages: Mapping[StageKey, int]) -> None:

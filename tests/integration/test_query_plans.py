@@ -10,6 +10,7 @@ import pytest
 from psycopg2.extensions import connection
 
 from core.ids import batch_id, task_id
+from core.recent_ends import FEWEST_TASKS, SAMPLED_BATCHES
 from core.statuses import TaskStatus
 from local.postgres import EmbeddedPostgres
 from repositories import migrations, queries
@@ -158,7 +159,15 @@ _VALUES_OF_FILE: dict[str, dict[str, Any]] = {
     "backlog": {"most_tried": 50, "most_letters": 10_000},
     "retry_parts": {"opening": 1, "error_group": None, "characters": 500, "reopened": 1},
     "task_listing": {"batches": 50, "most_tasks": 1_000, "characters": 500},
-    "batch_overviews": {"first": "2020-01-01T00:00:00Z", "last": "2100-01-01T00:00:00Z", "bucket_seconds": 5},
+    "batch_overviews": {
+        "first": "2020-01-01T00:00:00Z",
+        "last": "2100-01-01T00:00:00Z",
+        "bucket_seconds": 5,
+        "since": "2020-01-01T00:00:00Z",
+        "lately": "2020-01-01T00:00:00Z",
+        "sample": SAMPLED_BATCHES,
+        "fewest": FEWEST_TASKS,
+    },
     "bulk_actions": {
         "action_id": "a" * 32,
         "kind": "cancel",
@@ -321,12 +330,36 @@ def test_the_tasks_of_so_many_batches_that_wait_for_a_retry_are_read_and_of_no_m
     assert 4_000 < _rows_read_in_all(plan, "tasks") <= 5_000 + 20  # a scan tells the rounded mean of its loops
 
 
-@pytest.mark.parametrize("name", queries.load("batch_overviews"))
+@pytest.mark.parametrize("name", sorted(queries.load("batch_overviews").keys() - {"recent_ends"}))
 def test_an_overview_reads_each_batch_of_its_job_once_and_no_task(conn: connection, name: str) -> None:
     values = {**_VALUES, **_VALUES_OF_FILE["batch_overviews"]}
     plan = plan_of(conn, queries.load("batch_overviews")[name], values, "ANALYZE, ")
     assert 0 < _rows_read_in_all(plan, "batches") <= 100
     assert not _tables(plan) & {"tasks", "jobs"}
+
+
+@pytest.mark.parametrize(("job_id", "ended"), [(_JOB, 0), (_FINISHED_JOB, SAMPLED_BATCHES)])
+def test_a_rate_reads_the_tasks_of_the_batches_that_ended_last_alone(conn: connection, job_id: str, ended: int) -> None:
+    values = {**_VALUES, **_VALUES_OF_FILE["batch_overviews"], "job_id": job_id}
+    plan = plan_of(conn, queries.load("batch_overviews")["recent_ends"], values, "ANALYZE, ")
+    assert _rows_read_in_all(plan, "tasks") == 100 * ended
+    assert 0 < _rows_read_in_all(plan, "batches") <= 2 * 100
+    assert not _scanned(plan) & _BIG_TABLES
+
+
+def test_a_rate_reads_the_tasks_of_begun_batches_too(conn: connection) -> None:
+    values = {**_VALUES, **_VALUES_OF_FILE["batch_overviews"]}
+    try:
+        with conn.cursor() as cursor:
+            cursor.execute(
+                "UPDATE batches SET open_tasks = 99 WHERE job_id = %s AND batch_index IN (5, 50, 99)", (_JOB,)
+            )
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {queries.load('batch_overviews')['recent_ends']}", values)
+            plan = cursor.fetchall()[0][0][0]["Plan"]
+    finally:
+        conn.rollback()
+    assert _rows_read_in_all(plan, "tasks") == 3 * 100
+    assert not _scanned(plan) & _BIG_TABLES
 
 
 def test_every_index_of_a_large_table_serves_a_query(conn: connection) -> None:

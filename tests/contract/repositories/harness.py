@@ -57,7 +57,8 @@ class PostgresHarness:
             cursor.execute(
                 """
                 UPDATE tasks SET lease_expires_at = lease_expires_at - make_interval(secs => %(seconds)s),
-                    not_before = not_before - make_interval(secs => %(seconds)s);
+                    not_before = not_before - make_interval(secs => %(seconds)s),
+                    finished_at = finished_at - make_interval(secs => %(seconds)s);
                 UPDATE stages
                 SET dispatch_lease_expires_at = dispatch_lease_expires_at - make_interval(secs => %(seconds)s),
                     created_at = created_at - make_interval(secs => %(seconds)s),

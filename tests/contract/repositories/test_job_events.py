@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from core.job_events import MAX_LETTER_IDS, MAX_SUBJECT_LENGTH, JobEvent, JobEventKind, Repair
-from core.models import StageKey
+from core.models import StageKey, StageOpening
 from core.pages import Page
 from core.statuses import BatchStatus, JobStatus, StageStatus
 from core.task_runs import BatchDelta
@@ -494,3 +494,21 @@ def test_the_events_of_a_job_are_deleted_with_it(harness: Harness) -> None:
         assert work.pruning.delete_job(JOB)
     assert events(database) == []
     assert len(events(database, OTHER_JOB)) == 1
+
+
+def test_the_time_of_each_opening_of_a_stage_is_known(harness: Harness) -> None:
+    database = harness.database
+    start_job(database)
+    start_stage(database)
+    for status in (JobStatus.FAILED, JobStatus.CANCELLED):
+        with database.transaction() as work:
+            work.stages.stop(KEY, StageStatus.CANCELLED)
+            work.jobs.finish(JOB, status, None, ERROR)
+        with database.transaction() as work:
+            assert work.jobs.reopen(JOB, {status})
+            assert work.stages.reopen(KEY, failed_too=True)
+    times = [event.at for event in events(database) if event.kind in {JobEventKind.RETRIED, JobEventKind.RESUMED}]
+    assert len(times) == 2
+    with database.transaction() as work:
+        assert [work.events.reopened_at(StageOpening(KEY, opening)) for opening in range(4)] == [None, *times, None]
+        assert work.events.reopened_at(StageOpening(StageKey(OTHER_JOB, 1), 1)) is None

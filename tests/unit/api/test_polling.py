@@ -6,8 +6,9 @@ import azure.functions as func
 import pytest
 
 from api import jobs
+from core.lanes import TASKS_QUEUE
 from core.statuses import JobStatus
-from tests.support.drive import Stand
+from tests.support.drive import Stand, received
 from tests.unit.api.support import BASE, body, post, problem
 
 get_job: Callable[[func.HttpRequest], func.HttpResponse] = jobs.get_job._function.get_user_function()
@@ -55,6 +56,22 @@ def test_a_job_in_which_nothing_happens_is_304_though_time_passes(it: Stand) -> 
     tag = get(job_id).headers["ETag"]
     it.clock.advance(60)
     assert get(job_id, tag).status_code == 304
+
+
+def test_a_job_that_has_paused_is_sent_again_because_nobody_should_see_its_last_rate(it: Stand) -> None:
+    job_id = it.submit("hello_world", n=150)
+    it.deliver_job_messages()
+    it.clock.advance(10)
+    it.app.worker.run(TASKS_QUEUE, received(it.queue.receive(TASKS_QUEUE)[:50]))
+    first = get(job_id)
+    assert (body(first)["tasks_per_second"], body(first)["stages"][0]["eta_seconds"]) == (5.0, 20.0)
+    it.clock.advance(200)
+    assert get(job_id, first.headers["ETag"]).status_code == 304
+    it.clock.advance(200)
+    last = get(job_id, first.headers["ETag"])
+    assert (last.status_code, body(last)["tasks_per_second"], body(last)["eta_seconds"]) == (200, None, None)
+    it.clock.advance(200)
+    assert get(job_id, last.headers["ETag"]).status_code == 304
 
 
 @pytest.mark.parametrize("form", ["{}", '"x", {}', "*", 'W/"x",{} , "y"'])

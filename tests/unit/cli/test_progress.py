@@ -1,15 +1,17 @@
 """Progress is a bar for each stage on a terminal, and lines without one."""
 
 import io
+from collections.abc import Mapping
 from typing import Any, cast
 
+import pytest
 from rich.console import Console
 
 from cli.progress import JobProgress
 from client.answers import Job
 
 
-def job(ended: int, total: int | None, **members: Any) -> Job:
+def job(ended: int, total: int | None, of_stage: Mapping[str, Any] = {}, **members: Any) -> Job:
     counts = dict.fromkeys(["pending_queue", "queued", "processing", "retrying", "failed", "cancelled"], 0)
     stage = {
         "stage": 1,
@@ -19,9 +21,10 @@ def job(ended: int, total: int | None, **members: Any) -> Job:
         "batches_queued": 7,
         "tasks": {**counts, "created": 500, "completed": ended},
         "tasks_per_second": 12.0,
+        "eta_seconds": 90.0,
     }
-    known = {"job_type": "sample", "status": "processing", "stage": 1, "eta_seconds": 90.0, "waits_for": None}
-    return cast("Job", {**known, "stages": [stage], **members})
+    known = {"job_type": "sample", "status": "processing", "stage": 1, "waits_for": None}
+    return cast("Job", {**known, "stages": [{**stage, **of_stage}], **members})
 
 
 def shown(*jobs: Job, is_terminal: bool) -> str:
@@ -42,7 +45,7 @@ def test_without_a_terminal_a_stage_has_a_line_for_each_twentieth() -> None:
 
 
 def test_on_a_terminal_a_stage_has_a_bar_that_ends_with_the_last_state() -> None:
-    text = shown(job(10, None), job(1000, 1000, eta_seconds=None), is_terminal=True)
+    text = shown(job(10, None), job(1000, 1000, {"eta_seconds": None}), is_terminal=True)
 
     assert "\x1b[" in text
     assert "━" in text
@@ -53,3 +56,19 @@ def test_a_waiting_job_says_what_it_waits_for() -> None:
     waits = {"start_at": "2031-01-01T00:00:00+00:00", "after": ["a", "b"], "exclusive_key": "t", "key_holder": None}
     line = shown(job(0, 0, status="waiting", waits_for=waits, stages=[]), is_terminal=False)
     assert line == "sample waiting until 2031-01-01T00:00:00+00:00 and for a, b and for the key t\n"
+
+
+@pytest.mark.parametrize(
+    ("tasks_per_second", "text"),
+    [
+        (None, "-"),
+        (1_234.5, "1,234 tasks/s"),
+        (1.25, "1.2 tasks/s"),
+        (0.5, "30 tasks/min"),
+        (1 / 60, "1.0 tasks/min"),
+        (0.00222, "8.0 tasks/h"),
+    ],
+)
+def test_a_rate_has_the_unit_in_which_it_is_one_task_at_least(tasks_per_second: float | None, text: str) -> None:
+    line = shown(job(1, 10, {"tasks_per_second": tasks_per_second}), is_terminal=False).splitlines()[1]
+    assert f"batches queued  {text}  ETA 90 s" in line

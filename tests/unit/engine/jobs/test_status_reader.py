@@ -16,7 +16,7 @@ def test_a_job_that_has_not_begun_has_made_no_progress() -> None:
         assert (view.job.status, view.stages, view.progress) == (JobStatus.QUEUED, [], 0.0)
 
 
-def test_progress_rate_and_eta_follow_the_tasks_that_have_ended() -> None:
+def test_progress_follows_the_tasks_that_have_ended() -> None:
     with stand(sample_job(counted(400, 1), stages=TWO)) as it:
         job_id = it.submit("sample")
         it.deliver_job_messages()
@@ -27,8 +27,6 @@ def test_progress_rate_and_eta_follow_the_tasks_that_have_ended() -> None:
         assert view.progress == pytest.approx(1 / 8)  # a quarter of the first of two stages
         (stage,) = view.stages
         assert (stage.counts.completed, stage.counts.queued, stage.counts.tasks) == (100, 300, 400)
-        assert stage.tasks_per_second == pytest.approx(2.0)
-        assert stage.eta_seconds == pytest.approx(150.0)
 
 
 def test_counts_tell_the_states_of_live_tasks_apart() -> None:
@@ -39,21 +37,6 @@ def test_counts_tell_the_states_of_live_tasks_apart() -> None:
             work.tasks.claim([task.task_id for task in it.tasks(job_id)[:7]], "a worker", 50)
         counts = it.app.status.job(job_id).stages[0].counts
         assert (counts.tasks, counts.processing, counts.queued, counts.ended) == (100, 7, 93, 0)
-
-
-def test_there_is_no_eta_before_a_rate_is_known_and_none_after_the_end() -> None:
-    with stand(sample_job(counted(2))) as it:
-        job_id = it.submit("sample")
-        it.deliver_job_messages()
-        assert it.app.status.job(job_id).stages[0].eta_seconds is None
-        it.clock.advance(1)
-        it.pump()
-
-        view = it.app.status.job(job_id)
-        assert (view.progress, view.stages[0].eta_seconds) == (1.0, None)
-        assert view.stages[0].tasks_per_second == pytest.approx(2.0)
-        it.clock.advance(1_000)
-        assert it.app.status.job(job_id).stages[0].tasks_per_second == pytest.approx(2.0)
 
 
 def test_tasks_are_listed_page_by_page_and_by_status() -> None:
