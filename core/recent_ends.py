@@ -22,46 +22,38 @@ class EndTimes:
     Attributes:
         since: no earlier end counts: the opening of the stage, an hour ago at most.
         lately: a minute ago, or the opening of the stage.
-        now: the present.
     """
 
     since: datetime
     lately: datetime
-    now: datetime
 
     @classmethod
     def until(cls, now: datetime, opened_at: datetime) -> Self:
         """Returns the times for a stage that was opened or last reopened at a time."""
-        return cls(max(opened_at, now - _LONGEST), max(opened_at, now - _LATELY), now)
+        return cls(max(opened_at, now - _LONGEST), max(opened_at, now - _LATELY))
 
 
 @dataclass(frozen=True)
 class RecentEnds:
     """The tasks of a stage that ended last.
 
+    If `SAMPLED_BATCHES` batches ended lately, the ended batches are counted, and the tasks of those that ended last
+    tell how many each of them ran: a reopened batch runs some of its tasks again. Else each task is counted.
+
     Attributes:
-        since: a minute ago, or as much earlier as `FEWEST_TASKS` tasks need, or as much later as the sampled batches
+        since: `EndTimes.lately`, or as much earlier as `FEWEST_TASKS` tasks need; later, if the sampled batches do not
             tell of every task that ended.
-        tasks: the tasks that ended after `since`.
+        tasks: how many ended after `since`.
         last_at: when the last one ended; None if none has.
-        batches_lately: the batches that ended after `EndTimes.lately`.
-        sampled_batches: those that ended last, `SAMPLED_BATCHES` at most.
-        sampled_tasks: the tasks of these that ended after `EndTimes.since`: in a reopened batch, those that ran again.
     """
 
     since: datetime
-    tasks: int
+    tasks: float
     last_at: datetime | None
-    batches_lately: int
-    sampled_batches: int
-    sampled_tasks: int
 
-    def tasks_per_second(self, times: EndTimes, *, is_working: bool) -> float | None:
+    def tasks_per_second(self, now: datetime, *, is_working: bool) -> float | None:
         """Returns how fast tasks end; None if none has ended, or if none runs and none has ended for five minutes."""
-        if self.last_at is None or (not is_working and times.now - self.last_at > _PAUSE):
+        if self.last_at is None or (not is_working and now - self.last_at > _PAUSE):
             return None
-        tasks, since = float(self.tasks), self.since
-        if self.batches_lately >= SAMPLED_BATCHES:
-            tasks, since = self.batches_lately * self.sampled_tasks / self.sampled_batches, times.lately
-        seconds = (times.now - since).total_seconds()
-        return tasks / seconds if seconds > 0 else None
+        seconds = (now - self.since).total_seconds()
+        return self.tasks / seconds if seconds > 0 else None

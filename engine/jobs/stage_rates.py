@@ -31,9 +31,9 @@ def stage_rate(work: UnitOfWork, stage: Stage, counts: StageCounts) -> StageRate
     opened_at = work.events.reopened_at(stage.opening) if stage.openings else stage.created_at
     if opened_at is None:
         return StageRate()
-    times = EndTimes.until(work.now(), opened_at)
-    ends = work.batch_overviews.recent_ends(stage.key, times)
-    rate = ends.tasks_per_second(times, is_working=counts.processing > 0)
+    now = work.now()
+    ends = work.batch_overviews.recent_ends(stage.key, EndTimes.until(now, opened_at))
+    rate = ends.tasks_per_second(now, is_working=counts.processing > 0)
     # While a stage is dispatched, its total is unknown, or failed tasks that will be reopened still count as ended.
     if rate is None or stage.status != StageStatus.RUNNING or stage.total_tasks is None:
         return StageRate(rate)

@@ -29,37 +29,46 @@ GROUP BY bucket
 ORDER BY bucket
 
 -- name: recent_ends
--- How fast tasks end: see core.recent_ends. Reads the tasks of the few batches that ended last, and of those that have begun. The
--- array, because PostgreSQL would turn a join into one that may read all tasks. The tasks of one envelope end at the same time, so
--- `since` is the time before that of the last `fewest` ends.
-WITH ended AS MATERIALIZED (
+-- How fast tasks end: see core.recent_ends. Reads the tasks of the few batches that ended last and, if these did not end all in the last
+-- minute, of those that have begun. The arrays, because PostgreSQL would turn a join into one that may read all tasks. The tasks of one
+-- envelope end at the same time, so `since` is the time before that of the last `fewest` ends.
+WITH newest AS MATERIALIZED (
     SELECT batch_id, finished_at FROM batches
     WHERE job_id = %(job_id)s AND stage = %(stage)s AND finished_at > %(since)s::timestamptz
-), newest AS MATERIALIZED (
-    SELECT batch_id, finished_at FROM ended ORDER BY finished_at DESC LIMIT %(sample)s
+    ORDER BY finished_at DESC
+    LIMIT %(sample)s
+), known AS MATERIALIZED (
+    -- What ended after `since` is in `times`, if the batches are not many.
+    SELECT
+        count(*) AS batches,
+        count(*) = %(sample)s AND min(finished_at) > %(lately)s::timestamptz AS are_many,
+        CASE WHEN count(*) < %(sample)s THEN %(since)s::timestamptz ELSE min(finished_at) END AS since
+    FROM newest
 ), times AS MATERIALIZED (
-    SELECT batch_id, finished_at FROM tasks
+    SELECT finished_at FROM tasks
     WHERE finished_at > %(since)s::timestamptz
-        AND batch_id = ANY(ARRAY(SELECT batch_id FROM newest) || ARRAY(
+        AND batch_id = ANY(ARRAY(SELECT batch_id FROM newest) || CASE WHEN NOT (SELECT are_many FROM known) THEN ARRAY(
             SELECT batch_id FROM batches
             WHERE job_id = %(job_id)s AND stage = %(stage)s AND status IN ('pending_queue', 'queued')
                 AND open_tasks < task_count
-        ))
-), known AS (
-    -- What ended after this time is in `times`.
-    SELECT CASE WHEN count(*) < %(sample)s THEN %(since)s::timestamptz ELSE min(finished_at) END AS since FROM newest
-), counted AS (
-    SELECT greatest(known.since, least(%(lately)s::timestamptz, coalesce((
-        SELECT max(finished_at) FROM times
-        WHERE finished_at < (SELECT finished_at FROM times ORDER BY finished_at DESC LIMIT 1 OFFSET %(fewest)s - 1)
-    ), known.since))) AS since
+        ) END)
+), counted AS MATERIALIZED (
+    SELECT
+        batches, are_many,
+        CASE WHEN are_many THEN %(lately)s::timestamptz ELSE greatest(known.since, least(%(lately)s::timestamptz, coalesce((
+            SELECT max(finished_at) FROM times
+            WHERE finished_at < (SELECT finished_at FROM times ORDER BY finished_at DESC LIMIT 1 OFFSET %(fewest)s - 1)
+        ), known.since))) END AS since
     FROM known
 )
 SELECT
     since,
-    (SELECT count(*) FROM times WHERE finished_at > counted.since) AS tasks,
-    (SELECT max(finished_at) FROM times) AS last_at,
-    (SELECT count(*) FROM ended WHERE finished_at > %(lately)s::timestamptz) AS batches_lately,
-    (SELECT count(*) FROM newest) AS sampled_batches,
-    (SELECT count(*) FROM times JOIN newest USING (batch_id)) AS sampled_tasks
+    CASE WHEN are_many THEN
+        -- A batch that was reopened ran fewer tasks than it has.
+        (SELECT count(*) FROM times)::double precision / batches * (
+            SELECT count(*) FROM batches
+            WHERE job_id = %(job_id)s AND stage = %(stage)s AND finished_at > %(lately)s::timestamptz
+        )
+    ELSE (SELECT count(*) FROM times WHERE finished_at > counted.since) END AS tasks,
+    (SELECT max(finished_at) FROM times) AS last_at
 FROM counted

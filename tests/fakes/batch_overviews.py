@@ -59,23 +59,23 @@ class FakeBatchOverviewRepository(BatchOverviewRepository):
             elif row.finished_at is None and row.open_tasks < row.task_count:
                 begun.add(row.batch_id)
         newest = sorted(ended, reverse=True)[:SAMPLED_BATCHES]
-        known = times.since if len(newest) < SAMPLED_BATCHES else newest[-1][0]
         sampled = {batch_id for _, batch_id in newest}
+        are_many = len(newest) == SAMPLED_BATCHES and newest[-1][0] > times.lately
         ends = sorted(
-            (row.finished_at, row.batch_id)
+            row.finished_at
             for row in self._tables.tasks.rows()
-            if row.batch_id in sampled | begun and row.finished_at is not None and row.finished_at > times.since
+            if row.batch_id in (sampled if are_many else sampled | begun)
+            and row.finished_at is not None
+            and row.finished_at > times.since
         )
-        before = [at for at, _ in ends if len(ends) >= FEWEST_TASKS and at < ends[-FEWEST_TASKS][0]]
+        last_at = ends[-1] if ends else None
+        if are_many:
+            lately = sum(at > times.lately for at, _ in ended)
+            return RecentEnds(times.lately, len(ends) / len(newest) * lately, last_at)
+        known = times.since if len(newest) < SAMPLED_BATCHES else newest[-1][0]
+        before = [at for at in ends if len(ends) >= FEWEST_TASKS and at < ends[-FEWEST_TASKS]]
         since = max(known, min(times.lately, before[-1] if before else known))
-        return RecentEnds(
-            since,
-            tasks=sum(at > since for at, _ in ends),
-            last_at=ends[-1][0] if ends else None,
-            batches_lately=sum(at > times.lately for at, _ in ended),
-            sampled_batches=len(newest),
-            sampled_tasks=sum(batch_id in sampled for _, batch_id in ends),
-        )
+        return RecentEnds(since, sum(at > since for at in ends), last_at)
 
 
 def _state(row: BatchRow) -> BatchState:

@@ -338,9 +338,12 @@ def test_an_overview_reads_each_batch_of_its_job_once_and_no_task(conn: connecti
     assert not _tables(plan) & {"tasks", "jobs"}
 
 
+@pytest.mark.parametrize("lately", ["2020-01-01T00:00:00Z", "2100-01-01T00:00:00Z"], ids=["fast", "slow"])
 @pytest.mark.parametrize(("job_id", "ended"), [(_JOB, 0), (_FINISHED_JOB, SAMPLED_BATCHES)])
-def test_a_rate_reads_the_tasks_of_the_batches_that_ended_last_alone(conn: connection, job_id: str, ended: int) -> None:
-    values = {**_VALUES, **_VALUES_OF_FILE["batch_overviews"], "job_id": job_id}
+def test_a_rate_reads_the_tasks_of_the_batches_that_ended_last_alone(
+    conn: connection, job_id: str, ended: int, lately: str
+) -> None:
+    values = {**_VALUES, **_VALUES_OF_FILE["batch_overviews"], "job_id": job_id, "lately": lately}
     plan = plan_of(conn, queries.load("batch_overviews")["recent_ends"], values, "ANALYZE, ")
     assert _rows_read_in_all(plan, "tasks") == 100 * ended
     assert 0 < _rows_read_in_all(plan, "batches") <= 2 * 100

@@ -3,7 +3,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from core.batch_overviews import BatchState, EndedSpan, EndedTasks
-from core.recent_ends import SAMPLED_BATCHES, EndTimes, RecentEnds
+from core.recent_ends import FEWEST_TASKS, SAMPLED_BATCHES, EndTimes, RecentEnds
 from core.statuses import BatchStatus
 from core.task_runs import BatchDelta
 from repositories.ports import Database
@@ -79,20 +79,20 @@ def end_tasks(database: Database, *indexes: int, of_batch: int, tasks: int = 3) 
         work.stages.add_finished_batches(ended)
 
 
-def recent_ends(database: Database, seconds: float) -> tuple[RecentEnds, EndTimes]:
-    """The recent ends of a stage that was opened so many seconds ago."""
+def recent_ends(database: Database, seconds: float) -> tuple[RecentEnds, EndTimes, datetime]:
+    """The recent ends of a stage that was opened so many seconds ago, and the present."""
     with database.transaction() as work:
         now = work.now()
         times = EndTimes.until(now, now - timedelta(seconds=seconds))
-        return work.batch_overviews.recent_ends(KEY, times), times
+        return work.batch_overviews.recent_ends(KEY, times), times, now
 
 
 def test_a_stage_of_which_no_task_has_ended_has_no_recent_ends(database: Database) -> None:
     start_stage(database)
     create_batch(database, batch_of(3))
-    found, times = recent_ends(database, 100)
-    assert found == RecentEnds(times.since, 0, None, 0, 0, 0)
-    assert found.tasks_per_second(times, is_working=True) is None
+    found, times, now = recent_ends(database, 100)
+    assert found == RecentEnds(times.since, 0, None)
+    assert found.tasks_per_second(now, is_working=True) is None
 
 
 def test_the_ends_of_tasks_are_counted_in_ended_and_in_begun_batches(harness: Harness) -> None:
@@ -108,20 +108,18 @@ def test_the_ends_of_tasks_are_counted_in_ended_and_in_begun_batches(harness: Ha
     end_tasks(database, 1, of_batch=1)
     end_batch(database, f"{OTHER_JOB}-s1-b0", 3)
 
-    found, times = recent_ends(database, 300)
-    assert (found.since, found.tasks, found.batches_lately) == (times.since, 4, 1)
-    assert (found.sampled_batches, found.sampled_tasks) == (1, 3)
-    assert found.last_at == last_end(database)
-    assert found.tasks_per_second(times, is_working=False) == pytest.approx(4 / 300)
+    found, times, now = recent_ends(database, 300)
+    assert found == RecentEnds(times.since, 4, last_end(database))
+    assert found.tasks_per_second(now, is_working=False) == pytest.approx(4 / 300)
 
-    reopened, times = recent_ends(database, 100)  # what ended before an opening is no part of it
-    assert (reopened.since, reopened.tasks, reopened.sampled_tasks) == (times.since, 2, 1)
+    reopened, times, _ = recent_ends(database, 100)  # what ended before an opening is no part of it
+    assert (reopened.since, reopened.tasks) == (times.since, 2)
 
     harness.pass_time(301)
-    paused, times = recent_ends(database, 1_000)
-    assert (paused.tasks, paused.batches_lately) == (4, 0)
-    assert paused.tasks_per_second(times, is_working=False) is None
-    assert paused.tasks_per_second(times, is_working=True) == pytest.approx(4 / 1_000)
+    paused, _, now = recent_ends(database, 1_000)
+    assert paused.tasks == 4
+    assert paused.tasks_per_second(now, is_working=False) is None
+    assert paused.tasks_per_second(now, is_working=True) == pytest.approx(4 / 1_000)
 
 
 def last_end(database: Database) -> datetime | None:
@@ -139,26 +137,40 @@ def test_the_last_twenty_ends_count_if_there_were_fewer_in_the_last_minute(harne
     end_tasks(database, *range(50, 69), of_batch=0, tasks=100)
     harness.pass_time(500)
     end_tasks(database, 69, of_batch=0, tasks=100)
-    found, times = recent_ends(database, 2_000)
+    found, _, now = recent_ends(database, 2_000)
     assert found.tasks == 20  # and the fifty that ended at one time before them do not
-    assert (times.now - found.since).total_seconds() == pytest.approx(1_000, abs=60)
+    assert (now - found.since).total_seconds() == pytest.approx(1_000, abs=60)
 
     harness.pass_time(100)
     for index in range(30):
         harness.pass_time(0.5)
         end_tasks(database, 70 + index, of_batch=0, tasks=100)
-    lately, times = recent_ends(database, 2_000)
+    lately, times, _ = recent_ends(database, 2_000)
     assert (lately.since, lately.tasks) == (times.lately, 30)
 
 
-def test_of_many_batches_those_that_ended_last_are_read(harness: Harness) -> None:
+def test_many_batches_are_counted_and_those_that_ended_last_tell_how_many_tasks_they_ran(harness: Harness) -> None:
+    database = harness.database
+    start_stage(database)
+    for index in range(SAMPLED_BATCHES + 10):
+        create_batch(database, batch_of(2, index))
+        end_tasks(database, 0, of_batch=index, tasks=2)
+    harness.pass_time(100)  # a retry, in which the other task of each batch runs
+    for index in range(SAMPLED_BATCHES + 10):
+        end_tasks(database, 1, of_batch=index, tasks=2)
+    found, times, now = recent_ends(database, 40)
+    assert (found.since, found.tasks) == (times.lately, SAMPLED_BATCHES + 10)
+    assert found.tasks_per_second(now, is_working=True) == pytest.approx((SAMPLED_BATCHES + 10) / 40)
+
+
+def test_of_many_batches_that_ended_a_while_ago_the_last_are_read(harness: Harness) -> None:
     database = harness.database
     start_stage(database)
     for index in range(SAMPLED_BATCHES + 10):
         create_batch(database, batch_of(2, index))
         end_tasks(database, 0, 1, of_batch=index, tasks=2)
-    found, times = recent_ends(database, 40)
-    assert (found.batches_lately, found.sampled_batches) == (SAMPLED_BATCHES + 10, SAMPLED_BATCHES)
-    assert found.sampled_tasks == 2 * SAMPLED_BATCHES
-    assert found.tasks <= 2 * SAMPLED_BATCHES
-    assert found.tasks_per_second(times, is_working=True) == pytest.approx(2 * (SAMPLED_BATCHES + 10) / 40)
+        harness.pass_time(1)
+    harness.pass_time(100)
+    found, times, _ = recent_ends(database, 1_000)
+    assert times.since < found.since < times.lately
+    assert found.tasks == FEWEST_TASKS
