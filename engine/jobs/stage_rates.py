@@ -1,11 +1,11 @@
 """How fast the tasks of a stage end, and when the last one will: what every answer, page and command shows."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from core.models import Stage, StageCounts
-from core.recent_ends import EndTimes
+from core.recent_ends import RecentEnds
 from core.statuses import STAGE_ENDS, StageStatus
-from repositories.ports import UnitOfWork
 
 
 @dataclass(frozen=True)
@@ -24,16 +24,18 @@ class StageRate:
     eta_seconds: float | None = None
 
 
-def stage_rate(work: UnitOfWork, stage: Stage, counts: StageCounts) -> StageRate:
-    """Returns the rate of a stage whose tasks are counted in the same transaction."""
+def stage_rate(stage: Stage, counts: StageCounts, ends: RecentEnds | None, now: datetime) -> StageRate:
+    """Returns the rate of a stage.
+
+    Args:
+        stage: its row.
+        counts: its tasks by status.
+        ends: those of its current opening; None if the time of that is unknown, or if the stage has ended.
+        now: the present.
+    """
     if stage.status in STAGE_ENDS:
         return StageRate(None if stage.openings else _average(stage, counts))
-    opened_at = work.events.reopened_at(stage.opening) if stage.openings else stage.created_at
-    if opened_at is None:
-        return StageRate()
-    now = work.now()
-    ends = work.batch_overviews.recent_ends(stage.key, EndTimes.until(now, opened_at))
-    rate = ends.tasks_per_second(now, is_working=counts.processing > 0)
+    rate = None if ends is None else ends.tasks_per_second(now, is_working=counts.processing > 0)
     # While a stage is dispatched, its total is unknown, or failed tasks that will be reopened still count as ended.
     if rate is None or stage.status != StageStatus.RUNNING or stage.total_tasks is None:
         return StageRate(rate)

@@ -9,11 +9,12 @@ from core.job_events import JobEvent
 from core.job_waits import JobWait
 from core.models import Batch, Job, Stage, StageCounts, Task
 from core.pages import MAX_PAGE_BYTES, Page, TaskPayload
+from core.recent_ends import EndTimes
 from core.statuses import JOB_ENDS, STAGE_ENDS, DeadLetterState, JobStatus, StageStatus, TaskStatus
 from engine.jobs.shown_rows import shown_event, shown_job, shown_task, shown_value, shown_wait
 from engine.jobs.stage_rates import StageRate, stage_rate
 from engine.process.job_secrets import JobSecrets
-from repositories.ports import Database, KeptDeadLetter, UnitOfWork
+from repositories.ports import Database, KeptDeadLetter
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,23 @@ class StatusReader:
             results = {}
             if results_after is not None:
                 results = work.stages.results_of_job(job_id, results_after, MAX_PAGE_BYTES)
-            views = [_stage_view(work, stage) for stage in stages]
+            counts = [_final(stage) or work.stages.counts(stage.key) for stage in stages]
+            now = work.now()
+            opened_at = {
+                stage.key: work.events.reopened_at(stage.opening) if stage.openings else stage.created_at
+                for stage in stages
+                if stage.status not in STAGE_ENDS
+            }
+            ends = {
+                key: work.batch_overviews.recent_ends(key, EndTimes.until(now, time))
+                for key, time in opened_at.items()
+                if time is not None
+            }
             wait = work.waits.get(job_id) if job.status == JobStatus.WAITING else None
+        views = [
+            StageView(stage, count, stage_rate(stage, count, ends.get(stage.key), now))
+            for stage, count in zip(stages, counts, strict=True)
+        ]
         redaction = self._secrets.of_rows(job)
         shown = shown_job(job, self._secrets.shown_parameters(job), redaction)
         shown_results = {number: shown_value(result, redaction) for number, result in results.items()}
@@ -184,11 +200,6 @@ def _final(stage: Stage) -> StageCounts | None:
         failed=stage.failed_tasks,
         cancelled=stage.cancelled_tasks,
     )
-
-
-def _stage_view(work: UnitOfWork, stage: Stage) -> StageView:
-    counts = _final(stage) or work.stages.counts(stage.key)
-    return StageView(stage, counts, stage_rate(work, stage, counts))
 
 
 def _progress(job: Job, views: list[StageView]) -> float:

@@ -19,7 +19,17 @@ _READS = {
     *("ended_but_not_advanced", "ended_span", "ended_tasks", "errors", "failed_count", "first_errors", "fold"),
     *("get", "ids_of_batch"),
     *("limited_types", "live_batches", "newest", "now", "of_ids", "of_job", "oldest", "page", "page_of_job"),
-    *("pending_of_stage", "results_of_job", "results_page", "searched", "since", "states", "unclaimed"),
+    *(
+        "pending_of_stage",
+        "recent_ends",
+        "reopened_at",
+        "results_of_job",
+        "results_page",
+        "searched",
+        "since",
+        "states",
+    ),
+    *("unclaimed",),
     *("waiting_with_room", "with_job"),
 }
 _MAY_WRITE = {

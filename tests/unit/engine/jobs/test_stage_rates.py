@@ -11,6 +11,7 @@ from controllers.base import StageSpec
 from controllers.context import JsonValue, TaskContext, TaskParameters
 from core.errors import PermanentTaskError
 from core.lanes import BATCHES_QUEUE, TASKS_QUEUE
+from core.recent_ends import EndTimes
 from core.statuses import JobStatus, StageStatus
 from engine.jobs.stage_rates import StageRate, stage_rate
 from tests.support.drive import Stand, received, stand
@@ -158,7 +159,8 @@ def test_there_is_no_eta_while_batches_are_still_to_be_reopened() -> None:
         messages.end(50)
         with it.database.transaction() as work:
             stage = replace(it.stage(job_id), status=StageStatus.DISPATCHING)
-            assert stage_rate(work, stage, work.stages.counts(stage.key)) == StageRate(5.0, None)
+            ends = work.batch_overviews.recent_ends(stage.key, EndTimes.until(work.now(), stage.created_at))
+            assert stage_rate(stage, work.stages.counts(stage.key), ends, work.now()) == StageRate(5.0, None)
 
 
 def test_a_stage_that_ended_after_a_retry_has_no_rate_of_two_days() -> None:
