@@ -7,6 +7,7 @@ from datetime import datetime
 import azure.functions as func
 
 from api import conditional, requests
+from api.known_parameters import takes
 from api.problems import answers_problems
 from bootstrap import app
 from core.batch_overviews import EndedTasks
@@ -43,6 +44,7 @@ class Throughput:
 @blueprint.function_name("get_batch_map")
 @blueprint.route(route="jobs/{job_id}/batch-map", methods=["GET"])
 @answers_problems
+@takes("stage")
 def get_batch_map(req: func.HttpRequest) -> func.HttpResponse:
     """Shows the batches of a stage, a letter each: `?stage=`."""
     found = app().batch_reader.map(requests.job_id(req), requests.stage(req))

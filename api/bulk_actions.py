@@ -9,6 +9,7 @@ import azure.functions as func
 
 from api import requests, views
 from api.job_filters import job_filter
+from api.known_parameters import takes
 from api.problems import answers_problems
 from bootstrap import app
 from core.bulk_actions import BulkAction, BulkKind, JobRefusal
@@ -19,9 +20,8 @@ blueprint = func.Blueprint()
 _ACTION_ID = re.compile("[0-9a-f]{32}")
 _POLL_SECONDS = "2"
 
-_FILTERS = frozenset({"type", "status", "created_from", "created_before"})
-_KNOWN = _FILTERS | {"dry_run", "code", "clientId"}
-"""The last two are the function key and its name, which the host reads."""
+_FILTERS = ("type", "status", "created_from", "created_before")
+_PARAMETERS = (*_FILTERS, "dry_run")
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class ActionProgress:
 @blueprint.function_name("cancel_jobs")
 @blueprint.route(route="jobs/cancel", methods=["POST"])
 @answers_problems
+@takes(*_PARAMETERS)
 def cancel_jobs(req: func.HttpRequest) -> func.HttpResponse:
     """Cancels the jobs of a filter: see `api.job_filters`; `?dry_run=true` counts them."""
     return _begin(req, BulkKind.CANCEL)
@@ -61,6 +62,7 @@ def cancel_jobs(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.function_name("retry_jobs")
 @blueprint.route(route="jobs/retry", methods=["POST"])
 @answers_problems
+@takes(*_PARAMETERS)
 def retry_jobs(req: func.HttpRequest) -> func.HttpResponse:
     """Runs the failed tasks of the jobs of a filter again; `?dry_run=true` counts the jobs."""
     return _begin(req, BulkKind.RETRY)
@@ -69,6 +71,7 @@ def retry_jobs(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.function_name("delete_jobs")
 @blueprint.route(route="jobs/delete", methods=["POST"])
 @answers_problems
+@takes(*_PARAMETERS)
 def delete_jobs(req: func.HttpRequest) -> func.HttpResponse:
     """Deletes the jobs of a filter that have ended; `?dry_run=true` counts them."""
     return _begin(req, BulkKind.DELETE)
@@ -96,9 +99,8 @@ def _begin(req: func.HttpRequest, kind: BulkKind) -> func.HttpResponse:
 
 
 def _refuse_the_unread(req: func.HttpRequest) -> None:
-    """Refuses what a list would ignore: without a mistyped filter, an action would be about more jobs than meant."""
-    errors = [FieldError(name, f"{name} is not known") for name in sorted(req.params.keys() - _KNOWN)]
-    errors += [FieldError(name, f"{name} is empty") for name in sorted(_FILTERS) if req.params.get(name) == ""]
+    """Refuses what a list would ignore: without an empty filter, an action would be about more jobs than meant."""
+    errors = [FieldError(name, f"{name} is empty") for name in _FILTERS if req.params.get(name) == ""]
     if errors:
         raise InvalidInputError("; ".join(error.message for error in errors), errors)
     if requests.json_object(req, app().settings.max_request_bytes):

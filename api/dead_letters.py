@@ -4,6 +4,7 @@ import azure.functions as func
 
 from api import dead_letter_queries, requests, views
 from api.dead_letter_answers import DeadLetters
+from api.known_parameters import takes
 from api.problems import answers_problems
 from bootstrap import app
 
@@ -13,6 +14,7 @@ blueprint = func.Blueprint()
 @blueprint.function_name("list_dead_letters")
 @blueprint.route(route="dead-letters", methods=["GET"])
 @answers_problems
+@takes("state", "include", "before", "limit")
 def list_dead_letters(req: func.HttpRequest) -> func.HttpResponse:
     """Lists dead letters, newest first, page by page: `?state=&include=body&before={next}&limit=`."""
     with_body, state = dead_letter_queries.with_body(req), dead_letter_queries.dead_letter_state(req)

@@ -6,6 +6,7 @@ import azure.functions as func
 
 from api import page_places, requests, views
 from api.failure_answers import FailureGroup, Failures
+from api.known_parameters import takes
 from api.problems import answers_problems
 from bootstrap import app
 
@@ -15,6 +16,7 @@ blueprint = func.Blueprint()
 @blueprint.function_name("list_failures")
 @blueprint.route(route="jobs/{job_id}/failures", methods=["GET"])
 @answers_problems
+@takes("after")
 def list_failures(req: func.HttpRequest) -> func.HttpResponse:
     """Groups a job's failed tasks by type and message of their errors, some batches a page: `?after={next}`."""
     job_id = requests.job_id(req)

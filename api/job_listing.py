@@ -3,6 +3,7 @@
 import azure.functions as func
 
 from api import conditional, job_filters, job_listing_answers, requests
+from api.known_parameters import takes
 from api.problems import answers_problems
 from bootstrap import app
 
@@ -12,6 +13,7 @@ blueprint = func.Blueprint()
 @blueprint.function_name("list_jobs")
 @blueprint.route(route="jobs", methods=["GET"])
 @answers_problems
+@takes("type", "status", "created_from", "created_before", "text", "after", "limit")
 def list_jobs(req: func.HttpRequest) -> func.HttpResponse:
     """Lists jobs, the newest first, page by page: see `api.job_filters`."""
     where, text, limit = job_filters.job_filter(req), job_filters.searched_text(req), requests.limit(req)

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 import azure.functions as func
 
 from api import answers, conditional, page_places, requests, views
+from api.known_parameters import takes
 from api.problems import answers_problems
 from api.retry_parts import retry_part
 from api.start_conditions import start_conditions
@@ -22,6 +23,7 @@ _POLL_SECONDS = "2"
 @blueprint.function_name("submit_job")
 @blueprint.route(route="jobs/{job_type}", methods=["POST"])
 @answers_problems
+@takes("start_at", "after", "urgent", "poll")
 def submit_job(req: func.HttpRequest) -> func.HttpResponse:
     """Accepts a job: answers 202 once its row is durable. If the broker is unavailable, its message is sent later.
 
@@ -49,6 +51,7 @@ def _submitted(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.function_name("get_job")
 @blueprint.route(route="jobs/{job_id}", methods=["GET"])
 @answers_problems
+@takes("include", "after", "poll")
 def get_job(req: func.HttpRequest) -> func.HttpResponse:
     """Shows a job: status, counts per stage, progress, rate, ETA, result, error or warning.
 
@@ -66,6 +69,7 @@ def get_job(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.function_name("cancel_job")
 @blueprint.route(route="jobs/{job_id}/cancel", methods=["POST"])
 @answers_problems
+@takes("poll")
 def cancel_job(req: func.HttpRequest) -> func.HttpResponse:
     """Cancels a job: no further task starts, and running handlers are told."""
     return _accepted(req, app().canceller.cancel)
@@ -74,6 +78,7 @@ def cancel_job(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.function_name("retry_job")
 @blueprint.route(route="jobs/{job_id}/retry", methods=["POST"])
 @answers_problems
+@takes("poll")
 def retry_job(req: func.HttpRequest) -> func.HttpResponse:
     """Runs the failed tasks of a job again, or those that the body names, if it failed or completed with errors."""
 
@@ -86,6 +91,7 @@ def retry_job(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.function_name("resume_job")
 @blueprint.route(route="jobs/{job_id}/resume", methods=["POST"])
 @answers_problems
+@takes("poll")
 def resume_job(req: func.HttpRequest) -> func.HttpResponse:
     """Continues a cancelled job."""
     return _accepted(req, app().reopener.resume)
@@ -124,6 +130,7 @@ def _status_url(req: func.HttpRequest, job_id: str) -> str:
 @blueprint.function_name("list_batches")
 @blueprint.route(route="jobs/{job_id}/batches", methods=["GET"])
 @answers_problems
+@takes("after", "limit")
 def list_batches(req: func.HttpRequest) -> func.HttpResponse:
     """Lists a job's aligned batches, page by page: `?after={next}&limit=`."""
     limit = requests.limit(req)
@@ -135,6 +142,7 @@ def list_batches(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.function_name("list_tasks")
 @blueprint.route(route="jobs/{job_id}/tasks", methods=["GET"])
 @answers_problems
+@takes("status", "error", "batch", "include", "after", "limit")
 def list_tasks(req: func.HttpRequest) -> func.HttpResponse:
     """Lists a job's tasks, page by page: `?status=&error=&batch=&include=&after={next}&limit=`."""
     limit, include = requests.limit(req), requests.task_payload(req)
@@ -157,6 +165,7 @@ def list_tasks(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.function_name("list_job_events")
 @blueprint.route(route="jobs/{job_id}/events", methods=["GET"])
 @answers_problems
+@takes("since", "after", "limit")
 def list_job_events(req: func.HttpRequest) -> func.HttpResponse:
     """Lists a job's events, the oldest first, page by page: `?since=&after={next}&limit=`."""
     limit, since = requests.limit(req), page_places.events_since(req)

@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 import azure.functions as func
 
 from api import page_places, requests, result_formats
+from api.known_parameters import takes
 from api.problems import answers_problems
 from bootstrap import app
 from engine.jobs.result_reader import ResultPage
@@ -15,6 +16,7 @@ blueprint = func.Blueprint()
 @blueprint.function_name("list_results")
 @blueprint.route(route="jobs/{job_id}/results", methods=["GET"])
 @answers_problems
+@takes("stage", "after", "limit")
 def list_results(req: func.HttpRequest) -> func.HttpResponse:
     """Returns the results of a stage's ended tasks as lines, page by page: `?stage=&limit=&after={task_index}`.
 

@@ -50,10 +50,8 @@ def retry_part(req: func.HttpRequest, max_bytes: int) -> RetryPart | None:
 
     Raises:
         PayloadTooLargeError: the body has more than `max_bytes`.
-        InvalidInputError: the body does not name one part, or the URL names one.
+        InvalidInputError: the body does not name one part.
     """
-    if misplaced := sorted(req.params.keys() & _READERS.keys()):
-        raise field_error(misplaced[0], "belongs in the body, not in the URL")
     body = json_object(req, max_bytes)
     if unknown := sorted(body.keys() - _READERS.keys()):
         raise field_error(unknown[0], "is not known; a part is one of " + ", ".join(_READERS))
