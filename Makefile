@@ -47,9 +47,10 @@ pgbouncer: ## what LOCKSTEP_TEST_DATABASE=pgbouncer needs, by apt-get if it is m
 azurite: ## the emulator of Azure Storage of the tests, by npm into .azurite; these tests are left out where it cannot be installed
 	@.ci/install-azurite
 
-pictures: $(VENV)/installed chromium ## the pictures of docs/monitor.md, made anew
+pictures: $(VENV)/installed chromium ## the pictures and figures of docs/monitor.md, made anew in ten minutes
 	mkdir -p docs/monitor
-	LOCKSTEP_PICTURES=docs/monitor $(BIN)/python -m pytest tests/browser/test_large_jobs.py -k "pictures or figures"
+	LOCKSTEP_PICTURES=docs/monitor $(BIN)/python -m pytest tests/browser/test_large_jobs.py tests/browser/test_memory.py \
+	  -k "pictures or figures"
 
 walkthrough: $(VENV)/installed chromium ## docs/walkthrough.md, recorded anew: what its commands print, and its pictures
 	mkdir -p docs/walkthrough

@@ -1,20 +1,19 @@
 """The monitor with a job of 1,000,000 tasks and 10,000 other jobs; and the pictures of the documentation."""
 
-import json
 import os
 import re
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, ViewportSize, expect
+from playwright.sync_api import Page, Request, ViewportSize, expect
 
 from tests.browser.conftest import DESKTOP, WAIT_SECONDS, Stack
-from tests.browser.large_job import LARGE_JOB, fill
+from tests.browser.figures import PICTURES, Figures
+from tests.browser.large_job import BATCHES, LARGE_JOB, SOME_BATCHES, end_most, fill
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.waits, pytest.mark.one_worker]
+pytestmark = [pytest.mark.timeout(400), pytest.mark.waits, pytest.mark.one_worker]
 
 TALL = ViewportSize(width=1280, height=1240)
 PHONE = ViewportSize(width=390, height=844)
@@ -26,7 +25,7 @@ def large(stack: Stack) -> Stack:
     wait_until(
         lambda: stack.http.get("/api/jobs").status_code == 200, WAIT_SECONDS
     )  # the app has migrated the database
-    fill(stack.database_url)
+    fill(stack.database_url, BATCHES if PICTURES in os.environ else SOME_BATCHES)
     failed = stack.submit(plots=5_000, fail_every=1_700, area="the far north", tags=["spring", "trees"])
     wait_until(lambda: stack.status(failed) == "completed_with_errors", WAIT_SECONDS)
     return stack
@@ -76,9 +75,9 @@ def test_no_view_is_wider_than_the_screen(page: Page, large: Stack, width: int) 
         assert page.evaluate("document.documentElement.scrollWidth") <= width, place
 
 
-def test_pictures_for_the_documentation(page: Page, large: Stack, tmp_path: Path) -> None:
+def test_pictures_for_the_documentation(page: Page, large: Stack, figures: Figures) -> None:
     """`make pictures` keeps them in docs/monitor."""
-    directory = Path(os.environ.get("LOCKSTEP_PICTURES", tmp_path))
+    directory = figures.directory
     (failed,) = large.http.get("/api/jobs?status=completed_with_errors").json()["jobs"]
     places = {
         "jobs": ("light", DESKTOP, "#/jobs"),
@@ -101,25 +100,34 @@ def test_pictures_for_the_documentation(page: Page, large: Stack, tmp_path: Path
     assert len(list(directory.glob("*.png"))) >= len(places)
 
 
-def test_figures_for_the_documentation(page: Page, large: Stack, tmp_path: Path) -> None:
-    """`make pictures` keeps them in docs/monitor: when each view is painted, how long the app works on each poll."""
-    directory = Path(os.environ.get("LOCKSTEP_PICTURES", tmp_path))
-    views = {"jobs": "jobs", "job": f"jobs/{LARGE_JOB}", "submit": "submit/survey", "queues": "queues"}
-    polls = ["jobs?limit=50", "jobs?limit=50&text=9999", "queues", "dead-letters?limit=50"]
-    polls += [f"jobs/{LARGE_JOB}{part}" for part in ("", "/batch-map?stage=2", "/throughput", "/failures", "/events")]
-    figures: dict[str, Any] = {
-        "milliseconds until a view is painted, and complete": {
-            name: _painted(page, f"{large.url}/api/monitor#/{place}") for name, place in views.items()
-        },
-        "milliseconds of a request, least of nine": {
-            poll.replace(LARGE_JOB, "JOB_ID"): min(_request_milliseconds(large, poll) for _ in range(9))
-            for poll in polls
-        },
+def test_figures_for_the_documentation(page: Page, large: Stack, figures: Figures) -> None:
+    """`make pictures` keeps them: when each view is painted, and how long the app works on what the view asks for."""
+    group = large.http.get(f"/api/jobs/{LARGE_JOB}/failures").json()["groups"][0]
+    task = large.http.get(f"/api/jobs/{LARGE_JOB}/tasks/{group['example_task_id']}").json()
+    letter = large.http.get("/api/dead-letters?limit=1").json()["dead_letters"][0]["dead_letter_id"]
+    job = f"jobs/{LARGE_JOB}"
+    views = {
+        "jobs": "jobs",
+        "jobs, by a text": "jobs?text=9999",
+        "job": job,
+        "tasks of a batch": f"{job}/batches/{task['batch_id']}",
+        "tasks of a cause": f"{job}/failures/{group['error']}",
+        "task": f"{job}/tasks/{task['task_id']}",
+        "queues": "queues",
+        "dead letter": f"queues/{letter}",
+        "submit": "submit/survey",
     }
-    page.goto(f"{large.url}/api/monitor#/jobs/{LARGE_JOB}")
+    names = {task["task_id"]: "TASK_ID", task["batch_id"]: "BATCH_ID", LARGE_JOB: "JOB_ID", group["error"]: "CAUSE"}
+    for name, place in {"job, 200,000 tasks out": job, **views}.items():
+        if name in views:
+            end_most(large.database_url)
+        view = _measured(page, large, place)
+        assert view["requests"], name
+        view["requests"] = {_named(path, names): times for path, times in view["requests"].items()}
+        figures.save("views", {name: view})
+    page.goto(f"{large.url}/api/monitor#/{job}")
     expect(page.locator(".legend")).to_be_visible()
-    figures["milliseconds of script while the pointer is on 10,000 batches, a move"] = page.evaluate(_MOVES)
-    (directory / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
+    figures.save("map of 10,000 batches", {"milliseconds of script for a move of the pointer": page.evaluate(_MOVES)})
 
 
 _MOVES = """
@@ -140,17 +148,52 @@ _MOVES = """
 """
 
 
-def _painted(page: Page, url: str) -> list[int]:
+def _measured(page: Page, large: Stack, place: str) -> dict[str, Any]:
+    """Opens a view, and then repeats each of its requests, also with the tag of the answer."""
+    asked: list[str] = []
+    start = f"{large.url}/api/"
+
+    def note(request: Request) -> None:
+        path = request.url.removeprefix(start)
+        if request.url.startswith(start) and not path.startswith("monitor") and path not in asked:
+            asked.append(path)
+
     page.goto("about:blank")
-    page.goto(url)
+    page.on("request", note)
+    page.goto(f"{large.url}/api/monitor#/{place}")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     expect(page.locator("[aria-busy]")).to_have_count(0)
     complete = page.evaluate("performance.now()")
     painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
-    return [round(painted), round(complete)]
+    if place == f"jobs/{LARGE_JOB}":
+        expect(page.locator(".u-wrap")).to_be_visible()
+        page.get_by_role("slider", name="Map of the batches").hover(position={"x": 2, "y": 2})
+        expect(page.locator(".map-told")).to_contain_text("tasks completed")
+    page.remove_listener("request", note)
+    return {
+        "painted": round(painted),
+        "complete": round(complete),
+        "requests": {path: _request_milliseconds(large, path) for path in asked},
+    }
 
 
-def _request_milliseconds(large: Stack, path: str) -> float:
+def _request_milliseconds(large: Stack, path: str) -> dict[str, float | None]:
+    """The least of nine for a whole answer, and for one that says that nothing has changed; None without a tag."""
+    tag = large.http.get(f"/api/{path}").headers.get("ETag")
+    return {
+        "200": min(_took(large, path, {}, 200) for _ in range(9)),
+        "304": None if tag is None else min(_took(large, path, {"If-None-Match": tag}, 304) for _ in range(9)),
+    }
+
+
+def _took(large: Stack, path: str, headers: dict[str, str], status: int) -> float:
     started = time.perf_counter()
-    assert large.http.get(f"/api/{path}").status_code == 200
+    assert large.http.get(f"/api/{path}", headers=headers).status_code == status
     return round((time.perf_counter() - started) * 1_000, 1)
+
+
+def _named(path: str, names: dict[str, str]) -> str:
+    """A path with a word for each id."""
+    for known, word in names.items():
+        path = path.replace(known, word)
+    return re.sub(r"dead-letters/\d+", "dead-letters/ID", path)
