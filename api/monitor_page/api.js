@@ -26,10 +26,11 @@ export function send(path, { method = "GET", body, headers = {} } = {}) {
   return sendWithKey(BASE + path, { method, headers: all, body: body === undefined ? undefined : JSON.stringify(body) });
 }
 
-/** Sends a request as `fetch`; asks for the key once when the app wants one, and repeats the request with it. */
+/** Sends a request as `fetch`; asks for the key once when the app wants one, and repeats the request with it. `took` is in milliseconds. */
 export async function sendWithKey(url, { method, headers, body }) {
   for (;;) {
     const sent = key;
+    const sentAt = Date.now();
     const response = await fetch(url, {
       method,
       headers: sent ? { ...headers, "x-functions-key": sent } : headers,
@@ -37,7 +38,7 @@ export async function sendWithKey(url, { method, headers, body }) {
       cache: "no-store",
       credentials: "same-origin",
     });
-    if (response.status !== 401) return response;
+    if (response.status !== 401) return Object.assign(response, { took: Date.now() - sentAt });
     if (sent === key) await replaceKey(sent !== "");
   }
 }

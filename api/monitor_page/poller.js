@@ -1,4 +1,5 @@
-// The one poller of the page: asks for all that is shown, less often while nothing changes, and not while it is hidden.
+// The one poller of the page: asks for all that is shown, less often while nothing changes or answers take long, and not while
+// it is hidden.
 
 import { problemOf, send } from "./api.js";
 import { useEffect, useState } from "./lib.js";
@@ -6,6 +7,7 @@ import { useEffect, useState } from "./lib.js";
 const SHORTEST = 1_000;
 const LONGEST = 15_000;
 const GROWTH = 1.5;
+const PATIENCE = 10;
 const DEFAULT_PAUSE = 5_000;
 
 const watched = new Map();
@@ -14,6 +16,7 @@ let interval = SHORTEST;
 let timer = 0;
 let isRunning = false;
 let pausedUntil = 0;
+let slowest = 0;
 let outage = null;
 
 /**
@@ -69,6 +72,7 @@ function schedule(delay) {
 async function round() {
   isRunning = true;
   let hasChanged = false;
+  slowest = 0;
   const before = new Set(watched.keys());
   const due = [...watched.values()].filter((entry) => entry.dueAt <= Date.now());
   try {
@@ -81,12 +85,13 @@ async function round() {
   isRunning = false;
   interval = hasChanged ? SHORTEST : Math.min(LONGEST, interval * GROWTH);
   const isNew = [...watched.keys()].some((path) => !before.has(path));
-  schedule(isNew ? 0 : interval);
+  schedule(isNew ? 0 : Math.max(interval, Math.min(LONGEST, slowest * PATIENCE)));
 }
 
 async function ask(entry) {
   entry.dueAt = Date.now() + entry.least;
   const response = await send(entry.path, { headers: entry.etag ? { "If-None-Match": entry.etag } : {} });
+  slowest = Math.max(slowest, response.took);
   if (response.status === 304) return false;
   if (response.status === 429 || response.status === 503) {
     pause(Number(response.headers.get("Retry-After")) * 1000 || DEFAULT_PAUSE);

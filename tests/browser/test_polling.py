@@ -53,3 +53,20 @@ def test_the_page_waits_as_long_as_the_app_asks_for_and_says_so(polling: Page, s
     pass_time(polling, 4_000)
     assert len(times(polling)) > 1
     assert polling.get_by_role("status").inner_text() == ""
+
+
+def test_the_page_asks_less_often_when_the_app_takes_long_to_answer(polling: Page) -> None:
+    """A tenth of the time at most: the counts of a large job may take long, and several pages may be open."""
+    polling.evaluate(
+        """() => {
+          const asks = fetch;
+          globalThis.fetch = async (...given) => {
+            await new Promise((resolve) => setTimeout(resolve, 500));
+            return asks(...given);
+          };
+          answer = () => ({ status: 200, body: { jobs: [], next: `${Date.now()}` } });
+          asked.length = 0;
+        }"""
+    )
+    pass_time(polling, 60_000)
+    assert 8 <= len(times(polling)) <= 12
