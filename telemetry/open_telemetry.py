@@ -61,7 +61,9 @@ class OpenTelemetry(Telemetry):
     @override
     @contextmanager
     def request(self, name: str, headers: Mapping[str, str]) -> Iterator[None]:
-        parent = contexts.parse(headers.get("traceparent"))
+        # The Functions worker may have named the host's span; the client's is the parent of that one.
+        host = get_current_span().get_span_context()
+        parent = host if host.is_valid else contexts.parse(headers.get("traceparent"))
         method, _, route = name.partition(" ")
         attributes: Attributes = {"http.request.method": method, "http.route": route}
         with self._span(name, SpanKind.SERVER, contexts.inside(parent), attributes):

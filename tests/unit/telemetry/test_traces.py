@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from opentelemetry.context import attach, detach
 
 from controllers.base import StageSpec
 from controllers.context import JsonValue, TaskContext
 from controllers.task_type import TaskType
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.retry import TaskPolicy
-from telemetry.contexts import of_job, parse
+from telemetry.contexts import inside, of_job, parse
 from tests.support.collector import Collector
 from tests.support.deliveries import Delivery
 from tests.support.isolated_jobs import IsolatedJob
@@ -18,6 +19,7 @@ from tests.support.sample_jobs import TASK_TYPE, counted, sample_job
 from tests.unit.telemetry.conftest import Watch, run_job_message, run_tasks
 
 CLIENT = "00-11111111111111111111111111111111-2222222222222222-01"
+HOST = "00-11111111111111111111111111111111-3333333333333333-00"
 SECRET = "hunter2-is-the-password"
 
 Parameters = Mapping[str, Any]
@@ -63,6 +65,22 @@ def test_a_job_is_one_connected_picture(watch: Watch) -> None:
     advances = told.named(f"advance {JOBS_QUEUE}")
     assert [each.attributes["lockstep.stage"] for each in advances] == [1, 2]
     assert first.place in advances[0].links, "the invocation that ended the stage"
+
+
+def test_a_request_is_a_part_of_what_the_host_tells_if_the_worker_names_it(watch: Watch) -> None:
+    it = watch(sample_job(counted(1)))
+    token = attach(inside(parse(HOST)))
+    it.submit(traceparent=CLIENT)
+    detach(token)
+    submit = it.told().span("POST /api/jobs/{job_type}")
+    assert (submit.trace_id, submit.parent_id) == tuple(HOST.split("-")[1:3])
+
+
+def test_an_invocation_is_a_part_of_what_the_host_tells(watch: Watch) -> None:
+    it = watch(sample_job(counted(1)))
+    it.submit()
+    it.pump()
+    assert it.told().span(f"process {TASKS_QUEUE}").parent_id, "the context of the invocation"
 
 
 def test_the_trace_of_a_job_begins_once_however_often_it_is_submitted(watch: Watch) -> None:
