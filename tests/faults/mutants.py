@@ -17,7 +17,8 @@ from tests.faults import lent_postgres
 
 _ROOT = Path(__file__).parents[2]
 _COPIED = (
-    *("api", "cli", "client", "controllers", "core", "engine", "local", "repositories", "tests", "triggers"),
+    *("api", "cli", "client", "controllers", "core", "engine", "local", "repositories"),
+    *("telemetry", "tests", "triggers"),
     *("bootstrap.py", "connections.py", "function_app.py", "migrate.py", "settings.py", "host.json", "pyproject.toml"),
 )
 _PLUGINS = ("-p", "xdist.plugin", "-p", "pytest_timeout")

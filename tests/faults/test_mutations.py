@@ -15,6 +15,7 @@ from tests.faults import notice_mutations as notices
 from tests.faults import part_mutations as parts
 from tests.faults import room_mutations as room
 from tests.faults import schedule_mutations as schedules
+from tests.faults import telemetry_mutations as telemetry
 from tests.faults import tile_mutations as tiles
 from tests.faults import urgent_mutations as urgent
 from tests.faults import waiting_mutations as waiting
@@ -39,6 +40,7 @@ MUTATIONS = {
     **parts.MUTATIONS,
     **bulk.MUTATIONS,
     **notices.MUTATIONS,
+    **telemetry.MUTATIONS,
 }
 _numbers = itertools.count(1)
 
