@@ -364,10 +364,14 @@ def _begin_telemetry() -> None:
         settings = Settings.from_environment()
     except ConfigurationError:
         return  # whatever is called next fails for the same reason, and says so
-    if settings.telemetry_is_on:
+    if not settings.telemetry_is_on:
+        return
+    try:
         from telemetry.wiring import begin  # noqa: PLC0415 - takes time and memory, which nobody pays while it is off
 
         use(begin(settings))
+    except Exception:  # whatever is wrong with it, it must not keep the app from its work
+        logger.exception("telemetry stays off")
 
 
 def telemetry() -> Telemetry:

@@ -41,11 +41,11 @@ class Incoming:
     """What came with the messages of an invocation.
 
     Attributes:
-        traceparent: the trace context that the Functions host gives the invocation; None if it gives none.
+        traceparent: reads the trace context that the Functions host gives the invocation; None if it gives none.
         properties: reads the application properties of each message.
     """
 
-    traceparent: str | None = None
+    traceparent: Callable[[], str | None] = lambda: None
     properties: Callable[[], Iterable[Mapping[str, Any] | None]] = tuple
 
 

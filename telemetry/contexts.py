@@ -48,7 +48,7 @@ def of_messages(properties: Iterable[Mapping[str, Any] | None]) -> list[SpanCont
     """Returns the different trace contexts that messages carry, in the order of their first messages."""
     texts: dict[str, None] = {}
     for each in properties:
-        text = each and (each.get(TRACEPARENT) or each.get(DIAGNOSTIC_ID))
+        text = (each.get(TRACEPARENT) or each.get(DIAGNOSTIC_ID)) if isinstance(each, Mapping) else None
         if isinstance(text, str):
             texts.setdefault(text)
     return [context for context in map(parse, texts) if context.is_valid]

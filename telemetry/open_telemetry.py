@@ -1,5 +1,6 @@
 """Tells OpenTelemetry what the app does: the spans here, the numbers in `numbers.py`, the logs in `logs.py`."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,7 +37,8 @@ from telemetry.names import (
 )
 from telemetry.numbers import Numbers
 
-_FLUSH_MILLISECONDS = 2_000
+FLUSH_SECONDS = 2.0
+"""How long the end of a process may wait for what was told: its work has ended by then."""
 
 Called = tuple[str, list[TaskOutcome | None]]
 """The name of what became of the tasks of a call, and their outcomes."""
@@ -89,7 +91,7 @@ class OpenTelemetry(Telemetry):
         attributes = {**ids, **_messaging(queue_name, "process", message.action)}
         parent = contexts.inside(contexts.of_job(message.job_id))
         with self._span(f"{message.action} {queue_name}", SpanKind.CONSUMER, parent, attributes, ids) as span:
-            for cause in (*contexts.of_messages(incoming.properties()), contexts.parse(incoming.traceparent)):
+            for cause in (*contexts.of_messages(incoming.properties()), contexts.parse(incoming.traceparent())):
                 span.add_link(cause)
             self._numbers.consumed(queue_name, 1)
             with self._numbers.processed(queue_name):
@@ -101,7 +103,7 @@ class OpenTelemetry(Telemetry):
         attributes = _messaging(queue_name, "process", "process")
         if count > 1:
             attributes[COUNT] = count
-        parent = contexts.inside(contexts.parse(incoming.traceparent))
+        parent = contexts.inside(contexts.parse(incoming.traceparent()))
         links = [Link(context) for context in contexts.of_messages(incoming.properties())]
         with self._span(f"process {queue_name}", SpanKind.CONSUMER, parent, attributes, links=links):
             self._numbers.consumed(queue_name, count)
@@ -182,8 +184,14 @@ class OpenTelemetry(Telemetry):
 
     @override
     def flush(self) -> None:
+        # In a thread: an exporter tries for up to 10 s, whatever time it is given.
+        thread = threading.Thread(target=self._flush, name="flush telemetry", daemon=True)
+        thread.start()
+        thread.join(FLUSH_SECONDS)
+
+    def _flush(self) -> None:
         for flush in self._flushes:
-            flush(_FLUSH_MILLISECONDS)
+            flush(int(FLUSH_SECONDS * 1_000))
 
     @contextmanager
     def _span(

@@ -68,12 +68,13 @@ def build(settings: Settings) -> Wired:
     )
     is_traced = settings.traces_exporter == "otlp"
     sampler = JobSampler(settings.sampled_fraction) if is_traced else ALWAYS_OFF
-    tracers = TracerProvider(sampler, resource, id_generator=JobIds())
+    # Not at the exit of the process: it would wait for a collector that cannot be reached.
+    tracers = TracerProvider(sampler, resource, shutdown_on_exit=False, id_generator=JobIds())
     if is_traced:
         tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     readers = [PeriodicExportingMetricReader(OTLPMetricExporter())] if settings.metrics_exporter == "otlp" else []
-    meters = MeterProvider(readers, resource)
-    loggers = LoggerProvider(resource)
+    meters = MeterProvider(readers, resource, shutdown_on_exit=False)
+    loggers = LoggerProvider(resource, shutdown_on_exit=False)
     if settings.logs_exporter == "otlp":
         loggers.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter()))
     flushes = (tracers.force_flush, meters.force_flush, loggers.force_flush)

@@ -16,9 +16,9 @@ def received(message: func.ServiceBusMessage) -> ReceivedMessage:
 
 
 def incoming(messages: Sequence[func.ServiceBusMessage], context: func.Context) -> Incoming:
-    """Returns what tells whose work an invocation goes on with; the properties of messages are read when asked for."""
+    """Returns what tells whose work an invocation goes on with; it is read when it is asked for."""
     return Incoming(
-        context.trace_context.trace_parent, lambda: (message.application_properties for message in messages)
+        lambda: context.trace_context.trace_parent, lambda: (message.application_properties for message in messages)
     )
 
 

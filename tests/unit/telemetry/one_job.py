@@ -7,6 +7,8 @@ from typing import Any
 
 import bootstrap
 from controllers.context import JsonValue, TaskContext
+from core.lanes import TASKS_QUEUE
+from core.telemetry import Incoming
 from tests.support.drive import stand
 from tests.support.sample_jobs import counted, sample_job
 
@@ -24,6 +26,9 @@ def main() -> None:
     bootstrap.telemetry()
     with stand(sample_job(counted(1), handler)) as it:
         it.submit("sample")
+        it.deliver_job_messages()
+        with bootstrap.telemetry().invocation(TASKS_QUEUE, 1, Incoming()):
+            it.deliver_task_messages()
         it.pump()
         bootstrap.drain()
     sys.stdout.write(" ".join(sorted({name.split(".")[0] for name in sys.modules})))

@@ -3,14 +3,20 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.trace import TracerProvider
 
 import bootstrap
 from core.errors import ConfigurationError
 from core.telemetry import telemetry
 from settings import Settings
+from telemetry import open_telemetry, wiring
+from telemetry.numbers import Numbers
+from telemetry.open_telemetry import OpenTelemetry
 from tests.support.collector import Collector, collecting
 from tests.support.drive import SETTINGS
 from tests.support.sample_jobs import TASK_TYPE
@@ -87,6 +93,29 @@ def test_without_settings_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     bootstrap._begin_telemetry.cache_clear()
     assert bootstrap.telemetry() is telemetry()
     bootstrap._begin_telemetry.cache_clear()
+
+
+def test_telemetry_that_cannot_begin_keeps_no_app_from_its_work(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: Settings) -> None:
+        raise RuntimeError("no certificate")
+
+    for name, value in {**_REQUIRED, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(wiring, "begin", fail)
+    bootstrap._begin_telemetry.cache_clear()
+    assert not bootstrap.telemetry().is_on
+    assert "telemetry stays off" in caplog.text
+    bootstrap._begin_telemetry.cache_clear()
+
+
+def test_the_end_of_a_process_does_not_wait_for_a_silent_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(open_telemetry, "FLUSH_SECONDS", 0.01)
+    never = threading.Event()
+    meter = MeterProvider().get_meter("test")
+    OpenTelemetry(TracerProvider().get_tracer("test"), Numbers(meter), [lambda _: never.wait()]).flush()
+    never.set()
 
 
 @pytest.mark.parametrize(

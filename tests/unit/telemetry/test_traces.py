@@ -11,7 +11,7 @@ from controllers.context import JsonValue, TaskContext
 from controllers.task_type import TaskType
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.retry import TaskPolicy
-from telemetry.contexts import inside, of_job, parse
+from telemetry.contexts import inside, of_job, of_messages, parse
 from tests.support.collector import Collector
 from tests.support.deliveries import Delivery
 from tests.support.isolated_jobs import IsolatedJob
@@ -101,6 +101,11 @@ def test_the_context_of_a_job_follows_from_its_id() -> None:
 @pytest.mark.parametrize("text", [None, "", "rubbish", "00-" + "0" * 32 + "-" + "0" * 16 + "-01", "00-1-2-3"])
 def test_what_is_no_trace_context_is_ignored(text: str | None) -> None:
     assert not parse(text).is_valid
+
+
+def test_properties_that_are_no_mapping_are_ignored() -> None:
+    properties: list[Any] = [None, "rubbish", {}, {"traceparent": 7}, {"Diagnostic-Id": CLIENT}]
+    assert of_messages(properties) == [parse(CLIENT)]
 
 
 def test_messages_of_a_host_without_telemetry_have_no_context(watch: Watch) -> None:
