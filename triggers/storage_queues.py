@@ -84,7 +84,7 @@ def _invoked(queue_name: str, context: func.Context) -> Iterator[None]:
 
 def _source(context: func.Context) -> Incoming:
     """Messages of a storage queue have no properties that a trace could be in."""
-    return Incoming(context.trace_context.trace_parent)
+    return Incoming(lambda: context.trace_context.trace_parent)
 
 
 def _received(message: func.QueueMessage) -> ReceivedMessage:
