@@ -18,18 +18,9 @@ _READS = {
     *("candidates", "candidates_after", "checkpoint", "counts", "dispatch_lease_expires_at"),
     *("ended_but_not_advanced", "ended_span", "ended_tasks", "errors", "failed_count", "first_errors", "fold"),
     *("get", "ids_of_batch"),
-    *("limited_types", "live_batches", "newest", "now", "of_ids", "of_job", "oldest", "page", "page_of_job"),
-    *(
-        "pending_of_stage",
-        "recent_ends",
-        "reopened_at",
-        "results_of_job",
-        "results_page",
-        "searched",
-        "since",
-        "states",
-    ),
-    *("unclaimed",),
+    *("limited_types", "live_batches", "newest", "now", "numbers", "of_ids", "of_job", "oldest", "page"),
+    *("page_of_job", "pending_of_stage", "recent_ends", "reopened_at", "results_of_job", "results_page", "searched"),
+    *("since", "states", "unclaimed"),
     *("waiting_with_room", "with_job"),
 }
 _MAY_WRITE = {
