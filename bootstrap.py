@@ -175,10 +175,7 @@ def build(
         logging.getLogger(name).setLevel(settings.azure_log_level)
     registry = Registry(controllers, schedules)
     database = connections.migrated_database(settings, registry.migrations)
-    queue = connections.message_queue(settings)
     blobs = connections.blob_accounts(settings)
-    database = connections.database(settings)
-    migrations.apply(database, settings.database_url, registry.migrations)
     queue, storage = connections.message_queue(settings), connections.storage_beside(settings)
     routed = queue if storage is None else TransportRouter(database, queue, storage)
 
@@ -192,7 +189,7 @@ def build(
     pending = partial(migrations.pending, database, registry.migrations)
     backends = Backends(
         database,
-        queue,
+        routed,
         pending,
         close,
         counts=connections.queue_counts(settings),
@@ -200,8 +197,6 @@ def build(
         blobs=blobs,
         poison_queues=connections.poison_queues(settings),
     )
-    counts, poison = connections.queue_counts(settings), connections.poison_queues(settings)
-    backends = Backends(database, routed, pending, close, counts=counts, poison_queues=poison)
     return wire(settings, registry, backends)
 
 

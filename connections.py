@@ -20,7 +20,7 @@ from controllers.storage.blob_accounts import BlobAccounts
 from core.connection_strings import blob_endpoint, with_root_certificates
 from core.errors import ConfigurationError, SchemaBehindError
 from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, Transport
-from repositories import blob_storage, migrations, service_bus, storage_account
+from repositories import blob_storage, migrations, service_bus
 from repositories import queue_counts as service_bus_counts
 from repositories.entra import TokenPassword
 from repositories.pool import ConnectionPool
@@ -139,6 +139,7 @@ def _storage_queues(settings: Settings) -> "StorageQueueRepository":
 
 
 def _storage_account(settings: Settings) -> "StorageAccount":
+    from repositories import storage_account  # noqa: PLC0415 - as said above
 
     if settings.storage_connection is not None:
         return storage_account.by_connection_string(settings.storage_connection)
@@ -148,6 +149,8 @@ def _storage_account(settings: Settings) -> "StorageAccount":
         "service_bus_client_id": settings.storage_client_id,
         "service_bus_tenant_id": settings.storage_tenant_id,
         "service_bus_client_secret": settings.storage_client_secret,
+        "service_bus_resource_id": None,
+        "service_bus_token_file": None,
     }
     return storage_account.by_identity(url, credential(settings.model_copy(update=identity)))
 
