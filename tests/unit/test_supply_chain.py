@@ -47,7 +47,7 @@ def _version(name: str, package: str, environment: dict[str, str]) -> Version | 
 
 def _environments() -> list[dict[str, str]]:
     here = {name: str(value) for name, value in default_environment().items()}
-    return [{**here, "python_version": f"3.{minor}", "python_full_version": f"3.{minor}.0"} for minor in (11, 12, 13)]
+    return [{**here, "python_version": f"3.{minor}", "python_full_version": f"3.{minor}.9"} for minor in (11, 12, 13)]
 
 
 @pytest.mark.parametrize("name", _NAMES)

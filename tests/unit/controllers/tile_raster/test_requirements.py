@@ -66,7 +66,7 @@ def test_rasterio_is_installed_where_the_tests_have_to_be_complete() -> None:
 
 def test_without_rasterio_the_other_job_types_work_and_a_submission_says_what_is_missing() -> None:
     assert _run(_WITHOUT_RASTERIO + _REFUSED_SUBMISSION) == [
-        *("hello_world", "ingest_csv", "tile_raster"),
+        *("hello_world", "ingest_csv", "tile_raster", "verify_files"),
         "tile_raster needs rasterio: pip install -r requirements-geo.txt (No module named 'rasterio')",
     ]
 
