@@ -39,13 +39,13 @@ class SmallDisk:
         database_url: the database.
         fill: leaves no room on the disk.
         free: makes room again.
-        symptom: the error that the app gets meanwhile.
+        symptoms: the errors of which the app gets one meanwhile.
     """
 
     database_url: str
     fill: Callable[[], None]
     free: Callable[[], None]
-    symptom: str = "No space left on device"
+    symptoms: tuple[str, ...] = ("No space left on device",)
 
 
 @contextmanager
@@ -81,7 +81,8 @@ def small_data_directory(_: FragilePostgres) -> Iterator[SmallDisk]:
             postgres.start_again()
 
         with postgres.database() as url:
-            yield SmallDisk(url, fill, free, symptom="cannot connect to PostgreSQL")
+            # PgBouncer, which may stand before the server, takes connections all the same.
+            yield SmallDisk(url, fill, free, ("cannot connect to PostgreSQL", "server closed the connection"))
 
 
 @contextmanager
