@@ -126,7 +126,8 @@ def test_a_server_without_a_free_connection_delays_a_job_and_fails_nothing(
         stand.wait_for_tasks(job_id, TASKS // 4, WAIT_SECONDS)
         with fragile.without_free_connections():
             time.sleep(taken_seconds)
-            assert "too many clients" in stand.crew.log()
+            # Through PgBouncer, a call waits for a connection that is free again.
+            assert any(text in stand.crew.log() for text in ("too many clients", "server closed the connection"))
         assert stand.status(job_id) == "processing"
         runs = finish(stand, job_id, TASKS // 2)
     seconds = round(time.monotonic() - began)
