@@ -1,5 +1,6 @@
 """The composition root: builds everything once per process, at the first use."""
 
+import atexit
 import logging
 import sys
 import threading
@@ -364,7 +365,9 @@ def _begin_telemetry() -> None:
     try:
         from telemetry.wiring import begin  # noqa: PLC0415 - takes time and memory, which nobody pays while it is off
 
-        use(begin(settings))
+        told = begin(settings)
+        use(told)
+        atexit.register(told.flush)  # a process with nothing to do ends without a drain
     except Exception:  # whatever is wrong with it, it must not keep the app from its work
         logger.exception("telemetry stays off")
 

@@ -23,6 +23,7 @@ SETTINGS: Mapping[str, str] = {
     "max_client_conn": "2000",
     "default_pool_size": "40",
     "server_round_robin": "1",  # so that a session is hardly ever the one of the transaction before
+    "server_check_delay": "0",  # a test may end the connections of all others, of which no client should get one
     "server_login_retry": "1",
     "query_wait_timeout": "20",
 }

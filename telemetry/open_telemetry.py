@@ -186,8 +186,12 @@ class OpenTelemetry(Telemetry):
     def flush(self) -> None:
         # In a thread: an exporter tries for up to 10 s, whatever time it is given.
         thread = threading.Thread(target=self._flush, name="flush telemetry", daemon=True)
-        thread.start()
-        thread.join(FLUSH_SECONDS)
+        try:
+            thread.start()
+        except RuntimeError:  # from Python 3.12 on, no thread begins while the interpreter ends
+            self._flush()
+        else:
+            thread.join(FLUSH_SECONDS)
 
     def _flush(self) -> None:
         for flush in self._flushes:

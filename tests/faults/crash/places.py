@@ -18,6 +18,9 @@ ELSEWHERE = {
     *("BulkActions.count", "BulkActions.get", "BulkActions._carry_out", "BulkActions._next", "BulkActions._record"),
     "BulkActions._renew",
     "BulkActions._delete",  # as the pruner
+    # Exists where both transports are connected; it reads, and sends where its caller sends.
+    *("TransportRouter.batch_send_messages", "TransportRouter._read"),
+    "tell_backlog",  # reads only, while telemetry is on
     "JobSecrets.of_task",  # reads only, for a type with secret parameters; the job of these trials has none
 }
 """The places that no scenario passes."""
