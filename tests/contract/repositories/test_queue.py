@@ -213,10 +213,13 @@ def _traced() -> Iterator[None]:
 def test_messages_carry_the_trace_context_of_what_sends_them(harness: QueueHarness, count: int) -> None:
     sent = [message.outgoing() for message in batch_of(count).messages()]
     assert harness.queue.batch_send_messages(TASKS_QUEUE, sent).success
-    assert harness.receive(TASKS_QUEUE, count) == sent
-    assert {each.message_id: harness.traces().get(each.message_id) for each in sent} == dict.fromkeys(
-        (each.message_id for each in sent), _TRACEPARENT
-    )
+    received = harness.receive(TASKS_QUEUE, count)
+    assert sorted(message.body for message in received) == [message.body for message in sent]
+    if harness.carries_ids:  # storage queues carry neither ids nor properties
+        traces = harness.traces()
+        assert {each.message_id: traces.get(each.message_id) for each in sent} == dict.fromkeys(
+            (each.message_id for each in sent), _TRACEPARENT
+        )
 
 
 def test_a_batch_goes_to_its_own_queue(harness: QueueHarness) -> None:
