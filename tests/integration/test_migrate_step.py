@@ -28,7 +28,10 @@ from tests.support.waiting import wait_until
 from tests.unit.api.support import body, get
 
 ALL = migrations.expected(Registry().migrations)
-OPEN = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'lockstep'"
+OPEN = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE application_name = 'lockstep' AND datname = current_database() -- other tests use other databases
+"""
 NO_BROKER = "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=any;SharedAccessKey=any;UseDevelopmentEmulator=true"
 
 Migrate = Callable[..., tuple[int, str, str]]

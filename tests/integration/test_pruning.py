@@ -252,7 +252,9 @@ def _wait_for_a_lock(conn: connection) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with conn, conn.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
             if cursor.fetchone() != (0,):
                 return
         time.sleep(0.05)
