@@ -179,13 +179,12 @@ def build(
     blobs = connections.blob_accounts(settings)
     queue, storage = connections.message_queue(settings), connections.storage_beside(settings)
     routed = queue if storage is None else TransportRouter(database, queue, storage)
+    counts, poison_queues = connections.queue_counts(settings), connections.poison_queues(settings)
 
     def close() -> None:
-        queue.close()
-        if storage is not None:
-            storage.close()
-        database.close()
-        blobs.close()
+        for part in (queue, storage, counts, poison_queues, database, blobs):
+            if part is not None:
+                part.close()
 
     pending = partial(migrations.pending, database, registry.migrations)
     backends = Backends(
@@ -193,10 +192,10 @@ def build(
         routed,
         pending,
         close,
-        counts=connections.queue_counts(settings),
+        counts=counts,
         max_connections=partial(connections.most, settings, database),
         blobs=blobs,
-        poison_queues=connections.poison_queues(settings),
+        poison_queues=poison_queues,
     )
     return wire(settings, registry, backends)
 

@@ -64,6 +64,14 @@ class ServiceBusQueueCounts(QueueCounts):
             logger.debug("the messages of %s cannot be counted", queue, exc_info=True)
             raise CountsUnavailableError(_reason(exc)) from exc
 
+    @override
+    def close(self) -> None:
+        with self._lock:
+            clients = list(self._clients.values())
+            self._clients.clear()
+        for client in clients:
+            client.close()
+
     def _client(self, queue: str) -> ServiceBusAdministrationClient:
         with self._lock:
             if queue not in self._clients:

@@ -53,3 +53,7 @@ class StoragePoisonQueues(PoisonQueues):
                 self._account.get_queue_client(name).delete_message(message.raw.message_id or "", message.receipt)
         except QueueNotFoundError:
             return  # it was deleted, or was received again
+
+    @override
+    def close(self) -> None:
+        self._account.close()

@@ -37,6 +37,10 @@ class StorageQueueCounts(QueueCounts):
             logger.debug("the messages of %s cannot be counted", queue, exc_info=True)
             raise CountsUnavailableError(_reason(exc)) from exc
 
+    @override
+    def close(self) -> None:
+        self._account.close()
+
     def _count(self, queue: str) -> int:
         client = self._account.get_queue_client(queue)
         try:

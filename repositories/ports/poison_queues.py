@@ -33,3 +33,7 @@ class PoisonQueues(Protocol):
             QueueError: the broker cannot be reached.
         """
         ...
+
+    def close(self) -> None:
+        """Closes the connections."""
+        ...

@@ -26,3 +26,7 @@ class QueueCounts(Protocol):
             CountsUnavailableError: it does not tell; the message is a reason that everyone may read.
         """
         ...
+
+    def close(self) -> None:
+        """Closes the connections."""
+        ...

@@ -11,6 +11,7 @@ class FakePoisonQueues(PoisonQueues):
 
     Attributes:
         left: by queue, the bodies of the messages that were not deleted.
+        is_closed: whether its user has closed it.
     """
 
     def __init__(self, bodies: Mapping[str, Sequence[bytes]]) -> None:
@@ -19,6 +20,7 @@ class FakePoisonQueues(PoisonQueues):
             for queue, each in bodies.items()
         }
         self._taken: set[int] = set()
+        self.is_closed = False
 
     @property
     def left(self) -> dict[str, list[bytes]]:
@@ -33,3 +35,7 @@ class FakePoisonQueues(PoisonQueues):
     @override
     def delete(self, queue: str, message: PoisonMessage) -> None:
         self._messages[queue] = [each for each in self._messages[queue] if each is not message]
+
+    @override
+    def close(self) -> None:
+        self.is_closed = True

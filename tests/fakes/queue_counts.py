@@ -12,6 +12,7 @@ class FakeQueueCounts(QueueCounts):
     Attributes:
         may_answer: set while a request is answered; otherwise it hangs.
         asked: the requests by queue.
+        is_closed: whether its user has closed it.
         fails: what each request fails with.
     """
 
@@ -20,6 +21,7 @@ class FakeQueueCounts(QueueCounts):
         self.may_answer.set()
         self.asked: Counter[str] = Counter()
         self.fails: Exception | None = None
+        self.is_closed = False
 
     @override
     def counts(self, queue: str) -> MessageCounts:
@@ -28,3 +30,7 @@ class FakeQueueCounts(QueueCounts):
         if self.fails:
             raise self.fails
         return MessageCounts(active=len(queue), scheduled=1, dead_lettered=0)
+
+    @override
+    def close(self) -> None:
+        self.is_closed = True

@@ -6,14 +6,21 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 
 from core.errors import CountsUnavailableError
+from local.azurite import Azurite
+from local.service_bus.process import EmulatorProcess
 from repositories import queue_counts
 from repositories.ports import MessageCounts
+from tests.integration.conftest import BuildApp
+from tests.integration.job_types import counting_job, returning
+from tests.support.silence import Relay
+from tests.support.waiting import wait_until
 
 _SECRET = "a-secret-key"
 _ENTRY = """\
@@ -128,3 +135,22 @@ def test_an_identity_that_gets_no_token_may_not_read() -> None:
 )
 def test_only_an_emulator_is_asked_without_tls(connection: str, url: str | None, address: str | None) -> None:
     assert queue_counts._emulator_address(connection, url) == address
+
+
+def test_a_closed_app_leaves_no_connection_to_what_counts_and_to_the_poison_queues(
+    build_app: BuildApp, service_bus: EmulatorProcess, azurite: Azurite
+) -> None:
+    storage_port = urlsplit(azurite.queue_url).port
+    with Relay(storage_port) as storage, Relay(urlsplit(service_bus.management_url).port) as management:
+        app = build_app(
+            [counting_job(returning(str))],
+            SERVICE_BUS_MANAGEMENT_URL=f"http://127.0.0.1:{management.port}",
+            StorageConnection=azurite.connection_string.replace(f":{storage_port}/", f":{storage.port}/"),
+        )
+        app.queues.all()
+        assert app.poison_messages is not None
+        app.poison_messages.handle(lambda action: action())
+        assert storage.open_connections() > 0
+        assert management.open_connections() > 0
+        app.close()
+        wait_until(lambda: storage.open_connections() + management.open_connections() == 0)

@@ -89,11 +89,12 @@ def test_messages_are_sent_and_counted_with_a_token_for_storage(
         assert queue.ping() == []
         result = queue.batch_send_messages(TASKS_QUEUE, [OutgoingMessage(b"{}", "id")])
         assert result.success, result.error
-    counts = connections.queue_counts(settings)
-    assert counts.counts(TASKS_QUEUE).active == 1
+    with closing(connections.queue_counts(settings)) as counts:
+        assert counts.counts(TASKS_QUEUE).active == 1
     poison = connections.poison_queues(settings)
     assert poison is not None
-    assert poison.take(TASKS_QUEUE) == []
+    with closing(poison):
+        assert poison.take(TASKS_QUEUE) == []
     assert tokens.scopes == {"https://storage.azure.com/.default"}
     assert set(asked) == {"client"}
 
