@@ -10,13 +10,17 @@ param environmentName string
 @metadata({ azd: { type: 'location' } })
 param location string
 
-@description('Who deploys: becomes the administrator of PostgreSQL, to create the role of the app and to migrate.')
+@description('Who deploys: azd always puts who is signed in. Becomes the administrator of PostgreSQL, to create the role of the app and to migrate.')
 param principalId string
 
-@allowed(['User', 'Group', 'ServicePrincipal'])
+@description('Of who deploys; azd puts this, too.')
+@allowed(['User', 'ServicePrincipal'])
 param principalType string = 'User'
 
-@description('The name of this principal in Entra: a user principal name, or the name of a group or an application.')
+@description('The object id of a group of Entra that is the administrator of PostgreSQL instead of who deploys; who deploys if empty.')
+param administratorGroupId string = ''
+
+@description('The name of the administrator in Entra: a user principal name, or the name of a group or an application.')
 param principalName string
 
 @description('FC1 is Flex Consumption; EP1, EP2 and EP3 are Premium.')
@@ -170,9 +174,9 @@ module database 'modules/database.bicep' = {
     storageGB: postgresStorageGB
     highAvailability: postgresHighAvailability
     databaseName: databaseName
-    administratorId: principalId
+    administratorId: empty(administratorGroupId) ? principalId : administratorGroupId
     administratorName: principalName
-    administratorType: principalType
+    administratorType: empty(administratorGroupId) ? principalType : 'Group'
     deployerIpAddress: deployerIpAddress
     isPrivate: privateNetwork
   }

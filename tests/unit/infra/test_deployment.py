@@ -231,6 +231,24 @@ def test_the_database_admits_the_address_of_who_deploys(deployed: Deploy) -> Non
     assert addresses == {"azure": "0.0.0.0", "deployer": "192.0.2.7"}
 
 
+def test_who_deploys_is_the_administrator_unless_a_group_is(deployed: Deploy) -> None:
+    kind = "Microsoft.DBforPostgreSQL/flexibleServers/administrators"
+    alone = deployed().one(kind)
+    assert alone.name.endswith("/11111111-1111-1111-1111-111111111111")
+    assert alone.body["properties"]["principalType"] == "User"
+    group = "22222222-2222-2222-2222-222222222222"
+    shared = deployed(administratorGroupId=group, principalName="operators", principalType="ServicePrincipal").one(kind)
+    assert shared.name.endswith(f"/{group}")
+    given = {name: shared.body["properties"][name] for name in ("principalName", "principalType")}
+    assert given == {"principalName": "operators", "principalType": "Group"}
+
+
+def test_nobody_is_told_to_set_what_azd_overwrites() -> None:
+    """It puts the principal that is signed in for AZURE_PRINCIPAL_ID and _TYPE, whatever the environment says."""
+    page = (ROOT / "docs" / "azure.md").read_text().partition("## Sources")[0]
+    assert "AZURE_PRINCIPAL" not in page
+
+
 def test_azd_gives_each_parameter_that_has_no_default() -> None:
     given = json.loads((INFRA / "main.parameters.json").read_text())["parameters"]
     parameters = {each.name: each for each in parse(INFRA / "main.bicep").of("param")}
