@@ -99,6 +99,8 @@ resource rule 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
       severity: each.severity
       enabled: true
       scopes: [workspaceId]
+      // A new workspace may not know the tables of Application Insights yet; `make check` parses the queries.
+      skipQueryValidation: true
       evaluationFrequency: each.every
       windowSize: each.window
       criteria: {
@@ -140,6 +142,8 @@ resource undrained 'Microsoft.Insights/metricAlerts@2018-03-01' = if (!empty(ser
           name: 'dead letters'
           criterionType: 'StaticThresholdCriterion'
           metricName: 'DeadletteredMessages'
+          // Each queue by itself: the least value of all queues is 0 as long as one of them has no dead letters.
+          dimensions: [{ name: 'EntityName', operator: 'Include', values: ['*'] }]
           timeAggregation: 'Minimum'
           operator: 'GreaterThan'
           threshold: 0

@@ -95,6 +95,27 @@ def test_an_alert_fires_on_a_row_and_no_sweep_without_one(deployed: Deploy) -> N
         assert fires == (("LessThan", 1) if each.name == "lockstep-no-sweep" else ("GreaterThan", 0))
 
 
+def test_dead_letters_of_one_queue_are_not_hidden_by_queues_without_any(deployed: Deploy) -> None:
+    """The least value of all queues together is that of the queue with the fewest."""
+    alerts = {each.name: each.body["properties"] for each in deployed().of("Microsoft.Insights/metricAlerts")}
+    (criterion,) = alerts["lockstep-undrained-dead-letters"]["criteria"]["allOf"]
+    assert criterion["timeAggregation"] == "Minimum"
+    assert criterion["dimensions"] == [{"name": "EntityName", "operator": "Include", "values": ["*"]}]
+
+
+def test_a_rule_is_created_before_the_first_line_of_a_log_has_arrived(deployed: Deploy) -> None:
+    """Azure would refuse a query of a table that a new workspace does not know yet."""
+    rules = deployed().of("Microsoft.Insights/scheduledQueryRules")
+    assert {each.body["properties"].get("skipQueryValidation") for each in rules} == {True}
+
+
+def test_an_answer_that_says_500_is_a_failed_invocation() -> None:
+    """The host calls a request successful if its function returned, whatever the answer says."""
+    query = (INFRA / "queries" / "error-rate.kql").read_text()
+    assert "failed = Success == false or toint(ResultCode) >= 500" in query
+    assert "sumif(ItemCount, failed)" in query
+
+
 def test_alerts_tell_who_is_named(deployed: Deploy) -> None:
     silent, told = deployed(), deployed(alertEmail="operators@example.com")
     for kind in ("scheduledQueryRules", "metricAlerts"):
