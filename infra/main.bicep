@@ -27,7 +27,7 @@ param principalName string
 @allowed(['FC1', 'EP1', 'EP2', 'EP3'])
 param planSku string = 'FC1'
 
-@description('The most instances of the app. Each may open DATABASE_POOL_SIZE connections to PostgreSQL.')
+@description('On Flex Consumption, the most instances of each function group: HTTP, and each function of a queue. On Premium, the most of the app, at most 20. Each may open databasePoolSize connections to PostgreSQL.')
 @minValue(1)
 @maxValue(1000)
 param maximumInstanceCount int = 40
@@ -42,7 +42,7 @@ param alwaysReady array = []
 @description('App settings beside those that reach PostgreSQL, Service Bus and storage; docs/configuration.md lists them.')
 param moreAppSettings object = {}
 
-@description('Connections of each instance to PostgreSQL. Times maximumInstanceCount, no more than the server admits (docs/azure.md, Scale).')
+@description('Connections of each instance to PostgreSQL. Times the instances that are busy at once, no more than the server admits (docs/azure.md, Scale).')
 @minValue(1)
 @maxValue(200)
 param databasePoolSize int = 10

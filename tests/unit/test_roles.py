@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from functools import cache
@@ -67,3 +68,18 @@ def test_locks_are_renewed_for_as_long_as_a_function_of_the_app_may_run(role: st
     config = load_host_config(ROOT, settings_of(role))
     assert config.function_timeout_seconds == seconds
     assert config.extensions.service_bus.max_auto_lock_renewal_seconds == seconds
+
+
+def test_the_page_counts_the_groups_that_flex_consumption_scales_by_themselves() -> None:
+    """All HTTP functions are one group, each function of a queue or a timer another."""
+    queues = [name for name, trigger in triggers().items() if trigger == "serviceBusTrigger"]
+    timers = [name for name, trigger in triggers().items() if trigger == "timerTrigger" and "storage" not in name]
+    page = (ROOT / "docs/azure.md").read_text()
+    assert (len(queues) + 1, len(timers)) == (11, 3)
+    assert "eleven groups that scale" in page
+    rows = re.findall(r"^\| `Standard_\w+`[^|]*\|[^|]*\|[^|]*\| ([\d,]+) \| (\d+) \| (\d+) \|$", page, re.MULTILINE)
+    assert len(rows) == 4
+    for users, instances, each in rows:
+        connections = int(users.replace(",", ""))
+        assert int(instances) == connections // 10
+        assert int(each) == (connections - 3 * 10) // (11 * 10)
