@@ -3,16 +3,18 @@
 import re
 from pathlib import PurePath
 
+import pytest
+
 from local.stack import ROOT
 from tests.unit.infra.conftest import INFRA
 
 _DOCKERFILE = (ROOT / "Dockerfile").read_text()
-_OF_THE_APP = {"function_app.py", "bootstrap.py", "connections.py", "settings.py", "host.json"}
-_OF_THE_APP |= {"api", "controllers", "core", "engine", "repositories", "triggers"}
+_OF_THE_APP = {"function_app.py", "bootstrap.py", "connections.py", "migrate.py", "settings.py", "host.json"}
+_OF_THE_APP |= {"api", "controllers", "core", "engine", "repositories", "telemetry", "triggers"}
 
 
 def _ignored(name: str, patterns: list[str]) -> bool:
-    return any(PurePath(name).match(pattern.rstrip("/")) for pattern in patterns)
+    return any(PurePath(name).match(pattern.removeprefix("**/").strip("/")) for pattern in patterns)
 
 
 def _patterns(file: str) -> list[str]:
@@ -38,6 +40,31 @@ def test_the_image_holds_the_files_of_a_package_and_no_others() -> None:
             kept & {"tests", "docs", "infra", "local", "benchmarks", "cli", "client", "samples", "azure.yaml"} == set()
         )
         assert not _ignored("requirements.lock" if file == ".dockerignore" else "requirements.txt", _patterns(file))
+
+
+@pytest.mark.parametrize("file", [".dockerignore", ".funcignore"])
+def test_what_tools_leave_in_a_checkout_is_in_neither(file: str) -> None:
+    """Settings with secrets, other environments, caches: what git ignores, but for the packages built for the app."""
+    left = {pattern.replace("*", "x").strip("/") for pattern in _patterns(".gitignore")} - {"samples/delivery"}
+    kept = {name for name in left if not _ignored(name, _patterns(file))}
+    assert kept == ({".python_packages"} if file == ".funcignore" else set())
+
+
+def test_the_page_packs_the_app_and_nothing_else_for_a_premium_plan() -> None:
+    """Neither settings with secrets nor the environment of azd; with the packages, which are built beside it."""
+    page = (ROOT / "docs/azure.md").read_text()
+    packed = re.search(r"^zip -qr app.zip (.*) -x '\*/__pycache__/\*'$", page, re.MULTILINE)
+    assert packed is not None
+    kept = {name for name in _tracked() if not _ignored(name, _patterns(".funcignore"))}
+    code = {name for name in kept if name.endswith(".py") or any((ROOT / name).glob("*.py"))}
+    assert set(packed[1].split()) == code | {"host.json", ".python_packages"}
+
+
+def test_a_job_type_may_have_a_folder_of_any_name() -> None:
+    """A pattern without a slash in front, such as `client/`, also keeps out controllers/tiles/client."""
+    anywhere = {"__pycache__/", "*.pyc"}
+    assert {line for line in _patterns(".funcignore") if not line.startswith("/")} == anywhere
+    assert {line.removeprefix("**/") for line in _patterns(".dockerignore") if line.startswith("**/")} == anywhere
 
 
 def test_the_packages_are_those_of_the_lock() -> None:
