@@ -279,3 +279,11 @@ def test_azd_deploys_the_app_of_the_template(deployed: Deploy) -> None:
     hook = re.search(r"run: (\S+)", text)
     assert hook is not None
     assert (ROOT / hook[1]).stat().st_mode & 0o100
+
+
+def test_an_azd_that_would_upload_the_whole_checkout_is_refused() -> None:
+    """Before 1.18.0 it did not read .funcignore."""
+    wanted = re.search(r'^requiredVersions:\n  azd: ">= 1\.(\d+)\.0"', (ROOT / "azure.yaml").read_text(), re.MULTILINE)
+    assert wanted is not None
+    assert int(wanted[1]) >= 18
+    assert f"1.{wanted[1]}.0 or newer" in (ROOT / "docs" / "azure.md").read_text()
