@@ -154,7 +154,8 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
     properties: { allow: false }
   }
 
-  resource ftp 'basicPublishingCredentialsPolicies' = {
+  // Flex Consumption has no FTP: it rejects ftpsState.
+  resource ftp 'basicPublishingCredentialsPolicies' = if (!isFlex) {
     name: 'ftp'
     properties: { allow: false }
   }

@@ -97,6 +97,18 @@ def test_flex_consumption_gets_no_setting_that_it_refuses(deployed: Deploy) -> N
     assert [name for name in _settings(deployed()) if refused.fullmatch(name)] == []
 
 
+def test_flex_consumption_gets_no_property_that_it_rejects(deployed: Deploy) -> None:
+    """Azure's error 51021 names them: Azure/terraform-azurerm-avm-res-web-site, pull request 345 and issue 360."""
+    rejected = {"alwaysOn", "ftpsState", "functionAppScaleLimit", "functionsRuntimeScaleMonitoringEnabled"}
+    rejected |= {"linuxFxVersion", "netFrameworkVersion", "preWarmedInstanceCount", "use32BitWorkerProcess"}
+    rejected |= {"minimumElasticInstanceCount", "vnetRouteAllEnabled"}
+    made = deployed(privateNetwork=True)
+    assert made.one("Microsoft.Web/sites").body["properties"]["siteConfig"].keys() & rejected == set()
+    assert [
+        each.name.rpartition("/")[2] for each in made.of("Microsoft.Web/sites/basicPublishingCredentialsPolicies")
+    ] == ["scm"]
+
+
 def test_the_plan_scales_as_far_as_its_parameter_says(deployed: Deploy) -> None:
     ready = [{"name": "http", "instanceCount": 1}, {"name": "function:run_job_message", "instanceCount": 2}]
     flex = deployed(maximumInstanceCount=77, instanceMemoryMB=4096, alwaysReady=ready).one("Microsoft.Web/sites")
@@ -192,8 +204,10 @@ def test_nothing_can_be_reached_with_a_key_or_a_password(deployed: Deploy) -> No
         "passwordAuth": "Disabled",
         "tenantId": "",
     }
-    policies = made.of("Microsoft.Web/sites/basicPublishingCredentialsPolicies")
-    assert [each.body["properties"] for each in policies] == [{"allow": False}, {"allow": False}]
+    for plan, names in (("FC1", ["scm"]), ("EP1", ["ftp", "scm"])):
+        policies = deployed(planSku=plan).of("Microsoft.Web/sites/basicPublishingCredentialsPolicies")
+        assert sorted(each.name.rpartition("/")[2] for each in policies) == names
+        assert all(each.body["properties"] == {"allow": False} for each in policies)
     assert made.one("Microsoft.Web/sites").body["identity"]["type"] == "UserAssigned"
 
 
