@@ -76,6 +76,8 @@ def test_the_page_counts_the_groups_that_flex_consumption_scales_by_themselves()
     timers = [name for name, trigger in triggers().items() if trigger == "timerTrigger" and "storage" not in name]
     page = (ROOT / "docs/azure.md").read_text()
     assert (len(queues) + 1, len(timers)) == (11, 3)
+    others = [name for name, trigger in triggers().items() if name.startswith("storage") and trigger == "queueTrigger"]
+    assert (len(others) + 1, "six groups and four timers" in page) == (6, True)
     assert "eleven groups that scale" in page
     rows = re.findall(r"^\| `Standard_\w+`[^|]*\|[^|]*\|[^|]*\| ([\d,]+) \| (\d+) \| (\d+) \|$", page, re.MULTILINE)
     assert len(rows) == 4
@@ -83,3 +85,16 @@ def test_the_page_counts_the_groups_that_flex_consumption_scales_by_themselves()
         connections = int(users.replace(",", ""))
         assert int(instances) == connections // 10
         assert int(each) == (connections - 3 * 10) // (11 * 10)
+
+
+def test_the_pages_divide_the_queues_by_what_the_host_is_told() -> None:
+    extensions = json.loads((ROOT / "host.json").read_text())["extensions"]
+    single, batch = (extensions["serviceBus"][name] for name in ("maxConcurrentCalls", "maxMessageBatchSize"))
+    sum_of_storage = extensions["queues"]["batchSize"] + extensions["queues"]["newBatchThreshold"]
+    azure, scale = ((ROOT / "docs" / name).read_text() for name in ("azure.md", "scale.md"))
+    assert f"`maxMessageBatchSize` ({batch})" in azure
+    assert f"`maxConcurrentCalls` ({single})" in azure
+    assert f"`batchSize` + `newBatchThreshold` ({sum_of_storage})" in azure
+    assert f"`maxMessageBatchSize`, {batch} |" in scale
+    assert f"`maxConcurrentCalls`, {single} |" in scale
+    assert f"`batchSize` + `newBatchThreshold`, {sum_of_storage} |" in scale
