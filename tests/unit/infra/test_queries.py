@@ -103,6 +103,17 @@ def test_dead_letters_of_one_queue_are_not_hidden_by_queues_without_any(deployed
     assert criterion["dimensions"] == [{"name": "EntityName", "operator": "Include", "values": ["*"]}]
 
 
+def test_the_disk_alert_leaves_time_before_the_server_becomes_read_only(deployed: Deploy) -> None:
+    """Azure makes it read-only at 95 %, or with less than 5 GiB free, which is earlier on a small disk."""
+    made = deployed()
+    size = made.one("Microsoft.DBforPostgreSQL/flexibleServers").body["properties"]["storage"]["storageSizeGB"]
+    alerts = {each.name: each.body["properties"] for each in made.of("Microsoft.Insights/metricAlerts")}
+    disk = alerts["lockstep-database-disk"]
+    assert disk["criteria"]["allOf"][0]["threshold"] < min(95, 100 * (size - 5) / size)
+    assert (disk["evaluationFrequency"], disk["windowSize"]) == ("PT5M", "PT15M")
+    assert f"on a disk of {size} GB at {100 * (size - 5) // size} %" in _RUNBOOK
+
+
 def test_a_rule_is_created_before_the_first_line_of_a_log_has_arrived(deployed: Deploy) -> None:
     """Azure would refuse a query of a table that a new workspace does not know yet."""
     rules = deployed().of("Microsoft.Insights/scheduledQueryRules")
