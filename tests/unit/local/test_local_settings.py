@@ -62,6 +62,19 @@ def test_the_database_container_has_the_database_of_the_example_settings_and_let
     }
 
 
+def test_azurite_takes_the_api_versions_of_newer_clients_however_it_is_started(containers: dict[str, Any]) -> None:
+    """Without the option it refuses each request of a client that is newer than itself."""
+    assert "--skipApiVersionCheck" in containers["azurite"]["command"]
+    started = [
+        line
+        for name in ("blobs.md", "local-development.md")
+        for line in (ROOT / "docs" / name).read_text().splitlines()
+        if "azurite --" in line
+    ]
+    assert len(started) >= 2
+    assert [line for line in started if "--skipApiVersionCheck" not in line] == []
+
+
 def test_microsofts_emulator_gets_the_shipped_config(containers: dict[str, Any]) -> None:
     [mount] = containers["servicebus"]["volumes"]
 
