@@ -17,7 +17,8 @@ RUN python -m pip install --no-cache-dir --disable-pip-version-check --require-h
     && mkdir -p /azure-functions-host/Secrets /home/site/wwwroot /home/LogFiles /home/data \
     && chown -R lockstep:lockstep /azure-functions-host/Secrets /home
 
-COPY --chown=root:lockstep --chmod=u=rwX,g=rX,o= . /home/site/wwwroot
+COPY --chown=root:lockstep . /home/site/wwwroot
+RUN chmod -R u=rwX,g=rX,o= /home/site/wwwroot
 
 # A port above 1023, which this user may open.
 USER 10001:10001

@@ -82,5 +82,15 @@ def test_the_host_runs_without_the_rights_of_root() -> None:
     assert f"EXPOSE {port[1]}\n" in _DOCKERFILE
 
 
+def test_any_builder_builds_the_image() -> None:
+    """Symbolic modes of COPY came with Dockerfile 1.14, and builders without BuildKit have no --chmod at all."""
+    assert "--chmod" not in _DOCKERFILE
+    lines = _DOCKERFILE.splitlines()
+    copied = lines.index("COPY --chown=root:lockstep . /home/site/wwwroot")
+    assert (
+        lines[copied + 1 : lines.index("USER 10001:10001")].count("RUN chmod -R u=rwX,g=rX,o= /home/site/wwwroot") == 1
+    )
+
+
 def test_the_image_names_no_secret() -> None:
     assert re.findall("(?i)password|secret(?!s)|token|accountkey", _DOCKERFILE) == []
