@@ -36,6 +36,11 @@ param maximumInstanceCount int = 40
 @allowed([512, 2048, 4096])
 param instanceMemoryMB int = 2048
 
+@description('Requests that an instance on Flex Consumption answers at once; Azure would say 1 for Python. No more than the 32 threads of a worker.')
+@minValue(1)
+@maxValue(32)
+param httpConcurrency int = 16
+
 @description('Instances that never stop. On Flex Consumption, for example [{name: \'http\', instanceCount: 1}, {name: \'function:run_job_message\', instanceCount: 1}]; on Premium, the counts are added up.')
 param alwaysReady array = []
 
@@ -213,6 +218,7 @@ module app 'modules/app.bicep' = {
     planSku: planSku
     maximumInstanceCount: maximumInstanceCount
     instanceMemoryMB: instanceMemoryMB
+    httpConcurrency: httpConcurrency
     alwaysReady: alwaysReady
     identityId: identity.outputs.id
     identityClientId: identity.outputs.clientId

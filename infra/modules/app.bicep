@@ -6,6 +6,7 @@ param tags object
 param planSku string
 param maximumInstanceCount int
 param instanceMemoryMB int
+param httpConcurrency int
 param alwaysReady array
 param identityId string
 param identityClientId string
@@ -102,6 +103,7 @@ var flexProperties = {
       maximumInstanceCount: maximumInstanceCount
       instanceMemoryMB: instanceMemoryMB
       alwaysReady: alwaysReady
+      triggers: { http: { perInstanceConcurrency: httpConcurrency } }
     }
   }
   siteConfig: {

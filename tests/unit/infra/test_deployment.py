@@ -97,6 +97,14 @@ def test_flex_consumption_gets_no_setting_that_it_refuses(deployed: Deploy) -> N
     assert [name for name in _settings(deployed()) if refused.fullmatch(name)] == []
 
 
+def test_an_instance_answers_several_requests_at_once_on_flex_consumption(deployed: Deploy) -> None:
+    """Azure's default for Python is one: each request beside another would start an instance with a pool of its own."""
+    made = deployed()
+    scale = made.one("Microsoft.Web/sites").body["properties"]["functionAppConfig"]["scaleAndConcurrency"]
+    assert scale["triggers"] == {"http": {"perInstanceConcurrency": 16}}
+    assert scale["triggers"]["http"]["perInstanceConcurrency"] <= int(_settings(made)["PYTHON_THREADPOOL_THREAD_COUNT"])
+
+
 def test_flex_consumption_gets_no_property_that_it_rejects(deployed: Deploy) -> None:
     """Azure's error 51021 names them: Azure/terraform-azurerm-avm-res-web-site, pull request 345 and issue 360."""
     rejected = {"alwaysOn", "ftpsState", "functionAppScaleLimit", "functionsRuntimeScaleMonitoringEnabled"}
@@ -118,6 +126,7 @@ def test_the_plan_scales_as_far_as_its_parameter_says(deployed: Deploy) -> None:
         "maximumInstanceCount": 77,
         "instanceMemoryMB": 4096,
         "alwaysReady": ready,
+        "triggers": {"http": {"perInstanceConcurrency": 16}},
     }
     premium = deployed(planSku="EP2", maximumInstanceCount=77, alwaysReady=ready)
     site = premium.one("Microsoft.Web/sites").body["properties"]["siteConfig"]
