@@ -310,3 +310,11 @@ def test_an_azd_that_would_upload_the_whole_checkout_is_refused() -> None:
     assert wanted is not None
     assert int(wanted[1]) >= 18
     assert f"1.{wanted[1]}.0 or newer" in (ROOT / "docs" / "azure.md").read_text()
+
+
+def test_each_source_that_the_page_cites_is_named_and_each_that_is_named_is_cited() -> None:
+    text, _, sources = (ROOT / "docs" / "azure.md").read_text().partition("## Sources")
+    cited = {int(number) for number in re.findall(r"\[(\d+)\](?!\()", text)}
+    named = [int(number) for number in re.findall(r"^\| (\d+) \|", sources, re.MULTILINE)]
+    assert named == [*range(1, len(named) + 1)]
+    assert cited == set(named)
