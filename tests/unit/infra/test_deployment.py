@@ -318,3 +318,16 @@ def test_each_source_that_the_page_cites_is_named_and_each_that_is_named_is_cite
     named = [int(number) for number in re.findall(r"^\| (\d+) \|", sources, re.MULTILINE)]
     assert named == [*range(1, len(named) + 1)]
     assert cited == set(named)
+
+
+def test_the_page_asks_azd_only_for_what_the_template_puts_out(deployed: Deploy) -> None:
+    """Or for what azd itself knows; and a variable that is set is one of the parameters, or one that the hook reads."""
+    page = (ROOT / "docs" / "azure.md").read_text()
+    asked = set(re.findall(r"azd env get-value (\w+)", page))
+    asked |= set((re.findall(r"grep -E '\^\((.*?)\)='", page) or [""])[0].split("|"))
+    assert len(asked) >= 7
+    assert asked <= deployed().outputs.keys() | {"AZURE_SUBSCRIPTION_ID"}
+    given = (INFRA / "main.parameters.json").read_text() + (INFRA / "hooks" / "predeploy.sh").read_text()
+    assert [
+        name for name in re.findall(r"azd env set (\w+)", page) if name != "NAME" and f"${{{name}" not in given
+    ] == []
