@@ -52,17 +52,6 @@ resource database 'Microsoft.DBforPostgreSQL/flexibleServers/databases@2025-08-0
 }
 
 // The server takes one change at a time, so each of these waits for the one before it.
-resource administrator 'Microsoft.DBforPostgreSQL/flexibleServers/administrators@2025-08-01' = {
-  parent: server
-  name: administratorId
-  properties: {
-    principalName: administratorName
-    principalType: administratorType
-    tenantId: tenant().tenantId
-  }
-  dependsOn: [database]
-}
-
 // Flex Consumption has no fixed addresses, so without a virtual network the server admits all addresses of Azure.
 resource azureAddresses 'Microsoft.DBforPostgreSQL/flexibleServers/firewallRules@2025-08-01' = if (!isPrivate) {
   parent: server
@@ -71,7 +60,7 @@ resource azureAddresses 'Microsoft.DBforPostgreSQL/flexibleServers/firewallRules
     startIpAddress: '0.0.0.0'
     endIpAddress: '0.0.0.0'
   }
-  dependsOn: [administrator]
+  dependsOn: [database]
 }
 
 resource deployerAddress 'Microsoft.DBforPostgreSQL/flexibleServers/firewallRules@2025-08-01' = if (!isPrivate && !empty(deployerIpAddress)) {
@@ -82,6 +71,18 @@ resource deployerAddress 'Microsoft.DBforPostgreSQL/flexibleServers/firewallRule
     endIpAddress: deployerIpAddress
   }
   dependsOn: [azureAddresses]
+}
+
+// The last, because Azure refuses it while the server is not ready. All are named: one that is not deployed passes on no wait.
+resource administrator 'Microsoft.DBforPostgreSQL/flexibleServers/administrators@2025-08-01' = {
+  parent: server
+  name: administratorId
+  properties: {
+    principalName: administratorName
+    principalType: administratorType
+    tenantId: tenant().tenantId
+  }
+  dependsOn: [database, azureAddresses, deployerAddress]
 }
 
 output id string = server.id

@@ -18,7 +18,7 @@ _META = {"name", "parent", "scope", "dependsOn"}
 
 @dataclass(frozen=True)
 class Resource:
-    """A resource: `type` without its version, `name` with those of its parents."""
+    """A resource: `type` without its version, `name` with those of its parents, `after` the ids of its dependsOn."""
 
     type: str
     version: str
@@ -26,6 +26,7 @@ class Resource:
     body: dict[str, Any] = field(hash=False)
     scope: str = ""
     existing: bool = False
+    after: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -146,7 +147,9 @@ class _Run:
         body = self._evaluate(("object", [each for each in declaration.value[1] if each[0][1][0] not in _META]), scope)
         name = f"{parent.name}/{meta['name']}" if parent is not None else str(meta["name"])
         target = meta["scope"].id if isinstance(meta.get("scope"), Resource) else ""
-        found = Resource(kind, version, name, body, target, declaration.existing)
+        waits_for = self._evaluate(entries["dependsOn"], scope) if "dependsOn" in entries else []
+        after = tuple(each.id for each in waits_for)
+        found = Resource(kind, version, name, body, target, declaration.existing, after)
         if takes_part:
             self.deployed.append(found)
             for each in declaration.children:

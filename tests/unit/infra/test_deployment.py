@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -273,6 +274,18 @@ def test_nobody_is_told_to_set_what_azd_overwrites() -> None:
     """It puts the principal that is signed in for AZURE_PRINCIPAL_ID and _TYPE, whatever the environment says."""
     page = (ROOT / "docs" / "azure.md").read_text().partition("## Sources")[0]
     assert "AZURE_PRINCIPAL" not in page
+
+
+@pytest.mark.parametrize("given", [{}, {"deployerIpAddress": "192.0.2.7"}, {"privateNetwork": True}], ids=str)
+def test_the_server_gets_one_change_at_a_time_and_its_administrator_last(deployed: Deploy, given: Any) -> None:
+    """A principal of Entra is refused while the server is not ready: Azure/azure-postgresql, issue 127."""
+    server = "Microsoft.DBforPostgreSQL/flexibleServers"
+    changes = [each for each in deployed(**given).resources if each.type.startswith(f"{server}/")]
+    (administrator,) = (each for each in changes if each.type.endswith("/administrators"))
+    others = [each for each in changes if each is not administrator]
+    assert {each.id for each in others} <= set(administrator.after)
+    database, *rules = sorted(others, key=lambda each: each.type)
+    assert [each.after for each in rules] == [(each.id,) for each in [database, *rules][:-1]]
 
 
 def test_azd_gives_each_parameter_that_has_no_default() -> None:
