@@ -22,7 +22,6 @@ LOCKED := --quiet --disable-pip-version-check --require-hashes
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install run local services chromium pgbouncer azurite pictures walkthrough test chaos bench coverage check style types layers container audit lock sbom licences queries format clean
-.PHONY: help install run local services chromium pictures walkthrough test chaos bench coverage check style types layers format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
