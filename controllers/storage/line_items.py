@@ -13,7 +13,11 @@ from controllers.storage.source import Source, blocks
 from core.errors import SourceError, source_changed
 
 MAX_LINE_BYTES = 1024 * 1024
-"""Of one line: a task's parameters are far smaller, and a file without line breaks must not be held in memory."""
+"""Of one line, and of one row: a task's parameters are far smaller, and a file without line breaks, or one with a quote
+that is never closed, must not be held in memory."""
+
+_NO_FIELD_LIMIT = 2**31 - 1
+"""Instead of the csv module's own limit, 128 KiB. It is global to the process, and `ingest_csv` sets the same one."""
 
 
 def ndjson_items(places: Places, source: str, after: Any = None) -> Iterator[Item[Any]]:
@@ -51,15 +55,17 @@ def csv_items(places: Places, source: str, after: Any = None, delimiter: str = "
         delimiter: one character.
 
     Raises:
-        SourceError: a row has another number of cells than the header or is too long, the source cannot be used, or it
-            is not the version of the cursor.
+        SourceError: a row has another number of cells than the header or is too long, the header names a column twice,
+            the source cannot be used, or it is not the version of the cursor.
         SourceUnavailableError: the source cannot be read now.
     """
     name, position = display_name(source), _Position.of(after)
     rows = _Rows(_lines(places, source, _Position(position.version)), name, delimiter)
-    header = next(rows, None)
+    header = next(filter(None, rows), None)
     if header is None:
         return
+    if len(set(header)) < len(header):
+        raise SourceError(f"the header of {name!r} names a column twice")
     if position.offset:  # the header was read again, from the same version
         rows = _Rows(_lines(places, source, position), name, delimiter)
     for cells in rows:
@@ -153,9 +159,12 @@ class _Rows(Iterator[list[str]]):
         self.position = _Position()
         self._lines = lines
         self._name = name
+        self._row_bytes = 0
+        csv.field_size_limit(_NO_FIELD_LIMIT)
         self._rows = csv.reader(self._texts(), delimiter=delimiter, strict=True)
 
     def __next__(self) -> list[str]:
+        self._row_bytes = 0
         try:
             return next(self._rows)
         except csv.Error as exc:
@@ -164,4 +173,8 @@ class _Rows(Iterator[list[str]]):
     def _texts(self) -> Iterator[str]:
         for line in self._lines:
             self.position = line.after  # the reader takes the lines of one row, and no more
+            self._row_bytes += len(line.data)
+            if self._row_bytes > MAX_LINE_BYTES + 1:  # with the line break that a line of the greatest length has
+                where = f"the row that reaches line {line.number:,} of {self._name!r}"
+                raise SourceError(f"{where} is longer than {MAX_LINE_BYTES:,} bytes")
             yield line.text(self._name)

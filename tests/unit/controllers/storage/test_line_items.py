@@ -1,3 +1,4 @@
+import csv
 import gc
 import tracemalloc
 from collections.abc import Callable
@@ -46,6 +47,7 @@ def test_a_file_without_rows_has_no_items(services: Services) -> None:
         (lockstep.csv_items, b'a,b\n1,"secret\n2"\n3\n', "row that ends in line 4 of 'a' has 1 cells"),
         (lockstep.csv_items, b'a,b\n1,"sec"ret\n', "line 2 of 'a' is no CSV"),
         (lockstep.csv_items, b'a,b\n1,"secret', "line 2 of 'a' is no CSV"),
+        (lockstep.csv_items, b"second,id,second\n1,2,3\n", "the header of 'a' names a column twice"),
     ],
 )
 def test_a_line_that_cannot_be_used_is_named_and_not_quoted(
@@ -66,6 +68,33 @@ def test_a_line_that_is_too_long_is_refused_before_it_is_held(
         services.data_dir.joinpath("a").write_text(content)
         with pytest.raises(lockstep.SourceError, match="line 2 of 'a' is longer than 100 bytes"):
             values(items(services, "a"))
+
+
+def test_a_quote_that_is_never_closed_does_not_hold_the_rest_of_the_file(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line_items, "MAX_LINE_BYTES", 100)
+    services.data_dir.joinpath("a").write_text('a,b\n1,2\n3,"4\n' + "5,6\n" * 1_000)
+    rows = lockstep.csv_items(services, "a")
+    assert next(rows).value == {"a": "1", "b": "2"}
+    with pytest.raises(lockstep.SourceError, match="the row that reaches line 28 of 'a' is longer than 100 bytes"):
+        next(rows)
+
+
+def test_a_cell_may_be_as_long_as_a_line_whatever_the_process_has_read_before(services: Services) -> None:
+    before = csv.field_size_limit(131_072)  # that of a process that has only begun
+    try:
+        services.data_dir.joinpath("a").write_text("a,b\n1," + "x" * 200_000 + "\n")
+        assert [len(row["b"]) for row in values(lockstep.csv_items(services, "a"))] == [200_000]
+    finally:
+        csv.field_size_limit(before)
+
+
+def test_the_header_is_the_first_line_that_is_not_empty(services: Services) -> None:
+    services.data_dir.joinpath("a").write_text("\n\na,b\n\n1,2\n")
+    first = next(lockstep.csv_items(services, "a"))
+    assert first.value == {"a": "1", "b": "2"}
+    assert values(lockstep.csv_items(services, "a", first.cursor)) == []
 
 
 @pytest.mark.parametrize("content", [b"1\n2\n3\n", b"1\n", b""], ids=["as long", "shorter", "empty"])
