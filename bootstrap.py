@@ -336,6 +336,7 @@ class _Once:
     def _build(self, building: Future[App]) -> App:
         """Builds the application; callers that arrive meanwhile share the result instead of building in turn."""
         try:
+            telemetry()  # timers ask for the application alone, and the sweep tells of the backlog of a quiet app
             app = build(Settings.from_environment(), CONTROLLERS, SCHEDULES)
         except BaseException as exc:
             with self._lock:
@@ -371,9 +372,14 @@ def _begin_telemetry() -> None:
         logger.exception("telemetry stays off")
 
 
+_beginning = threading.Lock()
+"""Two threads that come first would both begin telemetry, and each log line would be sent twice from then on."""
+
+
 def telemetry() -> Telemetry:
     """Returns what this process tells its work to; the first caller builds it, before the application is built."""
-    _begin_telemetry()
+    with _beginning:
+        _begin_telemetry()
     return current_telemetry()
 
 

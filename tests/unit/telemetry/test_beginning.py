@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,9 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 
 import bootstrap
-from core.errors import ConfigurationError
-from core.telemetry import telemetry
+from bootstrap import App
+from core.errors import ConfigurationError, DatabaseUnavailableError
+from core.telemetry import Telemetry, telemetry, use
 from settings import Settings
 from telemetry import open_telemetry, wiring
 from telemetry.numbers import Numbers
@@ -20,6 +23,7 @@ from telemetry.open_telemetry import OpenTelemetry
 from tests.support.collector import Collector, collecting
 from tests.support.drive import SETTINGS
 from tests.support.sample_jobs import TASK_TYPE
+from tests.support.waiting import wait_until
 
 _ROOT = Path(__file__).parents[3]
 _REQUIRED = {"DATABASE_URL": SETTINGS.database_url, "ServiceBusConnection": SETTINGS.service_bus_connection or ""}
@@ -108,6 +112,75 @@ def test_telemetry_that_cannot_begin_keeps_no_app_from_its_work(
     assert not bootstrap.telemetry().is_on
     assert "telemetry stays off" in caplog.text
     bootstrap._begin_telemetry.cache_clear()
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Telemetry]]:
+    """What telemetry was begun with a collector in the settings."""
+    begun: list[Telemetry] = []
+
+    def begin(_: Settings) -> Telemetry:
+        begun.append(Telemetry())
+        return begun[-1]
+
+    for name, value in {**_REQUIRED, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(wiring, "begin", begin)
+    monkeypatch.setattr(bootstrap.atexit, "register", lambda _: None)
+    before = telemetry()
+    bootstrap._begin_telemetry.cache_clear()
+    yield begun
+    bootstrap._begin_telemetry.cache_clear()
+    use(before)
+
+
+def test_a_process_that_is_asked_for_nothing_but_its_application_tells_of_it(
+    begun: list[Telemetry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by the timer of the sweep, which tells of the backlog."""
+    built_with: list[Telemetry] = []
+
+    def build(*_: object) -> App:
+        built_with.append(telemetry())
+        raise DatabaseUnavailableError("away")
+
+    monkeypatch.setattr(bootstrap, "build", build)
+    with pytest.raises(DatabaseUnavailableError):
+        bootstrap._Once().get()
+    assert built_with == begun
+    assert len(begun) == 1
+
+
+class NoticedLock:
+    """A lock that tells how many have asked for it."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self.asked += 1
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def test_of_two_threads_that_come_first_one_begins_telemetry(
+    begun: list[Telemetry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, begin = NoticedLock(), wiring.begin
+
+    def begin_slowly(settings: Settings) -> Telemetry:
+        wait_until(lambda: lock.asked == 2)
+        return begin(settings)
+
+    monkeypatch.setattr(bootstrap, "_beginning", lock)
+    monkeypatch.setattr(wiring, "begin", begin_slowly)
+    with ThreadPoolExecutor(2) as threads:
+        found = {each.result(30) for each in [threads.submit(bootstrap.telemetry) for _ in range(2)]}
+    assert found == set(begun)
+    assert len(begun) == 1
 
 
 def test_the_end_of_a_process_does_not_wait_for_a_silent_collector(monkeypatch: pytest.MonkeyPatch) -> None:
