@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
@@ -175,29 +176,34 @@ def build(
     for name in _AZURE_LOGGERS:
         logging.getLogger(name).setLevel(settings.azure_log_level)
     registry = Registry(controllers, schedules)
-    database = connections.migrated_database(settings, registry.migrations)
-    blobs = connections.blob_accounts(settings)
-    queue, storage = connections.message_queue(settings), connections.storage_beside(settings)
-    routed = queue if storage is None else TransportRouter(database, queue, storage)
-    counts, poison_queues = connections.queue_counts(settings), connections.poison_queues(settings)
+    opened = ExitStack()
+    try:
+        return wire(settings, registry, _backends(settings, registry, opened))
+    except BaseException:
+        opened.close()  # the next caller tries again, and would open them once more
+        raise
 
-    def close() -> None:
-        for part in (queue, storage, counts, poison_queues, database, blobs):
-            if part is not None:
-                part.close()
 
-    pending = partial(migrations.pending, database, registry.migrations)
-    backends = Backends(
+def _backends(settings: Settings, registry: Registry, opened: ExitStack) -> Backends:
+    """Opens what the settings name; `opened` closes it, the database last."""
+    database = opened.enter_context(closing(connections.migrated_database(settings, registry.migrations)))
+    blobs = opened.enter_context(closing(connections.blob_accounts(settings)))
+    queue = opened.enter_context(closing(connections.message_queue(settings)))
+    counts = opened.enter_context(closing(connections.queue_counts(settings)))
+    storage, poison_queues = connections.storage_beside(settings), connections.poison_queues(settings)
+    for optional in (storage, poison_queues):
+        if optional is not None:
+            opened.callback(optional.close)
+    return Backends(
         database,
-        routed,
-        pending,
-        close,
+        queue if storage is None else TransportRouter(database, queue, storage),
+        partial(migrations.pending, database, registry.migrations),
+        opened.close,
         counts=counts,
         max_connections=partial(connections.most, settings, database),
         blobs=blobs,
         poison_queues=poison_queues,
     )
-    return wire(settings, registry, backends)
 
 
 def wire(settings: Settings, registry: Registry, backends: Backends) -> App:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 import bootstrap
+import connections
 from bootstrap import App
-from core.errors import DatabaseUnavailableError
+from core.errors import ConfigurationError, DatabaseUnavailableError
 from repositories import migrations
 from settings import Settings
 from tests.support.drive import stand
@@ -103,3 +104,31 @@ def test_the_log_lines_of_an_app_are_redacted(
     bootstrap.build(Settings.from_environment(given)).close()
     logging.getLogger("azure.servicebus").warning("%s is refused", "https://store.example/a?sig=pssst")
     assert caplog.messages[-1] == "https://store.example/a is refused"
+
+
+@pytest.mark.parametrize("part", ["blob_accounts", "message_queue", "storage_beside", "queue_counts", "poison_queues"])
+def test_an_app_that_cannot_be_built_closes_what_it_has_opened(monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    """Each call tries again: the connections of all tries would stay open."""
+    opened: list[str] = []
+
+    class Opened:
+        def __init__(self, name: str) -> None:
+            self.name = name
+            opened.append(name)
+
+        def close(self) -> None:
+            opened.remove(self.name)
+
+    def fail(_: Settings) -> None:
+        assert "database" in opened
+        raise ConfigurationError("the identity is not complete")
+
+    monkeypatch.setattr(connections, "migrated_database", lambda *_: Opened("database"))
+    for each in ("blob_accounts", "message_queue", "storage_beside"):
+        monkeypatch.setattr(connections, each, lambda _, each=each: Opened(each))
+    monkeypatch.setattr(connections, part, fail)
+    broker = "Endpoint=sb://nowhere;SharedAccessKeyName=any;SharedAccessKey=any"
+    given = {"DATABASE_URL": "postgresql://nowhere", "ServiceBusConnection": broker}
+    with pytest.raises(ConfigurationError, match="not complete"):
+        bootstrap.build(Settings.from_environment(given))
+    assert opened == []
