@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing
 from enum import IntEnum
+from math import inf, nan
 from pathlib import Path
 
 import connections
@@ -42,9 +43,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--check", action="store_true", help="list what is pending, change nothing; exit code 1 if any")
     parser.add_argument("--app-role", metavar="NAME", help="grant this role of PostgreSQL what the app needs")
     parser.add_argument(
-        "--wait", type=float, default=300.0, metavar="SECONDS", help="how long to try again while others hold locks"
+        "--wait", type=_seconds, default=300.0, metavar="SECONDS", help="how long to try again while others hold locks"
     )
     return parser
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = nan
+    if not 0 <= seconds < inf:  # a deadline of nan never comes
+        raise argparse.ArgumentTypeError(f"invalid seconds value: {text!r}")
+    return seconds
 
 
 def _run(options: argparse.Namespace) -> ExitCode:

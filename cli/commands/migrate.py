@@ -27,7 +27,9 @@ def migrate(
     if not (app / "migrate.py").is_file():
         raise UsageError(f"{app.absolute()} is not the app: it has no migrate.py; name its directory with --app")
     interpreter = _interpreter(python)
-    arguments = ["--wait", str(wait), *(["--check"] if check else []), *(["--app-role", app_role] if app_role else [])]
+    if app_role == "":  # of a variable that is not set: the app would be without rights on the new tables
+        raise UsageError("--app-role must not be empty")
+    arguments = [f"--wait={wait}", *(["--check"] if check else []), *([f"--app-role={app_role}"] if app_role else [])]
     ran = subprocess.run([interpreter, "-m", "migrate", *arguments], cwd=app, check=False)  # noqa: S603 - the app's own
     raise typer.Exit(ran.returncode)
 

@@ -105,6 +105,14 @@ def test_a_step_waits_for_locks_as_long_as_it_is_told(
     assert run("--wait", "0.2")[0] == 0
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1", "soon"])
+def test_a_wait_that_is_no_time_is_refused(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        migrate.main(["--wait", seconds])
+    assert ended.value.code == 2
+    assert f"argument --wait: invalid seconds value: '{seconds}'" in capsys.readouterr().err
+
+
 def app_of(url: str, controller: type[JobController[Any]] = HelloWorld) -> bootstrap.App:
     given = {"DATABASE_URL": url, "ServiceBusConnection": NO_BROKER, "MIGRATE_ON_START": "false"}
     return bootstrap.build(Settings.from_environment(given), [controller])
