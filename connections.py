@@ -149,7 +149,7 @@ def _storage_account(settings: Settings) -> "StorageAccount":
         "service_bus_client_id": settings.storage_client_id,
         "service_bus_tenant_id": settings.storage_tenant_id,
         "service_bus_client_secret": settings.storage_client_secret,
-        "service_bus_resource_id": None,
+        "service_bus_resource_id": settings.storage_resource_id,
         "service_bus_token_file": None,
     }
     return storage_account.by_identity(url, credential(settings.model_copy(update=identity)))

@@ -31,7 +31,8 @@ _CONNECTIONS = {
 
 def configured_transports(environment: Mapping[str, str] = os.environ) -> frozenset[Transport]:
     """Returns the transports that the environment has connections of, whatever its other settings are."""
-    return frozenset(each for each, names in _CONNECTIONS.items() if any(environment.get(name) for name in names))
+    given = {name.lower() for name, value in environment.items() if value}
+    return frozenset(each for each, names in _CONNECTIONS.items() if any(name.lower() in given for name in names))
 
 
 def _split(value: Any) -> Any:
@@ -39,10 +40,25 @@ def _split(value: Any) -> Any:
 
 
 _IDENTITY = "ServiceBusConnection__"
-_NO_CERTIFICATES = (
-    f"{_IDENTITY}clientCertificate: the app cannot use one, and would send as another identity than the Functions host "
-    "receives with; use a managed identity or clientSecret"
-)
+_STORAGE_IDENTITY = "StorageConnection__"
+_READ_BY_THE_HOST = ("ServiceBusConnection", "StorageConnection")
+"""How the names of the settings begin that the Functions host reads, too."""
+
+
+def _refused_identity(
+    prefix: str, credential: str | None, client_id: str | None, resource_id: str | None, certificate: str | None
+) -> Iterator[str]:
+    """Says with which settings of a connection the app would be another identity than the Functions host."""
+    if resource_id is not None:
+        if client_id is not None:
+            yield f"{prefix}managedIdentityResourceId: set it or clientId, not both"
+        if (credential or "").lower() != "managedidentity":
+            yield f"{prefix}managedIdentityResourceId: it needs {prefix}credential=managedidentity"
+    if certificate is not None:
+        yield (
+            f"{prefix}clientCertificate: the app cannot use one, and would send as another identity than the Functions "
+            "host receives with; use a managed identity or clientSecret"
+        )
 
 
 class DatabaseSettings(BaseModel):
@@ -104,11 +120,11 @@ class DatabaseSettings(BaseModel):
 
     @classmethod
     def _as_the_host_reads(cls, given: Mapping[str, str]) -> dict[str, str]:
-        """Spells the settings of the identity as the fields do: the Functions host takes their names in any case."""
+        """Spells the settings of the connections as the fields do: the Functions host takes their names in any case."""
         spelled = {
             field.alias.lower(): field.alias
             for field in cls.model_fields.values()
-            if field.alias is not None and field.alias.startswith(_IDENTITY)
+            if field.alias is not None and field.alias.startswith(_READ_BY_THE_HOST)
         }
         exact = sorted(given.items(), key=lambda item: item[0] in spelled.values())  # the exact name wins
         return {spelled.get(name.lower(), name): value for name, value in exact}
@@ -119,13 +135,13 @@ class DatabaseSettings(BaseModel):
             yield f"DATABASE_URL: {problem}"
         if self.database_client_id is not None and self.database_auth != "entra":
             yield "DATABASE_CLIENT_ID: it is the id of an identity, which DATABASE_AUTH=entra connects with"
-        if self.service_bus_resource_id is not None:
-            if self.service_bus_client_id is not None:
-                yield f"{_IDENTITY}managedIdentityResourceId: set it or clientId, not both"
-            if (self.service_bus_credential or "").lower() != "managedidentity":
-                yield f"{_IDENTITY}managedIdentityResourceId: it needs {_IDENTITY}credential=managedidentity"
-        if self.service_bus_client_certificate is not None:
-            yield _NO_CERTIFICATES
+        yield from _refused_identity(
+            _IDENTITY,
+            self.service_bus_credential,
+            self.service_bus_client_id,
+            self.service_bus_resource_id,
+            self.service_bus_client_certificate,
+        )
 
 
 class Settings(DatabaseSettings):
@@ -173,8 +189,10 @@ class Settings(DatabaseSettings):
         default=None, alias="StorageConnection__credential", pattern="^(?i:managedidentity)$"
     )
     storage_client_id: str | None = Field(default=None, alias="StorageConnection__clientId")
+    storage_resource_id: str | None = Field(default=None, alias="StorageConnection__managedIdentityResourceId")
     storage_tenant_id: str | None = Field(default=None, alias="StorageConnection__tenantId")
     storage_client_secret: str | None = Field(default=None, alias="StorageConnection__clientSecret")
+    storage_client_certificate: str | None = Field(default=None, alias="StorageConnection__clientCertificate")
     message_transport: Transport | None = Field(default=None, alias="MESSAGE_TRANSPORT")
     worker_threads: int = Field(default=8, ge=1, le=256, alias="WORKER_THREADS")
     max_result_bytes: int = Field(default=64 * 1024, ge=1, alias="MAX_RESULT_BYTES")
@@ -251,6 +269,13 @@ class Settings(DatabaseSettings):
     @override
     def contradictions(self) -> Iterator[str]:
         yield from super().contradictions()
+        yield from _refused_identity(
+            _STORAGE_IDENTITY,
+            self.storage_credential,
+            self.storage_client_id,
+            self.storage_resource_id,
+            self.storage_client_certificate,
+        )
         if not (self.has_service_bus or self.has_storage):
             yield (
                 "set ServiceBusConnection to a connection string, or "

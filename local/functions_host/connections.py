@@ -31,8 +31,8 @@ class Connection:
 
     def __init__(self, name: str, environment: Mapping[str, str] = os.environ) -> None:
         for prefixed in (f"AzureWebJobs{name}", name):
-            self._string = environment.get(prefixed)
-            self._identity = _Identity(prefixed, environment)
+            self._string = connection_string(prefixed, environment)
+            self._identity = Identity(prefixed, environment)
             self._namespace = self._identity.get(_NAMESPACE)
             if self._string:
                 self._check(prefixed)
@@ -55,7 +55,13 @@ class Connection:
             raise AppLoadError(f"{setting} is not a connection string of Service Bus") from None
 
 
-class _Identity:
+def connection_string(name: str, environment: Mapping[str, str]) -> str | None:
+    """Returns the setting of this name, which may be written in any case; None if it is not set."""
+    alike = (value for each, value in environment.items() if each.lower() == name.lower() and value)
+    return environment.get(name) or next(alike, None)
+
+
+class Identity:
     """The settings of one connection beside its name, as Microsoft.Extensions.Azure reads them."""
 
     def __init__(self, prefix: str, environment: Mapping[str, str]) -> None:
@@ -65,9 +71,11 @@ class _Identity:
         self._values = {name.lower(): value for name, value in named.items()}
 
     def get(self, name: str) -> str | None:
+        """Returns a setting; None if it is not set, or empty."""
         return self._values.get(f"{self._prefix}__{name}".lower())
 
     def credential(self) -> TokenCredential:
+        """Returns the identity that the settings choose."""
         client_id, tenant_id, secret = self.get("clientId"), self.get("tenantId"), self.get("clientSecret")
         kind = (self.get("credential") or "").lower()
         if kind == "managedidentity":

@@ -3,10 +3,9 @@
 import os
 from collections.abc import Mapping
 
-from azure.core.credentials import TokenCredential
-from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
 from azure.storage.queue import LinearRetry, QueueServiceClient
 
+from local.functions_host.connections import Identity, connection_string
 from local.functions_host.errors import AppLoadError
 
 _AZURITE = (
@@ -21,7 +20,7 @@ class StorageConnection:
 
     Settings are tried in Azure's order: AzureWebJobsNAME, then NAME. Each is a connection string, with
     ``__queueServiceUri`` the URL of an account's queues, or with ``__accountName`` an account that an identity connects
-    to. ``__credential`` and ``__clientId`` choose the identity.
+    to. Further suffixes choose the identity, as those of a connection to Service Bus.
 
     Raises:
         AppLoadError: no such setting exists, or the connection string is malformed.
@@ -29,13 +28,12 @@ class StorageConnection:
 
     def __init__(self, name: str, environment: Mapping[str, str] = os.environ) -> None:
         for prefixed in (f"AzureWebJobs{name}", name):
-            self._string = environment.get(prefixed)
-            account = environment.get(f"{prefixed}__accountName")
-            self._url = environment.get(f"{prefixed}__queueServiceUri") or (
+            self._string = connection_string(prefixed, environment)
+            self._identity = Identity(prefixed, environment)
+            account = self._identity.get("accountName")
+            self._url = self._identity.get("queueServiceUri") or (
                 account and f"https://{account}.queue.core.windows.net"
             )
-            self._client_id = environment.get(f"{prefixed}__clientId") or None
-            self._is_managed = environment.get(f"{prefixed}__credential", "").lower() == "managedidentity"
             if self._string:
                 self._check(prefixed)
             if self._string or self._url:
@@ -49,12 +47,7 @@ class StorageConnection:
             string = _AZURITE if "usedevelopmentstorage=true" in self._string.lower() else self._string
             return QueueServiceClient.from_connection_string(string, retry_policy=retry, read_timeout=30)
         assert self._url
-        return QueueServiceClient(self._url, self._credential(), retry_policy=retry, read_timeout=30)
-
-    def _credential(self) -> TokenCredential:
-        if self._is_managed:
-            return ManagedIdentityCredential(client_id=self._client_id)
-        return DefaultAzureCredential(managed_identity_client_id=self._client_id)
+        return QueueServiceClient(self._url, self._identity.credential(), retry_policy=retry, read_timeout=30)
 
     def _check(self, setting: str) -> None:
         try:

@@ -10,7 +10,9 @@ import pytest
 import connections
 from core.errors import ConfigurationError
 from local.functions_host import connections as host_connections
+from local.functions_host import storage_connection
 from local.functions_host.errors import AppLoadError
+from repositories import storage_account
 from settings import DatabaseSettings, Settings
 
 _KINDS = (
@@ -52,10 +54,12 @@ def _made(kind: str, *given: str, **named: object) -> tuple[object, ...]:
 
 
 def environment(identity: dict[str, str], connection: str = "ServiceBusConnection") -> dict[str, str]:
-    named = {"fullyQualifiedNamespace": "jobs.servicebus.windows.net", **identity}
+    where = {"fullyQualifiedNamespace": "jobs.servicebus.windows.net"}
+    if connection.endswith("StorageConnection"):
+        where = {"queueServiceUri": "https://jobs.queue.core.windows.net"}
     return {
         "DATABASE_URL": "postgresql://nowhere",
-        **{f"{connection}__{name}": value for name, value in named.items()},
+        **{f"{connection}__{name}": value for name, value in {**where, **identity}.items()},
     }
 
 
@@ -74,6 +78,31 @@ def of_the_host_by_its_prefix(identity: dict[str, str]) -> Any:
 
 def of_the_migration(identity: dict[str, str]) -> Any:
     return connections.database_credential(DatabaseSettings.from_environment(environment(identity)))
+
+
+def of_the_sender_by_storage_queues(identity: dict[str, str]) -> Any:
+    given = Settings.from_environment(environment(identity, "StorageConnection"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(storage_account, "by_identity", lambda _, credential: credential)
+        return connections._storage_account(given)
+
+
+def of_the_host_by_storage_queues(identity: dict[str, str]) -> Any:
+    given = environment(identity, "StorageConnection")
+    return storage_connection.StorageConnection("StorageConnection", given)._identity.credential()
+
+
+@pytest.mark.parametrize("side", [of_the_sender_by_storage_queues, of_the_host_by_storage_queues])
+@pytest.mark.parametrize(("identity", "expected"), IDENTITIES[:-1], ids=lambda each: " ".join(map(str, each)) or "none")
+def test_both_sides_of_storage_queues_choose_the_same_identity(
+    monkeypatch: pytest.MonkeyPatch,
+    side: Callable[[dict[str, str]], Any],
+    identity: dict[str, str],
+    expected: tuple[object, ...],
+) -> None:
+    recorded(monkeypatch, connections)
+    recorded(monkeypatch, host_connections)
+    assert side(identity) == expected
 
 
 @pytest.mark.parametrize("side", [of_the_sender, of_the_host, of_the_host_by_its_prefix, of_the_migration])
@@ -115,6 +144,15 @@ def test_without_an_identity_of_its_own_the_connection_has_that_of_the_environme
 def test_settings_with_which_the_app_would_be_another_identity_are_refused(identity: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError, match="ServiceBusConnection__"):
         of_the_sender(identity)
+    with pytest.raises(ConfigurationError, match="StorageConnection__"):
+        of_the_sender_by_storage_queues(identity)
+
+
+@pytest.mark.parametrize("name", ["StorageConnection", "storageconnection", "AzureWebJobsSTORAGECONNECTION"])
+def test_the_host_finds_a_connection_string_in_any_case(name: str) -> None:
+    given = {name: "DefaultEndpointsProtocol=https;AccountName=jobs;AccountKey=a2V5;EndpointSuffix=core.windows.net"}
+    with storage_connection.StorageConnection("StorageConnection", given).client() as client:
+        assert client.account_name == "jobs"
 
 
 def test_the_host_refuses_two_names_of_one_identity() -> None:

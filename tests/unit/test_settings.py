@@ -202,6 +202,24 @@ def test_a_storage_account_may_stand_for_service_bus(name: str, value: str) -> N
     assert configured_transports({name: value}) == {Transport.STORAGE}
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "transport"),
+    [
+        ("STORAGECONNECTION", STORAGE, Transport.STORAGE),
+        ("StorageConnection__QueueServiceUri", "https://jobs.queue.core.windows.net", Transport.STORAGE),
+        ("storageconnection__accountname", "jobs", Transport.STORAGE),
+        ("ServiceBusConnection__FullyQualifiedNamespace", "jobs.servicebus.windows.net", Transport.SERVICE_BUS),
+        ("SERVICEBUSCONNECTION", LEAST["ServiceBusConnection"], Transport.SERVICE_BUS),
+    ],
+)
+def test_a_connection_is_found_in_any_case_as_by_the_functions_host(name: str, value: str, transport: str) -> None:
+    assert configured_transports({name: value}) == {transport}
+    settings = Settings.from_environment({**DATABASE, name: value})
+    assert settings.transport == transport
+    assert settings.has_storage == (transport == Transport.STORAGE)
+    assert settings.has_service_bus == (transport == Transport.SERVICE_BUS)
+
+
 def test_the_development_account_is_azurite_on_its_default_port() -> None:
     settings = Settings.from_environment({**DATABASE, "StorageConnection": "UseDevelopmentStorage=true"})
     assert settings.storage_connection is not None
