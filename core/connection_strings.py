@@ -7,6 +7,8 @@ that a driver would misread is refused before a driver sees it.
 import re
 from urllib.parse import parse_qs, quote, unquote
 
+from core.storage_connections import is_account_key
+
 _HOST = r"(?:\[[^\]@/]*\]|[^\s:,/?@\[\]]*)(?::\d{0,5})?"
 _POSTGRES_URL = re.compile(rf"postgres(?:ql)?://(?:[^@/]*@)?{_HOST}(?:,{_HOST})*(?:/[^@?]*)?(?:\?[^@]*)?")
 _POSTGRES_PARTS = re.compile(r"[^:]*://(?:(?P<user_info>[^@/]*)@)?(?P<hosts>[^/?]*)(?:/[^?]*)?(?:\?(?P<query>.*))?")
@@ -103,7 +105,7 @@ def check_blob_storage(connection_string: str) -> str:
         ValueError: it is none; the message says what is right and repeats nothing.
     """
     given = _storage_parts(connection_string)
-    if not given.get("accountname") or not given.get("accountkey"):
+    if not given.get("accountname") or not is_account_key(given.get("accountkey", "")):
         raise ValueError(
             "must read DefaultEndpointsProtocol=https;AccountName=NAME;AccountKey=...;EndpointSuffix=core.windows.net"
         )

@@ -182,7 +182,7 @@ def test_a_connection_string_that_the_client_takes_is_accepted(connection_string
     assert settings.service_bus_connection == connection_string
 
 
-STORAGE = "DefaultEndpointsProtocol=https;AccountName=jobs;AccountKey=a+b/c==;EndpointSuffix=core.windows.net"
+STORAGE = "DefaultEndpointsProtocol=https;AccountName=jobs;AccountKey=a+b/cw==;EndpointSuffix=core.windows.net"
 DATABASE = {"DATABASE_URL": LEAST["DATABASE_URL"]}
 
 
@@ -255,6 +255,8 @@ def test_a_transport_without_a_connection_is_refused(given: dict[str, str], tran
         "AccountKey=pssst",
         "AccountName=jobs;AccountKey=pssst;pssst",
         "AccountName=;AccountKey=",
+        "AccountName=jobs;AccountKey=pssst",  # no base64: five characters
+        "AccountName=jobs;AccountKey=pssst\N{EURO SIGN}",
     ],
 )
 def test_a_storage_connection_that_cannot_work_is_refused_without_showing_it(connection_string: str) -> None:
@@ -411,6 +413,7 @@ def test_without_an_account_there_are_no_blobs() -> None:
         {"BLOB_ACCOUNT_URL": "https://c2VjcmV0@ours.blob.core.windows.net"},
         {"ALLOWED_BLOB_ACCOUNTS": "https://ours.blob.core.windows.net,theirs"},
         {"BLOB_CONNECTION_STRING": "AccountKey=c2VjcmV0"},
+        {"BLOB_CONNECTION_STRING": KEYED.replace("c2VjcmV0", "c2VjcmV0c")},  # no base64
         {"BLOB_CONNECTION_STRING": "UseDevelopmentStorage=true"},
         {"BLOB_CONNECTION_STRING": KEYED, "BLOB_ACCOUNT_URL": "https://ours.blob.core.windows.net"},
     ],
