@@ -31,6 +31,8 @@ _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 10.0
 """The longest wait on the socket: a server that is busy gets a second chance within the deadline."""
 _FIRST_PAUSE_SECONDS = 0.25
+_LEAST_SECONDS = 0.1
+"""Of a try after a pause that took longer than it should: the client takes no timeout of zero."""
 
 _PAGE_ENTRIES = 2_000
 """Entries that are held at a time: about 2 MB, and 500 requests for a million blobs. The service allows 5,000."""
@@ -169,7 +171,7 @@ class AzureBlobStore(BlobStore):
         pause = _FIRST_PAUSE_SECONDS
         while True:
             try:
-                return self._try(action, what, until - time.monotonic())
+                return self._try(action, what, max(until - time.monotonic(), _LEAST_SECONDS))
             except BlobUnavailableError as exc:
                 wait = max(pause, exc.retry_after_seconds)
                 if time.monotonic() + wait >= until:
@@ -191,6 +193,8 @@ class AzureBlobStore(BlobStore):
             raise BlobUnavailableError(f"{what}: {_SERVICE} did not answer within {self._seconds:g} s") from exc
         except AzureError as exc:
             raise blob_error(exc, what) from exc
+        except OSError as exc:  # the token of a pod, and certificates, are files
+            raise BlobUnavailableError(f"{what} cannot be reached now: {type(exc).__name__}") from exc
 
 
 def _only(version: str) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class TokenPassword:
             )
         try:
             return self._credential.get_token(SCOPE).token
-        except AzureError as exc:
+        except (AzureError, OSError) as exc:  # OSError: the token of a pod is a file
             raise DatabaseUnavailableError(
                 f"cannot connect to PostgreSQL: the app's identity gets no token ({type(exc).__name__})"
             ) from None

@@ -59,7 +59,7 @@ class ServiceBusQueueCounts(QueueCounts):
                 int(found.scheduled_message_count or 0),
                 int(found.dead_letter_message_count or 0),
             )
-        except (AzureError, ValueError, AttributeError) as exc:  # the last two: an answer that is no queue's
+        except (AzureError, OSError, ValueError, AttributeError) as exc:  # the last two: an answer that is no queue's
             # At DEBUG: the error of a broken connection names hosts, and people may ask every few seconds.
             logger.debug("the messages of %s cannot be counted", queue, exc_info=True)
             raise CountsUnavailableError(_reason(exc)) from exc
@@ -132,6 +132,6 @@ def _reason(exc: Exception) -> str:
         return _NO_QUEUE
     if isinstance(exc, HttpResponseError) and status not in {None, HTTPStatus.OK}:
         return f"the management interface of Service Bus answered with status {status}"
-    if isinstance(exc, AzureError) and status is None:
+    if isinstance(exc, (AzureError, OSError)) and status is None:  # OSError: the token of a pod is a file
         return _UNREACHABLE
     return "the management interface of Service Bus gave an answer that cannot be read"

@@ -112,14 +112,25 @@ def test_an_interface_that_nobody_listens_at_is_told() -> None:
 
 
 class _NoIdentity:
+    def __init__(self, failure: Exception) -> None:
+        self._failure = failure
+
     def get_token(self, *_: str, **__: Any) -> AccessToken:
-        raise ClientAuthenticationError(f"{_SECRET} is refused")
+        raise self._failure
 
 
-def test_an_identity_that_gets_no_token_may_not_read() -> None:
-    counts = queue_counts.by_identity("nowhere.invalid", _NoIdentity())
-    with pytest.raises(CountsUnavailableError, match="may not read it"):
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        (ClientAuthenticationError(f"{_SECRET} is refused"), "may not read it"),
+        (FileNotFoundError(f"the token of a pod {_SECRET}"), "cannot be reached"),
+    ],
+)
+def test_an_identity_that_gets_no_token_may_not_read(failure: Exception, told: str) -> None:
+    counts = queue_counts.by_identity("nowhere.invalid", _NoIdentity(failure))
+    with pytest.raises(CountsUnavailableError, match=told) as caught:
         counts.counts("sb-tasks")
+    assert _SECRET not in str(caught.value)
 
 
 @pytest.mark.parametrize(

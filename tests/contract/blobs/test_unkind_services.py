@@ -4,21 +4,26 @@ import base64
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from azure.core.credentials import AccessToken
 from azure.identity import CredentialUnavailableError
+from typing_extensions import override
 
 from core.errors import BlobChangedError, BlobError, BlobUnavailableError
 from local.azurite import ACCOUNT, Azurite
 from repositories import blob_storage
 from repositories.blob_storage import AzureBlobStore
+from repositories.broker_calls import BrokerCalls, Connection
 from tests.contract.blobs.harness import AnyonesCredential
 from tests.contract.blobs.servers import HEAD, connection_string, slow_server
 from tests.unit.controllers.ingest_csv.tls_server import Answer, Route, TlsServer, running
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parents[3]
 PATH = f"/{ACCOUNT}/things/a.bin"
@@ -128,15 +133,35 @@ def test_a_token_goes_to_the_account_and_not_where_that_leads(server: TlsServer,
         assert other.requests == []
 
 
-def test_no_identity_is_an_outage() -> None:
+@pytest.mark.parametrize(
+    "failure",
+    [CredentialUnavailableError("no managed identity endpoint"), FileNotFoundError("the token of a pod")],
+    ids=lambda each: type(each).__name__,
+)
+def test_no_identity_is_an_outage(failure: Exception) -> None:
     class Without(AnyonesCredential):
         def get_token(self, *scopes: str, **_: object) -> AccessToken:
-            raise CredentialUnavailableError("no managed identity endpoint")
+            raise failure
 
     store = blob_storage.by_identity("https://127.0.0.1:9", Without)
     store._seconds = 0.2
-    with closing(store), pytest.raises(BlobUnavailableError, match="cannot be reached now: CredentialUnavailableError"):
+    unavailable = pytest.raises(BlobUnavailableError, match=f"cannot be reached now: {type(failure).__name__}")
+    with closing(store), unavailable:
         store.read("things", "a.bin", 0, 4)
+
+
+def test_a_try_after_a_pause_that_took_too_long_has_a_time_that_the_client_takes(server: TlsServer) -> None:
+    class InThisThread(BrokerCalls):
+        @override
+        def run(self, action: Callable[[], T], connection: Connection, seconds: float) -> T:
+            return action()
+
+    server.routes[PATH] = one_after_the_other(refused(503, "ServerBusy"), FOUND)
+    store = blob_storage.by_connection_string(connection_string(f"https://{server.host}"))
+    store._seconds, store._calls = 2.0, InThisThread()
+    store._pause = lambda _: time.sleep(2.2)  # past the deadline
+    with closing(store):
+        assert store.read("things", "a.bin", 0, 4).data == b"data"
 
 
 def test_the_client_is_imported_when_the_first_blob_is_opened() -> None:

@@ -52,6 +52,7 @@ def test_each_connection_asks_the_credential_which_keeps_and_renews_its_token() 
         CredentialUnavailableError("pssst"),
         ClientAuthenticationError("AADSTS7000215: invalid client secret pssst"),
         ServiceRequestError("pssst cannot be resolved"),
+        FileNotFoundError("/var/run/secrets/pssst"),
     ],
     ids=lambda each: type(each).__name__,
 )

@@ -1,5 +1,6 @@
 """What a process imports and exports, by its settings alone."""
 
+import atexit
 import os
 import subprocess
 import sys
@@ -126,7 +127,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Telemetry]]:
     for name, value in {**_REQUIRED, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(wiring, "begin", begin)
-    monkeypatch.setattr(bootstrap.atexit, "register", lambda _: None)
+    monkeypatch.setattr(atexit, "register", lambda _: None)
     before = telemetry()
     bootstrap._begin_telemetry.cache_clear()
     yield begun
