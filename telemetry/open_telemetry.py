@@ -1,5 +1,6 @@
 """Tells OpenTelemetry what the app does: the spans here, the numbers in `numbers.py`, the logs in `logs.py`."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,6 +37,8 @@ from telemetry.names import (
     outcome_name,
 )
 from telemetry.numbers import Numbers
+
+logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 2.0
 """How long the end of a process may wait for what was told: its work has ended by then."""
@@ -195,7 +198,10 @@ class OpenTelemetry(Telemetry):
 
     def _flush(self) -> None:
         for flush in self._flushes:
-            flush(int(FLUSH_SECONDS * 1_000))
+            try:
+                flush(int(FLUSH_SECONDS * 1_000))
+            except Exception as exc:  # noqa: BLE001 - as of metrics, while a callback of an author takes too long
+                logger.warning("a part of the telemetry is not sent at the end of the process: %s", exc)
 
     @contextmanager
     def _span(

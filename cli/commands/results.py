@@ -1,5 +1,6 @@
 """`lockstep results` and `lockstep events`: what a job made, and what happened to it."""
 
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -38,7 +39,9 @@ def results(
         except (LockstepError, KeyboardInterrupt):
             if after is not None:
                 options = (
-                    f"--stage {stage} --after {after}" + (" --csv" if csv else "") + (f" -o {file}" if file else "")
+                    f"--stage {stage} --after {after}"
+                    + (" --csv" if csv else "")
+                    + (f" -o {shlex.quote(str(file))}" if file else "")
                 )
                 output.say(f"Go on with: {session(ctx).again(f'results {job_id} {options}')}", "yellow")
             raise

@@ -133,12 +133,12 @@ def test_an_interrupted_download_says_how_to_go_on(
     monkeypatch.setattr("time.sleep", lambda _: None)
     monkeypatch.setattr("client.job_flows.PAGE", 10)
     monkeypatch.setattr(transport, "fails_after", 2)
-    file = tmp_path / "out.ndjson"
+    file = tmp_path / "my results.ndjson"
 
     ran = run("results", failed, "-o", str(file))
 
     assert ran.code == 3
-    assert f"Go on with: lockstep results {failed} --stage 1 --after 19 -o {file}" in ran.err
+    assert f"Go on with: lockstep results {failed} --stage 1 --after 19 -o '{file}'" in ran.err
     monkeypatch.setattr(transport, "fails_after", None)
     assert run("results", failed, "--stage", "1", "--after", "19", "-o", str(file)).code == 0
     assert len(file.read_text().splitlines()) == 30

@@ -192,6 +192,17 @@ def test_the_end_of_a_process_does_not_wait_for_a_silent_collector(monkeypatch: 
     never.set()
 
 
+def test_what_can_be_sent_is_sent_though_a_part_cannot(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(_: int) -> None:
+        raise RuntimeError("a callback takes too long")
+
+    flushed: list[int] = []
+    meter = MeterProvider().get_meter("test")
+    OpenTelemetry(TracerProvider().get_tracer("test"), Numbers(meter), [fail, flushed.append]).flush()
+    assert flushed == [2_000]
+    assert "not sent at the end of the process: a callback takes too long" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("sampler", "fraction"),
     [
