@@ -119,6 +119,7 @@ class ConnectionPool:
             if time.monotonic() - idle_since < _CHECK_AFTER_IDLE_SECONDS or _is_alive(conn):
                 return conn
             _close(conn)
+            self._discard_idle()  # idle for longer; while the server is silent, each check takes seconds
 
     def _connect(self) -> GuardedConnection:
         password = None if self._password is None else self._password()

@@ -51,6 +51,8 @@ def connecting() -> Iterator[None]:
         reasons = [_QUOTED.sub("", reason) for reason in _CONNECT_REASON.findall(str(exc))]
         reason = "; ".join(dict.fromkeys(reasons)) or "check DATABASE_URL"
         raise DatabaseUnavailableError(f"cannot connect to PostgreSQL: {reason}") from None
+    except OSError as exc:  # the process has no descriptor left for a `GuardedConnection`
+        raise DatabaseUnavailableError(f"cannot connect to PostgreSQL: {exc.strerror}") from exc
     except (psycopg2.Error, ValueError):  # ValueError: an escape is not UTF-8
         raise ConfigurationError("DATABASE_URL is not a connection string of PostgreSQL") from None
 

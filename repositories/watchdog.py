@@ -27,12 +27,12 @@ class Watchdog:
             interrupt: called once if the block takes longer; never after the block. Must not wait.
         """
         key = object()
-        with self._lock:
-            self._watched[key] = (time.monotonic() + seconds, interrupt)
-            if self._thread is None or not self._thread.is_alive():  # in a forked process it is not
-                self._thread = threading.Thread(target=self._run, name="database watchdog", daemon=True)
-                self._thread.start()
         try:
+            with self._lock:
+                self._watched[key] = (time.monotonic() + seconds, interrupt)
+                if self._thread is None or not self._thread.is_alive():  # in a forked process it is not
+                    self._thread = threading.Thread(target=self._run, name="database watchdog", daemon=True)
+                    self._thread.start()  # fails if the system has no thread left
             yield
         finally:
             with self._lock:

@@ -1,3 +1,5 @@
+import errno
+import os
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -178,6 +180,21 @@ def test_an_unreachable_server_costs_no_permit() -> None:
                 pass
             assert "Connection refused" in str(caught.value)
             assert not isinstance(caught.value, PoolTimeoutError)
+
+
+def test_a_process_without_a_descriptor_for_a_connection_has_an_outage(
+    new_pool: NewPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    pool = new_pool(size=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "dup", fail)
+        with pytest.raises(DatabaseUnavailableError, match="PostgreSQL: Too many open files"), pool.lend():
+            pass
+    with pool.lend() as conn:
+        assert not conn.closed
 
 
 @pytest.mark.parametrize(

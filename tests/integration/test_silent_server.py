@@ -111,6 +111,26 @@ def test_an_idle_connection_that_a_suspended_server_never_answers_is_replaced(
         assert other is not conn
 
 
+def test_of_many_idle_connections_to_a_suspended_server_one_is_waited_for(
+    database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "_CHECK_AFTER_IDLE_SECONDS", 0.0)
+    checked: list[GuardedConnection] = []
+    is_alive = pool._is_alive
+
+    def noted(conn: GuardedConnection) -> bool:
+        checked.append(conn)
+        return is_alive(conn)
+
+    monkeypatch.setattr(pool, "_is_alive", noted)
+    with lent(database) as first, lent(database) as second:
+        pass
+    with suspended(first), suspended(second), lent(database):
+        assert len(checked) == 1
+        assert first.closed
+        assert second.closed
+
+
 def test_what_gets_the_descriptor_of_a_cut_connection_is_not_cut(database: PostgresDatabase, tmp_path: Path) -> None:
     with lent(database) as neighbour, lent(database) as conn:
         descriptor = conn.fileno()
