@@ -6,6 +6,7 @@ The list is as `sha256sum` writes it, and the result as of `sha256sum --check`, 
 import hashlib
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import PurePosixPath
@@ -104,12 +105,19 @@ class VerifyFiles(lockstep.JobController[VerifyFilesParameters]):
         """Yields a task for each line of the list.
 
         Raises:
-            ChecksumListError: the list is not there, or has a line that cannot be used.
+            ChecksumListError: the list is not there, has a line that cannot be used, or changes meanwhile.
             FileUnavailableError: the list cannot be read now.
         """
-        entries = _entries(job.parameters.checksums, job.services)
+        name, services = job.parameters.checksums, job.services
+        version = _version(name, services)
+        # A long list takes several slices. The cursor of each task is the version of the list that it is from.
+        if stage.cursor not in {None, version}:
+            raise _changed(name)
+        entries = _entries(name, services)
         for index, entry in enumerate(islice(entries, stage.first_index, None), stage.first_index):
-            yield verify.task(index, entry._asdict(), cursor=index)
+            yield verify.task(index, entry._asdict(), cursor=version)
+        if _version(name, services) != version:
+            raise _changed(name)
 
     def fold_stage_results(
         self,
@@ -134,10 +142,25 @@ class VerifyFiles(lockstep.JobController[VerifyFilesParameters]):
 
 def _entries(name: str, services: lockstep.Services) -> Iterator[_Entry]:
     folder = PurePosixPath(name).parent
+    with _reading(name), lockstep.existing_file(name, services.data_dir, "the list").open(encoding="utf-8") as file:
+        for number, line in enumerate(iter(partial(file.readline, _MOST_CHARACTERS), ""), start=1):
+            yield _entry(line, number, name, folder)
+
+
+def _version(name: str, services: lockstep.Services) -> str:
+    with _reading(name):
+        found = lockstep.existing_file(name, services.data_dir, "the list").stat()
+    return f"{found.st_mtime_ns} {found.st_size}"
+
+
+def _changed(name: str) -> ChecksumListError:
+    return ChecksumListError(f"the list {name!r} changed after the job began to read it; submit a new job")
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
     try:
-        with lockstep.existing_file(name, services.data_dir, "the list").open(encoding="utf-8") as file:
-            for number, line in enumerate(iter(partial(file.readline, _MOST_CHARACTERS), ""), start=1):
-                yield _entry(line, number, name, folder)
+        yield
     except lockstep.DataPathError as exc:
         raise ChecksumListError(str(exc)) from exc
     except UnicodeDecodeError as exc:

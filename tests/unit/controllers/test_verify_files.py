@@ -1,9 +1,11 @@
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from controllers import verify_files
 from controllers.verify_files import VerifyFiles
 from core.errors import InvalidInputError, UnreachableError
 from core.statuses import JobStatus, TaskStatus
@@ -129,6 +131,29 @@ def test_a_later_line_that_cannot_be_used_fails_the_job_with_its_number(it: Stan
     assert job.status == JobStatus.FAILED
     assert job.error is not None
     assert job.error["message"] == "line 301 of the list 'in/SHA256SUMS' is no SHA-256, two spaces and a path"
+
+
+@pytest.mark.parametrize("slice_seconds", [1e-9, 120.0], ids=["in slices", "in one slice"])
+def test_a_list_that_changes_while_the_job_is_dispatched_fails_the_job(
+    data_dir: Path, slice_seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tasks would be of two lists."""
+    write(data_dir, 250)
+    with stand(VerifyFiles, data_dir=data_dir, dispatch_slice_seconds=slice_seconds) as it:
+        job_id = it.submit("verify_files", checksums="in/SHA256SUMS")
+        of, places = verify_files._entry, iter([120])
+
+        def changed_meanwhile(line: str, number: int, *rest: Any) -> Any:
+            if number == 120 and next(places, None):  # once
+                write(data_dir, 251)
+            return of(line, number, *rest)
+
+        monkeypatch.setattr(verify_files, "_entry", changed_meanwhile)
+        it.pump()
+        job = it.job(job_id)
+    assert job.status == JobStatus.FAILED
+    assert job.error is not None
+    assert job.error["message"] == ("the list 'in/SHA256SUMS' changed after the job began to read it; submit a new job")
 
 
 def failing(*_: object, **__: object) -> None:
