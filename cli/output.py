@@ -128,7 +128,10 @@ def local_time(text: str) -> str:
     """Shows a time of the app in the time zone of this machine, without the date if it is today."""
     if not _TIME.fullmatch(text):
         return text
-    time = datetime.fromisoformat(text).astimezone()
+    try:
+        time = datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):  # a text of a job that only looks like a time
+        return text
     is_today = time.date() == datetime.now(UTC).astimezone().date()
     return time.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M:%S")
 

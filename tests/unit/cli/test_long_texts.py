@@ -32,6 +32,11 @@ def test_a_command_to_copy_is_never_broken(monkeypatch: pytest.MonkeyPatch, caps
     assert capsys.readouterr().err.splitlines() == [WARNING]
 
 
+@pytest.mark.parametrize("text", ["2026-13-45T99:99:99Z", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+def test_a_text_of_a_job_that_only_looks_like_a_time_is_shown_as_it_is(text: str) -> None:
+    assert str(output.cell(text)) == text
+
+
 def test_the_errors_of_a_task_are_texts() -> None:
     first = {"attempt": 1, "at": "2020-01-02T03:04:05Z", **ERROR}
     task: TaskDetails = {"task_id": "t", "worker": None, "error": ERROR, "errors": [first, {**first, "attempt": 2}]}  # type: ignore[typeddict-item] # members that are shown as they are
