@@ -22,6 +22,8 @@ def blob_error(error: AzureError, what: str) -> BlobError | BlobUnavailableError
     status = error.status_code if isinstance(error, HttpResponseError) else None
     if status is None:  # no answer, or no token
         return BlobUnavailableError(f"{what} cannot be reached now: {type(error).__name__}")
+    if status < HTTPStatus.MULTIPLE_CHOICES:  # it broke off, or is that of a gateway before the service
+        return BlobUnavailableError(f"{what}: the answer cannot be read")
     code = _code(error)
     answer = f"Azure Blob Storage answers {status} {code}".rstrip()
     if code == "InvalidBlockList":  # another writer has committed the blob: to commit again helps as little as to wait

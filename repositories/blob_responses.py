@@ -46,6 +46,11 @@ class Response(Connection):
             raise BlobUnavailableError(f"{what}: the answer has no ETag")
         return BlobRange(data, size_bytes, version)
 
+    def drop(self) -> None:
+        """Closes the connection of an answer that the client has not read to its end."""
+        with suppress(Exception):
+            self._raw.close()
+
     @override
     def cut(self) -> None:
         self._is_cut = True

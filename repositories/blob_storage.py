@@ -193,6 +193,9 @@ class AzureBlobStore(BlobStore):
             raise BlobUnavailableError(f"{what}: {_SERVICE} did not answer within {self._seconds:g} s") from exc
         except AzureError as exc:
             raise blob_error(exc, what) from exc
+        except ValueError as exc:  # of a gateway before the service, which answers otherwise
+            response.drop()
+            raise BlobUnavailableError(f"{what}: the answer cannot be read") from exc
         except OSError as exc:  # the token of a pod, and certificates, are files
             raise BlobUnavailableError(f"{what} cannot be reached now: {type(exc).__name__}") from exc
 

@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 ROOT = Path(__file__).parents[3]
 PATH = f"/{ACCOUNT}/things/a.bin"
+LISTING = f"/{ACCOUNT}/things?restype=container&comp=list&prefix=&maxresults=2000"
 FOUND = Answer(206, {"Content-Range": "bytes 0-3/4", "ETag": '"0x1"'}, b"data")
 
 
@@ -93,6 +94,24 @@ def test_a_read_that_breaks_off_is_unavailable(server: TlsServer) -> None:
     unavailable = pytest.raises(BlobUnavailableError, match="broke off after")
     with store_of(connection_string(f"https://{server.host}"), seconds=1) as store, unavailable:
         store.read("things", "a.bin", 0, 100)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(200, {"ETag": '"0x1"'}, b"data"),
+        Answer(200, {"Content-Type": "text/html"}, b"<html>Sign in</html>"),
+    ],
+    ids=["no range", "the page of a gateway"],
+)
+def test_an_answer_that_is_none_of_the_service_is_unavailable(server: TlsServer, answer: Answer) -> None:
+    server.routes[PATH] = lambda _: answer
+    server.routes[LISTING] = lambda _: answer
+    with store_of(connection_string(f"https://{server.host}"), seconds=2) as store:
+        with pytest.raises(BlobUnavailableError, match="cannot be read"):
+            store.read("things", "a.bin", 0, 4)
+        with pytest.raises(BlobUnavailableError, match="cannot be read"):
+            store.list_page("things", "")
 
 
 @pytest.mark.parametrize(
