@@ -1,11 +1,12 @@
 """Opens a source: a file under DATA_DIR, a blob of an account of the app, or an https URL of an allowed host."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import unquote_plus, urlsplit
 
 from typing_extensions import override
 
@@ -18,6 +19,8 @@ from core.errors import SourceError, SourceUnavailableError, source_changed
 from core.redaction import redacted
 
 _FILE_BLOCK_BYTES = 1024 * 1024
+_MOST_ENCODED = 3
+"""So many times a URL in a query in a query may be percent-encoded."""
 
 
 class Places(Protocol):
@@ -66,13 +69,20 @@ def check_unsigned(source: str) -> str:
         ValueError: the URL has a signature, such as that of a SAS, a key or a token.
     """
     query = urlsplit(source).query if _is_url(source) else ""
-    for name, _ in parse_qsl(query, keep_blank_values=True):
+    for name in _names(query):
         if redacted(f"?{name}=x") != f"?{name}=x":
             raise ValueError(
                 f"the query of the URL has a secret ({name[:40]}), which would be stored with the job; leave it out: "
                 "the app reads a blob with its own identity, as blob://CONTAINER/NAME"
             )
     return source
+
+
+def _names(query: str) -> Iterator[str]:
+    """Yields the names of a query, and of a query in one of its values, such as that of a URL that a proxy is given."""
+    for _ in range(_MOST_ENCODED):
+        yield from (unquote_plus(part.partition("=")[0]) for part in re.split("[?&;]", query))
+        query = unquote_plus(query)
 
 
 @contextmanager

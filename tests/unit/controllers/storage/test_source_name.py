@@ -24,6 +24,7 @@ def submitted(source: str) -> Parameters:
         "blob://things/a%20b.csv",
         "https://ours.blob.core.windows.net/things/a.csv",
         "https://host.example/a.csv?format=csv&page=1",
+        "https://host.example/a.csv?of=https%3A%2F%2Fother.example%2Fkeys%3Fpage%3D2&significant",
     ],
 )
 def test_a_source_without_a_secret_is_accepted(source: str) -> None:
@@ -38,6 +39,10 @@ def test_a_source_without_a_secret_is_accepted(source: str) -> None:
         f"https://host.example/a.csv?s%69g={SECRET}",
         f"https://host.example/a.csv?X-Amz-Signature={SECRET}",
         f"https://host.example/a.csv?page=1&token={SECRET}",
+        f"https://host.example/a.csv?page=1;sig={SECRET}",
+        f"https://proxy.example/?url=https://host.example/a.csv?sig={SECRET}",
+        f"https://proxy.example/?url=https%3A%2F%2Fhost.example%2Fa.csv%3Fsv%3D1%26sig%3D{SECRET}",
+        f"https://proxy.example/?url=https%253A%252F%252Fhost.example%252Fa.csv%253Fsig%253D{SECRET}",
     ],
 )
 def test_a_secret_in_the_query_is_refused_and_not_repeated(source: str) -> None:
