@@ -24,8 +24,9 @@ from repositories.ports import MessageCounts, QueueCounts
 
 logger = logging.getLogger(__name__)
 
-_OPTIONS: dict[str, Any] = {"connection_timeout": 2, "read_timeout": 2, "retry_total": 0}
-"""A person waits for the answer, and asks again: a request is short, and is not repeated."""
+_OPTIONS: dict[str, Any] = {"connection_timeout": 2, "read_timeout": 2, "retry_total": 0, "permit_redirects": False}
+"""A person waits for the answer, and asks again: a request is short, and is not repeated. A redirect is not followed:
+the client would send its token to wherever that leads."""
 
 _EMULATOR_PORT = 5300
 """Where Microsoft's emulator, from version 2.0, answers requests for its entities, without TLS."""

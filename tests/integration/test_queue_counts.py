@@ -36,7 +36,7 @@ _ENTRY = """\
 
 
 @contextmanager
-def answering(status: int, text: str) -> Iterator[tuple[int, list[str]]]:
+def answering(status: int, text: str, location: str | None = None) -> Iterator[tuple[int, list[str]]]:
     """A management interface with one answer; yields its port and the requests that it gets."""
     asked: list[str] = []
 
@@ -44,6 +44,8 @@ def answering(status: int, text: str) -> Iterator[tuple[int, list[str]]]:
         def do_GET(self) -> None:
             asked.append(f"{self.command} {self.path} {self.headers['Authorization']}")
             self.send_response(status)
+            if location is not None:
+                self.send_header("Location", location)
             self.send_header("Content-Type", "application/atom+xml;type=entry;charset=utf-8")
             self.send_header("Content-Length", str(len(text.encode())))
             self.end_headers()
@@ -103,6 +105,16 @@ def test_the_reason_is_told_after_one_request(status: int, text: str, told: str)
     with answering(status, text) as (port, asked):
         assert told in reason(port)
     assert len(asked) == 1
+
+
+def test_a_token_goes_to_the_namespace_and_not_where_that_leads() -> None:
+    with (
+        answering(200, _ENTRY) as (other, asked_there),
+        answering(302, "", f"http://127.0.0.1:{other}/sb-tasks") as (port, asked),
+    ):
+        assert "status 302" in reason(port)
+    assert len(asked) == 1
+    assert asked_there == []
 
 
 def test_an_interface_that_nobody_listens_at_is_told() -> None:
