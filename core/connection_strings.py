@@ -104,6 +104,7 @@ def check_blob_storage(connection_string: str) -> str:
     Raises:
         ValueError: it is none; the message says what is right and repeats nothing.
     """
+    connection_string = connection_string.strip().rstrip(";")  # a line break at the end is malformed to the client
     given = _storage_parts(connection_string)
     if not given.get("accountname") or not is_account_key(given.get("accountkey", "")):
         raise ValueError(
@@ -120,5 +121,6 @@ def blob_endpoint(connection_string: str) -> str:
 
 
 def _storage_parts(connection_string: str) -> dict[str, str]:
-    parts = (part.partition("=") for part in connection_string.strip().rstrip(";").split(";"))
-    return {name.strip().lower(): value for name, _, value in parts if value}
+    # The client knows no name with a space before it, and would ask without the key.
+    parts = (part.partition("=") for part in connection_string.split(";"))
+    return {name.lower(): value for name, _, value in parts if value}

@@ -26,8 +26,9 @@ def storage_account(connection_string: str) -> str:
     Raises:
         ValueError: it is none; the message says what is right and repeats nothing.
     """
-    parts = [part.partition("=") for part in connection_string.strip().rstrip(";").split(";")]
-    given = {name.strip().lower(): value for name, equals, value in parts if equals}
+    connection_string = connection_string.strip().rstrip(";")  # a line break at the end is malformed to the client
+    parts = [part.partition("=") for part in connection_string.split(";")]
+    given = {name.lower(): value for name, equals, value in parts if equals}  # the client knows no name with a space
     if given.get("usedevelopmentstorage", "").lower() == "true":
         return _DEVELOPMENT
     if len(given) < len(parts) or not given.get("accountname") or not is_account_key(given.get("accountkey", "")):

@@ -256,6 +256,7 @@ def test_a_transport_without_a_connection_is_refused(given: dict[str, str], tran
         "AccountName=jobs;AccountKey=pssst;pssst",
         "AccountName=;AccountKey=",
         "AccountName=jobs;AccountKey=pssst",  # no base64: five characters
+        "AccountName=jobs; AccountKey=pssstpss",
         "AccountName=jobs;AccountKey=pssst\N{EURO SIGN}",
     ],
 )
@@ -400,6 +401,13 @@ def test_a_connection_string_names_the_account_of_blobs(text: str, url: str) -> 
     assert list(accounts.stores) == [url]
 
 
+def test_a_connection_string_of_storage_may_end_with_a_semicolon_and_a_line_break() -> None:
+    given = {**LEAST, "BLOB_CONNECTION_STRING": f"{KEYED};\n", "StorageConnection": f"{STORAGE};\n"}
+    settings = Settings.from_environment(given)
+    assert (settings.blob_connection_string, settings.storage_connection) == (KEYED, STORAGE)
+    assert connections.blob_accounts(settings).default == "https://ours.blob.core.windows.net"
+
+
 def test_without_an_account_there_are_no_blobs() -> None:
     accounts = connections.blob_accounts(Settings.from_environment(LEAST))
     assert (accounts.default, dict(accounts.stores)) == (None, {})
@@ -415,6 +423,7 @@ def test_without_an_account_there_are_no_blobs() -> None:
         {"BLOB_CONNECTION_STRING": "AccountKey=c2VjcmV0"},
         {"BLOB_CONNECTION_STRING": KEYED.replace("c2VjcmV0", "c2VjcmV0c")},  # no base64
         {"BLOB_CONNECTION_STRING": "UseDevelopmentStorage=true"},
+        {"BLOB_CONNECTION_STRING": KEYED.replace(";AccountKey", "; AccountKey")},
         {"BLOB_CONNECTION_STRING": KEYED, "BLOB_ACCOUNT_URL": "https://ours.blob.core.windows.net"},
     ],
 )
