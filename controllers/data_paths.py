@@ -1,6 +1,12 @@
 """Paths that clients name: each lies under DATA_DIR, also after its symbolic links are followed."""
 
+import errno
 from pathlib import Path, PurePosixPath
+
+_UNUSABLE = frozenset(
+    {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.EILSEQ}
+)
+"""What the system says of a path that stays unusable. Anything else passes: a share may be unreachable for a while."""
 
 
 class DataPathError(ValueError):
@@ -30,6 +36,7 @@ def existing_file(path: str, data_dir: Path, what: str) -> Path:
 
     Raises:
         DataPathError: there is no such file, it lies outside the directory, or it is not a regular file.
+        OSError: the directory cannot be read now.
     """
     try:
         found = _resolved(path, data_dir, what, must_exist=True)
@@ -45,6 +52,7 @@ def place_of(path: str, data_dir: Path, what: str) -> Path:
 
     Raises:
         DataPathError: it lies outside the directory or below a file, or is the directory itself.
+        OSError: the directory cannot be read now.
     """
     found = _resolved(path, data_dir, what, must_exist=False)
     if found == data_dir.resolve():
@@ -61,6 +69,8 @@ def _resolved(path: str, data_dir: Path, what: str, *, must_exist: bool) -> Path
     except FileNotFoundError:
         raise
     except (OSError, RuntimeError, ValueError) as exc:  # RuntimeError: a loop of symbolic links
+        if isinstance(exc, OSError) and exc.errno not in _UNUSABLE:
+            raise
         raise DataPathError(f"{what} {path!r} is no usable path") from exc
     if not found.is_relative_to(root):
         raise DataPathError(f"{what} {path!r} lies outside DATA_DIR")

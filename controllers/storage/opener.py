@@ -127,13 +127,13 @@ def _open_https(source: str, name: str, allowed_hosts: frozenset[str], version: 
 @contextmanager
 def _open_file(source: str, data_dir: Path) -> Iterator["_FileSource"]:
     try:
-        path = existing_file(source, data_dir, "the source")
+        file = existing_file(source, data_dir, "the source").open("rb")
     except DataPathError as exc:
         raise SourceError(str(exc)) from exc
-    try:
-        file = path.open("rb")
-    except OSError as exc:
+    except PermissionError as exc:
         raise SourceError(f"the source {source!r} cannot be read: {exc.strerror}") from exc
+    except OSError as exc:
+        raise SourceUnavailableError(f"the source {source!r} cannot be read now: {exc.strerror}") from exc
     with file:
         yield _FileSource(file, source)
 

@@ -66,14 +66,15 @@ def test_files_that_are_missing_or_another_fail_alone_and_at_once(it: Stand, dat
     assert message.endswith(", not " + hashlib.sha256(b"3\n").hexdigest())
 
 
+@pytest.mark.parametrize("call", ["resolve", "open"])
 def test_a_file_that_cannot_be_read_now_is_tried_again(
-    it: Stand, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+    it: Stand, data_dir: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     write(data_dir, 1)
     job_id = it.submit("verify_files", checksums="in/SHA256SUMS")
     it.deliver_job_messages()
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", failing)
+        patch.setattr(Path, call, failing)
         it.deliver_task_messages()
     (task,) = it.tasks(job_id)
     assert task.status == TaskStatus.RETRYING

@@ -1,9 +1,10 @@
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from core.errors import JobFailure, PermanentTaskError, SourceError
+from core.errors import JobFailure, PermanentTaskError, SourceError, SourceUnavailableError
 from tests.unit.controllers.ingest_csv.support import Ingestion
 
 
@@ -57,6 +58,32 @@ def test_a_path_that_cannot_be_followed_fails_the_job(ingestion: Ingestion) -> N
         message = _refusal(ingestion, source)
         assert "is no usable path" in message
         assert str(ingestion.data_dir) not in message
+
+
+@pytest.mark.parametrize("call", ["resolve", "stat", "open"])
+def test_a_share_that_cannot_be_reached_is_no_wrong_source(
+    ingestion: Ingestion, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    source = ingestion.write(b"a\n1\n")
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EHOSTDOWN, "Host is down")
+
+    job = ingestion.job(source)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, call, fail)
+        with pytest.raises(SourceUnavailableError, match=r"the source 'file\.csv' cannot be read now: Host is down"):
+            next(ingestion.load_tasks(job))
+
+
+def test_a_file_that_may_not_be_read_fails_the_job(ingestion: Ingestion, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = ingestion.write(b"a\n1\n")
+
+    def fail(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", fail)
+    assert _refusal(ingestion, source) == "the source 'file.csv' cannot be read: Permission denied"
 
 
 def test_a_file_that_vanished_fails_its_tasks_for_good(ingestion: Ingestion) -> None:
