@@ -45,7 +45,7 @@ class Breaker:
         *,
         service: str = "Service Bus",
     ) -> None:
-        self._service = service
+        self.service = service
         self._most_unanswered = most_unanswered
         self._most_hanging = most_hanging
         self._pause_seconds = pause_seconds
@@ -54,6 +54,11 @@ class Breaker:
         self._unanswered = 0
         self._hanging = 0
         self._next_trial_at = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether calls fail at once, but for trials."""
+        return self._unanswered >= self._most_unanswered
 
     @property
     def hanging(self) -> int:
@@ -68,11 +73,11 @@ class Breaker:
         """
         with self._lock:
             if self._hanging >= self._most_hanging:
-                raise QueueUnavailableError(f"{self._hanging} calls to {self._service} hang; no further call is made")
+                raise QueueUnavailableError(f"{self._hanging} calls to {self.service} hang; no further call is made")
             if self._unanswered < self._most_unanswered:
                 return False
             if self._clock() < self._next_trial_at:
-                raise QueueUnavailableError(f"{self._service} did not answer the last {self._unanswered} calls")
+                raise QueueUnavailableError(f"{self.service} did not answer the last {self._unanswered} calls")
             self._next_trial_at = math.inf
             return True
 
@@ -84,7 +89,7 @@ class Breaker:
             hanging = self._hanging
         if was_open:
             logger.warning(
-                "%s answers again, after %d unanswered calls; %d still hang", self._service, unanswered, hanging
+                "%s answers again, after %d unanswered calls; %d still hang", self.service, unanswered, hanging
             )
 
     def gave_up(self, *, is_trial: bool) -> None:
@@ -99,7 +104,7 @@ class Breaker:
         if opens:
             logger.warning(
                 "%s did not answer %d calls in a row, and %d hang; calls fail at once until it answers",
-                self._service,
+                self.service,
                 unanswered,
                 hanging,
             )

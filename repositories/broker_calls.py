@@ -136,13 +136,13 @@ class BrokerCalls:
             self._hand_over(call)
         except RuntimeError as exc:  # the system has no thread left
             self._failed(call)
-            raise QueueUnavailableError(f"no thread for a call to Service Bus: {exc}") from exc
+            raise QueueUnavailableError(f"no thread for a call to {self.breaker.service}: {exc}") from exc
         return call
 
     def _result(self, call: Call[T]) -> T:
         """Waits for a started call, until its deadline."""
         if not call.wait() and self._give_up(call):
-            raise QueueTimeoutError(f"Service Bus did not answer within {call.seconds:g} s")
+            raise QueueTimeoutError(f"{self.breaker.service} did not answer within {call.seconds:g} s")
         if call.is_unanswered:
             self._failed(call)
         else:

@@ -4,7 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from azure.core.credentials import TokenCredential
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError, ServiceResponseTimeoutError
+from azure.core.exceptions import (
+    AzureError,
+    HttpResponseError,
+    ResourceNotFoundError,
+    ServiceRequestTimeoutError,
+    ServiceResponseTimeoutError,
+)
 from azure.storage.queue import LinearRetry, QueueServiceClient
 
 from core.errors import QueueError, QueueNotFoundError, QueueTimeoutError, QueueUnavailableError
@@ -54,7 +60,7 @@ def translating(queue: str) -> Iterator[None]:
 def _translate(queue: str, exc: AzureError) -> QueueError:
     if isinstance(exc, ResourceNotFoundError):
         return QueueNotFoundError(f"the storage account has no queue {queue!r}")
-    if isinstance(exc, ServiceResponseTimeoutError):
+    if isinstance(exc, (ServiceRequestTimeoutError, ServiceResponseTimeoutError)):
         return QueueTimeoutError(f"the storage account did not answer for {queue} in time")
     # The client's texts repeat the answer, with ids and times that say little; the status and the code say what it was.
     status = f" {exc.status_code} {getattr(exc, 'error_code', '')}" if isinstance(exc, HttpResponseError) else ""

@@ -1,26 +1,18 @@
 """Sends messages to Storage Queues, which take one message a call: a batch is many calls at a time."""
 
 import logging
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
 from azure.core.exceptions import ResourceExistsError
 from typing_extensions import override
 
-from core.errors import (
-    MessageTooLargeError,
-    QueueError,
-    QueueNotFoundError,
-    QueueTimeoutError,
-    QueueUnavailableError,
-)
-from core.log_threads import joined
+from core.errors import MessageTooLargeError, QueueError, QueueNotFoundError
 from core.messages import OutgoingMessage
 from repositories.ports import MessageQueue, SendResult
 from repositories.storage_account import StorageAccount, translating
+from repositories.storage_calls import StorageCalls
 from repositories.storage_clock import StorageClock
 
 logger = logging.getLogger(__name__)
@@ -28,10 +20,6 @@ logger = logging.getLogger(__name__)
 MAX_MESSAGE_BYTES = 64 * 1024
 """Of a message as it is stored ("Azure Queue Storage limits", learn.microsoft.com). Messages are stored as they are, so
 that people can read them; host.json says the same to the receiving side (`messageEncoding`)."""
-
-_CALLS_AT_A_TIME = 10
-"""As many connections as the client keeps. A call takes about 10 ms in Azure: about 1,000 messages a second, half of
-what one queue takes."""
 
 _NEVER = -1
 """The time to live of a message that does not expire: it waits as long as the backlog before it."""
@@ -54,22 +42,31 @@ class StorageQueueRepository(MessageQueue):
         account: the client.
         queues: the app's own queues, which are created when they are missing. Others are not.
         send_seconds: the deadline of a send.
+        ping_seconds: that of a ping.
+        calls: makes the calls.
     """
 
-    def __init__(self, account: StorageAccount, queues: Sequence[str], send_seconds: float = _SEND_SECONDS) -> None:
+    def __init__(
+        self,
+        account: StorageAccount,
+        queues: Sequence[str],
+        send_seconds: float = _SEND_SECONDS,
+        ping_seconds: float = _PING_SECONDS,
+        calls: StorageCalls | None = None,
+    ) -> None:
         self._account = account
         self._queues = tuple(queues)
         self._send_seconds = send_seconds
+        self._ping_seconds = ping_seconds
         self._clock = StorageClock()
-        self._calls = ThreadPoolExecutor(_CALLS_AT_A_TIME, thread_name_prefix="storage")
+        self._calls = calls or StorageCalls()
 
     @override
     def batch_send_messages(self, queue: str, messages: Sequence[OutgoingMessage]) -> SendResult:
         try:
             for message in messages:
                 _check_size(queue, message)
-            until = time.monotonic() + self._send_seconds
-            self._run([partial(self._send, queue, message, until) for message in messages], queue, self._send_seconds)
+            self._calls.for_each(messages, partial(self._send, queue), self._send_seconds)
         except QueueError as exc:
             logger.warning("sending %d messages to %s failed: %s", len(messages), queue, exc)
             return SendResult(success=False, sent=0, error=exc)
@@ -77,35 +74,15 @@ class StorageQueueRepository(MessageQueue):
 
     @override
     def ping(self) -> list[str]:
-        self._run([partial(self._check, queue) for queue in self._queues], "its queues", _PING_SECONDS)
+        self._calls.run_all([partial(self._check, queue) for queue in self._queues], self._ping_seconds)
         return []
 
     def close(self) -> None:
         """Ends the connections; a send that is under way fails."""
-        self._calls.shutdown(wait=False, cancel_futures=True)
+        self._calls.close()
         self._account.close()
 
-    def _run(self, calls: Sequence[Callable[[], None]], queue: str, seconds: float) -> None:
-        """Makes calls, several at a time; after the first failure, those that have not begun are not made.
-
-        Raises:
-            QueueError: the failure.
-        """
-        try:
-            running: list[Future[None]] = [self._calls.submit(joined(call)) for call in calls]
-        except RuntimeError as exc:  # it is closed, or the system has no thread left
-            raise QueueUnavailableError(f"no thread for a call to the storage account: {exc}") from exc
-        ended, others = wait(running, seconds, return_when=FIRST_EXCEPTION)
-        for call in others:
-            call.cancel()
-        for call in ended:
-            call.result()
-        if others:
-            raise QueueTimeoutError(f"the storage account did not answer for {queue} within {seconds:g} s")
-
-    def _send(self, queue: str, message: OutgoingMessage, until: float) -> None:
-        if time.monotonic() >= until:  # the send is given up
-            raise QueueTimeoutError(f"the storage account did not take the messages for {queue} in time")
+    def _send(self, queue: str, message: OutgoingMessage) -> None:
         try:
             self._put(queue, message)
         except QueueNotFoundError:

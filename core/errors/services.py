@@ -92,7 +92,7 @@ class QueueUnavailableError(QueueError):
 
 
 class QueueTimeoutError(QueueUnavailableError):
-    """Service Bus did not answer in time; it may still take what was sent to it."""
+    """The broker did not answer in time; it may still take what was sent to it."""
 
 
 class MessageFormatError(LockstepError):
