@@ -23,9 +23,11 @@ _JOB_ID_LENGTH = 32
 
 _TASK_AS_SENT = re.compile(
     rb'{"v":%d,"task_id":"(([0-9a-f]{32})-s(?:0(?=[1-9]-)|(?=[1-9][0-9]-))([1-9][0-9]?)-t[0-9]{7})"'
-    rb',"batch_id":"(\2-s\3-b[0-9]{1,7})","send":([1-9][0-9]{0,5}),"misses":(0|[1-9][0-9]{0,5})}' % VERSION
+    rb',"batch_id":"(\2-s\3-b[0-9]{1,7})","send":([1-9][0-9]{0,5}),"misses":(0|[1-9][0-9]{0,5})(?:,"traceparent":"[0-9a-f-]{55}")?}'
+    % VERSION
 )
-"""A task message as `TaskMessage.outgoing` writes it: it needs no further check. Other messages are read as JSON."""
+"""A task message as `TaskMessage.outgoing` writes it, perhaps with what `core.message_traces` adds: it needs no further
+check. Other messages are read as JSON."""
 
 
 @dataclass(frozen=True)

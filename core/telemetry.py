@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, ParamSpec, TypeVar
 
 from core.backlog import BacklogNumbers
+from core.lanes import Transport
 from core.messages import JobMessage
 from core.task_runs import ClaimedTask, RecordedTask, TaskOutcome
 
@@ -42,11 +43,13 @@ class Incoming:
 
     Attributes:
         traceparent: reads the trace context that the Functions host gives the invocation; None if it gives none.
-        properties: reads the application properties of each message.
+        properties: reads the application properties of each message, or what stands for them.
+        transport: what has brought the messages.
     """
 
     traceparent: Callable[[], str | None] = lambda: None
     properties: Callable[[], Iterable[Mapping[str, Any] | None]] = tuple
+    transport: Transport = Transport.SERVICE_BUS
 
 
 class Telemetry:
@@ -82,7 +85,9 @@ class Telemetry:
         """Returns the trace context of what this thread works for."""
         return None
 
-    def sending(self, queue_name: str, count: int) -> AbstractContextManager[str | None]:
+    def sending(
+        self, queue_name: str, count: int, transport: Transport = Transport.SERVICE_BUS
+    ) -> AbstractContextManager[str | None]:
         """Tells of a send of messages that a block makes; gives it the trace context that they carry."""
         return _NOTHING
 

@@ -3,13 +3,17 @@
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 from azure.core.exceptions import ResourceExistsError
 from typing_extensions import override
 
 from core.errors import MessageTooLargeError, QueueError, QueueNotFoundError
+from core.lanes import Transport
+from core.message_traces import with_traceparent
 from core.messages import OutgoingMessage
+from core.telemetry import telemetry
 from repositories.ports import MessageQueue, SendResult
 from repositories.storage_account import StorageAccount, translating
 from repositories.storage_calls import StorageCalls
@@ -63,10 +67,12 @@ class StorageQueueRepository(MessageQueue):
 
     @override
     def batch_send_messages(self, queue: str, messages: Sequence[OutgoingMessage]) -> SendResult:
+        if not messages:
+            return SendResult(success=True, sent=0)
         try:
-            for message in messages:
-                _check_size(queue, message)
-            self._calls.for_each(messages, partial(self._send, queue), self._send_seconds)
+            with telemetry().sending(queue, len(messages), Transport.STORAGE) as traceparent:
+                traced = [self._traced(queue, message, traceparent) for message in messages]
+                self._calls.for_each(traced, partial(self._send, queue), self._send_seconds)
         except QueueError as exc:
             logger.warning("sending %d messages to %s failed: %s", len(messages), queue, exc)
             return SendResult(success=False, sent=0, error=exc)
@@ -81,6 +87,21 @@ class StorageQueueRepository(MessageQueue):
         """Ends the connections; a send that is under way fails."""
         self._calls.close()
         self._account.close()
+
+    def _traced(self, queue: str, message: OutgoingMessage, traceparent: str | None) -> OutgoingMessage:
+        """Adds the trace context to a message of the app; what others receive stays as it is.
+
+        Raises:
+            MessageTooLargeError: the message is too large without it.
+        """
+        if len(message.body) > MAX_MESSAGE_BYTES:
+            raise MessageTooLargeError(
+                f"a message for {queue} has {len(message.body):,} bytes; a storage queue takes {MAX_MESSAGE_BYTES:,}"
+            )
+        body = with_traceparent(message.body, traceparent)
+        if queue not in self._queues or len(body) > MAX_MESSAGE_BYTES:
+            return message
+        return replace(message, body=body)
 
     def _send(self, queue: str, message: OutgoingMessage) -> None:
         try:
@@ -118,10 +139,3 @@ class StorageQueueRepository(MessageQueue):
         logger.info("creating the queue %s", queue)
         with translating(queue), suppress(ResourceExistsError):  # another call has created it meanwhile
             self._account.get_queue_client(queue).create_queue()
-
-
-def _check_size(queue: str, message: OutgoingMessage) -> None:
-    if len(message.body) > MAX_MESSAGE_BYTES:
-        raise MessageTooLargeError(
-            f"a message for {queue} has {len(message.body):,} bytes; a storage queue takes {MAX_MESSAGE_BYTES:,}"
-        )

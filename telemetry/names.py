@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from core.lanes import Transport
 from core.statuses import TaskStatus
 from core.task_runs import TaskOutcome
 
@@ -25,7 +26,8 @@ MESSAGING_SYSTEM = "messaging.system"
 MESSAGING_DESTINATION = "messaging.destination.name"
 MESSAGING_OPERATION_TYPE = "messaging.operation.type"
 MESSAGING_OPERATION_NAME = "messaging.operation.name"
-SERVICE_BUS = "servicebus"
+SYSTEMS = {Transport.SERVICE_BUS: "servicebus", Transport.STORAGE: "azure_storage_queues"}
+"""The semantic conventions name the first one, and allow a name of one's own for what they do not name."""
 
 IDS = "lockstep.ids"
 """The key under which a context keeps the ids of what a thread works for."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from opentelemetry.metrics import Histogram, Meter, Observation
 
 from core.backlog import BacklogNumbers
+from core.lanes import Transport
 from core.task_runs import RecordedTask, TaskOutcome
 from core.telemetry import Timed
 from telemetry.names import (
@@ -18,7 +19,7 @@ from telemetry.names import (
     MESSAGING_SYSTEM,
     RELEASED,
     REPAIR_KIND,
-    SERVICE_BUS,
+    SYSTEMS,
     TASK_OUTCOME,
     TASK_TYPE,
     Attributes,
@@ -53,9 +54,9 @@ class Numbers:
         self._waiting = Waiting(meter)
 
     @contextmanager
-    def sent(self, queue_name: str, count: int) -> Iterator[None]:
+    def sent(self, queue_name: str, count: int, transport: Transport) -> Iterator[None]:
         """Counts the messages of a send and times it."""
-        attributes: Attributes = {**_queue(queue_name), MESSAGING_OPERATION_NAME: "send"}
+        attributes: Attributes = {**_queue(queue_name, transport), MESSAGING_OPERATION_NAME: "send"}
         with _timing(self._sends, attributes):
             try:
                 yield
@@ -63,9 +64,9 @@ class Numbers:
                 self._sent.add(count, attributes)
 
     @contextmanager
-    def processed(self, queue_name: str) -> Iterator[None]:
+    def processed(self, queue_name: str, transport: Transport) -> Iterator[None]:
         """Times an invocation."""
-        with _timing(self._processed, {**_queue(queue_name), MESSAGING_OPERATION_NAME: "process"}):
+        with _timing(self._processed, {**_queue(queue_name, transport), MESSAGING_OPERATION_NAME: "process"}):
             yield
 
     @contextmanager
@@ -74,9 +75,9 @@ class Numbers:
         with _timing(self._timed[what], {}):
             yield
 
-    def consumed(self, queue_name: str, count: int) -> None:
+    def consumed(self, queue_name: str, count: int, transport: Transport) -> None:
         """Counts the messages of an invocation."""
-        self._consumed.add(count, {**_queue(queue_name), MESSAGING_OPERATION_NAME: "process"})
+        self._consumed.add(count, {**_queue(queue_name, transport), MESSAGING_OPERATION_NAME: "process"})
 
     def called(self, task_type: str, outcome: str, seconds: float) -> None:
         """Times a call of a handler."""
@@ -145,5 +146,5 @@ def _timing(histogram: Histogram, attributes: Attributes) -> Iterator[None]:
     histogram.record(time.perf_counter() - began, attributes)
 
 
-def _queue(queue_name: str) -> dict[str, str | int]:
-    return {MESSAGING_SYSTEM: SERVICE_BUS, MESSAGING_DESTINATION: queue_name}
+def _queue(queue_name: str, transport: Transport) -> dict[str, str | int]:
+    return {MESSAGING_SYSTEM: SYSTEMS[transport], MESSAGING_DESTINATION: queue_name}

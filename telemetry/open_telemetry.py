@@ -11,6 +11,7 @@ from opentelemetry.trace import Link, Span, SpanKind, StatusCode, Tracer, get_cu
 from typing_extensions import override
 
 from core.backlog import BacklogNumbers
+from core.lanes import Transport
 from core.messages import JobMessage
 from core.task_runs import ClaimedTask, RecordedTask, TaskOutcome
 from core.telemetry import Incoming, P, RunCall, T, Telemetry, Timed
@@ -26,8 +27,8 @@ from telemetry.names import (
     MESSAGING_OPERATION_NAME,
     MESSAGING_OPERATION_TYPE,
     MESSAGING_SYSTEM,
-    SERVICE_BUS,
     STAGE,
+    SYSTEMS,
     TASK_ATTEMPT,
     TASK_COUNT,
     TASK_ID,
@@ -91,26 +92,26 @@ class OpenTelemetry(Telemetry):
     @contextmanager
     def step(self, queue_name: str, message: JobMessage, incoming: Incoming) -> Iterator[None]:
         ids: Attributes = {JOB_ID: message.job_id, STAGE: message.stage}
-        attributes = {**ids, **_messaging(queue_name, "process", message.action)}
+        attributes = {**ids, **_messaging(queue_name, incoming.transport, message.action)}
         parent = contexts.inside(contexts.of_job(message.job_id))
         with self._span(f"{message.action} {queue_name}", SpanKind.CONSUMER, parent, attributes, ids) as span:
             for cause in (*contexts.of_messages(incoming.properties()), contexts.parse(incoming.traceparent())):
                 span.add_link(cause)
-            self._numbers.consumed(queue_name, 1)
-            with self._numbers.processed(queue_name):
+            self._numbers.consumed(queue_name, 1, incoming.transport)
+            with self._numbers.processed(queue_name, incoming.transport):
                 yield
 
     @override
     @contextmanager
     def invocation(self, queue_name: str, count: int, incoming: Incoming) -> Iterator[None]:
-        attributes = _messaging(queue_name, "process", "process")
+        attributes = _messaging(queue_name, incoming.transport, "process")
         if count > 1:
             attributes[COUNT] = count
         parent = contexts.inside(contexts.parse(incoming.traceparent()))
         links = [Link(context) for context in contexts.of_messages(incoming.properties())]
         with self._span(f"process {queue_name}", SpanKind.CONSUMER, parent, attributes, links=links):
-            self._numbers.consumed(queue_name, count)
-            with self._numbers.processed(queue_name):
+            self._numbers.consumed(queue_name, count, incoming.transport)
+            with self._numbers.processed(queue_name, incoming.transport):
                 yield
 
     @override
@@ -155,8 +156,10 @@ class OpenTelemetry(Telemetry):
 
     @override
     @contextmanager
-    def sending(self, queue_name: str, count: int) -> Iterator[str | None]:
-        with self._numbers.sent(queue_name, count):
+    def sending(
+        self, queue_name: str, count: int, transport: Transport = Transport.SERVICE_BUS
+    ) -> Iterator[str | None]:
+        with self._numbers.sent(queue_name, count, transport):
             yield self.traceparent()
 
     @override
@@ -238,11 +241,11 @@ def _untraced_call(run: RunCall, tasks: Sequence[ClaimedTask]) -> Called:
     return outcome_name(outcomes), outcomes
 
 
-def _messaging(queue_name: str, kind: str, operation: str) -> dict[str, str | int]:
+def _messaging(queue_name: str, transport: Transport, operation: str) -> dict[str, str | int]:
     return {
-        MESSAGING_SYSTEM: SERVICE_BUS,
+        MESSAGING_SYSTEM: SYSTEMS[transport],
         MESSAGING_DESTINATION: queue_name,
-        MESSAGING_OPERATION_TYPE: kind,
+        MESSAGING_OPERATION_TYPE: "process",
         MESSAGING_OPERATION_NAME: str(operation),
     }
 

@@ -12,9 +12,10 @@ from contextlib import contextmanager
 import azure.functions as func
 
 from bootstrap import app, telemetry, wait_out_outages
-from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
+from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, Transport
+from core.message_traces import traceparent_of
 from core.messages import ReceivedMessage
-from core.telemetry import Incoming
+from core.telemetry import TRACEPARENT, Incoming
 from triggers import jobs
 from triggers.messages import logged_under
 
@@ -27,7 +28,7 @@ def storage_job_message(message: func.QueueMessage, context: func.Context) -> No
     """Dispatches a stage, advances the job or cancels tasks."""
     raw = _received(message)
     with logged_under(context):
-        wait_out_outages(lambda: jobs.handle(raw, _source(context)), JOBS_QUEUE, [raw])
+        wait_out_outages(lambda: jobs.handle(raw, _source(raw, context)), JOBS_QUEUE, [raw])
 
 
 @blueprint.function_name("storage_task")
@@ -56,7 +57,7 @@ def storage_long_task(message: func.QueueMessage, context: func.Context) -> None
 def storage_batch(message: func.QueueMessage, context: func.Context) -> None:
     """Runs up to 100 short tasks that one envelope carries."""
     envelope = _received(message)
-    with _invoked(BATCHES_QUEUE, context):
+    with _invoked(BATCHES_QUEUE, envelope, context):
         wait_out_outages(lambda: app().worker.run_batch(envelope), BATCHES_QUEUE, [envelope])
 
 
@@ -71,20 +72,22 @@ def storage_poison_messages(timer: func.TimerRequest) -> None:  # noqa: ARG001 -
 
 def _run(queue_name: str, message: func.QueueMessage, context: func.Context) -> None:
     one = [_received(message)]
-    with _invoked(queue_name, context):
+    with _invoked(queue_name, one[0], context):
         wait_out_outages(lambda: app().worker.run(queue_name, one), queue_name, one)
 
 
 @contextmanager
-def _invoked(queue_name: str, context: func.Context) -> Iterator[None]:
+def _invoked(queue_name: str, raw: ReceivedMessage, context: func.Context) -> Iterator[None]:
     """Tells of the invocation that a block is, whose threads log under its id."""
-    with logged_under(context), telemetry().invocation(queue_name, 1, _source(context)):
+    with logged_under(context), telemetry().invocation(queue_name, 1, _source(raw, context)):
         yield
 
 
-def _source(context: func.Context) -> Incoming:
-    """Messages of a storage queue have no properties that a trace could be in."""
-    return Incoming(lambda: context.trace_context.trace_parent)
+def _source(raw: ReceivedMessage, context: func.Context) -> Incoming:
+    """Returns what tells whose work an invocation goes on with: the body of the message, which has no properties."""
+    return Incoming(
+        lambda: context.trace_context.trace_parent, lambda: [{TRACEPARENT: traceparent_of(raw.body)}], Transport.STORAGE
+    )
 
 
 def _received(message: func.QueueMessage) -> ReceivedMessage:

@@ -10,17 +10,28 @@ from azure.storage.queue import QueueServiceClient
 from local.azurite import Azurite
 from local.jobs_client import JobsClient
 from local.stack import ROOT, Stack, running_stack
+from tests.support.collector import Collector, SentSpan, collecting
 from tests.support.waiting import wait_until
 
 TIMEOUT_SECONDS = 120
 
 
 @pytest.fixture
-def stack(database_url: str, azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def collector() -> Iterator[Collector]:
+    with collecting() as collector:
+        yield collector
+
+
+@pytest.fixture
+def stack(
+    database_url: str, azurite: Azurite, collector: Collector, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
     environment = {
         "DATABASE_URL": database_url,
         "StorageConnection": azurite.connection_string,
         "DATA_DIR": str(ROOT / "samples"),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_METRIC_EXPORT_INTERVAL": "1000",
     }
     with QueueServiceClient.from_connection_string(azurite.connection_string) as account:
         for queue in account.list_queues():  # other tests of this worker may have left messages
@@ -30,7 +41,7 @@ def stack(database_url: str, azurite: Azurite, tmp_path_factory: pytest.TempPath
 
 
 @pytest.mark.timeout(300)
-def test_jobs_run_without_service_bus(stack: Stack) -> None:
+def test_jobs_run_without_service_bus_and_are_connected_pictures(stack: Stack, collector: Collector) -> None:
     def get(path: str) -> httpx.Response:
         return httpx.get(f"{stack.base_url}/api/{path}", trust_env=False, timeout=TIMEOUT_SECONDS)
 
@@ -49,3 +60,14 @@ def test_jobs_run_without_service_bus(stack: Stack) -> None:
         return [(each["active"], each["scheduled"], each["dead_lettered"]) for each in queues]
 
     wait_until(lambda: counts() == [(0, None, 0)] * 5, TIMEOUT_SECONDS)
+
+    def invocations() -> list[SentSpan]:
+        return [each for each in collector.named("process sb-batches") if each.links]
+
+    wait_until(lambda: len(invocations()) == 4, TIMEOUT_SECONDS)  # two stages of 150 tasks
+    dispatches = {each.place for each in collector.named("dispatch sb-jobs") if each.trace_id == many}
+    assert {link for each in invocations() for link in each.links} <= dispatches
+    assert {each.attributes["messaging.system"] for each in invocations()} == {"azure_storage_queues"}
+    sent = {"messaging__destination__name": "sb-batches", "messaging__operation__name": "send"}
+    system = {"messaging__system": "azure_storage_queues"}
+    wait_until(lambda: collector.metric("messaging.client.sent.messages", **sent, **system) > 0, TIMEOUT_SECONDS)

@@ -9,8 +9,9 @@ from azure.storage.queue import QueueServiceClient
 from typing_extensions import override
 
 from core.errors import MessageTooLargeError, QueueNotFoundError
-from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
-from core.messages import OutgoingMessage
+from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, Transport
+from core.message_traces import traceparent_of
+from core.messages import OutgoingMessage, TaskMessage
 from core.telemetry import Telemetry, telemetry, use
 from local.azurite import Azurite
 from local.service_bus.process import EmulatorProcess
@@ -196,7 +197,7 @@ class _Traced(Telemetry):
     """Works for a trace."""
 
     @override
-    def sending(self, queue_name: str, count: int) -> nullcontext[str]:
+    def sending(self, queue_name: str, count: int, transport: Transport = Transport.SERVICE_BUS) -> nullcontext[str]:
         return nullcontext(_TRACEPARENT)
 
 
@@ -214,12 +215,15 @@ def test_messages_carry_the_trace_context_of_what_sends_them(harness: QueueHarne
     sent = [message.outgoing() for message in batch_of(count).messages()]
     assert harness.queue.batch_send_messages(TASKS_QUEUE, sent).success
     received = harness.receive(TASKS_QUEUE, count)
-    assert sorted(message.body for message in received) == [message.body for message in sent]
-    if harness.carries_ids:  # storage queues carry neither ids nor properties
+    decoded = [TaskMessage.decode(message.body) for message in received]
+    assert sorted(each.outgoing().body for each in decoded) == [message.body for message in sent]
+    if harness.carries_ids:
         traces = harness.traces()
         assert {each.message_id: traces.get(each.message_id) for each in sent} == dict.fromkeys(
             (each.message_id for each in sent), _TRACEPARENT
         )
+    else:  # neither ids nor properties
+        assert {traceparent_of(message.body) for message in received} == {_TRACEPARENT}
 
 
 def test_a_batch_goes_to_its_own_queue(harness: QueueHarness) -> None:

@@ -1,22 +1,30 @@
 """A job through the app, as a collector sees it: its submission, its steps, the invocations and the handlers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import azure.functions as func
 import pytest
 from opentelemetry.context import attach, detach
 
 from controllers.base import StageSpec
 from controllers.context import JsonValue, TaskContext
 from controllers.task_type import TaskType
-from core.lanes import JOBS_QUEUE, TASKS_QUEUE
+from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, TASKS_QUEUE, MessagePer
+from core.message_traces import with_traceparent
 from core.retry import TaskPolicy
 from telemetry.contexts import inside, of_job, of_messages, parse
 from tests.support.collector import Collector
-from tests.support.deliveries import Delivery
+from tests.support.deliveries import Delivery, called_as_by_the_host
 from tests.support.isolated_jobs import IsolatedJob
 from tests.support.sample_jobs import TASK_TYPE, counted, sample_job
 from tests.unit.telemetry.conftest import Watch, run_job_message, run_tasks
+from triggers import jobs, storage_queues
+
+storage_job_message: Callable[[Any], None] = called_as_by_the_host(
+    storage_queues.storage_job_message._function.get_user_function()
+)
+storage_batch: Callable[[Any], None] = called_as_by_the_host(storage_queues.storage_batch._function.get_user_function())
 
 CLIENT = "00-11111111111111111111111111111111-2222222222222222-01"
 HOST = "00-11111111111111111111111111111111-3333333333333333-00"
@@ -65,6 +73,35 @@ def test_a_job_is_one_connected_picture(watch: Watch) -> None:
     advances = told.named(f"advance {JOBS_QUEUE}")
     assert [each.attributes["lockstep.stage"] for each in advances] == [1, 2]
     assert first.place in advances[0].links, "the invocation that ended the stage"
+
+
+def test_a_job_over_storage_queues_is_connected_by_the_bodies_of_its_messages(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = watch(sample_job(counted(2), stages=(StageSpec("only", message_per=MessagePer.BATCH),)))
+    for module in (jobs, storage_queues):
+        monkeypatch.setattr(module, "app", lambda: it.stand.app)
+        monkeypatch.setattr(module, "telemetry", lambda: it.wired.telemetry)
+
+    def deliver(function: Callable[[Any], None], queue: str) -> None:
+        for message in it.stand.queue.receive(queue):
+            body = with_traceparent(message.body, it.stand.queue.traceparents[message.message_id])
+            function(func.QueueMessage(id="m", body=body, pop_receipt="r"))
+
+    it.submit()
+    deliver(storage_job_message, JOBS_QUEUE)
+    deliver(storage_batch, BATCHES_QUEUE)
+    told = it.told()
+    submit, dispatch = told.span("POST /api/jobs/{job_type}"), told.span(f"dispatch {JOBS_QUEUE}")
+    envelope = told.span(f"process {BATCHES_QUEUE}")
+    assert submit.place in dispatch.links
+    assert envelope.links == (dispatch.place,)
+    assert {each.attributes["messaging.system"] for each in (dispatch, envelope)} == {"azure_storage_queues"}
+    for queue in (JOBS_QUEUE, BATCHES_QUEUE):
+        place = {"messaging__destination__name": queue, "messaging__operation__name": "process"}
+        system = {"messaging__system": "azure_storage_queues"}
+        assert told.metric("messaging.client.consumed.messages", **place, **system) == 1
+        assert told.metric("messaging.process.duration", **place, **system) == 1
 
 
 def test_a_request_is_a_part_of_what_the_host_tells_if_the_worker_names_it(watch: Watch) -> None:

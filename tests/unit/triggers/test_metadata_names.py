@@ -6,13 +6,16 @@ import re
 
 import azure.functions as func
 import pytest
-from azure.functions import servicebus
+from azure.functions import queue, servicebus
 
+from core.message_traces import with_traceparent
 from core.messages import BatchMessage, JobAction, JobMessage, OutgoingMessage, TaskMessage
 from triggers import dead_letters, jobs, tasks
 
 _JOB = "0" * 32
 _METADATA = {name.lower() for name in re.findall(r"trigger_metadata, '(\w+)'", inspect.getsource(servicebus))}
+
+_QUEUE_METADATA = {name.lower() for name in re.findall(r"trigger_metadata,\s+'(\w+)'", inspect.getsource(queue))}
 
 
 def test_the_metadata_that_azure_functions_reads_is_known() -> None:
@@ -29,7 +32,9 @@ def test_the_metadata_that_azure_functions_reads_is_known() -> None:
     ids=["task", "batch", "job"],
 )
 def test_no_field_of_a_message_hides_its_metadata(message: OutgoingMessage) -> None:
-    assert {name.lower() for name in json.loads(message.body)} & _METADATA == set()
+    traced = with_traceparent(message.body, f"00-{_JOB}-{'0' * 16}-01")
+    assert {name.lower() for name in json.loads(traced)} & (_METADATA | _QUEUE_METADATA) == set()
+    assert "dequeuecount" in _QUEUE_METADATA
 
 
 @pytest.mark.parametrize(
