@@ -85,6 +85,10 @@ class Telemetry:
         """Returns the trace context of what this thread works for."""
         return None
 
+    def job_traceparent(self, job_id: str) -> str | None:
+        """Returns the context in which the trace of a job begins."""
+        return None
+
     def sending(
         self, queue_name: str, count: int, transport: Transport = Transport.SERVICE_BUS
     ) -> AbstractContextManager[str | None]:

@@ -37,8 +37,10 @@ _LONGEST_LIST = 254
 _LONGEST_BODY = 255
 
 
-def fill(batch: ServiceBusMessageBatch, messages: Sequence[OutgoingMessage], traceparent: str | None = None) -> None:
-    """Adds messages to an empty batch; each carries the trace context.
+def fill(
+    batch: ServiceBusMessageBatch, messages: Sequence[OutgoingMessage], traceparents: Sequence[str | None] | None = None
+) -> None:
+    """Adds messages to an empty batch, each with its trace context.
 
     The SDK encodes the first one. If it has encoded this message as we do, and keeps it where we expect it, we add the
     others. Otherwise the SDK adds them too: if it traces messages, if a message is large or scheduled, or if the SDK is
@@ -49,11 +51,11 @@ def fill(batch: ServiceBusMessageBatch, messages: Sequence[OutgoingMessage], tra
     """
     if not messages:
         return
-    properties = {} if traceparent is None else {TRACEPARENT: traceparent, DIAGNOSTIC_ID: traceparent}
-    batch.add_message(_annotated(messages[0], properties))
-    if len(messages) > 1 and not _add_encoded(batch, messages, _section(properties)):
-        for message in messages[1:]:
-            batch.add_message(_annotated(message, properties))
+    contexts = traceparents or [None] * len(messages)
+    batch.add_message(_annotated(messages[0], _properties(contexts[0])))
+    if len(messages) > 1 and not _add_encoded(batch, messages, contexts):
+        for message, context in zip(messages[1:], contexts[1:], strict=True):
+            batch.add_message(_annotated(message, _properties(context)))
 
 
 def encoded(message: OutgoingMessage, section: bytes = b"") -> bytes | None:
@@ -71,8 +73,12 @@ def encoded(message: OutgoingMessage, section: bytes = b"") -> bytes | None:
     return _PROPERTIES % (list_length, len(message_id), message_id) + section + _BODY % (len(body), body)
 
 
+def _properties(traceparent: str | None) -> dict[str, str]:
+    return {} if traceparent is None else {TRACEPARENT: traceparent, DIAGNOSTIC_ID: traceparent}
+
+
 def _section(properties: Mapping[str, str]) -> bytes:
-    """Returns short application properties as the SDK encodes them: once for all messages of a batch."""
+    """Returns short application properties as the SDK encodes them: once for all messages with one trace context."""
     if not properties:
         return b""
     texts = [text.encode() for pair in properties.items() for text in pair]
@@ -80,11 +86,14 @@ def _section(properties: Mapping[str, str]) -> bytes:
     return _APPLICATION_PROPERTIES % (len(content) + 1, len(texts), content)
 
 
-def _add_encoded(batch: ServiceBusMessageBatch, messages: Sequence[OutgoingMessage], section: bytes) -> bool:
+def _add_encoded(
+    batch: ServiceBusMessageBatch, messages: Sequence[OutgoingMessage], contexts: Sequence[str | None]
+) -> bool:
     """Adds all messages but the first, which the batch has already, or none of them."""
     if azure.servicebus.__version__ != KNOWN_SDK:
         return False
-    each = [encoded(message, section) for message in messages]
+    encoded_properties = {context: _section(_properties(context)) for context in set(contexts)}
+    each = [encoded(*pair) for pair in zip(messages, map(encoded_properties.__getitem__, contexts), strict=True)]
     known = [data for data in each if data is not None]
     size_bytes = batch.size_in_bytes + sum(map(len, known[1:])) + _PLACE_BYTES * len(known)
     sections: list[bytes] = batch._message[_DATA]  # noqa: SLF001 - the SDK has no public way, see docs/decisions/0030

@@ -24,6 +24,7 @@ from core.errors import (
     QueueTimeoutError,
     QueueUnavailableError,
 )
+from core.message_traces import traceparents
 from core.messages import OutgoingMessage
 from core.telemetry import telemetry
 from repositories.broker_calls import BrokerCalls
@@ -200,7 +201,7 @@ def _send(
     with _translating(client, queue):
         sender = client.sender(queue)
         batch = sender.create_message_batch()
-        fill(batch, messages, traceparent)
+        fill(batch, messages, traceparents(messages, traceparent))
         seconds = until - time.monotonic()
         if seconds <= 0:  # the call is given up, and must not send
             raise QueueTimeoutError(f"the connection to {queue} was not open in time")

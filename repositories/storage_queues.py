@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from core.errors import MessageTooLargeError, QueueError, QueueNotFoundError
 from core.lanes import Transport
-from core.message_traces import with_traceparent
+from core.message_traces import traceparents, with_traceparent
 from core.messages import OutgoingMessage
 from core.telemetry import telemetry
 from repositories.ports import MessageQueue, SendResult
@@ -71,7 +71,8 @@ class StorageQueueRepository(MessageQueue):
             return SendResult(success=True, sent=0)
         try:
             with telemetry().sending(queue, len(messages), Transport.STORAGE) as traceparent:
-                traced = [self._traced(queue, message, traceparent) for message in messages]
+                contexts = traceparents(messages, traceparent)
+                traced = [self._traced(queue, *each) for each in zip(messages, contexts, strict=True)]
                 self._calls.for_each(traced, partial(self._send, queue), self._send_seconds)
         except QueueError as exc:
             logger.warning("sending %d messages to %s failed: %s", len(messages), queue, exc)

@@ -63,6 +63,12 @@ def of_job(job_id: str) -> SpanContext:
     return SpanContext(trace_id, trace_id >> 64 or 1, is_remote=True, trace_flags=TraceFlags(TraceFlags.DEFAULT))
 
 
+def decided(context: SpanContext, *, is_traced: bool) -> SpanContext:
+    """Returns a context that says whether it is traced."""
+    flags = TraceFlags(TraceFlags.SAMPLED if is_traced else TraceFlags.DEFAULT)
+    return SpanContext(context.trace_id, context.span_id, is_remote=True, trace_flags=flags)
+
+
 def inside(context: SpanContext) -> Context:
     """Returns a context of nothing but this parent; without it if it is that of no span."""
     return set_span_in_context(NonRecordingSpan(context), Context()) if context.is_valid else Context()

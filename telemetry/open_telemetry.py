@@ -55,11 +55,19 @@ class OpenTelemetry(Telemetry):
         tracer: its provider uses `JobSampler` and `JobIds`.
         numbers: the instruments.
         flushes: send what was told, within a number of milliseconds.
+        traces: whether the trace of this id is traced, if its id decides.
     """
 
     is_on = True
 
-    def __init__(self, tracer: Tracer, numbers: Numbers, flushes: Sequence[Callable[[int], object]] = ()) -> None:
+    def __init__(
+        self,
+        tracer: Tracer,
+        numbers: Numbers,
+        flushes: Sequence[Callable[[int], object]] = (),
+        traces: Callable[[int], bool] = lambda _: False,
+    ) -> None:
+        self._traces = traces
         self._tracer = tracer
         self._numbers = numbers
         self._flushes = flushes
@@ -93,10 +101,13 @@ class OpenTelemetry(Telemetry):
     def step(self, queue_name: str, message: JobMessage, incoming: Incoming) -> Iterator[None]:
         ids: Attributes = {JOB_ID: message.job_id, STAGE: message.stage}
         attributes = {**ids, **_messaging(queue_name, incoming.transport, message.action)}
-        parent = contexts.inside(contexts.of_job(message.job_id))
-        with self._span(f"{message.action} {queue_name}", SpanKind.CONSUMER, parent, attributes, ids) as span:
+        root = contexts.of_job(message.job_id)
+        with self._span(
+            f"{message.action} {queue_name}", SpanKind.CONSUMER, contexts.inside(root), attributes, ids
+        ) as span:
             for cause in (*contexts.of_messages(incoming.properties()), contexts.parse(incoming.traceparent())):
-                span.add_link(cause)
+                if cause.span_id != root.span_id:  # its parent, if nothing of the trace has sent the message
+                    span.add_link(cause)
             self._numbers.consumed(queue_name, 1, incoming.transport)
             with self._numbers.processed(queue_name, incoming.transport):
                 yield
@@ -153,6 +164,11 @@ class OpenTelemetry(Telemetry):
     @override
     def traceparent(self) -> str | None:
         return contexts.text_of(get_current_span().get_span_context())
+
+    @override
+    def job_traceparent(self, job_id: str) -> str | None:
+        root = contexts.of_job(job_id)
+        return contexts.text_of(contexts.decided(root, is_traced=self._traces(root.trace_id)))
 
     @override
     @contextmanager

@@ -47,6 +47,10 @@ class JobSampler(Sampler):
         decision = Decision.RECORD_AND_SAMPLE if is_sampled else Decision.DROP
         return SamplingResult(decision, attributes if is_sampled else None, parent.trace_state)
 
+    def traces(self, trace_id: int) -> bool:
+        """Whether the id of a trace decides for it."""
+        return self._by_id.should_sample(None, trace_id, "").decision.is_sampled()
+
     @override
     def get_description(self) -> str:
         return f"JobSampler({self._by_id.rate})"

@@ -67,7 +67,8 @@ def build(settings: Settings) -> Wired:
         {"service.name": settings.service_name or settings.site_name, "service.instance.id": settings.worker}
     )
     is_traced = settings.traces_exporter == "otlp"
-    sampler = JobSampler(settings.sampled_fraction) if is_traced else ALWAYS_OFF
+    by_job = JobSampler(settings.sampled_fraction)
+    sampler = by_job if is_traced else ALWAYS_OFF
     # Not at the exit of the process: it would wait for a collector that cannot be reached.
     tracers = TracerProvider(sampler, resource, shutdown_on_exit=False, id_generator=JobIds())
     if is_traced:
@@ -78,5 +79,6 @@ def build(settings: Settings) -> Wired:
     if settings.logs_exporter == "otlp":
         loggers.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter()))
     flushes = (tracers.force_flush, meters.force_flush, loggers.force_flush)
-    telemetry = OpenTelemetry(tracers.get_tracer(_SCOPE), Numbers(meters.get_meter(_SCOPE)), flushes)
+    traces = by_job.traces if is_traced else lambda _: False
+    telemetry = OpenTelemetry(tracers.get_tracer(_SCOPE), Numbers(meters.get_meter(_SCOPE)), flushes, traces)
     return Wired(telemetry, tracers, meters, loggers)

@@ -1,6 +1,5 @@
 """Sends the messages of each job by the transport that the job has chosen, where an app has two of them."""
 
-import re
 import threading
 from collections.abc import Sequence
 
@@ -8,11 +7,9 @@ from typing_extensions import override
 
 from core.errors import DatabaseError, QueueUnavailableError
 from core.lanes import QUEUES
+from core.message_traces import job_of
 from core.messages import OutgoingMessage
 from repositories.ports import Database, MessageQueue, SendResult
-
-_JOB_ID = re.compile(rb'"(?:job_id|task_id|batch_id)": ?"([0-9a-f]{32})')
-"""The job of a message of the app: its id begins the ids of its tasks and batches."""
 
 _MOST_REMEMBERED = 10_000
 """Choices in memory, about 100 bytes each. A choice never changes."""
@@ -57,10 +54,9 @@ class TransportRouter(MessageQueue):
         return [*self._service_bus.ping(), *self._storage.ping()]
 
     def _goes_by_storage(self, message: OutgoingMessage) -> bool:
-        found = _JOB_ID.search(message.body)
-        if found is None:
+        job_id = job_of(message.body)
+        if job_id is None:
             return False
-        job_id = found[1].decode()
         known = self._by_storage.get(job_id)
         return self._read(job_id) if known is None else known
 

@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from core.errors import MessageTooLargeError, QueueError, QueueNotFoundError, QueueUnavailableError
 from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
+from core.message_traces import traceparents
 from core.messages import OutgoingMessage
 from core.telemetry import telemetry
 from repositories.ports import MessageQueue, SendResult
@@ -45,8 +46,9 @@ class FakeQueue(MessageQueue):
         if not messages:
             return SendResult(success=True, sent=0)
         with telemetry().sending(queue, len(messages)) as traceparent, self._lock:
-            if traceparent is not None:
-                self.traceparents.update(dict.fromkeys((each.message_id for each in messages), traceparent))
+            for message, context in zip(messages, traceparents(messages, traceparent), strict=True):
+                if context is not None:
+                    self.traceparents[message.message_id] = context
             error = self._refusal(queue, messages)
             if error is not None:
                 return SendResult(success=False, sent=0, error=error)

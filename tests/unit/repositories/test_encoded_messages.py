@@ -65,10 +65,22 @@ def test_the_sdk_encodes_one_message_of_a_batch(added: list[object]) -> None:
 
 def test_the_messages_of_a_batch_carry_a_trace_context_as_by_the_sdk(added: list[object]) -> None:
     batch = ServiceBusMessageBatch()
-    fill(batch, MESSAGES, TRACEPARENT)
+    fill(batch, MESSAGES, [TRACEPARENT] * 100)
     properties = {"traceparent": TRACEPARENT, "Diagnostic-Id": TRACEPARENT}
     assert contents(batch) == by_sdk(*MESSAGES, application_properties=properties)
     assert len(added) == 1 + 100, "the SDK has encoded one of the batch"
+
+
+def test_each_message_carries_its_own_trace_context_as_by_the_sdk(added: list[object]) -> None:
+    contexts = [TRACEPARENT, None, TRACEPARENT.replace("a", "b")]
+    batch = ServiceBusMessageBatch()
+    fill(batch, MESSAGES[:3], contexts)
+    properties = [{"traceparent": each, "Diagnostic-Id": each} if each else None for each in contexts]
+    by_itself = [
+        by_sdk(message, application_properties=each) for message, each in zip(MESSAGES[:3], properties, strict=True)
+    ]
+    assert [contents(batch)] == [[one for (one,) in by_itself]]
+    assert len(added) == 1 + 3
 
 
 @given(message_id=TEXTS.filter(bool), body=st.binary(max_size=300))

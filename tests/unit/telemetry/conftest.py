@@ -73,9 +73,10 @@ class Watched:
         return self.collector
 
     def _deliveries(self, queue: str) -> list[Delivery]:
-        return [self._delivery(message) for message in self.stand.queue.receive(queue)]
+        return [self.delivery(message) for message in self.stand.queue.receive(queue)]
 
-    def _delivery(self, message: OutgoingMessage) -> Delivery:
+    def delivery(self, message: OutgoingMessage) -> Delivery:
+        """A message as it arrives, with its trace context."""
         trace = self.stand.queue.traceparents.get(message.message_id)
         properties = None if trace is None else {"traceparent": trace, "Diagnostic-Id": trace}
         return Delivery(message.body, message.message_id, application_properties=properties)

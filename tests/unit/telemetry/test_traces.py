@@ -18,7 +18,7 @@ from tests.support.collector import Collector
 from tests.support.deliveries import Delivery, called_as_by_the_host
 from tests.support.isolated_jobs import IsolatedJob
 from tests.support.sample_jobs import TASK_TYPE, counted, sample_job
-from tests.unit.telemetry.conftest import Watch, run_job_message, run_tasks
+from tests.unit.telemetry.conftest import Watch, Watched, run_job_message, run_tasks
 from triggers import jobs, storage_queues
 
 storage_job_message: Callable[[Any], None] = called_as_by_the_host(
@@ -155,6 +155,46 @@ def test_messages_of_a_host_without_telemetry_have_no_context(watch: Watch) -> N
     (task,) = told.named(f"process {TASKS_QUEUE}")
     assert task.links == ()
     assert told.span(f"run {TASK_TYPE}").parent_id == task.span_id
+
+
+def test_messages_that_the_sweeper_sends_belong_to_their_jobs(watch: Watch) -> None:
+    it = watch(sample_job(counted(2)))
+    it.submit()
+    it.stand.queue.receive(JOBS_QUEUE)  # and it is lost
+    sweep(it)
+    it.deliver_jobs()
+    assert it.stand.queue.receive(TASKS_QUEUE)  # these are lost too
+    sweep(it)
+    it.pump()
+    told = it.told()
+    root, *_ = told.named("job sample")
+    job_id = root.attributes["lockstep.job.id"]
+    dispatch = told.span(f"dispatch {JOBS_QUEUE}")
+    assert (dispatch.trace_id, dispatch.parent_id) == (job_id, root.span_id)
+    assert root.place not in dispatch.links, "its parent is the same"
+    assert told.span(f"process {TASKS_QUEUE}").links == (root.place,)
+
+
+def test_invocations_of_messages_of_the_sweeper_are_traced_if_their_job_is(watch: Watch) -> None:
+    it = watch(sample_job(counted(1)), traces_sampler="traceidratio", traces_sampler_arg=0.3)
+    for number in range(40):
+        it.submit(b'{"label": "%d"}' % number)
+        it.deliver_jobs()
+        it.stand.queue.receive(TASKS_QUEUE)
+    sweep(it)
+    for message in it.stand.queue.receive(TASKS_QUEUE):
+        run_tasks([it.delivery(message)])
+    told = it.told()
+    traced = {each.trace_id for each in told.named("job sample")}
+    assert 0 < len(traced) < 40
+    handlers = told.named(f"run {TASK_TYPE}")
+    assert {each.attributes["lockstep.job.id"] for each in handlers} == traced
+
+
+def sweep(it: Watched) -> None:
+    """Sweeps when everything is overdue."""
+    it.stand.clock.advance(1_000)
+    it.stand.app.sweeper.sweep()
 
 
 def test_jobs_are_traced_whole_or_not_at_all(watch: Watch) -> None:
