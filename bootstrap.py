@@ -4,7 +4,7 @@ import atexit
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -24,6 +24,7 @@ from core.errors import (
     LockstepError,
     QueueUnavailableError,
 )
+from core.lanes import Transport
 from core.log_redaction import redact_logs
 from core.messages import ReceivedMessage
 from core.telemetry import Telemetry, use
@@ -142,7 +143,7 @@ class Backends:
         close: closes the connections to both.
         outages: repeats actions while one of the two is unavailable.
         shutdown: tells whether the process shuts down.
-        counts: counts the messages of the queues; None if nobody does.
+        counts: by transport, counts the messages of its queues; empty if nobody does.
         max_connections: returns how many connections the database takes; the default is no database with a limit.
         blobs: the storage accounts whose blobs jobs may use.
         poison_queues: hold the messages of storage queues that the Functions host has given up on; None without such.
@@ -154,7 +155,7 @@ class Backends:
     close: Callable[[], None]
     outages: OutageWaiter = outages
     shutdown: Shutdown = shutdown
-    counts: QueueCounts | None = None
+    counts: Mapping[Transport, QueueCounts] = field(default_factory=dict)
     max_connections: Callable[[], int] = lambda: sys.maxsize
     blobs: BlobAccounts = field(default_factory=BlobAccounts)
     poison_queues: PoisonQueues | None = None
@@ -189,11 +190,11 @@ def _backends(settings: Settings, registry: Registry, opened: ExitStack) -> Back
     database = opened.enter_context(closing(connections.migrated_database(settings, registry.migrations)))
     blobs = opened.enter_context(closing(connections.blob_accounts(settings)))
     queue = opened.enter_context(closing(connections.message_queue(settings)))
-    counts = opened.enter_context(closing(connections.queue_counts(settings)))
+    counts = connections.queue_counts(settings)
     storage, poison_queues = connections.storage_beside(settings), connections.poison_queues(settings)
-    for optional in (storage, poison_queues):
-        if optional is not None:
-            opened.callback(optional.close)
+    for part in (*counts.values(), storage, poison_queues):
+        if part is not None:
+            opened.callback(part.close)
     return Backends(
         database,
         queue if storage is None else TransportRouter(database, queue, storage),
@@ -261,7 +262,7 @@ def wire(settings: Settings, registry: Registry, backends: Backends) -> App:
         failure_reader=FailureReader(database, secrets),
         batch_reader=BatchReader(database, secrets),
         result_reader=ResultReader(database, secrets),
-        queues=QueueReader(database, backends.counts),
+        queues=QueueReader(database, backends.counts or {settings.transport: None}),
         connection_budget=ConnectionBudget(
             settings.max_instances, settings.worker_processes, settings.database_pool_size, backends.max_connections
         ),

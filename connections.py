@@ -100,12 +100,24 @@ def message_queue(settings: Settings) -> "service_bus.ServiceBusRepository | Sto
     return service_bus.by_identity(settings.service_bus_namespace, credential(settings), queues, optional)
 
 
-def queue_counts(settings: Settings) -> QueueCounts:
-    """Counts the messages of these queues, if the identity may."""
-    if settings.transport == Transport.STORAGE:
-        from repositories.storage_queue_counts import StorageQueueCounts  # noqa: PLC0415 - as said above
+def queue_counts(settings: Settings) -> dict[Transport, QueueCounts]:
+    """Counts the messages of the queues of each connected transport, if the identity may; first those of new jobs."""
+    connected: dict[Transport, Callable[[Settings], QueueCounts]] = {}
+    if settings.has_service_bus:
+        connected[Transport.SERVICE_BUS] = _service_bus_counts
+    if settings.has_storage:
+        connected[Transport.STORAGE] = _storage_counts
+    first = settings.transport
+    return {each: connected[each](settings) for each in sorted(connected, key=lambda each: each != first)}
 
-        return StorageQueueCounts(_storage_account(settings))
+
+def _storage_counts(settings: Settings) -> QueueCounts:
+    from repositories.storage_queue_counts import StorageQueueCounts  # noqa: PLC0415 - as said above
+
+    return StorageQueueCounts(_storage_account(settings))
+
+
+def _service_bus_counts(settings: Settings) -> QueueCounts:
     if settings.service_bus_connection is not None:
         return service_bus_counts.by_connection_string(
             settings.service_bus_connection, settings.service_bus_management_url

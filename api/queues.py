@@ -22,6 +22,7 @@ def _queue(view: QueueView) -> service_answers.Queue:
     counts, waiting = view.counts, view.oldest_waiting_seconds
     return service_answers.Queue(
         queue=view.name,
+        transport=view.transport,
         active=counts.active if counts else None,
         scheduled=counts.scheduled if counts else None,
         dead_lettered=counts.dead_lettered if counts else None,

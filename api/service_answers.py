@@ -4,19 +4,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from core.lanes import Transport
+
 
 @dataclass(frozen=True)
 class Queue:
     """A queue of the app, with its messages, or null, and then `reason` says why. All is a few seconds old at most.
 
-    `active` are those that can be received or are locked; of a storage queue also those for later, and `scheduled` is
-    null. `dead_lettered` are in the queue's dead-letter queue, which
-    the app empties: what it cannot use becomes a dead letter of `/dead-letters`. `oldest_waiting_seconds` says how long
-    the oldest waiting task of this queue has waited, by the rows; null if none waits, and for `sb-jobs`. It may
-    tell too much while thousands of older tasks of a stage run or wait for a retry.
+    With two transports, there are two queues of each name, one of Service Bus (`service_bus`) and one of the storage
+    account (`storage`); those of the transport that new jobs use come first. `active` are messages that can be received
+    or are locked; of a storage queue also those for later, and `scheduled` is null. `dead_lettered` are in the queue's
+    dead-letter queue, which the app empties: what it cannot use becomes a dead letter of `/dead-letters`.
+    `oldest_waiting_seconds` says how long the oldest waiting task of a queue of this name has waited, by the rows,
+    which do not tell the transport; null if none waits, and for `sb-jobs`. It may tell too much while thousands of
+    older tasks of a stage run or wait for a retry.
     """
 
     queue: str
+    transport: Transport
     active: int | None
     scheduled: int | None
     dead_lettered: int | None

@@ -6,6 +6,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 from client.answers import Lane, MessagePer, Time
 
 BulkKind = Literal["cancel", "retry", "delete"]
+Transport = Literal["service_bus", "storage"]
 DeadLetterState = Literal["kept", "resending", "resent", "discarded"]
 
 
@@ -107,6 +108,7 @@ class Queue(TypedDict):
     """A queue of the app with its messages; null where they cannot be counted, and then `reason` says why."""
 
     queue: str
+    transport: Transport
     active: int | None
     scheduled: int | None
     dead_lettered: int | None

@@ -14,27 +14,31 @@ export function Queues({ values }) {
   useEffect(() => {
     document.title = "Queues – Lockstep";
   }, []);
-  const reason = live.data?.queues.find((queue) => queue.reason)?.reason;
+  const reasons = new Set(live.data?.queues.map((queue) => queue.reason).filter(Boolean));
   return html`
     <h1>Queues</h1>
     ${awaited(live, "the queues", ({ queues }) => html`<${Table} queues=${queues} />`)}
-    ${reason ? html`<p class="quiet small">Messages are not counted: ${reason}</p>` : null}
+    ${[...reasons].map((reason) => html`<p key=${reason} class="quiet small">Messages are not counted: ${reason}</p>`)}
     <${DeadLetters} state=${state} before=${before} />
   `;
 }
 
+const TRANSPORTS = { service_bus: "Service Bus", storage: "Storage account" };
+
 function Table({ queues }) {
+  const both = new Set(queues.map((queue) => queue.transport)).size > 1;
   return html`<div class="table-frame"><table>
     <thead>
       <tr>
-        <th scope="col">Queue</th><th scope="col" class="right">Messages</th><th scope="col" class="right">Scheduled</th>
+        <th scope="col">Queue</th>${both ? html`<th scope="col">Transport</th>` : null}<th scope="col" class="right">Messages</th><th scope="col" class="right">Scheduled</th>
         <th scope="col" class="right">Dead-lettered</th><th scope="col" class="right">Oldest waiting task</th>
       </tr>
     </thead>
     <tbody>
       ${queues.map(
-        (queue) => html`<tr key=${queue.queue}>
+        (queue) => html`<tr key=${queue.queue + queue.transport}>
           <td>${queue.queue}</td>
+          ${both ? html`<td>${TRANSPORTS[queue.transport]}</td>` : null}
           <td class="right">${counted(queue.active)}</td>
           <td class="right">${counted(queue.scheduled)}</td>
           <td class="right">${counted(queue.dead_lettered)}</td>

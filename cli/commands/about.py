@@ -13,6 +13,7 @@ from client.app_answers import JobType
 
 _QUEUES = {
     "QUEUE": "queue",
+    "TRANSPORT": "transport",
     "ACTIVE": "active",
     "SCHEDULED": "scheduled",
     "DEAD": "dead_lettered",

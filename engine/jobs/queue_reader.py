@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from core.errors import CountsUnavailableError, DatabaseUnavailableError
-from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
+from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, Transport
 from engine.process.probe import Probe
 from repositories.ports import Database, MessageCounts, OldestWaiting, QueueCounts
 
@@ -36,13 +36,15 @@ class QueueView:
 
     Attributes:
         name: its name.
+        transport: what carries its messages; with two transports, there are two queues of each name.
         counts: its messages, a few seconds old at most; None if they cannot be had.
         reason: why they cannot be had; None if they can.
-        oldest_waiting_seconds: how long the oldest waiting task whose message is sent to this queue has waited, by the
-            rows; None if none waits.
+        oldest_waiting_seconds: how long the oldest waiting task whose message is sent to a queue of this name has
+            waited, by the rows, whichever transport has brought it; None if none waits.
     """
 
     name: str
+    transport: Transport
     counts: MessageCounts | None
     reason: str | None
     oldest_waiting_seconds: float | None
@@ -53,7 +55,7 @@ class QueueReader:
 
     Args:
         database: tells which tasks wait.
-        counts: counts the messages; None if nobody does.
+        counts: by transport, counts the messages; None if nobody does.
         broker_seconds: how long a request waits for the counts.
         database_seconds: how long a request waits for the rows.
     """
@@ -61,14 +63,15 @@ class QueueReader:
     def __init__(
         self,
         database: Database,
-        counts: QueueCounts | None,
+        counts: Mapping[Transport, QueueCounts | None],
         broker_seconds: float = ANSWER_SECONDS,
         database_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self._database = database
         checks: Mapping[str, Callable[[], MessageCounts | str]] = {
-            name: partial(_counts, counts, name) for name in QUEUES
+            f"{name} {transport}": partial(_counts, each, name) for transport, each in counts.items() for name in QUEUES
         }
+        self._transports = tuple(counts)
         self._messages: Probe[MessageCounts | str] = Probe(checks, _NO_ANSWER, _failed, MAX_AGE_SECONDS, broker_seconds)
         silent = DatabaseUnavailableError("PostgreSQL has not told the waiting tasks in time")
         self._rows: Probe[_Ages | Exception] = Probe(
@@ -86,7 +89,11 @@ class QueueReader:
         if isinstance(waiting, Exception):
             raise waiting.with_traceback(None)  # requests share it
         outcomes = self._messages.outcomes()
-        return [_view(name, outcomes[name], waiting.get(name)) for name in QUEUES]
+        return [
+            _view(name, transport, outcomes[f"{name} {transport}"], waiting.get(name))
+            for transport in self._transports
+            for name in QUEUES
+        ]
 
     def _read(self) -> _Ages:
         with self._database.transaction() as work:
@@ -116,7 +123,7 @@ def ages_by_queue(oldest: list[OldestWaiting]) -> Mapping[str, float]:
     return found
 
 
-def _view(name: str, outcome: MessageCounts | str, waiting: float | None) -> QueueView:
+def _view(name: str, transport: Transport, outcome: MessageCounts | str, waiting: float | None) -> QueueView:
     if isinstance(outcome, str):
-        return QueueView(name, None, outcome, waiting)
-    return QueueView(name, outcome, None, waiting)
+        return QueueView(name, transport, None, outcome, waiting)
+    return QueueView(name, transport, outcome, None, waiting)

@@ -130,6 +130,22 @@ def test_a_dead_letter_is_shown_and_resent(page: Page, stack: Stack) -> None:
     stack.http.post(f"/api/jobs/{job_id}/cancel")
 
 
+def test_the_queues_of_two_transports_are_told_apart(page: Page, stack: Stack) -> None:
+    show(page, stack, "#/queues")
+    expect(page.get_by_role("row").filter(has_text="sb-tasks-urgent")).to_have_count(1)
+    expect(page.get_by_role("columnheader", name="Transport")).to_have_count(0)
+    found = stack.http.get("/api/queues").json()["queues"]
+    by_bus = [{**each, "reason": None} for each in found]
+    by_storage = [{**each, "transport": "storage", "active": None, "reason": "it may not"} for each in found]
+    page.route("**/api/queues", lambda route: route.fulfill(json={"queues": by_bus + by_storage}))
+    page.reload()
+    rows = page.get_by_role("row").filter(has_text="sb-tasks-urgent")
+    expect(rows).to_have_count(2)
+    expect(rows.nth(0)).to_contain_text("Service Bus")
+    expect(rows.nth(1)).to_contain_text("Storage account")
+    expect(page.get_by_text("Messages are not counted: it may not")).to_have_count(1)
+
+
 def test_a_dead_letter_that_cannot_be_resent_says_why_and_is_discarded(page: Page, stack: Stack) -> None:
     stack.keep_dead_letter("sb-tasks", b"<b>not ours</b>", "a-foreign-message")
     show(page, stack, "#/queues")

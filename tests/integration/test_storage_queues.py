@@ -1,6 +1,7 @@
 """Jobs whose messages travel by Storage Queues, on the real database and a real Azurite."""
 
 import threading
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -14,7 +15,15 @@ import bootstrap
 from bootstrap import App
 from controllers import authoring as lockstep
 from core.errors import QueueUnavailableError
-from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, poison_queue
+from core.lanes import (
+    BATCHES_QUEUE,
+    JOBS_QUEUE,
+    LONG_TASKS_QUEUE,
+    TASKS_QUEUE,
+    URGENT_TASKS_QUEUE,
+    Transport,
+    poison_queue,
+)
 from core.messages import JobMessage, OutgoingMessage, ReceivedMessage
 from core.statuses import JobStatus
 from engine.process.keeping import UNREADABLE
@@ -189,6 +198,28 @@ def test_with_both_transports_a_job_may_do_without_service_bus(
     assert runs.of == dict.fromkeys(range(3), 1)
     host.app.stages.handle(mailbox.take_job_message())
     assert len(mailbox.take(TASKS_QUEUE)) == 3
+
+
+def test_with_both_transports_the_messages_of_both_are_counted(
+    new_host: NewHost, service_bus: EmulatorProcess, mailbox: Mailbox
+) -> None:
+    environment = {
+        "ServiceBusConnection": service_bus.connection_string,
+        "SERVICE_BUS_MANAGEMENT_URL": service_bus.management_url,
+    }
+    host = new_host(Runs(), **environment)
+    for choice in (True, False, False):
+        host.app.submitter.submit("counting", {"n": 3, "use_service_bus": choice}, idempotency_key=str(uuid.uuid4()))
+
+    def counted() -> dict[Transport, int | None]:
+        jobs = [view for view in host.app.queues.all() if view.name == JOBS_QUEUE]
+        return {view.transport: view.counts and view.counts.active for view in jobs}
+
+    assert counted() == {Transport.SERVICE_BUS: 1, Transport.STORAGE: 2}
+    storage_first = new_host(Runs(), **environment, MESSAGE_TRANSPORT="storage")
+    assert [view.transport for view in storage_first.app.queues.all()][:: len(QUEUES)] == [
+        *(Transport.STORAGE, Transport.SERVICE_BUS)
+    ]
 
 
 def test_a_message_that_the_host_has_given_up_on_is_sent_again_and_the_task_runs(new_host: NewHost) -> None:

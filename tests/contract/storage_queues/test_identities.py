@@ -13,7 +13,7 @@ from azure.core.credentials import AccessToken
 
 import connections
 from core.errors import QueueUnavailableError
-from core.lanes import TASKS_QUEUE
+from core.lanes import TASKS_QUEUE, Transport
 from core.messages import OutgoingMessage
 from local.azurite import Azurite
 from settings import Settings
@@ -89,7 +89,7 @@ def test_messages_are_sent_and_counted_with_a_token_for_storage(
         assert queue.ping() == []
         result = queue.batch_send_messages(TASKS_QUEUE, [OutgoingMessage(b"{}", "id")])
         assert result.success, result.error
-    with closing(connections.queue_counts(settings)) as counts:
+    with closing(connections.queue_counts(settings)[Transport.STORAGE]) as counts:
         assert counts.counts(TASKS_QUEUE).active == 1
     poison = connections.poison_queues(settings)
     assert poison is not None

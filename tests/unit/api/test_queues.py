@@ -4,7 +4,7 @@ import azure.functions as func
 import pytest
 
 from api import queues
-from core.lanes import TASKS_QUEUE
+from core.lanes import TASKS_QUEUE, Transport
 from engine.jobs.queue_reader import QueueView
 from repositories.ports import MessageCounts
 from tests.support.drive import Stand
@@ -26,6 +26,7 @@ def test_a_queue_without_counts_says_why(it: Stand) -> None:
     assert shown.pop("reason")
     assert shown == {
         "queue": TASKS_QUEUE,
+        "transport": "service_bus",
         "active": None,
         "scheduled": None,
         "dead_lettered": None,
@@ -34,11 +35,12 @@ def test_a_queue_without_counts_says_why(it: Stand) -> None:
 
 
 def test_the_counts_of_a_queue_are_shown(it: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
-    view = QueueView("sb-jobs", MessageCounts(3, 2, 1), None, None)
+    view = QueueView("sb-jobs", Transport.STORAGE, MessageCounts(3, 2, 1), None, None)
     monkeypatch.setattr(it.app.queues, "all", lambda: [view])
     (shown,) = body(get())["queues"]
     assert shown == {
         "queue": "sb-jobs",
+        "transport": "storage",
         "active": 3,
         "scheduled": 2,
         "dead_lettered": 1,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from core.errors import CountsUnavailableError, DatabaseUnavailableError
-from core.lanes import JOBS_QUEUE, TASKS_QUEUE
+from core.lanes import JOBS_QUEUE, TASKS_QUEUE, Transport
 from engine.jobs.queue_reader import QUEUES, QueueReader, QueueView
 from repositories.ports import MessageCounts, OldestWaiting
 from tests.fakes.backlog import FakeBacklogRepository
@@ -36,18 +36,36 @@ def test_every_queue_is_told_with_its_messages_and_its_oldest_waiting_task(it: S
     it.submit("sample")
     it.deliver_job_messages()
     it.clock.advance(30)
-    views = by_name(QueueReader(it.database, counts).all())
+    views = by_name(QueueReader(it.database, {Transport.SERVICE_BUS: counts}).all())
     assert tuple(views) == QUEUES
-    assert views[TASKS_QUEUE] == QueueView(TASKS_QUEUE, MessageCounts(len(TASKS_QUEUE), 1, 0), None, 30.0)
+    assert views[TASKS_QUEUE] == QueueView(
+        TASKS_QUEUE, Transport.SERVICE_BUS, MessageCounts(len(TASKS_QUEUE), 1, 0), None, 30.0
+    )
     assert views[JOBS_QUEUE].oldest_waiting_seconds is None
 
 
+def test_the_queues_of_both_transports_are_told_apart_and_one_that_fails_hides_nothing(
+    it: Stand, counts: FakeQueueCounts
+) -> None:
+    refused = FakeQueueCounts()
+    refused.fails = CountsUnavailableError("it may not")
+    views = QueueReader(it.database, {Transport.STORAGE: counts, Transport.SERVICE_BUS: refused}).all()
+    assert [(view.transport, view.name) for view in views] == [
+        (transport, name) for transport in (Transport.STORAGE, Transport.SERVICE_BUS) for name in QUEUES
+    ]
+    assert all(view.counts for view in views[: len(QUEUES)])
+    assert {view.reason for view in views[len(QUEUES) :]} == {"it may not"}
+
+
 def test_requests_share_what_was_counted_and_read_a_few_seconds_ago(it: Stand, counts: FakeQueueCounts) -> None:
-    reader = QueueReader(it.database, counts)
+    reader = QueueReader(it.database, {Transport.SERVICE_BUS: counts})
     first = reader.all()
     it.submit("sample")
     it.deliver_job_messages()
-    assert by_name(QueueReader(it.database, counts).all())[TASKS_QUEUE].oldest_waiting_seconds == 0
+    assert (
+        by_name(QueueReader(it.database, {Transport.SERVICE_BUS: counts}).all())[TASKS_QUEUE].oldest_waiting_seconds
+        == 0
+    )
     counts.asked.clear()
     assert reader.all() == first
     assert not counts.asked
@@ -55,7 +73,7 @@ def test_requests_share_what_was_counted_and_read_a_few_seconds_ago(it: Stand, c
 
 def test_a_silent_broker_holds_no_request(it: Stand, counts: FakeQueueCounts) -> None:
     counts.may_answer.clear()
-    reader = QueueReader(it.database, counts, broker_seconds=0.05)
+    reader = QueueReader(it.database, {Transport.SERVICE_BUS: counts}, broker_seconds=0.05)
     for _ in range(2):  # the second request does not wait
         for view in reader.all():
             assert view.counts is None
@@ -72,7 +90,7 @@ def test_a_silent_database_holds_no_request(it: Stand, monkeypatch: pytest.Monke
         return []
 
     monkeypatch.setattr(FakeBacklogRepository, "oldest", hang)
-    reader = QueueReader(it.database, None, database_seconds=0.05)
+    reader = QueueReader(it.database, {Transport.SERVICE_BUS: None}, database_seconds=0.05)
     for _ in range(2):
         with pytest.raises(DatabaseUnavailableError, match="in time"):
             reader.all()
@@ -82,7 +100,7 @@ def test_a_silent_database_holds_no_request(it: Stand, monkeypatch: pytest.Monke
 
 def test_requests_get_the_error_of_the_database(it: Stand) -> None:
     it.database.go_away(60)
-    reader = QueueReader(it.database, None)
+    reader = QueueReader(it.database, {Transport.SERVICE_BUS: None})
     for _ in range(2):
         with pytest.raises(DatabaseUnavailableError):
             reader.all()
@@ -93,7 +111,7 @@ def test_requests_get_the_error_of_the_database(it: Stand) -> None:
 )
 def test_the_reason_is_told_instead_of_counts(it: Stand, counts: FakeQueueCounts, error: Exception, told: str) -> None:
     counts.fails = error
-    for view in QueueReader(it.database, counts).all():
+    for view in QueueReader(it.database, {Transport.SERVICE_BUS: counts}).all():
         assert view.counts is None
         assert told in str(view.reason)
         assert "secret" not in str(view.reason)
