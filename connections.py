@@ -91,7 +91,7 @@ def most(settings: Settings, database: PostgresDatabase) -> int:
 def message_queue(settings: Settings) -> "service_bus.ServiceBusRepository | StorageQueueRepository":
     """The queues of the namespace, or of the storage account, that the settings name."""
     if settings.transport == Transport.STORAGE:
-        return _storage_queues(settings)
+        return _storage_queues(settings, [] if settings.job_events is None else [settings.job_events])
     queues = (JOBS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE)
     optional = (URGENT_TASKS_QUEUE, BATCHES_QUEUE)  # a deployment from before urgent jobs, or envelopes, has none
     if settings.service_bus_connection is not None:
@@ -144,10 +144,10 @@ def poison_queues(settings: Settings) -> PoisonQueues | None:
     return StoragePoisonQueues(_storage_account(settings))
 
 
-def _storage_queues(settings: Settings) -> "StorageQueueRepository":
+def _storage_queues(settings: Settings, foreign_queues: Sequence[str] = ()) -> "StorageQueueRepository":
     from repositories.storage_queues import StorageQueueRepository  # noqa: PLC0415 - as said above
 
-    return StorageQueueRepository(_storage_account(settings), _STORAGE_QUEUES)
+    return StorageQueueRepository(_storage_account(settings), _STORAGE_QUEUES, foreign_queues=foreign_queues)
 
 
 def _storage_account(settings: Settings) -> "StorageAccount":

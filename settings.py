@@ -1,6 +1,7 @@
 """The only reader of the environment."""
 
 import os
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing_extensions import override
 
 from core.connection_strings import check_blob_storage, check_postgres_url, check_service_bus, what_forbids_tokens
 from core.errors import ConfigurationError
-from core.lanes import QUEUES, MessagePer, Transport
+from core.lanes import QUEUES, MessagePer, Transport, poison_queue
 from core.storage_connections import storage_account
 
 _MAX_WORKER = 80
@@ -21,6 +22,9 @@ _MAX_WORKER = 80
 _BLOB_ACCOUNT = r"^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9-]+)?/?$"
 """https alone: a token must not travel in plain text. The path is that of an account of Azurite."""
 
+
+_STORAGE_QUEUE = re.compile(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
+"""The name of a queue ("Naming Queues and Metadata", learn.microsoft.com)."""
 
 _CONNECTIONS = {
     Transport.SERVICE_BUS: ("ServiceBusConnection", "ServiceBusConnection__fullyQualifiedNamespace"),
@@ -292,3 +296,11 @@ class Settings(DatabaseSettings):
                 f"JOB_EVENTS: {self.job_events} is one of the app's own queues, which would take the ends of jobs for "
                 "work; name another queue or topic"
             )
+        elif self.job_events is not None and self.transport == Transport.STORAGE:
+            if not _STORAGE_QUEUE.fullmatch(self.job_events):
+                yield (
+                    f"JOB_EVENTS: {self.job_events} cannot be the name of a storage queue, which has 3 to 63 small "
+                    "letters, digits and single hyphens"
+                )
+            elif self.job_events in map(poison_queue, QUEUES):
+                yield f"JOB_EVENTS: {self.job_events} is a poison queue of the app, which would take the ends of jobs"

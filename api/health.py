@@ -23,6 +23,9 @@ _OK_BUT = f"{OK}, but "
 _WAITS_FOR = {URGENT_TASKS_QUEUE: "urgent jobs", BATCHES_QUEUE: "stages with a message per batch"}
 """What needs a queue that a deployment from before it has not."""
 
+_TOLD = "the notices of ended jobs"
+"""What needs a queue of others, which `JOB_EVENTS` names."""
+
 
 @blueprint.function_name("health")
 @blueprint.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
@@ -54,7 +57,11 @@ def _connections() -> str:
 
 def _broker() -> str:
     missing = app().queue.ping()
-    return _OK_WITHOUT + "; ".join(f"{name}: {_WAITS_FOR[name]} wait for it" for name in missing) if missing else OK
+    return (
+        _OK_WITHOUT + "; ".join(f"{name}: {_WAITS_FOR.get(name, _TOLD)} wait for it" for name in missing)
+        if missing
+        else OK
+    )
 
 
 def _outages() -> str:

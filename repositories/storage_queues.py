@@ -44,7 +44,9 @@ class StorageQueueRepository(MessageQueue):
 
     Args:
         account: the client.
-        queues: the app's own queues, which are created when they are missing. Others are not.
+        queues: the app's own queues, which are created when they are missing.
+        foreign_queues: those of others that the app sends to, which are not created: a queue with a misspelt name would
+            have messages that nobody reads. `ping` names those that are missing.
         send_seconds: the deadline of a send.
         ping_seconds: that of a ping.
         calls: makes the calls.
@@ -57,9 +59,12 @@ class StorageQueueRepository(MessageQueue):
         send_seconds: float = _SEND_SECONDS,
         ping_seconds: float = _PING_SECONDS,
         calls: StorageCalls | None = None,
+        *,
+        foreign_queues: Sequence[str] = (),
     ) -> None:
         self._account = account
         self._queues = tuple(queues)
+        self._foreign_queues = tuple(foreign_queues)
         self._send_seconds = send_seconds
         self._ping_seconds = ping_seconds
         self._clock = StorageClock()
@@ -81,8 +86,11 @@ class StorageQueueRepository(MessageQueue):
 
     @override
     def ping(self) -> list[str]:
-        self._calls.run_all([partial(self._check, queue) for queue in self._queues], self._ping_seconds)
-        return []
+        missing: list[str] = []
+        checks = [partial(self._check, queue) for queue in self._queues]
+        checks += [partial(self._look_for, queue, missing) for queue in self._foreign_queues]
+        self._calls.run_all(checks, self._ping_seconds)
+        return missing
 
     def close(self) -> None:
         """Ends the connections; a send that is under way fails."""
@@ -128,6 +136,15 @@ class StorageQueueRepository(MessageQueue):
         if not self._clock.is_set:
             self._account.get_queue_client(queue).get_queue_properties(raw_response_hook=self._clock.observe)
         return self._clock.seconds_until(message.enqueue_at)
+
+    def _look_for(self, queue: str, missing: list[str]) -> None:
+        try:
+            with translating(queue):
+                self._account.get_queue_client(queue).get_queue_properties()
+        except QueueNotFoundError:
+            missing.append(queue)
+        except QueueError as exc:  # the app may send to it, but not read it; the own queues tell how the account is
+            logger.debug("whether %s is there cannot be seen: %s", queue, exc)
 
     def _check(self, queue: str) -> None:
         try:

@@ -272,6 +272,22 @@ def test_a_queue_of_the_app_cannot_take_the_ends_of_jobs(name: str) -> None:
         Settings.from_environment({**LEAST, "JOB_EVENTS": name})
 
 
+@pytest.mark.parametrize("name", ["Job-Events", "job.events", "job--events", "-events", "ab", "a" * 64, "events/jobs"])
+def test_the_ends_of_jobs_cannot_go_to_a_storage_queue_that_cannot_be(name: str) -> None:
+    storage = {"DATABASE_URL": LEAST["DATABASE_URL"], "StorageConnection": "UseDevelopmentStorage=true"}
+    Settings.from_environment({**storage, "JOB_EVENTS": "job-events-2"})
+    with pytest.raises(ConfigurationError, match=r"JOB_EVENTS"):
+        Settings.from_environment({**storage, "JOB_EVENTS": name})
+    if "--" in name:
+        assert Settings.from_environment({**LEAST, "JOB_EVENTS": "job.events"}).job_events == "job.events"
+
+
+def test_the_ends_of_jobs_cannot_go_to_a_poison_queue_of_the_app() -> None:
+    storage = {"DATABASE_URL": LEAST["DATABASE_URL"], "StorageConnection": "UseDevelopmentStorage=true"}
+    with pytest.raises(ConfigurationError, match=r"JOB_EVENTS: .* is a poison queue"):
+        Settings.from_environment({**storage, "JOB_EVENTS": "sb-tasks-poison"})
+
+
 def test_a_missing_database_is_named_by_its_variable() -> None:
     with pytest.raises(ConfigurationError, match="DATABASE_URL: Field required"):
         Settings.from_environment({"ServiceBusConnection": LEAST["ServiceBusConnection"]})

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -107,6 +107,17 @@ def test_a_foreign_queue_is_not_created(repository: NewRepository, account: Queu
 def test_a_ping_creates_the_missing_queues(repository: NewRepository, account: QueueServiceClient, name: str) -> None:
     assert repository(name).ping() == []
     assert left(account, name) == 0
+
+
+def test_a_ping_names_the_missing_queues_of_others_and_does_not_create_them(
+    azurite: Azurite, account: QueueServiceClient, name: str
+) -> None:
+    there = f"{name}-there"
+    account.create_queue(there)
+    client = storage_account.by_connection_string(azurite.connection_string)
+    with closing(StorageQueueRepository(client, [name], foreign_queues=[there, f"{name}-gone", "No.Name"])) as queue:
+        assert queue.ping() == [f"{name}-gone"]
+    assert {each.name for each in account.list_queues(name_starts_with=name)} == {name, there}
 
 
 def test_a_message_never_expires(repository: NewRepository, account: QueueServiceClient, name: str) -> None:

@@ -49,6 +49,15 @@ def test_an_app_without_a_queue_that_few_jobs_need_is_healthy_and_says_so(
         )
 
 
+def test_a_missing_queue_of_others_keeps_notices_waiting_and_is_named(
+    it: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(it.app.queue, "ping", lambda: ["job-events"])
+    response = check(get(""))
+    assert response.status_code == 200
+    assert body(response)["checks"]["broker"] == ("ok without job-events: the notices of ended jobs wait for it")
+
+
 def test_pending_migrations_are_listed(it: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     behind = replace(it.app, pending_migrations=lambda: ["0002.more"])
     monkeypatch.setattr(health, "app", lambda: behind)
