@@ -191,6 +191,7 @@ def _backends(settings: Settings, registry: Registry, opened: ExitStack) -> Back
     blobs = opened.enter_context(closing(connections.blob_accounts(settings)))
     queue = opened.enter_context(closing(connections.message_queue(settings)))
     counts = connections.queue_counts(settings)
+    logger.info("messages are sent by %s; connected: %s", settings.transport, ", ".join(sorted(counts)))
     storage, poison_queues = connections.storage_beside(settings), connections.poison_queues(settings)
     for part in (*counts.values(), storage, poison_queues):
         if part is not None:

@@ -1,5 +1,6 @@
 """Jobs whose messages travel by Storage Queues, on the real database and a real Azurite."""
 
+import json
 import threading
 import uuid
 from collections import Counter
@@ -220,6 +221,73 @@ def test_with_both_transports_the_messages_of_both_are_counted(
     assert [view.transport for view in storage_first.app.queues.all()][:: len(QUEUES)] == [
         *(Transport.STORAGE, Transport.SERVICE_BUS)
     ]
+
+
+def test_ends_wait_for_the_queue_that_is_told_them_and_are_told_once_it_is_there(new_host: NewHost) -> None:
+    events = f"events-{uuid.uuid4().hex}"
+    host = new_host(Runs(), JOB_EVENTS=events, SWEEP_AGE_SECONDS="1")
+    job_id = host.app.submitter.submit("counting", {"n": 1}).job_id
+    host.pump()
+    assert host.status(job_id) == JobStatus.COMPLETED
+    assert host.app.queue.ping() == [events]
+    assert events not in {queue.name for queue in host.account.list_queues()}
+    told = host.account.create_queue(events)
+    assert host.app.queue.ping() == []
+
+    def is_told() -> bool:
+        host.app.sweeper.sweep()
+        return bool(told.get_queue_properties().approximate_message_count)
+
+    wait_until(is_told)
+    (notice,) = host.take(events)
+    assert json.loads(notice.body)["data"]["job_id"] == job_id
+
+
+def test_a_job_goes_on_by_the_other_transport_when_its_own_is_taken_away(
+    new_host: NewHost, service_bus: EmulatorProcess, mailbox: Mailbox
+) -> None:
+    """Its first stage is dispatched by storage queues; then only Service Bus is left."""
+    runs = Runs()
+    overdue = {"SILENCE_SECONDS": "1", "SWEEP_AGE_SECONDS": "1"}
+    by_bus = {"ServiceBusConnection": service_bus.connection_string}
+    both = new_host(runs, **by_bus, **overdue)
+    submit = both.app.submitter.submit
+    dispatched, waiting = (submit("counting", {"n": n, "use_service_bus": False}).job_id for n in (5, 6))
+    for message in both.take(JOBS_QUEUE):
+        if JobMessage.decode(message.body).job_id == dispatched:
+            both.run(JOBS_QUEUE, message)
+    alone, used = new_host(runs, **by_bus, **overdue, StorageConnection=""), set[str]()
+
+    def ended() -> bool:
+        alone.app.sweeper.sweep()
+        used.update(counts.name for counts in service_bus.queues() if counts.active)
+        for queue in used & set(QUEUES):
+            for message in mailbox.take_some(queue):
+                alone.run(queue, message)
+        return {alone.status(each) for each in (dispatched, waiting)} == {JobStatus.COMPLETED}
+
+    wait_until(ended)
+    assert runs.of == {**dict.fromkeys(range(5), 2), 5: 1}
+
+
+def test_a_job_goes_on_by_storage_queues_when_service_bus_is_taken_away(
+    new_host: NewHost, service_bus: EmulatorProcess, mailbox: Mailbox
+) -> None:
+    runs = Runs()
+    overdue = {"SILENCE_SECONDS": "1", "SWEEP_AGE_SECONDS": "1"}
+    both = new_host(runs, ServiceBusConnection=service_bus.connection_string, **overdue)
+    job_id = both.app.submitter.submit("counting", {"n": 5}).job_id
+    both.app.stages.handle(mailbox.take_job_message())
+    assert len(mailbox.take(TASKS_QUEUE)) == 5  # and they are left behind
+    alone = new_host(runs, **overdue)
+
+    def ended() -> bool:
+        alone.app.sweeper.sweep()
+        alone.pump()
+        return alone.status(job_id) == JobStatus.COMPLETED
+
+    wait_until(ended)
+    assert runs.of == dict.fromkeys(range(5), 1)
 
 
 def test_a_message_that_the_host_has_given_up_on_is_sent_again_and_the_task_runs(new_host: NewHost) -> None:
