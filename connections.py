@@ -2,29 +2,24 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import certifi
 from azure.core.credentials import TokenCredential
-from azure.identity import (
-    ClientSecretCredential,
-    DefaultAzureCredential,
-    ManagedIdentityCredential,
-    WorkloadIdentityCredential,
-)
 
-from controllers.storage.blob_accounts import BlobAccounts
+from controllers.storage.blob_accounts import BlobAccounts, Reopening
 from core.connection_strings import blob_endpoint, with_root_certificates
-from core.errors import ConfigurationError, SchemaBehindError
+from core.errors import SchemaBehindError
 from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, Transport
-from repositories import blob_storage, migrations, service_bus
+from repositories import identities, migrations, service_bus
 from repositories import queue_counts as service_bus_counts
+from repositories.blob_stores import open_stores
 from repositories.entra import TokenPassword
+from repositories.identities import Identity
 from repositories.pool import ConnectionPool
-from repositories.ports import BlobStore, PoisonQueues, QueueCounts
+from repositories.ports import PoisonQueues, QueueCounts
 from repositories.postgres import PostgresDatabase
 from repositories.transaction_limits import limits_of_kinds
 from settings import DatabaseSettings, Settings
@@ -173,11 +168,16 @@ def blob_accounts(settings: Settings) -> BlobAccounts:
     default = settings.blob_account_url and settings.blob_account_url.rstrip("/")
     if default:
         urls.add(default)
-    stores: dict[str, BlobStore] = {url: blob_storage.by_identity(url, partial(credential, settings)) for url in urls}
     if settings.blob_connection_string is not None:
         default = blob_endpoint(settings.blob_connection_string)
-        stores[default] = blob_storage.by_connection_string(settings.blob_connection_string)
-    return BlobAccounts(stores, default)
+        urls.discard(default)
+    given = {
+        "account_urls": sorted(urls),
+        "identity": asdict(_identity(settings)),
+        "connection_string": settings.blob_connection_string,
+    }
+    reopening = Reopening(open_stores.__module__, open_stores.__name__, given)
+    return BlobAccounts(open_stores(given), default, reopening)
 
 
 def credential(settings: DatabaseSettings) -> TokenCredential:
@@ -186,25 +186,18 @@ def credential(settings: DatabaseSettings) -> TokenCredential:
     Raises:
         ConfigurationError: the settings of a workload identity are not complete.
     """
-    client_id, tenant_id = settings.service_bus_client_id, settings.service_bus_tenant_id
-    kind = (settings.service_bus_credential or "").lower()
-    if kind == "managedidentity" and settings.service_bus_resource_id is not None:
-        return ManagedIdentityCredential(identity_config={"resource_id": settings.service_bus_resource_id})
-    if kind == "managedidentity":
-        return ManagedIdentityCredential(client_id=client_id)
-    if kind == "workloadidentity":
-        try:
-            return WorkloadIdentityCredential(
-                tenant_id=tenant_id, client_id=client_id, token_file_path=settings.service_bus_token_file
-            )
-        except ValueError as exc:  # neither the settings nor AZURE_... name all three
-            raise ConfigurationError(f"the workload identity of ServiceBusConnection is not complete: {exc}") from exc
-    if client_id and tenant_id and settings.service_bus_client_secret:
-        return ClientSecretCredential(tenant_id, client_id, settings.service_bus_client_secret)
-    if client_id:
-        return DefaultAzureCredential(managed_identity_client_id=client_id)
-    # Not with None: that would be the system-assigned identity, whatever AZURE_CLIENT_ID says.
-    return DefaultAzureCredential()
+    return identities.credential(_identity(settings))
+
+
+def _identity(settings: DatabaseSettings) -> Identity:
+    return Identity(
+        settings.service_bus_credential,
+        settings.service_bus_client_id,
+        settings.service_bus_tenant_id,
+        settings.service_bus_client_secret,
+        settings.service_bus_resource_id,
+        settings.service_bus_token_file,
+    )
 
 
 def database_credential(settings: DatabaseSettings) -> TokenCredential:

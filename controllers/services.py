@@ -43,7 +43,6 @@ class Services:
         Raises:
             SourceError: the source does not exist, may not be read, or is another version.
             SourceUnavailableError: the source cannot be read now.
-            NotInIsolationError: an isolated task opens a blob.
         """
         return open_source(source, self, version)
 

@@ -8,6 +8,7 @@ and its host must be among ALLOWED_SOURCE_HOSTS.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from core.errors import SourceError
@@ -42,16 +43,33 @@ class BlobPlace:
 
 
 @dataclass(frozen=True)
+class Reopening:
+    """How another process of the app opens the same accounts.
+
+    Attributes:
+        module: has the function.
+        function: returns the stores by the URLs of their accounts.
+        settings: what it takes, as JSON. They hold secrets.
+    """
+
+    module: str
+    function: str
+    settings: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
 class BlobAccounts:
     """The storage accounts that the settings name.
 
     Attributes:
         stores: by the URL of the account, without a slash at the end.
         default: the URL of the account that `blob://` means; None without one.
+        reopening: opens them in another process; None if there is nothing to open.
     """
 
     stores: Mapping[str, BlobStore] = field(default_factory=dict, repr=False)
     default: str | None = None
+    reopening: Reopening | None = None
 
     def close(self) -> None:
         """Closes the connections to all of them."""

@@ -9,6 +9,7 @@ from typing import Any
 from controllers.base import JobController
 from controllers.run_state import RunState
 from controllers.services import Services
+from controllers.storage.blob_accounts import BlobAccounts
 from controllers.task_type import TaskType
 from core.task_runs import ClaimedTask
 from core.telemetry import telemetry
@@ -29,7 +30,7 @@ class Isolation:
 
     Args:
         controller_of_task: returns the controller that declares a task type.
-        services: gives the directory and the hosts that handlers may read from.
+        services: gives the directory, the hosts and the storage accounts that handlers may read from.
         max_result_bytes: the maximum size of a result as JSON.
         shutdown: tells whether the grace time of a shutdown is over.
     """
@@ -121,6 +122,7 @@ class Isolation:
             log_level=logging.getLogger().getEffectiveLevel(),
             checkpoint=checkpoint,
             traceparent=telemetry().traceparent(),
+            blobs=_blobs(self._services.blobs),
         )
 
     def _take(self) -> tuple[TaskProcess, bool]:
@@ -154,3 +156,7 @@ class Isolation:
         with self._lock:
             self._busy.discard(process)
         return how
+
+
+def _blobs(accounts: BlobAccounts) -> dict[str, Any] | None:
+    return None if accounts.reopening is None else {**vars(accounts.reopening), "default": accounts.default}

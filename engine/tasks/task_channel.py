@@ -8,7 +8,7 @@ From the child: `started` when the code of the job type is imported, any number 
 import json
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -35,6 +35,8 @@ class TaskCall:
         log_level: the lowest level that the worker logs.
         checkpoint: the last one, decoded from JSON; None if there is none.
         traceparent: the trace context of the run; None while telemetry is off.
+        blobs: how the storage accounts of the app are opened: a `default`, and the fields of their `Reopening`; None if
+            it has none.
     """
 
     module: str
@@ -54,6 +56,7 @@ class TaskCall:
     log_level: int
     checkpoint: Any
     traceparent: str | None = None
+    blobs: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
 class TaskChannel:

@@ -1,11 +1,12 @@
 """The child process of isolated tasks: runs one handler after the other, as its worker asks.
 
-It opens no connection of Lockstep's. It ends with its worker, and when it had nothing to run for a minute.
+It opens no connection to Lockstep's database. It ends with its worker, and when it had nothing to run for a minute.
 """
 
 import ctypes
 import faulthandler
 import importlib
+import json
 import logging
 import os
 import resource
@@ -14,6 +15,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,7 +26,7 @@ from typing_extensions import override
 from controllers.context import Handler, TaskContext
 from controllers.run_state import checkpoint_text
 from controllers.services import Services
-from controllers.storage.blob_accounts import BLOB_SCHEME, BlobAccounts, BlobPlace
+from controllers.storage.blob_accounts import BlobAccounts, BlobPlace
 from controllers.task_type import TaskType
 from core import json_text
 from core.error_records import text_of
@@ -135,7 +137,9 @@ def _handler(module: str, qualname: str, task_type: str) -> Handler:
 
 
 def _context(call: TaskCall, messages: WorkerMessages) -> TaskContext:
-    services = Services(Path(call.data_dir), frozenset(call.allowed_source_hosts), _NoDatabase(), _NoBlobs())
+    services = Services(
+        Path(call.data_dir), frozenset(call.allowed_source_hosts), _NoDatabase(), _Blobs(opening=json.dumps(call.blobs))
+    )
     return TaskContext(
         job_id=call.job_id,
         task_id=call.task_id,
@@ -193,14 +197,25 @@ class _NoDatabase(Database):
         raise NotInIsolationError("connection to Lockstep's database")
 
 
-class _NoBlobs(BlobAccounts):
-    """Stands in for the storage accounts of the app, whose identity this process does not have."""
+@dataclass(frozen=True)
+class _Blobs(BlobAccounts):
+    """The storage accounts of the app, opened when a task asks for the first blob: their client takes memory."""
+
+    opening: str = field(default="null", repr=False)
 
     @override
     def find(self, url: str) -> BlobPlace | None:
-        if url.startswith(f"{BLOB_SCHEME}://"):
-            raise NotInIsolationError("access to blobs")
-        return None
+        return _opened(self.opening).find(url)
+
+
+@cache
+def _opened(opening: str) -> BlobAccounts:
+    """Opens the accounts once for all tasks of this process."""
+    given = json.loads(opening)
+    if given is None:
+        return BlobAccounts()
+    open_stores = getattr(importlib.import_module(given["module"]), given["function"])
+    return BlobAccounts(open_stores(given["settings"]), given["default"])
 
 
 class _Logs(logging.Handler):

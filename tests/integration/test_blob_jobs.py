@@ -23,7 +23,8 @@ from controllers.ingest_csv.ingested_rows import IngestedRows
 from controllers.services import Services
 from controllers.storage.blob_accounts import BlobAccounts
 from core.errors import InvalidInputError
-from core.statuses import JobStatus
+from core.pages import TaskPayload
+from core.statuses import JobStatus, TaskStatus
 from local.azurite import Azurite
 from repositories import blob_storage
 from repositories.postgres import PostgresDatabase
@@ -31,7 +32,9 @@ from settings import Settings
 from tests.fakes.ingested_rows import FakeIngestedRows
 from tests.integration.conftest import BuildApp
 from tests.integration.ingest_tables import Ingestion
+from tests.integration.messages import Mailbox
 from tests.support.drive import SETTINGS, stand
+from tests.support.isolated_jobs import IsolatedJob
 
 _PAGE = (Path(__file__).parents[2] / "docs" / "blobs.md").read_text()
 ROWS = b"id,name\n" + b"".join(b"%d,name %d\n" % (n, n) for n in range(500))
@@ -73,6 +76,31 @@ def storage(azurite: Azurite) -> Iterator[Storage]:
     ):
         container.create_container()
         yield Storage(container, accounts)
+
+
+@pytest.mark.parametrize("of", ["isolated.free", "isolated.limited", "isolated.plain"])
+def test_an_isolated_task_reads_and_writes_blobs_as_one_on_a_thread_does(
+    build_app: BuildApp, mailbox: Mailbox, azurite: Azurite, storage: Storage, of: str
+) -> None:
+    app = build_app([IsolatedJob], BLOB_CONNECTION_STRING=azurite.connection_string)
+    by_name = storage.put("a b.txt", b"some text")
+    by_url = f"{azurite.blob_url}/{storage.name}/a%20b.txt"
+    tasks: list[dict[str, Any]] = [
+        {"of": of, "do": "source", "source": by_name, "target": f"blob://{storage.name}/copy.ndjson"},
+        {"of": of, "do": "source", "source": by_url},
+        {"of": of, "do": "source", "source": f"blob://{storage.name}/missing"},
+    ]
+    job_id = app.submitter.submit("isolated", {"tasks": tasks}).job_id
+    app.stages.handle(mailbox.take_job_message())
+    app.worker.run("sb-tasks", mailbox.take("sb-tasks", len(tasks)))
+    with app.database.transaction() as work:
+        rows = work.tasks.page(job_id, None, "", 100, TaskPayload)
+    assert [row.result for row in rows] == ["some text", "some text", None]
+    assert storage.read("copy.ndjson") == b'"some text"\n'
+    (error,) = [row.error for row in rows if row.error]
+    assert error["type"] == "SourceError"
+    assert "there is no such blob" in error["message"]
+    assert rows[2].status == TaskStatus.FAILED
 
 
 @pytest.fixture

@@ -51,9 +51,15 @@ def _hang_with_a_child(context: lockstep.TaskContext, parameters: lockstep.TaskP
     return child.wait()
 
 
-def _read_a_blob(context: lockstep.TaskContext) -> lockstep.JsonValue:
-    with context.services.open_source("blob://things/a.csv") as source:
-        return len(source.read(0, 10))
+def _read_a_source(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
+    """Reads the source of the task, a second time as the version that it was, and copies it to its `target`."""
+    with context.services.open_source(parameters["source"]) as source:
+        text, version = source.read(0, 1_000).decode(), source.version()
+    with context.services.open_source(parameters["source"], version) as source:
+        assert source.read(0, 1_000).decode() == text
+    if "target" in parameters:
+        lockstep.write_ndjson(context.services, parameters["target"], [text])
+    return text
 
 
 def _wait_to_be_cancelled(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
@@ -198,7 +204,7 @@ ACTIONS: dict[str, Callable[[lockstep.TaskContext, lockstep.TaskParameters], Any
     "ask the thread": _ask_the_thread,
     "database": lambda context, _: context.services.database.transaction(),
     "transact": lambda context, _: context.services.transact(lambda work: work.now()),
-    "blob": lambda context, _: _read_a_blob(context),
+    "source": _read_a_source,
     "previous results": lambda context, _: list(context.previous_results()),
     "job parameters": lambda context, _: context.job_parameters,
     "trace": lambda context, _: context.traceparent,

@@ -12,7 +12,7 @@ from core.errors import ConfigurationError
 from local.functions_host import connections as host_connections
 from local.functions_host import storage_connection
 from local.functions_host.errors import AppLoadError
-from repositories import storage_account
+from repositories import identities, storage_account
 from settings import DatabaseSettings, Settings
 
 _KINDS = (
@@ -113,7 +113,7 @@ def test_all_sides_choose_the_same_identity(
     identity: dict[str, str],
     expected: tuple[object, ...],
 ) -> None:
-    recorded(monkeypatch, connections)
+    recorded(monkeypatch, identities)
     recorded(monkeypatch, host_connections)
     assert side(identity) == expected
 
@@ -183,7 +183,7 @@ def test_a_workload_identity_that_is_not_complete_is_an_error_of_the_configurati
 def test_postgresql_may_have_an_identity_of_its_own(
     monkeypatch: pytest.MonkeyPatch, identity: dict[str, str], expected: tuple[object, ...]
 ) -> None:
-    recorded(monkeypatch, connections)
+    recorded(monkeypatch, identities)
     given = {"DATABASE_URL": "postgresql://role@localhost/jobs", "DATABASE_AUTH": "entra", "DATABASE_CLIENT_ID": "db"}
     made: Any = connections.database_credential(Settings.from_environment({**environment(identity), **given}))
     assert made == expected

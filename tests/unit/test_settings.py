@@ -1,14 +1,18 @@
+import importlib
+import json
 import os
 import socket
 import traceback
 from pathlib import Path
 
 import pytest
+from azure.identity import ClientSecretCredential
 from azure.servicebus import ServiceBusClient
 
 import connections
 from core.errors import ConfigurationError
 from core.lanes import MessagePer, Transport
+from repositories import identities
 from settings import DatabaseSettings, Settings, configured_transports
 
 LEAST = {
@@ -422,6 +426,26 @@ def test_a_connection_string_of_storage_may_end_with_a_semicolon_and_a_line_brea
     settings = Settings.from_environment(given)
     assert (settings.blob_connection_string, settings.storage_connection) == (KEYED, STORAGE)
     assert connections.blob_accounts(settings).default == "https://ours.blob.core.windows.net"
+
+
+def test_another_process_opens_the_same_accounts_from_json() -> None:
+    environment = {
+        **LEAST,
+        "BLOB_CONNECTION_STRING": KEYED,
+        "ALLOWED_BLOB_ACCOUNTS": "https://theirs.blob.core.windows.net",
+        "ServiceBusConnection__clientId": "me",
+        "ServiceBusConnection__tenantId": "we",
+        "ServiceBusConnection__clientSecret": "pssst",
+    }
+    accounts = connections.blob_accounts(Settings.from_environment(environment))
+    reopening = accounts.reopening
+    assert reopening is not None
+    open_stores = getattr(importlib.import_module(reopening.module), reopening.function)
+    given = json.loads(json.dumps(reopening.settings))
+    assert open_stores(given).keys() == accounts.stores.keys()
+    assert isinstance(identities.credential(identities.Identity(**given["identity"])), ClientSecretCredential)
+    assert "pssst" not in repr(accounts)
+    assert KEYED not in repr(accounts)
 
 
 def test_without_an_account_there_are_no_blobs() -> None:

@@ -126,7 +126,6 @@ def test_what_ends_a_process_is_the_failure_of_its_task_alone(
         ("too long", RelayedPermanentError, "TaskResultError", "at most 65,536 are accepted"),
         ("database", RelayedPermanentError, "NotInIsolationError", "no connection to Lockstep's database"),
         ("transact", RelayedPermanentError, "NotInIsolationError", "no connection to Lockstep's database"),
-        ("blob", RelayedPermanentError, "NotInIsolationError", "no access to blobs"),
         ("previous results", RelayedPermanentError, "NotInIsolationError", "an isolated task has no previous results"),
         ("job parameters", RelayedPermanentError, "NotInIsolationError", "an isolated task has no job parameters"),
     ],
@@ -140,6 +139,11 @@ def test_what_a_handler_raises_reaches_its_worker(
     assert caught.value.type_name == type_name
     assert text in str(caught.value)
     assert "isolated_jobs.py" in caught.value.__notes__[0] or type_name == "TaskResultError"
+
+
+def test_a_blob_of_an_app_without_accounts_is_refused_as_in_a_thread(run: Run) -> None:
+    with pytest.raises(RelayedError, match="set BLOB_ACCOUNT_URL or BLOB_CONNECTION_STRING"):
+        run(free, "source", source="blob://things/a.csv")
 
 
 def test_a_process_that_ends_while_it_is_idle_costs_no_task_an_attempt(run: Run) -> None:
