@@ -5,6 +5,7 @@ message's own metadata, and a foreign body such as {"DequeueCount": "many"} woul
 """
 
 import time
+from collections import deque
 from collections.abc import Callable
 
 from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
@@ -38,9 +39,12 @@ class PoisonMessages:
         self._queues = queues
         self._letters = letters
         self._clock = clock
+        self._turn = 0
 
     def handle(self, wait_out: Callable[[Callable[[], None]], None]) -> None:
-        """Handles and deletes the messages of all poison queues.
+        """Handles and deletes the messages of all poison queues, a few of each in turn.
+
+        Each run begins with another queue, so that one whose messages cannot be handled does not keep the others.
 
         Args:
             wait_out: runs an action, and repeats it in an outage.
@@ -49,9 +53,14 @@ class PoisonMessages:
             LockstepError: infrastructure failed; the messages are received again some minutes later.
         """
         until = self._clock() + _SECONDS
-        for queue in _QUEUES:
-            while self._clock() < until and (taken := self._queues.take(queue)):
+        turns = deque(_QUEUES)
+        turns.rotate(-self._turn)
+        self._turn += 1
+        while turns and self._clock() < until:
+            queue = turns.popleft()
+            if taken := self._queues.take(queue):
                 self._handle(queue, list(taken), wait_out)
+                turns.append(queue)
 
     def _handle(self, queue: str, taken: list[PoisonMessage], wait_out: Callable[[Callable[[], None]], None]) -> None:
         left = [DeadLetteredMessage(each.raw, POISON, _DESCRIPTION) for each in taken]

@@ -39,3 +39,7 @@ class FakePoisonQueues(PoisonQueues):
     @override
     def close(self) -> None:
         self.is_closed = True
+
+    def give_back(self) -> None:
+        """Makes the messages visible that were taken and not deleted."""
+        self._taken.clear()

@@ -1,14 +1,20 @@
 """Messages of storage queues that the Functions host has given up on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import pytest
+from typing_extensions import override
 
-from core.errors import DatabaseUnavailableError
+from core.errors import DatabaseUnavailableError, QueueUnavailableError
 from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, TASKS_QUEUE
+from core.messages import ReceivedMessage
 from core.statuses import JobStatus
 from engine.process.keeping import UNREADABLE
+from engine.repair.dead_letter_batches import DeadLetterBatches
+from engine.repair.dead_letters import DeadLetteredMessage
 from engine.repair.poison_messages import POISON, PoisonMessages
+from repositories.ports import PoisonMessage
 from tests.fakes.poison_queues import FakePoisonQueues
 from tests.support.drive import Stand, stand
 from tests.support.sample_jobs import counted, sample_job
@@ -83,3 +89,47 @@ def test_in_an_outage_they_stay_and_those_that_were_handled_are_deleted() -> Non
         with pytest.raises(DatabaseUnavailableError):
             handle(it, poison)
         assert poison.left == {TASKS_QUEUE: bodies[1:]}
+
+
+class _Flooded(FakePoisonQueues):
+    """Poison queues of which one always has more messages."""
+
+    @override
+    def take(self, queue: str) -> Sequence[PoisonMessage]:
+        if queue == JOBS_QUEUE:
+            self._messages[queue] = [PoisonMessage(ReceivedMessage(b"rubbish", "m", 1), "r")]
+        return super().take(queue)
+
+
+def test_a_queue_that_always_has_more_leaves_the_others_their_turns() -> None:
+    with stand(sample_job(counted(1))) as it:
+        poison = _Flooded({queue: [b"rubbish"] for queue in (TASKS_QUEUE, BATCHES_QUEUE)})
+        seconds = iter(range(1_000))
+        PoisonMessages(poison, it.app.dead_letter_batches, lambda: next(seconds)).handle(at_once)
+        assert poison.left.keys() <= {JOBS_QUEUE}
+        assert {each.queue for each in it.dead_letters()} == {JOBS_QUEUE, TASKS_QUEUE, BATCHES_QUEUE}
+
+
+def test_a_queue_that_cannot_be_handled_leaves_the_others_their_turns_in_the_next_runs() -> None:
+    with stand(sample_job(counted(1))) as it:
+        poison = FakePoisonQueues({queue: [b"rubbish"] for queue in (JOBS_QUEUE, TASKS_QUEUE, BATCHES_QUEUE)})
+        letters, failed = it.app.dead_letter_batches, []
+
+        class Failing(DeadLetterBatches):
+            def __init__(self) -> None:
+                """Handles nothing itself."""
+
+            @override
+            def handle(self, queue_name: str, left: list[DeadLetteredMessage]) -> None:
+                if queue_name == JOBS_QUEUE:
+                    failed.append(queue_name)
+                    raise QueueUnavailableError("away")
+                letters.handle(queue_name, left)
+
+        messages = PoisonMessages(poison, Failing())
+        for _ in range(5):
+            poison.give_back()
+            with suppress(QueueUnavailableError):
+                messages.handle(at_once)
+        assert failed
+        assert poison.left == {JOBS_QUEUE: [b"rubbish"]}
