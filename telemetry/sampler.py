@@ -49,7 +49,7 @@ class JobSampler(Sampler):
 
     def traces(self, trace_id: int) -> bool:
         """Whether the id of a trace decides for it."""
-        return self._by_id.should_sample(None, trace_id, "").decision.is_sampled()
+        return self._by_id.should_sample(None, trace_id, "").decision == Decision.RECORD_AND_SAMPLE
 
     @override
     def get_description(self) -> str:

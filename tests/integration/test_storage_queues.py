@@ -214,7 +214,7 @@ def test_with_both_transports_the_messages_of_both_are_counted(
 
     def counted() -> dict[Transport, int | None]:
         jobs = [view for view in host.app.queues.all() if view.name == JOBS_QUEUE]
-        return {view.transport: view.counts and view.counts.active for view in jobs}
+        return {view.transport: view.counts.active if view.counts else None for view in jobs}
 
     assert counted() == {Transport.SERVICE_BUS: 1, Transport.STORAGE: 2}
     storage_first = new_host(Runs(), **environment, MESSAGE_TRANSPORT="storage")
