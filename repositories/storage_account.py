@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import (
@@ -29,23 +30,25 @@ _TRIES = 3
 
 def by_connection_string(connection_string: str) -> StorageAccount:
     """Reaches an account with its key."""
-    return QueueServiceClient.from_connection_string(
-        connection_string, retry_policy=_retry(), connection_timeout=_CONNECT_SECONDS, read_timeout=_READ_SECONDS
-    )
+    return QueueServiceClient.from_connection_string(connection_string, **_options())
 
 
 def by_identity(url: str, credential: TokenCredential) -> StorageAccount:
     """Reaches an account, given by the URL of its queues, with an identity."""
-    return QueueServiceClient(
-        url, credential, retry_policy=_retry(), connection_timeout=_CONNECT_SECONDS, read_timeout=_READ_SECONDS
-    )
+    return QueueServiceClient(url, credential, **_options())
 
 
-def _retry() -> LinearRetry:
+def _options() -> dict[str, Any]:
     # Not after a read without an answer: the caller's deadline is short, and the message may have been taken.
-    return LinearRetry(
+    retry = LinearRetry(
         backoff=_PAUSE_SECONDS, retry_total=_TRIES, random_jitter_range=_PAUSE_SECONDS, retry_connect=1, retry_read=0
     )
+    return {
+        "retry_policy": retry,
+        "connection_timeout": _CONNECT_SECONDS,
+        "read_timeout": _READ_SECONDS,
+        "permit_redirects": False,  # the client would send its token to wherever they lead
+    }
 
 
 @contextmanager
@@ -53,11 +56,11 @@ def translating(queue: str) -> Iterator[None]:
     """Raises the errors of the client as ours."""
     try:
         yield
-    except AzureError as exc:
+    except (AzureError, ValueError, AttributeError) as exc:  # the last two: it was closed meanwhile
         raise _translate(queue, exc) from exc
 
 
-def _translate(queue: str, exc: AzureError) -> QueueError:
+def _translate(queue: str, exc: Exception) -> QueueError:
     if isinstance(exc, ResourceNotFoundError):
         return QueueNotFoundError(f"the storage account has no queue {queue!r}")
     if isinstance(exc, (ServiceRequestTimeoutError, ServiceResponseTimeoutError)):

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -37,7 +38,7 @@ def left(account: QueueServiceClient, queue: str) -> int:
 
 @contextmanager
 def proxy(azurite: Azurite, taken: int, then: str) -> Iterator[tuple[str, list[str]]]:
-    """An account that takes some messages, and then refuses the others or does not answer."""
+    """An account that takes some messages, and then refuses the others, does not answer, or names another host."""
     behind = urlsplit(azurite.queue_url).netloc
     release = threading.Event()
     posted: list[str] = []
@@ -49,6 +50,12 @@ def proxy(azurite: Azurite, taken: int, then: str) -> Iterator[tuple[str, list[s
             with lock:
                 posted.append(self.path)
                 is_over = len(posted) > taken
+            if is_over and then.startswith("http:"):
+                self.send_response(307)
+                self.send_header("Location", f"{then}{self.path}")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             if is_over and then == "silence":
                 release.wait(30)
                 return
@@ -186,6 +193,33 @@ def test_an_account_that_does_not_answer_is_given_up_at_the_deadline(azurite: Az
         queue.close()
     assert isinstance(result.error, QueueTimeoutError)
     assert "within 0.5 s" in str(result.error)
+
+
+def test_no_request_follows_an_answer_to_another_host(azurite: Azurite, name: str) -> None:
+    """Its token would go there."""
+    with (
+        proxy(azurite, taken=0, then="refusal") as (other, asked),
+        proxy(azurite, taken=0, then=other.removesuffix(f"/{ACCOUNT}")) as (url, _),
+    ):
+        queue = through(url, name)
+        result = queue.batch_send_messages(name, batch(1))
+        queue.close()
+    assert isinstance(result.error, QueueUnavailableError)
+    assert asked == []
+
+
+def test_a_send_fails_whose_repository_is_closed_meanwhile(
+    azurite: Azurite, account: QueueServiceClient, name: str
+) -> None:
+    account.create_queue(name)
+    with proxy(azurite, taken=1_000, then="refusal") as (url, posted):
+        queue = through(url, name)
+        with ThreadPoolExecutor(1) as threads:
+            sending = threads.submit(queue.batch_send_messages, name, batch(100))
+            wait_until(lambda: len(posted) > 0)
+            queue.close()
+            result = sending.result()
+    assert isinstance(result.error, QueueUnavailableError)
 
 
 def test_a_closed_repository_is_unavailable(repository: NewRepository, name: str) -> None:
