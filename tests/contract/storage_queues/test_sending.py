@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from azure.core.exceptions import AzureError, ServiceRequestTimeoutError, ServiceResponseTimeoutError
 from azure.storage.queue import QueueServiceClient
 
 from core.errors import MessageTooLargeError, QueueNotFoundError, QueueTimeoutError, QueueUnavailableError
@@ -220,6 +221,12 @@ def test_a_send_fails_whose_repository_is_closed_meanwhile(
             queue.close()
             result = sending.result()
     assert isinstance(result.error, QueueUnavailableError)
+
+
+@pytest.mark.parametrize("error", [ServiceRequestTimeoutError, ServiceResponseTimeoutError])
+def test_an_account_that_does_not_take_a_connection_in_time_has_not_answered(error: type[AzureError]) -> None:
+    with pytest.raises(QueueTimeoutError), storage_account.translating("sb-tasks"):
+        raise error("timed out")
 
 
 def test_a_closed_repository_is_unavailable(repository: NewRepository, name: str) -> None:
