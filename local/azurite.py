@@ -46,13 +46,14 @@ class Azurite:
         self.blob_url, self.queue_url = (f"{scheme}://{HOST}:{port}/{ACCOUNT}" for port in ports)
 
     @classmethod
-    def start(cls, log_file: Path, certificate: Path | None = None) -> Self:
+    def start(cls, log_file: Path, certificate: Path | None = None, queue_port: int = 0) -> Self:
         """Starts Azurite and waits until it listens.
 
         Args:
             log_file: its output is written here.
             certificate: PEM with its key, of 127.0.0.1. With it, Azurite speaks https, and also takes bearer tokens,
                 whose signature it does not check.
+            queue_port: the port of its queues, 0 for a free one.
 
         Raises:
             AzuriteError: it is not installed, ends, or does not listen within a minute.
@@ -60,7 +61,7 @@ class Azurite:
         program = installed()
         if program is None:
             raise AzuriteError("Azurite is not installed: make azurite")
-        ports = free_port(), free_port(), free_port()
+        ports = free_port(), queue_port or free_port(), free_port()
         options = ["--inMemoryPersistence", "--silent", "--disableTelemetry", "--skipApiVersionCheck"]
         for service, port in zip(("blob", "queue", "table"), ports, strict=True):
             options += [f"--{service}Host", HOST, f"--{service}Port", str(port)]

@@ -1,4 +1,8 @@
-"""The engine on the real database and the real broker, with job types that tests control."""
+"""The engine on the real database and the real broker, with job types that tests control.
+
+`LOCKSTEP_TEST_TRANSPORT` says which broker that is (`tests/support/app_transport.py`); a test that is about Service Bus
+says why by the marker `service_bus_only`, and is no test of the other.
+"""
 
 import socket
 import ssl
@@ -12,27 +16,36 @@ import pytest
 import bootstrap
 from bootstrap import App
 from controllers.base import JobController
+from core.lanes import Transport
 from local.service_bus.process import EmulatorProcess
 from settings import Settings
-from tests.integration.messages import Mailbox
 from tests.support.app_database import AppDatabase
+from tests.support.app_transport import TRANSPORTS, AppTransport, chosen_transport
+from tests.support.mailbox import Mailbox
 
 BuildApp = Callable[..., App]
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what is about Service Bus where the messages travel by something else."""
+    if chosen_transport() == Transport.SERVICE_BUS:
+        return
+    left_out = [item for item in items if item.get_closest_marker("service_bus_only")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture
-def build_app(app_database: AppDatabase, service_bus: EmulatorProcess) -> Iterator[BuildApp]:
+def build_app(app_database: AppDatabase, app_transport: AppTransport) -> Iterator[BuildApp]:
     """Builds several apps on one database and one broker, as the processes of a deployment are.
 
-    An app with a database of its own, `DATABASE_URL`, reaches it as that says.
+    An app with a database or a broker of its own reaches it as these settings say.
     """
     apps: list[App] = []
 
     def build(controllers: Iterable[type[JobController[Any]]], **environment: str) -> App:
         database = {} if "DATABASE_URL" in environment else app_database.settings
-        settings = Settings.from_environment(
-            {"ServiceBusConnection": service_bus.connection_string, **database, **environment}
-        )
+        settings = Settings.from_environment({**app_transport.settings, **database, **environment})
         apps.append(bootstrap.build(settings, controllers))
         return apps[-1]
 
@@ -49,9 +62,15 @@ def service_bus(service_bus: EmulatorProcess) -> EmulatorProcess:
 
 
 @pytest.fixture
-def mailbox(service_bus: EmulatorProcess) -> Iterator[Mailbox]:
+def app_transport(request: pytest.FixtureRequest) -> AppTransport:
+    """The transport of the app, without messages."""
+    return TRANSPORTS[chosen_transport()].of_worker(request)
+
+
+@pytest.fixture
+def mailbox(app_transport: AppTransport) -> Iterator[Mailbox]:
     """Receives from the queues."""
-    with Mailbox.on(service_bus) as mailbox:
+    with app_transport.mailbox() as mailbox:
         yield mailbox
 
 

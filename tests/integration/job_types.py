@@ -14,7 +14,7 @@ def counting_job(
     handler: lockstep.Handler,
     protocol: lockstep.DispatchProtocol = lockstep.DispatchProtocol.TWO_PHASE,
     first_index_value: int = 0,
-    message_per: lockstep.MessagePer | None = lockstep.MessagePer.TASK,
+    message_per: lockstep.MessagePer | None = None,
 ) -> type[lockstep.JobController[CountParameters]]:
     """A job type of one stage: n tasks for one handler."""
 

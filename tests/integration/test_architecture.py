@@ -21,8 +21,8 @@ from core.lanes import JOBS_QUEUE, TASKS_QUEUE
 from core.messages import ReceivedMessage
 from core.statuses import TaskStatus
 from tests.integration.conftest import BuildApp
-from tests.integration.messages import Mailbox
 from tests.support.deliveries import Delivery, called_as_by_the_host
+from tests.support.mailbox import Mailbox
 from triggers import jobs, tasks
 
 _ROOT = Path(__file__).parents[2]
@@ -88,6 +88,7 @@ def _delivery(message: ReceivedMessage) -> Delivery:
     return Delivery(message.body, message.message_id or "")
 
 
+@pytest.mark.service_bus_only("the page follows a job through the functions and the client of Service Bus")
 def test_the_page_names_every_file_on_the_way_of_a_job(
     build_app: BuildApp, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

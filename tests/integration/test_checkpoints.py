@@ -6,13 +6,12 @@ from typing import Any
 from bootstrap import App
 from controllers import authoring as lockstep
 from core.ids import task_id
-from core.lanes import TASKS_QUEUE
-from core.messages import JobAction, TaskMessage
+from core.messages import JobAction
 from core.models import StageKey
 from core.statuses import JobStatus, StageStatus
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import CountParameters
-from tests.integration.messages import Mailbox
+from tests.support.mailbox import Mailbox
 
 N = 450
 BATCHES = 5
@@ -92,12 +91,10 @@ def test_a_long_stage_goes_on_slice_by_slice(build_app: BuildApp, mailbox: Mailb
     assert Watched.began_at[-1] >= DIES_AT - DIES_AT % 100
     stage = app.status.job(job_id).stages[0].stage
     assert (stage.total_tasks, stage.total_batches) == (N, BATCHES)
-    messages = mailbox.take(TASKS_QUEUE, N)
-    sent = Counter(TaskMessage.decode(message.body).task_id for message in messages)
-    assert sent == Counter(task_id(job_id, 1, index) for index in range(N))
+    messages = mailbox.take_tasks(app, N)
+    assert Counter(messages.task_ids) == Counter(task_id(job_id, 1, index) for index in range(N))
 
-    for start in range(0, N, 100):
-        app.worker.run(TASKS_QUEUE, messages[start : start + 100])
+    messages.run(app)
     assert slices_of(app, mailbox, JobAction.ADVANCE) == 3
     assert app.status.job(job_id).job.result == [sum(range(N))]
     with app.database.transaction() as work:
@@ -124,9 +121,7 @@ def test_two_hosts_that_fold_the_same_stage_give_one_result(build_app: BuildApp,
     first, second = (build_app([Folding], DISPATCH_SLICE_SECONDS="0.001") for _ in range(2))
     job_id = first.submitter.submit("long", {"n": 250}).job_id
     slices_of(first, mailbox, JobAction.DISPATCH)
-    messages = mailbox.take(TASKS_QUEUE, 250)
-    for start in range(0, 250, 100):
-        first.worker.run(TASKS_QUEUE, messages[start : start + 100])
+    mailbox.take_tasks(first, 250).run(first)
 
     message = mailbox.take_job_message()
     Folding.other.append(second)

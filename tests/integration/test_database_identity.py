@@ -18,7 +18,6 @@ import connections
 from core.errors import DatabaseUnavailableError
 from engine.process.outage_waiter import OutageWaiter
 from local.postgres import EmbeddedPostgres
-from local.service_bus.process import EmulatorProcess
 from repositories import migrations
 from repositories.entra import TokenPassword
 from repositories.pool import ConnectionPool
@@ -26,8 +25,9 @@ from repositories.postgres import PostgresDatabase
 from settings import DatabaseSettings, Settings
 from tests.fakes.credential import RoleCredential
 from tests.integration.job_types import counting_job, returning
-from tests.integration.messages import Mailbox
 from tests.support.app_database import WAYS, least_role, password_role
+from tests.support.app_transport import AppTransport
+from tests.support.mailbox import Mailbox
 from tests.support.tls import TlsRelay
 
 
@@ -132,16 +132,15 @@ def test_each_connection_of_a_migration_has_a_token_of_its_own(
 
 @pytest.mark.parametrize("way", [name for name in WAYS if name != "owner"])
 def test_a_job_runs_to_its_end_as_a_role_that_only_reads_and_writes_rows(
-    postgres: EmbeddedPostgres, database_url: str, service_bus: EmulatorProcess, mailbox: Mailbox, way: str
+    postgres: EmbeddedPostgres, database_url: str, app_transport: AppTransport, mailbox: Mailbox, way: str
 ) -> None:
     with WAYS[way](postgres, database_url) as reached:
-        given = {**reached.settings, "ServiceBusConnection": service_bus.connection_string}
-        settings = Settings.from_environment(given)
+        settings = Settings.from_environment({**reached.settings, **app_transport.settings})
         with closing(bootstrap.build(settings, [counting_job(returning(lambda index: index))])) as app:
             job_id = app.submitter.submit("counting", {"n": 150}).job_id
             reached.renew()
             app.stages.handle(mailbox.take_job_message())
-            app.worker.run("sb-tasks", mailbox.take("sb-tasks", 150))
+            mailbox.take_tasks(app, 150).run(app)
             app.stages.handle(mailbox.take_job_message())
             assert app.status.job(job_id).job.status == "completed"
             assert app.pending_migrations() == []

@@ -7,11 +7,11 @@ import psycopg2
 import pytest
 
 from core.errors import DatabaseError
+from core.lanes import MessagePer
 from engine.repair.dead_letters import DeadLetteredMessage
-from local.service_bus.process import EmulatorProcess
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job
-from tests.integration.messages import Mailbox
+from tests.support.mailbox import Mailbox
 
 _REFUSE_WRITES = """
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE disk_full; END $$;
@@ -31,12 +31,12 @@ def refused_writes(database_url: str) -> Iterator[None]:
 
 
 def test_a_database_that_refuses_writes_sends_no_message_that_it_cannot_count(
-    build_app: BuildApp, mailbox: Mailbox, database_url: str, service_bus: EmulatorProcess
+    build_app: BuildApp, mailbox: Mailbox, database_url: str
 ) -> None:
-    app = build_app([counting_job(lambda context, parameters: None)])
+    app = build_app([counting_job(lambda context, parameters: None, message_per=MessagePer.TASK)])
     app.submitter.submit("counting", {"n": 1})
     app.stages.handle(mailbox.take_job_message())
     (message,) = mailbox.take("sb-tasks", 1)
     with refused_writes(database_url), pytest.raises(DatabaseError):
         app.dead_letters.task("sb-tasks", DeadLetteredMessage(message, "MaxDeliveryCountExceeded", "given up"))
-    assert {queue.name: queue.scheduled for queue in service_bus.queues()}["sb-tasks"] == 0
+    assert mailbox.waiting("sb-tasks") == 0

@@ -1,12 +1,12 @@
-"""A small job behind a large one, on the real queue, which is first in, first out: real database, real broker."""
+"""A small job behind a large one: all tasks in the queue run before more are sent: real database, real broker."""
 
 from bootstrap import App
-from core.lanes import JOBS_QUEUE, TASKS_QUEUE
+from core.lanes import JOBS_QUEUE
 from core.messages import JobMessage
 from core.statuses import JobStatus, StageStatus
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job
-from tests.integration.messages import Mailbox
+from tests.support.mailbox import Mailbox
 
 AHEAD = 200
 LARGE, SMALL = 1_000, 10
@@ -17,13 +17,6 @@ def handle(app: App, mailbox: Mailbox) -> None:
         app.stages.handle(JobMessage.decode(message.body))
 
 
-def work(app: App, mailbox: Mailbox, expected: int) -> None:
-    """Runs all tasks in the queue, in its order, a hundred an invocation."""
-    messages = mailbox.take(TASKS_QUEUE, expected)
-    for start in range(0, expected, 100):
-        app.worker.run(TASKS_QUEUE, messages[start : start + 100])
-
-
 def test_a_small_job_ends_long_before_a_large_one_that_was_submitted_before_it(
     build_app: BuildApp, mailbox: Mailbox
 ) -> None:
@@ -32,16 +25,16 @@ def test_a_small_job_ends_long_before_a_large_one_that_was_submitted_before_it(
     handle(app, mailbox)
     small = app.submitter.submit("counting", {"n": SMALL}).job_id
     handle(app, mailbox)
-    work(app, mailbox, AHEAD + SMALL)
+    mailbox.take_tasks(app, AHEAD + SMALL).run(app)
     handle(app, mailbox)  # one goes on, one has ended
     assert app.status.job(small).job.status == JobStatus.COMPLETED
     [stage] = app.status.job(large).stages
     assert (stage.counts.tasks, stage.counts.completed) == (2 * AHEAD, AHEAD)
     assert stage.stage.waits_for_room
     for _ in range(LARGE // AHEAD - 2):
-        work(app, mailbox, AHEAD)
+        mailbox.take_tasks(app, AHEAD).run(app)
         handle(app, mailbox)
-    work(app, mailbox, AHEAD)
+    mailbox.take_tasks(app, AHEAD).run(app)
     handle(app, mailbox)
     [stage] = app.status.job(large).stages
     assert stage.stage.status == StageStatus.FINISHED

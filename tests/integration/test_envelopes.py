@@ -21,7 +21,7 @@ from engine.repair.dead_letters import DeadLetteredMessage
 from engine.tasks.unclaimed_messages import MAX_MISSES
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job
-from tests.integration.messages import Mailbox
+from tests.support.mailbox import Mailbox
 
 
 class Runs:
@@ -75,7 +75,7 @@ def test_a_job_runs_from_its_submission_to_its_end(
     }
     for envelope in envelopes:
         app.worker.run_batch(envelope)
-    app.worker.run(TASKS_QUEUE, mailbox.take(TASKS_QUEUE, 2))
+    mailbox.take_singles(TASKS_QUEUE, 2).run(app)
     run_to_its_end(app, mailbox, job_id)
     assert runs.of == Counter({index: 2 if index % 100 == 99 else 1 for index in range(250)})
     assert [task.result for task in tasks(app, job_id)] == list(range(250))
@@ -147,9 +147,9 @@ def test_the_tasks_of_a_dead_envelope_go_on_one_by_one(build_app: BuildApp, mail
     job_id, (envelope,) = dispatched(app, mailbox, 3)
     dead = DeadLetteredMessage(envelope, "MaxDeliveryCountExceeded", "10 times")
     app.dead_letter_batches.handle(BATCHES_QUEUE, [dead])
-    messages = mailbox.take(TASKS_QUEUE, 3)
-    assert {(TaskMessage.decode(each.body).task_id, TaskMessage.decode(each.body).send) for each in messages} == {
-        (task.task_id, 2) for task in tasks(app, job_id)
-    }
-    app.worker.run(TASKS_QUEUE, messages)
+    tasks_again = mailbox.take_singles(TASKS_QUEUE, 3)
+    assert {
+        (TaskMessage.decode(each.body).task_id, TaskMessage.decode(each.body).send) for each in tasks_again.messages
+    } == {(task.task_id, 2) for task in tasks(app, job_id)}
+    tasks_again.run(app)
     run_to_its_end(app, mailbox, job_id)

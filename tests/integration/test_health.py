@@ -16,11 +16,14 @@ from controllers.hello_world import HelloWorld
 from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from engine.process.health_probe import HealthProbe
 from tests.integration.conftest import BuildApp
+from tests.support.app_transport import TRANSPORTS, chosen_transport
 from tests.support.silence import Relay
 from tests.support.waiting import wait_until
 from tests.unit.api.support import body, get
 
 _QUEUES = (JOBS_QUEUE, TASKS_QUEUE, BATCHES_QUEUE, URGENT_TASKS_QUEUE, LONG_TASKS_QUEUE)
+TRANSPORT = TRANSPORTS[chosen_transport()]
+
 _THREADS = 32
 """Of a worker process in Azure, at most."""
 
@@ -76,7 +79,8 @@ def test_an_app_that_cannot_be_built_because_postgresql_is_silent(
     silent: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", f"postgresql://any:any@127.0.0.1:{silent.port}/any")
-    monkeypatch.setenv("ServiceBusConnection", silent.connection_string)
+    for name, value in TRANSPORT.settings_at(silent.port).items():
+        monkeypatch.setenv(name, value)
     once = bootstrap._Once()
     serve(monkeypatch, once.get)
     expected = {"database": "no answer", "migrations": "no answer", "broker": "no answer", "outages": "ok"}
@@ -102,7 +106,7 @@ def test_postgresql_that_falls_silent(build_app: BuildApp, database_url: str, mo
 def test_a_silent_broker_and_a_request_that_needs_none(
     build_app: BuildApp, silent: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = build_app([HelloWorld], ServiceBusConnection=silent.connection_string)
+    app = build_app([HelloWorld], **TRANSPORT.settings_at(silent.port))
     serve(monkeypatch, lambda: app)
     with ThreadPoolExecutor(_THREADS) as threads:
         asked = [threads.submit(ask, None) for _ in range(10 * _THREADS)]

@@ -21,12 +21,11 @@ from controllers.ingest_csv.table_name import OWN_TABLES
 from controllers.ingest_csv.typed_rows import TypedColumn
 from controllers.ingest_csv.typed_tables import StagingTable, TypedTables
 from core.errors import DatabaseError
-from core.lanes import TASKS_QUEUE
 from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
 from tests.integration.conftest import BuildApp
 from tests.integration.ingest_tables import FIRST_JOB, SECOND_JOB, Ingestion
-from tests.integration.messages import Mailbox
+from tests.support.mailbox import Mailbox
 from tests.unit.controllers.ingest_csv.test_column_types import FITTING
 
 pytestmark = pytest.mark.owns_tables
@@ -95,7 +94,7 @@ def test_the_engine_runs_such_a_job(ingestion: Ingestion, build_app: BuildApp, m
     job_id = app.submitter.submit("ingest_csv", given).job_id
     for tasks in (1, 5, 1):
         app.stages.handle(mailbox.take_job_message())  # dispatches a stage
-        app.worker.run(TASKS_QUEUE, mailbox.take(TASKS_QUEUE, tasks))
+        mailbox.take_tasks(app, tasks).run(app)
         app.stages.handle(mailbox.take_job_message())  # ends it
     job = app.status.job(job_id).job
     assert job.status == "completed", job.error

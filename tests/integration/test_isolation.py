@@ -11,8 +11,8 @@ import pytest
 from core.pages import TaskPayload
 from core.statuses import JobStatus, TaskStatus
 from tests.integration.conftest import BuildApp
-from tests.integration.messages import Mailbox
 from tests.support.isolated_jobs import IsolatedJob
+from tests.support.mailbox import Mailbox
 
 
 def test_crashing_tasks_fail_alone_and_their_neighbours_complete(build_app: BuildApp, mailbox: Mailbox) -> None:
@@ -30,8 +30,8 @@ def test_crashing_tasks_fail_alone_and_their_neighbours_complete(build_app: Buil
     ]
     job_id = app.submitter.submit("isolated", {"tasks": tasks}).job_id
     app.stages.handle(mailbox.take_job_message())
-    app.worker.run("sb-tasks", mailbox.take("sb-tasks", len(tasks)))
-    app.worker.run("sb-tasks", mailbox.take("sb-tasks", 1))  # the second and last attempt of the first crash
+    mailbox.take_tasks(app, len(tasks)).run(app)
+    mailbox.take_singles("sb-tasks", 1).run(app)  # the second and last attempt of the first crash
     with app.database.transaction() as work:
         rows = work.tasks.page(job_id, None, "", 100, TaskPayload)
     assert [row.attempt for row in rows] == [1, 2, 1, 1, 1, 1, 1, 1, 1]
@@ -66,14 +66,14 @@ def test_an_isolated_task_goes_on_from_its_last_checkpoint(build_app: BuildApp, 
     ]
     job_id = app.submitter.submit("isolated", {"tasks": tasks}).job_id
     app.stages.handle(mailbox.take_job_message())
-    app.worker.run("sb-tasks", mailbox.take("sb-tasks", 2))
+    mailbox.take_tasks(app, 2).run(app)
     with app.database.transaction() as work:
         rows = work.tasks.page(job_id, None, "", 100, TaskPayload)
     assert [(row.status, row.attempt, row.failures) for row in rows] == [
         (TaskStatus.RETRYING, 1, 1),
         (TaskStatus.RETRYING, 0, 0),
     ]
-    app.worker.run("sb-tasks", mailbox.take("sb-tasks", 2))
+    mailbox.take_singles("sb-tasks", 2).run(app)
     with app.database.transaction() as work:
         rows = work.tasks.page(job_id, None, "", 100, TaskPayload)
     assert [(row.status, row.attempt, row.result) for row in rows] == [
@@ -94,11 +94,11 @@ def test_the_lease_of_a_handler_that_lets_no_other_thread_run_is_renewed(
     app = build_app([IsolatedJob], LEASE_SECONDS="1")
     job_id = app.submitter.submit("isolated", {"tasks": [{"of": "isolated.free", "do": "hold", "seconds": 2.5}]}).job_id
     app.stages.handle(mailbox.take_job_message())
-    messages = mailbox.take("sb-tasks", 1)
+    messages = mailbox.take_tasks(app, 1)
     leases = set()
     with closing(psycopg2.connect(database_url)) as conn, ThreadPoolExecutor(1) as threads:
         conn.autocommit = True
-        running = threads.submit(app.worker.run, "sb-tasks", messages)
+        running = threads.submit(messages.run, app)
         while not running.done():
             with conn.cursor() as cursor:
                 cursor.execute("SELECT lease_expires_at, now() FROM tasks WHERE status = 'processing'")

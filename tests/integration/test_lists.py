@@ -4,7 +4,7 @@ from bootstrap import App
 from controllers import authoring as lockstep
 from core.statuses import JobStatus
 from tests.integration.conftest import BuildApp
-from tests.integration.messages import Mailbox
+from tests.support.mailbox import Mailbox
 
 N = 130
 _RESULT_BYTES = 20_000
@@ -64,15 +64,12 @@ def _run(app: App, mailbox: Mailbox) -> str:
     """Runs a job to its end, as the host would."""
     job_id = app.submitter.submit("mosaic", {"n": N}).job_id
     app.stages.handle(mailbox.take_job_message())
-    ended = 0
-    while ended < N:
-        received = mailbox.take("sb-tasks")
-        for start in range(0, len(received), 100):
-            app.worker.run("sb-tasks", received[start : start + 100])
-        ended = app.status.job(job_id).stages[0].stage.completed_tasks
+    mailbox.take_tasks(app, N).run(app)
+    while app.status.job(job_id).stages[0].stage.completed_tasks < N:
+        mailbox.take_singles("sb-tasks").run(app)  # the second attempts
     app.stages.handle(mailbox.take_job_message())
     app.stages.handle(mailbox.take_job_message())
-    app.worker.run("sb-tasks", mailbox.take("sb-tasks", 1))
+    mailbox.take_tasks(app, 1).run(app)
     app.stages.handle(mailbox.take_job_message())
     return job_id
 

@@ -11,15 +11,17 @@ from psycopg2.extensions import connection
 
 from bootstrap import App
 from core.lanes import BATCHES_QUEUE, MessagePer
-from core.messages import JobAction, JobMessage, ReceivedMessage, TaskMessage
+from core.messages import JobAction, JobMessage
 from core.statuses import BatchStatus
 from repositories.postgres import PostgresDatabase
 from repositories.tasks import PostgresTaskRepository
 from tests.contract.repositories.building import batch_of, create_batch, start_job, start_stage
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job, returning
-from tests.integration.messages import Mailbox
+from tests.support.mailbox import Mailbox, TaskMessages
 from tests.support.waiting import wait_until
+
+_ONE_MESSAGE = "the host gives one message of a storage queue to an invocation, and the messages of two jobs to two"
 
 
 @pytest.fixture
@@ -28,10 +30,10 @@ def holder(database_url: str) -> Iterator[connection]:
         yield conn
 
 
-def _dispatched(app: App, mailbox: Mailbox, n: int) -> tuple[str, list[ReceivedMessage]]:
+def _dispatched(app: App, mailbox: Mailbox, n: int) -> tuple[str, TaskMessages]:
     job_id = app.submitter.submit("counting", {"n": n}).job_id
     app.stages.handle(mailbox.take_job_message())
-    return job_id, mailbox.take("sb-tasks", n)
+    return job_id, mailbox.take_tasks(app, n)
 
 
 def _lock(holder: connection, statement: str, value: str) -> None:
@@ -48,23 +50,28 @@ def test_a_locked_task_comes_later_and_the_other_99_run_at_once(
     build_app: BuildApp, mailbox: Mailbox, holder: connection
 ) -> None:
     app = build_app([counting_job(returning(lambda index: index))])
-    job_id, messages = _dispatched(app, mailbox, 100)
+    job_id, tasks = _dispatched(app, mailbox, 100)
     locked = app.status.tasks(job_id, None, "", 100)[7].task_id
     _lock(holder, "SELECT 1 FROM tasks WHERE task_id = %s FOR UPDATE", locked)
 
-    app.worker.run("sb-tasks", messages)
+    tasks.run(app)
 
     assert _statuses(app, job_id) == ["completed"] * 7 + ["queued"] + ["completed"] * 92
-    (again,) = mailbox.take("sb-tasks", 1)  # a second later
-    assert TaskMessage.decode(again.body) == TaskMessage(locked, f"{job_id}-s1-b0")
-    assert again.message_id not in {message.message_id for message in messages}
+    again = mailbox.take_tasks(app)  # a second later
+    assert locked in again.task_ids
+    (message,) = again.messages
+    assert message.message_id not in {each.message_id for each in tasks.messages}
     holder.rollback()
-    app.worker.run("sb-tasks", [again])
+    again.run(app)
     assert _statuses(app, job_id) == ["completed"] * 100
-    mailbox.take("sb-jobs", 1)
+    advances = {JobMessage.decode(raw.body) for raw in mailbox.take("sb-jobs")}  # an envelope of ended tasks repeats it
+    assert advances == {JobMessage(job_id, 1, JobAction.ADVANCE)}
 
 
-@pytest.mark.parametrize("message_per", MessagePer)
+@pytest.mark.parametrize(
+    "message_per",
+    [MessagePer.BATCH, pytest.param(MessagePer.TASK, marks=pytest.mark.service_bus_only(_ONE_MESSAGE))],
+)
 def test_tasks_that_their_dispatcher_is_marking_run_in_the_same_invocation(
     build_app: BuildApp,
     mailbox: Mailbox,
@@ -98,6 +105,7 @@ def test_tasks_that_their_dispatcher_is_marking_run_in_the_same_invocation(
     mailbox.take("sb-jobs", 1)
 
 
+@pytest.mark.service_bus_only(_ONE_MESSAGE)
 def test_outcomes_are_recorded_while_the_stage_of_a_neighbour_is_locked(
     build_app: BuildApp, mailbox: Mailbox, holder: connection
 ) -> None:
@@ -105,7 +113,7 @@ def test_outcomes_are_recorded_while_the_stage_of_a_neighbour_is_locked(
     (locked, first), (free, second) = (_dispatched(app, mailbox, n) for n in (20, 30))
     _lock(holder, "SELECT 1 FROM stages WHERE job_id = %s FOR UPDATE", locked)
     with ThreadPoolExecutor(1) as thread:
-        run = thread.submit(app.worker.run, "sb-tasks", first + second)
+        run = thread.submit(app.worker.run, "sb-tasks", [*first.messages, *second.messages])
         try:
             (advance,) = mailbox.take("sb-jobs", 1)
             assert JobMessage.decode(advance.body) == JobMessage(free, 1, JobAction.ADVANCE)

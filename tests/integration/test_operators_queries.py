@@ -14,7 +14,7 @@ from core.task_runs import TaskOutcome
 from tests.contract.repositories.building import batch_of, write_batch
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job
-from tests.integration.messages import Mailbox
+from tests.support.mailbox import Mailbox
 
 _PAGE = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
 _QUERIES = re.findall(r"`(SELECT .*?)`", _PAGE[_PAGE.index("## Shutdown") : _PAGE.index("## Limits")])
@@ -79,4 +79,4 @@ def test_the_queries_of_the_story_find_steps_repairs_and_reasons(
     assert [row[2:] for row in reasons] == [("E", "no")]
     assert waits == [(waiting, None, None, None, [job_id])]
     assert [row[:2] for row in dispatches] == [(job_id, 1)]
-    mailbox.take("sb-tasks", 2)
+    mailbox.take_tasks(app, 2)

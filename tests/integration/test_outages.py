@@ -11,10 +11,10 @@ from bootstrap import App
 from controllers.base import JobController
 from controllers.context import JsonValue, TaskContext
 from core.errors import DatabaseUnavailableError
-from local.service_bus.process import EmulatorProcess
 from settings import Settings
 from tests.integration.job_types import counting_job, returning
-from tests.integration.messages import Mailbox
+from tests.support.app_transport import AppTransport
+from tests.support.mailbox import Mailbox
 from tests.support.stoppable import StoppablePostgres
 
 N = 150
@@ -28,9 +28,9 @@ def server() -> Iterator[StoppablePostgres]:
 
 @contextmanager
 def app_on(
-    server: StoppablePostgres, service_bus: EmulatorProcess, controller: type[JobController[Any]], **environment: str
+    server: StoppablePostgres, transport: AppTransport, controller: type[JobController[Any]], **environment: str
 ) -> Iterator[App]:
-    given = {"DATABASE_URL": server.url, "ServiceBusConnection": service_bus.connection_string, **environment}
+    given = {"DATABASE_URL": server.url, **transport.settings, **environment}
     app = bootstrap.build(Settings.from_environment(given), [controller])
     yield app
     app.close()
@@ -45,7 +45,7 @@ def dispatched(app: App, mailbox: Mailbox) -> str:
 def work_off(app: App, job_id: str, mailbox: Mailbox) -> None:
     """Runs the released tasks: after a long outage a run has little time left in which tasks may start."""
     while app.status.job(job_id).stages[0].stage.status != "finished":
-        app.worker.run("sb-tasks", mailbox.take("sb-tasks"))
+        mailbox.take_singles("sb-tasks").run(app)
 
 
 def assert_ran_once(app: App, job_id: str) -> None:
@@ -56,19 +56,19 @@ def assert_ran_once(app: App, job_id: str) -> None:
 
 
 def test_a_claim_waits_for_an_unavailable_database_and_spends_no_attempt(
-    server: StoppablePostgres, service_bus: EmulatorProcess, mailbox: Mailbox
+    server: StoppablePostgres, app_transport: AppTransport, mailbox: Mailbox
 ) -> None:
-    with app_on(server, service_bus, counting_job(returning(lambda index: index))) as app:
+    with app_on(server, app_transport, counting_job(returning(lambda index: index))) as app:
         job_id = dispatched(app, mailbox)
-        messages = mailbox.take("sb-tasks", N)
+        messages = mailbox.take_tasks(app, N)
         server.go_away(3)
-        app.worker.run("sb-tasks", messages)
+        messages.run(app)
         work_off(app, job_id, mailbox)
         assert_ran_once(app, job_id)
 
 
 def test_outcomes_are_recorded_when_the_database_is_reachable_again(
-    server: StoppablePostgres, service_bus: EmulatorProcess, mailbox: Mailbox
+    server: StoppablePostgres, app_transport: AppTransport, mailbox: Mailbox
 ) -> None:
     """Leases last 3 s and the outage 6 s: renewals fail, and so do the first attempts to record outcomes."""
     runs: list[int] = []
@@ -79,9 +79,9 @@ def test_outcomes_are_recorded_when_the_database_is_reachable_again(
             server.go_away(6)
         return context.task_index
 
-    with app_on(server, service_bus, counting_job(work), LEASE_SECONDS="3") as app:
+    with app_on(server, app_transport, counting_job(work), LEASE_SECONDS="3") as app:
         job_id = dispatched(app, mailbox)
-        app.worker.run("sb-tasks", mailbox.take("sb-tasks", N))
+        mailbox.take_tasks(app, N).run(app)
         work_off(app, job_id, mailbox)
         assert sorted(runs) == list(range(N))
         assert_ran_once(app, job_id)
@@ -89,14 +89,14 @@ def test_outcomes_are_recorded_when_the_database_is_reachable_again(
 
 
 def test_a_claim_gives_up_waiting_for_the_database_after_a_lease(
-    server: StoppablePostgres, service_bus: EmulatorProcess, mailbox: Mailbox
+    server: StoppablePostgres, app_transport: AppTransport, mailbox: Mailbox
 ) -> None:
-    with app_on(server, service_bus, counting_job(returning(lambda index: index)), LEASE_SECONDS="1") as app:
+    with app_on(server, app_transport, counting_job(returning(lambda index: index)), LEASE_SECONDS="1") as app:
         job_id = dispatched(app, mailbox)
-        messages = mailbox.take("sb-tasks", N)
+        messages = mailbox.take_tasks(app, N)
         server.go_away(6)
         with pytest.raises(DatabaseUnavailableError):
-            app.worker.run("sb-tasks", messages)
-        bootstrap.outages.run(lambda: app.worker.run("sb-tasks", messages), bootstrap.outages.deadline(60))
+            messages.run(app)
+        bootstrap.outages.run(lambda: messages.run(app), bootstrap.outages.deadline(60))
         work_off(app, job_id, mailbox)
         assert_ran_once(app, job_id)

@@ -8,12 +8,11 @@ import pytest
 from api import health
 from bootstrap import App
 from controllers.registry import CONTROLLERS
-from core.lanes import TASKS_QUEUE
 from engine.process.health_probe import HealthProbe
 from tests.integration.conftest import BuildApp
-from tests.integration.messages import Mailbox
 from tests.integration.page_visits import PageVisits
 from tests.integration.page_visits.visits import Visits
+from tests.support.mailbox import Mailbox
 from tests.unit.api.support import body, get
 
 REGISTERED = (*CONTROLLERS, PageVisits)
@@ -31,7 +30,7 @@ def run(app: App, mailbox: Mailbox, pages_by_day: dict[str, list[str]]) -> objec
     """Runs a job as the triggers do; returns its result."""
     job_id = app.submitter.submit("page_visits", {"pages_by_day": pages_by_day}).job_id
     app.stages.handle(mailbox.take_job_message())
-    app.worker.run(TASKS_QUEUE, mailbox.take(TASKS_QUEUE, len(pages_by_day)))
+    mailbox.take_tasks(app, len(pages_by_day)).run(app)
     app.stages.handle(mailbox.take_job_message())
     job = app.status.job(job_id).job
     assert job.status == "completed", job.error

@@ -22,6 +22,8 @@ from tests.integration.job_types import counting_job, returning
 from tests.support.silence import Relay
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.service_bus_only("storage queues are counted by other calls, without a management client")
+
 _SECRET = "a-secret-key"
 _ENTRY = """\
 <entry xmlns="http://www.w3.org/2005/Atom"><title type="text">sb-tasks</title><content type="application/xml">

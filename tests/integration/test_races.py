@@ -2,8 +2,9 @@
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import psycopg2
@@ -15,13 +16,13 @@ from core.messages import JobAction, JobMessage, ReceivedMessage
 from core.pages import TaskPayload
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job, returning
-from tests.integration.messages import Mailbox
+from tests.support.mailbox import Mailbox, TaskMessages
 
 
-def _dispatched(app: App, mailbox: Mailbox, n: int) -> tuple[str, list[ReceivedMessage]]:
+def _dispatched(app: App, mailbox: Mailbox, n: int) -> tuple[str, TaskMessages]:
     job_id = app.submitter.submit("counting", {"n": n}).job_id
     app.stages.handle(mailbox.take_job_message())
-    return job_id, mailbox.take("sb-tasks", n)
+    return job_id, mailbox.take_tasks(app, n)
 
 
 def _sql(database_url: str, statement: str, *values: Any) -> None:
@@ -52,16 +53,16 @@ def test_workers_that_race_for_the_same_tasks_run_each_task_once(build_app: Buil
             runs[context.task_id] += 1
 
     apps = [build_app([counting_job(count)]) for _ in range(4)]
-    job_id, messages = _dispatched(apps[0], mailbox, 200)
+    job_id, tasks = _dispatched(apps[0], mailbox, 200)
+    messages, half = tasks.messages, len(tasks.messages) // 2
     start = threading.Barrier(len(apps))
 
-    def race(app: App, mine: list[ReceivedMessage]) -> None:
+    def race(app: App, mine: Sequence[ReceivedMessage]) -> None:
         start.wait()
-        for first in range(0, len(mine), 100):
-            app.worker.run("sb-tasks", mine[first : first + 100])
+        replace(tasks, messages=mine).run(app)
 
     with ThreadPoolExecutor(len(apps)) as threads:
-        orders = [messages, messages[::-1], messages[100:] + messages[:100], messages[::2] + messages[1::2]]
+        orders = [messages, messages[::-1], [*messages[half:], *messages[:half]], [*messages[::2], *messages[1::2]]]
         for racing in [threads.submit(race, app, order) for app, order in zip(apps, orders, strict=True)]:
             racing.result()
 
@@ -84,17 +85,17 @@ def test_a_zombie_whose_lease_was_taken_over_changes_nothing(
 
     zombie = build_app([counting_job(slow)])
     successor = build_app([counting_job(returning(lambda _: "successor"))])
-    job_id, messages = _dispatched(zombie, mailbox, 1)
+    job_id, task = _dispatched(zombie, mailbox, 1)
     with ThreadPoolExecutor(1) as thread:
-        zombie_run = thread.submit(zombie.worker.run, "sb-tasks", messages)
+        zombie_run = thread.submit(task.run, zombie)
         assert running.wait(30)
         _sql(database_url, "UPDATE tasks SET lease_expires_at = now() - interval '1 second'")
-        successor.worker.run("sb-tasks", messages)
+        task.run(successor)
         released.set()
         zombie_run.result()
 
-    (task,) = successor.status.tasks(job_id, None, "", 10, TaskPayload)
-    assert (task.status, task.result, task.attempt) == ("completed", "successor", 2)
+    (row,) = successor.status.tasks(job_id, None, "", 10, TaskPayload)
+    assert (row.status, row.result, row.attempt) == ("completed", "successor", 2)
     stage = successor.status.job(job_id).stages[0].stage
     assert (stage.status, stage.completed_tasks, stage.failed_tasks) == ("finished", 1, 0)
     _advance(successor, mailbox, job_id)
@@ -113,7 +114,7 @@ def test_a_running_task_keeps_its_lease_by_renewing_it(
     first = build_app([counting_job(slow)], LEASE_SECONDS="1")
     job_id, messages = _dispatched(first, mailbox, 1)
     with ThreadPoolExecutor(1) as thread:
-        run = thread.submit(first.worker.run, "sb-tasks", messages)
+        run = thread.submit(messages.run, first)
         assert running.wait(30)
         (task,) = first.status.tasks(job_id, None, "", 10)
         expiry = task.lease_expires_at
@@ -132,13 +133,12 @@ def test_batches_that_finish_at_the_same_moment_are_counted_without_a_deadlock(
     build_app: BuildApp, mailbox: Mailbox, workers: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     apps = [build_app([counting_job(returning(lambda index: index))]) for _ in range(workers)]
-    job_id, messages = _dispatched(apps[0], mailbox, 4_000)
-    parts = [messages[index * 50 : (index + 1) * 50] for index in range(80)]  # two invocations a batch
+    job_id, tasks = _dispatched(apps[0], mailbox, 4_000)
+    size = -(-len(tasks.messages) // 80)  # two invocations a batch; of an envelope, one
+    parts = [replace(tasks, messages=tasks.messages[at : at + size]) for at in range(0, len(tasks.messages), size)]
 
     with ThreadPoolExecutor(workers) as threads:
-        invocations = [
-            threads.submit(apps[index % workers].worker.run, "sb-tasks", part) for index, part in enumerate(parts)
-        ]
+        invocations = [threads.submit(part.run, apps[index % workers]) for index, part in enumerate(parts)]
         for invocation in invocations:
             invocation.result()
 

@@ -13,7 +13,7 @@ from bootstrap import App
 from controllers import authoring as lockstep
 from core.errors import PermanentTaskError
 from tests.integration.conftest import BuildApp
-from tests.integration.messages import Mailbox
+from tests.support.mailbox import Mailbox
 
 N = 250
 SECRET = "pssst-secret"
@@ -60,9 +60,7 @@ class Rows(lockstep.JobController[RowsParameters]):
 def run(app: App, mailbox: Mailbox) -> str:
     job_id = app.submitter.submit("rows", {"source": "a.csv", "token": SECRET}).job_id
     app.stages.handle(mailbox.take_job_message())
-    received = mailbox.take("sb-tasks", N)
-    for start in range(0, N, 100):
-        app.worker.run("sb-tasks", received[start : start + 100])
+    mailbox.take_tasks(app, N).run(app)
     app.stages.handle(mailbox.take_job_message())
     return job_id
 

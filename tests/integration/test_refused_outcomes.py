@@ -13,7 +13,7 @@ from core.messages import JobAction, JobMessage
 from core.retry import Backoff
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job, returning
-from tests.integration.messages import Mailbox
+from tests.support.mailbox import Mailbox
 
 
 def _two_dispatched(app: App, mailbox: Mailbox) -> tuple[str, str]:
@@ -41,7 +41,7 @@ def test_a_wait_that_the_database_refuses_fails_its_task_and_no_neighbour(
     monkeypatch.setattr(Backoff, "delay_seconds", lambda *_: delay_seconds)
     app = build_app([counting_job(fails)])
     good, bad = _two_dispatched(app, mailbox)
-    app.worker.run("sb-tasks", mailbox.take("sb-tasks", 50))
+    mailbox.take_tasks(app, 50).run(app)
 
     assert _statuses(app, good) == ["completed"] * 20
     assert _statuses(app, bad) == ["completed"] * 7 + ["failed"] + ["completed"] * 22
@@ -60,7 +60,7 @@ def test_a_stage_whose_row_violates_a_check_keeps_no_neighbour_from_ending(
     good, bad = _two_dispatched(app, mailbox)
     with closing(psycopg2.connect(database_url)) as conn, conn, conn.cursor() as cursor:
         cursor.execute("UPDATE stages SET finished_batches = 1 WHERE job_id = %s", (bad,))
-    app.worker.run("sb-tasks", mailbox.take("sb-tasks", 50))
+    mailbox.take_tasks(app, 50).run(app)
 
     assert _statuses(app, good) == ["completed"] * 20
     assert _statuses(app, bad) == ["completed"] * 29 + ["processing"]

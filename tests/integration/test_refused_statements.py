@@ -1,7 +1,7 @@
 """A right that an operator revokes is waited for, and is not held against a job: real database, real broker."""
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
 
@@ -10,16 +10,15 @@ import pytest
 
 import bootstrap
 from bootstrap import App
-from core.lanes import JOBS_QUEUE, TASKS_QUEUE
+from core.lanes import JOBS_QUEUE
 from core.messages import JobMessage, ReceivedMessage
-from engine.process.rescheduling import RESCHEDULED_SECONDS
+from engine.process import rescheduling
 from engine.stages.stage_engine import MAX_FAILURES
-from local.service_bus.process import EmulatorProcess
 from tests.fakes.clock import FakeClock
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job, returning
-from tests.integration.messages import Mailbox
 from tests.support.drive import waiter_by
+from tests.support.mailbox import Mailbox, TaskMessages
 
 
 class Rights:
@@ -52,7 +51,8 @@ def rights(build_app: BuildApp, database_url: str) -> Iterator[Rights]:
 
 @pytest.fixture
 def app(rights: Rights, build_app: BuildApp, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
-    """The app as that role; it waits by a clock that moves at once."""
+    """The app as that role; it waits by a clock that moves at once, and a message for later comes soon."""
+    monkeypatch.setattr(rescheduling, "RESCHEDULED_SECONDS", 0.1)
     waiter = waiter_by(FakeClock())
     monkeypatch.setattr(bootstrap, "outages", waiter)
     parts = urlsplit(database_url)
@@ -74,37 +74,31 @@ def run_job(app: App, raw: ReceivedMessage) -> None:
     bootstrap.wait_out_outages(lambda: app.stages.handle(JobMessage.decode(raw.body)), JOBS_QUEUE, [raw])
 
 
-def run_tasks(app: App, received: Sequence[ReceivedMessage]) -> None:
-    bootstrap.wait_out_outages(lambda: app.worker.run(TASKS_QUEUE, received), TASKS_QUEUE, received)
+def run_tasks(app: App, tasks: TaskMessages) -> None:
+    bootstrap.wait_out_outages(lambda: tasks.run(app), tasks.queue, tasks.messages)
 
 
-def test_a_right_to_insert_that_is_missing_never_fails_a_job(
-    app: App, rights: Rights, mailbox: Mailbox, service_bus: EmulatorProcess
-) -> None:
+def test_a_right_to_insert_that_is_missing_never_fails_a_job(app: App, rights: Rights, mailbox: Mailbox) -> None:
     job_id = app.submitter.submit("counting", {"n": 3}).job_id
     with rights.without("INSERT ON batches"):
         for _ in range(MAX_FAILURES + 2):
             (raw,) = mailbox.take(JOBS_QUEUE, 1)
             assert JobMessage.decode(raw.body).failures == 0
             run_job(app, raw)
-            service_bus.control.let_pass(RESCHEDULED_SECONDS)
         assert app.status.job(job_id).job.status == "processing"
     run_job(app, *mailbox.take(JOBS_QUEUE, 1))
-    run_tasks(app, mailbox.take(TASKS_QUEUE, 3))
+    run_tasks(app, mailbox.take_tasks(app, 3))
     run_job(app, *mailbox.take(JOBS_QUEUE, 1))
     assert app.status.job(job_id).job.status == "completed"
 
 
-def test_a_right_to_update_tasks_that_is_missing_spends_no_attempt(
-    app: App, rights: Rights, mailbox: Mailbox, service_bus: EmulatorProcess
-) -> None:
+def test_a_right_to_update_tasks_that_is_missing_spends_no_attempt(app: App, rights: Rights, mailbox: Mailbox) -> None:
     job_id = app.submitter.submit("counting", {"n": 3}).job_id
     run_job(app, *mailbox.take(JOBS_QUEUE, 1))
     with rights.without("UPDATE ON tasks"):
         for _ in range(3):
-            run_tasks(app, mailbox.take(TASKS_QUEUE, 3))
-            service_bus.control.let_pass(RESCHEDULED_SECONDS)
-    run_tasks(app, mailbox.take(TASKS_QUEUE, 3))
+            run_tasks(app, mailbox.take_tasks(app, 3))
+    run_tasks(app, mailbox.take_tasks(app, 3))
     tasks = app.status.tasks(job_id, None, "", 100)
     assert {(task.status, task.attempt, task.failures) for task in tasks} == {("completed", 1, 0)}
     run_job(app, *mailbox.take(JOBS_QUEUE, 1))

@@ -13,7 +13,7 @@ from core.messages import JobMessage
 from engine.jobs.scheduler import Scheduler
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job, returning
-from tests.integration.messages import Mailbox
+from tests.support.mailbox import Mailbox
 
 HOSTS = 4
 

@@ -29,7 +29,10 @@ _WIDE_SECONDS = 5.0
 """Far longer than the short deadlines, far shorter than the client's own waits."""
 
 
-pytestmark = pytest.mark.usefixtures("client_sockets")
+pytestmark = [
+    pytest.mark.service_bus_only("the client of Service Bus has connections, links and threads of its own"),
+    pytest.mark.usefixtures("client_sockets"),
+]
 
 
 def calls(most_unanswered: int = 1_000, pause_seconds: float = 0.2) -> BrokerCalls:

@@ -34,7 +34,7 @@ from repositories.ports import SendResult
 from repositories.storage_queues import StorageQueueRepository
 from settings import Settings
 from tests.integration.job_types import counting_job
-from tests.integration.messages import Mailbox
+from tests.support.app_transport import ServiceBusTransport
 from tests.support.waiting import wait_until
 
 QUEUES = (JOBS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, BATCHES_QUEUE, LONG_TASKS_QUEUE)
@@ -187,9 +187,7 @@ def test_a_batch_that_was_sent_in_part_is_sent_again_and_no_task_runs_twice(
     assert runs.of == dict.fromkeys(range(100), 1)
 
 
-def test_with_both_transports_a_job_may_do_without_service_bus(
-    new_host: NewHost, service_bus: EmulatorProcess, mailbox: Mailbox
-) -> None:
+def test_with_both_transports_a_job_may_do_without_service_bus(new_host: NewHost, service_bus: EmulatorProcess) -> None:
     runs = Runs()
     host = new_host(runs, ServiceBusConnection=service_bus.connection_string)
     submit = host.app.submitter.submit
@@ -197,8 +195,9 @@ def test_with_both_transports_a_job_may_do_without_service_bus(
     host.pump()
     assert (host.status(by_bus), host.status(by_storage)) == (JobStatus.QUEUED, JobStatus.COMPLETED)
     assert runs.of == dict.fromkeys(range(3), 1)
-    host.app.stages.handle(mailbox.take_job_message())
-    assert len(mailbox.take(TASKS_QUEUE)) == 3
+    with ServiceBusTransport(service_bus).mailbox() as mailbox:
+        host.app.stages.handle(mailbox.take_job_message())
+        mailbox.take(TASKS_QUEUE, 3)
 
 
 def test_with_both_transports_the_messages_of_both_are_counted(

@@ -12,17 +12,18 @@ from bootstrap import App
 from core.messages import JobMessage
 from core.statuses import JobStatus
 from engine.repair.sweeper import SweepReport
-from local.service_bus.process import EmulatorProcess
 from settings import Settings
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job, returning
-from tests.integration.messages import Mailbox
+from tests.support.app_transport import TRANSPORTS, chosen_transport
+from tests.support.mailbox import Mailbox, TaskMessages
 from tests.support.ports import lasting_port
 
 # The client leaves the sockets of a stopped broker to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
 
-N = 250
+N = 120
+TRANSPORT = TRANSPORTS[chosen_transport()]
 ECHO = counting_job(returning(lambda index: index))
 
 
@@ -42,8 +43,7 @@ def port() -> int:
 @pytest.fixture
 def app(database_url: str, port: int) -> Iterator[App]:
     """An application whose broker the test starts."""
-    namespace = f"Endpoint=sb://127.0.0.1:{port};SharedAccessKeyName=n;SharedAccessKey=k;UseDevelopmentEmulator=true;"
-    environment = {"DATABASE_URL": database_url, "ServiceBusConnection": namespace}
+    environment = {"DATABASE_URL": database_url, **TRANSPORT.settings_at(port)}
     built = bootstrap.build(Settings.from_environment(environment), [ECHO])
     yield built
     built.close()
@@ -66,11 +66,9 @@ def grow_old(database_url: str) -> None:
         conn.close()
 
 
-def finish(app: App, mailbox: Mailbox, job_id: str) -> None:
-    """Runs the messages in the queues and asserts that the job completes."""
-    messages = mailbox.take("sb-tasks", N)
-    for start in range(0, N, 100):
-        app.worker.run("sb-tasks", messages[start : start + 100])
+def finish(app: App, mailbox: Mailbox, tasks: TaskMessages, job_id: str) -> None:
+    """Runs the tasks and asserts that the job completes."""
+    tasks.run(app)
     app.stages.handle(mailbox.take_job_message())
     report = app.status.job(job_id)
     assert report.job.status == JobStatus.COMPLETED
@@ -84,34 +82,34 @@ def test_a_submission_is_accepted_without_a_broker_and_runs_when_it_is_there(
 ) -> None:
     submission = app.submitter.submit("counting", {"n": N})
     assert submission.status == JobStatus.PENDING_QUEUE
-    with EmulatorProcess.start(port=port) as broker:
+    with TRANSPORT.started(port) as broker:
         grow_old(database_url)
         assert app.sweeper.sweep() == SweepReport(jobs=1)
-        with Mailbox.on(broker) as mailbox:
+        with broker.mailbox() as mailbox:
             app.stages.handle(mailbox.take_job_message())
-            finish(app, mailbox, submission.job_id)
+            finish(app, mailbox, mailbox.take_tasks(app, N), submission.job_id)
 
 
 def test_a_broker_that_restarts_empty_is_filled_again(app: App, database_url: str, port: int) -> None:
-    with EmulatorProcess.start(port=port) as broker, Mailbox.on(broker) as mailbox:
+    with TRANSPORT.started(port) as broker, broker.mailbox() as mailbox:
         job_id = app.submitter.submit("counting", {"n": N}).job_id
         app.stages.handle(mailbox.take_job_message())
-    with EmulatorProcess.start(port=port) as broker, Mailbox.on(broker) as mailbox:
+    with TRANSPORT.started(port) as broker, broker.mailbox() as mailbox:
         grow_old(database_url)
         assert app.sweeper.sweep() == SweepReport(silent_tasks=N)
         assert app.sweeper.sweep() == SweepReport()
-        finish(app, mailbox, job_id)
+        finish(app, mailbox, mailbox.take_singles("sb-tasks", N), job_id)
 
 
 def test_sweepers_that_run_at_once_send_nothing_twice(build_app: BuildApp, mailbox: Mailbox, database_url: str) -> None:
     apps = [build_app([ECHO]) for _ in range(3)]
     job_id = apps[0].submitter.submit("counting", {"n": N}).job_id
     apps[0].stages.handle(JobMessage.decode(mailbox.take("sb-jobs", 1)[0].body))
-    task_ids = [message.message_id.split(":")[0] for message in mailbox.take("sb-tasks", N) if message.message_id]
+    task_ids = mailbox.take_tasks(apps[0], N).task_ids
     with apps[0].database.transaction() as work:
         assert len(work.tasks.claim(task_ids, "a worker that died", 50)) == N
     grow_old(database_url)
     with ThreadPoolExecutor(len(apps)) as threads:
         reports = list(threads.map(lambda app: app.sweeper.sweep(), apps))
     assert sum(report.leases for report in reports) == N
-    finish(apps[0], mailbox, job_id)
+    finish(apps[0], mailbox, mailbox.take_singles("sb-tasks", N), job_id)

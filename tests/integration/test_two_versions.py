@@ -9,9 +9,8 @@ import psycopg2
 import pytest
 
 from controllers import authoring as lockstep
-from core.messages import TaskMessage
 from tests.integration.conftest import BuildApp
-from tests.integration.messages import Mailbox
+from tests.support.mailbox import Mailbox
 
 WAIT_SECONDS = 30
 
@@ -72,7 +71,7 @@ def test_an_older_version_that_was_taken_over_writes_no_batch(
     tasks = newer.status.tasks(job_id, None, "", 1000)
     assert (stage.status, stage.total_tasks, stage.total_batches) == ("running", 200, 2)
     assert ([batch.task_count for batch in batches], len(tasks)) == ([100, 100], 200)
-    messages = mailbox.take("sb-tasks")
-    assert {TaskMessage.decode(raw.body).task_id for raw in messages} == {task.task_id for task in tasks}
-    newer.worker.run("sb-tasks", messages)
+    messages = mailbox.take_tasks(newer)
+    assert set(messages.task_ids) == {task.task_id for task in tasks}
+    messages.run(newer)
     assert newer.status.job(job_id).stages[0].stage.status == "finished"

@@ -1,10 +1,10 @@
 """An urgent job ends while the backlog of another job waits, as the rows tell: real database, real broker."""
 
-from core.lanes import TASKS_QUEUE, URGENT_TASKS_QUEUE
+from core.lanes import URGENT_TASKS_QUEUE
 from core.statuses import JobStatus, TaskStatus
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job, returning
-from tests.integration.messages import Mailbox
+from tests.support.mailbox import Mailbox
 
 BACKLOG = 1_000
 
@@ -15,7 +15,7 @@ def test_an_urgent_job_ends_while_the_backlog_of_another_job_waits(build_app: Bu
     app.stages.handle(mailbox.take_job_message())
     urgent = app.submitter.submit("counting", {"n": 10}, urgent=True).job_id
     app.stages.handle(mailbox.take_job_message())
-    app.worker.run(URGENT_TASKS_QUEUE, mailbox.take(URGENT_TASKS_QUEUE, 10))
+    mailbox.take_singles(URGENT_TASKS_QUEUE, 10).run(app)
     app.stages.handle(mailbox.take_job_message())
     with app.database.transaction() as work:
         jobs = {job_id: work.jobs.get(job_id) for job_id in (urgent, large)}
@@ -25,4 +25,4 @@ def test_an_urgent_job_ends_while_the_backlog_of_another_job_waits(build_app: Bu
         large: (JobStatus.PROCESSING, False),
     }
     assert len(waiting) == BACKLOG
-    assert len(mailbox.take(TASKS_QUEUE, BACKLOG)) == BACKLOG
+    assert set(mailbox.take_tasks(app, BACKLOG).task_ids) == {task.task_id for task in waiting}
