@@ -30,20 +30,16 @@ _WHERE = """
 
 
 @dataclass
-class Stand:
-    """A database, a broker and workers for a fault test.
+class Rows:
+    """The jobs in a database under fault.
 
     Attributes:
         database_url: the database, as the tests reach it.
         environment: the settings of the workers.
-        broker: the broker.
-        crew: the workers, none at first.
     """
 
     database_url: str
     environment: dict[str, str]
-    broker: EmulatorProcess
-    crew: Crew
 
     def submit(self, n: int, work_ms: float = 5) -> str:
         """Submits a `SumJob`; returns its id."""
@@ -92,6 +88,19 @@ class Stand:
     def wait_for_end(self, job_id: str, seconds: float) -> None:
         """Waits until a job is neither queued nor processing any more."""
         self.wait_for(lambda: self.status(job_id) not in ("pending_queue", "queued", "processing"), seconds)
+
+
+@dataclass
+class Stand(Rows):
+    """A database, a broker and workers for a fault test.
+
+    Attributes:
+        broker: the broker.
+        crew: the workers, none at first.
+    """
+
+    broker: EmulatorProcess
+    crew: Crew
 
 
 @contextmanager
