@@ -47,8 +47,9 @@ def _views(views: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _memory(pages: Mapping[str, Any]) -> Iterator[str]:
-    yield "| page | after | heap | nodes | listeners |"
-    yield "|---|---|---|---|---|"
+    yield "| page | after | heap | of it code | objects | nodes | listeners |"
+    yield "|---|---|---|---|---|---|---|"
     for name, sizes in pages.items():
         for minutes, size in sizes.items():
-            yield f"| {name} | {minutes} min | {size['heap_mib']} MiB | {size['nodes']} | {size['listeners']} |"
+            heap = f"{size['heap_mib']} MiB | {size['code_mib']} MiB | {size['objects']}"
+            yield f"| {name} | {minutes} min | {heap} | {size['nodes']} | {size['listeners']} |"
