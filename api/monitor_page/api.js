@@ -21,23 +21,27 @@ export class Problem extends Error {
   }
 }
 
-export function send(path, { method = "GET", body, headers = {} } = {}) {
+export function send(path, { method = "GET", body, headers = {}, patience } = {}) {
   const all = body === undefined ? headers : { ...headers, "Content-Type": "application/json" };
-  return sendWithKey(BASE + path, { method, headers: all, body: body === undefined ? undefined : JSON.stringify(body) });
+  return sendWithKey(BASE + path, { method, headers: all, body: body === undefined ? undefined : JSON.stringify(body), patience });
 }
 
-/** Sends a request as `fetch`; asks for the key once when the app wants one, and repeats the request with it. `took` is in milliseconds. */
-export async function sendWithKey(url, { method, headers, body }) {
+/**
+ * Sends a request as `fetch`; asks for the key once when the app wants one, and repeats the request with it. `took` is in
+ * milliseconds, as is `patience`: without an answer until then, the request fails as one without a network.
+ */
+export async function sendWithKey(url, { method, headers, body, patience }) {
   for (;;) {
     const sent = key;
     const sentAt = Date.now();
-    const response = await fetch(url, {
+    const response = await within(patience, (signal) => fetch(url, {
       method,
       headers: sent ? { ...headers, "x-functions-key": sent } : headers,
       body,
       cache: "no-store",
       credentials: "same-origin",
-    });
+      signal,
+    }));
     if (response.status !== 401) return Object.assign(response, { took: Date.now() - sentAt });
     if (sent === key) await replaceKey(sent !== "");
   }
@@ -64,6 +68,21 @@ export async function problemOf(response) {
 export function query(values) {
   const given = Object.entries(values).filter(([, value]) => value !== "" && value !== null && value !== undefined);
   return given.length ? `?${new URLSearchParams(given)}` : "";
+}
+
+/** Calls with a signal, and rejects when the milliseconds are over; waits for ever without them. */
+async function within(milliseconds, call) {
+  if (milliseconds === undefined) return call();
+  const control = new AbortController();
+  let timer = 0;
+  const over = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(control.abort()), milliseconds);
+  });
+  try {
+    return await Promise.race([call(control.signal), over]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function replaceKey(wasRefused) {

@@ -63,7 +63,7 @@ function Outage() {
   }, [outage]);
   const seconds = outage && Math.max(0, Math.ceil((outage.until - Date.now()) / 1000));
   return html`<div class="outage" role="status">
-    ${outage ? html`<p>${outage.text} <span aria-hidden="true">Next try in ${seconds} s.</span></p>` : null}
+    ${outage ? html`<p>${outage.text} <span aria-hidden="true">${seconds ? `Next try in ${seconds} s.` : "Trying again."}</span></p>` : null}
   </div>`;
 }
 

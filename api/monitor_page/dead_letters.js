@@ -99,6 +99,7 @@ export function DeadLetter({ parts: [id] }) {
           : null}
       </div>
     </div>
+    <${Refusal} error=${error} />
     <dl class="facts">
       <${Fact} name="State"><${Status} of=${letter.state} /><//>
       <${Fact} name="Queue">${letter.queue}<//>

@@ -1,9 +1,9 @@
 // What happened to a job, the newest step first.
 
-import { json } from "./api.js";
 import { capital, number, plural, words } from "./format.js";
-import { html, useEffect, useState } from "./lib.js";
+import { html } from "./lib.js";
 import { Refusal, Time } from "./parts.js";
+import { useLive } from "./poller.js";
 
 const LIMIT = 1_000;
 const MOST_SHOWN = 200;
@@ -11,22 +11,9 @@ const REREAD = 30_000;
 const BAD = new Set(["failed", "stage_failed", "dead_letter", "end_hook_failed"]);
 
 export function Events({ job }) {
-  const [events, setEvents] = useState([]);
-  const [error, setError] = useState(null);
-  const [turn, setTurn] = useState(0);
   const steps = [job.status, ...job.stages.map((stage) => stage.status)].join();
-  useEffect(() => {
-    let isShown = true;
-    json(`/jobs/${job.job_id}/events?limit=${LIMIT}`).then(
-      (page) => isShown && (setEvents(page.events), setError(null)),
-      (refused) => isShown && setError(refused),
-    );
-    const timer = setTimeout(() => !document.hidden && setTurn(turn + 1), REREAD);
-    return () => {
-      isShown = false;
-      clearTimeout(timer);
-    };
-  }, [job.job_id, steps, turn]);
+  const { data, error } = useLive(`/jobs/${job.job_id}/events?limit=${LIMIT}`, REREAD, steps);
+  const events = data?.events ?? [];
   const shown = events.slice(-MOST_SHOWN).reverse();
   return html`<section aria-labelledby="events">
     <h2 id="events">Events</h2>

@@ -5,6 +5,7 @@ import { json, query } from "./api.js";
 import { number, plural } from "./format.js";
 import { html, useEffect, useState } from "./lib.js";
 import { awaited, Confirm } from "./parts.js";
+import { whenShown } from "./poller.js";
 import { link } from "./router.js";
 
 const REREAD = 5_000;
@@ -63,27 +64,31 @@ function Groups({ jobId, groups, canRetry, onRetry }) {
   </table></div>`;
 }
 
-/** Reads the first page when the number of failed tasks has changed, at most every few seconds. */
+/** Reads the first page when the number of failed tasks has changed or it could not be read, at most every few seconds. */
 function useFailures(jobId, failed, status) {
   const [state, setState] = useState({ groups: null, next: null, read: 0, total: 0, error: null });
   const [readAt, setReadAt] = useState(0);
+  const [refusals, setRefusals] = useState(0);
   const load = async (after, known) => {
     try {
       const page = await json(`/jobs/${jobId}/failures${query({ after })}`);
       const groups = merged(known, page.groups);
       const read = groups.reduce((sum, group) => sum + group.tasks, 0);
       setState({ groups, next: page.next, read, total: page.failed_tasks, error: null });
+      return true;
     } catch (error) {
       setState((before) => ({ ...before, error }));
+      return false;
     }
   };
   useEffect(() => {
-    const timer = setTimeout(() => {
+    const timer = setTimeout(async () => {
       setReadAt(Date.now());
-      load("", []);
+      const isRead = await load("", []);
+      if (!isRead) whenShown(() => setRefusals((count) => count + 1));
     }, Math.max(0, readAt + REREAD - Date.now()));
     return () => clearTimeout(timer);
-  }, [jobId, failed, status]);
+  }, [jobId, failed, status, refusals]);
   return { ...state, more: () => load(state.next, state.groups) };
 }
 

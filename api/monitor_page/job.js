@@ -39,6 +39,7 @@ function Overview({ jobId }) {
       </div>
       <${Actions} job=${job} />
     </div>
+    <${Refusal} error=${error} />
     <${Facts} job=${job} />
     <${Notes} job=${job} />
     ${job.stages.length

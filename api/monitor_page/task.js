@@ -23,6 +23,7 @@ export function Task({ jobId, taskId }) {
       </div>
       <div class="buttons">${canRetry ? html`<button onClick=${() => setAsked(true)}>Retry this task</button>` : null}</div>
     </div>
+    <${Refusal} error=${error} />
     <dl class="facts">
       <${Fact} name="Status"><${Status} of=${task.status} /><//>
       <${Fact} name="Type">${task.task_type}<//>

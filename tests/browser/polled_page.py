@@ -14,7 +14,7 @@ FAKE_ANSWERS = """
       const path = new URL(url, location).pathname;
       if (path.endsWith("/job-types")) return new Response('{"job_types": []}');
       asked.push({ at: Date.now(), tag: options.headers["If-None-Match"] ?? null });
-      const { status, body, headers } = typeof answer === "function" ? answer(path) : answer;
+      const { status, body, headers } = typeof answer === "function" ? await answer(path, options) : answer;
       return new Response(status === 304 ? null : JSON.stringify(body), { status, headers });
     };
     globalThis.hide = (hidden) => {

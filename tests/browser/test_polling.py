@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
+from tests.browser.polled_answers import ANSWERS_OF_ONE, DELETED, LETTER, SLOW_ANSWERS
+from tests.browser.polled_job import JOB
 from tests.browser.polled_page import STEP, pass_time, times
 
 pytestmark = pytest.mark.one_worker
@@ -70,3 +72,104 @@ def test_the_page_asks_less_often_when_the_app_takes_long_to_answer(polling: Pag
     )
     pass_time(polling, 60_000)
     assert 8 <= len(times(polling)) <= 12
+
+
+def test_a_refusal_is_gone_when_the_app_answers_again_that_nothing_has_changed(polling: Page) -> None:
+    polling.evaluate("answer = { status: 500, body: { detail: 'It broke.' }, headers: {} }")
+    pass_time(polling, 3_000)
+    assert polling.get_by_role("alert").inner_text() == "It broke."
+    polling.evaluate("answer = { status: 304, headers: {} }")
+    pass_time(polling, 3_000)
+    assert polling.get_by_role("alert").count() == 0
+    assert "There are no jobs yet." in polling.get_by_role("main").inner_text()
+
+
+def test_a_refusal_stands_above_what_was_known_before(polling: Page) -> None:
+    polling.evaluate("(body) => { answer = { status: 200, body, headers: {} }; location.hash = '#/queues/1'; }", LETTER)
+    pass_time(polling, 3_000)
+    polling.evaluate("answer = { status: 500, body: { detail: 'It broke.' }, headers: {} }")
+    pass_time(polling, 3_000)
+    assert polling.get_by_role("alert").inner_text() == "It broke."
+    assert "a message" in polling.get_by_role("main").inner_text()
+
+
+@pytest.mark.parametrize("place", DELETED)
+def test_what_has_been_deleted_is_shown_no_longer(polling: Page, place: str) -> None:
+    answers = {"path": f"/api/{DELETED[place]['path']}", "body": DELETED[place]["body"], "job": JOB}
+    polling.evaluate(ANSWERS_OF_ONE, answers)
+    polling.evaluate(f"location.hash = '#/{place}'")
+    pass_time(polling, 3_000)
+    shown = polling.get_by_role("heading", level=1).inner_text()
+    assert shown == DELETED[place]["heading"]
+    polling.evaluate("isDeleted = true")
+    pass_time(polling, 3_000)
+    assert polling.get_by_role("heading", level=1).inner_text() != shown
+    assert polling.get_by_role("alert").first.inner_text() == "It was deleted."
+    polling.evaluate("isDeleted = false")
+    pass_time(polling, 16_000)
+    assert polling.get_by_role("heading", level=1).inner_text() == shown
+
+
+def test_a_view_asks_at_once_after_a_change_and_after_a_slow_answer(polling: Page) -> None:
+    """A slow answer lets the page wait for long, but not somebody who has just cancelled a job or opened a view."""
+    polling.evaluate(SLOW_ANSWERS, JOB)
+    polling.evaluate(f"location.hash = '#/jobs/{JOB['job_id']}'")
+    pass_time(polling, 3_000)
+    polling.get_by_role("button", name="Cancel").click()
+    polling.evaluate("seconds = 3")
+    while not polling.evaluate("isBusy()"):
+        polling.clock.run_for(STEP)
+    polling.get_by_role("dialog").get_by_role("button", name="Cancel the job").click()
+    polling.evaluate("seconds = 0")
+    pass_time(polling, 4_000)
+    assert polling.get_by_role("button", name="Cancel").count() == 0
+
+    polling.evaluate("seconds = 3; location.hash = '#/jobs'")
+    pass_time(polling, 1_000)
+    polling.evaluate("location.hash = '#/queues'")
+    pass_time(polling, STEP)
+    polling.evaluate("seconds = 0; location.hash = '#/jobs'")
+    pass_time(polling, 4_000)
+    assert polling.locator("[aria-busy]").count() == 0
+
+
+def test_the_page_says_when_it_tries_again_to_reach_the_app(polling: Page) -> None:
+    polling.evaluate("void (answer = () => { throw new TypeError('Failed to fetch'); })")
+    pass_time(polling, 60_000)
+    polling.evaluate("asked.length = 0")
+    while not times(polling):
+        pass_time(polling, STEP)
+    shown = polling.get_by_role("status").inner_text()
+    assert "The app cannot be reached. Next try in 15 s." in shown
+    pass_time(polling, 15_000 - STEP)
+    assert len(times(polling)) == 1
+    pass_time(polling, 2 * STEP)
+    assert len(times(polling)) == 2
+
+
+def test_an_answer_that_never_comes_does_not_end_the_polling(polling: Page) -> None:
+    polling.evaluate("void (answer = () => new Promise(() => {}))")
+    pass_time(polling, 20_000)
+    assert polling.get_by_role("status").inner_text() == ""
+    pass_time(polling, 60_000)
+    assert "The app cannot be reached." in polling.get_by_role("status").inner_text()
+    polling.evaluate("answer = { status: 200, body: { jobs: [], next: null }, headers: {} }")
+    pass_time(polling, 62_000)  # another request waits without an answer
+    assert polling.get_by_role("status").inner_text() == ""
+
+
+def test_events_and_failures_are_read_again_after_a_pause_of_the_page(polling: Page) -> None:
+    """Neither has another reason to be read: the status and the number of failed tasks stay the same."""
+    polling.evaluate(SLOW_ANSWERS, JOB)
+    polling.evaluate("isRefused = true")
+    polling.evaluate(f"location.hash = '#/jobs/{JOB['job_id']}'")
+    pass_time(polling, 3_000)
+    assert {each.inner_text() for each in polling.get_by_role("alert").all()} == {"Not now."}
+    polling.evaluate("hide(true)")
+    pass_time(polling, 40_000)
+    asked = len(times(polling))
+    pass_time(polling, 40_000)
+    assert len(times(polling)) == asked
+    polling.evaluate("isRefused = false; hide(false)")
+    pass_time(polling, 40_000)
+    assert polling.get_by_role("alert").count() == 0
