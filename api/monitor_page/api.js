@@ -1,5 +1,7 @@
 // Calls the routes of the app, with the function key if they ask for one.
 
+import { learn } from "./clock.js";
+
 export const BASE = location.pathname.replace(/\/(monitor|docs)\/?$/, "");
 
 const STORED = "lockstep-function-key";
@@ -42,6 +44,7 @@ export async function sendWithKey(url, { method, headers, body, patience }) {
       credentials: "same-origin",
       signal,
     }));
+    learn(response.headers.get("Date"));
     if (response.status !== 401) return Object.assign(response, { took: Date.now() - sentAt });
     if (sent === key) await replaceKey(sent !== "");
   }

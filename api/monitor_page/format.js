@@ -1,5 +1,7 @@
 // Numbers, times and durations for people.
 
+import { now } from "./clock.js";
+
 const NUMBER = new Intl.NumberFormat("en");
 const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const DAY_AND_TIME = new Intl.DateTimeFormat(undefined, {
@@ -38,7 +40,7 @@ export const fullTime = (text) => (text ? DAY_AND_TIME.format(new Date(text)) : 
 
 /** Returns the seconds between two times of the app; until now if there is no second. */
 export function secondsBetween(from, to) {
-  return Math.max(0, ((to ? Date.parse(to) : Date.now()) - Date.parse(from)) / 1000);
+  return Math.max(0, ((to ? Date.parse(to) : now()) - Date.parse(from)) / 1000);
 }
 
 export function duration(seconds) {

@@ -173,3 +173,18 @@ def test_events_and_failures_are_read_again_after_a_pause_of_the_page(polling: P
     polling.evaluate("isRefused = false; hide(false)")
     pass_time(polling, 40_000)
     assert polling.get_by_role("alert").count() == 0
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+def test_a_duration_is_right_when_the_clock_of_the_browser_is_wrong(polling: Page, minutes: int) -> None:
+    polling.evaluate(
+        """([job, minutes]) => {
+          const now = () => Date.now() + minutes * 60_000;
+          const started = new Date(now() - 90_000).toISOString();
+          const body = () => ({ jobs: [{ ...job, stage: 0, started_at: started, created_at: started }], next: null });
+          answer = () => ({ status: 200, body: body(), headers: { Date: new Date(now()).toUTCString() } });
+        }""",
+        [JOB, minutes],
+    )
+    pass_time(polling, 3_000)
+    assert "\t1 min 3" in polling.get_by_role("row").last.inner_text()
