@@ -67,11 +67,17 @@ export async function problemOf(response) {
   return new Problem(response.status, body);
 }
 
+/** Returns a path of the app in which each value is one part: `route`/jobs/${id}``. */
+export const route = (texts, ...values) => String.raw({ raw: texts }, ...values.map(partOf));
+
 /** Returns a query without the values that are empty. */
 export function query(values) {
   const given = Object.entries(values).filter(([, value]) => value !== "" && value !== null && value !== undefined);
   return given.length ? `?${new URLSearchParams(given)}` : "";
 }
+
+/** Browsers leave dots out of a path, and no id is made of them. */
+const partOf = (value) => encodeURIComponent(value).replace(/^\.\.?$/, "_");
 
 /** Calls with a signal, and rejects when the milliseconds are over; waits for ever without them. */
 async function within(milliseconds, call) {

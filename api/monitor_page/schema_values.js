@@ -13,14 +13,14 @@ export function fieldsOf(schema) {
 /** Returns the parameters that a form gives, without the ones that are left empty, and what is wrong with texts. */
 export function parametersOf(fields, given) {
   const parameters = {};
-  const faults = {};
+  const faults = new Map();
   for (const field of fields) {
     const text = given.get(field.name);
     try {
       const value = read(field, text);
       if (value !== undefined) parameters[field.name] = value;
     } catch (error) {
-      faults[field.name] = error.message;
+      faults.set(field.name, error.message);
     }
   }
   return { parameters, faults };
@@ -28,15 +28,33 @@ export function parametersOf(fields, given) {
 
 function read(field, text) {
   if (field.kind === "boolean") return text !== null;
-  if (field.kind === "list") return text.trim() ? text.split("\n").filter(Boolean).map((line) => item(field, line.trim())) : undefined;
-  if (text === "") return field.kind === "string" && typeof field.initial === "string" && field.initial ? "" : undefined;
-  if (field.kind === "integer" || field.kind === "number") return Number.isNaN(Number(text)) ? text : Number(text);
+  if (field.kind === "list") return listOf(field, text);
+  if (field.kind === "string" ? text === "" : !text.trim()) return emptied(field);
+  if (field.kind === "integer" || field.kind === "number") return numberOf(field.kind, text.trim());
   if (field.kind === "choice") return field.choices.find((each) => String(each) === text);
   if (field.kind === "json") return parsed(text);
   return text;
 }
 
-const item = (field, line) => (field.itemKind === "string" || Number.isNaN(Number(line)) ? line : Number(line));
+function listOf({ itemKind, initial }, text) {
+  const lines = text.split("\n").map((line) => line.trim()).filter(Boolean);
+  if (!lines.length) return initial?.length ? [] : undefined;
+  return lines.map((line) => (itemKind === "string" ? line : numberOf(itemKind, line)));
+}
+
+/** What a field gives whose first value has been taken away; nothing if it had none, so that the app takes its own. */
+function emptied({ kind, initial, canBeNull }) {
+  if (initial === undefined || initial === "") return undefined;
+  if (kind === "string") return "";
+  return canBeNull ? null : undefined;
+}
+
+/** The app says what is wrong with a text that is no number, and reads integers that a script cannot hold. */
+function numberOf(kind, text) {
+  const value = Number(text);
+  const isExact = kind === "integer" ? /^[+-]?\d+$/.test(text) && Number.isSafeInteger(value) : Number.isFinite(value);
+  return isExact ? value : text;
+}
 
 function parsed(text) {
   try {

@@ -1,6 +1,6 @@
 // Submits a job: a form made from the JSON Schema of its type.
 
-import { json, query } from "./api.js";
+import { json, query, route } from "./api.js";
 import { words } from "./format.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./lib.js";
 import { Loading, Refusal } from "./parts.js";
@@ -39,7 +39,7 @@ function Form({ type }) {
   const fields = fieldsOf(type.parameters);
   const [key] = useState(randomKey);
   const [error, setError] = useState(null);
-  const [faults, setFaults] = useState({});
+  const [faults, setFaults] = useState(new Map());
   const [isBusy, setBusy] = useState(false);
   const form = useRef(null);
   useLayoutEffect(() => {
@@ -48,7 +48,7 @@ function Form({ type }) {
 
   const refuse = (all, refused) => {
     setFaults(all);
-    const known = fields.some(({ name }) => name in all);
+    const known = fields.some(({ name }) => all.has(name));
     setError(known ? null : refused);
     setBusy(false);
   };
@@ -57,22 +57,21 @@ function Form({ type }) {
     setBusy(true);
     const given = new FormData(form.current);
     const { parameters, faults: wrong } = parametersOf(fields, given);
-    if (Object.keys(wrong).length) return refuse(wrong, null);
+    if (wrong.size) return refuse(wrong, null);
     const startAt = given.get(":start_at");
     const values = { urgent: given.get(":urgent") ? "true" : "", start_at: startAt && new Date(startAt).toISOString() };
     try {
-      const path = `/jobs/${encodeURIComponent(type.name)}${query(values)}`;
+      const path = route`/jobs/${type.name}` + query(values);
       const job = await json(path, { method: "POST", body: parameters, headers: { "Idempotency-Key": key } });
       go(["jobs", job.job_id]);
     } catch (refused) {
-      const all = {};
-      for (const { field, message } of refused.errors ?? []) all[field.split(".")[0]] ??= message;
-      refuse(all, refused);
+      const all = (refused.errors ?? []).map(({ field, message }) => [field.split(".")[0], message]);
+      refuse(new Map(all.reverse()), refused); // the first of a field is told
     }
     return undefined;
   };
   return html`<form class="form" ref=${form} onSubmit=${onSubmit} noValidate>
-    ${fields.map((field) => html`<${Field} key=${field.name} field=${field} fault=${faults[field.name]} />`)}
+    ${fields.map((field) => html`<${Field} key=${field.name} field=${field} fault=${faults.get(field.name)} />`)}
     <details class="field">
       <summary>When and how it runs</summary>
       <div class="field"><label>Start at <input type="datetime-local" name=":start_at" /></label></div>

@@ -9,10 +9,11 @@ from api import monitor, page_files
 SITE = "http://monitor.test"
 FAKE_ANSWERS = """
     globalThis.asked = [];
+    globalThis.jobTypes = [];
     globalThis.answer = { status: 200, body: { jobs: [], next: null }, headers: { ETag: '"one"' } };
     globalThis.fetch = async (url, options) => {
       const path = new URL(url, location).pathname;
-      if (path.endsWith("/job-types")) return new Response('{"job_types": []}');
+      if (path.endsWith("/job-types")) return new Response(JSON.stringify({ job_types: jobTypes }));
       asked.push({ at: Date.now(), tag: options.headers["If-None-Match"] ?? null });
       const { status, body, headers } = typeof answer === "function" ? await answer(path, options) : answer;
       return new Response(status === 304 ? null : JSON.stringify(body), { status, headers });
