@@ -1,13 +1,13 @@
 // What can be done with a job, each after a question: cancel, retry and resume.
 
-import { json } from "./api.js";
+import { json, route } from "./api.js";
 import { html, useState } from "./lib.js";
 import { Confirm, JOB_ENDS } from "./parts.js";
 import { refresh } from "./poller.js";
 
 /** Sends a change of a job, with an optional part of it, and shows what follows. */
 export async function change(jobId, verb, body) {
-  await json(`/jobs/${jobId}/${verb}`, { method: "POST", body });
+  await json(route`/jobs/${jobId}/${verb}`, { method: "POST", body });
   refresh();
 }
 

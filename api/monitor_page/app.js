@@ -10,7 +10,11 @@ import { Queues } from "./queues.js";
 import { link, useRoute } from "./router.js";
 import { Submit } from "./submit.js";
 
-const VIEWS = { jobs: [Jobs, Job], submit: [Submit, Submit], queues: [Queues, DeadLetter] };
+const VIEWS = new Map([
+  ["jobs", [Jobs, Job]],
+  ["submit", [Submit, Submit]],
+  ["queues", [Queues, DeadLetter]],
+]);
 const LINKS = [
   ["jobs", "Jobs"],
   ["queues", "Queues"],
@@ -22,14 +26,14 @@ function App() {
   const [name = "jobs", ...rest] = parts;
   const main = useRef(null);
   const isFirst = useRef(true);
-  const place = name === "submit" ? name : parts.join("/"); // the choice of a type keeps the focus
+  const place = name === "submit" ? name : [name, ...rest].join("/"); // the choice of a type keeps the focus
   useEffect(() => {
     // As after a page load: a screen reader begins with the new view, and the keyboard too.
     if (!isFirst.current) main.current.focus();
     isFirst.current = false;
     scrollTo(0, 0);
   }, [place]);
-  const [All, One] = VIEWS[name] ?? [Missing];
+  const [All, One] = VIEWS.get(name) ?? [Missing];
   const View = rest.length && One ? One : All;
   const skip = () => main.current.focus();
   return html`
@@ -50,6 +54,9 @@ function App() {
 }
 
 function Missing() {
+  useEffect(() => {
+    document.title = "No such page – Lockstep";
+  }, []);
   return html`<h1>No such page</h1><p><a href="#/jobs">Jobs</a></p>`;
 }
 

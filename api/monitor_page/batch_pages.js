@@ -1,6 +1,6 @@
 // The rows of single batches, fetched a hundred at a time when one is pointed at.
 
-import { json } from "./api.js";
+import { json, query, route } from "./api.js";
 import { useEffect, useRef, useState } from "./lib.js";
 
 const PAGE = 100;
@@ -21,7 +21,7 @@ export function useBatches(jobId, stage, states, index) {
     const timer = setTimeout(async () => {
       known.set(start, []);
       try {
-        const { batches } = await json(`/jobs/${jobId}/batches?limit=${PAGE}&after=${before(stage, start)}`);
+        const { batches } = await json(route`/jobs/${jobId}/batches` + query({ limit: PAGE, after: before(stage, start) }));
         known.set(start, batches.filter((each) => each.stage === stage));
       } catch {
         known.delete(start); // the map itself tells what is wrong

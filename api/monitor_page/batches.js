@@ -1,5 +1,6 @@
 // The batches of a stage: what their states are, the map, and what one of them is.
 
+import { query, route } from "./api.js";
 import { BatchMap } from "./batch_map.js";
 import { useBatches } from "./batch_pages.js";
 import { duration, number, plural, secondsBetween, time } from "./format.js";
@@ -22,7 +23,7 @@ const MOST_LINKS = 200;
 
 export function Batches({ jobId, stage }) {
   const chosen = stage?.stage ?? 1;
-  const live = useLive(`/jobs/${jobId}/batch-map?stage=${chosen}`);
+  const live = useLive(route`/jobs/${jobId}/batch-map` + query({ stage: chosen }));
   return html`<section aria-labelledby="batches">
     <h2 id="batches">Batches${stage ? ` of ${stage.name}` : ""}</h2>
     ${awaited(live, "the batches", ({ states }) => html`<${Shown} jobId=${jobId} stage=${chosen} states=${states} />`)}

@@ -1,6 +1,6 @@
 // Dead letters: messages that cannot be used, until somebody resends or discards them.
 
-import { json, query } from "./api.js";
+import { json, query, route } from "./api.js";
 import { pretty } from "./format.js";
 import { html, useEffect, useState } from "./lib.js";
 import { awaited, Confirm, Fact, Loading, Pager, Refusal, Status, Time } from "./parts.js";
@@ -74,7 +74,7 @@ const QUESTIONS = {
 };
 
 export function DeadLetter({ parts: [id] }) {
-  const { data: letter, error } = useLive(`/dead-letters/${encodeURIComponent(id)}`);
+  const { data: letter, error } = useLive(route`/dead-letters/${id}`);
   const [asked, setAsked] = useState(null);
   useEffect(() => {
     document.title = `Dead letter ${id} – Lockstep`;
@@ -82,7 +82,7 @@ export function DeadLetter({ parts: [id] }) {
   if (!letter) return error ? html`<h1>Dead letter</h1><${Refusal} error=${error} />` : html`<${Loading} what="the dead letter" />`;
   const isOpen = letter.state === "kept" || letter.state === "resending";
   const act = async () => {
-    await json(`/dead-letters/${id}/${asked}`, { method: "POST" });
+    await json(route`/dead-letters/${id}/${asked}`, { method: "POST" });
     refresh();
   };
   return html`

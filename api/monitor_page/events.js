@@ -1,5 +1,6 @@
 // What happened to a job, the newest step first.
 
+import { query, route } from "./api.js";
 import { capital, number, plural, words } from "./format.js";
 import { html } from "./lib.js";
 import { Refusal, Time } from "./parts.js";
@@ -12,7 +13,7 @@ const BAD = new Set(["failed", "stage_failed", "dead_letter", "end_hook_failed"]
 
 export function Events({ job }) {
   const steps = [job.status, ...job.stages.map((stage) => stage.status)].join();
-  const { data, error } = useLive(`/jobs/${job.job_id}/events?limit=${LIMIT}`, REREAD, steps);
+  const { data, error } = useLive(route`/jobs/${job.job_id}/events` + query({ limit: LIMIT }), REREAD, steps);
   const events = data?.events ?? [];
   const shown = events.slice(-MOST_SHOWN).reverse();
   return html`<section aria-labelledby="events">

@@ -1,7 +1,7 @@
 // The failed tasks of a job by their cause; a cause can be retried alone.
 
 import { change } from "./actions.js";
-import { json, query } from "./api.js";
+import { json, query, route } from "./api.js";
 import { number, plural } from "./format.js";
 import { html, useEffect, useState } from "./lib.js";
 import { awaited, Confirm } from "./parts.js";
@@ -71,7 +71,7 @@ function useFailures(jobId, failed, status) {
   const [refusals, setRefusals] = useState(0);
   const load = async (after, known) => {
     try {
-      const page = await json(`/jobs/${jobId}/failures${query({ after })}`);
+      const page = await json(route`/jobs/${jobId}/failures` + query({ after }));
       const groups = merged(known, page.groups);
       const read = groups.reduce((sum, group) => sum + group.tasks, 0);
       setState({ groups, next: page.next, read, total: page.failed_tasks, error: null });

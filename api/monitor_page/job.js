@@ -1,32 +1,41 @@
 // The page of a job, and what it leads to: the tasks of a batch or of a cause, and one task.
 
 import { Actions } from "./actions.js";
+import { route } from "./api.js";
 import { Batches } from "./batches.js";
 import { Events } from "./events.js";
 import { Failures } from "./failures.js";
-import { about, pretty, rate } from "./format.js";
+import { about, capital, pretty, rate } from "./format.js";
 import { html, useEffect, useState } from "./lib.js";
 import { Duration, Fact, JOB_ENDS, Loading, Progress, Refusal, Status, Time } from "./parts.js";
 import { useLive } from "./poller.js";
 import { link } from "./router.js";
 import { Stages } from "./stages.js";
 import { Task } from "./task.js";
-import { TasksOfBatch, TasksOfCause } from "./tasks.js";
+import { batchOf, TasksOfBatch, TasksOfCause } from "./tasks.js";
 import { Throughput } from "./throughput.js";
 
 export function Job({ parts, values }) {
   const [jobId, part, id] = parts;
+  const title = titleOf(parts);
   useEffect(() => {
-    document.title = `Job ${jobId.slice(0, 8)} – Lockstep`;
-  }, [jobId]);
+    document.title = `${title} – Lockstep`;
+  }, [title]);
   if (part === "tasks" && id) return html`<${Task} jobId=${jobId} taskId=${id} />`;
   if (part === "batches" && id) return html`<${TasksOfBatch} jobId=${jobId} batchId=${id} after=${values.after} />`;
   if (part === "failures" && id) return html`<${TasksOfCause} jobId=${jobId} group=${id} after=${values.after} />`;
   return html`<${Overview} jobId=${jobId} />`;
 }
 
+function titleOf([jobId, part, id]) {
+  const job = `job ${jobId.slice(0, 8)}`;
+  if (part === "tasks" && id) return `Task ${Number(id.split("-t").pop())} of ${job}`;
+  if (part === "batches" && id) return `Batch ${batchOf(id).index ?? ""} of ${job}`;
+  return part === "failures" && id ? `Failures of ${job}` : capital(job);
+}
+
 function Overview({ jobId }) {
-  const { data: job, error } = useLive(`/jobs/${jobId}`);
+  const { data: job, error } = useLive(route`/jobs/${jobId}`);
   const [chosen, setChosen] = useState(null);
   if (!job) return error ? html`<h1>Job</h1><${Refusal} error=${error} />` : html`<${Loading} what="the job" />`;
   const stage = chosen ?? job.stage;

@@ -2,7 +2,7 @@
 
 import { json, query } from "./api.js";
 import { capital, number, words } from "./format.js";
-import { html, useEffect, useState } from "./lib.js";
+import { html, useEffect, useRef, useState } from "./lib.js";
 import { awaited, Duration, JOB_ENDS, Pager, Progress, Status, Time } from "./parts.js";
 import { useLive } from "./poller.js";
 import { link, replace } from "./router.js";
@@ -55,12 +55,19 @@ export function Jobs({ values }) {
 
 function Search({ text, onSearch }) {
   const [typed, setTyped] = useState(text);
+  const searched = useRef(text);
+  const search = useRef(onSearch);
+  search.current = onSearch; // which keeps what has been chosen since
   useEffect(() => {
-    if (!text) setTyped(""); // a link to all jobs
+    if (text !== searched.current) setTyped(text); // by a link, or the way back
+    searched.current = text;
   }, [text]);
   useEffect(() => {
-    if (typed === text) return undefined;
-    const timer = setTimeout(() => onSearch(typed), TYPING);
+    if (typed === searched.current) return undefined;
+    const timer = setTimeout(() => {
+      searched.current = typed;
+      search.current(typed);
+    }, TYPING);
     return () => clearTimeout(timer);
   }, [typed]);
   return html`<label class="grows">Text in parameters

@@ -1,16 +1,17 @@
 // One task with all that is kept of it.
 
 import { change } from "./actions.js";
+import { route } from "./api.js";
 import { number, pretty } from "./format.js";
 import { html, useState } from "./lib.js";
 import { Confirm, Duration, Fact, Loading, Progress, Refusal, Status, Time } from "./parts.js";
 import { useLive } from "./poller.js";
 import { link } from "./router.js";
-import { Crumbs } from "./tasks.js";
+import { batchOf, Crumbs } from "./tasks.js";
 
 export function Task({ jobId, taskId }) {
-  const { data: job } = useLive(`/jobs/${jobId}`);
-  const { data: task, error } = useLive(`/jobs/${jobId}/tasks/${taskId}`);
+  const { data: job } = useLive(route`/jobs/${jobId}`);
+  const { data: task, error } = useLive(route`/jobs/${jobId}/tasks/${taskId}`);
   const [isAsked, setAsked] = useState(false);
   if (!task) return error ? html`<h1>Task</h1><${Refusal} error=${error} />` : html`<${Loading} what="the task" />`;
   const canRetry = task.status === "failed" && (job?.status === "failed" || job?.status === "completed_with_errors");
@@ -27,7 +28,7 @@ export function Task({ jobId, taskId }) {
     <dl class="facts">
       <${Fact} name="Status"><${Status} of=${task.status} /><//>
       <${Fact} name="Type">${task.task_type}<//>
-      <${Fact} name="Batch"><a href=${link(["jobs", jobId, "batches", task.batch_id])}>${task.batch_id.split("-b")[1]}</a><//>
+      <${Fact} name="Batch"><a href=${link(["jobs", jobId, "batches", task.batch_id])}>${batchOf(task.batch_id).index}</a><//>
       <${Fact} name="Attempts">${task.attempt}<//>
       <${Fact} name="Messages sent">${task.sends}<//>
       <${Fact} name="Worker">${task.worker ?? "–"}<//>

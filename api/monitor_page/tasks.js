@@ -1,7 +1,7 @@
 // Lists of tasks: those of a batch, and those of a cause.
 
 import { change } from "./actions.js";
-import { query } from "./api.js";
+import { query, route } from "./api.js";
 import { number } from "./format.js";
 import { html, useState } from "./lib.js";
 import { awaited, Confirm, Duration, Pager, Status } from "./parts.js";
@@ -9,9 +9,9 @@ import { useLive } from "./poller.js";
 import { link } from "./router.js";
 
 export function TasksOfBatch({ jobId, batchId, after = "" }) {
-  const [stage, index] = batchId.slice(jobId.length + 2).split("-b");
-  const { data: job } = useLive(`/jobs/${jobId}`);
-  const tasks = useLive(`/jobs/${jobId}/tasks${query({ batch: batchId, after })}`);
+  const { stage, index } = batchOf(batchId);
+  const { data: job } = useLive(route`/jobs/${jobId}`);
+  const tasks = useLive(route`/jobs/${jobId}/tasks` + query({ batch: batchId, after }));
   const hasFailed = tasks.data?.tasks.some((task) => task.status === "failed");
   const canRetry = hasFailed && (job?.status === "failed" || job?.status === "completed_with_errors");
   const [isAsked, setAsked] = useState(false);
@@ -19,7 +19,7 @@ export function TasksOfBatch({ jobId, batchId, after = "" }) {
     <div class="head">
       <div>
         <${Crumbs} jobId=${jobId} job=${job} />
-        <h1>Batch ${number(index)} of stage ${stage}</h1>
+        <h1>${index === undefined ? "Batch" : `Batch ${number(index)} of stage ${stage}`}</h1>
         <span class="id">${batchId}</span>
       </div>
       <div class="buttons">
@@ -39,9 +39,12 @@ export function TasksOfBatch({ jobId, batchId, after = "" }) {
   `;
 }
 
+/** Returns the stage and the index of a batch, or nothing if the id is of none. */
+export const batchOf = (batchId) => /-s(?<stage>\d+)-b(?<index>\d+)$/.exec(batchId)?.groups ?? {};
+
 export function TasksOfCause({ jobId, group, after = "" }) {
-  const { data: job } = useLive(`/jobs/${jobId}`);
-  const tasks = useLive(`/jobs/${jobId}/tasks${query({ status: "failed", error: group, after })}`);
+  const { data: job } = useLive(route`/jobs/${jobId}`);
+  const tasks = useLive(route`/jobs/${jobId}/tasks` + query({ status: "failed", error: group, after }));
   return html`
     <${Crumbs} jobId=${jobId} job=${job} />
     <h1>Tasks that failed alike</h1>

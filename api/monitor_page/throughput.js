@@ -1,6 +1,6 @@
 // The tasks that ended over time, as a chart.
 
-import { BASE } from "./api.js";
+import { BASE, route } from "./api.js";
 import { number, rate } from "./format.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./lib.js";
 import { JOB_ENDS, Refusal } from "./parts.js";
@@ -12,7 +12,7 @@ const TIME_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 720
 let library = null;
 
 export function Throughput({ job }) {
-  const { data: all, error } = useLive(`/jobs/${job.job_id}/throughput`, EVERY);
+  const { data: all, error } = useLive(route`/jobs/${job.job_id}/throughput`, EVERY);
   const data = all && (JOB_ENDS.has(job.status) ? all : withoutLast(all));
   const isShown = data && data.completed.length > 1;
   if (!isShown && !error) return null;
