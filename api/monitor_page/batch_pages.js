@@ -6,31 +6,36 @@ import { useEffect, useRef, useState } from "./lib.js";
 const PAGE = 100;
 const HOVER = 60;
 
-/** Returns the batch with an index, or undefined until it is known; forgets all when the states have changed. */
+/** Returns the batch with an index, or undefined until it is known and when its state has changed since. */
 export function useBatches(jobId, stage, states, index) {
   const pages = useRef(new Map());
-  const [, setVersion] = useState(0);
-  useEffect(() => {
-    pages.current = new Map();
-  }, [jobId, stage, states]);
+  const [version, setVersion] = useState(0);
   const start = index === null ? null : index - (index % PAGE);
   useEffect(() => {
-    const known = pages.current;
-    if (start === null || known.has(start)) return undefined;
-    // A pointer on its way to another batch asks for nothing.
-    const timer = setTimeout(async () => {
-      known.set(start, []);
-      try {
-        const { batches } = await json(route`/jobs/${jobId}/batches` + query({ limit: PAGE, after: before(stage, start) }));
-        known.set(start, batches.filter((each) => each.stage === stage));
-      } catch {
-        known.delete(start); // the map itself tells what is wrong
-      }
-      setVersion((version) => version + 1);
-    }, HOVER);
+    const page = pages.current.get(start) ?? { states: null, rows: [], isAsked: false };
+    if (start === null || page.isAsked || page.states === states) return undefined;
+    const ask = async () => {
+      pages.current.set(start, { ...page, isAsked: true });
+      const rows = await rowsFrom(jobId, stage, start);
+      pages.current.set(start, { states, rows, isAsked: false });
+      setVersion((last) => last + 1); // and asks again if the states have changed meanwhile
+    };
+    const timer = setTimeout(ask, HOVER); // a pointer on its way to another batch asks for nothing
     return () => clearTimeout(timer);
-  }, [start, states]);
-  return index === null ? undefined : pages.current.get(start)?.find((each) => each.batch_index === index);
+  }, [start, states, version]);
+  const shown = pages.current.get(start);
+  if (!shown?.states || shown.states[index] !== states[index]) return undefined;
+  return shown.rows.find((each) => each.batch_index === index);
+}
+
+/** Returns none if the app refuses: the map itself tells what is wrong. */
+async function rowsFrom(jobId, stage, start) {
+  try {
+    const { batches } = await json(route`/jobs/${jobId}/batches` + query({ limit: PAGE, after: before(stage, start) }));
+    return batches.filter((each) => each.stage === stage);
+  } catch {
+    return [];
+  }
 }
 
 function before(stage, index) {

@@ -1,0 +1,37 @@
+"""What the map of a running job tells while its batches change."""
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.polled_job import CHANGING_ANSWERS, JOB
+from tests.browser.polled_page import STEP, pass_time
+
+pytestmark = pytest.mark.one_worker
+
+OTHERS_CHANGE = """
+    (seconds) => {
+      const changing = answer;
+      let turn = 0;
+      globalThis.answer = async (path) => {
+        const found = changing(path);
+        if (path.endsWith("/batch-map")) found.body.states = `b${"bc"[turn++ % 2].repeat(99)}`;
+        if (path.endsWith("/batches") && seconds) await new Promise((done) => setTimeout(done, seconds * 1_000));
+        return found;
+      };
+    }
+"""
+
+
+@pytest.mark.parametrize("seconds", [0, 0.4, 2.5])
+def test_the_counts_of_a_batch_stay_while_other_batches_change(polling: Page, seconds: float) -> None:
+    """Also when the app takes longer for them than until the next change."""
+    polling.evaluate(CHANGING_ANSWERS, JOB)
+    polling.evaluate(OTHERS_CHANGE, seconds)
+    polling.evaluate(f"location.hash = '#/jobs/{JOB['job_id']}'")
+    pass_time(polling, 3_000)
+    polling.get_by_role("slider", name="Map of the batches").hover(position={"x": 2, "y": 2})
+    pass_time(polling, 5_000)
+    told = polling.locator(".map-told")
+    for _ in range(20):
+        assert "Batch 0: running, " in told.inner_text()
+        pass_time(polling, STEP)
