@@ -1,6 +1,6 @@
 // The list of jobs, the newest first, with their progress.
 
-import { json, query } from "./api.js";
+import { query } from "./api.js";
 import { capital, number, words } from "./format.js";
 import { html, useEffect, useRef, useState } from "./lib.js";
 import { awaited, Duration, JOB_ENDS, Pager, Progress, Status, Time } from "./parts.js";
@@ -10,15 +10,15 @@ import { link, replace } from "./router.js";
 const PAGE = 50;
 const TYPING = 300;
 const SEARCH = 5_000;
+const TYPES = 60_000;
 const STATUSES = ["waiting", "pending_queue", "queued", "processing", ...JOB_ENDS];
 
 export function Jobs({ values }) {
   const { status = "", type = "", text = "", after = "" } = values;
   const live = useLive(`/jobs${query({ limit: PAGE, status, type, text, after })}`, text ? SEARCH : 0);
-  const [types, setTypes] = useState([]);
+  const types = useLive("/job-types", TYPES).data?.job_types ?? []; // the list tells what is wrong
   useEffect(() => {
     document.title = "Jobs – Lockstep";
-    json("/job-types").then((answer) => setTypes(answer.job_types), () => {}); // the list tells what is wrong
   }, []);
   const filter = (changed) => replace(["jobs"], { status, type, text, ...changed });
   return html`

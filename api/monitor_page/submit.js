@@ -3,34 +3,35 @@
 import { json, query, route } from "./api.js";
 import { words } from "./format.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./lib.js";
-import { Loading, Refusal } from "./parts.js";
+import { awaited, Refusal } from "./parts.js";
+import { useLive } from "./poller.js";
 import { link, go } from "./router.js";
 import { Field } from "./schema_field.js";
 import { fieldsOf, parametersOf } from "./schema_values.js";
 
+const TYPES = 60_000;
+
 export function Submit({ parts: [chosen] }) {
-  const [types, setTypes] = useState(null);
-  const [error, setError] = useState(null);
+  const live = useLive("/job-types", TYPES);
   useEffect(() => {
     document.title = "Submit a job – Lockstep";
-    json("/job-types").then((answer) => setTypes(answer.job_types), setError);
   }, []);
-  const type = types?.find((each) => each.name === chosen);
+  const type = live.data?.job_types.find((each) => each.name === chosen);
   return html`
     <h1>Submit a job</h1>
-    <${Refusal} error=${error} />
-    ${types ? null : error ? null : html`<${Loading} what="the job types" />`}
-    ${types
-      ? html`<div class="form field">
-          <label>Type
-            <select value=${chosen ?? ""} onChange=${(event) => go(["submit", event.target.value])}>
-              <option value="" disabled>Choose</option>
-              ${types.map(({ name }) => html`<option value=${name}>${name}</option>`)}
-            </select>
-          </label>
-          ${type?.description ? html`<p class="hint">${type.description}</p>` : null}
-        </div>`
-      : null}
+    ${awaited(
+      live,
+      "the job types",
+      ({ job_types: types }) => html`<div class="form field">
+        <label>Type
+          <select value=${chosen ?? ""} onChange=${(event) => go(["submit", event.target.value])}>
+            <option value="" disabled>Choose</option>
+            ${types.map(({ name }) => html`<option value=${name}>${name}</option>`)}
+          </select>
+        </label>
+        ${type?.description ? html`<p class="hint">${type.description}</p>` : null}
+      </div>`,
+    )}
     ${type ? html`<${Form} key=${type.name} type=${type} />` : null}
   `;
 }

@@ -13,6 +13,7 @@ FAKE_ANSWERS = """
     globalThis.answer = { status: 200, body: { jobs: [], next: null }, headers: { ETag: '"one"' } };
     globalThis.fetch = async (url, options) => {
       const path = new URL(url, location).pathname;
+      if (path.endsWith("/job-types") && !jobTypes) return new Response("{}", { status: 500 });
       if (path.endsWith("/job-types")) return new Response(JSON.stringify({ job_types: jobTypes }));
       asked.push({ at: Date.now(), tag: options.headers["If-None-Match"] ?? null });
       const { status, body, headers } = typeof answer === "function" ? await answer(path, options) : answer;

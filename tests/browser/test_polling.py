@@ -175,6 +175,17 @@ def test_events_and_failures_are_read_again_after_a_pause_of_the_page(polling: P
     assert polling.get_by_role("alert").count() == 0
 
 
+@pytest.mark.parametrize("place", ["jobs", "submit"])
+def test_the_job_types_are_asked_for_again_when_they_were_refused(polling: Page, place: str) -> None:
+    polling.evaluate("(place) => { jobTypes = null; location.hash = place; }", "#/nothing")
+    pass_time(polling, 1_000)
+    polling.evaluate("(place) => { location.hash = place; }", f"#/{place}")
+    pass_time(polling, 3_000)
+    polling.evaluate("jobTypes = [{ name: 'survey', parameters: {} }]")
+    pass_time(polling, 80_000)
+    assert "survey" in polling.get_by_role("combobox", name="Type").inner_text()
+
+
 @pytest.mark.parametrize("minutes", [-10, 10])
 def test_a_duration_is_right_when_the_clock_of_the_browser_is_wrong(polling: Page, minutes: int) -> None:
     polling.evaluate(
