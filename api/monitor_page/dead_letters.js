@@ -46,12 +46,12 @@ function Letters({ letters }) {
     <tbody>
       ${letters.map(
         (letter) => html`<tr key=${letter.dead_letter_id}>
-          <td>
+          <td class="named">
             <a class="row-link" href=${link(["queues", letter.dead_letter_id])}>${letter.message_id ?? `Number ${letter.dead_letter_id}`}</a>
           </td>
           <td><${Status} of=${letter.state} /></td>
           <td class="cause"><strong>${letter.reason}</strong><span class="quiet">${letter.description}</span></td>
-          <td>${letter.queue}</td>
+          <td class="queue">${letter.queue}</td>
           <td><${Time} at=${letter.received_at} /></td>
         </tr>`,
       )}

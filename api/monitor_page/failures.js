@@ -44,7 +44,7 @@ export function Failures({ job }) {
 
 function Groups({ jobId, groups, canRetry, onRetry }) {
   if (!groups.length) return html`<p class="quiet">No task counts as failed now.</p>`;
-  return html`<div class="table-frame"><table>
+  return html`<div class="table-frame"><table class="rows">
     <thead>
       <tr>
         <th scope="col">Cause</th><th scope="col" class="right">Tasks</th>

@@ -95,13 +95,13 @@ function List({ jobs, isFiltered, hasMore }) {
 function Row({ job }) {
   const isEnded = JOB_ENDS.has(job.status);
   return html`<tr>
-    <td>
+    <td class="named">
       <a class="row-link" href=${link(["jobs", job.job_id])}>${job.job_type}</a>
       ${job.urgent ? html` <span class="tag">urgent</span>` : null}
       <span class="id">${job.job_id.slice(0, 8)}</span>
     </td>
     <td><${Status} of=${job.status} /></td>
-    <td>
+    <td class="named">
       ${isEnded || !job.stage
         ? html`<span class="quiet">${isEnded ? "" : "Not begun"}</span>`
         : html`<${Progress} value=${job.progress} label=${`Progress of ${job.job_type} ${job.job_id.slice(0, 8)}`} />

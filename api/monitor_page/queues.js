@@ -27,7 +27,7 @@ const TRANSPORTS = { service_bus: "Service Bus", storage: "Storage account" };
 
 function Table({ queues }) {
   const both = new Set(queues.map((queue) => queue.transport)).size > 1;
-  return html`<div class="table-frame"><table>
+  return html`<div class="table-frame"><table class="rows counts">
     <thead>
       <tr>
         <th scope="col">Queue</th>${both ? html`<th scope="col">Transport</th>` : null}<th scope="col" class="right">Messages</th><th scope="col" class="right">Scheduled</th>
@@ -38,11 +38,11 @@ function Table({ queues }) {
       ${queues.map(
         (queue) => html`<tr key=${queue.queue + queue.transport}>
           <td>${queue.queue}</td>
-          ${both ? html`<td>${TRANSPORTS[queue.transport]}</td>` : null}
-          <td class="right">${counted(queue.active)}</td>
-          <td class="right">${counted(queue.scheduled)}</td>
-          <td class="right">${counted(queue.dead_lettered)}</td>
-          <td class="right">${duration(queue.oldest_waiting_seconds)}</td>
+          ${both ? html`<td data-name="Transport">${TRANSPORTS[queue.transport]}</td>` : null}
+          <td class="right" data-name="Messages">${counted(queue.active)}</td>
+          <td class="right" data-name="Scheduled">${counted(queue.scheduled)}</td>
+          <td class="right" data-name="Dead-lettered">${counted(queue.dead_lettered)}</td>
+          <td class="right" data-name="Oldest waiting task">${duration(queue.oldest_waiting_seconds)}</td>
         </tr>`,
       )}
     </tbody>

@@ -10,7 +10,7 @@ export function Stages({ job, chosen, onChoose }) {
   const hasCancelled = job.stages.some((stage) => stage.tasks.cancelled);
   return html`<section aria-labelledby="stages">
     <h2 id="stages">Stages</h2>
-    <div class="table-frame"><table>
+    <div class="table-frame"><table class="rows counts">
       <thead>
         <tr>
           <th scope="col">Stage</th><th scope="col">Status</th><th scope="col" class="right">Tasks</th>
@@ -43,7 +43,7 @@ function Stage({ stage, isChosen, hasCancelled, onChoose }) {
   const { tasks } = stage;
   const waiting = tasks.pending_queue + tasks.queued + tasks.retrying;
   return html`<tr>
-    <td>
+    <td class="named">
       <button class="plain" aria-pressed=${isChosen} onClick=${() => onChoose(stage.stage)}>${stage.stage}. ${stage.name}</button>
       <${Bar} stage=${stage} />
     </td>
@@ -51,13 +51,13 @@ function Stage({ stage, isChosen, hasCancelled, onChoose }) {
       <${Status} of=${stage.status} />
       ${stage.waits_for_room ? html`<span class="quiet small"> waits for room</span>` : null}
     </td>
-    <td class="right">${number(stage.total_tasks ?? tasks.created)}${stage.total_tasks === null ? "+" : ""}</td>
-    <td class="right">${number(tasks.completed)}</td>
-    <td class="right">${number(tasks.processing)}</td>
-    <td class="right">${number(waiting)}</td>
-    <td class="right">${tasks.failed ? html`<span class="bad">${number(tasks.failed)}</span>` : "0"}</td>
-    ${hasCancelled ? html`<td class="right">${number(tasks.cancelled)}</td>` : null}
-    <td class="right"><${Duration} from=${stage.created_at} to=${stage.finished_at} /></td>
+    <td class="right" data-name="Tasks">${number(stage.total_tasks ?? tasks.created)}${stage.total_tasks === null ? "+" : ""}</td>
+    <td class="right" data-name="Completed">${number(tasks.completed)}</td>
+    <td class="right" data-name="Running">${number(tasks.processing)}</td>
+    <td class="right" data-name="Waiting">${number(waiting)}</td>
+    <td class="right" data-name="Failed">${tasks.failed ? html`<span class="bad">${number(tasks.failed)}</span>` : "0"}</td>
+    ${hasCancelled ? html`<td class="right" data-name="Cancelled">${number(tasks.cancelled)}</td>` : null}
+    <td class="right" data-name="Duration"><${Duration} from=${stage.created_at} to=${stage.finished_at} /></td>
   </tr>`;
 }
 

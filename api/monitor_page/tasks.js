@@ -82,14 +82,14 @@ function Table({ jobId, tasks }) {
     <tbody>
       ${tasks.map(
         (task) => html`<tr key=${task.task_id}>
-          <td>
+          <td class="named">
             <a class="row-link" href=${link(["jobs", jobId, "tasks", task.task_id])}>${number(task.task_index)}</a>
             <span class="quiet"> ${task.task_type}</span>
           </td>
           <td><${Status} of=${task.status} /></td>
           <td class="cause">${saidOf(task)}</td>
-          <td class="right">${task.attempt}</td>
-          <td class="right">${task.started_at ? html`<${Duration} from=${task.started_at} to=${task.finished_at} />` : "–"}</td>
+          <td class="right" data-name="Attempts">${task.attempt}</td>
+          <td class="right" data-name="Duration">${task.started_at ? html`<${Duration} from=${task.started_at} to=${task.finished_at} />` : "–"}</td>
         </tr>`,
       )}
     </tbody>

@@ -108,7 +108,7 @@ function options(width) {
     legend: { show: true, markers: { width: 0 } },
     scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
     axes: [
-      { ...axis, grid: { show: false }, incrs: TIME_STEPS, space: 90, values: clocks },
+      { ...axis, grid: { show: false }, size: 32, incrs: TIME_STEPS, space: 90, values: clocks },
       { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => number(tick)) },
     ],
     series: [
