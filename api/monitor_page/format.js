@@ -4,14 +4,16 @@ import { now } from "./clock.js";
 
 const NUMBER = new Intl.NumberFormat("en");
 const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const DAY_AND_TIME = new Intl.DateTimeFormat(undefined, {
+const PARTS = {
   year: "numeric",
   month: "short",
   day: "numeric",
   hour: "2-digit",
   minute: "2-digit",
   second: "2-digit",
-});
+};
+const DAY_AND_TIME = new Intl.DateTimeFormat(undefined, PARTS);
+const WITH_ZONE = new Intl.DateTimeFormat(undefined, { ...PARTS, timeZoneName: "short" });
 
 export const number = (value) => NUMBER.format(value);
 
@@ -32,11 +34,11 @@ export function rate(tasksPerSecond) {
 export function time(text) {
   if (!text) return "–";
   const date = new Date(text);
-  const isToday = date.toDateString() === new Date().toDateString();
+  const isToday = date.toDateString() === new Date(now()).toDateString();
   return (isToday ? TIME : DAY_AND_TIME).format(date);
 }
 
-export const fullTime = (text) => (text ? DAY_AND_TIME.format(new Date(text)) : "");
+export const fullTime = (text) => (text ? WITH_ZONE.format(new Date(text)) : "");
 
 /** Returns the seconds between two times of the app; until now if there is no second. */
 export function secondsBetween(from, to) {

@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import Page
 
+from tests.browser.polled_job import JOB
 from tests.browser.polled_page import STEP, pass_time
 
 pytestmark = pytest.mark.one_worker
@@ -88,6 +89,12 @@ def test_a_status_that_is_chosen_while_a_text_is_typed_stays_chosen(polling: Pag
     polling.get_by_role("combobox", name="Status").select_option("failed")
     pass_time(polling, 2 * STEP)
     assert polling.evaluate("location.hash") == "#/jobs?status=failed&text=north"
+
+
+def test_a_time_tells_its_day_and_its_zone(polling: Page) -> None:
+    polling.evaluate("(job) => { answer = { status: 200, body: { jobs: [job], next: null }, headers: {} }; }", JOB)
+    pass_time(polling, 4 * STEP)
+    assert polling.locator("time").first.get_attribute("title") == "1 Dec 2026, 00:00:00 UTC"
 
 
 @pytest.mark.parametrize(
