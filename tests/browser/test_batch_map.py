@@ -14,7 +14,9 @@ OTHERS_CHANGE = """
       let turn = 0;
       globalThis.answer = async (path) => {
         const found = changing(path);
-        if (path.endsWith("/batch-map")) found.body.states = `b${"bc"[turn++ % 2].repeat(99)}`;
+        const states = () => `b${"bc"[turn % 2].repeat(99)}`;
+        if (path.endsWith("/batch-map")) [turn, found.body.states] = [turn + 1, states()];
+        if (path.endsWith("/batches")) found.body.batches[1].task_count = turn % 2 ? 1_000 : 2_000;
         if (path.endsWith("/batches") && seconds) await new Promise((done) => setTimeout(done, seconds * 1_000));
         return found;
       };
@@ -35,3 +37,19 @@ def test_the_counts_of_a_batch_stay_while_other_batches_change(polling: Page, se
     for _ in range(20):
         assert "Batch 0: running, " in told.inner_text()
         pass_time(polling, STEP)
+
+
+def test_the_counts_of_a_batch_never_contradict_its_state(polling: Page) -> None:
+    """Those of a running batch are of 1,000 tasks here, those of the completed one of 2,000."""
+    polling.evaluate(CHANGING_ANSWERS, JOB)
+    polling.evaluate(OTHERS_CHANGE, 0.4)
+    polling.evaluate(f"location.hash = '#/jobs/{JOB['job_id']}'")
+    pass_time(polling, 3_000)
+    polling.get_by_role("slider", name="Map of the batches").hover(position={"x": 20, "y": 2})
+    seen = set()
+    for _ in range(200):
+        polling.clock.run_for(100)
+        text = polling.locator(".map-told").inner_text()
+        seen.add((text.split(",")[0], "of 1,000" in text, "of 2,000" in text))
+    states = {"Batch 1: running": (True, False), "Batch 1: completed": (False, True)}
+    assert seen == {(state, *shown) for state, counts in states.items() for shown in (counts, (False, False))}
