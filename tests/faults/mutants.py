@@ -1,11 +1,8 @@
 """A copy of the project, to run tests in while one text is replaced."""
 
 import importlib.util
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults import lent_postgres
+from tests.faults.pytest_forks import Forks
 
 _ROOT = Path(__file__).parents[2]
 _COPIED = (
@@ -21,8 +19,6 @@ _COPIED = (
     *("telemetry", "tests", "triggers"),
     *("bootstrap.py", "connections.py", "function_app.py", "migrate.py", "settings.py", "host.json", "pyproject.toml"),
 )
-_PLUGINS = ("-p", "xdist.plugin", "-p", "pytest_timeout")
-"""Those that the configuration names; to load all that are installed takes half of a run."""
 _FAILED = re.compile(r"^FAILED (\S+)", re.MULTILINE)
 _TIMEOUT_SECONDS = 240.0
 
@@ -61,6 +57,11 @@ class Copy:
                 shutil.copytree(source, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(source, directory / name)
+        self._forks = Forks(directory, _TIMEOUT_SECONDS)
+
+    def close(self) -> None:
+        """Ends the process in which the tests run."""
+        self._forks.close()
 
     @contextmanager
     def edited(self, edits: Sequence[Edit]) -> Iterator[None]:
@@ -82,21 +83,17 @@ class Copy:
                 _write(self._directory / file, text)
 
     def run(self, tests: Sequence[str], database_url: str) -> Result:
-        """Runs tests by their ids in a process of its own."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-        run = subprocess.run(
-            [
-                *(sys.executable, "-m", "pytest", "-p", lent_postgres.__name__, "-p", "no:cacheprovider"),
-                *(*_PLUGINS, "-q", "--tb=short", *tests),
-            ],
-            cwd=self._directory,
-            env={**environment, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", lent_postgres.URL: database_url},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_TIMEOUT_SECONDS,
-        )
-        return Result(run.returncode, frozenset(_FAILED.findall(run.stdout)), run.stdout + run.stderr)
+        """Runs tests by their ids in a process of its own.
+
+        Raises:
+            TimeoutError: they have not ended after four minutes; they do so soon.
+        """
+        output = self._directory.with_suffix(".log")
+        output.write_text("")
+        arguments = ["-p", lent_postgres.__name__, "-p", "no:cacheprovider", "-q", "--tb=short", *tests]
+        exit_code = self._forks.run(arguments, {lent_postgres.URL: database_url}, output)
+        said = output.read_text()
+        return Result(exit_code, frozenset(_FAILED.findall(said)), said)
 
 
 ALL_PASSED = int(pytest.ExitCode.OK)
