@@ -37,7 +37,11 @@ class Change:
 
 @dataclass(frozen=True)
 class TaskCounts:
-    """The tasks of a stage by status; `created` is the number of all tasks."""
+    """The tasks of a stage by status; `created` is the number of all tasks.
+
+    `estimated` says that the unfinished batches of the stage have more than 10,000 tasks: then `queued`, `processing`
+    and `retrying` are estimates, from some of these batches. All other numbers are exact, and so is their sum.
+    """
 
     created: int
     pending_queue: int
@@ -47,6 +51,7 @@ class TaskCounts:
     completed: int
     failed: int
     cancelled: int
+    estimated: bool
 
 
 class Stage(TypedDict):

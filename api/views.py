@@ -131,6 +131,7 @@ def _stage(view: StageView, results: Mapping[int, Any]) -> answers.Stage:
             completed=counts.completed,
             failed=counts.failed,
             cancelled=counts.cancelled,
+            estimated=counts.are_estimates,
         ),
         tasks_per_second=_rounded(view.rate.tasks_per_second),
         eta_seconds=_rounded(view.rate.eta_seconds),

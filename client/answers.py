@@ -64,7 +64,10 @@ class Change(TypedDict):
 
 
 class TaskCounts(TypedDict):
-    """The tasks of a stage by status; `created` is the number of all tasks."""
+    """The tasks of a stage by status; `created` is the number of all tasks.
+
+    If `estimated`, those that are queued, processing or retrying are estimates.
+    """
 
     created: int
     pending_queue: int
@@ -74,6 +77,7 @@ class TaskCounts(TypedDict):
     completed: int
     failed: int
     cancelled: int
+    estimated: bool
 
 
 class Stage(TypedDict):

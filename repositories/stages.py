@@ -5,7 +5,17 @@ from typing import Any
 from typing_extensions import override
 
 from core.checkpoints import Checkpoint, Fold
-from core.models import Job, Stage, StageCounts, StageKey, StageOpening, StageProgress
+from core.models import (
+    FIRST_BATCHES,
+    MOST_COUNTED_TASKS,
+    SAMPLED_BEGUN_BATCHES,
+    Job,
+    Stage,
+    StageCounts,
+    StageKey,
+    StageOpening,
+    StageProgress,
+)
 from core.statuses import STAGE_STOPS, StageStatus
 from repositories import queries
 from repositories.jobs import job_of
@@ -61,9 +71,11 @@ class PostgresStageRepository(StageRepository):
         return {row["stage"]: row["result"] for row in self._rows.all(_QUERIES["results_of_job"], values)}
 
     @override
-    def counts(self, key: StageKey) -> StageCounts:
-        row = self._rows.one(_QUERIES["counts"], columns(key))
-        return StageCounts(**{name: int(count) for name, count in row.items()})
+    def counts(self, key: StageKey, most_tasks: int = MOST_COUNTED_TASKS) -> StageCounts:
+        limits = {"most_tasks": most_tasks, "begun": SAMPLED_BEGUN_BATCHES, "first": FIRST_BATCHES}
+        row = dict(self._rows.one(_QUERIES["counts"], {**columns(key), **limits}))
+        are_estimates = bool(row.pop("are_estimates"))
+        return StageCounts(**{name: int(count) for name, count in row.items()}, are_estimates=are_estimates)
 
     @override
     def acquire_dispatch_lease(self, key: StageKey, lease_id: str, lease_seconds: float) -> bool:

@@ -41,6 +41,7 @@ export function Stages({ job, chosen, onChoose }) {
 
 function Stage({ stage, isChosen, hasCancelled, onChoose }) {
   const { tasks } = stage;
+  const about = tasks.estimated ? "≈ " : "";
   const waiting = tasks.pending_queue + tasks.queued + tasks.retrying;
   return html`<tr>
     <td class="named">
@@ -53,8 +54,8 @@ function Stage({ stage, isChosen, hasCancelled, onChoose }) {
     </td>
     <td class="right" data-name="Tasks">${number(stage.total_tasks ?? tasks.created)}${stage.total_tasks === null ? "+" : ""}</td>
     <td class="right" data-name="Completed">${number(tasks.completed)}</td>
-    <td class="right" data-name="Running">${number(tasks.processing)}</td>
-    <td class="right" data-name="Waiting">${number(waiting)}</td>
+    <td class="right" data-name="Running">${about}${number(tasks.processing)}</td>
+    <td class="right" data-name="Waiting">${about}${number(waiting)}</td>
     <td class="right" data-name="Failed">${tasks.failed ? html`<span class="bad">${number(tasks.failed)}</span>` : "0"}</td>
     ${hasCancelled ? html`<td class="right" data-name="Cancelled">${number(tasks.cancelled)}</td>` : null}
     <td class="right" data-name="Duration"><${Duration} from=${stage.created_at} to=${stage.finished_at} /></td>

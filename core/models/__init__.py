@@ -10,11 +10,24 @@ from core.models.batches import (
     Resend,
     SilentBatches,
 )
-from core.models.stages import Job, Stage, StageCounts, StageKey, StageOpening, StageProgress
+from core.models.stages import (
+    FIRST_BATCHES,
+    MOST_COUNTED_TASKS,
+    SAMPLED_BEGUN_BATCHES,
+    Job,
+    Stage,
+    StageCounts,
+    StageKey,
+    StageOpening,
+    StageProgress,
+)
 from core.models.tasks import MOST_ATTEMPT_ERRORS, AttemptError, Task, TaskError
 
 __all__ = [
+    "FIRST_BATCHES",
     "MOST_ATTEMPT_ERRORS",
+    "MOST_COUNTED_TASKS",
+    "SAMPLED_BEGUN_BATCHES",
     "AttemptError",
     "Batch",
     "Job",

@@ -5,7 +5,15 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from core.checkpoints import Checkpoint, Fold
-from core.models import Job, Stage, StageCounts, StageKey, StageOpening, StageProgress
+from core.models import (
+    MOST_COUNTED_TASKS,
+    Job,
+    Stage,
+    StageCounts,
+    StageKey,
+    StageOpening,
+    StageProgress,
+)
 from core.statuses import StageStatus
 
 
@@ -48,8 +56,12 @@ class StageRepository(Protocol):
         """
         ...
 
-    def counts(self, key: StageKey) -> StageCounts:
-        """Returns the numbers of the stage's tasks by status, counted from its batches."""
+    def counts(self, key: StageKey, most_tasks: int = MOST_COUNTED_TASKS) -> StageCounts:
+        """Returns the numbers of the stage's tasks by status, counted from its batches.
+
+        If its unfinished batches have more than `most_tasks`, the numbers of tasks that run or wait for a retry are
+        estimates: see `StageCounts`.
+        """
         ...
 
     def acquire_dispatch_lease(self, key: StageKey, lease_id: str, lease_seconds: float) -> bool:

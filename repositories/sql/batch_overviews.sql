@@ -30,8 +30,8 @@ ORDER BY bucket
 
 -- name: recent_ends
 -- How fast tasks end: see core.recent_ends. Reads the tasks of the few batches that ended last and, if these did not end all in the last
--- minute, of those that have begun. The arrays, because PostgreSQL would turn a join into one that may read all tasks. The tasks of one
--- envelope end at the same time, so `since` is the time before that of the last `fewest` ends.
+-- minute, of some that have begun, evenly spread, which weigh as all. The arrays, because PostgreSQL would turn a join into one that may
+-- read all tasks. The tasks of one envelope end at the same time, so `since` is the time before that of the last `fewest` ends.
 WITH newest AS MATERIALIZED (
     SELECT batch_id, finished_at FROM batches
     WHERE job_id = %(job_id)s AND stage = %(stage)s AND finished_at > %(since)s::timestamptz
@@ -44,14 +44,20 @@ WITH newest AS MATERIALIZED (
         count(*) = %(sample)s AND min(finished_at) > %(lately)s::timestamptz AS are_many,
         CASE WHEN count(*) < %(sample)s THEN %(since)s::timestamptz ELSE min(finished_at) END AS since
     FROM newest
+), begun AS MATERIALIZED (
+    SELECT batch_id, batches
+    FROM (
+        SELECT batch_id, row_number() OVER (ORDER BY batch_index) AS number, count(*) OVER () AS batches FROM batches
+        WHERE job_id = %(job_id)s AND stage = %(stage)s AND status IN ('pending_queue', 'queued')
+            AND open_tasks < task_count AND NOT (SELECT are_many FROM known)
+    ) AS live
+    WHERE number * %(begun)s / batches > (number - 1) * %(begun)s / batches
 ), times AS MATERIALIZED (
-    SELECT finished_at FROM tasks
-    WHERE finished_at > %(since)s::timestamptz
-        AND batch_id = ANY(ARRAY(SELECT batch_id FROM newest) || CASE WHEN NOT (SELECT are_many FROM known) THEN ARRAY(
-            SELECT batch_id FROM batches
-            WHERE job_id = %(job_id)s AND stage = %(stage)s AND status IN ('pending_queue', 'queued')
-                AND open_tasks < task_count
-        ) END)
+    SELECT finished_at, 1.0::double precision AS weight FROM tasks
+    WHERE finished_at > %(since)s::timestamptz AND batch_id = ANY(ARRAY(SELECT batch_id FROM newest))
+    UNION ALL
+    SELECT finished_at, (SELECT max(batches)::double precision / count(*) FROM begun) FROM tasks
+    WHERE finished_at > %(since)s::timestamptz AND batch_id = ANY(ARRAY(SELECT batch_id FROM begun))
 ), counted AS MATERIALIZED (
     SELECT
         batches, are_many,
@@ -69,6 +75,6 @@ SELECT
             SELECT count(*) FROM batches
             WHERE job_id = %(job_id)s AND stage = %(stage)s AND finished_at > %(lately)s::timestamptz
         )
-    ELSE (SELECT count(*) FROM times WHERE finished_at > counted.since) END AS tasks,
+    ELSE (SELECT coalesce(sum(weight), 0) FROM times WHERE finished_at > counted.since) END AS tasks,
     (SELECT max(finished_at) FROM times) AS last_at
 FROM counted

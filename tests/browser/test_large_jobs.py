@@ -36,6 +36,7 @@ def test_ten_thousand_batches_are_one_small_answer_and_a_canvas(page: Page, larg
     page.on("request", lambda request: urls.append(request.url))
     page.goto(f"{large.url}/api/monitor#/jobs/{LARGE_JOB}")
     expect(page.locator(".legend")).to_contain_text("1,000 waiting to be queued")
+    expect(page.get_by_role("row").filter(has_text="2. plots")).to_contain_text("≈")  # 218,700 tasks are out
     batches = page.get_by_role("slider", name="Map of the batches")
     batches.focus()
     page.keyboard.press("End")

@@ -8,7 +8,15 @@ from typing_extensions import override
 
 from core.checkpoints import Checkpoint, Fold
 from core.job_events import JobEventKind
-from core.models import Job, Stage, StageCounts, StageKey, StageOpening, StageProgress
+from core.models import (
+    MOST_COUNTED_TASKS,
+    Job,
+    Stage,
+    StageCounts,
+    StageKey,
+    StageOpening,
+    StageProgress,
+)
 from core.statuses import BATCH_ENDS, STAGE_ENDS, STAGE_STOPS, BatchStatus, StageStatus, TaskStatus
 from repositories.ports import StageRepository
 from tests.fakes.job_events import counted, tell, tell_stage_end
@@ -74,7 +82,8 @@ class FakeStageRepository(StageRepository):
         return {row.number: from_json(row.result) for row in rows}
 
     @override
-    def counts(self, key: StageKey) -> StageCounts:
+    def counts(self, key: StageKey, most_tasks: int = MOST_COUNTED_TASKS) -> StageCounts:
+        """Its estimates are right."""
         batches = self._tables.batches_of(key)
         statuses = [row.status for row in self._tables.tasks.rows() if row.stage_key == key]
         ended = sum(row.task_count - row.open_tasks for row in batches)
@@ -90,6 +99,7 @@ class FakeStageRepository(StageRepository):
             completed=ended - failed - cancelled,
             failed=failed,
             cancelled=cancelled,
+            are_estimates=sum(row.task_count for row in batches if row.status not in BATCH_ENDS) > most_tasks,
         )
 
     @override

@@ -9,6 +9,7 @@ _READS = "engine/tasks/task_reads.py"
 _ITEMS = "controllers/task_items.py"
 _READ_TESTS = "tests/unit/engine/tasks/test_task_reads.py"
 _LIST_TESTS = "tests/unit/engine/tasks/test_batch_handlers.py"
+_COUNTS = "test_the_counts_of_a_stage_read_the_tasks_of_so_many_batches_and_of_no_more"
 
 
 def _reading(test: str) -> list[str]:
@@ -21,6 +22,13 @@ def _counting(*answers: str) -> list[str]:
 
 
 MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
+    "the tasks that the counts of a stage read": (
+        [Edit("repositories/sql/stages.sql", "coalesce(sum(task_count), 0) > %(most_tasks)s", "false")],
+        [
+            f"tests/integration/test_query_plans.py::{_COUNTS}[{case}]"
+            for case in ("60-9999-45-80", "0-9999-20-20", "98-9999-25-98")
+        ],
+    ),
     "the wait of a read in an outage": (
         [
             Edit(

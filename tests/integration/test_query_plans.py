@@ -8,8 +8,10 @@ from typing import Any
 import psycopg2
 import pytest
 from psycopg2.extensions import connection
+from psycopg2.extensions import cursor as Cursor  # noqa: N812 - the name of its instances is theirs
 
 from core.ids import batch_id, task_id
+from core.models import FIRST_BATCHES, MOST_COUNTED_TASKS, SAMPLED_BEGUN_BATCHES
 from core.recent_ends import FEWEST_TASKS, SAMPLED_BATCHES
 from core.statuses import TaskStatus
 from local.postgres import EmbeddedPostgres
@@ -138,6 +140,9 @@ _VALUES: dict[str, Any] = {
 
 _VALUES_OF_FILE: dict[str, dict[str, Any]] = {
     "stages": {
+        "most_tasks": MOST_COUNTED_TASKS,
+        "begun": SAMPLED_BEGUN_BATCHES,
+        "first": FIRST_BATCHES,
         "status": "failed",
         "tasks": 1,
         "batches": 1,
@@ -167,6 +172,7 @@ _VALUES_OF_FILE: dict[str, dict[str, Any]] = {
         "lately": "2020-01-01T00:00:00Z",
         "sample": SAMPLED_BATCHES,
         "fewest": FEWEST_TASKS,
+        "begun": SAMPLED_BEGUN_BATCHES,
     },
     "bulk_actions": {
         "action_id": "a" * 32,
@@ -363,6 +369,63 @@ def test_a_rate_reads_the_tasks_of_begun_batches_too(conn: connection) -> None:
         conn.rollback()
     assert _rows_read_in_all(plan, "tasks") == 3 * 100
     assert not _scanned(plan) & _BIG_TABLES
+
+
+def test_a_rate_reads_the_tasks_of_so_many_begun_batches_and_of_no_more(conn: connection) -> None:
+    """Of each begun batch one task ended: so many ends are told, though fewer are read."""
+    begun, values = 60, {**_VALUES, **_VALUES_OF_FILE["batch_overviews"]}
+    query = queries.load("batch_overviews")["recent_ends"]
+    try:
+        with conn.cursor() as cursor:
+            _begin_batches(cursor, begun)
+            cursor.execute(
+                "UPDATE tasks SET status = 'completed', attempt = 1, started_at = now(), finished_at = now()"
+                " WHERE parent_job_id = %s AND task_index %% 100 = 3",
+                (_JOB,),
+            )
+            cursor.execute(query, {**values, "fewest": 1})
+            ((_, tasks, _),) = cursor.fetchall()
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}", values)
+            plan = cursor.fetchall()[0][0][0]["Plan"]
+    finally:
+        conn.rollback()
+    assert tasks == pytest.approx(begun)
+    assert _rows_read_in_all(plan, "tasks") == 100 * SAMPLED_BEGUN_BATCHES
+    assert not _scanned(plan) & _BIG_TABLES
+
+
+@pytest.mark.parametrize(
+    ("begun", "most_tasks", "read", "counted"),
+    [
+        (60, 10_000, 100, 100),
+        (60, 9_999, SAMPLED_BEGUN_BATCHES + FIRST_BATCHES, 60 + FIRST_BATCHES),
+        (0, 9_999, FIRST_BATCHES, FIRST_BATCHES),
+        (98, 9_999, SAMPLED_BEGUN_BATCHES, 98),
+    ],
+)
+def test_the_counts_of_a_stage_read_the_tasks_of_so_many_batches_and_of_no_more(
+    conn: connection, begun: int, most_tasks: int, read: int, counted: int
+) -> None:
+    """One task of each batch runs, and one waits for a retry: of 98 batches that are sent, and of two others."""
+    query = queries.load("stages")["counts"]
+    values = {**_VALUES, **_VALUES_OF_FILE["stages"], "most_tasks": most_tasks}
+    try:
+        with conn.cursor() as cursor:
+            _begin_batches(cursor, begun)
+            cursor.execute(f"SELECT processing, retrying, are_estimates FROM ({query}) AS counts", values)
+            counts = cursor.fetchall()
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}", values)
+            plan = cursor.fetchall()[0][0][0]["Plan"]
+    finally:
+        conn.rollback()
+    assert counts == [(counted, counted, most_tasks < 10_000)]
+    assert _rows_read_in_all(plan, "tasks") == 100 * read
+    assert 0 < _rows_read_in_all(plan, "batches") <= 2 * 100
+    assert not _scanned(plan) & _BIG_TABLES
+
+
+def _begin_batches(cursor: Cursor, batches: int) -> None:
+    cursor.execute("UPDATE batches SET open_tasks = 99 WHERE job_id = %s AND batch_index < %s", (_JOB, batches))
 
 
 def test_every_index_of_a_large_table_serves_a_query(conn: connection) -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from core.errors import ConstraintViolationError
@@ -83,3 +85,20 @@ def test_counts_sum_batches_and_live_tasks(database: Database) -> None:
     assert counts == StageCounts(3, 2, 30, 10, processing=2, retrying=1, completed=8, failed=3, cancelled=0)
     assert (counts.ended, counts.queued) == (11, 6)
     assert nothing == StageCounts(0, 0, 0, 0, 0, 0, 0, 0, 0)
+
+
+def test_the_tasks_of_some_batches_stand_for_those_of_many(database: Database) -> None:
+    """In each begun batch one task has ended, one runs, one waits for a retry; four run in the one before them."""
+    start_stage(database)
+    for index in range(5):
+        create_batch(database, batch_of(10, index), BatchStatus.QUEUED if index < 4 else BatchStatus.PENDING_QUEUE)
+    claim(database, ids(0, 1, 2, 3))
+    for begun in (10, 20, 30):
+        claim(database, ids(begun, begun + 1, begun + 2))
+        record(database, failed(ids(begun)[0]), retrying(ids(begun + 1)[0]))
+    with database.transaction() as work:
+        work.batches.apply_outcomes([BatchDelta(f"{JOB}-s1-b{index}", 0, 1) for index in (1, 2, 3)])
+    with database.transaction() as work:
+        exact, estimates = work.stages.counts(KEY, most_tasks=50), work.stages.counts(KEY, most_tasks=49)
+    assert exact == StageCounts(5, 4, 50, 10, processing=7, retrying=3, completed=0, failed=3, cancelled=0)
+    assert estimates == replace(exact, are_estimates=True)

@@ -60,6 +60,7 @@ def test_a_finished_job_shows_its_result_and_its_stages(it: Stand) -> None:
         "completed": 150,
         "failed": 0,
         "cancelled": 0,
+        "estimated": False,
     }
 
 
