@@ -93,12 +93,23 @@ class WaitsFor:
 
 
 @dataclass(frozen=True)
-class Job:
+class ProgressNote:
+    """What the handler of a running task said last, and when: `progress` from 0 to 1, and perhaps a text."""
+
+    task_id: str
+    stage: int
+    progress: float
+    progress_note: str | None
+    progress_at: datetime
+
+
+class Job(TypedDict):
     """A job; rate and ETA are those of its current stage, progress is between 0 and 1.
 
     `waits_for` is set while a job waits to start. The short tasks of an `urgent` job overtake those of other jobs.
     `error` says why a job failed, or why it was cancelled before it started. `warning` is set when a job completed with
-    errors: it sums up its failed tasks.
+    errors: it sums up its failed tasks. It has `progress_notes` only if they are included: the newest ten of running
+    tasks in its first fifty unfinished batches, those of long tasks first.
     """
 
     job_id: str
@@ -114,6 +125,7 @@ class Job:
     tasks_per_second: float | None
     eta_seconds: float | None
     stages: Sequence[Stage]
+    progress_notes: NotRequired[Sequence[ProgressNote]]
     result: Any
     error: Mapping[str, Any] | None
     warning: Mapping[str, Any] | None

@@ -55,14 +55,15 @@ def _submitted(req: func.HttpRequest) -> func.HttpResponse:
 def get_job(req: func.HttpRequest) -> func.HttpResponse:
     """Shows a job: status, counts per stage, progress, rate, ETA, result, error or warning.
 
-    With `?include=stage_results&after=`, the results of its stages too. With `?poll=202`, the answer is 202 until the
-    job has ended.
+    With `?include=stage_results&after=`, the results of its stages too; with `?include=progress_notes`, what its
+    running tasks say. With `?poll=202`, the answer is 202 until the job has ended.
     """
     results_after, polls_by_202 = requests.stage_results_after(req), requests.polls_by_202(req)
-    job = views.job(app().status.job(requests.job_id(req), results_after))
-    if job.status in JOB_ENDS or not polls_by_202:
+    with_notes = requests.PROGRESS_NOTES in requests.included(req, requests.JOB_PARTS)
+    job = views.job(app().status.job(requests.job_id(req), results_after, with_notes=with_notes))
+    if job["status"] in JOB_ENDS or not polls_by_202:
         return conditional.json_response(req, job)
-    headers = _location(req, "include", "after")(_status_url(req, job.job_id))
+    headers = _location(req, "include", "after")(_status_url(req, job["job_id"]))
     return conditional.json_response(req, job, HTTPStatus.ACCEPTED, headers)
 
 

@@ -92,9 +92,9 @@ GET_JOB: Json = {
     "summary": "Show a job: status, counts per stage, progress, rate, ETA, result, error or warning.",
     "description": "Secret parameters are shown as ***, and URLs without user info, query and fragment. With "
     "`include=stage_results`, the stages after `after` have their results, in order and as far as they fit into 1 MiB, "
-    "but at least one.",
+    "but at least one. With `include=progress_notes`, it has what its running tasks said last.",
     "parameters": [
-        include([requests.STAGE_RESULTS]),
+        include(requests.JOB_PARTS),
         query("after", "the number of the last stage whose result is known", type="integer", minimum=0, maximum=99),
         query(
             "poll",

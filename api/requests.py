@@ -25,6 +25,8 @@ ERROR_GROUP = "[0-9a-f]{16}"
 """Both are regular expressions with the same meaning in Python and in JSON schema."""
 
 STAGE_RESULTS = "stage_results"
+PROGRESS_NOTES = "progress_notes"
+JOB_PARTS = (STAGE_RESULTS, PROGRESS_NOTES)
 """What `GET /api/jobs/{job_id}` may include."""
 
 _MAX_EXACT = 2**53  # up to here, a float can represent every integer
@@ -181,7 +183,7 @@ def stage_results_after(req: func.HttpRequest) -> int | None:
     text = req.params.get("after") or "0"
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_STAGES))):
         raise field_error("after", f"must be the number of a stage, up to {MAX_STAGES}")
-    return int(text) if included(req, [STAGE_RESULTS]) else None
+    return int(text) if STAGE_RESULTS in included(req, JOB_PARTS) else None
 
 
 def included(req: func.HttpRequest, known: Sequence[str]) -> set[str]:

@@ -40,7 +40,7 @@ def job(view: JobView) -> answers.Job:
     """Returns the answer for a job with its stages; rate and ETA are those of the current stage."""
     row = view.job
     current = next((each for each in view.stages if each.stage.number == row.stage), None)
-    return answers.Job(
+    answer = answers.Job(
         job_id=row.job_id,
         job_type=row.job_type,
         status=row.status,
@@ -61,6 +61,9 @@ def job(view: JobView) -> answers.Job:
         started_at=row.started_at,
         finished_at=row.finished_at,
     )
+    if view.notes is not None:
+        answer["progress_notes"] = [answers.ProgressNote(**vars(note)) for note in view.notes]
+    return answer
 
 
 def batch(row: Batch) -> answers.Batch:

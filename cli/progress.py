@@ -12,6 +12,9 @@ from client.answers import Job, Stage
 _STEPS = 20
 """Lines of a stage where there is no terminal: one for each 5 %."""
 
+_NOTE_CHARACTERS = 60
+"""What a running task says stands at the end of the line of its stage."""
+
 
 class JobProgress:
     """The progress of one job."""
@@ -45,23 +48,24 @@ class JobProgress:
             self._status = job["status"]
             self._line(f"{job['job_type']} {job['status'].replace('_', ' ')}{_reason(job)}")
         for stage in job["stages"]:
+            text = f"{_text(stage)}{_said(job, stage)}"
             if self._is_live:
-                self._show_bar(stage)
+                self._show_bar(stage, text)
             else:
-                self._show_line(stage)
+                self._show_line(stage, text)
 
-    def _show_bar(self, stage: Stage) -> None:
+    def _show_bar(self, stage: Stage, text: str) -> None:
         bar = self._bar_of.get(stage["stage"])
         if bar is None:
             bar = self._bars.add_task(plain(stage["name"]), text="")
             self._bar_of[stage["stage"]] = bar
-        self._bars.update(bar, total=total(stage), completed=ended(stage), text=_text(stage))
+        self._bars.update(bar, total=total(stage), completed=ended(stage), text=plain(text))
 
-    def _show_line(self, stage: Stage) -> None:
+    def _show_line(self, stage: Stage, text: str) -> None:
         step = (stage["status"], ended(stage) * _STEPS // max(total(stage), 1))
         if self._shown.get(stage["stage"]) != step:
             self._shown[stage["stage"]] = step
-            self._line(f"{stage['name']:<12} {_text(stage)}")
+            self._line(f"{stage['name']:<12} {text}")
 
     def _line(self, text: str) -> None:
         self._console.print(plain(text), soft_wrap=True)
@@ -85,6 +89,20 @@ def _text(stage: Stage) -> str:
         f"{ended(stage):>7,}/{total(stage):,} tasks  {stage['batches_queued']:,} batches queued{failed}  "
         f"{rate(stage['tasks_per_second'])}  ETA {eta}"
     )
+
+
+def _said(job: Job, stage: Stage) -> str:
+    """What a running task of a stage said last, on one line."""
+    note = next((each for each in job.get("progress_notes", []) if each["stage"] == stage["stage"]), None)
+    if note is None:
+        return ""
+    text = " ".join((note["progress_note"] or "").split())
+    return f"  task {task_number(note['task_id'])}: {note['progress']:.0%} {text[:_NOTE_CHARACTERS]}".rstrip()
+
+
+def task_number(task_id: str) -> int:
+    """The number of a task in its stage, with which its id ends."""
+    return int(task_id.rsplit("t", 1)[1])
 
 
 def _reason(job: Job) -> str:

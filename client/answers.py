@@ -108,6 +108,16 @@ class WaitsFor(TypedDict):
     key_holder: str | None
 
 
+class ProgressNote(TypedDict):
+    """What the handler of a running task said last, and when: `progress` from 0 to 1, and perhaps a text."""
+
+    task_id: str
+    stage: int
+    progress: float
+    progress_note: str | None
+    progress_at: Time
+
+
 class Job(TypedDict):
     """A job; rate and ETA are those of its current stage, progress is between 0 and 1."""
 
@@ -124,6 +134,7 @@ class Job(TypedDict):
     tasks_per_second: float | None
     eta_seconds: float | None
     stages: Sequence[Stage]
+    progress_notes: NotRequired[Sequence[ProgressNote]]
     result: Any
     error: Mapping[str, Any] | None
     warning: Mapping[str, Any] | None

@@ -55,13 +55,21 @@ class AsyncLockstep(AsyncDriver):
         )
         return await self.send(call)
 
-    async def job(self, job_id: str, *, stage_results: bool = False, after: int | None = None) -> Job:
-        return await self.send(job_calls.get_job(job_id, stage_results=stage_results, after=after))
+    async def job(
+        self, job_id: str, *, stage_results: bool = False, progress_notes: bool = False, after: int | None = None
+    ) -> Job:
+        call = job_calls.get_job(job_id, stage_results=stage_results, progress_notes=progress_notes, after=after)
+        return await self.send(call)
 
     def watch(
-        self, job_id: str, *, timeout_seconds: float | None = None, poll_seconds: float | None = None
+        self,
+        job_id: str,
+        *,
+        timeout_seconds: float | None = None,
+        poll_seconds: float | None = None,
+        progress_notes: bool = False,
     ) -> AsyncIterator[Job]:
-        return self.run(job_flows.watched(job_id, timeout_seconds, poll_seconds))
+        return self.run(job_flows.watched(job_id, timeout_seconds, poll_seconds, progress_notes=progress_notes))
 
     def jobs(
         self, where: JobFilter = _ALL_JOBS, *, text: str | None = None, page_size: int | None = None

@@ -52,16 +52,19 @@ def submit(
     )
 
 
-def get_job(job_id: str, *, stage_results: bool = False, after: int | None = None) -> Call[Job]:
+def get_job(
+    job_id: str, *, stage_results: bool = False, progress_notes: bool = False, after: int | None = None
+) -> Call[Job]:
     """Shows a job."""
-    return Call("GET", _job(job_id), json_of, query(include="stage_results" if stage_results else None, after=after))
+    include = _included(stage_results=stage_results, progress_notes=progress_notes)
+    return Call("GET", _job(job_id), json_of, query(include=include, after=after))
 
 
-def poll_job(job_id: str, tag: str | None) -> Call[Polled]:
+def poll_job(job_id: str, tag: str | None, *, progress_notes: bool = False) -> Call[Polled]:
     """Shows a job if it has changed since an answer with this tag."""
     headers = {"If-None-Match": tag} if tag else {}
-    good = frozenset({200, 202, 304})
-    return Call("GET", _job(job_id), Polled, query(poll="202"), headers, good=good)
+    parameters = query(poll="202", include=_included(progress_notes=progress_notes))
+    return Call("GET", _job(job_id), Polled, parameters, headers, good=frozenset({200, 202, 304}))
 
 
 def list_jobs(
@@ -132,6 +135,10 @@ def retry_job(
 def resume_job(job_id: str) -> Call[Change]:
     """Continues a cancelled job."""
     return Call("POST", f"{_job(job_id)}/resume", json_of, is_repeatable=False)
+
+
+def _included(**parts: bool) -> list[str] | None:
+    return [name for name, is_included in parts.items() if is_included] or None
 
 
 def _job(job_id: str) -> str:

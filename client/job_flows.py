@@ -23,7 +23,12 @@ _POLL_SECONDS = 2.0
 
 
 def watched(
-    job_id: str, timeout_seconds: float | None, poll_seconds: float | None, clock: Callable[[], float] = monotonic
+    job_id: str,
+    timeout_seconds: float | None,
+    poll_seconds: float | None,
+    clock: Callable[[], float] = monotonic,
+    *,
+    progress_notes: bool = False,
 ) -> Flow[Job]:
     """Emits a job whenever it has changed, until it has ended; the last one has an end status.
 
@@ -34,7 +39,8 @@ def watched(
     tag = None
     while True:
         left = max(0.0, ends_at - clock())
-        polled = yield from answered(job_calls.poll_job(job_id, tag), min(left, WATCH_REPEAT_SECONDS))
+        call = job_calls.poll_job(job_id, tag, progress_notes=progress_notes)
+        polled = yield from answered(call, min(left, WATCH_REPEAT_SECONDS))
         tag = polled.tag
         if polled.job is not None:
             yield Emit(polled.job)

@@ -59,19 +59,32 @@ class Lockstep(SyncDriver):
         )
         return self.send(call)
 
-    def job(self, job_id: str, *, stage_results: bool = False, after: int | None = None) -> Job:
-        """Returns a job; with `stage_results`, the stages after the number `after` have their results."""
-        return self.send(job_calls.get_job(job_id, stage_results=stage_results, after=after))
+    def job(
+        self, job_id: str, *, stage_results: bool = False, progress_notes: bool = False, after: int | None = None
+    ) -> Job:
+        """Returns a job; with `stage_results`, the stages after the number `after` have their results.
+
+        With `progress_notes`, it has what its running tasks said last.
+        """
+        call = job_calls.get_job(job_id, stage_results=stage_results, progress_notes=progress_notes, after=after)
+        return self.send(call)
 
     def watch(
-        self, job_id: str, *, timeout_seconds: float | None = None, poll_seconds: float | None = None
+        self,
+        job_id: str,
+        *,
+        timeout_seconds: float | None = None,
+        poll_seconds: float | None = None,
+        progress_notes: bool = False,
     ) -> Iterator[Job]:
         """Yields a job whenever it has changed, until it has ended; by default at the pace that the app asks for.
+
+        With `progress_notes`, it has changed when a running task has said something, too.
 
         Raises:
             WatchTimeoutError: it has not ended in time.
         """
-        return self.run(job_flows.watched(job_id, timeout_seconds, poll_seconds))
+        return self.run(job_flows.watched(job_id, timeout_seconds, poll_seconds, progress_notes=progress_notes))
 
     def jobs(
         self, where: JobFilter = _ALL_JOBS, *, text: str | None = None, page_size: int | None = None

@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from core.error_groups import READ_CHARACTERS
 from core.failures import MOST_READ_BATCHES, MOST_READ_FAILURES
-from core.models import Task, TaskError
+from core.models import MOST_NOTED_BATCHES, MOST_PROGRESS_NOTES, ProgressNote, Task, TaskError
 from core.pages import MAX_PAGE_BYTES, Page, TaskPayload
 from repositories import queries
 from repositories.found_pages import page_of
@@ -28,6 +28,13 @@ class PostgresTaskListingRepository(TaskListingRepository):
     def checkpoint(self, task_id: str) -> Any:
         row = self._rows.first(_QUERIES["checkpoint"], {"task_id": task_id})
         return None if row is None else row["checkpoint"]
+
+    @override
+    def progress_notes(
+        self, job_id: str, notes: int = MOST_PROGRESS_NOTES, batches: int = MOST_NOTED_BATCHES
+    ) -> list[ProgressNote]:
+        values = {"job_id": job_id, "notes": notes, "batches": batches}
+        return [ProgressNote(**row) for row in self._rows.all(_QUERIES["progress_notes"], values)]
 
     @override
     def failed_count(self, job_id: str) -> int:

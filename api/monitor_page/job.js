@@ -10,6 +10,7 @@ import { html, useEffect, useState } from "./lib.js";
 import { Duration, Fact, JOB_ENDS, Loading, Progress, Refusal, Status, Time } from "./parts.js";
 import { useLive } from "./poller.js";
 import { link } from "./router.js";
+import { Running } from "./running.js";
 import { Stages } from "./stages.js";
 import { Task } from "./task.js";
 import { batchOf, TasksOfBatch, TasksOfCause } from "./tasks.js";
@@ -35,7 +36,7 @@ function titleOf([jobId, part, id]) {
 }
 
 function Overview({ jobId }) {
-  const { data: job, error } = useLive(route`/jobs/${jobId}`);
+  const { data: job, error } = useLive(route`/jobs/${jobId}?include=progress_notes`);
   const [chosen, setChosen] = useState(null);
   if (!job) return error ? html`<h1>Job</h1><${Refusal} error=${error} />` : html`<${Loading} what="the job" />`;
   const stage = chosen ?? job.stage;
@@ -54,6 +55,7 @@ function Overview({ jobId }) {
     ${job.stages.length
       ? html`
           <${Stages} job=${job} chosen=${stage} onChoose=${setChosen} />
+          <${Running} job=${job} />
           <${Batches} key=${stage} jobId=${jobId} stage=${job.stages.find((each) => each.stage === stage)} />
           <${Throughput} job=${job} />
           <${Failures} job=${job} />

@@ -65,9 +65,9 @@ def jobs(
 
 
 def show(ctx: typer.Context, job_id: JobId, *, as_json: AsJson = False) -> None:
-    """Show a job: parameters, stages with counts and rate, result or error."""
+    """Show a job: parameters, stages with counts and rate, what its running tasks say, result or error."""
     with session(ctx).connect() as app:
-        job = app.job(job_id)
+        job = app.job(job_id, progress_notes=True)
     if is_json(ctx, as_json):
         output.write_json(job)
     else:
@@ -117,6 +117,11 @@ def _show(job: Job) -> None:
     output.write_rows(rows, columns, as_json=False)
     if job["eta_seconds"] is not None:
         output.write(f"ETA {job['eta_seconds']:.0f} s")
+    if job.get("progress_notes"):
+        output.write("\nrunning")
+        notes = [{**note, "done": f"{note['progress']:.0%}"} for note in job["progress_notes"]]
+        columns = {"TASK": "task_id", "DONE": "done", "SAID": "progress_note", "AT": "progress_at"}
+        output.write_rows(notes, columns, as_json=False)
     for name in ("result", "error"):
         if job[name] is not None:
             output.write(f"\n{name}")

@@ -86,7 +86,7 @@ def follow(asked: Session, app: Lockstep, job_id: str, timeout: float | None, *,
     last: Job | None = None
     try:
         with JobProgress(output.stderr()) as progress:
-            for last in app.watch(job_id, timeout_seconds=timeout):
+            for last in app.watch(job_id, timeout_seconds=timeout, progress_notes=True):
                 if as_json:
                     output.write_json(last)
                 else:

@@ -21,12 +21,22 @@ from core.models.stages import (
     StageOpening,
     StageProgress,
 )
-from core.models.tasks import MOST_ATTEMPT_ERRORS, AttemptError, Task, TaskError
+from core.models.tasks import (
+    MOST_ATTEMPT_ERRORS,
+    MOST_NOTED_BATCHES,
+    MOST_PROGRESS_NOTES,
+    AttemptError,
+    ProgressNote,
+    Task,
+    TaskError,
+)
 
 __all__ = [
     "FIRST_BATCHES",
     "MOST_ATTEMPT_ERRORS",
     "MOST_COUNTED_TASKS",
+    "MOST_NOTED_BATCHES",
+    "MOST_PROGRESS_NOTES",
     "SAMPLED_BEGUN_BATCHES",
     "AttemptError",
     "Batch",
@@ -35,6 +45,7 @@ __all__ = [
     "LostTask",
     "OverdueBatch",
     "PendingBatch",
+    "ProgressNote",
     "PrunedBatches",
     "Resend",
     "SilentBatches",

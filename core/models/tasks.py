@@ -54,6 +54,24 @@ class Task:
     progress_note: str | None
 
 
+MOST_PROGRESS_NOTES = 10
+"""A status tells what so many running tasks say."""
+
+MOST_NOTED_BATCHES = 50
+"""And looks for them in so many batches that have not ended: at most 5,000 tasks, which PostgreSQL reads in some ms."""
+
+
+@dataclass(frozen=True)
+class ProgressNote:
+    """What the handler of a running task said last: how far it is, from 0 to 1, and perhaps a text."""
+
+    task_id: str
+    stage: int
+    progress: float
+    progress_note: str | None
+    progress_at: datetime
+
+
 @dataclass(frozen=True)
 class TaskError:
     """The error of a failed task: the exception's class name and text."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from core.job_events import JobEvent
 from core.job_waits import JobWait
-from core.models import Job, Task
+from core.models import Job, ProgressNote, Task
 from core.redaction import MASK, Redaction
 from core.task_runs import TaskResult
 
@@ -34,6 +34,11 @@ def shown_task(task: Task, redaction: Redaction | None) -> Task:
         errors=errors,
         progress_note=shown_value(task.progress_note, redaction),
     )
+
+
+def shown_note(note: ProgressNote, redaction: Redaction | None) -> ProgressNote:
+    """Returns what a running task said as it may be shown."""
+    return replace(note, progress_note=shown_value(note.progress_note, redaction))
 
 
 def shown_result(result: TaskResult, redaction: Redaction | None) -> TaskResult:

@@ -1,17 +1,17 @@
 """The views that the API shows: rows, and numbers computed from rows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from core.errors import DeadLetterNotFoundError, JobNotFoundError
 from core.job_events import JobEvent
 from core.job_waits import JobWait
-from core.models import Batch, Job, Stage, StageCounts, Task
+from core.models import Batch, Job, ProgressNote, Stage, StageCounts, Task
 from core.pages import MAX_PAGE_BYTES, Page, TaskPayload
 from core.recent_ends import EndTimes
 from core.statuses import JOB_ENDS, STAGE_ENDS, DeadLetterState, JobStatus, StageStatus, TaskStatus
-from engine.jobs.shown_rows import shown_event, shown_job, shown_task, shown_value, shown_wait
+from engine.jobs.shown_rows import shown_event, shown_job, shown_note, shown_task, shown_value, shown_wait
 from engine.jobs.stage_rates import StageRate, stage_rate
 from engine.process.job_secrets import JobSecrets
 from repositories.ports import Database, KeptDeadLetter
@@ -43,6 +43,7 @@ class JobView:
         progress: from 0 to 1; every stage has the same weight. While a stage is being dispatched, the number of tasks
             created so far serves as its total.
         stage_results: the results of its stages that were asked for, by number.
+        notes: what its running tasks said last, the newest first; None if that was not asked for.
     """
 
     job: Job
@@ -50,6 +51,7 @@ class JobView:
     progress: float
     stage_results: Mapping[int, Any]
     waits_for: JobWait | None = None
+    notes: Sequence[ProgressNote] | None = None
 
 
 class EventPage(Page[JobEvent]):
@@ -71,13 +73,14 @@ class StatusReader:
         self._database = database
         self._secrets = secrets
 
-    def job(self, job_id: str, results_after: int | None = None) -> JobView:
+    def job(self, job_id: str, results_after: int | None = None, *, with_notes: bool = False) -> JobView:
         """Returns a job with the counts of each stage that has begun.
 
         Args:
             job_id: the job.
             results_after: returns the results of the stages after this number too, as many as a page has; None for no
                 results.
+            with_notes: whether it returns what running tasks said last, too.
 
         Raises:
             JobNotFoundError: there is no such job.
@@ -91,6 +94,10 @@ class StatusReader:
             if results_after is not None:
                 results = work.stages.results_of_job(job_id, results_after, MAX_PAGE_BYTES)
             counts = [_final(stage) or work.stages.counts(stage.key) for stage in stages]
+            notes = None
+            if with_notes:
+                is_running = any(each.processing for each in counts)
+                notes = work.task_listing.progress_notes(job_id) if is_running else []
             now = work.now()
             opened_at = {
                 stage.key: work.events.reopened_at(stage.opening) if stage.openings else stage.created_at
@@ -111,7 +118,8 @@ class StatusReader:
         shown = shown_job(job, self._secrets.shown_parameters(job), redaction)
         shown_results = {number: shown_value(result, redaction) for number, result in results.items()}
         waits_for = None if wait is None else shown_wait(wait, redaction)
-        return JobView(shown, views, _progress(job, views), shown_results, waits_for)
+        shown_notes = None if notes is None else [shown_note(note, redaction) for note in notes]
+        return JobView(shown, views, _progress(job, views), shown_results, waits_for, shown_notes)
 
     def batches(self, job_id: str, after: tuple[int, int], limit: int) -> Page[Batch]:
         """Returns up to `limit` batches of a job after (stage, batch_index).

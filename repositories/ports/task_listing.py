@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from core.failures import MOST_READ_BATCHES, MOST_READ_FAILURES
-from core.models import Task, TaskError
+from core.models import MOST_NOTED_BATCHES, MOST_PROGRESS_NOTES, ProgressNote, Task, TaskError
 from core.pages import MAX_PAGE_BYTES, Page, TaskPayload
 
 
@@ -13,6 +13,18 @@ class TaskListingRepository(Protocol):
 
     def checkpoint(self, task_id: str) -> Any:
         """Returns the last checkpoint of a task; None if it has none, or has completed."""
+        ...
+
+    def progress_notes(
+        self, job_id: str, notes: int = MOST_PROGRESS_NOTES, batches: int = MOST_NOTED_BATCHES
+    ) -> list[ProgressNote]:
+        """Returns what running tasks of a job said last, the newest first.
+
+        Args:
+            job_id: the job.
+            notes: the most that are returned.
+            batches: looks at so many unfinished batches: at those of long tasks first, in the order of the batches.
+        """
         ...
 
     def failed_count(self, job_id: str) -> int:

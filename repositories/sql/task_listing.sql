@@ -47,6 +47,21 @@ WHERE t.status = 'failed'
     )
 ORDER BY found.number, t.task_id
 
+-- name: progress_notes
+-- Long tasks say how far they are, so the batches of their lane come first; of a lane the first ones, in which tasks run that were
+-- sent first. No index names a time of a task (docs/decisions/0029), so the tasks of these batches are read.
+SELECT task_id, stage, progress, progress_note, progress_at
+FROM tasks
+WHERE status = 'processing' AND progress_at IS NOT NULL
+    AND batch_id = ANY(ARRAY(
+        SELECT batch_id FROM batches
+        WHERE job_id = %(job_id)s AND status IN ('pending_queue', 'queued')
+        ORDER BY lane DESC, stage, batch_index
+        LIMIT %(batches)s
+    ))
+ORDER BY progress_at DESC, task_id
+LIMIT %(notes)s
+
 -- name: of_ids
 -- Adds up the bytes as `page` in tasks.sql does, and stops at the limit.
 WITH RECURSIVE found AS MATERIALIZED (

@@ -193,7 +193,7 @@ SET
 WHERE task_id = %(task_id)s AND lease_id = %(lease_id)s
 
 -- name: write_progress
-UPDATE tasks SET progress = %(fraction)s, progress_note = %(note)s
+UPDATE tasks SET progress = %(fraction)s, progress_note = %(note)s, progress_at = now()
 WHERE task_id = %(task_id)s AND lease_id = %(lease_id)s
 
 -- name: release

@@ -1,6 +1,7 @@
 """A job type whose tasks fail until a test has mended what they need."""
 
 import threading
+import time
 from enum import StrEnum
 
 from pydantic import Field, SecretStr
@@ -33,7 +34,11 @@ class SurveyParameters(lockstep.JobParameters):
 
 @lockstep.task_type("survey.plot", max_attempts=1)
 def survey_plot(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
-    threading.Event().wait(parameters["seconds"])
+    if parameters["seconds"]:
+        context.progress(0.25, f"walks to plot {parameters['plot']}")
+    ends_at = time.monotonic() + parameters["seconds"]
+    while time.monotonic() < ends_at and not context.is_cancelled():
+        threading.Event().wait(min(0.1, parameters["seconds"]))
     if parameters["is_cut_off"] and not (context.services.data_dir / MENDED).exists():
         raise lockstep.PermanentTaskError(f"plot {parameters['plot']} cannot be reached: the bridge is closed")
     return {"trees": parameters["plot"] % 17}

@@ -39,6 +39,17 @@ def test_a_running_job_is_watched_to_its_end_without_a_reload(page: Page, stack:
     expect(page.get_by_text("Stage 2 finished: 120 completed, 0 failed, 0 cancelled")).to_be_visible()
 
 
+def test_a_job_shows_what_its_running_tasks_say(page: Page, stack: Stack) -> None:
+    job_id = stack.submit(plots=2, seconds=60, area="far away")
+    show(page, stack, f"#/jobs/{job_id}")
+    running = page.get_by_role("region", name="Running tasks")
+    said = running.get_by_role("row").filter(has_text="walks to plot 1")
+    expect(said.get_by_role("progressbar")).to_have_attribute("value", "0.25")
+    said.get_by_role("link").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Task 1 of stage 2")
+    stack.http.post(f"/api/jobs/{job_id}/cancel")
+
+
 def test_jobs_are_found_by_status_and_by_a_text_in_their_parameters(page: Page, stack: Stack, failed_job: str) -> None:
     other = stack.submit(plots=1, area="a small garden")
     show(page, stack)

@@ -155,6 +155,7 @@ class TaskRow:
     idle_continuations: int = 0
     progress: float | None = None
     progress_note: str | None = None
+    progress_at: datetime | None = None
 
     @property
     def stage_key(self) -> StageKey:

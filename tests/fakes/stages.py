@@ -83,7 +83,6 @@ class FakeStageRepository(StageRepository):
 
     @override
     def counts(self, key: StageKey, most_tasks: int = MOST_COUNTED_TASKS) -> StageCounts:
-        """Its estimates are right."""
         batches = self._tables.batches_of(key)
         statuses = [row.status for row in self._tables.tasks.rows() if row.stage_key == key]
         ended = sum(row.task_count - row.open_tasks for row in batches)

@@ -6,9 +6,10 @@ from typing_extensions import override
 
 from core.error_groups import READ_CHARACTERS
 from core.failures import MOST_READ_BATCHES, MOST_READ_FAILURES
-from core.models import Task, TaskError
+from core.lanes import Lane
+from core.models import MOST_NOTED_BATCHES, MOST_PROGRESS_NOTES, ProgressNote, Task, TaskError
 from core.pages import MAX_PAGE_BYTES, Page, TaskPayload
-from core.statuses import TaskStatus
+from core.statuses import BATCH_ENDS, TaskStatus
 from repositories.ports import TaskListingRepository
 from tests.fakes.pages import cut, json_bytes
 from tests.fakes.rows import BatchRow, TaskRow, from_json
@@ -26,6 +27,24 @@ class FakeTaskListingRepository(TaskListingRepository):
     def checkpoint(self, task_id: str) -> Any:
         row = self._tables.tasks.get(task_id)
         return None if row is None else from_json(row.checkpoint)
+
+    @override
+    def progress_notes(
+        self, job_id: str, notes: int = MOST_PROGRESS_NOTES, batches: int = MOST_NOTED_BATCHES
+    ) -> list[ProgressNote]:
+        live = [row for row in self._tables.batches.rows() if row.job_id == job_id and row.status not in BATCH_ENDS]
+        live.sort(key=lambda row: (row.lane != Lane.LONG, row.stage, row.batch_index))
+        read = {row.batch_id for row in live[:batches]}
+        found = [
+            ProgressNote(row.task_id, row.stage, row.progress, row.progress_note, row.progress_at)
+            for row in self._tables.tasks.rows()
+            if row.batch_id in read
+            and row.status == TaskStatus.PROCESSING
+            and row.progress is not None
+            and row.progress_at is not None
+        ]
+        found.sort(key=lambda note: note.task_id)
+        return sorted(found, key=lambda note: note.progress_at, reverse=True)[:notes]
 
     @override
     def failed_count(self, job_id: str) -> int:

@@ -126,7 +126,7 @@ def as_task(row: TaskRow, payload: Container[str] = frozenset(TaskPayload)) -> T
     """The task, with this payload."""
     absent: dict[str, Any] = {name: None for name in TaskPayload if name not in payload}
     columns = {**vars(row), **absent}
-    for name in ("lease_id", "dead_letters", "checkpoint", "idle_continuations"):
+    for name in ("lease_id", "dead_letters", "checkpoint", "idle_continuations", "progress_at"):
         del columns[name]
     decoded = {name: from_json(columns[name]) for name in ("parameters", "result", "error")}
     errors = [

@@ -132,7 +132,9 @@ class FakeTaskRepository(TaskRepository):
     def write_progress(self, task_id: str, lease_id: str, fraction: float, note: str | None) -> bool:
         held = self._lock_held([task_id], lease_id)
         for row in held:
-            self._tables.tasks.update(task_id, replace(row, progress=fraction, progress_note=note))
+            self._tables.tasks.update(
+                task_id, replace(row, progress=fraction, progress_note=note, progress_at=self._now)
+            )
         return bool(held)
 
     @override

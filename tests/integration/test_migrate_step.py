@@ -122,18 +122,18 @@ def test_an_app_that_may_not_migrate_refuses_to_run_and_health_lists_what_is_pen
     run: Migrate, unmigrated_database_url: str, monkeypatch: pytest.MonkeyPatch, execute: Execute
 ) -> None:
     run()
-    execute("DELETE FROM _yoyo_migration WHERE migration_id LIKE '0027%%'")
+    execute("DELETE FROM _yoyo_migration WHERE migration_id LIKE '0028%%'")
     monkeypatch.setattr(health, "app", lambda: app_of(unmigrated_database_url))
     monkeypatch.setattr(health, "probe", HealthProbe(health.CHECKS, answer_seconds=30))
     answer = health.health._function.get_user_function()(get(""))
     assert answer.status_code == 503
-    assert body(answer)["checks"]["migrations"] == "pending: 0027.end_notices"
+    assert body(answer)["checks"]["migrations"] == "pending: 0028.progress_times"
     with pytest.raises(
-        SchemaBehindError, match=r"lacks the migrations 0027\.end_notices: run python -m migrate"
+        SchemaBehindError, match=r"lacks the migrations 0028\.progress_times: run python -m migrate"
     ) as caught:
         app_of(unmigrated_database_url)
     assert caught.value.waited_out
-    assert execute("SELECT count(*) FROM _yoyo_migration WHERE migration_id LIKE '0027%%'") == [(0,)]
+    assert execute("SELECT count(*) FROM _yoyo_migration WHERE migration_id LIKE '0028%%'") == [(0,)]
     # A closed connection ends at the server a moment later.
     wait_until(lambda: execute(OPEN) == [(0,)])
 

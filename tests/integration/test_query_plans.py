@@ -11,7 +11,7 @@ from psycopg2.extensions import connection
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - the name of its instances is theirs
 
 from core.ids import batch_id, task_id
-from core.models import FIRST_BATCHES, MOST_COUNTED_TASKS, SAMPLED_BEGUN_BATCHES
+from core.models import FIRST_BATCHES, MOST_COUNTED_TASKS, MOST_PROGRESS_NOTES, SAMPLED_BEGUN_BATCHES
 from core.recent_ends import FEWEST_TASKS, SAMPLED_BATCHES
 from core.statuses import TaskStatus
 from local.postgres import EmbeddedPostgres
@@ -163,7 +163,7 @@ _VALUES_OF_FILE: dict[str, dict[str, Any]] = {
     },
     "backlog": {"most_tried": 50, "most_letters": 10_000},
     "retry_parts": {"opening": 1, "error_group": None, "characters": 500, "reopened": 1},
-    "task_listing": {"batches": 50, "most_tasks": 1_000, "characters": 500},
+    "task_listing": {"batches": 50, "most_tasks": 1_000, "characters": 500, "notes": MOST_PROGRESS_NOTES},
     "batch_overviews": {
         "first": "2020-01-01T00:00:00Z",
         "last": "2100-01-01T00:00:00Z",
@@ -421,6 +421,13 @@ def test_the_counts_of_a_stage_read_the_tasks_of_so_many_batches_and_of_no_more(
     assert counts == [(counted, counted, most_tasks < 10_000)]
     assert _rows_read_in_all(plan, "tasks") == 100 * read
     assert 0 < _rows_read_in_all(plan, "batches") <= 2 * 100
+    assert not _scanned(plan) & _BIG_TABLES
+
+
+def test_the_notes_of_running_tasks_are_looked_for_in_so_many_batches(conn: connection) -> None:
+    batches, values = 50, {**_VALUES, **_VALUES_OF_FILE["task_listing"]}
+    plan = plan_of(conn, queries.load("task_listing")["progress_notes"], values, "ANALYZE, ")
+    assert _rows_read_in_all(plan, "tasks") == 100 * batches
     assert not _scanned(plan) & _BIG_TABLES
 
 

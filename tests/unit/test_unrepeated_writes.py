@@ -19,7 +19,16 @@ _READS = {
     *("ended_but_not_advanced", "ended_span", "ended_tasks", "errors", "failed_count", "first_errors", "fold"),
     *("get", "ids_of_batch"),
     *("limited_types", "live_batches", "newest", "now", "numbers", "of_ids", "of_job", "oldest", "page"),
-    *("page_of_job", "pending_of_stage", "recent_ends", "reopened_at", "results_of_job", "results_page", "searched"),
+    *(
+        "page_of_job",
+        "pending_of_stage",
+        "progress_notes",
+        "recent_ends",
+        "reopened_at",
+        "results_of_job",
+        "results_page",
+        "searched",
+    ),
     *("since", "states", "unclaimed"),
     *("waiting_with_room", "with_job"),
 }

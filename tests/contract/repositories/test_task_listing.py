@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
 from core.error_groups import READ_CHARACTERS
+from core.lanes import Lane
 from core.models import TaskError
 from core.pages import TaskPayload
 from core.task_runs import BatchDelta
@@ -13,6 +15,7 @@ from repositories.ports import Database
 from tests.contract.repositories.building import (
     JOB,
     KEY,
+    OTHER_JOB,
     batch_of,
     claim,
     completed,
@@ -21,8 +24,10 @@ from tests.contract.repositories.building import (
     ids,
     queue_batch,
     record,
+    retrying,
     start_stage,
 )
+from tests.contract.repositories.harness import Harness
 
 
 def checkpoint_of(database: Database, task_id: str) -> object:
@@ -44,6 +49,49 @@ def test_a_task_has_its_last_checkpoint_until_it_completes(database: Database) -
 
 def test_a_task_that_does_not_exist_has_no_checkpoint(database: Database) -> None:
     assert checkpoint_of(database, *ids(7)) is None
+
+
+def say(harness: Harness, index: int, progress: float, note: str | None) -> None:
+    harness.pass_time(1)
+    with harness.database.transaction() as work:
+        assert work.tasks.write_progress(ids(index)[0], "mine", progress, note)
+
+
+def noted(database: Database, job_id: str = JOB, **limits: int) -> list[tuple[str, int, float, str | None]]:
+    with database.transaction() as work:
+        notes = work.task_listing.progress_notes(job_id, **limits)
+    assert [note.progress_at for note in notes] == sorted((note.progress_at for note in notes), reverse=True)
+    return [(note.task_id, note.stage, note.progress, note.progress_note) for note in notes]
+
+
+def test_what_running_tasks_said_last_is_listed_the_newest_first(harness: Harness) -> None:
+    database = harness.database
+    start_stage(database)
+    for index, lane in enumerate([Lane.FAST, Lane.FAST, Lane.LONG]):
+        create_batch(database, replace(batch_of(2, index), lane=lane))
+    claim(database, ids(0, 1, 2, 3, 4))
+    assert noted(database) == []
+    say(harness, 0, 0.1, "the first")
+    say(harness, 2, 0.2, None)
+    say(harness, 4, 0.3, "a long one")
+    say(harness, 0, 0.4, "the first again")
+    first, second, long = (ids(index)[0] for index in (0, 2, 4))
+    said = [(first, 1, 0.4, "the first again"), (long, 1, 0.3, "a long one"), (second, 1, 0.2, None)]
+    assert noted(database) == said
+    assert noted(database, notes=2) == said[:2]
+    assert noted(database, batches=1) == [said[1]]  # that of the long tasks
+    assert noted(database, batches=2) == said[:2]
+    assert noted(database, OTHER_JOB) == []
+
+
+def test_a_task_that_no_longer_runs_says_nothing(harness: Harness) -> None:
+    database = harness.database
+    queue_batch(database)
+    claim(database, ids(0, 1))
+    say(harness, 0, 0.5, "half")
+    say(harness, 1, 0.5, "half")
+    record(database, completed(ids(0)[0]), retrying(ids(1)[0]))
+    assert noted(database) == []
 
 
 def error(message: str) -> str:

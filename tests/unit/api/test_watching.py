@@ -87,7 +87,9 @@ def test_a_cursor_of_stage_results_that_makes_no_sense_is_400(it: Stand, after: 
 
 def test_an_unknown_payload_of_a_job_is_400_with_the_one_that_is_known(it: Stand) -> None:
     answer = problem(get_job(get(it.submit("hello_world", n=1), include="result")))
-    assert answer["errors"] == [{"field": "include", "message": "must name some of stage_results, separated by commas"}]
+    assert answer["errors"] == [
+        {"field": "include", "message": "must name some of stage_results, progress_notes, separated by commas"}
+    ]
 
 
 def test_a_job_that_waits_shows_no_stage_yet(it: Stand) -> None:
@@ -171,6 +173,38 @@ def test_a_task_shows_its_worker_its_progress_and_the_errors_of_its_attempts(it:
     message = "https://store.example/a is gone"
     assert task["error"] == {"type": "OSError", "message": message}
     assert task["errors"] == [{"attempt": 1, "at": "2030-01-01T00:00:00+00:00", "type": "OSError", "message": message}]
+
+
+def test_a_job_shows_what_its_running_tasks_said_last_if_asked(it: Stand) -> None:
+    job_id = it.submit("hello_world", n=3)
+    it.deliver_job_messages()
+    task_ids = [f"{job_id}-s01-t000000{number}" for number in range(3)]
+    with it.database.transaction() as work:
+        assert len(work.tasks.claim(task_ids, "lease", 50)) == 3
+        assert work.tasks.write_progress(task_ids[0], "lease", 0.5, "reads https://store.example/a?sig=pssst")
+    it.clock.advance(1)
+    with it.database.transaction() as work:
+        assert work.tasks.write_progress(task_ids[2], "lease", 0.25, None)
+    answer = body(get_job(get(job_id, include="progress_notes")))
+    first, second = answer["progress_notes"]
+    assert first == {
+        "task_id": task_ids[2],
+        "stage": 1,
+        "progress": 0.25,
+        "progress_note": None,
+        "progress_at": "2030-01-01T00:00:01+00:00",
+    }
+    assert (second["task_id"], second["progress_note"]) == (task_ids[0], "reads https://store.example/a")
+    both = body(get_job(get(job_id, include="progress_notes,stage_results")))
+    assert both["progress_notes"] == answer["progress_notes"]
+    assert "progress_notes" not in body(get_job(get(job_id)))
+
+
+def test_a_job_of_which_no_task_runs_has_no_notes(it: Stand) -> None:
+    job_id = it.submit("hello_world", n=1)
+    assert body(get_job(get(job_id, include="progress_notes")))["progress_notes"] == []
+    it.pump()
+    assert body(get_job(get(job_id, include="progress_notes")))["progress_notes"] == []
 
 
 def test_a_task_that_waits_shows_none_of_them(it: Stand) -> None:

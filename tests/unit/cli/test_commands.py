@@ -104,6 +104,21 @@ def test_a_job_is_shown_and_listed(run: Run, failed: str) -> None:
     assert run("show", failed, "--json").documents[0]["job_id"] == failed
 
 
+def test_a_job_is_shown_with_what_its_running_tasks_say(it: Stand, run: Run) -> None:
+    job_id = it.submit("sample")
+    it.deliver_job_messages()
+    task_id = f"{job_id}-s01-t0000007"
+    with it.database.transaction() as work:
+        assert work.tasks.claim([task_id], "lease", 50)
+        assert work.tasks.write_progress(task_id, "lease", 0.5, f"row 7 {ESCAPE}")
+
+    shown = run("show", job_id).out.split("\nrunning\n")[1]
+    assert f"{task_id}  50%" in shown
+    assert "row 7" in shown
+    assert "\x1b" not in shown
+    assert run("show", job_id, "--json").documents[0]["progress_notes"][0]["task_id"] == task_id
+
+
 def test_a_task_is_shown_by_its_id_alone(run: Run, failed: str) -> None:
     (task,) = run("tasks", failed, "--limit", "1", "--payload", "--json").documents
     assert task["result"] == 0

@@ -72,3 +72,22 @@ def test_a_waiting_job_says_what_it_waits_for() -> None:
 def test_a_rate_has_the_unit_in_which_it_is_one_task_at_least(tasks_per_second: float | None, text: str) -> None:
     line = shown(job(1, 10, {"tasks_per_second": tasks_per_second}), is_terminal=False).splitlines()[1]
     assert f"batches queued  {text}  ETA 90 s" in line
+
+
+def test_a_stage_says_what_a_task_of_it_said_last() -> None:
+    def note(stage: int, text: str | None) -> dict[str, Any]:
+        task_id = f"{'a' * 32}-s0{stage}-t0000012"
+        return {"task_id": task_id, "stage": stage, "progress": 0.255, "progress_note": text, "progress_at": "then"}
+
+    notes = [
+        note(2, "of another stage"),
+        note(1, f"reads\x1b[31m\na file{' and so on' * 20}"),
+        note(1, "an earlier one"),
+    ]
+    line, plain = (
+        shown(job(1, 10, progress_notes=each), is_terminal=False).splitlines()[1] for each in (notes, [note(1, None)])
+    )
+    said = line.split("  ETA 90 s  ")[1]
+    assert said.startswith("task 12: 26% reads\N{REPLACEMENT CHARACTER}[31m a file and so on")
+    assert len(said) < 80
+    assert plain.endswith("ETA 90 s  task 12: 26%")

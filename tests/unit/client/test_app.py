@@ -28,6 +28,27 @@ def test_a_job_is_submitted_watched_and_read(it: Stand, client: Lockstep) -> Non
     assert client.job(job["job_id"], stage_results=True)["stages"][0]["result"]["completed"] == 150
 
 
+def test_a_job_has_what_its_running_tasks_say_if_asked(it: Stand, client: Lockstep, transport: AppTransport) -> None:
+    job_id = it.submit("hello_world", n=1)
+    it.deliver_job_messages()
+    task_id = f"{job_id}-s01-t0000000"
+    with it.database.transaction() as work:
+        assert work.tasks.claim([task_id], "lease", 50)
+        assert work.tasks.write_progress(task_id, "lease", 0.5, "half")
+
+    async def ask() -> list[answers.Job]:
+        async with AsyncLockstep(URL, transport=transport) as app:
+            watched = app.watch(job_id, progress_notes=True)
+            return [await app.job(job_id, progress_notes=True), await anext(aiter(watched))]
+
+    both = client.job(job_id, progress_notes=True, stage_results=True)
+    found = [both, next(client.watch(job_id, progress_notes=True)), *asyncio.run(ask())]
+    assert [[note["progress_note"] for note in job["progress_notes"]] for job in found] == [["half"]] * 4
+    assert found[0]["progress_notes"][0].keys() == get_type_hints(answers.ProgressNote).keys()
+    assert "progress_notes" not in client.job(job_id)
+    assert "progress_notes" not in next(client.watch(job_id))
+
+
 def test_lists_go_on_over_pages(it: Stand, client: Lockstep, transport: AppTransport) -> None:
     job_id = it.submit("hello_world", n=5)
     it.pump()

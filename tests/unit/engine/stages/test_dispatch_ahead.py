@@ -93,7 +93,7 @@ def test_a_stage_keeps_to_the_bound_and_all_its_tasks_run(tasks: Any, protocol: 
     with stand(sample_job(tasks, protocol=protocol), dispatch_ahead=AHEAD) as it:
         job_id = begin(it)
         assert len(it.tasks(job_id)) == AHEAD
-        assert views.job(it.app.status.job(job_id)).stages[0]["waits_for_room"]
+        assert views.job(it.app.status.job(job_id))["stages"][0]["waits_for_room"]
         run_to_the_end(it, job_id)
         assert it.job(job_id).status == JobStatus.COMPLETED
         assert it.stage(job_id).completed_tasks == it.stage(job_id).total_tasks == TASKS
