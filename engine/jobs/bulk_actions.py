@@ -20,6 +20,7 @@ from core.errors import (
     SliceEnded,
 )
 from core.job_listing import JobFilter, JobPlace
+from engine.jobs.bulk_turns import LEASE_SECONDS, BulkTurn
 from engine.jobs.canceller import Canceller
 from engine.jobs.job_check import locked_job
 from engine.jobs.reopener import Reopener
@@ -35,7 +36,6 @@ _FIRST_SECONDS = 2.0
 _RUN_SECONDS = 40.0
 """With the 40 s of the repairs before it, a run of the timer is over in a minute and a half."""
 
-_LEASE_SECONDS = 60.0
 _NO_DETAILS = "an error of the app; its logs have the details"
 _PAGE = 50
 _BATCHES = 10
@@ -44,8 +44,9 @@ _BATCHES = 10
 class BulkActions:
     """Begins bulk actions, and carries them out.
 
-    The row of an action holds how far it has come. A job whose handling was cut off is listed again if it still fits
-    the filter. A job is handled, and counts, only if it fits with its row locked.
+    The row of an action holds how far it has come. A job is changed only if it fits the filter with its row locked, and
+    the transaction that changes it counts it and holds the lease: so a host that dies or comes too late leaves no job
+    that is changed and does not count, and none that is changed twice.
 
     Args:
         database: holds the rows.
@@ -125,7 +126,7 @@ class BulkActions:
 
     def _run(self, ends_at: float, action_id: str | None = None) -> bool:
         lease_id = uuid.uuid4().hex
-        action = transact(self._database, lambda work: work.bulk_actions.take(lease_id, _LEASE_SECONDS, action_id))
+        action = transact(self._database, lambda work: work.bulk_actions.take(lease_id, LEASE_SECONDS, action_id))
         if action is None:
             return False
         keeps_lease = False
@@ -144,13 +145,14 @@ class BulkActions:
         after = action.after
         while places := self._next(action, after):
             for place in places:
+                turn = BulkTurn(action, lease_id, place)
                 try:
-                    reason = self._handle(action, lease_id, place.job_id, ends_at)
+                    reason = self._handle(turn, ends_at)
                 except (JobNotFoundError, JobNotMeantError) as exc:
                     logger.info("bulk action %s leaves out a job: %s", action.action_id, exc)
                     self._renew(action, lease_id)
                 else:
-                    self._record(action, lease_id, place, reason)
+                    self._tell(turn, reason)
                 after = place
         transact(self._database, lambda work: work.bulk_actions.finish(action.action_id, lease_id))
         logger.info("bulk action %s has ended: %s", action.action_id, action.kind)
@@ -162,39 +164,40 @@ class BulkActions:
 
         return transact(self._database, read)
 
-    def _record(self, action: BulkAction, lease_id: str, place: JobPlace, reason: str | None) -> None:
-        said = None if reason is None else reason[:MAX_REASON_LENGTH]
-        if not transact(
-            self._database,
-            lambda work: work.bulk_actions.record(action.action_id, lease_id, place, said, _LEASE_SECONDS),
-        ):
-            raise SliceEnded(f"bulk action {action.action_id} was taken over")
+    def _tell(self, turn: BulkTurn, reason: str | None) -> None:
+        if reason is None:
+            return
+        if turn.is_counted:  # what follows the change has failed, and the sweeper does that
+            logger.warning("bulk action %s: after job %s: %s", turn.action.action_id, turn.place.job_id, reason)
+            return
+        transact(self._database, lambda work: turn.count(work, reason[:MAX_REASON_LENGTH]))
 
     def _renew(self, action: BulkAction, lease_id: str) -> None:
         if not transact(
-            self._database, lambda work: work.bulk_actions.renew(action.action_id, lease_id, _LEASE_SECONDS)
+            self._database, lambda work: work.bulk_actions.renew(action.action_id, lease_id, LEASE_SECONDS)
         ):
             raise SliceEnded(f"bulk action {action.action_id} was taken over")
 
-    def _handle(self, action: BulkAction, lease_id: str, job_id: str, ends_at: float) -> str | None:
-        """Does with one job what the action says; returns why that cannot be done, or None.
+    def _handle(self, turn: BulkTurn, ends_at: float) -> str | None:
+        """Does with one job what the action says, and counts it; returns why that cannot be done, or None.
 
         Raises:
             JobNotFoundError: the job has been deleted since it was listed.
             JobNotMeantError: it has changed since, and is not one of those that were asked for.
-            SliceEnded: the time of the slice has passed.
+            SliceEnded: the time of the slice has passed, or another host has taken the action over.
             LockstepError: an outage.
         """
+        action, job_id = turn.action, turn.place.job_id
         if self._clock() >= ends_at:
             raise SliceEnded(f"bulk action {action.action_id} goes on in another slice")
         try:
             match action.kind:
                 case BulkKind.CANCEL:
-                    self._canceller.cancel(job_id, action.covers)
+                    self._canceller.cancel(job_id, turn.is_meant, turn.count)
                 case BulkKind.RETRY:
-                    self._reopener.retry(job_id, None, action.covers)
+                    self._reopener.retry(job_id, None, turn.is_meant, turn.count)
                 case BulkKind.DELETE:
-                    return self._delete(action, lease_id, job_id, ends_at)
+                    return self._delete(turn, ends_at)
         except LockstepError as exc:
             if exc.waited_out or isinstance(exc, (SliceEnded, JobNotFoundError, JobNotMeantError)):
                 raise
@@ -204,13 +207,20 @@ class BulkActions:
             return _NO_DETAILS
         return None
 
-    def _delete(self, action: BulkAction, lease_id: str, job_id: str, ends_at: float) -> str | None:
-        was_marked = False
+    def _delete(self, turn: BulkTurn, ends_at: float) -> str | None:
+        action, job_id, was_marked = turn.action, turn.place.job_id, False
 
         def mark(work: UnitOfWork) -> bool:
             nonlocal was_marked
-            was_marked = locked_job(work, job_id, action.covers).pruned_at is not None
+            was_marked = locked_job(work, job_id, turn.is_meant).pruned_at is not None
             return work.bulk_actions.mark_for_deletion(job_id, self._age_seconds)
+
+        def delete(work: UnitOfWork) -> bool:
+            turn.is_counted = False  # the transaction may be a repetition
+            is_deleted = work.pruning.delete_job(job_id)
+            if is_deleted:
+                turn.count(work)
+            return is_deleted
 
         if not transact(self._database, mark):
             return (
@@ -219,10 +229,10 @@ class BulkActions:
             )
         while transact(self._database, lambda work: work.pruning.delete_batches(job_id, _BATCHES)).batches:
             was_marked = False
-            self._renew(action, lease_id)
+            self._renew(action, turn.lease_id)
             if self._clock() >= ends_at:
                 raise SliceEnded(f"bulk action {action.action_id} deletes job {job_id} in another slice")
-        if transact(self._database, lambda work: work.pruning.delete_job(job_id)):
+        if transact(self._database, delete):
             logger.info("job %s is deleted", job_id)
             return None
         if not was_marked:  # no slice has found the rows held before, or this one has deleted some

@@ -6,7 +6,7 @@ from core.messages import JobAction, JobMessage
 from core.models import Job, Stage, StageKey, StageOpening
 from core.statuses import JobStatus, StageStatus
 from engine.jobs.end_hooks import EndHooks
-from engine.jobs.job_check import IsMeant, any_job, locked_job
+from engine.jobs.job_check import Also, IsMeant, any_job, locked_job, nothing_else
 from engine.jobs.waiting_jobs import WaitingJobs
 from engine.process.sending import send_job_message
 from repositories.ports import Database, MessageQueue, UnitOfWork
@@ -24,7 +24,7 @@ class Canceller:
         self._hooks = hooks
         self._waiting = waiting
 
-    def cancel(self, job_id: str, is_meant: IsMeant = any_job) -> JobStatus:
+    def cancel(self, job_id: str, is_meant: IsMeant = any_job, also: Also = nothing_else) -> JobStatus:
         """Cancels a job that has not ended, and the jobs that were to start after it. Cancelling twice changes nothing.
 
         From now on, workers claim none of the job's tasks. A worker learns of the cancellation when it renews its
@@ -33,6 +33,7 @@ class Canceller:
         Args:
             job_id: the job.
             is_meant: whether the job, with its row locked, is one that a request about many jobs is about.
+            also: what else the transaction does that cancels the job.
 
         Returns:
             The job's status: cancelled.
@@ -43,7 +44,13 @@ class Canceller:
             JobNotMeantError: it is not meant.
             DatabaseError: nothing was cancelled.
         """
-        job, stage, is_hook_owed, end = transact(self._database, lambda work: self._cancel(work, job_id, is_meant))
+
+        def cancel(work: UnitOfWork) -> tuple[Job, Stage | None, bool, JobEnd | None]:
+            cancelled = self._cancel(work, job_id, is_meant)
+            also(work)
+            return cancelled
+
+        job, stage, is_hook_owed, end = transact(self._database, cancel)
         if stage is not None:
             request_cancellation(self._queue, stage.opening)
         if is_hook_owed:

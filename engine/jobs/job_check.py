@@ -8,11 +8,17 @@ from core.models import Job
 from repositories.ports import UnitOfWork
 
 IsMeant: TypeAlias = Callable[[Job], bool]
+Also: TypeAlias = Callable[[UnitOfWork], None]
+"""What else the transaction does that changes a job; what it raises undoes the change."""
 
 
 def any_job(_: Job) -> bool:
     """Of a request that names its job."""
     return True
+
+
+def nothing_else(_: UnitOfWork) -> None:
+    """Of a request that names its job."""
 
 
 def locked_job(work: UnitOfWork, job_id: str, is_meant: IsMeant) -> Job:

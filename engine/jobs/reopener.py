@@ -17,7 +17,7 @@ from core.models import Job, StageKey, StageOpening
 from core.retry_parts import RetryPart
 from core.statuses import JobStatus, StageStatus
 from engine.jobs.exclusive_keys import may_be_exclusive
-from engine.jobs.job_check import IsMeant, any_job, locked_job
+from engine.jobs.job_check import Also, IsMeant, any_job, locked_job, nothing_else
 from engine.jobs.part_check import checked
 from engine.jobs.waiting_jobs import Settled, WaitingJobs
 from engine.process.sending import send_job_message
@@ -40,13 +40,20 @@ class Reopener:
         self._registry = registry
         self._waiting = waiting
 
-    def retry(self, job_id: str, part: RetryPart | None = None, is_meant: IsMeant = any_job) -> JobStatus:
+    def retry(
+        self,
+        job_id: str,
+        part: RetryPart | None = None,
+        is_meant: IsMeant = any_job,
+        also: Also = nothing_else,
+    ) -> JobStatus:
         """Reruns the failed tasks of the stage at which a job ended, and the tasks cancelled when the stage failed.
 
         Args:
             job_id: the job.
             part: which of the failed tasks run again; None for all of them.
             is_meant: whether the job, with its row locked, is one that a request about many jobs is about.
+            also: what else the transaction does that reopens the job.
 
         Returns:
             The job's new status.
@@ -60,7 +67,13 @@ class Reopener:
             DatabaseError: nothing has changed.
         """
         refusal = "only a job that failed or completed with errors can be retried"
-        return self._reopen(job_id, lambda work: self._open(work, job_id, _RETRIED, refusal, part, is_meant))
+
+        def reopen(work: UnitOfWork) -> _Opened:
+            opened = self._open(work, job_id, _RETRIED, refusal, part, is_meant)
+            also(work)
+            return opened
+
+        return self._reopen(job_id, reopen)
 
     def resume(self, job_id: str) -> JobStatus:
         """Continues a cancelled job where it was cancelled; failed tasks stay failed.

@@ -8,6 +8,8 @@ _SQL = "repositories/sql/bulk_actions.sql"
 _FAKE = "tests/fakes/bulk_actions.py"
 _ENGINE = "engine/jobs/bulk_actions.py"
 _UNIT = "tests/unit/engine/jobs/test_bulk_actions.py"
+_COUNTED = "test_a_job_is_changed_and_counted_in_one_transaction"
+_LATE = "test_a_host_that_has_lost_its_lease_changes_no_job"
 
 
 def _both(test: str, case: str = "") -> list[str]:
@@ -34,6 +36,26 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
             Edit(_FAKE, "row.lease_id == lease_id and ", ""),
         ],
         _both("test_one_host_at_a_time_carries_an_action_out"),
+    ),
+    "a cancelled job counts in its transaction": (
+        [Edit("engine/jobs/canceller.py", "            also(work)\n")],
+        [f"{_UNIT}::{_COUNTED}[cancel]", f"{_UNIT}::{_LATE}[cancel]"],
+    ),
+    "a retried job counts in its transaction": (
+        [Edit("engine/jobs/reopener.py", "            also(work)\n")],
+        [f"{_UNIT}::{_COUNTED}[retry]", f"{_UNIT}::{_LATE}[retry]"],
+    ),
+    "a deleted job counts in its transaction": (
+        [Edit(_ENGINE, "                turn.count(work)\n", "                pass\n")],
+        [f"{_UNIT}::{_COUNTED}[delete]"],
+    ),
+    "the lease of a bulk action that changes a job": (
+        [Edit("engine/jobs/bulk_turns.py", "            raise SliceEnded(", "            SliceEnded(")],
+        [f"{_UNIT}::{_LATE}[cancel]", f"{_UNIT}::{_LATE}[retry]"],
+    ),
+    "a bulk action counts a job that was changed once": (
+        [Edit(_ENGINE, "        if turn.is_counted:", "        if False:")],
+        [f"{_UNIT}::test_a_job_that_was_changed_counts_although_what_follows_fails"],
     ),
     "a bulk action ends with the time of its slice": (
         [Edit(_ENGINE, "isinstance(exc, (SliceEnded, ", "isinstance(exc, (")],

@@ -71,6 +71,19 @@ BEGIN
     RETURN NULL;
 END $$;
 
+-- A deleted job leaves nothing, so nothing is told of it but that it is gone.
+CREATE TABLE deleted_jobs (job_id text NOT NULL);
+
+CREATE FUNCTION note_deletions() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM audit USING old_rows WHERE id ^@ job_id;
+    INSERT INTO deleted_jobs (job_id) SELECT job_id FROM old_rows;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER audit_delete AFTER DELETE ON jobs REFERENCING OLD TABLE AS old_rows
+FOR EACH STATEMENT EXECUTE FUNCTION note_deletions();
+
 DO $$
 DECLARE name text;
 BEGIN

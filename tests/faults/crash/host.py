@@ -58,6 +58,8 @@ _WEEKLY = "0 0 * * 0"
 _LETTERS = {"resend_dead_letter": 1, "discard_dead_letter": 2}
 """The ids of the dead letters that these requests are about."""
 
+_OF_MANY_JOBS = {"cancel_jobs", "retry_jobs", "delete_jobs"}
+
 
 @dataclass(frozen=True)
 class _QueueFunction:
@@ -154,6 +156,9 @@ class Host:
         elif request in _LETTERS:
             letter_id = {"dead_letter_id": str(_LETTERS[request])}
             response = self._run(request, func.HttpRequest("POST", BASE, route_params=letter_id, body=b""))
+        elif request in _OF_MANY_JOBS:
+            which = {"type": self._controller.job_type}
+            response = self._run(request, func.HttpRequest("POST", f"{BASE}/jobs/many", params=which, body=b""))
         elif request == "retry_part":
             response = self._run("retry_job", _part(self.job_id))
         else:

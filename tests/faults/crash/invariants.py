@@ -65,6 +65,10 @@ def _job(world: World, scenario: Scenario, size: int) -> Iterator[str]:
     jobs = world.execute(
         "SELECT job_id, status, stage, result FROM jobs WHERE job_type = %s", scenario.controller.job_type
     )
+    if scenario.ends[world.shared.answered()[-1]] is None:
+        if jobs:
+            yield f"the job is not deleted: {jobs}"
+        return
     if len(jobs) != 1:
         yield f"one job was submitted, and there are {len(jobs)}"
         return

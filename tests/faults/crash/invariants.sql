@@ -145,3 +145,19 @@ JOIN jobs AS j ON j.job_id = d.job_id
 JOIN jobs AS a ON a.job_id = d.after_job_id
 WHERE j.started_at IS NOT NULL AND (a.status NOT IN ('completed', 'completed_with_errors') OR a.finished_at > j.started_at)
 ORDER BY d.job_id
+
+-- name: every_bulk_action_ends_and_has_no_lease
+SELECT action_id, kind, lease_id FROM bulk_actions WHERE finished_at IS NULL OR lease_id IS NOT NULL ORDER BY action_id
+
+-- name: bulk_actions_count_each_change_of_a_job_once
+SELECT kind, counted.done, counted.failed, changes.times
+FROM (SELECT kind, sum(done) AS done, sum(failed) AS failed FROM bulk_actions GROUP BY kind) AS counted
+LEFT JOIN (
+    SELECT CASE WHEN new = 'cancelled' THEN 'cancel' ELSE 'retry' END AS kind, count(*) AS times FROM audit
+    WHERE machine = 'job' AND (new = 'cancelled' OR old IN ('failed', 'completed_with_errors'))
+    GROUP BY 1
+    UNION ALL
+    SELECT 'delete', count(*) FROM deleted_jobs
+) AS changes USING (kind)
+WHERE (counted.done, counted.failed) <> (coalesce(changes.times, 0), 0)
+ORDER BY kind

@@ -14,10 +14,8 @@ ELSEWHERE = {
     "Pruner.prune",  # deletes only jobs that ended long ago, and finds the rest again
     "Pruner._job",
     "reschedule",  # only after a lasting fault of the engine; a kill around its send leaves messages twice
-    "BulkActions.begin",  # what it does with a job, the request for this job does; a slice that is cut off is repeated
-    *("BulkActions.count", "BulkActions.get", "BulkActions._carry_out", "BulkActions._next", "BulkActions._record"),
-    "BulkActions._renew",
-    "BulkActions._delete",  # as the pruner
+    "BulkActions.count",  # reads only
+    "BulkActions._tell",  # writes only why a job cannot be changed; a slice that is cut off before it asks again
     # Exists where both transports are connected; it reads, and sends where its caller sends.
     *("TransportRouter.batch_send_messages", "TransportRouter._read"),
     "tell_backlog",  # reads only, while telemetry is on

@@ -4,7 +4,7 @@ import threading
 
 _REQUESTS = (
     *("submit_companion", "submit_job", "cancel_job", "retry_part", "retry_job", "resume_job"),
-    *("resend_dead_letter", "discard_dead_letter"),
+    *("cancel_jobs", "retry_jobs", "delete_jobs", "resend_dead_letter", "discard_dead_letter"),
 )
 _ONCE = (
     *("controller raised", "controller paused", "handler paused", "handler cancelled", "handler ended", "repaired"),

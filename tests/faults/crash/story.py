@@ -58,7 +58,7 @@ class Scenario:
         controller: the job type.
         lives: the story.
         ends: how the job ends after the last request of its client that was answered; completed means with errors, if
-            any task failed.
+            any task failed, and None that it is deleted.
         failed: how many tasks fail, by the size of the job.
         letters: how many different messages are then kept as dead letters.
         depends_on_its_story: whether the job may end better when the story is broken off.
@@ -70,7 +70,7 @@ class Scenario:
     name: str
     controller: type[JobController[Any]]
     lives: tuple[Life, ...] = (Life(),)
-    ends: Mapping[str, JobStatus] = field(default_factory=lambda: {"submit_job": JobStatus.COMPLETED})
+    ends: Mapping[str, JobStatus | None] = field(default_factory=lambda: {"submit_job": JobStatus.COMPLETED})
     failed: Callable[[int], int] = _none
     letters: Callable[[int], int] = _none
     depends_on_its_story: bool = False
@@ -122,6 +122,11 @@ def burying(queue: str, most: int, after: Act = Host.submit) -> Act:
         host.everything()
 
     return act
+
+
+def repair(host: Host) -> None:
+    """The client repairs what makes tasks fail."""
+    host.shared.set("repaired")
 
 
 def lose_messages(world: World) -> None:

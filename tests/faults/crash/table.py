@@ -23,6 +23,9 @@ _FUNCTIONS = (
     "cancel_job",
     "retry_job",
     "resume_job",
+    "cancel_jobs",
+    "retry_jobs",
+    "delete_jobs",
 )
 _PASSED, _NOT_PASSED = "held", "-"
 

@@ -14,10 +14,12 @@ from tests.faults.crash.world import Subject, World
 _MOST_LIVES = 60
 _ENDED = "('completed', 'completed_with_errors', 'failed', 'cancelled')"
 _AT_REST = f"""
-    SELECT EXISTS (SELECT FROM jobs) AND NOT EXISTS (SELECT FROM jobs WHERE status NOT IN {_ENDED})
+    SELECT EXISTS (SELECT FROM jobs UNION ALL SELECT FROM deleted_jobs)
+        AND NOT EXISTS (SELECT FROM jobs WHERE status NOT IN {_ENDED})
         AND NOT EXISTS (SELECT FROM batches WHERE status IN ('pending_queue', 'queued'))
         AND NOT EXISTS (SELECT FROM end_hooks)
         AND NOT EXISTS (SELECT FROM end_notices)
+        AND NOT EXISTS (SELECT FROM bulk_actions WHERE finished_at IS NULL)
         AND NOT EXISTS (SELECT FROM schedules WHERE last_job_id IS NULL)
 """
 

@@ -4,6 +4,7 @@ A trial plays everything before its point, so the stories are short: one for eac
 """
 
 from tests.faults.crash.scenarios import (
+    bulk_actions,
     dead_letters,
     deaths,
     envelopes,
@@ -23,6 +24,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *dead_letters.SCENARIOS,
     *strange_messages.SCENARIOS,
     *requests.SCENARIOS,
+    *bulk_actions.SCENARIOS,
     *waits.SCENARIOS,
     *envelopes.SCENARIOS,
     *notices.SCENARIOS,

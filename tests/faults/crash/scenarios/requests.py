@@ -2,7 +2,6 @@
 
 from core.statuses import JobStatus
 from tests.faults.crash import jobs
-from tests.faults.crash.host import Host
 from tests.faults.crash.scenarios.places import CLAIMED, DISPATCHED
 from tests.faults.crash.story import (
     LOCK_SECONDS,
@@ -12,15 +11,12 @@ from tests.faults.crash.story import (
     Scenario,
     asking,
     lose_messages,
+    repair,
     running,
 )
 
 _CANCELLED = {"submit_job": JobStatus.COMPLETED, "cancel_job": JobStatus.CANCELLED}
 _RESUMED = {**_CANCELLED, "resume_job": JobStatus.COMPLETED}
-
-
-def _repair(host: Host) -> None:
-    host.shared.set("repaired")
 
 
 SCENARIOS = (
@@ -72,13 +68,13 @@ SCENARIOS = (
     Scenario(
         "failed, retried",
         jobs.job_type(jobs.fail_until_repaired),
-        (Life(), Life(asking("retry_job", after=_repair))),
+        (Life(), Life(asking("retry_job", after=repair))),
         ends={"submit_job": JobStatus.FAILED, "retry_job": JobStatus.COMPLETED},
     ),
     Scenario(
         "failed for two causes, retried for one and then for the other",
         jobs.job_type(jobs.fail_for_two_causes),
-        (Life(), Life(asking("retry_part", after=_repair)), Life(asking("retry_job"))),
+        (Life(), Life(asking("retry_part", after=repair)), Life(asking("retry_job"))),
         ends={"submit_job": JobStatus.FAILED, "retry_part": JobStatus.FAILED, "retry_job": JobStatus.COMPLETED},
         depends_on_its_story=True,  # without tasks of the second cause, the job ends with the first retry
         environment=SMALL_ROOM,

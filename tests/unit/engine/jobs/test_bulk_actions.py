@@ -14,8 +14,10 @@ from core.errors import ActionNotFoundError, DatabaseUnavailableError, InvalidIn
 from core.job_listing import JobFilter
 from core.statuses import JobStatus
 from engine.jobs.bulk_actions import BulkActions
+from engine.jobs.waiting_jobs import WaitingJobs
 from engine.process.limits import Limits
 from repositories.ports import Database
+from tests.fakes.bulk_actions import FakeBulkActionRepository
 from tests.fakes.pruning import FakePruneRepository
 from tests.support.drive import Stand, stand
 from tests.support.sample_jobs import counted, sample_job
@@ -295,6 +297,55 @@ def test_a_bug_fails_one_job_and_not_the_action(monkeypatch: pytest.MonkeyPatch)
         action = it.app.bulk_actions.begin(BulkKind.CANCEL, SAMPLE)
         assert (action.done, action.failed, action.finished_at is not None) == (2, 1, True)
         assert action.failures == [JobRefusal(job_ids[1], "an error of the app; its logs have the details")]
+
+
+@pytest.mark.parametrize("kind", BulkKind)
+def test_a_job_is_changed_and_counted_in_one_transaction(kind: BulkKind, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the host could die between the two, and nobody would count the job: it no longer fits the filter."""
+    with stand(sample_job(counted(2), Broken())) as it:
+        submitted(it, 2)
+        if kind != BulkKind.CANCEL:
+            it.pump()
+            it.clock.advance(1_000)
+        with monkeypatch.context() as patch:
+            patch.setattr(FakeBulkActionRepository, "record", _unavailable)
+            action = it.app.bulk_actions.begin(kind, SAMPLE)
+        assert (action.matched, action.done, action.failed, action.finished_at) == (2, 0, 0, None)
+        it.app.bulk_actions.sweep()
+        action = it.app.bulk_actions.get(action.action_id)
+        assert (action.done, action.failed, action.finished_at is not None) == (2, 0, True)
+
+
+@pytest.mark.parametrize("kind", BulkKind)
+def test_a_host_that_has_lost_its_lease_changes_no_job(kind: BulkKind) -> None:
+    with stand(sample_job(counted(2), Broken())) as it:
+        job_ids = submitted(it, 2)
+        if kind != BulkKind.CANCEL:
+            it.pump()
+            it.clock.advance(1_000)
+        before = statuses(it, job_ids)
+
+        def take_over() -> None:
+            it.clock.advance(61)
+            with it.database.transaction() as work:
+                assert work.bulk_actions.take("other", 60) is not None
+
+        action = of(it, at_the_first_job(take_over)).begin(kind, SAMPLE)
+        assert (action.done, action.failed, action.finished_at) == (0, 0, None)
+        assert statuses(it, job_ids) == before
+
+
+def test_a_job_that_was_changed_counts_although_what_follows_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    with stand(sample_job(counted(2))) as it:
+        job_ids = submitted(it, 2)
+
+        def fail(*_: object) -> NoReturn:
+            raise RuntimeError("a bug")
+
+        monkeypatch.setattr(WaitingJobs, "job_ended", fail)
+        action = it.app.bulk_actions.begin(BulkKind.CANCEL, SAMPLE)
+        assert (action.done, action.failed, action.finished_at is not None) == (2, 0, True)
+        assert statuses(it, job_ids) == [JobStatus.CANCELLED] * 2
 
 
 def _unavailable(*_: object) -> NoReturn:
