@@ -13,7 +13,8 @@ from api.known_parameters import takes
 from api.problems import answers_problems
 from bootstrap import app
 from core.bulk_actions import BulkAction, BulkKind, JobRefusal
-from core.errors import ActionNotFoundError, FieldError, InvalidInputError
+from core.errors import ActionNotFoundError, FieldError, InvalidInputError, field_error
+from core.statuses import JobStatus
 
 blueprint = func.Blueprint()
 
@@ -48,6 +49,32 @@ class ActionProgress:
     failures: Sequence[JobRefusal]
     created_at: datetime
     finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class ListedAction:
+    """A bulk action in a list, with its filter: its `statuses` are those that can be meant."""
+
+    action_id: str
+    action: BulkKind
+    job_type: str | None
+    statuses: Sequence[JobStatus]
+    created_from: datetime | None
+    created_before: datetime | None
+    is_finished: bool
+    matched: int
+    done: int
+    failed: int
+    created_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class ListedActions:
+    """A page of bulk actions, the newest first; `next` is the `after` of the next page, null on the last one."""
+
+    actions: Sequence[ListedAction]
+    next: str | None
 
 
 @blueprint.function_name("cancel_jobs")
@@ -88,6 +115,20 @@ def get_action(req: func.HttpRequest) -> func.HttpResponse:
     return views.json_response(_progress(app().bulk_actions.get(action_id)))
 
 
+@blueprint.function_name("list_actions")
+@blueprint.route(route="actions", methods=["GET"])
+@answers_problems
+@takes("after", "limit")
+def list_actions(req: func.HttpRequest) -> func.HttpResponse:
+    """Lists bulk actions, the newest first, page by page: `?after={next}&limit=`."""
+    limit, after = requests.limit(req), req.params.get("after") or None
+    if after is not None and not _ACTION_ID.fullmatch(after):
+        raise field_error("after", "must be the `next` of the previous page")
+    found = app().bulk_actions.newest(after, limit)
+    cursor = found[-1].action_id if found.has_more else None
+    return views.json_response(ListedActions([_listed(each) for each in found], cursor))
+
+
 def _begin(req: func.HttpRequest, kind: BulkKind) -> func.HttpResponse:
     _refuse_the_unread(req)
     where, only_counts = job_filter(req), requests.flag(req, "dry_run")
@@ -116,6 +157,23 @@ def _progress(action: BulkAction) -> ActionProgress:
         action.done,
         action.failed,
         action.failures,
+        action.created_at,
+        action.finished_at,
+    )
+
+
+def _listed(action: BulkAction) -> ListedAction:
+    return ListedAction(
+        action.action_id,
+        action.kind,
+        action.where.job_type,
+        sorted(action.where.statuses or ()),
+        action.where.created_from,
+        action.where.created_before,
+        action.finished_at is not None,
+        action.matched,
+        action.done,
+        action.failed,
         action.created_at,
         action.finished_at,
     )

@@ -1,6 +1,6 @@
 """The operations of the OpenAPI document about bulk actions."""
 
-from api.described import FAILURES, RETRY_AFTER, Json, json_answer, problem_answer, query, response
+from api.described import FAILURES, LIMIT, RETRY_AFTER, Json, json_answer, problem_answer, query, response
 from api.reading_operations import JOB_FILTER
 from core.bulk_actions import APPLIES_TO, BulkKind
 
@@ -42,6 +42,20 @@ def _bulk(kind: BulkKind, summary: str) -> Json:
 CANCEL_JOBS = _bulk(BulkKind.CANCEL, "Cancel many jobs.")
 RETRY_JOBS = _bulk(BulkKind.RETRY, "Run the failed tasks of many jobs again.")
 DELETE_JOBS = _bulk(BulkKind.DELETE, "Delete many jobs that have ended, with their tasks.")
+
+LIST_ACTIONS: Json = {
+    "operationId": "list_actions",
+    "summary": "List the requests about many jobs of the last month, the newest first.",
+    "parameters": [
+        query("after", "the `next` of the previous page", type="string", pattern="^[0-9a-f]{32}$"),
+        LIMIT,
+    ],
+    "responses": {
+        "200": json_answer("ListedActions", "A page."),
+        "400": response("BadQuery"),
+        **FAILURES,
+    },
+}
 
 GET_ACTION: Json = {
     "operationId": "get_action",

@@ -49,6 +49,7 @@ _ANSWERED = (
     batch_overviews.Throughput,
     bulk_actions.JobCount,
     bulk_actions.ActionProgress,
+    bulk_actions.ListedActions,
     FieldError,
 )
 
@@ -100,6 +101,7 @@ def document(registry: Registry) -> Json:
             "/jobs/cancel": {"post": bulk_operations.CANCEL_JOBS},
             "/jobs/retry": {"post": bulk_operations.RETRY_JOBS},
             "/jobs/delete": {"post": bulk_operations.DELETE_JOBS},
+            "/actions": {"get": bulk_operations.LIST_ACTIONS},
             "/actions/{action_id}": {"parameters": [bulk_operations.ACTION_ID], "get": bulk_operations.GET_ACTION},
             "/schedules": {"get": operations.LIST_SCHEDULES},
             "/health": {"get": operations.HEALTH},

@@ -57,6 +57,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "cancel": changes.cancel,
     "retry": changes.retry,
     "resume": changes.resume,
+    "actions": bulk.actions,
     "types": about.types,
     "queues": about.queues,
     "schedules": about.schedules,

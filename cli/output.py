@@ -18,7 +18,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2
 _WIDE = 100_000
 """Columns where there is no terminal: lines are not broken."""
 
-_COPIED = {"job_id", "batch_id", "task_id", "error", "example_task_id", "dead_letter_id"}
+_COPIED = {"job_id", "batch_id", "task_id", "error", "example_task_id", "dead_letter_id", "action_id"}
 """People copy these, so they stay on one line."""
 
 _STYLES = {

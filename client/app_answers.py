@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NotRequired, TypedDict
 
-from client.answers import Lane, MessagePer, Time
+from client.answers import JobStatus, Lane, MessagePer, Time
 
 BulkKind = Literal["cancel", "retry", "delete"]
 Transport = Literal["service_bus", "storage"]
@@ -83,6 +83,23 @@ class ActionProgress(TypedDict):
     done: int
     failed: int
     failures: Sequence[JobRefusal]
+    created_at: Time
+    finished_at: Time | None
+
+
+class ListedAction(TypedDict):
+    """A bulk action in a list, with its filter."""
+
+    action_id: str
+    action: BulkKind
+    job_type: str | None
+    statuses: Sequence[JobStatus]
+    created_from: Time | None
+    created_before: Time | None
+    is_finished: bool
+    matched: int
+    done: int
+    failed: int
     created_at: Time
     finished_at: Time | None
 

@@ -11,6 +11,7 @@ from client.app_answers import (
     Health,
     JobCount,
     JobType,
+    ListedAction,
     Queue,
     Schedule,
 )
@@ -32,6 +33,11 @@ def change_jobs(kind: BulkKind, where: JobFilter) -> Call[ActionProgress]:
 def get_action(action_id: str) -> Call[ActionProgress]:
     """Shows how far a bulk action has come."""
     return Call("GET", f"/actions/{path_part(action_id)}", json_of)
+
+
+def list_actions(*, limit: int | None = None, after: str | None = None) -> Call[Page[ListedAction]]:
+    """Lists bulk actions, the newest first."""
+    return Call("GET", "/actions", page_of("actions"), query(limit=limit, after=after))
 
 
 def list_job_types() -> Call[list[JobType]]:

@@ -26,6 +26,7 @@ from client.app_answers import (
     Health,
     JobCount,
     JobType,
+    ListedAction,
     Queue,
     Schedule,
 )
@@ -149,6 +150,9 @@ class AsyncLockstep(AsyncDriver):
 
     async def action(self, action_id: str) -> ActionProgress:
         return await self.send(app_calls.get_action(action_id))
+
+    def actions(self, *, page_size: int | None = None) -> AsyncIterator[ListedAction]:
+        return self.run(every(lambda after: app_calls.list_actions(limit=page_size, after=after), self.repeat_seconds))
 
     def watch_action(self, action_id: str) -> AsyncIterator[ActionProgress]:
         return self.run(job_flows.watched_action(action_id))

@@ -26,6 +26,7 @@ from client.app_answers import (
     Health,
     JobCount,
     JobType,
+    ListedAction,
     Queue,
     Schedule,
 )
@@ -175,6 +176,10 @@ class Lockstep(SyncDriver):
     def action(self, action_id: str) -> ActionProgress:
         """Returns how far a bulk action has come."""
         return self.send(app_calls.get_action(action_id))
+
+    def actions(self, *, page_size: int | None = None) -> Iterator[ListedAction]:
+        """Yields the bulk actions of the last month, the newest first."""
+        return self.run(every(lambda after: app_calls.list_actions(limit=page_size, after=after), self.repeat_seconds))
 
     def watch_action(self, action_id: str) -> Iterator[ActionProgress]:
         """Yields the progress of a bulk action until it has finished."""

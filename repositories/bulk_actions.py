@@ -6,8 +6,10 @@ from typing_extensions import override
 
 from core.bulk_actions import MOST_REASONS, BulkAction, BulkKind, JobRefusal
 from core.job_listing import JobFilter, JobPlace
+from core.pages import Page
 from core.statuses import JobStatus
 from repositories import queries
+from repositories.found_pages import page_of
 from repositories.ports import BulkActionRepository
 from repositories.ports.rows import Row, Rows
 
@@ -33,6 +35,10 @@ class PostgresBulkActionRepository(BulkActionRepository):
     def get(self, action_id: str) -> BulkAction | None:
         row = self._rows.first(_QUERIES["get"], {"action_id": action_id})
         return None if row is None else _action(row)
+
+    @override
+    def newest(self, after: str | None, limit: int) -> Page[BulkAction]:
+        return page_of(self._rows.all(_QUERIES["newest"], {"after_action": after, "limit": limit}), _action)
 
     @override
     def take(self, lease_id: str, lease_seconds: float, action_id: str | None = None) -> BulkAction | None:

@@ -1,11 +1,12 @@
 """`lockstep bulk`: cancels, retries or deletes many jobs, and tells how far that has come."""
 
+from itertools import islice
 from typing import Annotated
 
 import typer
 
 from cli import output
-from cli.commands.jobs import CreatedBefore, CreatedFrom, JobType, Statuses, job_filter
+from cli.commands.jobs import CreatedBefore, CreatedFrom, JobType, Limit, Statuses, job_filter
 from cli.exits import ExitCode
 from cli.session import AsJson, is_json, session
 from client import JobFilter
@@ -15,6 +16,26 @@ group = typer.Typer(help="Cancel, retry or delete many jobs.", no_args_is_help=T
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="only count the jobs")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="do not ask")]
+
+
+_ACTIONS = {
+    "ACTION": "action_id",
+    "WHAT": "action",
+    "TYPE": "job_type",
+    "STATUSES": "statuses",
+    "JOBS": "matched",
+    "DONE": "done",
+    "REFUSED": "failed",
+    "BEGUN": "created_at",
+    "FINISHED": "finished_at",
+}
+
+
+def actions(ctx: typer.Context, *, limit: Limit = 20, as_json: AsJson = False) -> None:
+    """List the bulk actions of the last month, the newest first."""
+    with session(ctx).connect() as app:
+        found = islice(app.actions(page_size=min(limit or 1000, 1000)), limit or None)
+        output.write_rows(found, _ACTIONS, as_json=is_json(ctx, as_json))
 
 
 def _add(kind: BulkKind, text: str) -> None:

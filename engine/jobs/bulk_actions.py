@@ -20,6 +20,7 @@ from core.errors import (
     SliceEnded,
 )
 from core.job_listing import JobFilter, JobPlace
+from core.pages import Page
 from engine.jobs.bulk_turns import LEASE_SECONDS, BulkTurn
 from engine.jobs.canceller import Canceller
 from engine.jobs.job_check import locked_job
@@ -113,6 +114,16 @@ class BulkActions:
         if action is None:
             raise ActionNotFoundError(action_id)
         return action
+
+    def newest(self, after: str | None, limit: int) -> Page[BulkAction]:
+        """Returns up to `limit` actions, the newest first, without their failures: see `get`.
+
+        Args:
+            after: the id of the last action that is known; None for the beginning.
+            limit: the most actions.
+        """
+        with self._database.transaction() as work:
+            return work.bulk_actions.newest(after, limit)
 
     def sweep(self) -> None:
         """Works on all actions that no other host carries out, for about 40 s at most.

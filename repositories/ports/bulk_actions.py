@@ -4,6 +4,7 @@ from typing import Protocol
 
 from core.bulk_actions import BulkAction, BulkKind
 from core.job_listing import JobFilter, JobPlace
+from core.pages import Page
 
 
 class BulkActionRepository(Protocol):
@@ -19,6 +20,15 @@ class BulkActionRepository(Protocol):
 
     def get(self, action_id: str) -> BulkAction | None:
         """Returns the action, or None."""
+        ...
+
+    def newest(self, after: str | None, limit: int) -> Page[BulkAction]:
+        """Returns up to `limit` actions, the newest first, without their failures.
+
+        Args:
+            after: the id of the last action that is known; None for the beginning.
+            limit: the most actions.
+        """
         ...
 
     def take(self, lease_id: str, lease_seconds: float, action_id: str | None = None) -> BulkAction | None:

@@ -23,6 +23,22 @@ SELECT
 FROM bulk_actions
 WHERE action_id = %(action_id)s
 
+-- name: newest
+-- Without the reasons of refusals, which may be 50 KB each. Finished actions are deleted after a month, so the table is small and has no
+-- index in this order. If the action of `after_id` is deleted, so are those after it.
+SELECT
+    action_id, kind, job_type, statuses, created_from, created_before, matched, done, failed, '[]'::jsonb AS failures, after_at,
+    after_id, created_at, finished_at, count(*) OVER () AS found
+FROM (
+    SELECT * FROM bulk_actions AS a
+    WHERE %(after_action)s::text IS NULL
+        OR (a.created_at, a.action_id) < (SELECT b.created_at, b.action_id FROM bulk_actions AS b WHERE b.action_id = %(after_action)s)
+    ORDER BY created_at DESC, action_id DESC
+    LIMIT %(limit)s + 1
+) AS actions
+ORDER BY created_at DESC, action_id DESC
+LIMIT %(limit)s
+
 -- name: take
 -- One that no other host carries out: the named one, or the oldest.
 UPDATE bulk_actions

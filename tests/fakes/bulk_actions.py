@@ -5,6 +5,7 @@ from typing_extensions import override
 
 from core.bulk_actions import MOST_REASONS, BulkAction, BulkKind, JobRefusal
 from core.job_listing import JobFilter, JobPlace
+from core.pages import Page
 from core.statuses import BATCH_ENDS, JOB_ENDS, JobStatus
 from repositories.ports import BulkActionRepository
 from tests.fakes.job_listing import fits
@@ -46,6 +47,14 @@ class FakeBulkActionRepository(BulkActionRepository):
     def get(self, action_id: str) -> BulkAction | None:
         row = self._actions.get(action_id)
         return None if row is None else row.action
+
+    @override
+    def newest(self, after: str | None, limit: int) -> Page[BulkAction]:
+        rows = sorted((row.action for row in self._actions.rows()), key=_newness, reverse=True)
+        if after is not None:
+            known = self._actions.get(after)
+            rows = [action for action in rows if known is not None and _newness(action) < _newness(known.action)]
+        return Page((replace(action, failures=[]) for action in rows[:limit]), has_more=len(rows) > limit)
 
     @override
     def take(self, lease_id: str, lease_seconds: float, action_id: str | None = None) -> BulkAction | None:
@@ -125,6 +134,10 @@ class FakeBulkActionRepository(BulkActionRepository):
 
     def _after(self, seconds: float) -> datetime:
         return self._now + timedelta(seconds=seconds)
+
+
+def _newness(action: BulkAction) -> tuple[datetime, str]:
+    return action.created_at, action.action_id
 
 
 def _id(row: BulkActionRow) -> str:

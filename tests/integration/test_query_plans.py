@@ -186,6 +186,7 @@ _VALUES_OF_FILE: dict[str, dict[str, Any]] = {
         "after_id": None,
         "reason": None,
         "most_reasons": 100,
+        "after_action": None,
     },
     "job_waits": {
         "start_at": None,

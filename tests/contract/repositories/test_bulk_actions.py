@@ -67,6 +67,38 @@ def test_an_action_counts_the_jobs_of_its_filter(harness: Harness) -> None:
     assert action.where.created_before == action.created_at
 
 
+def test_actions_are_listed_the_newest_first_without_their_failures(harness: Harness) -> None:
+    database = harness.database
+    two_jobs(harness)
+    action_ids = [letter * 32 for letter in "cab"]
+    for action_id in action_ids:
+        create(database, action_id=action_id)
+        harness.pass_time(1)
+    with database.transaction() as work:
+        work.bulk_actions.take("mine", LEASE, action_ids[2])
+        place = JobPlace(job_of(database).created_at, JOB)
+        assert work.bulk_actions.record(action_ids[2], "mine", place, "no", LEASE)
+    with database.transaction() as work:
+        newest = work.bulk_actions.newest
+        first, rest = newest(None, 2), newest(action_ids[1], 2)
+        assert newest(action_ids[0], 2) == newest("d" * 32, 2) == []
+        whole = work.bulk_actions.get(action_ids[2])
+    assert [[each.action_id for each in page] for page in (first, rest)] == [action_ids[:0:-1], action_ids[:1]]
+    assert (first.has_more, rest.has_more) == (True, False)
+    assert whole is not None
+    assert first[0] == replace(whole, failures=[])
+    assert (first[0].failed, first[0].where, len(whole.failures)) == (1, whole.where, 1)
+
+
+def test_actions_of_one_moment_are_listed_once(database: Database) -> None:
+    with database.transaction() as work:
+        for letter in "cab":
+            work.bulk_actions.create(letter * 32, BulkKind.CANCEL, LIVE)
+    with database.transaction() as work:
+        first = work.bulk_actions.newest(None, 2)
+        assert [each.action_id[0] for each in (*first, *work.bulk_actions.newest(first[-1].action_id, 2))] == [*"cba"]
+
+
 def test_one_host_at_a_time_carries_an_action_out(harness: Harness) -> None:
     database = harness.database
     create(database)

@@ -75,6 +75,8 @@ def test_many_jobs_are_counted_cancelled_and_deleted(stack: Stack) -> None:
     assert counted.documents == [{"matched": 2}]
     done = run(f"lockstep bulk cancel --type many --status waiting --from {since} --before {until} --yes --json")
     assert (done.documents[-1]["done"], done.documents[-1]["is_finished"]) == (2, True)
+    (listed,) = run("lockstep actions --limit 1 --json").documents
+    assert (listed["action_id"], listed["job_type"]) == (done.documents[-1]["action_id"], "many")
 
     counted = run(f"lockstep bulk delete --type many --status cancelled --from {since} --before {until} --dry-run")
     assert counted.out == "2 jobs\n"

@@ -14,7 +14,7 @@ ELSEWHERE = {
     "Pruner.prune",  # deletes only jobs that ended long ago, and finds the rest again
     "Pruner._job",
     "reschedule",  # only after a lasting fault of the engine; a kill around its send leaves messages twice
-    "BulkActions.count",  # reads only
+    *("BulkActions.count", "BulkActions.newest"),  # read only
     "BulkActions._tell",  # writes only why a job cannot be changed; a slice that is cut off before it asks again
     # Exists where both transports are connected; it reads, and sends where its caller sends.
     *("TransportRouter.batch_send_messages", "TransportRouter._read"),

@@ -22,6 +22,9 @@ HANDLERS: dict[str, Handler] = {
 get_action: Handler = bulk_actions.get_action._function.get_user_function()
 
 
+list_actions: Handler = bulk_actions.list_actions._function.get_user_function()
+
+
 def post(verb: str, sent: bytes = b"", /, **query: str) -> func.HttpResponse:
     return HANDLERS[verb](func.HttpRequest("POST", f"{BASE}/jobs/{verb}", params=query, body=sent))
 
@@ -146,3 +149,38 @@ def test_no_job_type_may_have_the_name_of_such_a_request(name: str) -> None:
     controller.job_type = name
     with pytest.raises(ConfigurationError, match=f"must not be {name}"):
         Registry([controller])
+
+
+def listed(**query: str) -> func.HttpResponse:
+    return list_actions(func.HttpRequest("GET", f"{BASE}/actions", params=query, body=b""))
+
+
+def test_actions_are_listed_page_by_page_with_their_filters(it: Stand, job_ids: list[str]) -> None:
+    assert body(listed()) == {"actions": [], "next": None}
+    cancelled = body(post("cancel", type="hello_world", created_from="2029-01-01T00:00:00Z"))
+    it.clock.advance(1)
+    deleted = body(post("delete", status="cancelled,failed"))
+    first = body(listed(limit="1"))
+    second = body(listed(limit="1", after=first["next"]))
+    assert second["next"] is None
+    (newest,), (oldest,) = first["actions"], second["actions"]
+    assert (newest["action_id"], newest["failed"], newest["statuses"]) == (
+        deleted["action_id"],
+        2,
+        ["cancelled", "failed"],
+    )
+    assert oldest == {
+        **{name: cancelled[name] for name in cancelled if name != "failures"},
+        "job_type": "hello_world",
+        "statuses": ["pending_queue", "processing", "queued", "waiting"],
+        "created_from": "2029-01-01T00:00:00+00:00",
+        "created_before": cancelled["created_at"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "field"), [({"after": "x"}, "after"), ({"limit": "0"}, "limit"), ({"status": "failed"}, "status")]
+)
+def test_a_list_of_actions_that_makes_no_sense_is_400(it: Stand, query: dict[str, str], field: str) -> None:
+    answer = problem(listed(**query))
+    assert (answer["status"], answer["errors"][0]["field"]) == (400, field)

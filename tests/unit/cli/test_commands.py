@@ -192,7 +192,11 @@ def test_many_jobs_are_counted_and_changed_after_a_question(it: Stand, run: Run)
     assert run("bulk", "cancel", "--type", "hello_world", "--dry-run").out == "2 jobs\n"
     assert run("bulk", "cancel", "--type", "hello_world", stdin="n\n").code == 1
     assert run("bulk", "cancel", "--type", "hello_world", "--dry-run", "--json").documents == [{"matched": 2}]
+    assert run("actions", "--json").documents == []
     ran = run("bulk", "cancel", "--type", "hello_world", "--yes", "--json")
+    (listed,) = run("actions", "--limit", "5", "--json").documents
+    assert (listed["action_id"], listed["done"]) == (ran.documents[0]["action_id"], 2)
+    assert listed["action_id"] in run("actions").out
     assert (ran.code, ran.documents[-1]["done"]) == (0, 2)
     assert run("bulk", "delete", "--yes").code == 2  # no filter: the app names what is missing
 

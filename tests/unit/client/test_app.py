@@ -6,7 +6,7 @@ from typing import get_type_hints
 
 import pytest
 
-from client import AsyncLockstep, JobFilter, Lockstep, answers
+from client import AsyncLockstep, JobFilter, Lockstep, answers, app_answers
 from client.errors import ConflictError, InvalidInputError, NotFoundError
 from tests.support.drive import Stand
 from tests.support.http_app import AppTransport
@@ -118,6 +118,21 @@ def test_the_app_is_described(client: Lockstep) -> None:
     assert (client.schedules(), list(client.dead_letters())) == ([], [])
     assert client.health()["checks"].keys() >= {"database", "broker"}
     assert client.openapi()["openapi"].startswith("3.1")
+
+
+def test_bulk_actions_are_listed(it: Stand, client: Lockstep, transport: AppTransport) -> None:
+    begun = []
+    for _ in range(3):
+        begun.append(client.change_jobs("cancel", JobFilter("hello_world"))["action_id"])
+        it.clock.advance(1)
+
+    async def ask() -> list[str]:
+        async with AsyncLockstep(URL, transport=transport) as app:
+            return [each["action_id"] async for each in app.actions(page_size=1)]
+
+    listed = list(client.actions(page_size=2))
+    assert [each["action_id"] for each in listed] == begun[::-1] == asyncio.run(ask())
+    assert listed[0].keys() == get_type_hints(app_answers.ListedAction).keys()
 
 
 def test_the_asynchronous_client_does_the_same(it: Stand, transport: AppTransport) -> None:

@@ -68,6 +68,7 @@ CALLS: dict[str, list[Callable[[Lockstep], object]]] = {
     "retry_jobs": [lambda app: app.change_jobs("retry", EVERY_JOB), lambda app: app.count_jobs("retry", EVERY_JOB)],
     "delete_jobs": [lambda app: app.change_jobs("delete", EVERY_JOB), lambda app: app.count_jobs("delete", EVERY_JOB)],
     "get_action": [lambda app: app.action(ACTION_ID), lambda app: list(app.watch_action(ACTION_ID))],
+    "list_actions": [lambda app: list(app.actions(page_size=7))],
     "list_schedules": [lambda app: app.schedules()],
     "health": [lambda app: app.health()],
     "get_openapi": [lambda app: app.openapi()],
@@ -83,6 +84,7 @@ _PAGES: dict[str, list[dict[str, Any]]] = {
     "batches": [{"batches": [], "next": "1-0"}, {"batches": [], "next": None}],
     "tasks": [{"tasks": [], "next": TASK_ID}, {"tasks": [], "next": None}],
     "failures": [{"next": TASK_ID}, {"next": None}],
+    "actions": [{"actions": [], "next": "a" * 32}, {"actions": [], "next": None}],
     "dead_letters": [{"dead_letters": [], "next": 7}, {"dead_letters": [], "next": None}],
     "events": [
         {"events": [{"event_id": 1, "times": 1}], "next": 1, "since": 3},
