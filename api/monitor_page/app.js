@@ -45,6 +45,7 @@ function App() {
           ([path, text]) =>
             html`<a href=${link([path])} aria-current=${path === name ? "page" : undefined}>${text}</a>`,
         )}
+        <a href="docs">API</a>
       </nav>
     </header>
     <${Outage} />

@@ -17,9 +17,9 @@ export function Running({ job }) {
         ${notes.map(
           (note) => html`<tr key=${note.task_id}>
             <td><a class="row-link" href=${link(["jobs", jobId, "tasks", note.task_id])}>${note.task_id.slice(33)}</a></td>
-            <td><${Progress} value=${note.progress} label=${`Progress of ${note.task_id.slice(33)}`} /></td>
-            <td class="cause">${note.progress_note ?? ""}</td>
-            <td><${Time} at=${note.progress_at} /></td>
+            <td data-name="Progress"><${Progress} value=${note.progress} label=${`Progress of ${note.task_id.slice(33)}`} /></td>
+            <td class="cause" data-name="Said">${note.progress_note ?? ""}</td>
+            <td data-name="At"><${Time} at=${note.progress_at} /></td>
           </tr>`,
         )}
       </tbody>

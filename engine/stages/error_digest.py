@@ -51,5 +51,5 @@ def _cause(stage: Stage, errors: Sequence[TaskError]) -> str:
     return (
         f". Its most frequent error, in {tasks:,} of {read} failed tasks: "
         f"{first.type}: {first.message[:_QUOTED_CHARACTERS]} (first in {first.task_id}). "
-        f"All are listed by GET /api/jobs/{stage.job_id}/tasks?status=failed"
+        f"All of them: lockstep tasks {stage.job_id} --failed, or GET /api/jobs/{stage.job_id}/tasks?status=failed"
     )

@@ -40,6 +40,14 @@ def test_an_operation_is_tried_with_nothing_from_elsewhere(page: Page, stack: St
     assert [url for url in urls if url.endswith("/api/job-types")] == [f"{stack.url}/api/job-types"]
 
 
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_the_monitor_leads_to_it(page: Page, stack: Stack, slash: str) -> None:
+    page.goto(f"{stack.url}/api/monitor{slash}")
+    page.get_by_role("navigation", name="Main").get_by_role("link", name="API").click()
+    expect(page.get_by_role("heading", name="Lockstep")).to_be_visible()
+    assert urlsplit(page.url).path == "/api/docs"
+
+
 def test_a_job_is_submitted_from_the_page(page: Page, stack: Stack) -> None:
     show_docs(page, stack)
     page.get_by_role("button", name="POST /jobs/survey").first.click()

@@ -78,7 +78,7 @@ def test_a_job_completes_with_errors_when_its_stages_tolerate_the_failures() -> 
             "message": (
                 "2 of 4 tasks of stage 1 (first) failed, no more than it tolerates. Its most frequent error, "
                 f"in 2 of 2 failed tasks: PermanentTaskError: no (first in {it.tasks(job_id)[0].task_id}). "
-                f"All are listed by GET /api/jobs/{job_id}/tasks?status=failed"
+                f"All of them: lockstep tasks {job_id} --failed, or GET /api/jobs/{job_id}/tasks?status=failed"
             ),
             "stage": 1,
         }
@@ -99,7 +99,7 @@ def test_a_job_fails_when_more_tasks_fail_than_its_stage_tolerates() -> None:
             "message": (
                 "3 of 4 tasks of stage 1 (first) failed; it tolerates a fraction of 0.5. Its most frequent error, "
                 f"in 3 of 3 failed tasks: PermanentTaskError: no (first in {it.tasks(job_id)[0].task_id}). "
-                f"All are listed by GET /api/jobs/{job_id}/tasks?status=failed"
+                f"All of them: lockstep tasks {job_id} --failed, or GET /api/jobs/{job_id}/tasks?status=failed"
             ),
             "stage": 1,
         }
@@ -202,7 +202,7 @@ def test_no_failure_is_tolerated_unless_declared() -> None:
             "message": (
                 "1 of 1,000 tasks of stage 1 (only) failed; it tolerates a fraction of 0. Its most frequent error, "
                 f"in 1 of 1 failed tasks: PermanentTaskError: no (first in {it.tasks(job_id)[0].task_id}). "
-                f"All are listed by GET /api/jobs/{job_id}/tasks?status=failed"
+                f"All of them: lockstep tasks {job_id} --failed, or GET /api/jobs/{job_id}/tasks?status=failed"
             ),
             "stage": 1,
         }
