@@ -13,7 +13,7 @@ LETTER = {
     "body": "a message",
     "received_at": CREATED,
 }
-TASK = {
+TASK: dict[str, Any] = {
     "task_id": f"{JOB['job_id']}-s01-t0000007",
     "task_index": 7,
     "stage": 1,

@@ -19,6 +19,7 @@ JOB: dict[str, Any] = {
     **dict.fromkeys(("waits_for", "result", "error", "warning", "finished_at")),
     "created_at": CREATED,
     "started_at": CREATED,
+    "progress_notes": [],
     "stages": [
         {
             "stage": 1,
@@ -32,7 +33,7 @@ JOB: dict[str, Any] = {
             "batches_queued": 9,
             "created_at": CREATED,
             "finished_at": None,
-            "tasks": {"created": 9, "queued": 9, **dict.fromkeys(_COUNTS, 0)},
+            "tasks": {"created": 9, "queued": 9, "estimated": False, **dict.fromkeys(_COUNTS, 0)},
         }
     ],
 }

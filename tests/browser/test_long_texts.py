@@ -26,12 +26,13 @@ LONG_JOB = {
     "waits_for": {"start_at": None, "after": [], "exclusive_key": LONG, "key_holder": None},
     "stages": [FAILED],
     "failed_tasks": 1,
+    "progress_notes": [{"task_id": TASK["task_id"], "progress": 0.5, "progress_note": LONG, "progress_at": CREATED}],
 }
 LONG_TASK = {**TASK, "task_type": LONG, "error": ERROR, "errors": [ERROR], "worker": LONG, "parameters": {"a": MARKUP}}
 LONG_LETTER = {**LETTER, "message_id": LONG, "reason": LONG, "description": MARKUP, "body": MARKUP, "queue": LONG[:50]}
 EVENT = {"event_id": 1, "kind": "dead_letter", "subject": MARKUP, "times": 1, "details": {}, "at": CREATED, "stage": 1}
 GROUP = {"error": "0f", "type": LONG, "message": MARKUP, "tasks": 1_000_000, "example_task_id": TASK["task_id"]}
-QUEUE = {"queue": LONG[:50], "reason": MARKUP, "oldest_waiting_seconds": 1}
+QUEUE: dict[str, Any] = {"queue": LONG[:50], "reason": MARKUP, "oldest_waiting_seconds": 1}
 COUNTS = dict.fromkeys(("active", "scheduled", "dead_lettered"), 1_000_000)
 FIELD = {"type": "string", "description": MARKUP}
 TYPES = [{"name": LONG, "description": MARKUP, "parameters": {"properties": {LONG: FIELD}}}]

@@ -32,9 +32,9 @@ from settings import Settings
 from tests.fakes.ingested_rows import FakeIngestedRows
 from tests.integration.conftest import BuildApp
 from tests.integration.ingest_tables import Ingestion
-from tests.integration.messages import Mailbox
 from tests.support.drive import SETTINGS, stand
 from tests.support.isolated_jobs import IsolatedJob
+from tests.support.mailbox import Mailbox
 
 _PAGE = (Path(__file__).parents[2] / "docs" / "blobs.md").read_text()
 ROWS = b"id,name\n" + b"".join(b"%d,name %d\n" % (n, n) for n in range(500))
@@ -92,7 +92,7 @@ def test_an_isolated_task_reads_and_writes_blobs_as_one_on_a_thread_does(
     ]
     job_id = app.submitter.submit("isolated", {"tasks": tasks}).job_id
     app.stages.handle(mailbox.take_job_message())
-    app.worker.run("sb-tasks", mailbox.take("sb-tasks", len(tasks)))
+    mailbox.take_tasks(app, len(tasks)).run(app)
     with app.database.transaction() as work:
         rows = work.tasks.page(job_id, None, "", 100, TaskPayload)
     assert [row.result for row in rows] == ["some text", "some text", None]

@@ -35,6 +35,7 @@ from repositories.storage_queues import StorageQueueRepository
 from settings import Settings
 from tests.integration.job_types import counting_job
 from tests.support.app_transport import ServiceBusTransport
+from tests.support.mailbox import Mailbox
 from tests.support.waiting import wait_until
 
 QUEUES = (JOBS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, BATCHES_QUEUE, LONG_TASKS_QUEUE)
@@ -115,6 +116,13 @@ def new_host(database_url: str, azurite: Azurite) -> Iterator[NewHost]:
             app.close()
 
 
+@pytest.fixture
+def bus_mailbox(service_bus: EmulatorProcess) -> Iterator[Mailbox]:
+    """Of Service Bus, whatever transport the other tests use."""
+    with ServiceBusTransport(service_bus).mailbox() as mailbox:
+        yield mailbox
+
+
 EACH = pytest.mark.parametrize("message_per", [None, lockstep.MessagePer.TASK])
 
 
@@ -187,7 +195,9 @@ def test_a_batch_that_was_sent_in_part_is_sent_again_and_no_task_runs_twice(
     assert runs.of == dict.fromkeys(range(100), 1)
 
 
-def test_with_both_transports_a_job_may_do_without_service_bus(new_host: NewHost, service_bus: EmulatorProcess) -> None:
+def test_with_both_transports_a_job_may_do_without_service_bus(
+    new_host: NewHost, service_bus: EmulatorProcess, bus_mailbox: Mailbox
+) -> None:
     runs = Runs()
     host = new_host(runs, ServiceBusConnection=service_bus.connection_string)
     submit = host.app.submitter.submit
@@ -195,14 +205,12 @@ def test_with_both_transports_a_job_may_do_without_service_bus(new_host: NewHost
     host.pump()
     assert (host.status(by_bus), host.status(by_storage)) == (JobStatus.QUEUED, JobStatus.COMPLETED)
     assert runs.of == dict.fromkeys(range(3), 1)
-    with ServiceBusTransport(service_bus).mailbox() as mailbox:
-        host.app.stages.handle(mailbox.take_job_message())
-        mailbox.take(TASKS_QUEUE, 3)
+    host.app.stages.handle(bus_mailbox.take_job_message())
+    bus_mailbox.take(TASKS_QUEUE, 3)
 
 
-def test_with_both_transports_the_messages_of_both_are_counted(
-    new_host: NewHost, service_bus: EmulatorProcess, mailbox: Mailbox
-) -> None:
+@pytest.mark.usefixtures("bus_mailbox")
+def test_with_both_transports_the_messages_of_both_are_counted(new_host: NewHost, service_bus: EmulatorProcess) -> None:
     environment = {
         "ServiceBusConnection": service_bus.connection_string,
         "SERVICE_BUS_MANAGEMENT_URL": service_bus.management_url,
@@ -243,7 +251,7 @@ def test_ends_wait_for_the_queue_that_is_told_them_and_are_told_once_it_is_there
 
 
 def test_a_job_goes_on_by_the_other_transport_when_its_own_is_taken_away(
-    new_host: NewHost, service_bus: EmulatorProcess, mailbox: Mailbox
+    new_host: NewHost, service_bus: EmulatorProcess, bus_mailbox: Mailbox
 ) -> None:
     """Its first stage is dispatched by storage queues; then only Service Bus is left."""
     runs = Runs()
@@ -261,7 +269,7 @@ def test_a_job_goes_on_by_the_other_transport_when_its_own_is_taken_away(
         alone.app.sweeper.sweep()
         used.update(counts.name for counts in service_bus.queues() if counts.active)
         for queue in used & set(QUEUES):
-            for message in mailbox.take_some(queue):
+            for message in bus_mailbox.take_some(queue):
                 alone.run(queue, message)
         return {alone.status(each) for each in (dispatched, waiting)} == {JobStatus.COMPLETED}
 
@@ -270,14 +278,14 @@ def test_a_job_goes_on_by_the_other_transport_when_its_own_is_taken_away(
 
 
 def test_a_job_goes_on_by_storage_queues_when_service_bus_is_taken_away(
-    new_host: NewHost, service_bus: EmulatorProcess, mailbox: Mailbox
+    new_host: NewHost, service_bus: EmulatorProcess, bus_mailbox: Mailbox
 ) -> None:
     runs = Runs()
     overdue = {"SILENCE_SECONDS": "1", "SWEEP_AGE_SECONDS": "1"}
     both = new_host(runs, ServiceBusConnection=service_bus.connection_string, **overdue)
     job_id = both.app.submitter.submit("counting", {"n": 5}).job_id
-    both.app.stages.handle(mailbox.take_job_message())
-    assert len(mailbox.take(TASKS_QUEUE)) == 5  # and they are left behind
+    both.app.stages.handle(bus_mailbox.take_job_message())
+    assert len(bus_mailbox.take(TASKS_QUEUE)) == 5  # and they are left behind
     alone = new_host(runs, **overdue)
 
     def ended() -> bool:
