@@ -14,6 +14,7 @@ from tests.faults.crash.points import Passing, Point
 from tests.faults.crash.scenarios import SCENARIOS
 from tests.faults.crash.trials import Outcome, Trial
 from tests.faults.crash.world import World
+from tests.support.pooler import pooled
 
 SIZES = (1, 99, 100, 101, 1_000)
 _TRIES = 8
@@ -70,7 +71,10 @@ class Matrix:
         # are forked from a server that has only imported modules.
         context = get_context("forkserver")
         context.set_forkserver_preload([__name__])
-        with ProcessPoolExecutor(_WORLDS, context, _open_world, (server_url, context.Lock())) as pool:
+        with (
+            pooled(server_url) as app_url,
+            ProcessPoolExecutor(_WORLDS, context, _open_world, (server_url, app_url, context.Lock())) as pool,
+        ):
             yield cls(pool)
 
     def recordings(self, size: int) -> list[Recording]:
@@ -120,7 +124,7 @@ def _trial(name: str, size: int) -> Trial:
 _worlds: list[World] = []
 
 
-def _open_world(server_url: str, turn: AbstractContextManager[Any]) -> None:
+def _open_world(server_url: str, app_url: str, turn: AbstractContextManager[Any]) -> None:
     with turn:  # one emulator after the other: started together they would exceed their time limit
-        _worlds.append(World(server_url, f"crash_{os.getpid()}"))
+        _worlds.append(World(server_url, f"crash_{os.getpid()}", app_url=app_url))
     gc.freeze()  # keeps forked processes from copying most of the memory

@@ -29,6 +29,7 @@ from tests.faults.crash.host import Host
 from tests.faults.crash.points import Points
 from tests.faults.crash.shared import SHARED
 from tests.support.emptying import EMPTY
+from tests.support.pooler import end_sessions
 
 _LIFE_SECONDS = 300
 _START_SECONDS = 300
@@ -77,6 +78,7 @@ class World:
         name: of its database, which is made.
         host: makes a process the application under test.
         life_seconds: how long a process may live.
+        app_url: where the processes reach the server, if that is not `server_url` but a PgBouncer before it.
 
     Attributes:
         shared: memory that the processes share.
@@ -87,7 +89,12 @@ class World:
     """
 
     def __init__(
-        self, server_url: str, name: str, host: type[Host] = Host, life_seconds: float = _LIFE_SECONDS
+        self,
+        server_url: str,
+        name: str,
+        host: type[Host] = Host,
+        life_seconds: float = _LIFE_SECONDS,
+        app_url: str | None = None,
     ) -> None:
         self.shared = SHARED
         self._host = host
@@ -98,8 +105,9 @@ class World:
         # Each process opens it for itself: to create one takes longer than to fork.
         self._unopened = ControlClient(self.emulator.http_port)
         self.database_url = f"{server_url}/{name}"
+        self._app_database_url = f"{app_url or server_url}/{name}"
         self._environment = {
-            "DATABASE_URL": self.database_url,
+            "DATABASE_URL": self._app_database_url,
             "ServiceBusConnection": self.emulator.connection_string,
             # One batch at a time, so that chance does not decide which tasks are delivered together.
             "DISPATCH_PARALLEL": "1",
@@ -192,6 +200,8 @@ class World:
         with self._administrator.cursor() as cursor:
             statement = sql.SQL("ALTER DATABASE {} SET world.ahead = {}")
             cursor.execute(statement.format(self._name, sql.Literal(f"{ahead_seconds:f} s")))
+        if self._app_database_url != self.database_url:
+            end_sessions(self._app_database_url)
 
 
 def _connect(url: str) -> connection:
