@@ -5,9 +5,10 @@ import logging
 import azure.functions as func
 
 from api import service_answers, views
-from bootstrap import app, outages
+from bootstrap import app
 from core.errors import SchemaBehindError
 from core.lanes import BATCHES_QUEUE, URGENT_TASKS_QUEUE
+from engine.process.current import outages
 from engine.process.health_probe import OK, HealthProbe
 
 logger = logging.getLogger(__name__)

@@ -11,12 +11,12 @@ from benchmarks.measure import Measured
 from benchmarks.no_broker import NO_BROKER, NoQueue
 from benchmarks.prepared import JOB_ID, opened
 from benchmarks.second_stage import Relay, RelayParameters, greet
-from bootstrap import Backends, wire
 from controllers import authoring as lockstep
 from controllers.registry import Registry
 from core.messages import JobAction, JobMessage
 from core.models import StageKey
 from settings import Settings
+from wiring import Backends, wire
 
 
 class Aggregated(Relay):

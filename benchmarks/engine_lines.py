@@ -13,7 +13,6 @@ from benchmarks.no_broker import NO_BROKER, NoQueue
 from benchmarks.noop import Noop
 from benchmarks.prepared import KEY, opened, outgoing, queued_tasks
 from benchmarks.second_stage import first_stage, second_stage
-from bootstrap import Backends, wire
 from controllers.registry import Registry
 from core.definitions import AlignedBatch
 from core.lanes import TASKS_QUEUE
@@ -23,6 +22,7 @@ from core.task_runs import TaskOutcome
 from repositories.ports import Database, UnitOfWork
 from repositories.transactions import transact
 from settings import Settings
+from wiring import Backends, wire
 
 Invocation = Sequence[TaskMessage]
 """The messages that one call of the worker gets."""

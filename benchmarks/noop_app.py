@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 import azure.functions as func
 
 import bootstrap
+import wiring
 from api import jobs as jobs_api
 from benchmarks.measure import ROOT
 from benchmarks.noop import Noop
@@ -28,7 +29,7 @@ app = function_app()
 
 
 @cache
-def build() -> bootstrap.App:
+def build() -> wiring.App:
     """Builds the app of this process at its first use."""
     return bootstrap.build(Settings.from_environment(), [Noop])
 

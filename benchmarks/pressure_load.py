@@ -12,13 +12,13 @@ from benchmarks.engine_lines import claim_and_record, received
 from benchmarks.no_broker import NO_BROKER, NoQueue
 from benchmarks.noop import Noop
 from benchmarks.prepared import KEY, batches, create_job, opened
-from bootstrap import Backends, wire
 from controllers.registry import Registry
 from core.definitions import AlignedBatch
 from core.ids import MAX_STAGE_TASKS
 from core.lanes import TASKS_QUEUE
 from core.statuses import BatchStatus
 from settings import Settings
+from wiring import Backends, wire
 
 _LEASE = "benchmark"
 _LEASE_SECONDS = 24 * 3_600

@@ -13,13 +13,13 @@ from pydantic import Field
 from benchmarks.ended_rows import write_ended_stage
 from benchmarks.no_broker import NO_BROKER, NoQueue
 from benchmarks.prepared import JOB_ID, opened
-from bootstrap import Backends, wire
 from controllers import authoring as lockstep
 from controllers.registry import Registry
 from core.messages import JobAction, JobMessage
 from core.models import StageKey
 from core.statuses import StageStatus
 from settings import Settings
+from wiring import Backends, wire
 
 
 class RelayParameters(lockstep.JobParameters):

@@ -22,12 +22,13 @@ from benchmarks.no_broker import NO_BROKER, NoQueue
 from benchmarks.noop import Noop
 from benchmarks.prepared import opened, queued_tasks
 from benchmarks.servers import Databases, postgres_server
-from bootstrap import Backends, telemetry, wire
+from bootstrap import telemetry
 from controllers.registry import Registry
 from core.lanes import TASKS_QUEUE
 from core.messages import ReceivedMessage
 from core.telemetry import Incoming
 from settings import Settings
+from wiring import Backends, wire
 
 _TRACES = {flags: f"00-{'1' * 32}-{'2' * 16}-{flags}" for flags in ("00", "01")}
 

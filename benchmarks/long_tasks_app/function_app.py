@@ -5,6 +5,7 @@ from functools import cache
 import azure.functions as func
 
 import bootstrap
+import wiring
 from api import jobs as jobs_api
 from benchmarks.long_task_job import LongTaskBenchmark
 from settings import Settings
@@ -16,7 +17,7 @@ from triggers.termination import drain_on_sigterm
 
 
 @cache
-def build() -> bootstrap.App:
+def build() -> wiring.App:
     """Builds the application of this process."""
     return bootstrap.build(Settings.from_environment(), [LongTaskBenchmark])
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-import bootstrap
+import wiring
 from controllers.base import JobController
 from controllers.registry import Registry
 from core.lanes import BATCHES_QUEUE, JOBS_QUEUE
@@ -68,7 +68,7 @@ def _copy(message: OutgoingMessage) -> OutgoingMessage:
     return replace(message, enqueue_at=begin + timedelta(seconds=random.uniform(0, _SPREAD_SECONDS)))
 
 
-def build_with_copies(settings: Settings, controllers: Iterable[type[JobController[Any]]]) -> bootstrap.App:
+def build_with_copies(settings: Settings, controllers: Iterable[type[JobController[Any]]]) -> wiring.App:
     """As `bootstrap.build`, with a `CopyingQueue` before the broker."""
     assert settings.service_bus_connection
     database = PostgresDatabase(ConnectionPool(settings.database_url, settings.database_pool_size))
@@ -76,5 +76,5 @@ def build_with_copies(settings: Settings, controllers: Iterable[type[JobControll
     migrations.apply(database, settings.database_url, registry.migrations)
     broker = service_bus.by_connection_string(settings.service_bus_connection, [])
     pending = partial(migrations.pending, database, registry.migrations)
-    backends = bootstrap.Backends(database, CopyingQueue(broker), pending, broker.close)
-    return bootstrap.wire(settings, registry, backends)
+    backends = wiring.Backends(database, CopyingQueue(broker), pending, broker.close)
+    return wiring.wire(settings, registry, backends)

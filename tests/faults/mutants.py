@@ -17,7 +17,16 @@ _ROOT = Path(__file__).parents[2]
 _COPIED = (
     *("api", "cli", "client", "controllers", "core", "engine", "local", "repositories"),
     *("telemetry", "tests", "triggers"),
-    *("bootstrap.py", "connections.py", "function_app.py", "migrate.py", "settings.py", "host.json", "pyproject.toml"),
+    *(
+        "bootstrap.py",
+        "connections.py",
+        "function_app.py",
+        "migrate.py",
+        "settings.py",
+        "wiring.py",
+        "host.json",
+        "pyproject.toml",
+    ),
 )
 _FAILED = re.compile(r"^FAILED (\S+)", re.MULTILINE)
 _TIMEOUT_SECONDS = 240.0

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import bootstrap
 import function_app  # noqa: F401 - imported once, before the fork
+import wiring
 from core.errors import DatabaseUnavailableError
 from local.functions_host.functions import build_table
 from local.functions_host.host_config import load_host_config
@@ -88,7 +89,7 @@ def run(environment: Mapping[str, str], log_file: Path, *, sweeps: bool) -> None
     os._exit(1)
 
 
-def _build() -> bootstrap.App:
+def _build() -> wiring.App:
     """Builds the app as soon as PostgreSQL can be reached; a Functions host tries at each invocation."""
     limited = [] if NO_LIMITS in os.environ else [LimitedJob]
     build = build_with_copies if COPIES in os.environ else bootstrap.build
@@ -100,7 +101,7 @@ def _build() -> bootstrap.App:
             time.sleep(_OUTAGE_SECONDS)
 
 
-def _sweep(app: bootstrap.App) -> None:
+def _sweep(app: wiring.App) -> None:
     while True:
         try:
             app.sweeper.sweep()

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 import bootstrap
-from bootstrap import App
 from controllers.base import JobController
 from core.lanes import Transport
 from local.service_bus.process import EmulatorProcess
@@ -22,6 +21,7 @@ from settings import Settings
 from tests.support.app_database import AppDatabase
 from tests.support.app_transport import TRANSPORTS, AppTransport, chosen_transport
 from tests.support.mailbox import Mailbox
+from wiring import App
 
 BuildApp = Callable[..., App]
 

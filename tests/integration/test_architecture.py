@@ -37,6 +37,7 @@ _APP = {
     "function_app.py",
     "repositories",
     "triggers",
+    "wiring.py",
 }
 _MOST_FILES = 15
 _NO_STEPS = {"__init__", "begin_at", "open"}

@@ -16,7 +16,7 @@ import httpx
 import psycopg2
 import pytest
 
-import bootstrap
+import wiring
 from api import batch_overviews, tasks_of_batch
 from controllers.registry import Registry
 from core.errors import ConfigurationError, DatabaseUnavailableError
@@ -116,8 +116,8 @@ def it(postgres_database: PostgresDatabase, queue: RecordingQueue, caplog: pytes
         }
     )
     outages, shutdown = OutageWaiter(lambda seconds: False), Shutdown(refuse_after_seconds=0)
-    backends = bootstrap.Backends(postgres_database, queue, list, lambda: None, outages, shutdown)
-    app = bootstrap.wire(settings, Registry([Canary]), backends)
+    backends = wiring.Backends(postgres_database, queue, list, lambda: None, outages, shutdown)
+    app = wiring.wire(settings, Registry([Canary]), backends)
     with closing(app):
         yield Stand(app, cast(FakeDatabase, postgres_database), queue, queue.clock, outages, shutdown)
     logging.setLogRecordFactory(factory)

@@ -3,7 +3,6 @@
 from collections import Counter
 from typing import Any
 
-from bootstrap import App
 from controllers import authoring as lockstep
 from core.ids import task_id
 from core.messages import JobAction
@@ -12,6 +11,7 @@ from core.statuses import JobStatus, StageStatus
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import CountParameters
 from tests.support.mailbox import Mailbox
+from wiring import App
 
 N = 450
 BATCHES = 5

@@ -1,12 +1,12 @@
 """A small job behind a large one: all tasks in the queue run before more are sent: real database, real broker."""
 
-from bootstrap import App
 from core.lanes import JOBS_QUEUE
 from core.messages import JobMessage
 from core.statuses import JobStatus, StageStatus
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job
 from tests.support.mailbox import Mailbox
+from wiring import App
 
 AHEAD = 200
 LARGE, SMALL = 1_000, 10

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from bootstrap import App
 from controllers import authoring as lockstep
 from core.ids import batch_id
 from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, TASKS_QUEUE
@@ -22,6 +21,7 @@ from engine.tasks.unclaimed_messages import MAX_MISSES
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job
 from tests.support.mailbox import Mailbox
+from wiring import App
 
 
 class Runs:

@@ -11,7 +11,6 @@ import pytest
 
 import bootstrap
 from api import health, jobs
-from bootstrap import App
 from controllers.hello_world import HelloWorld
 from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
 from engine.process.health_probe import HealthProbe
@@ -20,6 +19,7 @@ from tests.support.app_transport import TRANSPORTS, chosen_transport
 from tests.support.silence import Relay
 from tests.support.waiting import wait_until
 from tests.unit.api.support import body, get
+from wiring import App
 
 _QUEUES = (JOBS_QUEUE, TASKS_QUEUE, BATCHES_QUEUE, URGENT_TASKS_QUEUE, LONG_TASKS_QUEUE)
 TRANSPORT = TRANSPORTS[chosen_transport()]

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from bootstrap import App
 from controllers import authoring as lockstep
 from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, TASKS_QUEUE
 from core.messages import JobMessage
@@ -18,6 +17,7 @@ from repositories.ports import UnitOfWork
 from tests.integration.conftest import BuildApp
 from tests.support.mailbox import Mailbox
 from tests.support.waiting import wait_until
+from wiring import App
 
 N = 12
 

@@ -1,10 +1,10 @@
 """Lists and fan-in on the real database: a call runs many tasks, and one task gathers the results of all."""
 
-from bootstrap import App
 from controllers import authoring as lockstep
 from core.statuses import JobStatus
 from tests.integration.conftest import BuildApp
 from tests.support.mailbox import Mailbox
+from wiring import App
 
 N = 130
 _RESULT_BYTES = 20_000

@@ -9,7 +9,6 @@ import pytest
 from psycopg2.errors import LockNotAvailable
 from psycopg2.extensions import connection
 
-from bootstrap import App
 from core.lanes import BATCHES_QUEUE, MessagePer
 from core.messages import JobAction, JobMessage
 from core.statuses import BatchStatus
@@ -20,6 +19,7 @@ from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job, returning
 from tests.support.mailbox import Mailbox, TaskMessages
 from tests.support.waiting import wait_until
+from wiring import App
 
 _ONE_MESSAGE = "the host gives one message of a storage queue to an invocation, and the messages of two jobs to two"
 

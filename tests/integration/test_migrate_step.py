@@ -12,6 +12,7 @@ from psycopg2.extensions import connection
 
 import bootstrap
 import migrate
+import wiring
 from api import health
 from controllers.base import JobController
 from controllers.hello_world import HelloWorld
@@ -113,7 +114,7 @@ def test_a_wait_that_is_no_time_is_refused(seconds: str, capsys: pytest.CaptureF
     assert f"argument --wait: invalid seconds value: '{seconds}'" in capsys.readouterr().err
 
 
-def app_of(url: str, controller: type[JobController[Any]] = HelloWorld) -> bootstrap.App:
+def app_of(url: str, controller: type[JobController[Any]] = HelloWorld) -> wiring.App:
     given = {"DATABASE_URL": url, "ServiceBusConnection": NO_BROKER, "MIGRATE_ON_START": "false"}
     return bootstrap.build(Settings.from_environment(given), [controller])
 

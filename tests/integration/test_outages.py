@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 
 import bootstrap
-from bootstrap import App
 from controllers.base import JobController
 from controllers.context import JsonValue, TaskContext
 from core.errors import DatabaseUnavailableError
+from engine.process import current
 from settings import Settings
 from tests.integration.job_types import counting_job, returning
 from tests.support.app_transport import AppTransport
 from tests.support.mailbox import Mailbox
 from tests.support.stoppable import StoppablePostgres
+from wiring import App
 
 N = 150
 
@@ -97,6 +98,6 @@ def test_a_claim_gives_up_waiting_for_the_database_after_a_lease(
         server.go_away(6)
         with pytest.raises(DatabaseUnavailableError):
             messages.run(app)
-        bootstrap.outages.run(lambda: messages.run(app), bootstrap.outages.deadline(60))
+        current.outages.run(lambda: messages.run(app), current.outages.deadline(60))
         work_off(app, job_id, mailbox)
         assert_ran_once(app, job_id)

@@ -6,7 +6,6 @@ import psycopg2
 import pytest
 
 from api import health
-from bootstrap import App
 from controllers.registry import CONTROLLERS
 from engine.process.health_probe import HealthProbe
 from tests.integration.conftest import BuildApp
@@ -14,6 +13,7 @@ from tests.integration.page_visits import PageVisits
 from tests.integration.page_visits.visits import Visits
 from tests.support.mailbox import Mailbox
 from tests.unit.api.support import body, get
+from wiring import App
 
 REGISTERED = (*CONTROLLERS, PageVisits)
 MIGRATION = "page_visits.0001.page_visits"

@@ -10,13 +10,13 @@ from typing import Any
 import psycopg2
 import pytest
 
-from bootstrap import App
 from controllers.context import TaskContext
 from core.messages import JobAction, JobMessage, ReceivedMessage
 from core.pages import TaskPayload
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job, returning
 from tests.support.mailbox import Mailbox, TaskMessages
+from wiring import App
 
 
 def _dispatched(app: App, mailbox: Mailbox, n: int) -> tuple[str, TaskMessages]:

@@ -9,11 +9,11 @@ import pytest
 from pydantic import SecretStr
 
 from api import failures, job_listing, jobs, results, tasks
-from bootstrap import App
 from controllers import authoring as lockstep
 from core.errors import PermanentTaskError
 from tests.integration.conftest import BuildApp
 from tests.support.mailbox import Mailbox
+from wiring import App
 
 N = 250
 SECRET = "pssst-secret"

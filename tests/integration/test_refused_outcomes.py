@@ -7,13 +7,13 @@ from typing import Any
 import psycopg2
 import pytest
 
-from bootstrap import App
 from controllers.context import TaskContext
 from core.messages import JobAction, JobMessage
 from core.retry import Backoff
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job, returning
 from tests.support.mailbox import Mailbox
+from wiring import App
 
 
 def _two_dispatched(app: App, mailbox: Mailbox) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 
 import bootstrap
-from bootstrap import App
+import wiring
 from core.lanes import JOBS_QUEUE
 from core.messages import JobMessage, ReceivedMessage
 from engine.process import rescheduling
@@ -19,6 +19,7 @@ from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job, returning
 from tests.support.drive import waiter_by
 from tests.support.mailbox import Mailbox, TaskMessages
+from wiring import App
 
 
 class Rights:
@@ -58,10 +59,10 @@ def app(rights: Rights, build_app: BuildApp, database_url: str, monkeypatch: pyt
     parts = urlsplit(database_url)
     url = parts._replace(netloc=f"{rights.role}@{parts.hostname}:{parts.port}").geturl()
     built = build_app([counting_job(returning(lambda index: index))], DATABASE_URL=url)
-    app = bootstrap.wire(
+    app = wiring.wire(
         built.settings,
         built.registry,
-        bootstrap.Backends(built.database, built.queue, list, lambda: None, waiter),
+        wiring.Backends(built.database, built.queue, list, lambda: None, waiter),
     )
     monkeypatch.setattr(bootstrap, "app", lambda: app)
     monkeypatch.setenv("DATABASE_URL", url)

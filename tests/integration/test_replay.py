@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 import psycopg2
 import pytest
 
-import bootstrap
-from bootstrap import App, Backends
+import wiring
 from controllers.base import DispatchProtocol
 from core.errors import DispatchInterruptedError, QueueUnavailableError
 from core.ids import task_id
@@ -18,6 +17,7 @@ from repositories.ports import MessageQueue, SendResult
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job, returning
 from tests.support.mailbox import Mailbox
+from wiring import App, Backends
 
 N = 1_050
 BATCHES = 11
@@ -61,7 +61,7 @@ class BreakingQueue:
 
 
 def _with_queue(app: App, queue: MessageQueue) -> App:
-    return bootstrap.wire(app.settings, app.registry, Backends(app.database, queue, list, lambda: None))
+    return wiring.wire(app.settings, app.registry, Backends(app.database, queue, list, lambda: None))
 
 
 def _free_dispatch_lease(database_url: str) -> None:

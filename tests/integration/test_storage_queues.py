@@ -13,7 +13,6 @@ from azure.core.exceptions import ResourceExistsError
 from azure.storage.queue import QueueServiceClient
 
 import bootstrap
-from bootstrap import App
 from controllers import authoring as lockstep
 from core.errors import QueueUnavailableError
 from core.lanes import (
@@ -37,6 +36,7 @@ from tests.integration.job_types import counting_job
 from tests.support.app_transport import ServiceBusTransport
 from tests.support.mailbox import Mailbox
 from tests.support.waiting import wait_until
+from wiring import App
 
 QUEUES = (JOBS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, BATCHES_QUEUE, LONG_TASKS_QUEUE)
 

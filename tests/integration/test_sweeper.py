@@ -8,7 +8,6 @@ import psycopg2
 import pytest
 
 import bootstrap
-from bootstrap import App
 from core.messages import JobMessage
 from core.statuses import JobStatus
 from engine.repair.sweeper import SweepReport
@@ -18,6 +17,7 @@ from tests.integration.job_types import counting_job, returning
 from tests.support.app_transport import TRANSPORTS, chosen_transport
 from tests.support.mailbox import Mailbox, TaskMessages
 from tests.support.ports import lasting_port
+from wiring import App
 
 # The client leaves the sockets of a stopped broker to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")

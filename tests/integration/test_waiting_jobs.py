@@ -10,8 +10,7 @@ import psycopg2
 import pytest
 from psycopg2.extensions import connection
 
-import bootstrap
-from bootstrap import App, Backends
+import wiring
 from controllers import authoring as lockstep
 from controllers.registry import Registry
 from core.errors import ExclusiveJobError, LockstepError
@@ -26,6 +25,7 @@ from repositories.rows import PostgresRows
 from tests.fakes.clock import FakeClock
 from tests.fakes.queue import FakeQueue
 from tests.support.drive import SETTINGS, received
+from wiring import App, Backends
 
 HOSTS = 4
 ROUNDS = 5
@@ -64,7 +64,7 @@ class Hosts:
         self.database = database
         self.queues = [FakeQueue(FakeClock()) for _ in range(HOSTS)]
         self.apps = [
-            bootstrap.wire(SETTINGS, Registry([job_type(mode)]), Backends(database, queue, list, lambda: None))
+            wiring.wire(SETTINGS, Registry([job_type(mode)]), Backends(database, queue, list, lambda: None))
             for queue in self.queues
         ]
 

@@ -5,8 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import bootstrap
-from bootstrap import App
+import wiring
 from controllers.base import JobController
 from controllers.registry import Registry
 from controllers.schedule import Schedule
@@ -22,6 +21,7 @@ from settings import Settings
 from tests.fakes.clock import FakeClock
 from tests.fakes.database import FakeDatabase, Fakes
 from tests.fakes.queue import FakeQueue
+from wiring import App
 
 _MOST_PER_INVOCATION = 100
 _MANY_ROUNDS = 1_000
@@ -192,7 +192,7 @@ def _stand(
 ) -> Iterator[Stand]:
     outages = outages or waiter_by(database.clock)
     shutdown = Shutdown(refuse_after_seconds=0)
-    backends = bootstrap.Backends(
+    backends = wiring.Backends(
         database,
         queue,
         pending_migrations=list,
@@ -201,7 +201,7 @@ def _stand(
         shutdown=shutdown,
         blobs=blobs or BlobAccounts(),
     )
-    app = bootstrap.wire(settings, registry, backends)
+    app = wiring.wire(settings, registry, backends)
     try:
         yield Stand(app, database, queue, database.clock, outages, shutdown)
     finally:

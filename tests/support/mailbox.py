@@ -4,9 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bootstrap import App
 from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, TASKS_QUEUE, MessagePer
 from core.messages import BatchMessage, JobMessage, ReceivedMessage, TaskMessage
+from wiring import App
 
 WAIT_SECONDS = 30.0
 SHORT_SECONDS = 0.05

@@ -9,12 +9,12 @@ import pytest
 
 import bootstrap
 import connections
-from bootstrap import App
 from core.errors import ConfigurationError, DatabaseUnavailableError
 from repositories import migrations
 from settings import Settings
 from tests.support.drive import stand
 from tests.support.waiting import wait_until
+from wiring import App
 
 
 class Builds:

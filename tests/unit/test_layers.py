@@ -14,7 +14,7 @@ from controllers.registry import CONTROLLERS
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("api", "triggers", "controllers", "engine", "core", "repositories", "telemetry")
-MODULES = ("bootstrap.py", "connections.py", "function_app.py", "migrate.py", "settings.py")
+MODULES = ("bootstrap.py", "connections.py", "function_app.py", "migrate.py", "settings.py", "wiring.py")
 APP_FILES = sorted(
     [ROOT / name for name in MODULES] + [path for name in PACKAGES for path in (ROOT / name).rglob("*.py")]
 )
@@ -82,7 +82,7 @@ def test_the_entry_point_knows_only_the_api_and_the_triggers() -> None:
     assert azure == {"azure.functions"}
 
 
-@pytest.mark.parametrize("name", ["bootstrap.py", "connections.py", "migrate.py", "settings.py"])
+@pytest.mark.parametrize("name", ["bootstrap.py", "connections.py", "migrate.py", "settings.py", "wiring.py"])
 def test_the_composition_root_knows_nothing_of_those_who_call_it(name: str) -> None:
     assert not roots(ROOT / name) & {"api", "triggers", "function_app"}
 
@@ -97,7 +97,7 @@ def test_a_job_type_imports_lockstep_from_one_module_and_other_job_types_never(p
     ours = {
         module
         for module in imported(path)
-        if module.split(".")[0] in (*PACKAGES, "bootstrap", "connections", "migrate", "settings")
+        if module.split(".")[0] in (*PACKAGES, "bootstrap", "connections", "migrate", "settings", "wiring")
     }
     ours.discard("controllers")  # of `from controllers import authoring`
     assert not {module for module in ours if not f"{module}.".startswith(("controllers.authoring.", f"{own}."))}

@@ -6,6 +6,7 @@ from functools import cache
 import azure.functions as func
 
 import bootstrap
+import wiring
 from api import (
     batch_overviews,
     bulk_actions,
@@ -32,7 +33,7 @@ from triggers.termination import drain_on_sigterm
 
 
 @cache
-def build() -> bootstrap.App:
+def build() -> wiring.App:
     return bootstrap.build(Settings.from_environment(), [Survey])
 
 

@@ -5,6 +5,7 @@ from functools import cache
 import azure.functions as func
 
 import bootstrap
+import wiring
 from api import jobs as jobs_api
 from settings import Settings
 from tests.e2e.slow_jobs import Slow, TwoLanes
@@ -16,7 +17,7 @@ from triggers.termination import drain_on_sigterm
 
 
 @cache
-def build() -> bootstrap.App:
+def build() -> wiring.App:
     return bootstrap.build(Settings.from_environment(), [Slow, TwoLanes, IsolatedJob])
 
 

@@ -16,8 +16,7 @@ import azure.functions as func
 from typing_extensions import override
 
 import api.health
-import bootstrap
-from bootstrap import App, Backends
+import wiring
 from controllers.registry import Registry
 from core.statuses import JobStatus
 from repositories import service_bus
@@ -34,6 +33,7 @@ from tests.faults.crash.host import FUNCTIONS, Host, deploy
 from tests.faults.crash.jobs import registered
 from tests.faults.crash.points import FatalDatabase, FatalQueue
 from tests.unit.api.support import post
+from wiring import App, Backends
 
 logger = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ class AnsweringHost(Host):
     def _wire(self, settings: Settings, database: Database, queue: MessageQueue) -> App:
         backends = Backends(FatalDatabase(database, self._points), FatalQueue(queue, self._points), list, lambda: None)
         registry = Registry([*registered(self._controller), Neighbour], self._schedules)
-        return bootstrap.wire(settings, registry, backends)
+        return wiring.wire(settings, registry, backends)
 
     def _deploy_version(self, number: int) -> None:
         deploy(self._versions[number])

@@ -10,8 +10,7 @@ from threading import Event
 
 import psycopg2
 
-import bootstrap
-from bootstrap import App, Backends
+import wiring
 from controllers import authoring as lockstep
 from controllers.registry import Registry
 from core.lanes import JOBS_QUEUE, TASKS_QUEUE
@@ -23,6 +22,7 @@ from tests.faults.answers.neighbour import Neighbour
 from tests.faults.answers.previous import PreviousDatabase, PreviousQueue
 from tests.faults.invariants import assert_invariants
 from tests.support.drive import SETTINGS, received
+from wiring import App, Backends
 
 _WAIT_SECONDS = 30
 _TASKS, _TASKS_BEFORE = 200, 150
@@ -116,7 +116,7 @@ def _host(
     controller: type[lockstep.JobController[lockstep.JobParameters]], database: Database, queue: MessageQueue
 ) -> App:
     registry = Registry([controller, Neighbour])
-    return bootstrap.wire(SETTINGS, registry, Backends(database, queue, list, lambda: None))
+    return wiring.wire(SETTINGS, registry, Backends(database, queue, list, lambda: None))
 
 
 def _deliver(host: App, queue: FakeQueue) -> None:

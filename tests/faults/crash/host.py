@@ -26,12 +26,13 @@ from azure.servicebus.exceptions import OperationTimeoutError, ServiceBusError
 
 import bootstrap
 import function_app
-from bootstrap import App, Backends
+import wiring
 from controllers.base import JobController
 from controllers.registry import Registry
 from controllers.schedule import Schedule
 from core.error_groups import group_of
 from core.ids import job_id_for_key
+from engine.process import current
 from local.service_bus.control.client import ControlClient
 from repositories import service_bus
 from repositories.broker_client import tls_context
@@ -43,6 +44,7 @@ from tests.faults.crash.points import FatalDatabase, FatalQueue, Points
 from tests.faults.crash.shared import Shared
 from tests.support.deliveries import called_as_by_the_host
 from tests.unit.api.support import BASE, get, post
+from wiring import App, Backends
 
 logger = logging.getLogger(__name__)
 
@@ -203,7 +205,7 @@ class Host:
         """Runs functions on the messages in their queues until these are empty, or that many times."""
         chosen = [each for each in _QUEUE_FUNCTIONS if each.name in functions]
         done = 0
-        while done != most and not bootstrap.shutdown.requested:
+        while done != most and not current.shutdown.requested:
             ready = self._ready()
             if not any(self._consume_once(each, ready.get(each.queue, 0)) for each in chosen):
                 return
@@ -230,7 +232,7 @@ class Host:
         database_to_die_in, queue_to_die_in = FatalDatabase(database, self._points), FatalQueue(queue, self._points)
         backends = Backends(database_to_die_in, queue_to_die_in, list, lambda: None)
         registry = Registry(jobs.registered(self._controller), self._schedules)
-        deploy(bootstrap.wire(settings, registry, backends))
+        deploy(wiring.wire(settings, registry, backends))
 
     def _end(self) -> None:
         """Begins a shutdown, as SIGTERM does."""

@@ -5,6 +5,7 @@ from functools import cache
 import azure.functions as func
 
 import bootstrap
+import wiring
 from api import jobs as jobs_api
 from settings import Settings
 from tests.faults.kinds import KINDS
@@ -15,7 +16,7 @@ from triggers import tasks as task_triggers
 
 
 @cache
-def build() -> bootstrap.App:
+def build() -> wiring.App:
     return bootstrap.build(Settings.from_environment(), [Trial, *KINDS])
 
 

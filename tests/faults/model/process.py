@@ -5,7 +5,7 @@ from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
-import bootstrap
+import wiring
 from controllers.registry import Registry
 from core.batching import BATCH_SIZE
 from core.errors import DatabaseUnavailableError, QueueUnavailableError, TransactionConflictError
@@ -47,8 +47,8 @@ class Process:
         self._database_clock = database.clock
         outages = OutageWaiter(self._wait, self.monotonic)
         ports = ProcessDatabase(database), ProcessQueue(queue)
-        backends = bootstrap.Backends(*ports, list, lambda: None, outages, Shutdown())
-        self.app = bootstrap.wire(SETTINGS.model_copy(update={"dispatch_ahead": AHEAD}), registry, backends)
+        backends = wiring.Backends(*ports, list, lambda: None, outages, Shutdown())
+        self.app = wiring.wire(SETTINGS.model_copy(update={"dispatch_ahead": AHEAD}), registry, backends)
 
     def monotonic(self, share: float = 1.0) -> float:
         """Its own clock."""

@@ -5,6 +5,7 @@ from functools import cache
 import azure.functions as func
 
 import bootstrap
+import wiring
 from settings import Settings
 from tests.faults.jobs import SumJob
 from triggers import jobs as job_triggers
@@ -12,7 +13,7 @@ from triggers import storage_queues as storage_triggers
 
 
 @cache
-def build() -> bootstrap.App:
+def build() -> wiring.App:
     return bootstrap.build(Settings.from_environment(), [SumJob])
 
 

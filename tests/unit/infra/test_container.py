@@ -9,7 +9,15 @@ from local.stack import ROOT
 from tests.unit.infra.conftest import INFRA
 
 _DOCKERFILE = (ROOT / "Dockerfile").read_text()
-_OF_THE_APP = {"function_app.py", "bootstrap.py", "connections.py", "migrate.py", "settings.py", "host.json"}
+_OF_THE_APP = {
+    "function_app.py",
+    "bootstrap.py",
+    "connections.py",
+    "migrate.py",
+    "settings.py",
+    "wiring.py",
+    "host.json",
+}
 _OF_THE_APP |= {"api", "controllers", "core", "engine", "repositories", "telemetry", "triggers"}
 
 

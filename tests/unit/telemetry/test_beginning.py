@@ -14,7 +14,6 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 
 import bootstrap
-from bootstrap import App
 from core.errors import ConfigurationError, DatabaseUnavailableError
 from core.telemetry import Telemetry, telemetry, use
 from settings import Settings
@@ -25,6 +24,7 @@ from tests.support.collector import Collector, collecting
 from tests.support.drive import SETTINGS
 from tests.support.sample_jobs import TASK_TYPE
 from tests.support.waiting import wait_until
+from wiring import App
 
 _ROOT = Path(__file__).parents[3]
 _REQUIRED = {"DATABASE_URL": SETTINGS.database_url, "ServiceBusConnection": SETTINGS.service_bus_connection or ""}

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 READY = "import logging, threading, function_app; logging.basicConfig(level=20); print('ready', flush=True); "
 IDLE = READY + "threading.Event().wait()"
-AT_WORK = READY + "import bootstrap; bootstrap.shutdown.at_work().__enter__(); threading.Event().wait()"
+AT_WORK = READY + "from engine.process import current; current.shutdown.at_work().__enter__(); threading.Event().wait()"
 LISTENING = (
     READY
     + """
