@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TypeVar
 
 import pytest
@@ -107,7 +108,7 @@ def test_a_read_that_breaks_off_is_unavailable(server: TlsServer) -> None:
 def test_an_answer_that_is_none_of_the_service_is_unavailable(server: TlsServer, answer: Answer) -> None:
     server.routes[PATH] = lambda _: answer
     server.routes[LISTING] = lambda _: answer
-    with store_of(connection_string(f"https://{server.host}"), seconds=2) as store:
+    with store_of(connection_string(f"https://{server.host}"), seconds=30) as store:
         with pytest.raises(BlobUnavailableError, match="cannot be read"):
             store.read("things", "a.bin", 0, 4)
         with pytest.raises(BlobUnavailableError, match="cannot be read"):
@@ -163,22 +164,25 @@ def test_no_identity_is_an_outage(failure: Exception) -> None:
             raise failure
 
     store = blob_storage.by_identity("https://127.0.0.1:9", Without)
-    store._seconds = 0.2
+    store._seconds, store._pause = 5.0, lambda _: None
     unavailable = pytest.raises(BlobUnavailableError, match=f"cannot be reached now: {type(failure).__name__}")
     with closing(store), unavailable:
         store.read("things", "a.bin", 0, 4)
 
 
-def test_a_try_after_a_pause_that_took_too_long_has_a_time_that_the_client_takes(server: TlsServer) -> None:
+def test_a_try_after_a_pause_that_took_too_long_has_a_time_that_the_client_takes(
+    server: TlsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class InThisThread(BrokerCalls):
         @override
         def run(self, action: Callable[[], T], connection: Connection, seconds: float) -> T:
             return action()
 
+    now = [0.0]
+    monkeypatch.setattr(blob_storage, "time", SimpleNamespace(monotonic=lambda: now[-1]))
     server.routes[PATH] = one_after_the_other(refused(503, "ServerBusy"), FOUND)
     store = blob_storage.by_connection_string(connection_string(f"https://{server.host}"))
-    store._seconds, store._calls = 2.0, InThisThread()
-    store._pause = lambda _: time.sleep(2.2)  # past the deadline
+    store._seconds, store._calls, store._pause = 20.0, InThisThread(), lambda _: now.append(30.0)
     with closing(store):
         assert store.read("things", "a.bin", 0, 4).data == b"data"
 
