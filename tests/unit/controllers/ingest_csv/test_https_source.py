@@ -1,3 +1,4 @@
+import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +50,21 @@ def test_a_signature_in_the_url_is_sent_but_not_reported(server: TlsServer, remo
     with pytest.raises(SourceError) as caught:
         remote.run(server.url("/file.csv?sig=secret"))
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("https://me:pssst@HOST/file.csv", "a URL of host localhost must not contain a user name or a password"),
+        ("https://HOST/my file.csv?st=pssst", "has characters that need percent-encoding"),
+        ("https://HOST/d\N{LATIN SMALL LETTER U WITH DIAERESIS}nn.csv?st=pssst", "has characters that need"),
+    ],
+)
+def test_a_url_that_cannot_be_requested_is_refused_and_not_reported(server: TlsServer, url: str, reason: str) -> None:
+    with pytest.raises(SourceError, match=reason) as caught:
+        HttpsSource(url.replace("HOST", server.host), "the file", frozenset({server.host})).read(0, 1)
+    assert "pssst" not in "".join(traceback.format_exception(caught.value))
+    assert server.requests == []
 
 
 def test_a_file_may_be_read_from_any_byte_up_to_its_end(server: TlsServer) -> None:
