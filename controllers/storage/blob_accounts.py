@@ -132,8 +132,8 @@ def _place(store: BlobStore, parts: SplitResult, before: str, rest: str) -> Blob
 def _split(url: str) -> SplitResult:
     try:
         return urlsplit(url)
-    except ValueError as exc:
-        raise SourceError(f"a URL cannot be read: {exc}") from exc
+    except ValueError:  # its text quotes the user name and the password
+        raise SourceError("a URL cannot be read: its host is not valid") from None
 
 
 def _origin(parts: SplitResult) -> tuple[str, str, int | None]:

@@ -75,8 +75,10 @@ class HttpsSource(Source):
         except urllib.error.HTTPError as exc:
             with exc:
                 return self._refused(exc, offset)
-        except (http.client.InvalidURL, UnicodeError):  # their texts repeat the URL, with its query
-            raise SourceError(f"{self._name} has characters that need percent-encoding") from None
+        except (http.client.InvalidURL, ValueError):  # their texts repeat the URL, with its query
+            raise SourceError(
+                f"{self._name} has characters that need percent-encoding, or leads to what is no URL"
+            ) from None
         except (OSError, http.client.HTTPException) as exc:
             raise SourceUnavailableError(f"{self._name} cannot be read now: {exc}") from exc
 
@@ -156,16 +158,19 @@ def check_host(url: str, allowed_hosts: frozenset[str]) -> None:
     Raises:
         SourceError: the URL is not https, its host and port are not allowed, or it has a user name or a password.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # its text quotes the user name and the password
+        raise SourceError("a URL cannot be read: its host is not valid") from None
     try:
         host = f"{parts.hostname}:{parts.port or _DEFAULT_PORT}"
     except ValueError as exc:
         raise SourceError(f"a URL of host {parts.hostname} has a port that is not a number") from exc
     allowed = {name.lower() if ":" in name else f"{name.lower()}:{_DEFAULT_PORT}" for name in allowed_hosts}
-    if parts.username is not None or parts.password is not None:  # the error of a request would repeat them
-        raise SourceError(f"a URL of host {parts.hostname} must not contain a user name or a password")
     if parts.scheme != "https" or host not in allowed:
         raise SourceError(f"{parts.scheme}://{host} is not among the allowed source hosts")
+    if parts.username is not None or parts.password is not None:  # the error of a request would repeat them
+        raise SourceError(f"a URL of host {parts.hostname} must not contain a user name or a password")
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,8 @@ def test_a_signature_in_the_url_is_sent_but_not_reported(server: TlsServer, remo
     ("url", "reason"),
     [
         ("https://me:pssst@HOST/file.csv", "a URL of host localhost must not contain a user name or a password"),
+        ("https://pssst@[HOST/file.csv", "a URL cannot be read: its host is not valid"),
+        ("https://pssst@\N{CARE OF}.example/file.csv", "a URL cannot be read: its host is not valid"),
         ("https://HOST/my file.csv?st=pssst", "has characters that need percent-encoding"),
         ("https://HOST/d\N{LATIN SMALL LETTER U WITH DIAERESIS}nn.csv?st=pssst", "has characters that need"),
     ],
@@ -235,6 +237,7 @@ def test_a_redirect_to_an_allowed_host_is_followed(server: TlsServer) -> None:
         "http://localhost:{port}/file.csv",
         "https://localhost:{port}@example.com/file.csv",
         "https://localhost:99999/file.csv",
+        "https://[localhost:{port}/file.csv",
         "ftp://localhost:{port}/file.csv",
         "file:///etc/passwd",
     ],
