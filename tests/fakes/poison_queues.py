@@ -40,6 +40,6 @@ class FakePoisonQueues(PoisonQueues):
     def close(self) -> None:
         self.is_closed = True
 
-    def give_back(self) -> None:
+    def make_visible(self) -> None:
         """Makes the messages visible that were taken and not deleted."""
         self._taken.clear()

@@ -128,7 +128,7 @@ def test_a_queue_that_cannot_be_handled_leaves_the_others_their_turns_in_the_nex
 
         messages = PoisonMessages(poison, Failing())
         for _ in range(5):
-            poison.give_back()
+            poison.make_visible()
             with suppress(QueueUnavailableError):
                 messages.handle(at_once)
         assert failed
