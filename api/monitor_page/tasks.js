@@ -72,7 +72,7 @@ function List({ jobId, live, after, place }) {
 }
 
 function Table({ jobId, tasks }) {
-  return html`<section><div class="table-frame"><table class="rows">
+  return html`<section><div class="table-frame"><table class="rows tasks">
     <thead>
       <tr>
         <th scope="col">Task</th><th scope="col">Status</th><th scope="col">Error or progress</th>

@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.browser.polled_job import CREATED, JOB
 
-LETTER = {
+LETTER: dict[str, Any] = {
     "dead_letter_id": 1,
     "state": "kept",
     "queue": "sb-tasks",
