@@ -8,7 +8,7 @@ from time import monotonic
 from client import app_calls, job_calls
 from client.answers import JOB_ENDS, Failures, Job, JobEvent, TaskResult
 from client.app_answers import ActionProgress
-from client.errors import WatchTimeoutError
+from client.errors import InvalidArgumentError, WatchTimeoutError
 from client.flows import Emit, Flow, Part, Pause, answered
 from client.pages import ResultsPage
 
@@ -33,8 +33,12 @@ def watched(
     """Emits a job whenever it has changed, until it has ended; the last one has an end status.
 
     Raises:
+        InvalidArgumentError: a time is no number.
         WatchTimeoutError: it has not ended in time.
     """
+    for name, seconds in (("timeout_seconds", timeout_seconds), ("poll_seconds", poll_seconds)):
+        if seconds is not None and math.isnan(seconds):  # no clock reaches it
+            raise InvalidArgumentError(f"{name} is not a number; it must be one, of seconds")
     ends_at = math.inf if timeout_seconds is None else clock() + timeout_seconds
     tag = None
     while True:

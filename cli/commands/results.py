@@ -2,10 +2,12 @@
 
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
+from io import FileIO
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -31,10 +33,10 @@ def results(
 ) -> None:
     """Write the results of a stage's tasks, a line each, in the order of the tasks."""
     status = None
-    with session(ctx).connect() as app, _opened(file, appends=after is not None) as target:
+    with session(ctx).connect() as app, _opened(file, appends=after is not None) as write:
         try:
             for page in app.result_pages(job_id, stage=stage, after=after, csv=csv):
-                target.write(page.text)
+                write(page.text)
                 stage, after, status = page.stage, page.next, page.stage_status
         except (LockstepError, KeyboardInterrupt):
             if after is not None:
@@ -76,16 +78,44 @@ def line_of(event: JobEvent) -> str:
 
 
 @contextmanager
-def _opened(file: Path | None, *, appends: bool) -> Iterator[IO[str]]:
+def _opened(file: Path | None, *, appends: bool) -> Iterator[Callable[[str], None]]:
+    """Gives what writes a page of results."""
     if file is None:
-        yield sys.stdout
-    else:
-        try:
-            target = file.open("a" if appends else "w", encoding="utf-8", newline="")
-        except OSError as exc:
-            raise UsageError(f"{file} cannot be written: {exc.strerror}") from exc
-        with target:
-            yield target
+        yield _print
+        return
+    try:
+        target = file.open("ab" if appends else "wb", buffering=0)
+    except OSError as exc:
+        raise _not_written(str(file), exc) from exc
+    with target:
+        yield partial(_append, target)
+
+
+def _append(target: FileIO, page: str) -> None:
+    """Writes a page or nothing of it: its results are written again by the command that goes on."""
+    whole = target.tell()
+    left = memoryview(page.encode())
+    try:
+        while left:
+            left = left[target.write(left) :]
+    except OSError as exc:
+        with suppress(OSError):
+            target.truncate(whole)
+        raise _not_written(str(target.name), exc) from exc
+
+
+def _print(page: str) -> None:
+    try:
+        sys.stdout.write(page)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise  # whoever reads has enough; typer ends without a word
+    except OSError as exc:
+        raise _not_written("standard output", exc) from exc
+
+
+def _not_written(where: str, exc: OSError) -> UsageError:
+    return UsageError(f"{where} cannot be written: {exc.strerror}")
 
 
 def _told(value: Any) -> object:

@@ -1,5 +1,6 @@
 """The commands that read and change jobs, over the real routes."""
 
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -157,6 +158,26 @@ def test_an_interrupted_download_says_how_to_go_on(
     monkeypatch.setattr(transport, "fails_after", None)
     assert run("results", failed, "--stage", "1", "--after", "19", "-o", str(file)).code == 0
     assert len(file.read_text().splitlines()) == 30
+
+
+def test_a_disk_that_is_full_leaves_whole_pages_and_says_how_to_go_on(
+    run: Run, failed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("client.job_flows.PAGE", 10)
+    file = tmp_path / "out.ndjson"
+    assert run("results", failed, "-o", str(file)).code == 0
+    whole = file.read_bytes()
+    first = whole.index(b"\n", whole.index(b"t0000009")) + 1
+    most, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (first + 5, hard))  # like a disk with that much room
+    try:
+        ran = run("results", failed, "-o", str(file))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    assert (ran.code, file.read_bytes()) == (2, whole[:first])
+    assert f"{file} cannot be written: File too large" in ran.err
+    assert run("results", failed, "--stage", "1", "--after", "9", "-o", str(file)).code == 0
+    assert file.read_bytes() == whole
 
 
 def test_results_of_a_stage_that_runs_are_said_to_be_incomplete(it: Stand, run: Run) -> None:

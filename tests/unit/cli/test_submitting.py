@@ -141,6 +141,11 @@ def test_a_watch_that_takes_too_long_ends_and_the_job_does_not(it: Stand, run: R
     assert "The job runs on" in ran.err
 
 
+def test_a_timeout_that_is_no_number_is_a_usage_error(it: Stand, run: Run) -> None:
+    ran = run("watch", it.submit("hello_world", n=3), "--timeout", "nan")
+    assert (ran.code, "timeout_seconds is not a number" in ran.err) == (2, True)
+
+
 def test_a_cancelled_job_has_an_exit_code_of_its_own(it: Stand, run: Run) -> None:
     job_id = it.submit("hello_world", n=3)
     run("cancel", job_id)
