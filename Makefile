@@ -8,8 +8,9 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 VENV := .venv-$(or $(VERSION),$(error $(PYTHON) does not run))
 endif
 BIN := $(VENV)/bin
-# Of tests, side by side: they wait for locks to end and processes to start, so they outnumber the cores.
-WORKERS := 5
+# Of tests, side by side: they wait for locks to end and processes to start, so they outnumber the cores. A
+# worker of tests/e2e has about 0.5 GB, with its servers.
+WORKERS := 8
 # What `make test` runs, as in `make test TESTS=tests/unit`; all when empty.
 TESTS :=
 # Of `make bench`, about.
