@@ -20,13 +20,7 @@ def _given_up(scenario: Scenario) -> Scenario:
         world.shared.set(f"{request} answered")
 
     died = replace(last, dies_at=replace(_STORED, function=request), after=give_up)
-    return replace(
-        scenario,
-        name=f"{scenario.name}, by the sweep",
-        lives=(*before, died),
-        # A sweep that dies leaves its lease, and the job runs on until it has expired.
-        depends_on_its_story=request == "cancel_jobs",
-    )
+    return replace(scenario, name=f"{scenario.name}, by the sweep", lives=(*before, died))
 
 
 _ANSWERED = (
@@ -35,6 +29,8 @@ _ANSWERED = (
         jobs.job_type(),
         (Life(running("run_job_message")), Life(asking("cancel_jobs"))),
         ends={"submit_job": JobStatus.COMPLETED, "cancel_jobs": JobStatus.CANCELLED},
+        # A host that dies or loses an answer leaves its lease. Until it expires, the job runs on and may complete.
+        depends_on_its_story=True,
     ),
     Scenario(
         "failed, retried with all jobs of its type",
