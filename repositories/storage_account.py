@@ -13,6 +13,7 @@ from azure.core.exceptions import (
     ServiceResponseTimeoutError,
 )
 from azure.storage.queue import LinearRetry, QueueServiceClient
+from typing_extensions import override
 
 from core.errors import QueueError, QueueNotFoundError, QueueTimeoutError, QueueUnavailableError
 
@@ -38,10 +39,24 @@ def by_identity(url: str, credential: TokenCredential) -> StorageAccount:
     return QueueServiceClient(url, credential, **_options())
 
 
+class _Retry(LinearRetry):
+    """Tries once more if a connection ends before the answer, as a kept one may: a message sent twice does no harm.
+
+    Not after a read without an answer: the caller's deadline is short.
+    """
+
+    @override
+    def increment(
+        self, settings: dict[str, Any], request: Any, response: Any = None, error: AzureError | None = None
+    ) -> bool:
+        if isinstance(error, ServiceResponseTimeoutError):
+            settings["read"] = 0  # one less has none left
+        return super().increment(settings, request, response, error)
+
+
 def _options() -> dict[str, Any]:
-    # Not after a read without an answer: the caller's deadline is short, and the message may have been taken.
-    retry = LinearRetry(
-        backoff=_PAUSE_SECONDS, retry_total=_TRIES, random_jitter_range=_PAUSE_SECONDS, retry_connect=1, retry_read=0
+    retry = _Retry(
+        backoff=_PAUSE_SECONDS, retry_total=_TRIES, random_jitter_range=_PAUSE_SECONDS, retry_connect=1, retry_read=1
     )
     return {
         "retry_policy": retry,

@@ -98,7 +98,7 @@ def service_bus() -> Iterator[EmulatorProcess]:
 
 @pytest.fixture(scope="session")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    """One Azurite for all tests of a worker. A test takes containers and queues with names of its own."""
+    """One Azurite for all tests of a worker. A test takes names of its own, or empties the queues of the app first."""
     require_azurite()
     with Azurite.start(tmp_path_factory.mktemp("azurite") / "log") as running:
         yield running

@@ -46,8 +46,8 @@ class BreakingQueue:
         if queue not in (TASKS_QUEUE, BATCHES_QUEUE):
             return self.queue.batch_send_messages(queue, messages)
         batches = len(messages) if queue == BATCHES_QUEUE else 1
-        self.batches += batches
-        if not self.batches - batches < self.break_at <= self.batches:
+        last = self.batches = self.batches + batches
+        if not last - batches < self.break_at <= last:
             return self.queue.batch_send_messages(queue, messages)
         self.broken = batches
         if self.mode == "refuses":
