@@ -147,6 +147,7 @@ module storage 'modules/storage.bicep' = {
     tags: tags
     isPrivate: privateNetwork
     hasQueues: !hasServiceBus
+    jobEventsQueue: jobEventsQueue
     identityPrincipalId: identity.outputs.principalId
   }
 }

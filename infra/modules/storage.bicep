@@ -6,6 +6,9 @@ param isPrivate bool
 
 @description('Whether its queues carry the messages of the app.')
 param hasQueues bool
+
+@description('A further queue, that is told the ends of jobs; none if empty.')
+param jobEventsQueue string
 param identityPrincipalId string
 
 var roles = loadJsonContent('../roles.json')
@@ -57,7 +60,7 @@ resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2024-01-0
 }
 
 resource queue 'Microsoft.Storage/storageAccounts/queueServices/queues@2024-01-01' = [
-  for name in (hasQueues ? queues.names : []): {
+  for name in (hasQueues ? concat(queues.names, empty(jobEventsQueue) ? [] : [jobEventsQueue]) : []): {
     parent: queueService
     name: name
   }

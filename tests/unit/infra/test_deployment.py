@@ -187,6 +187,12 @@ def test_without_service_bus_the_queues_are_those_of_the_storage_account(deploye
     assert deployed().of(kind) == []
 
 
+def test_without_service_bus_the_ends_of_jobs_have_a_queue_as_well(deployed: Deploy) -> None:
+    made = deployed(transport="storage", jobEventsQueue="ends")
+    names = {each.name for each in made.of("Microsoft.Storage/storageAccounts/queueServices/queues")}
+    assert {name.rsplit("/", 1)[-1] for name in names} == {*QUEUES, "ends"}
+
+
 def test_a_private_network_reaches_storage_queues(deployed: Deploy) -> None:
     zones = deployed(transport="storage", privateNetwork=True).of("Microsoft.Network/privateDnsZones")
     assert sorted(each.name.split(".")[1] for each in zones) == ["blob", "postgres", "queue"]
