@@ -72,10 +72,14 @@ def _backends(settings: Settings, registry: Registry, opened: ExitStack) -> Back
     queue = opened.enter_context(closing(connections.message_queue(settings)))
     counts = connections.queue_counts(settings)
     logger.info("messages are sent by %s; connected: %s", settings.transport, ", ".join(sorted(counts)))
-    storage, poison_queues = connections.storage_beside(settings), connections.poison_queues(settings)
-    for part in (*counts.values(), storage, poison_queues):
-        if part is not None:
-            opened.callback(part.close)
+    for each in counts.values():
+        opened.callback(each.close)
+    storage = connections.storage_beside(settings)
+    if storage is not None:
+        opened.callback(storage.close)
+    poison_queues = connections.poison_queues(settings)
+    if poison_queues is not None:
+        opened.callback(poison_queues.close)
     return Backends(
         database,
         queue if storage is None else TransportRouter(database, queue, storage),

@@ -10,6 +10,7 @@ import pytest
 import bootstrap
 import connections
 from core.errors import ConfigurationError, DatabaseUnavailableError
+from core.lanes import Transport
 from repositories import migrations
 from settings import Settings
 from tests.support.drive import stand
@@ -126,6 +127,7 @@ def test_an_app_that_cannot_be_built_closes_what_it_has_opened(monkeypatch: pyte
     monkeypatch.setattr(connections, "migrated_database", lambda *_: Opened("database"))
     for each in ("blob_accounts", "message_queue", "storage_beside"):
         monkeypatch.setattr(connections, each, lambda _, each=each: Opened(each))
+    monkeypatch.setattr(connections, "queue_counts", lambda _: {Transport.SERVICE_BUS: Opened("queue_counts")})
     monkeypatch.setattr(connections, part, fail)
     broker = "Endpoint=sb://nowhere;SharedAccessKeyName=any;SharedAccessKey=any"
     given = {"DATABASE_URL": "postgresql://nowhere", "ServiceBusConnection": broker}

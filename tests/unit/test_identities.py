@@ -100,7 +100,7 @@ def test_both_sides_of_storage_queues_choose_the_same_identity(
     identity: dict[str, str],
     expected: tuple[object, ...],
 ) -> None:
-    recorded(monkeypatch, connections)
+    recorded(monkeypatch, identities)
     recorded(monkeypatch, host_connections)
     assert side(identity) == expected
 
