@@ -96,7 +96,8 @@ class StatusReader:
             counts = [_final(stage) or work.stages.counts(stage.key) for stage in stages]
             notes = None
             if with_notes:
-                is_running = any(each.processing for each in counts)
+                # Estimates may have missed the few that run.
+                is_running = any(each.processing or each.are_estimates for each in counts)
                 notes = work.task_listing.progress_notes(job_id) if is_running else []
             now = work.now()
             opened_at = {

@@ -1,6 +1,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import azure.functions as func
@@ -11,6 +12,7 @@ from controllers.hello_world import HelloWorld
 from core.lanes import MessagePer
 from core.statuses import TaskStatus
 from core.task_runs import TaskOutcome
+from tests.fakes.stages import FakeStageRepository
 from tests.support.drive import Stand
 from tests.unit.api.support import body, get, problem
 
@@ -198,6 +200,21 @@ def test_a_job_shows_what_its_running_tasks_said_last_if_asked(it: Stand) -> Non
     both = body(get_job(get(job_id, include="progress_notes,stage_results")))
     assert both["progress_notes"] == answer["progress_notes"]
     assert "progress_notes" not in body(get_job(get(job_id)))
+
+
+def test_estimates_that_have_missed_a_running_task_do_not_hide_what_it_said(
+    it: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = it.submit("hello_world", n=1)
+    it.deliver_job_messages()
+    with it.database.transaction() as work:
+        work.tasks.claim([f"{job_id}-s01-t0000000"], "lease", 50)
+        assert work.tasks.write_progress(f"{job_id}-s01-t0000000", "lease", 0.5, None)
+    counts = FakeStageRepository.counts
+    missing = partial(replace, processing=0, are_estimates=True)
+    monkeypatch.setattr(FakeStageRepository, "counts", lambda *given: missing(counts(*given)))
+    (note,) = body(get_job(get(job_id, include="progress_notes")))["progress_notes"]
+    assert note["progress"] == 0.5
 
 
 def test_a_job_of_which_no_task_runs_has_no_notes(it: Stand) -> None:
