@@ -39,7 +39,7 @@ class RecentEnds:
 
     If `SAMPLED_BATCHES` batches ended lately, the ended batches are counted, and the tasks of those that ended last
     tell how many each of them ran: a reopened batch runs some of its tasks again. Else each task is counted, of the
-    batches that have not ended in `core.models.SAMPLED_BEGUN_BATCHES`, which stand for all.
+    batches that have not ended in `core.models.SAMPLED_UNFINISHED_BATCHES`, which stand for all.
 
     Attributes:
         since: `EndTimes.lately`, or as much earlier as `FEWEST_TASKS` tasks need; later, if the sampled batches do not

@@ -1,7 +1,7 @@
 from typing_extensions import override
 
 from core.batch_overviews import EndedSpan, EndedTasks
-from core.models import SAMPLED_BEGUN_BATCHES, StageKey
+from core.models import SAMPLED_UNFINISHED_BATCHES, StageKey
 from core.recent_ends import FEWEST_TASKS, SAMPLED_BATCHES, EndTimes, RecentEnds
 from repositories import queries
 from repositories.ports import BatchOverviewRepository
@@ -34,5 +34,5 @@ class PostgresBatchOverviewRepository(BatchOverviewRepository):
     @override
     def recent_ends(self, key: StageKey, times: EndTimes) -> RecentEnds:
         values = {"since": times.since, "lately": times.lately, "fewest": FEWEST_TASKS}
-        values |= {"sample": SAMPLED_BATCHES, "begun": SAMPLED_BEGUN_BATCHES}
+        values |= {"sample": SAMPLED_BATCHES, "begun": SAMPLED_UNFINISHED_BATCHES}
         return RecentEnds(**self._rows.one(_QUERIES["recent_ends"], {**columns(key), **values}))

@@ -8,7 +8,7 @@ from core.checkpoints import Checkpoint, Fold
 from core.models import (
     FIRST_BATCHES,
     MOST_COUNTED_TASKS,
-    SAMPLED_BEGUN_BATCHES,
+    SAMPLED_UNFINISHED_BATCHES,
     Job,
     Stage,
     StageCounts,
@@ -72,7 +72,7 @@ class PostgresStageRepository(StageRepository):
 
     @override
     def counts(self, key: StageKey, most_tasks: int = MOST_COUNTED_TASKS) -> StageCounts:
-        limits = {"most_tasks": most_tasks, "begun": SAMPLED_BEGUN_BATCHES, "first": FIRST_BATCHES}
+        limits = {"most_tasks": most_tasks, "sampled": SAMPLED_UNFINISHED_BATCHES, "first": FIRST_BATCHES}
         row = dict(self._rows.one(_QUERIES["counts"], {**columns(key), **limits}))
         are_estimates = bool(row.pop("are_estimates"))
         return StageCounts(**{name: int(count) for name, count in row.items()}, are_estimates=are_estimates)

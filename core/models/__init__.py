@@ -13,7 +13,7 @@ from core.models.batches import (
 from core.models.stages import (
     FIRST_BATCHES,
     MOST_COUNTED_TASKS,
-    SAMPLED_BEGUN_BATCHES,
+    SAMPLED_UNFINISHED_BATCHES,
     Job,
     Stage,
     StageCounts,
@@ -37,7 +37,7 @@ __all__ = [
     "MOST_COUNTED_TASKS",
     "MOST_NOTED_BATCHES",
     "MOST_PROGRESS_NOTES",
-    "SAMPLED_BEGUN_BATCHES",
+    "SAMPLED_UNFINISHED_BATCHES",
     "AttemptError",
     "Batch",
     "Job",

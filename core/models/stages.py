@@ -114,11 +114,15 @@ MOST_COUNTED_TASKS = 10_000
 To read 200,000 tasks takes 0.1 to 0.3 s on a busy machine, and a status is polled.
 """
 
-SAMPLED_BEGUN_BATCHES = 25
-"""Else so many of the unfinished batches of which tasks have ended are counted, spread over all of them."""
+SAMPLED_UNFINISHED_BATCHES = 25
+"""Else so many of the unfinished batches of which tasks have ended are counted, spread over all of them.
+
+So many, too, of those of which none has ended and which are not among the first: while each first attempt fails, no
+task ends, though all have run.
+"""
 
 FIRST_BATCHES = 20
-"""And so many of the first others of each lane, in which the tasks run that were sent first."""
+"""And so many of the first of each lane of which no task has ended: in these, the tasks run that were sent first."""
 
 
 @dataclass(frozen=True)

@@ -97,55 +97,60 @@ ORDER BY s.stage
 -- Adds up the batches, of which there are a hundred times fewer than tasks. Only running tasks and those that wait for a retry are
 -- counted one by one, in the live batches. The arrays, because PostgreSQL would turn a join into one that may read all tasks.
 --
--- If the live batches have more than `most_tasks` tasks, some of them stand for all: see core.models. Of the begun ones, in which
--- tasks have ended, these are spread evenly, and their tasks count for all their kind. Of the others, they are the first of each
--- lane: the queues are first in, first out. A batch that is not sent yet has hardly a running task, and is left out.
+-- If the live batches have more than `most_tasks` tasks, some of them stand for all: see core.models. There are three kinds: the begun
+-- ones, of which tasks have ended; of the others the first of each lane, because the queues are first in, first out; and the rest. Of
+-- the first ones all are read. Of each other kind, some are, spread evenly, and their tasks count for all of their kind. A batch that
+-- is not sent yet has hardly a running task, and is left out.
 WITH live AS MATERIALIZED (
     SELECT batch_id, lane, batch_index, status, task_count, open_tasks, open_tasks < task_count AS is_begun
     FROM batches
     WHERE job_id = %(job_id)s AND stage = %(stage)s AND status IN ('pending_queue', 'queued')
 ), size AS MATERIALIZED (
     SELECT coalesce(sum(task_count), 0) > %(most_tasks)s AS is_large FROM live
-), sample AS MATERIALIZED (
-    SELECT batch_id, is_begun, open_tasks, sum(open_tasks) OVER (PARTITION BY is_begun) AS sampled, in_all
+), numbered AS (
+    SELECT
+        batch_id, kind, open_tasks, row_number() OVER (PARTITION BY kind ORDER BY lane, batch_index) AS number,
+        count(*) OVER (PARTITION BY kind) AS batches, sum(open_tasks) OVER (PARTITION BY kind) AS in_all
     FROM (
         SELECT
-            *, row_number() OVER in_order AS number, count(*) OVER kind AS batches,
-            sum(open_tasks) OVER (PARTITION BY is_begun) AS in_all
+            *, CASE
+                WHEN is_begun THEN 'begun'
+                WHEN row_number() OVER (PARTITION BY is_begun, lane ORDER BY batch_index) <= %(first)s THEN 'first'
+                ELSE 'rest'
+            END AS kind
         FROM live
         WHERE status = 'queued' AND (SELECT is_large FROM size)
-        WINDOW
-            kind AS (PARTITION BY is_begun, CASE WHEN NOT is_begun THEN lane END),
-            in_order AS (kind ORDER BY lane, batch_index)
-    ) AS numbered
-    WHERE CASE
-        WHEN is_begun THEN number * %(begun)s / batches > (number - 1) * %(begun)s / batches
-        ELSE number <= %(first)s
-    END
-), found AS MATERIALIZED (
+    ) AS sent
+), sample AS MATERIALIZED (
+    SELECT batch_id, kind, in_all::numeric / sum(open_tasks) OVER (PARTITION BY kind) AS times
+    FROM numbered
+    WHERE kind = 'first' OR number * %(sampled)s / batches > (number - 1) * %(sampled)s / batches
+), estimated AS MATERIALIZED (
+    -- Rounded so that the two are never more than the open tasks of their kind.
+    SELECT
+        coalesce(sum(round(processing * times)), 0)::bigint AS processing,
+        coalesce(sum(round((processing + retrying) * times) - round(processing * times)), 0)::bigint AS retrying
+    FROM (SELECT DISTINCT kind, times FROM sample) AS kinds, LATERAL (
+        SELECT
+            count(*) FILTER (WHERE status = 'processing') AS processing,
+            count(*) FILTER (WHERE status = 'retrying') AS retrying
+        FROM tasks
+        WHERE batch_id = ANY(ARRAY(SELECT batch_id FROM sample WHERE sample.kind = kinds.kind))
+    ) AS counted
+), exact AS MATERIALIZED (
     SELECT
         count(*) FILTER (WHERE status = 'processing') AS processing,
         count(*) FILTER (WHERE status = 'retrying') AS retrying
     FROM tasks
-    WHERE batch_id = ANY(
-        ARRAY(SELECT batch_id FROM live WHERE NOT (SELECT is_large FROM size))
-        || ARRAY(SELECT batch_id FROM sample WHERE NOT is_begun)
-    )
-), sampled AS MATERIALIZED (
-    SELECT
-        count(*) FILTER (WHERE status = 'processing') AS processing,
-        count(*) FILTER (WHERE status = 'retrying') AS retrying,
-        coalesce((SELECT in_all::numeric / sampled FROM sample WHERE is_begun LIMIT 1), 0) AS times
-    FROM tasks
-    WHERE batch_id = ANY(ARRAY(SELECT batch_id FROM sample WHERE is_begun))
+    WHERE batch_id = ANY(ARRAY(SELECT batch_id FROM live WHERE NOT (SELECT is_large FROM size)))
 )
 SELECT
     count(*) AS batches,
     count(*) FILTER (WHERE queued_at IS NOT NULL) AS batches_queued,
     coalesce(sum(task_count), 0) AS tasks,
     coalesce(sum(open_tasks) FILTER (WHERE status = 'pending_queue'), 0) AS pending_queue,
-    (SELECT found.processing + round(sampled.processing * times)::bigint FROM found, sampled) AS processing,
-    (SELECT found.retrying + round(sampled.retrying * times)::bigint FROM found, sampled) AS retrying,
+    (SELECT exact.processing + estimated.processing FROM exact, estimated) AS processing,
+    (SELECT exact.retrying + estimated.retrying FROM exact, estimated) AS retrying,
     coalesce(sum(task_count - open_tasks - failed_tasks - cancelled_tasks), 0) AS completed,
     coalesce(sum(failed_tasks), 0) AS failed,
     coalesce(sum(cancelled_tasks), 0) AS cancelled,
