@@ -45,7 +45,7 @@ DELETE_JOBS = _bulk(BulkKind.DELETE, "Delete many jobs that have ended, with the
 
 LIST_ACTIONS: Json = {
     "operationId": "list_actions",
-    "summary": "List the requests about many jobs of the last month, the newest first.",
+    "summary": "List the requests about many jobs of the last month at least, the newest first.",
     "parameters": [
         query("after", "the `next` of the previous page", type="string", pattern="^[0-9a-f]{32}$"),
         LIMIT,

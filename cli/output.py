@@ -92,7 +92,8 @@ def write_rows(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], *,
     for title, member in columns.items():
         table.add_column(title, no_wrap=member in _COPIED)
     for row in rows:
-        table.add_row(*(cell(row[member]) for member in columns.values()))
+        # An app of the version before may lack a member.
+        table.add_row(*(cell(row.get(member)) for member in columns.values()))
     stdout().print(table)
 
 

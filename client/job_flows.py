@@ -8,7 +8,7 @@ from time import monotonic
 from client import app_calls, job_calls
 from client.answers import JOB_ENDS, Failures, Job, JobEvent, TaskResult
 from client.app_answers import ActionProgress
-from client.errors import InvalidArgumentError, WatchTimeoutError
+from client.errors import InvalidArgumentError, InvalidInputError, WatchTimeoutError
 from client.flows import Emit, Flow, Part, Pause, answered
 from client.pages import ResultsPage
 
@@ -44,7 +44,13 @@ def watched(
     while True:
         left = max(0.0, ends_at - clock())
         call = job_calls.poll_job(job_id, tag, progress_notes=progress_notes)
-        polled = yield from answered(call, min(left, WATCH_REPEAT_SECONDS))
+        try:
+            polled = yield from answered(call, min(left, WATCH_REPEAT_SECONDS))
+        except InvalidInputError as exc:
+            if not (progress_notes and refuses_include(exc)):
+                raise
+            progress_notes = False
+            continue
         tag = polled.tag
         if polled.job is not None:
             yield Emit(polled.job)
@@ -54,6 +60,11 @@ def watched(
         if left <= 0:
             raise WatchTimeoutError(f"job {job_id} has not ended after {timeout_seconds:g} s; it runs on")
         yield Pause(min(left, poll_seconds or polled.retry_after_seconds or _POLL_SECONDS))
+
+
+def refuses_include(error: InvalidInputError) -> bool:
+    """Whether the app does not know what is to be included, as an app of an older version during an update."""
+    return any(each.field == "include" for each in error.fields)
 
 
 def watched_action(action_id: str) -> Flow[ActionProgress]:

@@ -178,7 +178,7 @@ class Lockstep(SyncDriver):
         return self.send(app_calls.get_action(action_id))
 
     def actions(self, *, page_size: int | None = None) -> Iterator[ListedAction]:
-        """Yields the bulk actions of the last month, the newest first."""
+        """Yields the bulk actions of the last month at least, the newest first."""
         return self.run(every(lambda after: app_calls.list_actions(limit=page_size, after=after), self.repeat_seconds))
 
     def watch_action(self, action_id: str) -> Iterator[ActionProgress]:

@@ -36,16 +36,20 @@ export async function sendWithKey(url, { method, headers, body, patience }) {
   for (;;) {
     const sent = key;
     const sentAt = Date.now();
-    const response = await within(patience, (signal) => fetch(url, {
-      method,
-      headers: sent ? { ...headers, "x-functions-key": sent } : headers,
-      body,
-      cache: "no-store",
-      credentials: "same-origin",
-      signal,
-    }));
+    const response = await within(patience, async (signal) => {
+      const answer = await fetch(url, {
+        method,
+        headers: sent ? { ...headers, "x-functions-key": sent } : headers,
+        body,
+        cache: "no-store",
+        credentials: "same-origin",
+        signal,
+      });
+      answer.took = Date.now() - sentAt;
+      return patience === undefined ? answer : whole(answer);
+    });
     learn(response.headers.get("Date"));
-    if (response.status !== 401) return Object.assign(response, { took: Date.now() - sentAt });
+    if (response.status !== 401) return response;
     if (sent === key) await replaceKey(sent !== "");
   }
 }
@@ -78,6 +82,12 @@ export function query(values) {
 
 /** Browsers leave dots out of a path, and no id is made of them. */
 const partOf = (value) => encodeURIComponent(value).replace(/^\.\.?$/, "_");
+
+/** Reads an answer to its end: its body may stop on the way. */
+async function whole(answer) {
+  const text = await answer.text();
+  return Object.assign(answer, { text: async () => text, json: async () => JSON.parse(text) });
+}
 
 /** Calls with a signal, and rejects when the milliseconds are over; waits for ever without them. */
 async function within(milliseconds, call) {

@@ -17,8 +17,8 @@ export function useBatches(jobId, stage, states, index) {
     const ask = async () => {
       pages.current.set(start, { ...page, isAsked: true });
       const rows = await rowsFrom(jobId, stage, start);
-      pages.current.set(start, { states, rows, isAsked: false });
-      setVersion((last) => last + 1); // and asks again if the states have changed meanwhile
+      pages.current.set(start, rows ? { states, rows, isAsked: false } : { ...page, isAsked: false });
+      if (rows) setVersion((last) => last + 1); // and asks again if the states have changed meanwhile
     };
     const timer = setTimeout(ask, HOVER); // a pointer on its way to another batch asks for nothing
     return () => clearTimeout(timer);
@@ -28,13 +28,13 @@ export function useBatches(jobId, stage, states, index) {
   return shown.rows.find((each) => each.batch_index === index);
 }
 
-/** Returns none if the app refuses: the map itself tells what is wrong. */
+/** Returns null if the app refuses: the map itself tells what is wrong, and the next batch that is pointed at asks again. */
 async function rowsFrom(jobId, stage, start) {
   try {
     const { batches } = await json(route`/jobs/${jobId}/batches` + query({ limit: PAGE, after: before(stage, start) }));
     return batches.filter((each) => each.stage === stage);
   } catch {
-    return [];
+    return null;
   }
 }
 

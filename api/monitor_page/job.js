@@ -36,8 +36,12 @@ function titleOf([jobId, part, id]) {
 }
 
 function Overview({ jobId }) {
-  const { data: job, error } = useLive(route`/jobs/${jobId}?include=progress_notes`);
+  const [asksNotes, setAsksNotes] = useState(true);
+  const { data: job, error } = useLive(route`/jobs/${jobId}` + (asksNotes ? "?include=progress_notes" : ""));
   const [chosen, setChosen] = useState(null);
+  useEffect(() => {
+    if (error?.status === 400) setAsksNotes(false); // a host of the version before, during an update, knows none
+  }, [error]);
   if (!job) return error ? html`<h1>Job</h1><${Refusal} error=${error} />` : html`<${Loading} what="the job" />`;
   const stage = chosen ?? job.stage;
   return html`

@@ -87,6 +87,9 @@ async function round() {
   slowest = 0;
   const due = [...watched.values()].filter((entry) => entry.dueAt <= Date.now());
   const answers = await Promise.allSettled(due.map(ask));
+  answers.forEach(({ status }, index) => {
+    if (status === "rejected") due[index].dueAt = 0;
+  });
   isRunning = false;
   interval = answers.some(({ value }) => value) ? SHORTEST : Math.min(LONGEST, interval * GROWTH);
   const delay = isAwaited ? 0 : Math.max(interval, Math.min(LONGEST, slowest * PATIENCE));
@@ -103,6 +106,7 @@ async function ask(entry) {
   slowest = Math.max(slowest, response.took);
   if (response.status === 304) return tell(entry, entry.data, null);
   if (response.status === 429 || response.status === 503) {
+    entry.dueAt = 0; // it has no answer yet
     pause(Number(response.headers.get("Retry-After")) * 1000 || DEFAULT_PAUSE);
     return false;
   }

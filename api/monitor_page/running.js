@@ -5,7 +5,7 @@ import { Progress, Time } from "./parts.js";
 import { link } from "./router.js";
 
 export function Running({ job }) {
-  const { job_id: jobId, progress_notes: notes } = job;
+  const { job_id: jobId, progress_notes: notes = [] } = job;
   if (!notes.length) return null;
   return html`<section aria-labelledby="running">
     <h2 id="running">Running tasks</h2>

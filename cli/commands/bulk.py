@@ -32,7 +32,7 @@ _ACTIONS = {
 
 
 def actions(ctx: typer.Context, *, limit: Limit = 20, as_json: AsJson = False) -> None:
-    """List the bulk actions of the last month, the newest first."""
+    """List the bulk actions of the last month at least, the newest first."""
     with session(ctx).connect() as app:
         found = islice(app.actions(page_size=min(limit or 1000, 1000)), limit or None)
         output.write_rows(found, _ACTIONS, as_json=is_json(ctx, as_json))

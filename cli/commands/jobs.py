@@ -10,8 +10,9 @@ import typer
 from cli import output
 from cli.exits import UsageError
 from cli.session import AsJson, JobId, is_json, session
-from client import JobFilter
+from client import InvalidInputError, JobFilter, Lockstep
 from client.answers import Job, JobStatus
+from client.job_flows import refuses_include
 
 JobType = Annotated[str | None, typer.Option("--type", help="only jobs of this type")]
 Statuses = Annotated[str | None, typer.Option("--status", help="only jobs in one of these, separated by commas")]
@@ -67,11 +68,20 @@ def jobs(
 def show(ctx: typer.Context, job_id: JobId, *, as_json: AsJson = False) -> None:
     """Show a job: parameters, stages with counts and rate, what its running tasks say, result or error."""
     with session(ctx).connect() as app:
-        job = app.job(job_id, progress_notes=True)
+        job = _job(app, job_id)
     if is_json(ctx, as_json):
         output.write_json(job)
     else:
         _show(job)
+
+
+def _job(app: Lockstep, job_id: str) -> Job:
+    try:
+        return app.job(job_id, progress_notes=True)
+    except InvalidInputError as exc:
+        if not refuses_include(exc):
+            raise
+        return app.job(job_id)
 
 
 def open_page(

@@ -93,14 +93,17 @@ def _opened(file: Path | None, *, appends: bool) -> Iterator[Callable[[str], Non
 
 def _append(target: FileIO, page: str) -> None:
     """Writes a page or nothing of it: its results are written again by the command that goes on."""
-    whole = target.tell()
+    whole = target.tell() if target.seekable() else None
     left = memoryview(page.encode())
     try:
         while left:
             left = left[target.write(left) :]
+    except BrokenPipeError:
+        raise  # as in `_print`
     except OSError as exc:
-        with suppress(OSError):
-            target.truncate(whole)
+        if whole is not None:
+            with suppress(OSError):
+                target.truncate(whole)
         raise _not_written(str(target.name), exc) from exc
 
 

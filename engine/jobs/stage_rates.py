@@ -35,7 +35,9 @@ def stage_rate(stage: Stage, counts: StageCounts, ends: RecentEnds | None, now: 
     """
     if stage.status in STAGE_ENDS:
         return StageRate(None if stage.openings else _average(stage, counts))
-    rate = None if ends is None else ends.tasks_per_second(now, is_working=counts.processing > 0)
+    # Estimates may have missed the few that run.
+    is_working = counts.processing > 0 or counts.are_estimates
+    rate = None if ends is None else ends.tasks_per_second(now, is_working=is_working)
     # While a stage is dispatched, its total is unknown, or failed tasks that will be reopened still count as ended.
     if rate is None or stage.status != StageStatus.RUNNING or stage.total_tasks is None:
         return StageRate(rate)

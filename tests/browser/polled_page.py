@@ -16,7 +16,8 @@ FAKE_ANSWERS = """
       if (path.endsWith("/job-types") && !jobTypes) return new Response("{}", { status: 500 });
       if (path.endsWith("/job-types")) return new Response(JSON.stringify({ job_types: jobTypes }));
       asked.push({ at: Date.now(), tag: options.headers["If-None-Match"] ?? null });
-      const { status, body, headers } = typeof answer === "function" ? await answer(path, options) : answer;
+      const { status, body, headers, stalls } = typeof answer === "function" ? await answer(path, options) : answer;
+      if (stalls) return new Response(new ReadableStream(), { status, headers });
       return new Response(status === 304 ? null : JSON.stringify(body), { status, headers });
     };
     globalThis.hide = (hidden) => {

@@ -53,3 +53,31 @@ def test_the_counts_of_a_batch_never_contradict_its_state(polling: Page) -> None
         seen.add((text.split(",")[0], "of 1,000" in text, "of 2,000" in text))
     states = {"Batch 1: running": (True, False), "Batch 1: completed": (False, True)}
     assert seen == {(state, *shown) for state, counts in states.items() for shown in (counts, (False, False))}
+
+
+def test_counts_that_were_refused_are_asked_for_again_at_the_next_batch(polling: Page) -> None:
+    polling.evaluate(CHANGING_ANSWERS, JOB)
+    polling.evaluate("""
+        () => {
+          const changing = answer;
+          globalThis.isRefused = true;
+          globalThis.answer = (path) => {
+            const found = changing(path);
+            if (path.endsWith("/batch-map")) found.body.states = "c".repeat(100);
+            return path.endsWith("/batches") && isRefused ? { status: 503, body: {}, headers: {} } : found;
+          };
+        }
+    """)
+    polling.evaluate(f"location.hash = '#/jobs/{JOB['job_id']}'")
+    pass_time(polling, 3_000)
+    batches = polling.get_by_role("slider", name="Map of the batches")
+    batches.hover(position={"x": 2, "y": 2})
+    pass_time(polling, 1_000)
+    told = polling.locator(".map-told")
+    assert "tasks" not in told.inner_text()
+    polling.evaluate("isRefused = false")
+    polling.mouse.move(0, 0)
+    pass_time(polling, 500)
+    batches.hover(position={"x": 2, "y": 2})
+    pass_time(polling, 1_000)
+    assert "tasks" in told.inner_text()

@@ -147,8 +147,11 @@ def test_the_page_says_when_it_tries_again_to_reach_the_app(polling: Page) -> No
     assert len(times(polling)) == 2
 
 
-def test_an_answer_that_never_comes_does_not_end_the_polling(polling: Page) -> None:
-    polling.evaluate("void (answer = () => new Promise(() => {}))")
+@pytest.mark.parametrize(
+    "answer", ["() => new Promise(() => {})", "() => ({ status: 200, headers: {}, stalls: true })"]
+)
+def test_an_answer_that_never_comes_or_ends_does_not_end_the_polling(polling: Page, answer: str) -> None:
+    polling.evaluate(f"void (answer = {answer})")
     pass_time(polling, 20_000)
     assert polling.get_by_role("status").inner_text() == ""
     pass_time(polling, 60_000)

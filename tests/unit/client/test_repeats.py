@@ -13,6 +13,7 @@ from client import (
     AppFailedError,
     AsyncLockstep,
     InvalidArgumentError,
+    InvalidInputError,
     KeyRefusedError,
     Lockstep,
     LockstepError,
@@ -260,3 +261,22 @@ def test_no_proxy_is_used_for_this_machine() -> None:
         False,
         True,
     ]
+
+
+def refused(field: str) -> httpx.Response:
+    problem = {"type": "about:blank", "status": 400, "errors": [{"field": field, "message": "is not known"}]}
+    return httpx.Response(400, json=problem, headers={"Content-Type": "application/problem+json"})
+
+
+def test_a_watch_of_an_app_that_knows_no_progress_notes_goes_on_without_them() -> None:
+    """During an update, some answers come from the version before."""
+    client, script = app(refused("include"), polled("completed"))
+    (job,) = client.watch(JOB_ID, progress_notes=True)
+    assert job["status"] == "completed"
+    assert ["include" in request.url.params for request in script.requests] == [True, False]
+
+
+def test_a_watch_of_a_job_id_that_is_refused_ends() -> None:
+    client, _ = app(refused("job_id"))
+    with pytest.raises(InvalidInputError):
+        list(client.watch(JOB_ID, progress_notes=True))
