@@ -16,6 +16,10 @@ def _reading(test: str) -> list[str]:
     return [f"{_READ_TESTS}::{test}[{read}]" for read in ("read_results", "read_parameters", "swallow_errors")]
 
 
+def _counts(*cases: str) -> list[str]:
+    return [f"tests/integration/test_query_plans.py::{_COUNTS}[{case}]" for case in cases]
+
+
 def _counting(*answers: str) -> list[str]:
     test = "test_if_the_number_of_outcomes_is_wrong_none_of_them_counts"
     return [f"{_LIST_TESTS}::{test}[{answer}]" for answer in answers]
@@ -24,10 +28,11 @@ def _counting(*answers: str) -> list[str]:
 MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     "the tasks that the counts of a stage read": (
         [Edit("repositories/sql/stages.sql", "coalesce(sum(task_count), 0) > %(most_tasks)s", "false")],
-        [
-            f"tests/integration/test_query_plans.py::{_COUNTS}[{case}]"
-            for case in ("60-9999-45-80", "0-9999-20-20", "98-9999-25-98")
-        ],
+        _counts("60-9999-63-98", "30-9999-70-98", "0-9999-45-98", "98-9999-25-98"),
+    ),
+    "the sample of batches of which no task has ended": (
+        [Edit("repositories/sql/stages.sql", "ELSE 'rest'", "ELSE 'first'")],
+        _counts("30-9999-70-98", "0-9999-45-98"),
     ),
     "the wait of a read in an outage": (
         [

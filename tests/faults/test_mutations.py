@@ -1,7 +1,7 @@
 """Without any one guard a test fails, so the tests hold every guard."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 
 import pytest
@@ -45,7 +45,11 @@ MUTATIONS = {
     **telemetry.MUTATIONS,
 }
 _APART = ("repositories/sql/migrations/", "tests/integration/")
+_TESTS = {test for _, tests in MUTATIONS.values() for test in tests}
 _numbers = itertools.count(1)
+
+Lend = Callable[[Iterable[str]], str]
+"""Gives the URL of a database, by the files that a run is about."""
 
 
 @pytest.fixture(scope="module")
@@ -67,24 +71,30 @@ def shared_url(postgres: EmbeddedPostgres) -> str:
 
 
 @pytest.fixture
-def lent_url(request: pytest.FixtureRequest, name: str) -> str:
-    """The shared database, unless the mutation changes the schema or its tests read statistics of a database."""
-    edits, tests = MUTATIONS[name]
-    concerned = [*(edit.file for edit in edits), *tests]
-    is_apart = any(each.startswith(_APART) for each in concerned)
-    return str(request.getfixturevalue("empty_url" if is_apart else "shared_url"))
+def lend(request: pytest.FixtureRequest) -> Lend:
+    """Lends the shared database, unless the files change the schema, or their tests read statistics of a database."""
+
+    def url(concerned: Iterable[str]) -> str:
+        is_apart = any(each.startswith(_APART) for each in concerned)
+        return str(request.getfixturevalue("empty_url" if is_apart else "shared_url"))
+
+    return url
 
 
-def test_without_a_mutation_the_tests_pass(copy: Copy, empty_url: str) -> None:
-    tests = sorted({test for _, tests in MUTATIONS.values() for test in tests})
-    result = copy.run(tests, empty_url)
+@pytest.mark.parametrize("file", sorted({test.partition("::")[0] for _, tests in MUTATIONS.values() for test in tests}))
+def test_without_a_mutation_the_tests_of_a_file_pass(
+    copy: Copy, lend: Callable[[Iterable[str]], str], file: str
+) -> None:
+    named = {test for _, tests in MUTATIONS.values() for test in tests}
+    tests = sorted(test for test in named if test.startswith(f"{file}::"))
+    result = copy.run(tests, lend(tests))
     assert result.exit_code == ALL_PASSED, result.said
     assert f"{len(tests)} passed" in result.said
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
-def test_a_guard_that_is_taken_out_is_missed(copy: Copy, lent_url: str, name: str) -> None:
+def test_a_guard_that_is_taken_out_is_missed(copy: Copy, lend: Lend, name: str) -> None:
     edits, tests = MUTATIONS[name]
     with copy.edited(edits):
-        result = copy.run(tests, lent_url)
+        result = copy.run(tests, lend([*(edit.file for edit in edits), *tests]))
     assert (result.exit_code, set(result.failed)) == (SOME_FAILED, set(tests)), result.said

@@ -36,6 +36,7 @@ METHODS: dict[str, Callable[[Any, Seeded, Stack], Any]] = {
     "resume": lambda app, it, stack: app.resume(stack.cancelled()),
     "count_jobs": lambda app, it, stack: app.count_jobs("retry", MANY),
     "change_jobs": lambda app, it, stack: app.change_jobs("cancel", MANY),
+    "actions": lambda app, it, stack: _action(stack) and app.actions(page_size=1),
     "action": lambda app, it, stack: app.action(_action(stack)),
     "watch_action": lambda app, it, stack: app.watch_action(_action(stack)),
     "job_types": lambda app, it, stack: app.job_types(),
@@ -48,7 +49,7 @@ METHODS: dict[str, Callable[[Any, Seeded, Stack], Any]] = {
     "health": lambda app, it, stack: app.health(),
     "openapi": lambda app, it, stack: app.openapi(),
 }
-_CHANGES = {"submit", "cancel", "retry", "resume", "change_jobs", "action", "watch_action"}
+_CHANGES = {"submit", "cancel", "retry", "resume", "change_jobs", "actions", "action", "watch_action"}
 _CHANGES |= {"resend_dead_letter", "discard_dead_letter", "queues"}
 """Whose second answer is another one."""
 
