@@ -12,7 +12,7 @@ from azure.core.credentials import TokenCredential
 from controllers.storage.blob_accounts import BlobAccounts, Reopening
 from core.connection_strings import blob_endpoint, with_root_certificates
 from core.errors import SchemaBehindError
-from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, Transport
+from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, QUEUES, TASKS_QUEUE, URGENT_TASKS_QUEUE, Transport
 from repositories import identities, migrations, service_bus
 from repositories import queue_counts as service_bus_counts
 from repositories.blob_stores import open_stores
@@ -121,9 +121,6 @@ def _service_bus_counts(settings: Settings) -> QueueCounts:
     return service_bus_counts.by_identity(settings.service_bus_namespace, credential(settings))
 
 
-_STORAGE_QUEUES = (JOBS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, BATCHES_QUEUE, LONG_TASKS_QUEUE)
-
-
 def storage_beside(settings: Settings) -> "StorageQueueRepository | None":
     """The storage queues of jobs that do without Service Bus, in an app that sends by it; None if it has none."""
     uses_both = settings.transport == Transport.SERVICE_BUS and settings.has_storage
@@ -142,7 +139,7 @@ def poison_queues(settings: Settings) -> PoisonQueues | None:
 def _storage_queues(settings: Settings, foreign_queues: Sequence[str] = ()) -> "StorageQueueRepository":
     from repositories.storage_queues import StorageQueueRepository  # noqa: PLC0415 - as said above
 
-    return StorageQueueRepository(_storage_account(settings), _STORAGE_QUEUES, foreign_queues=foreign_queues)
+    return StorageQueueRepository(_storage_account(settings), QUEUES, foreign_queues=foreign_queues)
 
 
 def _storage_account(settings: Settings) -> "StorageAccount":

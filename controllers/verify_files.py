@@ -111,7 +111,8 @@ class VerifyFiles(lockstep.JobController[VerifyFilesParameters]):
         name, services = job.parameters.checksums, job.services
         version = _version(name, services)
         # A long list takes several slices. The cursor of each task is the version of the list that it is from.
-        if stage.cursor not in {None, version}:
+        # In a job of the version before, the cursor is the index, which says nothing of the list.
+        if isinstance(stage.cursor, str) and stage.cursor != version:
             raise _changed(name)
         entries = _entries(name, services)
         for index, entry in enumerate(islice(entries, stage.first_index, None), stage.first_index):
@@ -154,7 +155,9 @@ def _version(name: str, services: lockstep.Services) -> str:
 
 
 def _changed(name: str) -> ChecksumListError:
-    return ChecksumListError(f"the list {name!r} changed after the job began to read it; submit a new job")
+    return ChecksumListError(
+        f"the list {name!r} changed after the job began to read it; submit it again with another Idempotency-Key"
+    )
 
 
 @contextmanager

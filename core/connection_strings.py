@@ -106,7 +106,8 @@ def check_blob_storage(connection_string: str) -> str:
     """
     connection_string = connection_string.strip().rstrip(";")  # a line break at the end is malformed to the client
     given = _storage_parts(connection_string)
-    if not given.get("accountname") or not is_account_key(given.get("accountkey", "")):
+    is_complete = all("=" in part for part in connection_string.split(";"))
+    if not is_complete or not given.get("accountname") or not is_account_key(given.get("accountkey", "")):
         raise ValueError(
             "must read DefaultEndpointsProtocol=https;AccountName=NAME;AccountKey=...;EndpointSuffix=core.windows.net"
         )

@@ -7,7 +7,8 @@ TASKS_QUEUE = "sb-tasks"
 LONG_TASKS_QUEUE = "sb-tasks-long"
 URGENT_TASKS_QUEUE = "sb-tasks-urgent"
 BATCHES_QUEUE = "sb-batches"
-QUEUES = frozenset({JOBS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE, URGENT_TASKS_QUEUE, BATCHES_QUEUE})
+QUEUES = (JOBS_QUEUE, URGENT_TASKS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE, BATCHES_QUEUE)
+"""All of the app, in the order in which they are shown."""
 
 _POISON = "-poison"
 

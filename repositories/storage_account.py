@@ -71,7 +71,7 @@ def translating(queue: str) -> Iterator[None]:
     """Raises the errors of the client as ours."""
     try:
         yield
-    except (AzureError, ValueError, AttributeError) as exc:  # the last two: it was closed meanwhile
+    except (AzureError, OSError, ValueError, AttributeError) as exc:  # tokens are files; the last two: it was closed
         raise _translate(queue, exc) from exc
 
 

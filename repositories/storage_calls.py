@@ -22,6 +22,10 @@ _CALLS_AT_A_TIME = 10
 what one queue takes."""
 
 
+_LAST_PART = 0.1
+"""Of the time for several calls: then none is begun any more, so that those that were begun may end in time."""
+
+
 class _Request(Connection):
     """A request over HTTP: the client's own timeouts end one that is given up, some seconds later."""
 
@@ -76,9 +80,13 @@ class StorageCalls:
             QueueError: the failure. Other items may have had their calls, or may have them later.
         """
         self._check_open()
-        shared = _Shared(items, call, time.monotonic() + seconds)
+        ends_at = time.monotonic() + seconds
+        shared = _Shared(items, call, ends_at - _LAST_PART * seconds)
         with self._slots(len(items), seconds) as count:
-            errors = self._calls.run_all([(shared.work, _Request())] * count, shared.seconds_left())
+            errors = self._calls.run_all([(shared.work, _Request())] * count, max(ends_at - time.monotonic(), 0))
+        if shared.done:
+            # The calls that were given up at the deadline were not the only ones: the account is slow, and not silent.
+            self._calls.breaker.answered()
         if shared.done == len(items):
             return
         unexpected = [error for error in errors if not isinstance(error, QueueError)]

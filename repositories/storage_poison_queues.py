@@ -71,4 +71,5 @@ class StoragePoisonQueues(PoisonQueues):
 
     @override
     def close(self) -> None:
+        self._calls.close()
         self._account.close()

@@ -33,7 +33,7 @@ class StorageQueueCounts(QueueCounts):
     def counts(self, queue: str) -> MessageCounts:
         try:
             return MessageCounts(self._count(queue), None, self._count(poison_queue(queue)))
-        except AzureError as exc:
+        except (AzureError, OSError, ValueError, AttributeError) as exc:  # as in `storage_account.translating`
             logger.debug("the messages of %s cannot be counted", queue, exc_info=True)
             raise CountsUnavailableError(_reason(exc)) from exc
 
@@ -52,7 +52,7 @@ class StorageQueueCounts(QueueCounts):
         return int(found or 0)
 
 
-def _reason(exc: AzureError) -> str:
+def _reason(exc: Exception) -> str:
     """Returns what everyone may read: the texts of errors may contain hosts and tokens."""
     status = exc.status_code if isinstance(exc, HttpResponseError) else None
     if status in _REFUSED:

@@ -87,11 +87,14 @@ def target_of(target: str, data_dir: Path) -> Target:
 
     Raises:
         TargetError: it lies outside DATA_DIR.
+        RasterUnavailableError: it cannot be read now.
     """
     try:
         return Target(lockstep.place_of(target, data_dir, "the target"))
     except lockstep.DataPathError as exc:
         raise TargetError(str(exc)) from exc
+    except OSError as exc:
+        raise RasterUnavailableError(f"the target cannot be read now: {exc.strerror}") from exc
 
 
 def find_plan(target: Target) -> Plan | None:

@@ -70,13 +70,13 @@ class LockTimeoutError(TransactionConflictError):
 
 
 class QueueError(LockstepError):
-    """Service Bus refused a message."""
+    """The broker refused a message."""
 
     waited_out = True
 
 
 class QueueNotFoundError(QueueError):
-    """The queue does not exist in the namespace."""
+    """The queue does not exist."""
 
 
 class MessageTooLargeError(QueueError):
@@ -86,7 +86,7 @@ class MessageTooLargeError(QueueError):
 
 
 class QueueUnavailableError(QueueError):
-    """Service Bus cannot be reached, is busy, or does not acknowledge in time."""
+    """The broker cannot be reached, is busy, or does not acknowledge in time."""
 
     retryable = True
 

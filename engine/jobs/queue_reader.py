@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from core.errors import CountsUnavailableError, DatabaseUnavailableError
-from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, Transport
+from core.lanes import QUEUES, Transport
 from engine.process.probe import Probe
 from repositories.ports import Database, MessageCounts, OldestWaiting, QueueCounts
 
 logger = logging.getLogger(__name__)
-
-QUEUES = (JOBS_QUEUE, URGENT_TASKS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE, BATCHES_QUEUE)
 
 MAX_AGE_SECONDS = 5.0
 """How long counts and ages are used again: many people may look at the same page."""

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE
+from core.lanes import QUEUES
 from engine.repair.dead_letter_batches import DeadLetterBatches
 from engine.repair.dead_letters import DeadLetteredMessage
 from repositories.ports import PoisonMessage, PoisonQueues
@@ -20,8 +20,6 @@ _DESCRIPTION = "the Functions host gave up on it after the deliveries that host.
 
 _SECONDS = 40.0
 """How long one run works; the next one follows within a minute."""
-
-_QUEUES = (JOBS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, BATCHES_QUEUE, LONG_TASKS_QUEUE)
 
 
 class PoisonMessages:
@@ -53,7 +51,7 @@ class PoisonMessages:
             LockstepError: infrastructure failed; the messages are received again some minutes later.
         """
         until = self._clock() + _SECONDS
-        turns = deque(_QUEUES)
+        turns = deque(QUEUES)
         turns.rotate(-self._turn)
         self._turn += 1
         while turns and self._clock() < until:

@@ -464,6 +464,8 @@ def test_without_an_account_there_are_no_blobs() -> None:
         {"BLOB_CONNECTION_STRING": KEYED.replace("c2VjcmV0", "c2VjcmV0c")},  # no base64
         {"BLOB_CONNECTION_STRING": "UseDevelopmentStorage=true"},
         {"BLOB_CONNECTION_STRING": KEYED.replace(";AccountKey", "; AccountKey")},
+        {"BLOB_CONNECTION_STRING": KEYED.replace(";Endpoint", ";;Endpoint")},
+        {"BLOB_CONNECTION_STRING": f"{KEYED};more"},
         {"BLOB_CONNECTION_STRING": KEYED, "BLOB_ACCOUNT_URL": "https://ours.blob.core.windows.net"},
     ],
 )

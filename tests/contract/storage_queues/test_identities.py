@@ -12,7 +12,7 @@ import pytest
 from azure.core.credentials import AccessToken
 
 import connections
-from core.errors import QueueUnavailableError
+from core.errors import CountsUnavailableError, QueueUnavailableError
 from core.lanes import TASKS_QUEUE, Transport
 from core.messages import OutgoingMessage
 from local.azurite import Azurite
@@ -106,3 +106,20 @@ def test_a_token_for_another_service_is_refused(secure: Azurite, monkeypatch: py
         pytest.raises(QueueUnavailableError, match="ClientAuthenticationError"),
     ):
         queue.ping()
+
+
+def test_a_file_of_certificates_or_tokens_that_cannot_be_read_is_an_outage(
+    secure: Azurite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of a token, which an update of a pod may take away for a moment."""
+    monkeypatch.setattr(connections, "credential", lambda _: Tokens("https://storage.azure.com"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/roots.pem")
+    settings = settings_of(secure)
+    with closing(connections.message_queue(settings)) as queue:
+        result = queue.batch_send_messages(TASKS_QUEUE, [OutgoingMessage(b"{}", "id")])
+    assert isinstance(result.error, QueueUnavailableError)
+    with (
+        closing(connections.queue_counts(settings)[Transport.STORAGE]) as counts,
+        pytest.raises(CountsUnavailableError),
+    ):
+        counts.counts(TASKS_QUEUE)

@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 
+from controllers import authoring as lockstep
 from controllers import verify_files
-from controllers.verify_files import VerifyFiles
+from controllers.verify_files import VerifyFiles, VerifyFilesParameters
+from core.checkpoints import Checkpoint
 from core.errors import InvalidInputError, UnreachableError
 from core.statuses import JobStatus, TaskStatus
+from tests.fakes.database import FakeDatabase
 from tests.support.drive import Stand, stand
 
 
@@ -154,7 +157,18 @@ def test_a_list_that_changes_while_the_job_is_dispatched_fails_the_job(
         job = it.job(job_id)
     assert job.status == JobStatus.FAILED
     assert job.error is not None
-    assert job.error["message"] == ("the list 'in/SHA256SUMS' changed after the job began to read it; submit a new job")
+    assert job.error["message"] == (
+        "the list 'in/SHA256SUMS' changed after the job began to read it; submit it again with another Idempotency-Key"
+    )
+
+
+def test_a_dispatch_that_the_version_before_began_goes_on(data_dir: Path) -> None:
+    """Its cursors are indices, which say nothing of the list."""
+    write(data_dir, 3)
+    services = lockstep.Services(data_dir, frozenset(), FakeDatabase())
+    job = lockstep.JobContext("job", VerifyFilesParameters(checksums="in/SHA256SUMS"), services)
+    stage = lockstep.StageContext(1, "verify", checkpoint=Checkpoint(2, 1, 1))
+    assert [task.parameters["path"] for task in VerifyFiles().create_stage_tasks(job, stage)] == ["in/2.txt"]
 
 
 def failing(*_: object, **__: object) -> None:

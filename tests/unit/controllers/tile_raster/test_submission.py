@@ -77,6 +77,16 @@ def test_a_source_that_cannot_be_read_now_is_unreachable(
 
 
 @pytest.mark.usefixtures("source")
+def test_a_target_that_cannot_be_read_now_is_unreachable(tiling: Tiling, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("controllers.authoring.place_of", fail)
+    with pytest.raises(UnreachableError, match="the target cannot be read now: Input/output error"):
+        tiling.submit()
+
+
+@pytest.mark.usefixtures("source")
 def test_a_target_that_exists_is_refused(tiling: Tiling) -> None:
     tiling.target.mkdir()
     assert refusal(tiling) == ("target", "'tiled' exists already")

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from core.errors import CountsUnavailableError, DatabaseUnavailableError
-from core.lanes import JOBS_QUEUE, TASKS_QUEUE, Transport
-from engine.jobs.queue_reader import QUEUES, QueueReader, QueueView
+from core.lanes import JOBS_QUEUE, QUEUES, TASKS_QUEUE, Transport
+from engine.jobs.queue_reader import QueueReader, QueueView
 from repositories.ports import MessageCounts, OldestWaiting
 from tests.fakes.backlog import FakeBacklogRepository
 from tests.fakes.queue_counts import FakeQueueCounts

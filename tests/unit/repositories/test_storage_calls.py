@@ -1,0 +1,77 @@
+"""When a storage account counts as silent."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from types import SimpleNamespace
+
+import pytest
+
+from core.errors import QueueTimeoutError
+from repositories.breaker import Breaker
+from repositories.broker_calls import BrokerCalls
+from repositories.storage_calls import StorageCalls
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture
+def breaker() -> Breaker:
+    return Breaker(most_unanswered=2, most_hanging=100, pause_seconds=0.0)
+
+
+@pytest.fixture
+def calls(breaker: Breaker) -> Iterator[StorageCalls]:
+    with closing(StorageCalls(BrokerCalls(breaker))) as calls:
+        yield calls
+
+
+class Account:
+    """Answers the first calls, and the others once it may."""
+
+    def __init__(self, first: int) -> None:
+        self.may_answer = threading.Event()
+        self._first = first
+
+    def __call__(self, number: int) -> None:
+        if number >= self._first:
+            self.may_answer.wait(30)
+
+
+@pytest.mark.parametrize("first", [5, 0])
+def test_an_account_is_silent_only_if_it_answers_none_of_many_calls(
+    calls: StorageCalls, breaker: Breaker, first: int
+) -> None:
+    account = Account(first)
+    with pytest.raises(QueueTimeoutError, match=f"answered {first} of 100 calls"):
+        calls.for_each(range(100), account, 0.5)
+    assert breaker.is_open == (not first)
+    assert breaker.hanging
+    account.may_answer.set()
+    wait_until(lambda: not breaker.hanging)
+
+
+def test_one_answer_to_a_trial_of_many_calls_is_enough(calls: StorageCalls, breaker: Breaker) -> None:
+    for _ in range(2):
+        breaker.gave_up(is_trial=False)
+        breaker.ended()
+    assert breaker.is_open
+    account = Account(1)
+    with pytest.raises(QueueTimeoutError, match="answered 1 of 100 calls"):
+        calls.for_each(range(100), account, 0.5)
+    assert not breaker.is_open
+    account.may_answer.set()
+    wait_until(lambda: not breaker.hanging)
+
+
+def test_no_call_begins_shortly_before_the_deadline(calls: StorageCalls, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that those that were begun may end in time. Each takes a second here, by a clock that nothing else moves."""
+    lock, begun_at = threading.Lock(), [0.0]
+    monkeypatch.setattr("repositories.storage_calls.time", SimpleNamespace(monotonic=lambda: begun_at[-1]))
+
+    def call(_: int) -> None:
+        with lock:
+            begun_at.append(begun_at[-1] + 1)
+
+    with pytest.raises(QueueTimeoutError, match="of 1000 calls"):
+        calls.for_each(range(1_000), call, 100.0)
+    assert 90 <= begun_at[-1] < 100
