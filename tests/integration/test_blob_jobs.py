@@ -119,6 +119,7 @@ def line_totals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
+@pytest.mark.owns_tables
 def test_a_blob_becomes_a_table(
     storage: Storage, tmp_path: Path, postgres_database: PostgresDatabase, database_url: str
 ) -> None:
