@@ -63,7 +63,7 @@ def watched(
 
 
 def refuses_include(error: InvalidInputError) -> bool:
-    """Whether the app does not know what is to be included, as an app of an older version during an update."""
+    """Whether the app does not know a value of `include`, as an older version during an update."""
     return any(each.field == "include" for each in error.fields)
 
 
