@@ -47,7 +47,7 @@ pgbouncer: ## what LOCKSTEP_TEST_DATABASE=pgbouncer needs, by apt-get if it is m
 azurite: ## the emulator of Azure Storage of the tests, by npm into .azurite; these tests are left out where it cannot be installed
 	@.ci/install-azurite
 
-pictures: $(VENV)/installed chromium ## the pictures and figures of docs/monitor.md, made anew in ten minutes
+pictures: $(VENV)/installed chromium ## the pictures and figures of docs/monitor.md, made anew in some minutes
 	mkdir -p docs/monitor
 	LOCKSTEP_PICTURES=docs/monitor $(BIN)/python -m pytest tests/browser/test_large_jobs.py tests/browser/test_memory.py \
 	  -k "pictures or figures"
