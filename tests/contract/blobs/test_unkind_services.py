@@ -66,13 +66,18 @@ def test_a_busy_service_is_asked_again_when_it_says(server: TlsServer) -> None:
     assert pauses == [0.25, 3.0, 1.0]
 
 
-def test_a_service_that_stays_busy_is_given_up_at_the_deadline(server: TlsServer) -> None:
+def test_a_service_that_stays_busy_is_given_up_at_the_deadline(
+    server: TlsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that the pauses alone move; each request has the rest of a minute, and more than it needs."""
     server.routes[PATH] = lambda _: refused(503, "ServerBusy")
-    store = blob_storage.by_connection_string(connection_string(f"https://{server.host}"))
-    store._seconds = 0.6
-    with closing(store), pytest.raises(BlobUnavailableError, match=r"things/a\.bin: Azure Blob Storage answers 503"):
+    pauses: list[float] = []
+    monkeypatch.setattr(blob_storage, "time", SimpleNamespace(monotonic=lambda: sum(pauses)))
+    busy = pytest.raises(BlobUnavailableError, match=r"things/a\.bin: Azure Blob Storage answers 503")
+    with store_of(connection_string(f"https://{server.host}"), 60, pauses) as store, busy:
         store.read("things", "a.bin", 0, 4)
-    assert len(server.requests) == 2  # after 0.25 s; the next pause, of 0.5 s, would end too late
+    assert pauses == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0]  # the next one, of 32 s, would end too late
+    assert len(server.requests) == 8
 
 
 @pytest.mark.parametrize("head", [b"", HEAD], ids=["silent", "slow"])

@@ -176,7 +176,9 @@ def test_a_job_that_is_cancelled_while_a_part_of_it_runs_again_is_resumed_with_t
 
 def test_kept_failures_do_not_end_a_resumed_part_before_its_tasks_have_run() -> None:
     handler = Broken({3: SOURCE, 130: FORMAT, 131: FORMAT, 132: FORMAT, 133: FORMAT})
-    with stand(sample_job(counted(150), handler, stages=(StageSpec("only", max_failed_fraction=0.02),))) as it:
+    controller = sample_job(counted(150), handler, stages=(StageSpec("only", max_failed_fraction=0.02),))
+    # One batch after the other: if the second were sent first, the job would fail before tasks of the first have run.
+    with stand(controller, dispatch_parallel=1) as it:
         job_id = ended(it)
         handler.mend()
         it.app.reopener.retry(job_id, of_tasks(job_id, 3))
