@@ -1,6 +1,7 @@
 """The app under fault: a database, a broker, a crew of workers, and one job."""
 
 import json
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -41,9 +42,18 @@ class Rows:
     database_url: str
     environment: dict[str, str]
 
-    def submit(self, n: int, work_ms: float = 5) -> str:
+    def submit(self, n: int, work_ms: float = 5, **parameters: Any) -> str:
         """Submits a `SumJob`; returns its id."""
-        return self.submit_job(SumJob, {"n": n, "work_ms": work_ms})
+        return self.submit_job(SumJob, {"n": n, "work_ms": work_ms, **parameters})
+
+    @contextmanager
+    def held(self, n: int, work_ms: float = 5, **parameters: Any) -> Iterator[str]:
+        """A `SumJob` that does not end within a block, however late the test looks at it; its id.
+
+        Some of its tasks, by default the last of all, wait for the end of the block.
+        """
+        with tempfile.NamedTemporaryFile(prefix="lockstep-held-") as latch:
+            yield self.submit(n, work_ms, latch=latch.name, **parameters)
 
     def submit_job(self, controller: type[JobController[Any]], parameters: Mapping[str, Any]) -> str:
         """Submits a job of any type; returns its id."""

@@ -21,15 +21,13 @@ WAIT_SECONDS = size(240, 3_000)
 _MOST_SECONDS_LATER = 0.3
 
 
-def kill_at_random(stand: Stand, job_id: str) -> int:
-    """Kills workers while three quarters of the job run; returns how often."""
+def kill_at_random(stand: Stand, job_id: str) -> None:
+    """Kills workers while three quarters of the job run."""
     chance = random.Random(4)
     for number in range(1, KILLS + 1):
         stand.wait_for_tasks(job_id, TASKS * 3 // 4 * number // KILLS, WAIT_SECONDS)
         time.sleep(chance.uniform(0, _MOST_SECONDS_LATER))
-        assert stand.status(job_id) == "processing"
         stand.crew.kill(chance.randrange(WORKERS))
-    return KILLS
 
 
 @pytest.mark.timeout(WAIT_SECONDS * 2)
@@ -40,13 +38,14 @@ def test_a_job_whose_workers_are_killed_at_random_loses_nothing_and_counts_nothi
     """With the smaller bound, stages wait for room and go on again and again: a kill may hit any step of that."""
     with audited(database_url), standing(database_url, tmp_path, WORKERS, DISPATCH_AHEAD=str(ahead)) as stand:
         began = time.monotonic()
-        job_id = stand.submit(TASKS // 2, WORK_MS)
-        kills = kill_at_random(stand, job_id)
+        with stand.held(TASKS // 2, WORK_MS) as job_id:
+            kill_at_random(stand, job_id)
+            assert stand.status(job_id) == "processing"
         stand.wait_for_end(job_id, WAIT_SECONDS)
         seconds = round(time.monotonic() - began)
         assert_queues_empty(stand.broker)
         assert_invariants(database_url, job_id, dispatch_ahead=ahead)
         assert stand.ask("SELECT result FROM jobs") == [(expected_result(TASKS // 2),)]
         [(runs, most)] = stand.ask("SELECT sum(attempt), max(attempt) FROM tasks")
-    figures = {"kills": kills, "runs": runs, "most_runs": most, "seconds": seconds}
+    figures = {"kills": KILLS, "runs": runs, "most_runs": most, "seconds": seconds}
     record("random kills", tasks=TASKS, ahead=ahead, workers=WORKERS, **figures)

@@ -43,13 +43,12 @@ def test_a_job_over_storage_queues_survives_the_death_of_hosts_and_of_their_work
     with audited(database_url):
         hosts = MortalHosts(APP_DIR, HOSTS, rows.environment, tmp_path / "functions.log")
         try:
-            job_id = rows.submit(TASKS // 2, WORK_MS)
-            for number in range(1, KILLS + 1):
-                # Up to the half: an envelope's hundred tasks end at once, and the job must still run.
-                rows.wait_for_tasks(job_id, TASKS // 2 * number // KILLS, WAIT_SECONDS)
+            with rows.held(TASKS // 2, WORK_MS) as job_id:
+                for number in range(1, KILLS + 1):
+                    rows.wait_for_tasks(job_id, TASKS * 3 // 4 * number // KILLS, WAIT_SECONDS)
+                    kill = hosts.kill if number % 2 else hosts.kill_worker
+                    kill(chance.randrange(HOSTS))
                 assert rows.status(job_id) == "processing"
-                kill = hosts.kill if number % 2 else hosts.kill_worker
-                kill(chance.randrange(HOSTS))
             rows.wait_for_end(job_id, WAIT_SECONDS)
             rows.wait_for(lambda: not delivers(transport["StorageConnection"]), WAIT_SECONDS)
         finally:

@@ -8,6 +8,7 @@ import bootstrap
 import wiring
 from api import jobs as jobs_api
 from settings import Settings
+from tests.faults.jobs import SumJob
 from tests.faults.kinds import KINDS
 from tests.faults.trials import Trial
 from triggers import dead_letters as dead_letter_triggers
@@ -17,7 +18,7 @@ from triggers import tasks as task_triggers
 
 @cache
 def build() -> wiring.App:
-    return bootstrap.build(Settings.from_environment(), [Trial, *KINDS])
+    return bootstrap.build(Settings.from_environment(), [SumJob, Trial, *KINDS])
 
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
