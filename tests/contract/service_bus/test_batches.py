@@ -77,7 +77,7 @@ def test_each_message_of_a_batch_keeps_its_own_properties(endpoints: Endpoints, 
         ServiceBusMessage("c", correlation_id="c", content_type="text/plain"),
     ]
     endpoints.sender(queue).send_messages(sent)
-    a, b, c = receiver.receive_messages(3, max_wait_time=30)
+    a, b, c = receive(receiver, 3)
     assert (a.message_id, a.subject, a.application_properties) == ("1", "first", {b"n": 1})
     assert (b.subject, b.correlation_id, b.application_properties) == (None, None, None)
     assert (c.subject, c.correlation_id, c.content_type) == (None, "c", "text/plain")
@@ -86,10 +86,10 @@ def test_each_message_of_a_batch_keeps_its_own_properties(endpoints: Endpoints, 
 def test_a_batch_is_settled_message_by_message(endpoints: Endpoints, queue: str, counts: Counts) -> None:
     receiver = endpoints.receiver(queue)
     endpoints.sender(queue).send_messages(numbered(6))
-    received = receiver.receive_messages(6, max_wait_time=30)
+    received = receive(receiver, 6)
     for message in reversed(received[1::2]):
         receiver.complete_message(message)
     for message in received[0::2]:
         receiver.abandon_message(message)
     assert (counts(queue).locked, counts(queue).active) == (0, 3)
-    assert [body(message) for message in receiver.receive_messages(3, max_wait_time=30)] == numbers(6)[0::2]
+    assert [body(message) for message in receive(receiver, 3)] == numbers(6)[0::2]

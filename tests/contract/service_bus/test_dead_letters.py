@@ -6,7 +6,7 @@ import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceiveMode, ServiceBusSubQueue
 from azure.servicebus.exceptions import MessagingEntityNotFoundError
 
-from tests.contract.service_bus.conftest import Counts, Endpoints, body, numbered, numbers, receive_one
+from tests.contract.service_bus.conftest import Counts, Endpoints, body, numbered, numbers, receive, receive_one
 
 DEAD_LETTER = ServiceBusSubQueue.DEAD_LETTER
 
@@ -15,15 +15,15 @@ def bury(endpoints: Endpoints, queue: str, count: int) -> None:
     """Sends `count` messages and dead-letters each at its second delivery, in reverse order."""
     receiver = endpoints.receiver(queue)
     endpoints.sender(queue).send_messages(numbered(count))
-    for message in receiver.receive_messages(count, max_wait_time=30):
+    for message in receive(receiver, count):
         receiver.abandon_message(message)
-    for message in reversed(receiver.receive_messages(count, max_wait_time=30)):
+    for message in reversed(receive(receiver, count)):
         receiver.dead_letter_message(message, reason="r", error_description="d")
 
 
 def test_dead_letters_leave_in_the_order_of_their_burial(endpoints: Endpoints, queue: str) -> None:
     bury(endpoints, queue, 3)
-    received = endpoints.receiver(queue, sub_queue=DEAD_LETTER).receive_messages(3, max_wait_time=30)
+    received = receive(endpoints.receiver(queue, sub_queue=DEAD_LETTER), 3)
     assert [body(message) for message in received] == numbers(3)[::-1]
     assert [message.sequence_number for message in received] == [1, 2, 3]
     assert [message.enqueued_sequence_number for message in received] == [3, 2, 1]
@@ -40,7 +40,7 @@ def test_dead_letters_can_be_received_and_deleted(endpoints: Endpoints, queue: s
     bury(endpoints, queue, 2)
     mode = ServiceBusReceiveMode.RECEIVE_AND_DELETE
     receiver = endpoints.receiver(queue, sub_queue=DEAD_LETTER, receive_mode=mode)
-    assert len(receiver.receive_messages(2, max_wait_time=30)) == 2
+    assert len(receive(receiver, 2)) == 2
     assert counts(queue).dead_letter == 0
 
 

@@ -87,7 +87,7 @@ def test_a_deferred_message_can_be_received_and_deleted(endpoints: Endpoints, qu
 def test_a_lock_that_ends_leaves_a_deferred_message_deferred(
     endpoints: Endpoints, new_queue: NewQueue, counts: Counts
 ) -> None:
-    queue = new_queue("brief-lock")
+    queue = new_queue("steady-lock")
     receiver, number = defer_one(endpoints, queue)
     receive_deferred(receiver, number)
     assert counts(queue).deferred == 0

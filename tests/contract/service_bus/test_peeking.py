@@ -2,7 +2,7 @@
 
 from azure.servicebus import ServiceBusMessage
 
-from tests.contract.service_bus.conftest import Counts, Endpoints, body, numbered, numbers, receive_one
+from tests.contract.service_bus.conftest import Counts, Endpoints, body, numbered, numbers, receive, receive_one
 
 
 def test_an_empty_queue_shows_nothing(endpoints: Endpoints, queue: str) -> None:
@@ -43,7 +43,7 @@ def test_large_messages_are_peeked_in_several_answers(endpoints: Endpoints, queu
 def test_a_settled_message_is_not_shown(endpoints: Endpoints, queue: str) -> None:
     receiver = endpoints.receiver(queue)
     endpoints.sender(queue).send_messages(numbered(3))
-    first, second, _ = receiver.receive_messages(3, max_wait_time=30)
+    first, second, _ = receive(receiver, 3)
     receiver.complete_message(first)
     receiver.dead_letter_message(second)
     assert [body(message) for message in receiver.peek_messages(5, sequence_number=1)] == [b"2"]

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from azure.servicebus import (
@@ -22,6 +21,8 @@ from tests.contract.service_bus.conftest import (
     Endpoints,
     NewQueue,
     body,
+    has_passed,
+    receive,
     receive_one,
     wait_until,
 )
@@ -63,7 +64,7 @@ def test_a_receiver_that_waits_for_any_session_gets_the_first_one(endpoints: End
 def test_an_expired_session_is_lost_for_every_use(
     endpoints: Endpoints, new_queue: NewQueue, counts: Counts, use: str
 ) -> None:
-    queue = new_queue("brief-sessions")
+    queue = new_queue("short-sessions")
     send(endpoints, queue, "a")
     receiver = endpoints.receiver(queue, session_id="s")
     receive_one(receiver)
@@ -75,14 +76,13 @@ def test_an_expired_session_is_lost_for_every_use(
 def test_the_auto_lock_renewer_keeps_a_session(
     sdk: Sdk, endpoints: Endpoints, new_queue: NewQueue, counts: Counts
 ) -> None:
-    queue = new_queue("brief-sessions")
+    queue = new_queue("steady-sessions")
     send(endpoints, queue, "a")
     with sdk.new_renewer() as renewer:
         receiver = endpoints.receiver(queue, session_id="s", auto_lock_renewer=renewer)
         message = receive_one(receiver)
         unrenewed_end = session_of(receiver).locked_until_utc
-        assert unrenewed_end
-        wait_until(lambda: datetime.now(UTC) > unrenewed_end + timedelta(seconds=0.5))
+        wait_until(lambda: has_passed(unrenewed_end))
         receiver.complete_message(message)
     assert (counts(queue).active, counts(queue).locked) == (0, 0)
 
@@ -122,7 +122,7 @@ def test_a_session_can_be_received_and_deleted(endpoints: Endpoints, queue: str,
     send(endpoints, queue, "b", session_id="b")
     mode = ServiceBusReceiveMode.RECEIVE_AND_DELETE
     receiver = endpoints.receiver(queue, session_id="a", receive_mode=mode)
-    assert [body(message) for message in receiver.receive_messages(2, max_wait_time=30)] == [b"a1", b"a2"]
+    assert [body(message) for message in receive(receiver, 2)] == [b"a1", b"a2"]
     assert (counts(queue).active, counts(queue).locked) == (1, 0)
 
 

@@ -4,7 +4,7 @@ import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSubQueue
 from azure.servicebus.exceptions import MessageNotFoundError, MessageSizeExceededError, ServiceBusError
 
-from tests.contract.service_bus.conftest import Counts, Endpoints, NewQueue, body, receive_one, wait_until
+from tests.contract.service_bus.conftest import Counts, Endpoints, NewQueue, body, receive, receive_one, wait_until
 
 
 def soon(seconds: float) -> datetime:
@@ -16,7 +16,7 @@ def test_a_scheduled_message_arrives_when_its_time_has_come(endpoints: Endpoints
     receiver = endpoints.receiver(queue)
     due = soon(1)
     sender.schedule_messages(ServiceBusMessage("later"), due)
-    [message] = receiver.receive_messages(1, max_wait_time=10)
+    [message] = receiver.receive_messages(1, max_wait_time=30)
     assert body(message) == b"later"
     assert message.enqueued_time_utc is not None
     assert message.enqueued_time_utc >= due - timedelta(milliseconds=1)
@@ -39,7 +39,7 @@ def test_a_message_can_be_scheduled_by_its_own_annotation(endpoints: Endpoints, 
     receiver = endpoints.receiver(queue)
     message = ServiceBusMessage("later", scheduled_enqueue_time_utc=soon(1))
     sender.send_messages([message, ServiceBusMessage("now")])
-    arrived = [body(receiver.receive_messages(1, max_wait_time=10)[0]) for _ in range(2)]
+    arrived = [body(receiver.receive_messages(1, max_wait_time=30)[0]) for _ in range(2)]
     assert arrived == [b"now", b"later"]
 
 
@@ -98,11 +98,11 @@ def test_a_queue_limits_the_time_to_live_of_its_messages(endpoints: Endpoints, n
 
 
 def test_a_message_that_is_locked_expires_when_its_lock_ends(endpoints: Endpoints, queue: str, counts: Counts) -> None:
-    ttl = timedelta(seconds=2)
+    ttl = timedelta(seconds=10)
     sent = [ServiceBusMessage(text, time_to_live=ttl) for text in ("completed", "abandoned")]
     receiver = endpoints.receiver(queue)
     endpoints.sender(queue).send_messages(sent)
-    completed, abandoned = receiver.receive_messages(2, max_wait_time=30)
+    completed, abandoned = receive(receiver, 2)
     expiry = datetime.now(UTC) + ttl
     wait_until(lambda: datetime.now(UTC) > expiry)
     assert counts(queue).locked == 2
