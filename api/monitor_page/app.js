@@ -5,6 +5,7 @@ import { Job } from "./job.js";
 import { Jobs } from "./jobs.js";
 import { KeyQuestion } from "./key_question.js";
 import { html, render, useEffect, useRef, useState } from "./lib.js";
+import { keepFocus, scrollBack } from "./places.js";
 import { useOutage } from "./poller.js";
 import { Queues } from "./queues.js";
 import { link, useRoute } from "./router.js";
@@ -29,10 +30,11 @@ function App() {
   const place = name === "submit" ? name : [name, ...rest].join("/"); // the choice of a type keeps the focus
   useEffect(() => {
     // As after a page load: a screen reader begins with the new view, and the keyboard too.
-    if (!isFirst.current) main.current.focus();
+    if (!isFirst.current) main.current.focus({ preventScroll: true });
     isFirst.current = false;
-    scrollTo(0, 0);
+    return scrollBack(main.current);
   }, [place]);
+  useEffect(() => keepFocus(main.current), []);
   const [All, One] = VIEWS.get(name) ?? [Missing];
   const View = rest.length && One ? One : All;
   const skip = () => main.current.focus();

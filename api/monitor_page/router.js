@@ -25,7 +25,7 @@ export function go(parts, values) {
 
 /** Changes the values of the URL without a new entry in the history. */
 export function replace(parts, values) {
-  history.replaceState(null, "", link(parts, values));
+  history.replaceState(history.state, "", link(parts, values));
   dispatchEvent(new HashChangeEvent("hashchange"));
 }
 
