@@ -1,5 +1,6 @@
 import pytest
 from azure.servicebus import (
+    ServiceBusClient,
     ServiceBusMessage,
     ServiceBusMessageState,
     ServiceBusReceivedMessage,
@@ -95,11 +96,12 @@ def test_a_lock_that_ends_leaves_a_deferred_message_deferred(
     assert receive_deferred(receiver, number).delivery_count == 1
 
 
-def test_a_message_that_is_not_deferred_is_not_found(endpoints: Endpoints, queue: str) -> None:
+def test_a_message_that_is_not_deferred_is_not_found(
+    impatient_client: ServiceBusClient, endpoints: Endpoints, queue: str
+) -> None:
     receiver = endpoints.receiver(queue)
     endpoints.sender(queue).send_messages(ServiceBusMessage("a"))
     [message] = receiver.receive_messages(1, max_wait_time=30)
     assert message.sequence_number
-    with pytest.raises(MessageNotFoundError):
-        # The client retries after this refusal until its time limit.
-        receiver.receive_deferred_messages(message.sequence_number, timeout=1)
+    with pytest.raises(MessageNotFoundError), impatient_client.get_queue_receiver(queue) as impatient:
+        impatient.receive_deferred_messages(message.sequence_number)

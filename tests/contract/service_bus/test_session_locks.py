@@ -104,15 +104,19 @@ def test_an_empty_session_can_be_held_and_has_state(client: ServiceBusClient, en
     assert session_of(endpoints.receiver(queue, session_id="empty")).get_state() == "é".encode()
 
 
-def test_a_deferred_message_is_found_in_its_own_session_alone(endpoints: Endpoints, queue: str) -> None:
+def test_a_deferred_message_is_found_in_its_own_session_alone(
+    impatient_client: ServiceBusClient, endpoints: Endpoints, queue: str
+) -> None:
     send(endpoints, queue, "a")
-    receiver, other = (endpoints.receiver(queue, session_id=name) for name in ("s", "t"))
+    receiver = endpoints.receiver(queue, session_id="s")
     message = receive_one(receiver)
     receiver.defer_message(message)
     assert message.sequence_number
-    with pytest.raises(MessageNotFoundError):
-        # The client retries after this refusal until its time limit.
-        other.receive_deferred_messages(message.sequence_number, timeout=1)
+    with (
+        pytest.raises(MessageNotFoundError),
+        impatient_client.get_queue_receiver(queue, session_id="t") as other,
+    ):
+        other.receive_deferred_messages(message.sequence_number)
     [deferred] = receiver.receive_deferred_messages(message.sequence_number)
     assert body(deferred) == b"a"
 
