@@ -80,7 +80,7 @@ def test_the_iterator_receives_until_the_queue_is_empty(endpoints: Endpoints, qu
     sender = endpoints.sender(queue)
     receiver = endpoints.receiver(queue, max_wait_time=0.5)
     sender.send_messages([ServiceBusMessage(f"{number}") for number in range(5)])
-    seen = []
+    seen: list[bytes] = []
     while len(seen) < 5:  # on a busy machine, a message may come after the iterator's half second
         for message in receiver:
             seen.append(body(message))
