@@ -85,14 +85,17 @@ def most(settings: Settings, database: PostgresDatabase) -> int:
 
 def message_queue(settings: Settings) -> "service_bus.ServiceBusRepository | StorageQueueRepository":
     """The queues of the namespace, or of the storage account, that the settings name."""
+    foreign = () if settings.job_events is None else (settings.job_events,)
     if settings.transport == Transport.STORAGE:
-        return _storage_queues(settings, [] if settings.job_events is None else [settings.job_events])
+        return _storage_queues(settings, foreign)
     queues = (JOBS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE)
     optional = (URGENT_TASKS_QUEUE, BATCHES_QUEUE)  # a deployment from before urgent jobs, or envelopes, has none
     if settings.service_bus_connection is not None:
-        return service_bus.by_connection_string(settings.service_bus_connection, queues, optional_queues=optional)
+        return service_bus.by_connection_string(
+            settings.service_bus_connection, queues, optional_queues=optional, foreign_queues=foreign
+        )
     assert settings.service_bus_namespace is not None, "Settings requires one of the two"
-    return service_bus.by_identity(settings.service_bus_namespace, credential(settings), queues, optional)
+    return service_bus.by_identity(settings.service_bus_namespace, credential(settings), queues, optional, foreign)
 
 
 def queue_counts(settings: Settings) -> dict[Transport, QueueCounts]:

@@ -79,6 +79,8 @@ class ServiceBusRepository(MessageQueue):
     Args:
         queues: the queues that `ping` checks.
         optional_queues: those that may be missing.
+        foreign_queues: queues and topics of others that the app sends to. `ping` names those that do not take messages
+            from it.
     """
 
     def __init__(
@@ -88,10 +90,12 @@ class ServiceBusRepository(MessageQueue):
         deadlines: Deadlines | None = None,
         calls: BrokerCalls | None = None,
         optional_queues: Sequence[str] = (),
+        foreign_queues: Sequence[str] = (),
     ) -> None:
         self._new_client = new_client
-        self._queues = (*queues, *optional_queues)
+        self._queues = (*queues, *optional_queues, *foreign_queues)
         self._optional_queues = tuple(optional_queues)
+        self._foreign_queues = tuple(foreign_queues)
         self._deadlines = deadlines or Deadlines()
         self._calls = calls or BrokerCalls()
         self._lock = threading.Lock()
@@ -129,8 +133,9 @@ class ServiceBusRepository(MessageQueue):
     def _check(self, client: BrokerClient, queue: str, missing: list[str]) -> None:
         try:
             _open(client, queue)
-        except QueueNotFoundError:
-            if queue not in self._optional_queues:
+        except QueueError as exc:
+            may_be_missing = queue in self._optional_queues and isinstance(exc, QueueNotFoundError)
+            if not may_be_missing and queue not in self._foreign_queues:
                 raise
             missing.append(queue)
 
@@ -245,6 +250,7 @@ def by_connection_string(
     deadlines: Deadlines | None = None,
     calls: BrokerCalls | None = None,
     optional_queues: Sequence[str] = (),
+    foreign_queues: Sequence[str] = (),
 ) -> ServiceBusRepository:
     """Reaches a namespace with a connection string."""
 
@@ -253,15 +259,19 @@ def by_connection_string(
             connection_string, retry_backoff_factor=_BACKOFF_FACTOR, ssl_context=tls_context()
         )
 
-    return ServiceBusRepository(new_client, queues, deadlines, calls, optional_queues)
+    return ServiceBusRepository(new_client, queues, deadlines, calls, optional_queues, foreign_queues)
 
 
 def by_identity(
-    namespace: str, credential: TokenCredential, queues: Sequence[str], optional_queues: Sequence[str] = ()
+    namespace: str,
+    credential: TokenCredential,
+    queues: Sequence[str],
+    optional_queues: Sequence[str] = (),
+    foreign_queues: Sequence[str] = (),
 ) -> ServiceBusRepository:
     """Reaches a namespace, given by its fully qualified name, with an identity."""
 
     def new_client() -> ServiceBusClient:
         return ServiceBusClient(namespace, credential, retry_backoff_factor=_BACKOFF_FACTOR, ssl_context=tls_context())
 
-    return ServiceBusRepository(new_client, queues, optional_queues=optional_queues)
+    return ServiceBusRepository(new_client, queues, optional_queues=optional_queues, foreign_queues=foreign_queues)

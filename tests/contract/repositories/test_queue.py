@@ -8,6 +8,7 @@ from azure.servicebus import ServiceBusClient
 from azure.storage.queue import QueueServiceClient
 from typing_extensions import override
 
+import connections
 from core.errors import MessageTooLargeError, QueueNotFoundError
 from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, Transport
 from core.message_traces import traceparent_of
@@ -19,6 +20,7 @@ from repositories import storage_account
 from repositories.ports import MessageQueue
 from repositories.service_bus import ServiceBusRepository, by_connection_string
 from repositories.storage_queues import StorageQueueRepository
+from settings import Settings
 from tests.contract.repositories.building import JOB, batch_of
 from tests.fakes.queue import FakeQueue
 from tests.support.waiting import wait_until
@@ -292,3 +294,13 @@ def test_a_ping_tells_a_queue_that_may_be_missing_from_one_that_may_not(service_
     needed = [*_QUEUES, "sb-nowhere"]
     with closing(by_connection_string(address, needed)) as queue, pytest.raises(QueueNotFoundError, match="sb-nowhere"):
         queue.ping()
+
+
+def test_a_ping_names_the_queues_of_others_that_are_missing(service_bus_harness: ServiceBusHarness) -> None:
+    foreign = [JOBS_QUEUE, "nobodys-queue"]
+    address = service_bus_harness.connection_string
+    with closing(by_connection_string(address, [TASKS_QUEUE], foreign_queues=foreign)) as queue:
+        assert queue.ping() == ["nobodys-queue"]
+    environment = {"DATABASE_URL": "postgresql://", "ServiceBusConnection": address, "JOB_EVENTS": "nobodys-queue"}
+    with closing(connections.message_queue(Settings.from_environment(environment))) as queue:
+        assert queue.ping() == ["nobodys-queue"]
