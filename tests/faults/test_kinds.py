@@ -17,7 +17,7 @@ from tests.faults.figures import record
 from tests.faults.hosting import APP_DIR, MortalHosts
 from tests.faults.invariants import assert_invariants, assert_queues_empty
 from tests.faults.kinds import Children, Envelopes, FanIn, Fate, Lists, Steps
-from tests.faults.sizes import LONG, size
+from tests.faults.sizes import only_long, size
 from tests.faults.stand import Stand, standing
 from tests.faults.worker import LONG_LANE, NO_LIMITS
 from tests.support.waiting import wait_until
@@ -143,7 +143,7 @@ def test_of_isolated_tasks_exactly_those_fail_whose_children_always_die(database
     record("isolated tasks, workers killed", tasks=CHILDREN, kills=kills, seconds=seconds, **figures)
 
 
-@pytest.mark.skipif(not LONG, reason="hosts take seconds to start; `make chaos` runs it")
+@only_long  # hosts take seconds to start
 def test_isolated_tasks_end_with_the_hosts_that_are_killed(database_url: str, tmp_path: Path) -> None:
     kills = 30
     with audited(database_url), standing(database_url, tmp_path, workers=0) as stand:

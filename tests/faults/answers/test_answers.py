@@ -15,7 +15,7 @@ from tests.faults.answers.plan import Case
 from tests.faults.answers.trials import Outcome
 from tests.faults.crash.places import ELSEWHERE, places
 from tests.faults.figures import record
-from tests.faults.sizes import LONG
+from tests.faults.sizes import LONG, only_long
 
 _SOME = {case.name: case for case in plan.some()}
 
@@ -42,7 +42,7 @@ def test_nothing_is_lost_and_no_neighbour_waits_long(name: str, outcomes: dict[C
     assert outcome.struck, "the scenario does not make this call"
 
 
-@pytest.mark.skipif(not LONG, reason="takes many minutes; `make chaos` runs it")
+@only_long  # takes many minutes
 def test_every_call_of_every_place_is_answered_in_every_way(matrix: Matrix) -> None:
     recordings = matrix.recordings()
     passed = {call.place for recording in recordings for call in recording.calls}
