@@ -14,7 +14,7 @@ import psycopg2
 from local.ports import HOST, free_port
 from local.postgres import system_user
 
-_START_SECONDS = 10
+_START_SECONDS = 60
 _STOP_SECONDS = 10
 _POLL_SECONDS = 0.02
 

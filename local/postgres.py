@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 _SYSTEM_USER = "pgserver"
 _START_ATTEMPTS = 10
-_CONNECT_SECONDS = 10
+_CONNECT_SECONDS = 60
 _STOP_SECONDS = 30
 _POLL_SECONDS = 0.01
 _MAX_CONNECTIONS = 200

@@ -8,7 +8,7 @@ from typing import Self
 from local.child import ChildProcess, ChildStartError
 from local.functions_host.errors import HostStartError
 
-_START_SECONDS = 60.0
+_START_SECONDS = 180.0
 # The host waits 30 s for invocations and 10 s more for its workers; then it kills them and ends.
 _STOP_SECONDS = 60.0
 
@@ -49,7 +49,7 @@ class HostProcess:
             arguments: further command-line arguments.
 
         Raises:
-            HostStartError: the host ended, or was not ready within 60 seconds; the message contains its log.
+            HostStartError: the host ended, or was not ready within three minutes; the message contains its log.
         """
         options = ["--app-dir", str(app_dir.resolve()), "--port", str(port)]
         options += ["--batch-concurrency", str(batch_concurrency), *arguments]

@@ -11,7 +11,7 @@ from local.service_bus.config import DEFAULT_CONFIG
 from local.service_bus.control.client import ControlClient
 
 _HOST = "127.0.0.1"
-_START_SECONDS = 30
+_START_SECONDS = 120
 _STOP_SECONDS = 10
 
 
@@ -55,7 +55,7 @@ class EmulatorProcess:
             arguments: further command-line arguments.
 
         Raises:
-            EmulatorError: the emulator ends, or does not listen within 30 seconds.
+            EmulatorError: the emulator ends, or does not listen within two minutes.
         """
         options = ["--config", str(config or DEFAULT_CONFIG), "--port", str(port), "--http-port", str(http_port)]
         try:

@@ -8,7 +8,7 @@ import httpx
 from local.service_bus.broker.counts import QueueCounts
 from local.service_bus.faults import Condition, Moment
 
-_TIMEOUT_SECONDS = 10
+_TIMEOUT_SECONDS = 60
 
 
 class ControlError(Exception):
