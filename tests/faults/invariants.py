@@ -17,7 +17,7 @@ from engine.process.limits import Limits
 from local.service_bus.process import EmulatorProcess
 from tests.faults.backlog import TOO_MANY_OUT
 
-_REST_SECONDS = 120
+_REST_SECONDS = 600
 _SHOWN = 5
 
 _ROWS: Mapping[str, str] = {

@@ -12,6 +12,7 @@ import pytest
 from tests.faults.audit import audited
 from tests.faults.figures import record
 from tests.faults.invariants import assert_invariants, assert_queues_empty
+from tests.faults.leases import LEASE_SECONDS, end_leases_of_the_dead, rest
 from tests.faults.sizes import size
 from tests.faults.stand import Stand, standing
 from tests.faults.trials import Kind, Trial
@@ -19,7 +20,7 @@ from tests.faults.trials import Kind, Trial
 N = size(500, 10_000)
 """Tasks of each of the two stages."""
 N_WITH_POISON = size(300, 10_000)
-WAIT_SECONDS = size(120, 3_000)
+WAIT_SECONDS = size(600, 3_000)
 _POISON: tuple[Kind, ...] = ("raises", "refuses", "kills")
 
 pytestmark = pytest.mark.timeout(2 * WAIT_SECONDS)
@@ -27,11 +28,12 @@ pytestmark = pytest.mark.timeout(2 * WAIT_SECONDS)
 
 @contextmanager
 def three_workers(database_url: str, directory: Path, **environment: str) -> Iterator[Stand]:
-    """A stand with an audited database and three workers, whose locks and leases end within seconds."""
+    """A stand with an audited database and three workers, whose locks end within seconds."""
     lock = {"LockDuration": "PT2S"}
+    times = {"LEASE_SECONDS": str(LEASE_SECONDS)}
     with (
         audited(database_url),
-        standing(database_url, directory, 3, queue_properties=lock, LEASE_SECONDS="1.5", **environment) as stand,
+        standing(database_url, directory, 3, queue_properties=lock, **times, **environment) as stand,
     ):
         yield stand
 
@@ -45,6 +47,7 @@ def test_messages_that_come_up_to_five_times_and_in_any_order_run_each_task_once
         job_id = stand.submit_job(Trial, {"n": N, "kinds": kinds})
         stand.wait_for_end(job_id, WAIT_SECONDS)
         seconds = round(time.monotonic() - began)
+        rest(stand)
         assert_queues_empty(stand.broker)
         assert_invariants(database_url, job_id)
         assert stand.ask("SELECT result FROM jobs") == [([N, N],)]
@@ -65,10 +68,12 @@ def test_of_a_job_with_one_percent_of_poison_exactly_the_poison_fails(database_u
         def has_ended() -> bool:
             nonlocal deaths
             deaths += stand.crew.replace_dead()
+            end_leases_of_the_dead(stand)
             return stand.status(job_id) == "completed_with_errors"
 
         stand.wait_for(has_ended, WAIT_SECONDS)
         seconds = round(time.monotonic() - began)
+        rest(stand)
         assert_queues_empty(stand.broker)
         assert_invariants(database_url, job_id, job_status="completed_with_errors")
         failed = stand.ask("SELECT stage, task_index FROM tasks WHERE status = 'failed' ORDER BY task_index")

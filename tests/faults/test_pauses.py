@@ -16,7 +16,7 @@ from tests.faults.stand import Stand, standing
 TASKS = 50
 ROUNDS = size(1, 10)
 WORK_MS = 30
-WAIT_SECONDS = 120
+WAIT_SECONDS = 600
 
 # A zombie may send, and count, one more message for an ended task; the claim makes it harmless.
 _ROWS = """
@@ -56,8 +56,9 @@ def test_a_worker_that_was_paused_past_its_lease_changes_nothing(database_url: s
     with audited(database_url), standing(database_url, tmp_path, workers=0) as stand:
         for number in range(ROUNDS):
             stand.crew.add()
-            job_id = stand.submit(TASKS + number, WORK_MS)
-            held = pause_with_tasks(stand, 0)
+            # The first stage is held, so that the job does not end before the worker is paused.
+            with stand.held(TASKS + number, WORK_MS, held_stage=1, held_from=0) as job_id:
+                held = pause_with_tasks(stand, 0)
             stand.crew.add()
             stand.wait_for_end(job_id, WAIT_SECONDS)
             before, ended = stand.ask(_ROWS), invocations(stand, 0)
