@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -11,18 +12,26 @@ from controllers import authoring as lockstep
 
 TOLERATED = 0.02
 _WORK_SECONDS = 0.005
-Kind = Literal["works", "recovers", "raises", "refuses", "kills"]
+_LOOK_SECONDS = 0.05
+Kind = Literal["works", "waits", "recovers", "raises", "refuses", "kills"]
 
 
 class TrialParameters(lockstep.JobParameters):
     n: int = Field(description="tasks of each stage")
     kinds: Mapping[int, Kind] = Field(default={}, description="by index, what a task of the first stage does")
+    latch: str = Field(default="", description="a file: the tasks that wait do so until it is gone")
 
 
 def work(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     """Returns its process and that process's time; takes so long that no worker gets all tasks."""
     time.sleep(_WORK_SECONDS)
     return {"pid": os.getpid(), "clock": time.time()}
+
+
+def wait(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
+    while Path(context.job_parameters.latch).exists() and not context.is_cancelled():
+        time.sleep(_LOOK_SECONDS)
+    return work(context, parameters)
 
 
 def recover(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
@@ -46,6 +55,7 @@ def kill(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> 
 _BACKOFF = lockstep.Backoff(base_seconds=0.5, cap_seconds=1)
 _HANDLERS = {
     "works": work,
+    "waits": wait,
     "recovers": recover,
     "raises": always_raise,
     "refuses": refuse,
