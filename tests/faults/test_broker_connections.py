@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from core.batching import BATCH_SIZE
 from local.service_bus.faults import Moment
 from tests.faults.broker_runs import TASKS, TEST_SECONDS, N, assert_ran_whole, strike_during, two_workers
 from tests.faults.figures import record
 from tests.faults.sizes import size
 
 CUTS = size(8, 150)
-LOST_ACKNOWLEDGEMENTS = size(12, 400)
+LOST_ACKNOWLEDGEMENTS = size(TASKS // BATCH_SIZE, 400)
+"""In the short form as many as there are batches: each is sent once at least, and more often if there is time for it."""
 LOST_SETTLEMENTS = size(10, 400)
 LOST_LOCKS = size(3, 40)
 
