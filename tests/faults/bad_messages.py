@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.messages import BatchMessage, JobAction, JobMessage, TaskMessage
@@ -115,7 +115,13 @@ def sample(strategy: st.SearchStrategy[bytes], count: int) -> list[bytes]:
     """Some bodies, the same in every run."""
     found: list[bytes] = []
 
-    @settings(max_examples=count, derandomize=True, database=None, deadline=None)
+    @settings(
+        max_examples=count,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],  # it measures time
+    )
     @given(strategy)
     def collect(body: bytes) -> None:
         found.append(body)

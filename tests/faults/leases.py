@@ -25,10 +25,16 @@ _OF_DISPATCHES = """
 
 
 def kill(stand: Stand, worker: int) -> None:
-    """Kills a worker, starts another in its place, and ends its leases."""
+    """Kills a worker of the crew, starts another in its place, and ends the leases of the dead."""
     stand.crew.kill(worker)
-    _execute(stand, _OF_DISPATCHES)
     end_leases_of_the_dead(stand)
+    _execute(stand, _OF_DISPATCHES)
+
+
+def end_all_leases(stand: Stand) -> None:
+    """Ends all leases, when nobody is alive who holds one."""
+    _execute(stand, _OF_TASKS, [""])
+    _execute(stand, _OF_DISPATCHES)
 
 
 def end_leases_of_the_dead(stand: Stand) -> None:

@@ -34,8 +34,11 @@ from tests.support.waiting import wait_until
 
 KEY = "the-key-of-these-tests"
 HEADERS = {"x-functions-key": KEY}
-_WAIT_SECONDS = 60
+_WAIT_SECONDS = 600
+_ANSWER_SECONDS = 120
 _APP_DIR = Path(__file__).parent / "api_app"
+
+pytestmark = pytest.mark.timeout(2 * _WAIT_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +102,7 @@ def map_path_parameters(context: HookContext, path_parameters: dict[str, Any] | 
 
 
 def test_the_document_that_is_served_is_the_one_that_is_tested(base_url: str) -> None:
-    served = httpx.get(f"{base_url}/openapi.json", headers=HEADERS, trust_env=False).json()
+    served = httpx.get(f"{base_url}/openapi.json", headers=HEADERS, timeout=_ANSWER_SECONDS, trust_env=False).json()
     assert served == json.loads(json.dumps(document(Registry())))
 
 
@@ -119,7 +122,7 @@ run = settings(
 def test_every_answer_is_as_the_document_says(
     case: Case[Any], headers: dict[str, str], base_url: str, answers: Counter[str]
 ) -> None:
-    response = case.call(base_url=base_url, headers=headers)
+    response = case.call(base_url=base_url, headers=headers, timeout=_ANSWER_SECONDS)
     case.validate_response(response, headers=headers, excluded_checks=_unfit_checks(case, response))
     answers[f"{case.operation.label} {response.status_code}"] += 1
 
@@ -147,7 +150,7 @@ def _unfit_checks(case: Case[Any], response: Response) -> list[CheckFunction]:
 def test_sequences_of_requests_are_answered_as_the_document_says(base_url: str, answers: Counter[str]) -> None:
     class Sequences(SCHEMA.as_state_machine()):  # type: ignore[misc] # a class made by a function
         def get_call_kwargs(self, case: Case[Any]) -> dict[str, Any]:
-            return {"base_url": base_url, "headers": HEADERS}
+            return {"base_url": base_url, "headers": HEADERS, "timeout": _ANSWER_SECONDS}
 
         def validate_response(self, response: Response, case: Case[Any], **kwargs: Any) -> None:
             answers[f"sequences: {case.operation.label} {response.status_code}"] += 1
@@ -216,10 +219,10 @@ def test_any_path_and_query_get_an_answer(
 
 
 def test_the_routes_are_in_health_after_all_that(base_url: str) -> None:
-    wait_until(lambda: _send("GET", f"{base_url}/health").status_code == 200)
+    wait_until(lambda: _send("GET", f"{base_url}/health").status_code == 200, _WAIT_SECONDS)
     assert _send("POST", f"{base_url}/jobs/hello_world", json={"n": 1_000_000}).status_code == 202
 
 
 def _send(method: str, url: str, **request: Any) -> httpx.Response:
     headers = {**HEADERS, **request.pop("headers", {})}
-    return httpx.request(method, url, headers=headers, timeout=60, trust_env=False, **request)
+    return httpx.request(method, url, headers=headers, timeout=_ANSWER_SECONDS, trust_env=False, **request)

@@ -13,7 +13,7 @@ from tests.faults.sizes import size
 
 CUTS = size(8, 150)
 LOST_ACKNOWLEDGEMENTS = size(TASKS // BATCH_SIZE, 400)
-"""In the short form as many as there are batches: each is sent once at least, and more often if there is time for it."""
+"""In the short form as many as there are batches: each is sent at least once, and more often if time allows."""
 LOST_SETTLEMENTS = size(10, 400)
 LOST_LOCKS = size(3, 40)
 
