@@ -29,7 +29,7 @@ _COPIED = (
     ),
 )
 _FAILED = re.compile(r"^FAILED (\S+)", re.MULTILINE)
-_TIMEOUT_SECONDS = 240.0
+_TIMEOUT_SECONDS = 1_200.0
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Copy:
         """Runs tests by their ids in a process of its own.
 
         Raises:
-            TimeoutError: they have not ended after four minutes; they do so soon.
+            TimeoutError: they have not ended after twenty minutes; they do so soon.
         """
         output = self._directory.with_suffix(".log")
         output.write_text("")

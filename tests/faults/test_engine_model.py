@@ -64,7 +64,7 @@ def _none(*_: object, **__: object) -> None:
 
 
 @pytest.mark.usefixtures("_one_thread_at_a_time")
-@pytest.mark.timeout(1_200)  # to reduce a failure takes long
+@pytest.mark.timeout(3_600)  # to reduce a failure takes long
 @pytest.mark.parametrize("number", range(size(8, 80)), ids=lambda number: f"{number}" if number else "first")
 def test_whatever_happens_every_job_ends_as_it_should(number: int) -> None:
     chosen = FIRST_SEED + number

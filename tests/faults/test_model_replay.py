@@ -24,7 +24,7 @@ from tests.faults.model.work import Work
 from tests.faults.model.work_state import Faults, Size
 from tests.faults.sizes import size
 
-pytestmark = pytest.mark.timeout(size(300, 3_600))
+pytestmark = pytest.mark.timeout(size(1_200, 3_600))
 
 State = TypeVar("State", bound=HasRows)
 

@@ -25,7 +25,7 @@ from tests.faults.answers import mutations as answers
 from tests.faults.mutants import ALL_PASSED, SOME_FAILED, Copy
 from tests.faults.mutations import MUTATIONS as GUARDS
 
-pytestmark = [pytest.mark.computes, pytest.mark.spread]
+pytestmark = [pytest.mark.computes, pytest.mark.spread, pytest.mark.timeout(1_500)]
 MUTATIONS = {
     **GUARDS,
     **answers.MUTATIONS,

@@ -9,7 +9,7 @@ from tests.faults.model.work import Work
 from tests.faults.model.work_state import Faults, Size
 from tests.faults.sizes import size
 
-pytestmark = pytest.mark.computes
+pytestmark = [pytest.mark.computes, pytest.mark.timeout(1_200)]
 
 _ANY: tuple[Outcome, ...] = ("completed", "failed", "retrying")
 

@@ -24,7 +24,7 @@ from tests.faults.invariants import assert_invariants
 from tests.support.drive import SETTINGS, received
 from wiring import App, Backends
 
-_WAIT_SECONDS = 30
+_WAIT_SECONDS = 120
 _TASKS, _TASKS_BEFORE = 200, 150
 
 counting = lockstep.task_type("versions.one")(lambda context, parameters: parameters["n"])

@@ -19,7 +19,7 @@ from tests.faults.sizes import LONG
 
 _PAGE = Path(__file__).parents[3] / "docs" / "reliability.md"
 
-pytestmark = pytest.mark.timeout(1_200)
+pytestmark = pytest.mark.timeout(3_600)
 
 every_size = pytest.mark.parametrize("size", SIZES)
 
