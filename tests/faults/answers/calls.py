@@ -20,7 +20,9 @@ from tests.faults.crash.shared import Shared
 
 LATE_SECONDS = 0.3
 SILENT_SECONDS = 2.5
-"""How long a server is silent: longer than the client's limit for one call, and than the health may take."""
+"""How long a server is silent at least: longer than the client's limit for one call."""
+MOST_SILENT_SECONDS = 60.0
+"""How long it is silent if the health is not told before: so long that no busy machine delays the health as much."""
 COMMIT = "commit"
 """As what a call does: any commit of its place."""
 _REFUSED_SENDS = 5

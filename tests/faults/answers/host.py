@@ -25,7 +25,14 @@ from repositories.ports import Database, MessageQueue
 from repositories.postgres import PostgresDatabase
 from settings import Settings
 from tests.faults.answers import limits
-from tests.faults.answers.calls import LATE_SECONDS, SILENT_SECONDS, Calls, is_message, is_statement
+from tests.faults.answers.calls import (
+    LATE_SECONDS,
+    MOST_SILENT_SECONDS,
+    SILENT_SECONDS,
+    Calls,
+    is_message,
+    is_statement,
+)
 from tests.faults.answers.neighbour import Neighbour
 from tests.faults.answers.previous import PreviousDatabase, PreviousQueue, known
 from tests.faults.answers.proxy import Proxy, Silence
@@ -43,6 +50,8 @@ _PORT = re.compile(r"(?<=127\.0\.0\.1:)\d+")
 _HEALTH = func.HttpRequest(method="GET", url="https://jobs.example/api/health", body=b"")
 _HEALTH_CALLERS = 2
 _PAUSE_SECONDS = 0.2
+_BEGIN_SECONDS = 10.0
+"""How long the silence may take to begin."""
 
 
 class AnsweringHost(Host):
@@ -113,7 +122,7 @@ class AnsweringHost(Host):
         self._health_callers: list[threading.Thread] = []
         assert settings.service_bus_connection is not None
         points = self._points
-        silence = self._silence = Silence(SILENT_SECONDS)
+        silence = self._silence = Silence(SILENT_SECONDS, MOST_SILENT_SECONDS, _HEALTH_CALLERS)
         points.database_proxy = _proxy(settings.database_url, is_statement, silence)
         points.broker_proxy = _proxy(settings.service_bus_connection, is_message, silence)
         # The health's calls are none of the engine's, and none of them is struck.
@@ -189,13 +198,19 @@ class AnsweringHost(Host):
             caller.start()
 
     def _call_health(self, seconds: float) -> None:
-        self._silence.has_begun.wait(LATE_SECONDS)
+        self._silence.has_begun.wait(_BEGIN_SECONDS if seconds == SILENT_SECONDS else LATE_SECONDS)
         until = time.monotonic() + seconds
-        while (began := time.monotonic()) < until:
-            response = FUNCTIONS["health"].get_user_function()(_HEALTH)
-            seconds = time.monotonic() - began
-            self._points.trace.write("health", seconds=round(seconds, 3), status=response.status_code)
+        self._tell_health()
+        self._silence.came_to_an_end()
+        while time.monotonic() < until:
             time.sleep(_PAUSE_SECONDS)
+            self._tell_health()
+
+    def _tell_health(self) -> None:
+        began = time.monotonic()
+        response = FUNCTIONS["health"].get_user_function()(_HEALTH)
+        seconds = time.monotonic() - began
+        self._points.trace.write("health", seconds=round(seconds, 3), status=response.status_code)
 
 
 def _proxy(address: str, begins: Callable[[bytes], bool], silence: Silence) -> Proxy:

@@ -13,6 +13,7 @@ from tests.faults.answers.scenarios import SCENARIOS
 from tests.faults.answers.trials import Outcome, Recording, Trial
 from tests.faults.answers.world import AnsweringWorld
 from tests.faults.crash.trials import TrialError
+from tests.faults.crash.world import LifeError
 
 _TRIES = 3
 _WORLDS = 6
@@ -56,13 +57,16 @@ def disturb(case: Case) -> Outcome:
     """Runs one case in this process's world; an error of the trial itself is a violation, too.
 
     A trial that does not make the call, because its threads ran in another order, is tried again. So is one in which
-    something takes too long, or whose story cannot be played, as on a busy machine.
+    something takes too long, or whose story cannot be played, because a call before the struck one exceeds its scaled
+    limit, as on a busy machine. One that hangs is not.
     """
     outcome = Outcome(struck=False, violations=())
     for _ in range(_TRIES):
         try:
             outcome = Trial(_worlds[0], *SCENARIOS[case.scenario], case.strike).disturb(case.spent)
-        except TrialError as exc:
+        except (TrialError, LifeError) as exc:
+            if isinstance(exc, LifeError) and exc.hung:
+                return Outcome(struck=False, violations=(f"a call hangs: {exc}",))
             outcome = Outcome(struck=False, violations=(), late=(str(exc),))
         except Exception as exc:  # noqa: BLE001 - the other cases must run
             return Outcome(struck=False, violations=(f"{type(exc).__name__}: {exc}",))

@@ -12,8 +12,10 @@ _OTHER_TASKS = (
     "tests/faults/answers/test_versions.py::"
     "test_a_batch_of_the_previous_version_with_other_tasks_fails_its_job_and_no_neighbour"
 )
-_IMPATIENT = Edit("tests/faults/answers/world.py", "_LIFE_SECONDS = 60.0", "_LIFE_SECONDS = 20.0")
+_IMPATIENT = Edit("tests/faults/answers/world.py", "_LIFE_SECONDS = 300.0", "_LIFE_SECONDS = 20.0")
 """A trial whose call hangs ends sooner."""
+_SOON_HEARD = Edit("tests/faults/answers/calls.py", "MOST_SILENT_SECONDS = 60.0", "MOST_SILENT_SECONDS = 5.0")
+"""A trial whose health is told after the silence ends sooner."""
 
 MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
     "the deadline of a statement": (
@@ -47,7 +49,8 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
                 "engine/process/probe.py",
                 "self._has_ended.wait(max(self._begun_at + seconds - time.monotonic(), 0))",
                 "self._has_ended.wait()",
-            )
+            ),
+            _SOON_HEARD,
         ],
         [_CLAIMED],
     ),

@@ -4,6 +4,7 @@ It runs on a thread of the application's process. What it forwards is the real c
 """
 
 import asyncio
+import math
 import socket
 import threading
 import time
@@ -13,6 +14,7 @@ from enum import StrEnum
 
 _CHUNK_BYTES = 64 * 1024
 _LOOPBACK = "127.0.0.1"
+_LOOK_SECONDS = 0.01
 
 
 class Answer(StrEnum):
@@ -34,27 +36,40 @@ class Silence:
     """The silence of a server, on all of its connections.
 
     Args:
-        seconds: how long it lasts.
+        seconds: how long it lasts at least.
+        most_seconds: how long it lasts if those who listen do not come to an end without it.
+        listeners: how many they are.
 
     Attributes:
         has_begun: set when it begins.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, most_seconds: float, listeners: int) -> None:
         self.has_begun = threading.Event()
         self._seconds = seconds
-        self._until = 0.0
+        self._most_seconds = most_seconds
+        self._listeners = listeners
+        self._began_at = -math.inf
+        self._lock = threading.Lock()
 
     def begin(self) -> None:
         """From now on, nothing passes; new connections are accepted meanwhile."""
-        self._until = time.monotonic() + self._seconds
+        self._began_at = time.monotonic()
         self.has_begun.set()
+
+    def came_to_an_end(self) -> None:
+        """One of those who listen has come to an end in the silence."""
+        with self._lock:
+            self._listeners -= 1
 
     async def end(self) -> None:
         """Waits until the server may be heard."""
-        left_seconds = self._until - time.monotonic()
-        if left_seconds > 0:
-            await asyncio.sleep(left_seconds)
+        while self._lasts():  # noqa: ASYNC110 - other threads end it
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    def _lasts(self) -> bool:
+        most_seconds = self._most_seconds if self._listeners > 0 else self._seconds
+        return time.monotonic() - self._began_at < most_seconds
 
 
 class Proxy:

@@ -15,11 +15,11 @@ from tests.faults.answers.plan import Case
 from tests.faults.answers.trials import Outcome
 from tests.faults.crash.places import ELSEWHERE, places
 from tests.faults.figures import record
-from tests.faults.sizes import LONG, only_long
+from tests.faults.sizes import only_long
 
 _SOME = {case.name: case for case in plan.some()}
 
-pytestmark = pytest.mark.timeout(3_600 if LONG else 600)
+pytestmark = pytest.mark.timeout(3_600)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import cast
 
-from tests.faults.answers.calls import Call, Calls, Strike
+from tests.faults.answers.calls import MOST_SILENT_SECONDS, Call, Calls, Strike
 from tests.faults.answers.host import SIDE_BY_SIDE, AnsweringHost
 from tests.faults.answers.proxy import Answer
 from tests.faults.answers.world import AnsweringWorld
@@ -13,10 +13,12 @@ from tests.faults.crash.story import LOCK_SECONDS, SILENCE_SECONDS, Life, Scenar
 from tests.faults.crash.trials import TrialError, has_messages, is_over
 from tests.faults.crash.world import Subject
 
-HEALTH_SECONDS = 2.0
-NEIGHBOUR_SECONDS = 25.0
-"""From the last disturbed call: most of it are the pauses of the client and of the application between two tries."""
-SLOW_NEIGHBOUR_SECONDS = 90.0
+HEALTH_SECONDS = MOST_SILENT_SECONDS * 3 / 4
+"""Whoever tells it later has waited for the end of a silence."""
+NEIGHBOUR_SECONDS = LOCK_SECONDS - 5
+"""From the last disturbed call: most of it are the pauses of the client and of the application between two tries. One
+that waits for the sweeper or for the end of a lease takes `LOCK_SECONDS` more."""
+SLOW_NEIGHBOUR_SECONDS = 2 * LOCK_SECONDS - 5
 """Where the sweeper sends a message that the broker did not take, or tasks wait for the end of a lease."""
 _RELEASES = {"Releaser.release", "Worker._run_claimed"}
 _MOST_LIVES = 40

@@ -8,7 +8,7 @@ from tests.faults.answers.calls import Trace
 from tests.faults.answers.host import AnsweringHost
 from tests.faults.crash.world import World
 
-_LIFE_SECONDS = 60.0
+_LIFE_SECONDS = 300.0
 """Far longer than the story, all limits for calls, and the pauses of repeated calls: then a call hangs."""
 
 

@@ -52,7 +52,15 @@ _CLOCK = """
 
 
 class LifeError(Exception):
-    """A process ended as it should not have; the message holds its log."""
+    """A process ended as it should not have; the message holds its log.
+
+    Attributes:
+        hung: whether it did not end in time, and was killed.
+    """
+
+    def __init__(self, message: str, *, hung: bool) -> None:
+        super().__init__(message)
+        self.hung = hung
 
 
 @dataclass(frozen=True)
@@ -154,7 +162,7 @@ class World:
         if status is not None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
             return True
         if status != 0:
-            raise LifeError(f"a process ended with {status}:\n{self.log()}")
+            raise LifeError(f"a process ended with {status}:\n{self.log()}", hung=status is None)
         return False
 
     def log(self) -> str:
