@@ -12,8 +12,7 @@ from tests.faults.answers.plan import Case
 from tests.faults.answers.scenarios import SCENARIOS
 from tests.faults.answers.trials import Outcome, Recording, Trial
 from tests.faults.answers.world import AnsweringWorld
-from tests.faults.crash.trials import TrialError
-from tests.faults.crash.world import LifeError
+from tests.faults.crash.trials import is_unplayed
 
 _TRIES = 3
 _WORLDS = 6
@@ -64,12 +63,11 @@ def disturb(case: Case) -> Outcome:
     for _ in range(_TRIES):
         try:
             outcome = Trial(_worlds[0], *SCENARIOS[case.scenario], case.strike).disturb(case.spent)
-        except (TrialError, LifeError) as exc:
-            if isinstance(exc, LifeError) and exc.hung:
-                return Outcome(struck=False, violations=(f"a call hangs: {exc}",))
-            outcome = Outcome(struck=False, violations=(), late=(str(exc),))
         except Exception as exc:  # noqa: BLE001 - the other cases must run
-            return Outcome(struck=False, violations=(f"{type(exc).__name__}: {exc}",))
+            told = (f"{type(exc).__name__}: {exc}",)
+            if not is_unplayed(exc):
+                return Outcome(struck=False, violations=told)
+            outcome = Outcome(struck=False, violations=(), late=told)
         if outcome.violations or (outcome.struck and not outcome.late):
             break
     return outcome

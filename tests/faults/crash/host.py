@@ -43,6 +43,7 @@ from tests.faults.crash import jobs, links
 from tests.faults.crash.points import FatalDatabase, FatalQueue, Points
 from tests.faults.crash.shared import Shared
 from tests.support.deliveries import called_as_by_the_host
+from tests.support.waiting import wait_until
 from tests.unit.api.support import BASE, get, post
 from wiring import App, Backends
 
@@ -50,7 +51,10 @@ logger = logging.getLogger(__name__)
 
 _DEAD_LETTERS = "/$deadletterqueue"
 _MOST_PER_BATCH = 100
-_WAIT_SECONDS = 2.0
+_WAIT_SECONDS = 60.0
+"""For messages that are in a queue: only a fault keeps them back as long."""
+_WAIT_FOR_DEAD_SECONDS = 2.0
+"""For those of a dead-letter queue, some of which a dead process may have locked."""
 _HOST = "the host"
 tls_context()  # before the fork: each process of a trial would read all certificates again
 _KEY = "crash"
@@ -124,7 +128,7 @@ class Host:
         self._receivers: dict[str, ServiceBusReceiver] = {}
         self._empty: set[str] = set()
         links.hurry()
-        jobs.CLIENT.update(cancel=partial(self.ask, "cancel_job"), end=self._end)
+        jobs.CLIENT.update(cancel=partial(self.ask, "cancel_job"), end=self._end, renewal=self._await_renewal)
         self._deploy(settings)
 
     def everything(self) -> None:
@@ -216,7 +220,7 @@ class Host:
         waiting = min(self._ready()[queue], most)
         assert waiting, f"{queue} is empty"
         receiver = self._receiver(queue)
-        for message in _receive(receiver, waiting):
+        for message in _receive(receiver, waiting, _WAIT_SECONDS):
             receiver.dead_letter_message(message, reason=reason, error_description="given up")
 
     def send(self, queue: str, *bodies: bytes) -> None:
@@ -238,6 +242,10 @@ class Host:
         """Begins a shutdown, as SIGTERM does."""
         threading.Thread(target=bootstrap.drain, daemon=True).start()
 
+    def _await_renewal(self) -> None:
+        """Waits until a worker renews leases."""
+        wait_until(lambda: "TaskRunner._renew" in self._points.passed, _WAIT_SECONDS)
+
     def _run(self, name: str, argument: Any) -> Any:
         self._points.function = name
         return called_as_by_the_host(FUNCTIONS[name].get_user_function())(argument)
@@ -253,10 +261,11 @@ class Host:
             return False
         receiver = self._receiver(function.queue)
         most = min(ready, _MOST_PER_BATCH if function.takes_batches else 1)
-        messages = _receive(receiver, most)
+        is_dead = function.queue.endswith(_DEAD_LETTERS)
+        messages = _receive(receiver, most, _WAIT_FOR_DEAD_SECONDS if is_dead else _WAIT_SECONDS)
         if messages:
             self._invoke(function, receiver, messages)
-        elif function.queue.endswith(_DEAD_LETTERS):
+        elif is_dead:
             self._empty.add(function.queue)  # counts the messages that a dead process has locked, too
             return False
         return True
@@ -298,12 +307,12 @@ def _part(job_id: str) -> func.HttpRequest:
     return func.HttpRequest("POST", "", route_params={"job_id": job_id}, body=json.dumps(part).encode())
 
 
-def _receive(receiver: ServiceBusReceiver, most: int) -> list[ServiceBusReceivedMessage]:
+def _receive(receiver: ServiceBusReceiver, most: int, wait_seconds: float) -> list[ServiceBusReceivedMessage]:
     """That many messages, if they are there: an invocation must not depend on how fast they arrive."""
     received: list[ServiceBusReceivedMessage] = []
     while len(received) < most:
         try:
-            page = receiver.receive_messages(most - len(received), _WAIT_SECONDS)
+            page = receiver.receive_messages(most - len(received), wait_seconds)
         except OperationTimeoutError:
             logger.info("a link is slow to open")  # as on a busy machine
             continue

@@ -114,13 +114,16 @@ def end_amid_the_run(context: lockstep.TaskContext, parameters: lockstep.TaskPar
 
 def work_slowly(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     """The first task takes so long that its lease is renewed."""
-    _pause_once("handler paused")
+    if SHARED.first("handler paused"):
+        CLIENT["renewal"]()
+        time.sleep(LEASE_SECONDS / 6)
     return work(context, parameters)
 
 
 def pause(stage: lockstep.StageContext) -> None:
     """The first dispatch takes so long that its lease is renewed."""
-    _pause_once("controller paused")
+    if SHARED.first("controller paused"):
+        time.sleep(LEASE_SECONDS / 2)
 
 
 def refuse(stage: lockstep.StageContext) -> None:
@@ -132,11 +135,6 @@ def raise_once(stage: lockstep.StageContext) -> None:
     """The controller's code fails once."""
     if SHARED.first("controller raised"):
         raise RuntimeError("it works the next time")
-
-
-def _pause_once(flag: str) -> None:
-    if SHARED.first(flag):
-        time.sleep(LEASE_SECONDS / 2)
 
 
 def _nothing(stage: lockstep.StageContext) -> None:

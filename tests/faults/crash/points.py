@@ -75,10 +75,15 @@ class Points:
         fatal: the point to die at when the shared count reaches 0; None to live.
         dies_at: the point to die at in any case.
         watch: called for each passing; then the database is asked whether a transaction has written.
+
+    Attributes:
+        function: the Functions function that runs.
+        passed: the places of the engine that this process has passed.
     """
 
     def __init__(self, shared: Shared, fatal: Point | None, dies_at: Point | None, watch: Watch | None) -> None:
         self.function = ""
+        self.passed: set[str] = set()
         self._shared = shared
         self._local = threading.local()
         self._dies_at = dies_at
@@ -87,6 +92,7 @@ class Points:
 
     def pass_by(self, place: str, step: str, moment: str, *, writes: bool = True) -> None:
         """Passes a point, or dies there."""
+        self.passed.add(place)
         point = Point(self.function, place, step, moment)
         if self._watch:
             actor = f"{os.getpid()} {threading.get_ident()}"

@@ -9,7 +9,7 @@ from tempfile import TemporaryFile
 from tests.faults.crash.invariants import violations
 from tests.faults.crash.points import Passing, Point, Points, Watch
 from tests.faults.crash.story import LOCK_SECONDS, SILENCE_SECONDS, Life, Scenario
-from tests.faults.crash.world import Subject, World
+from tests.faults.crash.world import LifeError, Subject, World
 
 _MOST_LIVES = 60
 _ENDED = "('completed', 'completed_with_errors', 'failed', 'cancelled')"
@@ -138,6 +138,11 @@ class Trial:
         self._world.shared.arm(1)
         if not self._fatal:
             self._world.let_pass(LOCK_SECONDS)
+
+
+def is_unplayed(exc: Exception) -> bool:
+    """Whether a story was broken off, as when a call exceeds its limit on a busy machine; not whether a call hangs."""
+    return isinstance(exc, TrialError) or (isinstance(exc, LifeError) and not exc.hung)
 
 
 def is_over(world: World) -> bool:
