@@ -4,8 +4,26 @@ from contextlib import closing
 import psycopg2
 import pytest
 
-from repositories.ports import Database
+from repositories import pool
+from repositories.pool import ConnectionPool
+from repositories.ports import Database, TransactionKind
+from repositories.postgres import PostgresDatabase
+from repositories.transaction_limits import TransactionLimits
 from tests.contract.repositories.harness import FakeHarness, Harness, PostgresHarness
+from tests.support.app_database import AppDatabase
+
+LONG_SECONDS = 120.0
+"""Longer than a busy machine holds up a thread or PostgreSQL."""
+
+
+@pytest.fixture
+def postgres_database(app_database: AppDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[PostgresDatabase]:
+    """PostgreSQL, whose transactions may wait and pause for as long as a busy machine makes them."""
+    monkeypatch.setattr(pool, "CONNECT_TIMEOUT_SECONDS", int(LONG_SECONDS))
+    limits = dict.fromkeys(TransactionKind, TransactionLimits(LONG_SECONDS, LONG_SECONDS, LONG_SECONDS))
+    connections = ConnectionPool(app_database.url, 10, LONG_SECONDS, app_database.password)
+    with closing(PostgresDatabase(connections, limits)) as database:
+        yield database
 
 
 @pytest.fixture(params=["fake", "postgres"])

@@ -23,7 +23,7 @@ from tests.contract.repositories.building import (
 )
 from tests.contract.repositories.harness import Harness
 
-SECONDS = 100.0
+SECONDS = 1_000.0
 ERROR = '{"type": "ValueError", "message": "no"}'
 
 
@@ -87,10 +87,10 @@ def test_a_hook_that_has_run_is_told_and_owed_no_more(harness: Harness, ended: D
 
 
 def test_a_hook_that_fails_is_due_after_its_delay(harness: Harness, ended: Database) -> None:
-    due_at = change(ended, lambda work: work.hooks.fail(begun_in(work), ERROR, 30))
+    due_at = change(ended, lambda work: work.hooks.fail(begun_in(work), ERROR, 300))
     assert due_at is not None
     assert begin(ended) is None
-    harness.pass_time(31)
+    harness.pass_time(301)
     second = begun(ended)
     assert change(ended, lambda work: work.hooks.give_up(second, ERROR))
     harness.pass_time(10 * SECONDS)
@@ -153,10 +153,10 @@ def test_an_overdue_hook_is_found_and_its_time_restarts(harness: Harness, ended:
     create_job(ended, OTHER_JOB)
     end(ended, OTHER_JOB)
     found = [StageOpening(KEY, 0), StageOpening(StageKey(OTHER_JOB, 1), 0)]
-    assert change(ended, lambda work: work.hooks.overdue(60, 10)) == []
-    harness.pass_time(61)
-    assert sorted(change(ended, lambda work: work.hooks.overdue(60, 10))) == found
-    assert change(ended, lambda work: work.hooks.overdue(60, 10)) == []
+    assert change(ended, lambda work: work.hooks.overdue(600, 10)) == []
+    harness.pass_time(601)
+    assert sorted(change(ended, lambda work: work.hooks.overdue(600, 10))) == found
+    assert change(ended, lambda work: work.hooks.overdue(600, 10)) == []
     assert begun(ended).tries == 1
-    harness.pass_time(61)
-    assert change(ended, lambda work: work.hooks.overdue(60, 10)) == found[1:]
+    harness.pass_time(601)
+    assert change(ended, lambda work: work.hooks.overdue(600, 10)) == found[1:]

@@ -22,7 +22,7 @@ from tests.contract.repositories.building import (
 )
 from tests.contract.repositories.harness import Harness
 
-AGE = 60.0
+AGE = 600.0
 
 
 def end(database: Database, job_id: str = JOB) -> None:

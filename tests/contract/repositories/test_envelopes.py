@@ -28,7 +28,7 @@ from tests.contract.repositories.building import (
 from tests.contract.repositories.harness import Harness
 
 BATCH = f"{JOB}-s1-b0"
-AGE = 60.0
+AGE = 600.0
 
 
 def claim_batch(database: Database, lease_id: str = "mine", batch_id: str = BATCH) -> list[str]:

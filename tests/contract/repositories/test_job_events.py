@@ -36,7 +36,7 @@ from tests.contract.repositories.harness import Harness
 from tests.support.waiting import wait_until
 
 DAY_SECONDS = 24 * 60 * 60
-WAIT_SECONDS = 30
+WAIT_SECONDS = 120
 ERROR = '{"type": "ValueError", "message": "no", "stage": 1}'
 
 

@@ -1,6 +1,5 @@
 """Outcomes, and what follows from them in batches and stages, in one call."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 from core.job_events import JobEventKind
@@ -24,6 +23,7 @@ from tests.contract.repositories.building import (
     status_of,
 )
 from tests.contract.repositories.harness import Harness
+from tests.support.waiting import wait_until
 
 _BATCHES = [f"{JOB}-s1-b{index}" for index in range(2)]
 
@@ -125,9 +125,7 @@ def test_completed_tasks_wait_for_an_earlier_batch_before_they_hold_a_later_one(
         with database.transaction() as work:
             work.batches.apply_outcomes([BatchDelta(_BATCHES[0])])
             waits = other.submit(record, database, *map(completed, ids(3, 0)))
-            ends_at = time.monotonic() + 30
-            while not harness.waiting():
-                assert time.monotonic() < ends_at
-                assert not waits.done()
+            wait_until(lambda: harness.waiting() > 0 or waits.done())
+            assert not waits.done()
             work.batches.apply_outcomes([BatchDelta(_BATCHES[1])])
         assert len(waits.result().tasks) == 2

@@ -22,7 +22,7 @@ from tests.contract.repositories.building import (
 from tests.contract.repositories.harness import Harness
 from tests.support.waiting import wait_until
 
-AGE = 30.0
+AGE = 300.0
 BATCHES, TASKS = 4, 3
 
 

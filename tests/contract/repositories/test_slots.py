@@ -19,11 +19,12 @@ from tests.contract.repositories.building import (
     start_job,
 )
 from tests.contract.repositories.harness import Harness
+from tests.support.waiting import wait_until
 
 TYPE, OTHER = "greet", "reply"
 TWO = TaskLimit(max_running=2)
-RATE = TaskLimit(rate=Rate(3, 100))
-AGE = 60.0
+RATE = TaskLimit(rate=Rate(3, 1_000))
+AGE = 600.0
 
 
 def use(database: Database, limit: TaskLimit = TWO) -> SlotUse:
@@ -124,9 +125,9 @@ def test_starts_count_for_the_time_of_the_rate_and_are_deleted_afterwards(harnes
     queue_batch(database)
     start(database, 0, 1)
     record(database, completed(ids(0)[0]), completed(ids(1)[0]))
-    harness.pass_time(99)
+    harness.pass_time(900)
     assert use(database, RATE).started == 2
-    harness.pass_time(1)
+    harness.pass_time(100)
     assert (use(database, RATE).started, use(database, RATE).running) == (0, 0)
     with database.transaction() as work:
         assert work.slots.limited_types() == []
@@ -174,7 +175,7 @@ def test_candidates_are_the_tasks_that_a_claim_would_take_those_parked_first(har
     park(database, 3)
     wake(database, 3)
     start(database, 0, 1, 2)
-    record(database, completed(ids(0)[0]), retrying(ids(1)[0], 30))
+    record(database, completed(ids(0)[0]), retrying(ids(1)[0], 300))
     with database.transaction() as work:
         found = work.slots.candidates(ids(0, 1, 2, 3, 4, 5), AGE)
     assert found == [
@@ -207,10 +208,10 @@ def test_a_woken_task_whose_message_is_overdue_is_found_again(harness: Harness) 
     queue_batch(database)
     park(database, 0, 1)
     wake(database, 0)
-    wake(database, 1, in_seconds=30)
+    wake(database, 1, in_seconds=300)
     harness.pass_time(AGE)
     assert (next_parked(database), use(database).promised) == (ids(0), 1)
-    harness.pass_time(30)
+    harness.pass_time(300)
     assert (next_parked(database), use(database).promised) == (ids(0, 1), 0)
     assert wake(database, 0) == [3]
 
@@ -245,7 +246,7 @@ def test_a_parked_task_whose_row_is_locked_is_woken_the_next_time(database: Data
     with database.transaction() as work:
         work.tasks.count_sends(ids(0))
         with ThreadPoolExecutor(1) as threads:
-            assert threads.submit(wake, database, 0, 1).result(10) == [2]
+            assert threads.submit(wake, database, 0, 1).result(120) == [2]
     assert next_parked(database) == ids(0)
 
 
@@ -262,7 +263,7 @@ def test_a_parked_task_is_lost_to_no_sweep(harness: Harness) -> None:
     batch = queue_batch(database, 4)
     start(database, 0, 1)
     record(database, retrying(ids(0)[0], 0))
-    harness.pass_time(600)
+    harness.pass_time(LEASE_SECONDS + 600)
     park(database, 0, 1)
     assert batch.task_count == 4
     with database.transaction() as work:
@@ -298,6 +299,6 @@ def test_the_type_of_a_task_is_locked_by_one_transaction_at_a_time(harness: Harn
             work.slots.lock(OTHER)
             work.slots.lock(TYPE)
             waiting = threads.submit(use, database)
-            while not harness.waiting():
-                assert not waiting.done()
-        assert waiting.result(10).running == 0
+            wait_until(lambda: harness.waiting() > 0 or waiting.done())
+            assert not waiting.done()
+        assert waiting.result(120).running == 0

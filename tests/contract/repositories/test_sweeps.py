@@ -26,7 +26,7 @@ from tests.contract.repositories.building import (
 )
 from tests.contract.repositories.harness import Harness
 
-AGE = 60.0
+AGE = 600.0
 SENT_TWICE = 2
 
 
@@ -122,7 +122,7 @@ def test_a_retry_that_is_overdue_gets_another_send_and_is_due_anew(harness: Harn
 @pytest.mark.usefixtures("stage")
 def test_a_lease_that_expired_long_ago_ends_and_its_holder_is_fenced_off(harness: Harness, database: Database) -> None:
     claim(database, ids(0, 1), "zombie")
-    harness.pass_time(60.0)
+    harness.pass_time(LEASE_SECONDS)
     with database.transaction() as work:
         assert work.sweeps.expired_leases(AGE, 10) == []
     harness.pass_time(AGE)
@@ -135,7 +135,7 @@ def test_a_lease_that_expired_long_ago_ends_and_its_holder_is_fenced_off(harness
 
 def test_a_limit_bounds_what_is_found(harness: Harness, database: Database, stage: StageKey) -> None:
     claim(database, ids(0, 1, 2))
-    harness.pass_time(60.0 + AGE)
+    harness.pass_time(LEASE_SECONDS + AGE)
     with database.transaction() as work:
         assert len(work.sweeps.expired_leases(AGE, 2)) == 2
         assert len(work.sweeps.expired_leases(AGE, 2)) == 1
@@ -199,10 +199,10 @@ def test_a_batch_that_was_sent_again_is_given_twice_as_long(
 ) -> None:
     run_dispatch(database, 3, 1)
     for outages in (AGE, 2 * AGE, 4 * AGE):
-        harness.pass_time(outages - 5)
+        harness.pass_time(outages - 100)
         with database.transaction() as work:
             assert work.sweeps.silent_stages(AGE, 10) == []
-        harness.pass_time(5)
+        harness.pass_time(100)
         with database.transaction() as work:
             assert work.sweeps.silent_stages(AGE, 10) == [stage]
             assert work.sweeps.silent_batches(stage, AGE, 10).batches == 1

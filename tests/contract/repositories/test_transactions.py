@@ -1,4 +1,3 @@
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Barrier
@@ -26,6 +25,7 @@ from tests.contract.repositories.building import (
     write_batch,
 )
 from tests.contract.repositories.harness import Harness
+from tests.support.waiting import wait_until
 
 
 class OwnError(Exception):
@@ -163,10 +163,8 @@ def test_outcomes_wait_for_an_earlier_batch_before_they_hold_a_later_one(harness
         with harness.database.transaction() as work:
             work.batches.apply_outcomes([first])
             waits = other.submit(end_both)
-            ends_at = time.monotonic() + 30
-            while not harness.waiting():
-                assert time.monotonic() < ends_at
-                assert not waits.done()
+            wait_until(lambda: harness.waiting() > 0 or waits.done())
+            assert not waits.done()
             work.batches.apply_outcomes([second])
         assert sorted(waits.result()) == [first.batch_id, second.batch_id]
 
@@ -186,10 +184,8 @@ def test_outcomes_wait_for_an_earlier_task_before_they_hold_a_later_one(harness:
         with harness.database.transaction() as work:
             work.tasks.count_sends([first])
             waits = other.submit(record_all)
-            ends_at = time.monotonic() + 30
-            while not harness.waiting():
-                assert time.monotonic() < ends_at
-                assert not waits.done()
+            wait_until(lambda: harness.waiting() > 0 or waits.done())
+            assert not waits.done()
             assert work.tasks.count_sends(rest).keys() == set(rest)
         assert waits.result() == 4
 
