@@ -10,6 +10,16 @@ from tests.conftest import require_azurite
 from tests.contract.blobs.harness import AnyonesCredential, AzuriteHarness, BlobHarness, FakeBlobHarness
 from tests.unit.controllers.ingest_csv.tls_server import write_certificate
 
+LONG_SECONDS = 120.0
+"""Longer than a busy machine holds up a client or a server."""
+
+
+@pytest.fixture(autouse=True)
+def _patient_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that a slow answer does not end; the deadline of a call does."""
+    monkeypatch.setattr(blob_storage, "_CONNECT_SECONDS", LONG_SECONDS)
+    monkeypatch.setattr(blob_storage, "_READ_SECONDS", LONG_SECONDS)
+
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -38,5 +48,6 @@ def blobs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
         azurite = request.getfixturevalue("secure_azurite")
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(request.getfixturevalue("certificate")))
         store = blob_storage.by_identity(azurite.blob_url, AnyonesCredential)
+    store._seconds = LONG_SECONDS
     with closing(AzuriteHarness(azurite, store)) as harness:
         yield harness

@@ -7,7 +7,10 @@ from contextlib import contextmanager, suppress
 
 from local.azurite import ACCOUNT, KEY
 
-HEAD = b'HTTP/1.1 206 Partial Content\r\nContent-Length: 1000\r\nContent-Range: bytes 0-999/1000\r\nETag: "0x1"\r\n\r\n'
+HEAD = (
+    b"HTTP/1.1 206 Partial Content\r\nContent-Length: 100000\r\n"
+    b'Content-Range: bytes 0-99999/100000\r\nETag: "0x1"\r\n\r\n'
+)
 
 
 @contextmanager

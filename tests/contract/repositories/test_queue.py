@@ -18,7 +18,7 @@ from local.azurite import Azurite
 from local.service_bus.process import EmulatorProcess
 from repositories import storage_account
 from repositories.ports import MessageQueue
-from repositories.service_bus import ServiceBusRepository, by_connection_string
+from repositories.service_bus import Deadlines, ServiceBusRepository, by_connection_string
 from repositories.storage_queues import StorageQueueRepository
 from settings import Settings
 from tests.contract.repositories.building import JOB, batch_of
@@ -26,7 +26,9 @@ from tests.fakes.queue import FakeQueue
 from tests.support.waiting import wait_until
 
 _QUEUES = (JOBS_QUEUE, TASKS_QUEUE, BATCHES_QUEUE, URGENT_TASKS_QUEUE, LONG_TASKS_QUEUE)
-_RECEIVE_SECONDS = 30
+_LONG_SECONDS = 120.0
+"""Longer than a busy machine holds up a client or a broker."""
+_DEADLINES = Deadlines(_LONG_SECONDS, _LONG_SECONDS, _LONG_SECONDS)
 _TRACEPARENT = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
 
 
@@ -100,7 +102,7 @@ class ServiceBusHarness:
         received: list[OutgoingMessage] = []
         with self._client.get_queue_receiver(name) as receiver:
             while len(received) < count:
-                batch = receiver.receive_messages(count - len(received), max_wait_time=_RECEIVE_SECONDS)
+                batch = receiver.receive_messages(count - len(received), max_wait_time=_LONG_SECONDS)
                 assert batch, f"{len(received)} of {count} messages arrived"
                 for message in batch:
                     assert message.content_type == "application/json"
@@ -122,7 +124,7 @@ def service_bus_harness() -> Iterator[ServiceBusHarness]:
     with (
         EmulatorProcess.start() as emulator,
         ServiceBusClient.from_connection_string(emulator.connection_string) as client,
-        closing(by_connection_string(emulator.connection_string, _QUEUES)) as queue,
+        closing(by_connection_string(emulator.connection_string, _QUEUES, _DEADLINES)) as queue,
     ):
         yield ServiceBusHarness(emulator, queue, client)
 
@@ -149,7 +151,7 @@ class StorageQueueHarness:
                 self._account.get_queue_client(name).delete_message(message)
             return len(received) >= count
 
-        wait_until(has_all, _RECEIVE_SECONDS)
+        wait_until(has_all, _LONG_SECONDS)
         return received
 
     def visible(self, name: str) -> int:
@@ -157,12 +159,13 @@ class StorageQueueHarness:
 
 
 @pytest.fixture
-def storage_harness(azurite: Azurite) -> Iterator[StorageQueueHarness]:
+def storage_harness(azurite: Azurite, monkeypatch: pytest.MonkeyPatch) -> Iterator[StorageQueueHarness]:
+    monkeypatch.setattr(storage_account, "_CONNECT_SECONDS", _LONG_SECONDS)
+    monkeypatch.setattr(storage_account, "_READ_SECONDS", _LONG_SECONDS)
+    client = storage_account.by_connection_string(azurite.connection_string)
     with (
         QueueServiceClient.from_connection_string(azurite.connection_string) as account,
-        closing(
-            StorageQueueRepository(storage_account.by_connection_string(azurite.connection_string), _QUEUES)
-        ) as queue,
+        closing(StorageQueueRepository(client, _QUEUES, _LONG_SECONDS, _LONG_SECONDS)) as queue,
     ):
         queue.ping()
         for name in _QUEUES:
@@ -289,10 +292,11 @@ def test_a_broker_with_all_its_queues_answers_a_ping(queue: MessageQueue) -> Non
 def test_a_ping_tells_a_queue_that_may_be_missing_from_one_that_may_not(service_bus_harness: ServiceBusHarness) -> None:
     address = service_bus_harness.connection_string
     optional = [URGENT_TASKS_QUEUE, BATCHES_QUEUE, "sb-nowhere"]
-    with closing(by_connection_string(address, _QUEUES, optional_queues=optional)) as queue:
+    with closing(by_connection_string(address, _QUEUES, _DEADLINES, optional_queues=optional)) as queue:
         assert queue.ping() == ["sb-nowhere"]
     needed = [*_QUEUES, "sb-nowhere"]
-    with closing(by_connection_string(address, needed)) as queue, pytest.raises(QueueNotFoundError, match="sb-nowhere"):
+    refused = pytest.raises(QueueNotFoundError, match="sb-nowhere")
+    with closing(by_connection_string(address, needed, _DEADLINES)) as queue, refused:
         queue.ping()
 
 

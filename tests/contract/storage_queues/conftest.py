@@ -6,10 +6,24 @@ import pytest
 from azure.storage.queue import QueueServiceClient
 
 from local.azurite import Azurite
-from repositories import storage_account
+from repositories import storage_account, storage_queue_counts
 from repositories.storage_queues import StorageQueueRepository
 
 NewRepository = Callable[..., StorageQueueRepository]
+
+LONG_SECONDS = 120.0
+"""Longer than a busy machine holds up a client or Azurite."""
+
+
+@pytest.fixture(autouse=True)
+def _patient_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients that give up on no request to a slow account."""
+    for module, name in (
+        (storage_account, "_CONNECT_SECONDS"),
+        (storage_account, "_READ_SECONDS"),
+        (storage_queue_counts, "_SECONDS"),
+    ):
+        monkeypatch.setattr(module, name, LONG_SECONDS)
 
 
 @pytest.fixture
@@ -30,8 +44,8 @@ def repository(azurite: Azurite) -> Iterator[NewRepository]:
     """Makes repositories, which own the queues that are given."""
     with ExitStack() as stack:
 
-        def make(*queues: str, seconds: float = 20.0) -> StorageQueueRepository:
+        def make(*queues: str) -> StorageQueueRepository:
             client = storage_account.by_connection_string(azurite.connection_string)
-            return stack.enter_context(closing(StorageQueueRepository(client, queues, seconds)))
+            return stack.enter_context(closing(StorageQueueRepository(client, queues, LONG_SECONDS, LONG_SECONDS)))
 
         yield make

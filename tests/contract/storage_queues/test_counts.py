@@ -6,12 +6,13 @@ from azure.storage.queue import QueueServiceClient
 from core.errors import CountsUnavailableError
 from core.lanes import poison_queue
 from local.azurite import ACCOUNT, KEY, Azurite
-from local.ports import free_port
 from repositories import storage_account
 from repositories.ports import MessageCounts
 from repositories.storage_account import StorageAccount
 from repositories.storage_poison_queues import StoragePoisonQueues
 from repositories.storage_queue_counts import StorageQueueCounts
+from tests.contract.storage_queues.conftest import LONG_SECONDS
+from tests.support.ports import lasting_port
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def test_messages_are_counted_with_those_for_later_and_those_in_the_poison_queue
 
 
 def test_an_account_that_cannot_be_reached_counts_nothing_and_names_no_host(name: str) -> None:
-    url = f"http://127.0.0.1:{free_port()}/{ACCOUNT}"
+    url = f"http://127.0.0.1:{lasting_port()}/{ACCOUNT}"
     string = f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};QueueEndpoint={url};"
     with (
         storage_account.by_connection_string(string) as client,
@@ -44,7 +45,7 @@ def test_an_account_that_cannot_be_reached_counts_nothing_and_names_no_host(name
 def test_poison_messages_are_taken_once_and_gone_when_they_are_deleted(
     client: StorageAccount, account: QueueServiceClient, name: str
 ) -> None:
-    poison = StoragePoisonQueues(client)
+    poison = StoragePoisonQueues(client, LONG_SECONDS)
     assert poison.take(name) == []  # it is not there yet
     dead = account.create_queue(poison_queue(name))
     for number in range(40):

@@ -15,6 +15,7 @@ from local.ports import HOST
 from repositories import storage_account
 from repositories.ports import SendResult
 from repositories.storage_queues import StorageQueueRepository
+from tests.contract.storage_queues.conftest import LONG_SECONDS
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _BODY = (
@@ -63,7 +64,7 @@ def account(resets: int | None) -> Iterator[tuple[str, list[bytes]]]:
 
 def send(connection_string: str) -> SendResult:
     client = storage_account.by_connection_string(connection_string)
-    with closing(StorageQueueRepository(client, ["q"])) as repository:
+    with closing(StorageQueueRepository(client, ["q"], LONG_SECONDS)) as repository:
         return repository.batch_send_messages("q", [OutgoingMessage(b"{}", "id")])
 
 

@@ -16,8 +16,11 @@ from core.errors import CountsUnavailableError, QueueUnavailableError
 from core.lanes import TASKS_QUEUE, Transport
 from core.messages import OutgoingMessage
 from local.azurite import Azurite
+from repositories.storage_poison_queues import StoragePoisonQueues
+from repositories.storage_queues import StorageQueueRepository
 from settings import Settings
 from tests.conftest import require_azurite
+from tests.contract.storage_queues.conftest import LONG_SECONDS
 from tests.unit.controllers.ingest_csv.tls_server import write_certificate
 
 
@@ -68,6 +71,14 @@ def settings_of(azurite: Azurite) -> Settings:
     )
 
 
+def patient_queue(settings: Settings) -> StorageQueueRepository:
+    """The queue of an app, which gives up on no call to a slow account."""
+    queue = connections.message_queue(settings)
+    assert isinstance(queue, StorageQueueRepository)
+    queue._send_seconds = queue._ping_seconds = LONG_SECONDS
+    return queue
+
+
 @pytest.fixture(autouse=True)
 def _trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
@@ -85,14 +96,15 @@ def test_messages_are_sent_and_counted_with_a_token_for_storage(
 
     monkeypatch.setattr(connections, "credential", credential)
     settings = settings_of(secure)
-    with closing(connections.message_queue(settings)) as queue:
+    with closing(patient_queue(settings)) as queue:
         assert queue.ping() == []
         result = queue.batch_send_messages(TASKS_QUEUE, [OutgoingMessage(b"{}", "id")])
         assert result.success, result.error
     with closing(connections.queue_counts(settings)[Transport.STORAGE]) as counts:
         assert counts.counts(TASKS_QUEUE).active == 1
     poison = connections.poison_queues(settings)
-    assert poison is not None
+    assert isinstance(poison, StoragePoisonQueues)
+    poison._seconds = LONG_SECONDS
     with closing(poison):
         assert poison.take(TASKS_QUEUE) == []
     assert tokens.scopes == {"https://storage.azure.com/.default"}
@@ -102,7 +114,7 @@ def test_messages_are_sent_and_counted_with_a_token_for_storage(
 def test_a_token_for_another_service_is_refused(secure: Azurite, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "credential", lambda _: Tokens("https://vault.azure.net"))
     with (
-        closing(connections.message_queue(settings_of(secure))) as queue,
+        closing(patient_queue(settings_of(secure))) as queue,
         pytest.raises(QueueUnavailableError, match="ClientAuthenticationError"),
     ):
         queue.ping()
@@ -115,7 +127,7 @@ def test_a_file_of_certificates_or_tokens_that_cannot_be_read_is_an_outage(
     monkeypatch.setattr(connections, "credential", lambda _: Tokens("https://storage.azure.com"))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/roots.pem")
     settings = settings_of(secure)
-    with closing(connections.message_queue(settings)) as queue:
+    with closing(patient_queue(settings)) as queue:
         result = queue.batch_send_messages(TASKS_QUEUE, [OutgoingMessage(b"{}", "id")])
     assert isinstance(result.error, QueueUnavailableError)
     with (

@@ -18,10 +18,10 @@ from azure.storage.queue import QueueServiceClient
 from core.errors import MessageTooLargeError, QueueNotFoundError, QueueTimeoutError, QueueUnavailableError
 from core.messages import OutgoingMessage, TaskMessage
 from local.azurite import ACCOUNT, KEY, Azurite
-from local.ports import free_port
 from repositories import storage_account
 from repositories.storage_queues import MAX_MESSAGE_BYTES, StorageQueueRepository
-from tests.contract.storage_queues.conftest import NewRepository
+from tests.contract.storage_queues.conftest import LONG_SECONDS, NewRepository
+from tests.support.ports import lasting_port
 from tests.support.waiting import wait_until
 
 
@@ -38,8 +38,13 @@ def left(account: QueueServiceClient, queue: str) -> int:
 
 
 @contextmanager
-def proxy(azurite: Azurite, taken: int, then: str) -> Iterator[tuple[str, list[str]]]:
-    """An account that takes some messages, and then refuses the others, does not answer, or names another host."""
+def proxy(
+    azurite: Azurite, taken: int, then: str, gate: threading.Event | None = None
+) -> Iterator[tuple[str, list[str]]]:
+    """An account that takes some messages, and then refuses the others, does not answer, or names another host.
+
+    It takes them when the gate is open, if there is one.
+    """
     behind = urlsplit(azurite.queue_url).netloc
     release = threading.Event()
     posted: list[str] = []
@@ -58,7 +63,7 @@ def proxy(azurite: Azurite, taken: int, then: str) -> Iterator[tuple[str, list[s
                 self.end_headers()
                 return
             if is_over and then == "silence":
-                release.wait(30)
+                release.wait(LONG_SECONDS)
                 return
             if is_over:
                 refusal = b"<?xml version='1.0'?><Error><Code>AuthorizationFailure</Code><Message>No.</Message></Error>"
@@ -68,8 +73,12 @@ def proxy(azurite: Azurite, taken: int, then: str) -> Iterator[tuple[str, list[s
                 self.end_headers()
                 self.wfile.write(refusal)
                 return
+            if gate is not None:
+                gate.wait(LONG_SECONDS)
             url, headers = f"http://{behind}{self.path}", dict(self.headers)
-            answer = httpx.request(self.command, url, content=body, headers=headers, timeout=30, trust_env=False)
+            answer = httpx.request(
+                self.command, url, content=body, headers=headers, timeout=LONG_SECONDS, trust_env=False
+            )
             self.send_response(answer.status_code)
             for header, value in answer.headers.items():
                 if header.lower() not in {"transfer-encoding", "connection", "keep-alive", "content-length"}:
@@ -94,7 +103,7 @@ def proxy(azurite: Azurite, taken: int, then: str) -> Iterator[tuple[str, list[s
             thread.join()
 
 
-def through(url: str, queue: str, seconds: float = 20.0) -> StorageQueueRepository:
+def through(url: str, queue: str, seconds: float = LONG_SECONDS) -> StorageQueueRepository:
     string = f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};QueueEndpoint={url};"
     return StorageQueueRepository(storage_account.by_connection_string(string), [queue], seconds)
 
@@ -123,7 +132,11 @@ def test_a_ping_names_the_missing_queues_of_others_and_does_not_create_them(
     there = f"{name}-there"
     account.create_queue(there)
     client = storage_account.by_connection_string(azurite.connection_string)
-    with closing(StorageQueueRepository(client, [name], foreign_queues=[there, f"{name}-gone", "No.Name"])) as queue:
+    with closing(
+        StorageQueueRepository(
+            client, [name], ping_seconds=LONG_SECONDS, foreign_queues=[there, f"{name}-gone", "No.Name"]
+        )
+    ) as queue:
         assert queue.ping() == [f"{name}-gone"]
     assert {each.name for each in account.list_queues(name_starts_with=name)} == {name, there}
 
@@ -164,7 +177,7 @@ def test_the_largest_message_is_taken_and_a_larger_one_keeps_its_batch_from_bein
 
 
 def test_an_account_that_cannot_be_reached_is_unavailable(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    queue = through(f"http://127.0.0.1:{free_port()}/{ACCOUNT}", name)
+    queue = through(f"http://127.0.0.1:{lasting_port()}/{ACCOUNT}", name)
     with caplog.at_level(logging.WARNING):
         result = queue.batch_send_messages(name, batch(3))
     queue.close()
@@ -213,12 +226,14 @@ def test_a_send_fails_whose_repository_is_closed_meanwhile(
     azurite: Azurite, account: QueueServiceClient, name: str
 ) -> None:
     account.create_queue(name)
-    with proxy(azurite, taken=1_000, then="refusal") as (url, posted):
+    gate = threading.Event()
+    with proxy(azurite, taken=1_000, then="refusal", gate=gate) as (url, posted):
         queue = through(url, name)
         with ThreadPoolExecutor(1) as threads:
             sending = threads.submit(queue.batch_send_messages, name, batch(100))
             wait_until(lambda: len(posted) > 0)
             queue.close()
+            gate.set()
             result = sending.result()
     assert isinstance(result.error, QueueUnavailableError)
 
