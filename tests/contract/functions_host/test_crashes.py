@@ -104,7 +104,7 @@ def test_a_stop_ends_invocations_that_outlast_the_grace_period(
     send("one", [orders(gate="never")])
     wait_until(lambda: events.starts("one"), "the function runs")
     process.terminate()
-    assert process.wait(30) == 0
+    assert process.wait(120) == 0
     wait_until(lambda: next(c for c in emulator.queues() if c.name == "one").active == 1, "the message was abandoned")
 
 
@@ -118,7 +118,7 @@ def test_a_second_signal_ends_the_host_at_once(
     process.terminate()
     wait_until(lambda: "Stopping" in (tmp_path / "host.log").read_text(), "the host stops")
     process.terminate()
-    assert process.wait(30) == 1
+    assert process.wait(120) == 1
     wait_until(lambda: not alive(workers), "the workers have ended")
 
 
@@ -128,7 +128,7 @@ def test_the_host_ends_when_its_parent_closes_standard_input(
     process = start_process("--exit-with-parent")
     assert process.stdin
     process.stdin.close()
-    assert process.wait(30) == 0
+    assert process.wait(120) == 0
 
 
 @pytest.mark.parametrize("queue", ["one", "many"])

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,18 +19,32 @@ from tests.contract.functions_host.conftest import Send
 from tests.contract.functions_host.support import wait_until
 
 OPTIONS = ServiceBusOptions.model_validate({"maxMessageBatchSize": 100})
-A_WHILE = 15
+A_WHILE = 60
 """Seconds. A receiver that waits for its socket waits longer."""
 
 
+@pytest.fixture(scope="module")
+def shared_emulator(emulator_config: Path) -> Iterator[EmulatorProcess]:
+    """An emulator of this module alone, whose clock a test sets forward."""
+    with EmulatorProcess.start(emulator_config) as process:
+        yield process
+
+
 @pytest.fixture
-def receiver(emulator: EmulatorProcess) -> Iterator[ServiceBusReceiver]:
-    """A receiver whose socket waits for longer than any test."""
+def watched_receiver(emulator: EmulatorProcess) -> Iterator[ServiceBusReceiver]:
+    """A receiver whose socket waits for longer than any test; a thread of the client may read from it too."""
     with (
         ServiceBusClient.from_connection_string(emulator.connection_string, retry_total=0) as client,
-        client.get_queue_receiver("many", socket_timeout=45, prefetch_count=0) as receiver,
+        client.get_queue_receiver("many", socket_timeout=150, prefetch_count=0) as receiver,
     ):
         yield receiver
+
+
+@pytest.fixture
+def receiver(watched_receiver: ServiceBusReceiver) -> ServiceBusReceiver:
+    """The same, from which only the test reads, as in the host."""
+    read_alone(watched_receiver)
+    return watched_receiver
 
 
 def counts(emulator: EmulatorProcess) -> QueueCounts:
@@ -137,13 +152,13 @@ class FastTime:
 
 @pytest.mark.parametrize("alone", [True, False])
 def test_only_the_caller_reads_from_a_receiver_of_its_own(
-    receiver: ServiceBusReceiver, monkeypatch: pytest.MonkeyPatch, *, alone: bool
+    watched_receiver: ServiceBusReceiver, monkeypatch: pytest.MonkeyPatch, *, alone: bool
 ) -> None:
-    connection: Any = receiver._handler._connection
+    connection: Any = watched_receiver._handler._connection
     reads: list[None] = []
     monkeypatch.setattr(connection, "listen", lambda **_: reads.append(None))
     if alone:
-        read_alone(receiver)
+        read_alone(watched_receiver)
     fast = FastTime()
     monkeypatch.setattr(amqp_client, "time", fast)
     wait_until(lambda: fast.sleeps > 3, "the keep-alive thread has run")

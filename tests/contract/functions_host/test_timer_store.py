@@ -8,12 +8,20 @@ from datetime import UTC, datetime, timedelta
 import psycopg2
 import pytest
 
+from local.functions_host import timer_store
 from local.functions_host.errors import AppLoadError, TimerStoreError
 from local.functions_host.schedule_status import ScheduleStatus
 from local.functions_host.timer_store import Held, PostgresTimerStore
 
 STATUS = ScheduleStatus(None, datetime(2027, 1, 1, tzinfo=UTC), datetime(2026, 11, 24, 17, 3, 2, 123456, tzinfo=UTC))
 RUN = ScheduleStatus(STATUS.next, STATUS.next + timedelta(days=365), STATUS.next)
+
+
+@pytest.fixture(autouse=True)
+def _long_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No lease ends but by `let_expire`, and a slow server is waited for."""
+    monkeypatch.setattr(timer_store, "LEASE_SECONDS", 600.0)
+    monkeypatch.setattr(timer_store, "_CONNECT_SECONDS", 120)
 
 
 @pytest.fixture
@@ -94,7 +102,7 @@ def test_a_lost_connection_is_one_error_and_then_a_new_connection(url: str, here
     here.acquire("timer")
     with closing(psycopg2.connect(url)) as conn, conn.cursor() as cursor:
         cursor.execute(
-            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'functions_host'"
+            "SELECT pg_terminate_backend(pid, 120000) FROM pg_stat_activity WHERE application_name = 'functions_host'"
         )
     with pytest.raises(TimerStoreError, match="connection"):
         here.keep("timer", STATUS)
