@@ -1,5 +1,6 @@
 """Jobs that are cancelled or fail early: no task starts any more, waiting tasks are cancelled, running ones end."""
 
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -119,6 +120,7 @@ def test_a_dispatch_stops_when_its_job_is_cancelled(protocol: DispatchProtocol) 
         assert_settled(it, job_id)
 
 
+@pytest.mark.usefixtures("late_starts")
 def test_a_running_task_learns_that_its_job_is_cancelled_and_its_outcome_is_recorded() -> None:
     with stand(lease_seconds=SHORT_SECONDS) as shell:
 
@@ -136,6 +138,7 @@ def test_a_running_task_learns_that_its_job_is_cancelled_and_its_outcome_is_reco
             assert_settled(it, job_id)
 
 
+@pytest.mark.usefixtures("late_starts")
 @pytest.mark.parametrize("error", [ValueError("stopped"), PermanentTaskError("stopped")])
 def test_a_task_that_raises_because_its_job_is_cancelled_has_not_failed(error: Exception) -> None:
     with stand(lease_seconds=SHORT_SECONDS) as shell:
@@ -306,12 +309,15 @@ def test_waiting_tasks_of_a_failed_job_are_cancelled() -> None:
         assert_settled(it, job_id)
 
 
+@pytest.mark.usefixtures("late_starts")
 def test_a_claimed_task_does_not_start_once_its_worker_knows_that_the_stage_is_stopped() -> None:
     started: list[int] = []
-    with stand(lease_seconds=1.5) as shell:
+    with stand(lease_seconds=SHORT_SECONDS) as shell:
+        all_threads = threading.Barrier(shell.app.settings.worker_threads)
 
         def handler(context: TaskContext, parameters: Mapping[str, Any]) -> None:
             started.append(context.task_index)
+            all_threads.wait(120)
             it.app.canceller.cancel(context.job_id)
             wait_until(context.is_cancelled)
 

@@ -16,7 +16,7 @@ from engine.process.result_pages import result_pages_ahead
 from repositories.ports import Database
 
 KEY = StageKey("0" * 32, 1)
-SECONDS = 10.0
+SECONDS = 120.0
 
 
 class Pages:
@@ -98,14 +98,14 @@ def test_a_failed_read_is_raised_where_its_page_is_asked_for() -> None:
 
 
 def test_a_caller_that_stops_does_not_wait_for_the_read_in_progress_which_is_the_last() -> None:
-    goes_on = threading.Event()
+    goes_on, before = threading.Event(), set(threading.enumerate())  # those of other tests may end meanwhile
     database = Pages(10_000, lambda first: None if first == 0 else cast(None, goes_on.wait(SECONDS)))
     pages = database.read()
     next(pages)
 
     pages.close()  # type: ignore[attr-defined]
 
-    (thread,) = [each for each in threading.enumerate() if each.name.startswith("results")]
+    (thread,) = [each for each in set(threading.enumerate()) - before if each.name.startswith("results")]
     goes_on.set()
     thread.join(SECONDS)
     assert not thread.is_alive()

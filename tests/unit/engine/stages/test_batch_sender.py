@@ -217,21 +217,21 @@ class SlowQueue(FakeQueue):
         self.has_begun.set()
         shared = self.sender._envelopes
         with shared.is_changed:
-            assert shared.is_changed.wait_for(lambda: shared.waiting == self._others, 10)
+            assert shared.is_changed.wait_for(lambda: shared.waiting == self._others, 120)
         return super().batch_send_messages(queue, messages)
 
 
 def test_envelopes_that_are_ready_together_share_a_send_and_each_batch_has_its_outcome(
     database: FakeDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared_sends, "LONG_WAIT_SECONDS", 10)
+    monkeypatch.setattr(shared_sends, "LONG_WAIT_SECONDS", 120)
     queue = SlowQueue(others=3)
     queue.sender = sender = BatchSender(database, queue)
     definitions = [tuple(TaskDefinition("greet", {}, index) for index in (2 * n, 2 * n + 1)) for n in range(4)]
     first, *others = (AlignedBatch(JOB, 1, n, Lane.FAST, each, enveloped=True) for n, each in enumerate(definitions))
     with ThreadPoolExecutor(4) as threads:
         sent = threads.submit(sender.two_phase, first, LEASE)
-        assert queue.has_begun.wait(10)
+        assert queue.has_begun.wait(120)
         refused = list(threads.map(lambda batch: sender.two_phase(batch, LEASE), others))
     assert (sent.result(), refused) == (True, [False] * 3)
     assert queue.sizes == [1, 3]

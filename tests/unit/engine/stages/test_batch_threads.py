@@ -17,7 +17,7 @@ from repositories.ports import SendResult
 from tests.support.drive import stand
 from tests.support.sample_jobs import counted, sample_job
 
-SECONDS = 30
+SECONDS = 120
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class CountedSends:
-    """Gives one send too many the time to begin before any of the others ends.
+    """Holds the first sends until as many as are expected have begun, and gives one too many the time to begin.
 
     Attributes:
         most: how many were made at once.
@@ -44,14 +44,19 @@ class CountedSends:
         self._send = send
         self._now = 0
         self._lock = threading.Lock()
-        self._too_many = threading.Event()
+        self._enough, self._too_many = threading.Event(), threading.Event()
 
     def __call__(self, queue: str, messages: Sequence[OutgoingMessage]) -> SendResult:
+        if queue != TASKS_QUEUE:
+            return self._send(queue, messages)
         with self._lock:
             self._now += 1
             self.most = max(self.most, self._now)
-        if self._now > AT_FIRST:
-            self._too_many.set()
+            if self._now >= AT_FIRST:
+                self._enough.set()
+            if self._now > AT_FIRST:
+                self._too_many.set()
+        assert self._enough.wait(SECONDS)
         self._too_many.wait(0.05)
         with self._lock:
             self._now -= 1

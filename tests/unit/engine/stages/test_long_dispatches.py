@@ -353,7 +353,7 @@ class WaitingSender(BatchSender):
         self.go_on = Event()
 
     def two_phase(self, batch: AlignedBatch, lease_id: str) -> bool:
-        assert self.go_on.wait(10)
+        assert self.go_on.wait(120)
         return super().two_phase(batch, lease_id)
 
 

@@ -12,7 +12,7 @@ from engine.stages import shared_sends
 from engine.stages.shared_sends import MOST_TOGETHER, SharedSends
 from repositories.ports import SendResult
 
-SECONDS = 10
+SECONDS = 120
 QUEUE = "sb-batches"
 SENT = SendResult(success=True, sent=1)
 

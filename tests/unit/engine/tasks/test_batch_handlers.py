@@ -20,6 +20,7 @@ from tests.fakes.jobs import FakeJobRepository
 from tests.support.drive import Stand, second_process, stand
 from tests.support.sample_jobs import POLICY, TASK_TYPE, SampleParameters, counted, sample_job
 from tests.support.waiting import wait_until
+from tests.unit.engine.conftest import RunClock
 
 Form = Callable[[Callable[[TaskItem], JsonValue]], BatchHandler]
 
@@ -262,12 +263,13 @@ def test_a_suspect_is_a_list_of_one_and_one_that_was_interrupted_too_often_is_in
         assert [task.status for task in it.tasks(job_id)] == [COMPLETED] * 4 + [FAILED]
 
 
-def test_a_list_that_did_not_start_in_time_is_released() -> None:
+def test_a_list_that_did_not_start_in_time_is_released(run_clock: RunClock) -> None:
     with stand(lease_seconds=SHORT_SECONDS, worker_threads=1) as shell:
         calls: list[str] = []
 
         def handler(items: TaskItems) -> ItemOutcomes:
             if not calls:
+                run_clock.seconds += SHORT_SECONDS
                 wait_until(lambda: shell.queue.size(TASKS_QUEUE) == 3)  # the tasks of the other list are released
             calls.append(items[0].context.job_id)
             return ["done"] * len(items)
@@ -303,9 +305,9 @@ def test_a_list_that_learns_of_a_shutdown_keeps_only_the_outcomes_that_it_gave_b
             job_id = it.submit("sample")
             it.deliver_job_messages()
             invocation = thread.submit(it.deliver_task_messages)
-            assert begun.wait(30)
-            it.shutdown.drain(grace_seconds=60, release_seconds=30)  # returns at once: nothing is marked as at work
-            invocation.result(60)
+            assert begun.wait(120)
+            it.shutdown.drain(grace_seconds=600, release_seconds=120)  # returns at once: nothing is marked as at work
+            invocation.result(120)
             found = [(task.status, task.attempt, task.failures) for task in it.tasks(job_id)]
             assert found == [(COMPLETED, 1, 0)] * kept + [(RETRYING, 0, 0)] * (5 - kept)
             assert it.queue.size(TASKS_QUEUE) == 5 - kept
@@ -325,6 +327,7 @@ def gives_errors(items: TaskItems) -> ItemOutcomes:
     yield from (ValueError("stopped") for _ in items[1:])
 
 
+@pytest.mark.usefixtures("late_starts")
 @pytest.mark.parametrize("end", [ends_early, raises, gives_errors])
 def test_a_list_that_ends_early_because_its_job_is_cancelled_has_not_failed(end: BatchHandler) -> None:
     with stand(lease_seconds=SHORT_SECONDS) as shell:

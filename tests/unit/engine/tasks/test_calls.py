@@ -17,7 +17,7 @@ from tests.support.drive import received, stand
 from tests.support.sample_jobs import counted, sample_job
 from tests.support.waiting import wait_until
 
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 120.0
 
 
 def tasks(count: int) -> list[list[ClaimedTask]]:

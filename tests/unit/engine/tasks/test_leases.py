@@ -1,7 +1,7 @@
 """Leases that are held for long: their holder renews them, or learns that they are lost."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,8 @@ from tests.fakes.tasks import FakeTaskRepository
 from tests.support.drive import Stand, second_process, stand
 from tests.support.sample_jobs import SampleParameters, Tasks, counted, sample_job
 from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.usefixtures("late_starts")
 
 SHORT_SECONDS = 0.5
 """A lease is renewed after a third of this, by the real clock; it expires by the fake one alone."""
@@ -134,9 +136,9 @@ def test_a_run_whose_renewal_fails_is_given_up_as_a_whole() -> None:
         with second_process(shell, sample_job(counted(5), handler)) as it:
             it.submit("sample")
             it.deliver_job_messages()
-            with renewals(RefusedValueError("no")), pytest.raises(RefusedValueError):
+            with renewals(RefusedValueError("no"), lambda: bool(started)), pytest.raises(RefusedValueError):
                 it.deliver_task_messages()
-            assert told.wait(10)
+            assert told.wait(120)
     assert started == [0]
 
 
@@ -167,11 +169,12 @@ def test_a_renewal_that_the_database_does_not_take_does_not_end_the_run(error: D
 
 
 @contextmanager
-def renewals(error: DatabaseError) -> Iterator[list[DatabaseError]]:
-    """Makes renewals of task leases fail; yields the errors that were raised."""
+def renewals(error: DatabaseError, when: Callable[[], bool] = lambda: True) -> Iterator[list[DatabaseError]]:
+    """Makes renewals of task leases fail, the first one once a condition holds; yields the errors that were raised."""
     failed: list[DatabaseError] = []
 
     def fail(*_: object) -> set[str]:
+        wait_until(when)
         failed.append(error)
         raise error
 

@@ -243,10 +243,10 @@ def test_an_outage_that_outlasts_a_lease_spends_no_attempt() -> None:
 @contextmanager
 def shutting_down(it: Stand) -> Iterator[None]:
     with ThreadPoolExecutor(1) as thread:
-        drained = thread.submit(it.shutdown.drain, 60, 30)
+        drained = thread.submit(it.shutdown.drain, 600, 120)
         wait_until(lambda: it.shutdown.requested)
         yield
-        assert drained.result(60)
+        assert drained.result(120)
 
 
 def test_a_handler_that_is_told_of_a_shutdown_keeps_its_state() -> None:
@@ -268,9 +268,9 @@ def test_a_handler_that_is_told_of_a_shutdown_keeps_its_state() -> None:
                 it.app.worker.run(TASKS_QUEUE, received(it.queue.receive(TASKS_QUEUE)))
 
         running = thread.submit(invocation)
-        assert begun.wait(30)
+        assert begun.wait(120)
         with shutting_down(it):
-            running.result(60)
+            running.result(120)
         task = only_task(it, job_id)
         assert (task.status, task.attempt, task.failures) == (TaskStatus.RETRYING, 0, 0)
         with second_process(it, sample_job(counted(1), handler)) as successor:
@@ -383,7 +383,7 @@ def test_a_task_that_keeps_nothing_costs_no_further_transaction_and_no_message(m
     monkeypatch.setattr(FakeTaskRepository, "write_progress", refuse)
     begun: list[object] = []
     original = FakeDatabase.begin
-    with stand(sample_job(counted(100))) as it:
+    with stand(sample_job(counted(100)), lease_seconds=600) as it:  # no lease is renewed meanwhile
         job_id = it.submit("sample")
         it.deliver_job_messages()
         messages = it.queue.receive(TASKS_QUEUE)
