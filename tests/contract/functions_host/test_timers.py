@@ -16,11 +16,26 @@ import pytest
 
 from local.functions_host.errors import HostStartError
 from local.functions_host.process import HostProcess
+from local.functions_host.timer_store import PostgresTimerStore
 from local.postgres import EmbeddedPostgres
 from tests.contract.functions_host.support import SAMPLE_APP, Events, wait_until
+from tests.contract.functions_host.test_crashes import refuses
 
 TIMER_APP = Path(__file__).parent / "timer_app"
 YEARLY = "0 0 1 Jan *"
+MAKE_LEASES_LONG = """
+CREATE FUNCTION functions_host.make_long() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.expires_at > now() THEN
+        NEW.expires_at := now() + interval '10 minutes';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER make_long BEFORE INSERT OR UPDATE ON functions_host.timers
+FOR EACH ROW EXECUTE FUNCTION functions_host.make_long()
+"""
+"""A host that is held up for longer than its leases last loses them."""
+EXPIRE = "UPDATE functions_host.timers SET expires_at = now() - interval '1 second'"
 EXPIRY = "SELECT expires_at FROM functions_host.timers WHERE function = 'yearly'"
 StartHost = Callable[..., HostProcess]
 Log = Callable[..., str]
@@ -83,6 +98,14 @@ def miss_new_year(start_host: StartHost, url: str, log: Log) -> None:
         "UPDATE functions_host.timers SET last_updated = '2020-05-05 00:00+00', next = '2021-01-01 00:00+00' "
         "WHERE function IN ('yearly', 'unmonitored')",
     )
+
+
+@pytest.fixture
+def _long_leases(url: str) -> None:
+    """Leases end by a release or by `EXPIRE`, and not while their host is held up."""
+    with closing(PostgresTimerStore(url, "another app")) as store:
+        store.acquire("any")  # creates the table
+    query(url, MAKE_LEASES_LONG)
 
 
 def next_new_year() -> str:
@@ -148,12 +171,14 @@ def test_a_stop_waits_for_the_run_and_frees_the_timer(
     with ThreadPoolExecutor() as executor:
         stopped = executor.submit(host.stop)
         wait_until(lambda: "Stopping" in log(), "the host stops")
+        wait_until(lambda: refuses(host), "no timer fires any more")
         events.open_gate("open")
         stopped.result()
     assert len(events.ends("gated")) == len(events.starts("gated")) == 1
     assert query(url, "SELECT bool_and(expires_at <= now()) FROM functions_host.timers") == [(True,)]
 
 
+@pytest.mark.usefixtures("_long_leases")
 def test_of_two_hosts_one_runs_the_timers_and_releases_them_at_its_stop(
     start_host: StartHost, events: Events, log: Log
 ) -> None:
@@ -181,6 +206,7 @@ def test_apps_that_share_a_database_under_other_host_ids_run_their_own_timers(
     wait_until(lambda: set(hosts_of(events.starts("every_second"))) == {"first", "second"}, "both run it")
 
 
+@pytest.mark.usefixtures("_long_leases")
 def test_another_host_repeats_the_run_that_a_killed_host_broke_off(
     start_host: StartHost, events: Events, url: str, log: Log
 ) -> None:
@@ -195,6 +221,7 @@ def test_another_host_repeats_the_run_that_a_killed_host_broke_off(
     assert {start["host"] for start in events.starts("every_second")[-2:]} == {"first"}
 
     os.kill(first.pid, signal.SIGKILL)
+    query(url, EXPIRE)
     wait_until(lambda: events.ends("yearly"), "the second runs it to its end")
     assert [(start["host"], start["past_due"]) for start in events.starts("yearly")] == [
         ("first", True),
@@ -242,11 +269,12 @@ def test_an_outage_of_the_database_pauses_the_timers_and_is_logged_once(
     administrator = postgres.url("postgres")
     query(administrator, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
     query(administrator, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s", name)
-    wait_until(lambda: "The database of the timers cannot be reached" in log(), "the host says so")
     gone = time.time()
+    wait_until(lambda: "The database of the timers cannot be reached" in log(), "the host says so")
     wait_until(lambda: time.time() > gone + 4, "time goes by")
     ran = len(events.starts("every_second"))
-    assert all(start["time"] < gone + 2 for start in events.starts("every_second"))
+    # A run that was due before may have begun late; each further one needs the database.
+    assert sum(start["time"] > gone for start in events.starts("every_second")) <= 1
 
     query(administrator, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
     wait_until(lambda: events.starts("every_second")[ran + 1 :], "it runs again")
