@@ -19,6 +19,8 @@ from api import (
     tasks_of_batch,
 )
 from controllers.hello_world import HelloWorld
+from engine.jobs.bulk_actions import BulkActions
+from engine.jobs.queue_reader import QueueReader
 from engine.process.health_probe import HealthProbe
 from tests.support.drive import Stand, stand
 
@@ -36,7 +38,18 @@ def it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Stand]:
         yield it
 
 
+PATIENT_SECONDS = 120.0
+"""Longer than a busy machine holds up a thread."""
+
+
 @pytest.fixture(autouse=True)
 def health_probe(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A probe that no other test has used."""
-    monkeypatch.setattr(health, "probe", HealthProbe(health.CHECKS))
+    """A probe that no other test has used, and that waits for each answer."""
+    monkeypatch.setattr(health, "probe", HealthProbe(health.CHECKS, answer_seconds=PATIENT_SECONDS))
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests wait for the counts of queues, and the first slice of a bulk action takes no time."""
+    monkeypatch.setattr(QueueReader.__init__, "__defaults__", (PATIENT_SECONDS, PATIENT_SECONDS))
+    monkeypatch.setattr(BulkActions.__init__, "__defaults__", (lambda: 0.0,))

@@ -20,7 +20,7 @@ class Line:
         self.closed_in: list[str] = []
 
     def hang(self) -> str:
-        self._ended.wait(30)
+        self._ended.wait(120)
         return "late"
 
     def cut(self) -> None:
@@ -38,18 +38,18 @@ def broken() -> str:
 
 def threads_of(calls: BrokerCalls, count: int) -> set[int]:
     """The threads that run several calls, one after the other."""
-    return {calls.run(threading.get_ident, Line(), 30) for _ in range(count)}
+    return {calls.run(threading.get_ident, Line(), 120) for _ in range(count)}
 
 
 @pytest.fixture
 def calls() -> BrokerCalls:
-    return BrokerCalls(Breaker(most_unanswered=2, most_hanging=3), cut_every_seconds=0.001)
+    return BrokerCalls(Breaker(most_unanswered=2, most_hanging=3, pause_seconds=600), cut_every_seconds=0.001)
 
 
 def test_a_call_returns_or_raises_what_its_action_does(calls: BrokerCalls) -> None:
-    assert calls.run(lambda: "done", Line(), 30) == "done"
+    assert calls.run(lambda: "done", Line(), 120) == "done"
     with pytest.raises(QueueNotFoundError):
-        calls.run(broken, Line(), 30)
+        calls.run(broken, Line(), 120)
 
 
 def test_an_idle_thread_is_used_again(calls: BrokerCalls) -> None:
@@ -61,13 +61,14 @@ def test_a_hanging_call_is_given_up_and_cut_until_its_thread_has_closed_the_conn
     with pytest.raises(QueueTimeoutError, match=r"within 0\.01 s"):
         calls.run(line.hang, line, 0.01)
     wait_until(lambda: line.closed_in == ["broker"])
-    wait_until(lambda: calls.breaker.hanging == 0)
+    wait_until(lambda: len(calls._idle) == 1)
+    assert calls.breaker.hanging == 0
     assert len(threads_of(calls, 5)) == 1
 
 
 def test_an_action_that_ends_in_time_keeps_its_connection(calls: BrokerCalls) -> None:
     line = Line()
-    calls.run(lambda: "done", line, 30)
+    calls.run(lambda: "done", line, 120)
     assert line.closed_in == []
 
 
@@ -79,7 +80,7 @@ def test_calls_fail_at_once_while_the_breaker_is_open_and_start_no_thread(calls:
     ran: list[str] = []
     before = set(threading.enumerate())  # those of other tests may end meanwhile
     with pytest.raises(QueueUnavailableError, match="last 2 calls"):
-        calls.run(lambda: ran.append("ran"), Line(), 30)
+        calls.run(lambda: ran.append("ran"), Line(), 120)
     assert ran == []
     assert set(threading.enumerate()) <= before
     for line in lines:
@@ -95,7 +96,8 @@ def test_an_answer_and_an_error_end_the_count_of_unanswered_calls(
         line = Line()
         with pytest.raises(QueueTimeoutError):
             calls.run(line.hang, line, 0.001)
-        assert len(calls.run_all([(action, Line())], 30)) == (action is broken)
+        wait_until(lambda: calls.breaker.hanging == 0)  # no call is admitted while too many hang
+        assert len(calls.run_all([(action, Line())], 120)) == (action is broken)
     wait_until(lambda: calls.breaker.hanging == 0)
 
 
@@ -105,18 +107,18 @@ def test_a_client_that_finds_that_there_is_no_answer_counts_too(calls: BrokerCal
 
     for _ in range(2):
         with pytest.raises(QueueTimeoutError):
-            calls.run(in_vain, Line(), 30)
+            calls.run(in_vain, Line(), 120)
     with pytest.raises(QueueUnavailableError, match="last 2 calls"):
-        calls.run(lambda: "done", Line(), 30)
+        calls.run(lambda: "done", Line(), 120)
 
 
 def test_actions_run_at_the_same_time_and_one_that_is_refused_has_its_connection_cut(calls: BrokerCalls) -> None:
     together = threading.Barrier(3)
-    assert calls.run_all([(lambda: together.wait(30), Line()) for _ in range(3)], 30) == []
+    assert calls.run_all([(lambda: together.wait(120), Line()) for _ in range(3)], 120) == []
     line = Line()
     calls.breaker.gave_up(is_trial=False)
     calls.breaker.gave_up(is_trial=False)
-    assert [type(error) for error in calls.run_all([(lambda: "done", line)], 30)] == [QueueUnavailableError]
+    assert [type(error) for error in calls.run_all([(lambda: "done", line)], 120)] == [QueueUnavailableError]
     assert line._ended.is_set()
 
 
@@ -124,7 +126,7 @@ def test_an_error_of_any_kind_leaves_no_other_action_unwaited(calls: BrokerCalls
     def break_down() -> None:
         raise TypeError("a bug of the client")
 
-    errors = calls.run_all([(break_down, Line()), (broken, Line())], 30)
+    errors = calls.run_all([(break_down, Line()), (broken, Line())], 120)
     assert [type(error) for error in errors] == [TypeError, QueueNotFoundError]
 
 
@@ -137,15 +139,15 @@ def test_a_system_without_threads_fails_the_call_and_no_later_one(
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", fail)
         with pytest.raises(QueueUnavailableError, match="no thread"):
-            calls.run(lambda: "done", Line(), 30)
+            calls.run(lambda: "done", Line(), 120)
     assert calls.breaker.hanging == 0
-    assert calls.run(lambda: "done", Line(), 30) == "done"
+    assert calls.run(lambda: "done", Line(), 120) == "done"
 
 
 def test_closing_ends_the_threads(calls: BrokerCalls) -> None:
     before = set(threading.enumerate())  # those of other tests may end meanwhile
     together = threading.Barrier(3)
-    calls.run_all([(lambda: together.wait(30), Line()) for _ in range(3)], 30)
+    calls.run_all([(lambda: together.wait(120), Line()) for _ in range(3)], 120)
     assert len(set(threading.enumerate()) - before) == 3
     calls.close()
     wait_until(lambda: not set(threading.enumerate()) - before)

@@ -18,7 +18,7 @@ from repositories.broker_calls import BrokerCalls, Connection
 from repositories.service_bus import ServiceBusRepository
 
 AT_ONCE = 4
-SECONDS = 30
+SECONDS = 120
 T = TypeVar("T")
 
 

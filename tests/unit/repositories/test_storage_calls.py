@@ -9,9 +9,11 @@ import pytest
 
 from core.errors import QueueTimeoutError
 from repositories.breaker import Breaker
-from repositories.broker_calls import BrokerCalls
+from repositories.broker_calls import BrokerCalls, Call
 from repositories.storage_calls import StorageCalls
 from tests.support.waiting import wait_until
+
+SECONDS = 120.0
 
 
 @pytest.fixture
@@ -26,38 +28,59 @@ def calls(breaker: Breaker) -> Iterator[StorageCalls]:
 
 
 class Account:
-    """Answers the first calls, and the others once it may."""
+    """Answers the first calls, and the others once it may.
+
+    Attributes:
+        unanswered: how many calls wait for their answers.
+    """
 
     def __init__(self, first: int) -> None:
         self.may_answer = threading.Event()
+        self.unanswered = 0
         self._first = first
+        self._lock = threading.Lock()
 
     def __call__(self, number: int) -> None:
         if number >= self._first:
-            self.may_answer.wait(30)
+            with self._lock:
+                self.unanswered += 1
+            self.may_answer.wait(SECONDS)
+
+    def ends(self, unanswered: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Has the deadline of calls be over once so many are without an answer: those before them have had theirs."""
+
+        def wait(call: Call[object]) -> bool:
+            wait_until(lambda: self.unanswered == unanswered)
+            return call.is_ended.is_set()
+
+        monkeypatch.setattr(Call, "wait", wait)
 
 
 @pytest.mark.parametrize("first", [5, 0])
 def test_an_account_is_silent_only_if_it_answers_none_of_many_calls(
-    calls: StorageCalls, breaker: Breaker, first: int
+    calls: StorageCalls, breaker: Breaker, monkeypatch: pytest.MonkeyPatch, first: int
 ) -> None:
     account = Account(first)
+    account.ends(10, monkeypatch)  # as many as are made at a time
     with pytest.raises(QueueTimeoutError, match=f"answered {first} of 100 calls"):
-        calls.for_each(range(100), account, 0.5)
+        calls.for_each(range(100), account, SECONDS)
     assert breaker.is_open == (not first)
     assert breaker.hanging
     account.may_answer.set()
     wait_until(lambda: not breaker.hanging)
 
 
-def test_one_answer_to_a_trial_of_many_calls_is_enough(calls: StorageCalls, breaker: Breaker) -> None:
+def test_one_answer_to_a_trial_of_many_calls_is_enough(
+    calls: StorageCalls, breaker: Breaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for _ in range(2):
         breaker.gave_up(is_trial=False)
         breaker.ended()
     assert breaker.is_open
     account = Account(1)
+    account.ends(1, monkeypatch)  # the trial makes one call at a time
     with pytest.raises(QueueTimeoutError, match="answered 1 of 100 calls"):
-        calls.for_each(range(100), account, 0.5)
+        calls.for_each(range(100), account, SECONDS)
     assert not breaker.is_open
     account.may_answer.set()
     wait_until(lambda: not breaker.hanging)

@@ -4,7 +4,7 @@ import pytest
 
 from repositories.watchdog import Watchdog
 
-_WAIT_SECONDS = 10
+_WAIT_SECONDS = 120
 
 
 def test_a_process_that_was_forked_from_one_with_a_watchdog_has_its_own() -> None:

@@ -26,6 +26,12 @@ SAMPLE = JobFilter(job_type="sample")
 STAGES = (StageSpec("only", max_failed_fraction=1.0),)
 
 
+@pytest.fixture(autouse=True)
+def _no_slice_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slices take no time, unless a test gives them a clock."""
+    monkeypatch.setattr(BulkActions.__init__, "__defaults__", (lambda: 0.0,))
+
+
 class Broken:
     def __init__(self) -> None:
         self.is_broken = True

@@ -7,12 +7,15 @@ import pytest
 
 from core.errors import CountsUnavailableError, DatabaseUnavailableError
 from core.lanes import JOBS_QUEUE, QUEUES, TASKS_QUEUE, Transport
+from engine.jobs import queue_reader
 from engine.jobs.queue_reader import QueueReader, QueueView
 from repositories.ports import MessageCounts, OldestWaiting
 from tests.fakes.backlog import FakeBacklogRepository
 from tests.fakes.queue_counts import FakeQueueCounts
 from tests.support.drive import Stand, stand
 from tests.support.sample_jobs import counted, sample_job
+from tests.support.waiting import wait_until
+from tests.unit.api.conftest import PATIENT_SECONDS
 
 
 @pytest.fixture
@@ -26,6 +29,13 @@ def counts() -> Iterator[FakeQueueCounts]:
     counting = FakeQueueCounts()
     yield counting
     counting.may_answer.set()
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readers wait for each answer, and keep it, unless a test says otherwise."""
+    monkeypatch.setattr(QueueReader.__init__, "__defaults__", (PATIENT_SECONDS, PATIENT_SECONDS))
+    monkeypatch.setattr(queue_reader, "MAX_AGE_SECONDS", PATIENT_SECONDS)
 
 
 def by_name(views: list[QueueView]) -> dict[str, QueueView]:
@@ -78,7 +88,7 @@ def test_a_silent_broker_holds_no_request(it: Stand, counts: FakeQueueCounts) ->
         for view in reader.all():
             assert view.counts is None
             assert "in time" in str(view.reason)
-    assert counts.asked == dict.fromkeys(QUEUES, 1)
+    wait_until(lambda: counts.asked == dict.fromkeys(QUEUES, 1))
 
 
 def test_a_silent_database_holds_no_request(it: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +96,7 @@ def test_a_silent_database_holds_no_request(it: Stand, monkeypatch: pytest.Monke
 
     def hang(*_: object) -> list[OldestWaiting]:
         asked.append(1)
-        may_answer.wait(30)
+        may_answer.wait(PATIENT_SECONDS)
         return []
 
     monkeypatch.setattr(FakeBacklogRepository, "oldest", hang)
@@ -94,7 +104,7 @@ def test_a_silent_database_holds_no_request(it: Stand, monkeypatch: pytest.Monke
     for _ in range(2):
         with pytest.raises(DatabaseUnavailableError, match="in time"):
             reader.all()
-    assert asked == [1]
+    wait_until(lambda: asked == [1])
     may_answer.set()
 
 

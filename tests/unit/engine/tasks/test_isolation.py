@@ -9,7 +9,9 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -27,8 +29,11 @@ from core.errors import (
     TaskTimeoutError,
 )
 from engine.process.shutdown import Shutdown
+from engine.tasks import isolated_run
 from engine.tasks.cancellation import Cancellation
 from engine.tasks.isolation import Isolation
+from engine.tasks.task_channel import TaskCall
+from engine.tasks.task_process import TaskProcess
 from tests.support.isolated_jobs import do, free, limited, timed
 from tests.support.isolated_worker import isolation_of, task, wanted
 from tests.support.waiting import wait_until
@@ -67,9 +72,13 @@ def is_gone(process_id: int) -> bool:
         return True
 
 
+def has_written(path: Path) -> bool:
+    return path.exists() and bool(path.read_text())
+
+
 def read(path: Path) -> int:
     """The process id that a handler writes."""
-    wait_until(lambda: path.exists() and bool(path.read_text()))
+    wait_until(lambda: has_written(path))
     return int(path.read_text())
 
 
@@ -88,7 +97,8 @@ def test_a_handler_runs_in_another_process_with_its_context_and_parameters(run: 
 
 
 def test_a_process_runs_one_task_after_the_other(run: Run) -> None:
-    assert run(free, "echo")["process"] == run(timed, "echo")["process"]
+    slow = task_type("isolated.timed", isolated=True, timeout=600)(do)
+    assert run(free, "echo")["process"] == run(slow, "echo")["process"]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +169,17 @@ def test_what_earlier_tasks_leave_in_memory_does_not_fail_a_task_with_a_limit(ru
     assert run(limited, "echo")["process"] != full
 
 
-def test_a_timeout_does_not_count_the_start_of_the_process(shutdown: Shutdown) -> None:
+def test_a_timeout_does_not_count_the_start_of_the_process(shutdown: Shutdown, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock on which the process takes 50 s to start, and its task no time."""
+    now = [0.0]
+    monkeypatch.setattr(isolated_run, "time", SimpleNamespace(monotonic=lambda: now[-1]))
+    call = TaskProcess.call
+
+    def start(process: TaskProcess, task_call: TaskCall) -> None:
+        call(process, task_call)
+        now.append(50.0)
+
+    monkeypatch.setattr(TaskProcess, "call", start)
     isolation = isolation_of(shutdown)
     quick = task_type("isolated.timed", isolated=True, timeout=0.1)(do)
     try:
@@ -168,8 +188,13 @@ def test_a_timeout_does_not_count_the_start_of_the_process(shutdown: Shutdown) -
         isolation.close()
 
 
-def test_a_timeout_ends_what_the_handler_has_started(run: Run, tmp_path: Path) -> None:
+def test_a_timeout_ends_what_the_handler_has_started(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that stands still until the handler has started its child, and then makes leaps."""
     file = tmp_path / "process"
+    leaps = count(50, 50)
+    monkeypatch.setattr(
+        isolated_run, "time", SimpleNamespace(monotonic=lambda: float(next(leaps)) if has_written(file) else 0.0)
+    )
     with pytest.raises(TaskTimeoutError):
         run(timed, "hang with a child", process_file=str(file))
     child = read(file)

@@ -28,7 +28,7 @@ class Ends:
         self.worker.put("answer", number=number, error=error, text="why")
 
     def asked(self) -> dict[str, Any]:
-        assert self.worker.poll(30)
+        assert self.worker.poll(120)
         return self.worker.receive()
 
 
@@ -47,7 +47,7 @@ def test_a_cancellation_that_arrives_before_an_answer_is_kept(ends: Ends) -> Non
     assert ends.asked() == {"kind": "checkpoint", "number": 1, "state": "1"}
     ends.worker.put("cancel")
     ends.answer(1)
-    asking.result(30)
+    asking.result(120)
     assert not ends.messages.told
     assert ends.messages.is_cancelled()
     assert ends.messages.told
@@ -56,12 +56,12 @@ def test_a_cancellation_that_arrives_before_an_answer_is_kept(ends: Ends) -> Non
 def test_a_thread_learns_of_a_cancellation_while_another_one_waits_for_an_answer(ends: Ends) -> None:
     asking = ends.threads.submit(ends.messages.ask, "checkpoint", state="1")
     ends.asked()
-    assert not ends.threads.submit(ends.messages.is_cancelled).result(30)
+    assert not ends.threads.submit(ends.messages.is_cancelled).result(120)
     ends.worker.put("cancel")
     wait_until(ends.messages.is_cancelled)
     assert not asking.done()
     ends.answer(1)
-    asking.result(30)
+    asking.result(120)
 
 
 def test_an_answer_that_another_thread_has_received_is_kept() -> None:
@@ -87,7 +87,7 @@ def test_the_answer_to_an_earlier_question_is_not_taken_for_the_next_one(ends: E
     asking = ends.threads.submit(ends.messages.ask, "checkpoint", state="1")
     ends.asked()
     ends.answer(1)
-    asking.result(30)
+    asking.result(120)
 
 
 def test_when_the_worker_ends_a_run_is_no_longer_wanted_and_keeps_nothing(ends: Ends) -> None:
@@ -95,7 +95,7 @@ def test_when_the_worker_ends_a_run_is_no_longer_wanted_and_keeps_nothing(ends: 
     ends.asked()
     ends.worker.close()
     with pytest.raises(TaskLeaseLostError):
-        asking.result(30)
+        asking.result(120)
     with pytest.raises(TaskLeaseLostError):
         ends.messages.ask("checkpoint", state="1")
     assert ends.messages.is_cancelled()
@@ -122,12 +122,12 @@ def test_a_checkpoint_counts_when_it_is_written(ends: Ends) -> None:
     kept["rows"].append(3)
     assert state.last_checkpoint == {"row": 1}
     ends.answer(1)
-    asking.result(30)
+    asking.result(120)
     assert state.last_checkpoint == {"rows": [2]}
     asking = ends.threads.submit(state.checkpoint, 4)
     ends.answer(ends.asked()["number"], "TaskLeaseLostError")
     with pytest.raises(TaskLeaseLostError):
-        asking.result(30)
+        asking.result(120)
     assert state.last_checkpoint == {"rows": [2]}
 
 
@@ -136,14 +136,14 @@ def test_progress_is_sent_at_most_every_few_seconds_after_the_last_answer(ends: 
     state = RelayedRunState(ends.messages, CALL, lambda: now[0])
     asking = ends.threads.submit(state.progress, 1, "a note")
     assert ends.asked() == {"kind": "progress", "number": 1, "fraction": 1.0, "note": "a note"}
-    ends.threads.submit(state.progress, 0.2, "meanwhile").result(30)  # nobody waits for another one's answer
+    ends.threads.submit(state.progress, 0.2, "meanwhile").result(120)  # nobody waits for another one's answer
     now[0] += 1  # the worker writes
     ends.answer(1)
-    asking.result(30)
+    asking.result(120)
     now[0] += PROGRESS_SECONDS - 0.5
-    ends.threads.submit(state.progress, 0.5, "too soon").result(30)
+    ends.threads.submit(state.progress, 0.5, "too soon").result(120)
     assert not ends.worker.poll(0)
     now[0] += 0.5
     asking = ends.threads.submit(state.progress, 0.5, "in time")
     ends.answer(ends.asked()["number"])
-    asking.result(30)
+    asking.result(120)
