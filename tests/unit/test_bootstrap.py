@@ -26,7 +26,7 @@ class Builds:
 
     def __call__(self, *_: Any) -> App:
         self.begun.append(Future())
-        return self.begun[-1].result(30)
+        return self.begun[-1].result(120)
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_callers_that_come_while_the_app_is_built_share_the_result(builds: Build
         assert building is not None
         wait_until(lambda: building._condition._waiters is not None and len(building._condition._waiters) == 3)  # type: ignore[attr-defined] # private
         builds.begun[0].set_exception(DatabaseUnavailableError("away"))
-        assert {type(caller.exception(30)) for caller in callers} == {DatabaseUnavailableError}
+        assert {type(caller.exception(120)) for caller in callers} == {DatabaseUnavailableError}
         assert len(builds.begun) == 1
 
 
@@ -57,11 +57,11 @@ def test_an_app_that_could_not_be_built_is_built_by_the_next_caller_and_then_kep
         first = threads.submit(once.get)
         wait_until(lambda: len(builds.begun) == 1)
         builds.begun[0].set_exception(DatabaseUnavailableError("away"))
-        assert isinstance(first.exception(30), DatabaseUnavailableError)
+        assert isinstance(first.exception(120), DatabaseUnavailableError)
         second = threads.submit(once.get)
         wait_until(lambda: len(builds.begun) == 2)
         builds.begun[1].set_result(it.app)
-        assert second.result(30) is it.app
+        assert second.result(120) is it.app
         assert once.get() is it.app
         assert len(builds.begun) == 2
 

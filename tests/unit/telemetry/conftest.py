@@ -15,7 +15,7 @@ from core import telemetry as port
 from core.lanes import JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE
 from core.log_redaction import redact_logs
 from core.messages import OutgoingMessage
-from telemetry import wiring
+from telemetry import open_telemetry, wiring
 from telemetry.logs import LogLines
 from tests.support.collector import Collector, collecting
 from tests.support.deliveries import Delivery, called_as_by_the_host
@@ -89,6 +89,9 @@ Watch = Callable[..., Watched]
 def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
     with collecting() as collector:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        # However busy the machine is, all that was told arrives.
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "120")
+        monkeypatch.setattr(open_telemetry, "FLUSH_SECONDS", 120.0)
         yield collector
 
 

@@ -24,6 +24,8 @@ def handler(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
 def main() -> None:
     logging.getLogger().setLevel(logging.INFO)  # as the Functions worker
     bootstrap.telemetry()
+    if "telemetry.open_telemetry" in sys.modules:  # the collector of the test may be slow
+        sys.modules["telemetry.open_telemetry"].FLUSH_SECONDS = 120.0  # type: ignore[attr-defined]
     with stand(sample_job(counted(1), handler)) as it:
         it.submit("sample")
         it.deliver_job_messages()

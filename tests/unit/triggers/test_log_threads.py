@@ -91,5 +91,5 @@ def test_a_call_to_the_broker_logs_under_the_invocation_that_makes_it() -> None:
 
     each = context()
     with logged_under(each):
-        assert calls.run(logs_under, Unused(), 10) == each.invocation_id
+        assert calls.run(logs_under, Unused(), 120) == each.invocation_id
     calls.close()

@@ -19,6 +19,8 @@ LISTENING = (
     + """
 import time, bootstrap
 from core.errors import ShutdownError
+from engine.process import current
+current.shutdown._refuse_after_seconds *= 100  # the end of the process may be held up
 while True:
     try:
         bootstrap.wait_out_outages(lambda: time.sleep(0.005))
@@ -59,7 +61,7 @@ class Process:
         raise AssertionError(f"it ended without {text!r}")
 
     def ended_by(self) -> int:
-        return -self.process.wait(60)
+        return -self.process.wait(120)
 
     def close(self) -> None:
         self.process.kill()

@@ -179,6 +179,12 @@ def test_a_job_that_was_accepted_is_not_refused_when_the_world_has_changed() -> 
             it.app.submitter.submit("checked", {}, "another key")
 
 
+@pytest.fixture(autouse=True)
+def _checks_may_be_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check is given up only where a test says when."""
+    monkeypatch.setattr(SubmissionCheck.__init__, "__defaults__", (120.0,))
+
+
 def test_a_check_that_does_not_end_is_given_up_and_keeps_few_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     ends = threading.Event()
 

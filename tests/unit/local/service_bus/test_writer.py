@@ -23,7 +23,7 @@ def with_writer(setting: Setting, use: Use) -> None:
         reader, far = await asyncio.open_connection(sock=there)
         transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=here)
         writer = DelayedWriter(transport, lambda: setting.delay_ms)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             await use(writer, reader)
         writer.abort()
         far.close()
