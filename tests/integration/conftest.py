@@ -21,6 +21,7 @@ from settings import Settings
 from tests.support.app_database import AppDatabase
 from tests.support.app_transport import TRANSPORTS, AppTransport, chosen_transport
 from tests.support.mailbox import Mailbox
+from tests.support.patience import PATIENT, be_patient
 from wiring import App
 
 BuildApp = Callable[..., App]
@@ -35,6 +36,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in left_out]
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No deadline of the app is over because the machine is busy; a test of a deadline sets that itself."""
+    be_patient(monkeypatch)
+
+
 @pytest.fixture
 def build_app(app_database: AppDatabase, app_transport: AppTransport) -> Iterator[BuildApp]:
     """Builds several apps on one database and one broker, as the processes of a deployment are.
@@ -45,7 +52,7 @@ def build_app(app_database: AppDatabase, app_transport: AppTransport) -> Iterato
 
     def build(controllers: Iterable[type[JobController[Any]]], **environment: str) -> App:
         database = {} if "DATABASE_URL" in environment else app_database.settings
-        settings = Settings.from_environment({**app_transport.settings, **database, **environment})
+        settings = Settings.from_environment({**app_transport.settings, **database, **PATIENT, **environment})
         apps.append(bootstrap.build(settings, controllers))
         return apps[-1]
 

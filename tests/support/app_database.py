@@ -25,7 +25,7 @@ from repositories.postgres import PostgresDatabase
 from tests.fakes.credential import RoleCredential
 from tests.support.pooler import pooled
 
-_WAIT_SECONDS = 30
+_WAIT_SECONDS = 120
 
 
 @dataclass(frozen=True)

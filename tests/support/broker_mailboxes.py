@@ -22,7 +22,7 @@ _MOST_RECEIVED = 32
 class ServiceBusMailbox(Mailbox):
     """Receives over one link a queue: to open and close a link takes a second."""
 
-    _quiet_seconds = 0.3
+    _quiet_seconds = 0.15
     _most_per_invocation = 100
 
     def __init__(self, emulator: EmulatorProcess, client: ServiceBusClient) -> None:

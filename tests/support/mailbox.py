@@ -8,7 +8,7 @@ from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, TASKS_QUEUE, MessagePer
 from core.messages import BatchMessage, JobMessage, ReceivedMessage, TaskMessage
 from wiring import App
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 120.0
 SHORT_SECONDS = 0.05
 _JOB_ID_LENGTH = 32
 _PAGE = 1_000
@@ -50,13 +50,22 @@ class Mailbox(ABC):
     """How many messages of short tasks the host gives to an invocation."""
 
     def take(self, queue: str, expected: int | None = None) -> list[ReceivedMessage]:
-        """Exactly that many messages of a queue, or all there are, at least one."""
+        """Exactly that many messages of a queue, or all there are, at least one.
+
+        One call that finds nothing proves nothing: if its thread is held up, its time is over before it has looked.
+        """
         received: list[ReceivedMessage] = []
-        while True:
-            page = self._receive(queue, WAIT_SECONDS if len(received) < (expected or 1) else self._quiet_seconds)
+        while len(received) < (expected or 1):
+            page = self._receive(queue, WAIT_SECONDS)
             received += page
-            if not page and self._is_empty(queue):
+            if not page:
                 break
+        found_nothing = 0
+        while found_nothing < 2:
+            is_empty = self._is_empty(queue)
+            page = self._receive(queue, self._quiet_seconds)
+            received += page
+            found_nothing = found_nothing + 1 if is_empty and not page else 0
         assert received if expected is None else len(received) == expected, f"{queue} held {len(received)} messages"
         return received
 
@@ -99,7 +108,7 @@ class Mailbox(ABC):
 
     @abstractmethod
     def _is_empty(self, queue: str) -> bool:
-        """Whether a queue that has delivered nothing has nothing to deliver."""
+        """Whether a queue has delivered all that it has to deliver now; the last of it may still be on its way."""
 
 
 def _tasks_in(app: App, envelope: ReceivedMessage) -> Iterator[str]:

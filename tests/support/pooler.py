@@ -11,6 +11,8 @@ from psycopg2 import sql
 from local.pgbouncer import pgbouncer
 
 MODE = "LOCKSTEP_TEST_DATABASE"
+_PATIENT = {"server_connect_timeout": "120", "query_wait_timeout": "120"}
+"""A busy machine holds up both servers for seconds."""
 
 
 @contextmanager
@@ -21,7 +23,7 @@ def pooled(database_url: str) -> Iterator[str]:
         return
     parts = urlsplit(database_url)
     assert parts.port, "local servers have a port in their URL"
-    with pgbouncer(parts.port) as port:
+    with pgbouncer(parts.port, **_PATIENT) as port:
         yield parts._replace(netloc=parts.netloc.replace(f":{parts.port}", f":{port}")).geturl()
 
 

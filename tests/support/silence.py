@@ -65,7 +65,7 @@ class Relay:
                 _shut(each)
             threads = list(self._threads)
         for thread in threads:
-            thread.join(30)
+            thread.join(120)
 
     def __enter__(self) -> Self:
         return self

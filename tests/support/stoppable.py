@@ -2,11 +2,12 @@
 
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from local.postgres import EmbeddedPostgres
+from tests.support.waiting import wait_until
 
 
 class StoppablePostgres:
@@ -19,7 +20,7 @@ class StoppablePostgres:
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
         self._server = EmbeddedPostgres.start(data_dir, durable=False)
-        self._starting: threading.Timer | None = None
+        self._starting: threading.Thread | None = None
         self.url = self._server.url()
 
     @classmethod
@@ -33,10 +34,15 @@ class StoppablePostgres:
             finally:
                 server.close()
 
-    def go_away(self, seconds: float) -> None:
-        """Stops it now and starts it again after some seconds."""
+    def go_away(self, until: Callable[[], bool]) -> None:
+        """Stops it now, and starts it again once a condition is true."""
         self.stop()
-        self._starting = threading.Timer(seconds, self.start)
+
+        def come_back() -> None:
+            wait_until(until)
+            self.start()
+
+        self._starting = threading.Thread(target=come_back)
         self._starting.start()
 
     def stop(self) -> None:

@@ -44,7 +44,7 @@ class TlsRelay:
             with suppress(OSError):  # it is closed, or belongs to TLS now
                 client.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(30)
+            thread.join(120)
 
     def _accept(self) -> None:
         while True:
