@@ -36,7 +36,7 @@ def message(work: PostgresUnitOfWork) -> str:
 def test_the_first_statement_begins_the_transaction(database: PostgresDatabase) -> None:
     with database.transaction() as work:
         first, second = message(work), message(work)
-    assert first.startswith("BEGIN;\nSET LOCAL lock_timeout = 5000;")
+    assert first.startswith("BEGIN;\nSET LOCAL lock_timeout = ")
     assert first.endswith(";\n" + second)
 
 
@@ -84,7 +84,7 @@ def test_a_transaction_of_one_statement_is_one_message_and_has_its_result(databa
         assert status(work) == TRANSACTION_STATUS_IDLE
         with pytest.raises(AssertionError, match="has ended"):
             message(work)
-    assert query.startswith("SET LOCAL lock_timeout = 5000;")
+    assert query.startswith("SET LOCAL lock_timeout = ")
     with database.transaction() as work:
         assert message(work).startswith("BEGIN;")
 

@@ -28,6 +28,7 @@ from tests.integration.job_types import counting_job, returning
 from tests.support.app_database import WAYS, least_role, password_role
 from tests.support.app_transport import AppTransport
 from tests.support.mailbox import Mailbox
+from tests.support.patience import PATIENT
 from tests.support.tls import TlsRelay
 
 
@@ -74,7 +75,7 @@ def test_an_expired_token_is_waited_out_until_the_identity_has_a_new_one(role: t
             answers(database)
         assert credential.token not in str(caught.value)
         outages = OutageWaiter(wait)
-        outages.run(lambda: answers(database), outages.deadline(30))
+        outages.run(lambda: answers(database), outages.deadline(120))
     assert len(waits) == 1
 
 
@@ -91,7 +92,7 @@ def test_an_identity_that_gets_no_token_is_waited_out(role: tuple[str, RoleCrede
         with pytest.raises(DatabaseUnavailableError, match="gets no token"):
             answers(database)
         outages = OutageWaiter(wait)
-        outages.run(lambda: answers(database), outages.deadline(30))
+        outages.run(lambda: answers(database), outages.deadline(120))
 
 
 def test_no_log_no_error_and_no_description_of_a_connection_shows_a_token(
@@ -135,7 +136,7 @@ def test_a_job_runs_to_its_end_as_a_role_that_only_reads_and_writes_rows(
     postgres: EmbeddedPostgres, database_url: str, app_transport: AppTransport, mailbox: Mailbox, way: str
 ) -> None:
     with WAYS[way](postgres, database_url) as reached:
-        settings = Settings.from_environment({**reached.settings, **app_transport.settings})
+        settings = Settings.from_environment({**reached.settings, **app_transport.settings, **PATIENT})
         with closing(bootstrap.build(settings, [counting_job(returning(lambda index: index))])) as app:
             job_id = app.submitter.submit("counting", {"n": 150}).job_id
             reached.renew()

@@ -4,8 +4,10 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
+import psycopg2
 import pytest
 
 from controllers import authoring as lockstep
@@ -17,6 +19,7 @@ from core.pages import TaskPayload
 from core.statuses import JobStatus, TaskStatus
 from engine.process.keeping import ORPHAN, UNREADABLE
 from engine.repair.dead_letters import DeadLetteredMessage
+from engine.tasks.unclaimed_envelopes import UnclaimedEnvelopes
 from engine.tasks.unclaimed_messages import MAX_MISSES
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job
@@ -95,14 +98,24 @@ def test_workers_that_race_for_one_envelope_run_each_task_once(build_app: BuildA
 
 
 def test_the_tasks_of_a_dead_worker_are_taken_over_when_its_lease_has_expired(
-    build_app: BuildApp, mailbox: Mailbox
+    build_app: BuildApp, mailbox: Mailbox, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It expires when a worker has found the tasks leased, and before that looks for the time of the next attempt."""
     runs = Runs()
     app = build(build_app, runs)
     job_id, (envelope,) = dispatched(app, mailbox, 10)
     with app.database.transaction() as work:
-        assert len(work.tasks.claim_batch(batch_id(job_id, 1, 0), "of a dead worker", 1.5, "dead")) == 10
-    app.worker.run_batch(envelope)
+        assert len(work.tasks.claim_batch(batch_id(job_id, 1, 0), "of a dead worker", 600, "dead")) == 10
+    handle = UnclaimedEnvelopes.handle
+
+    def expire_and_handle(*args: Any) -> None:
+        with closing(psycopg2.connect(database_url)) as conn, conn, conn.cursor() as cursor:
+            cursor.execute("UPDATE tasks SET lease_expires_at = now()")
+        handle(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(UnclaimedEnvelopes, "handle", expire_and_handle)
+        app.worker.run_batch(envelope)
     assert not runs.of
     (again,) = mailbox.take(BATCHES_QUEUE, 1)
     assert again.message_id != envelope.message_id

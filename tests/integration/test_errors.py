@@ -83,7 +83,8 @@ def test_a_wrong_statement_is_not_retryable(conn: connection) -> None:
 
 def test_a_lost_connection_is_retryable(conn: connection, database_url: str) -> None:
     with closing(psycopg2.connect(database_url)) as other, other.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(%s)", (conn.info.backend_pid,))
+        cursor.execute("SELECT pg_terminate_backend(%s, 120000)", (conn.info.backend_pid,))
+        assert cursor.fetchone() == (True,)
     error = error_of(conn, "SELECT 1")
     assert isinstance(error, DatabaseUnavailableError)
     assert error.retryable
@@ -121,7 +122,7 @@ def test_a_statement_that_a_server_without_resources_refuses_is_retryable(conn: 
 def test_a_transaction_that_the_server_gives_up_on_is_retryable(conn: connection) -> None:
     with conn.cursor() as cursor:
         cursor.execute("SET idle_in_transaction_session_timeout = 1")  # of this very transaction
-    select([conn], [], [], 30)  # the server says why it closes the connection
+    select([conn], [], [], 120)  # the server says why it closes the connection
     error = error_of(conn, "SELECT 1")
     assert isinstance(error, DatabaseUnavailableError)
 

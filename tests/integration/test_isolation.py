@@ -1,8 +1,11 @@
 """Isolated tasks beside healthy ones, in one invocation on the real database."""
 
-import threading
+import math
+import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -10,9 +13,11 @@ import pytest
 
 from core.pages import TaskPayload
 from core.statuses import JobStatus, TaskStatus
+from engine.tasks.worker import Worker
 from tests.integration.conftest import BuildApp
 from tests.support.isolated_jobs import IsolatedJob
 from tests.support.mailbox import Mailbox
+from tests.support.waiting import wait_until
 
 
 def test_crashing_tasks_fail_alone_and_their_neighbours_complete(build_app: BuildApp, mailbox: Mailbox) -> None:
@@ -22,7 +27,7 @@ def test_crashing_tasks_fail_alone_and_their_neighbours_complete(build_app: Buil
         {"of": "isolated.free", "do": "segfault"},
         {"of": "isolated.free", "do": "echo"},
         {"of": "isolated.limited", "do": "memory"},
-        {"of": "isolated.timed", "do": "exit"},
+        {"of": "isolated.limited", "do": "exit"},
         {"of": "isolated.timed", "do": "hold", "seconds": 100},
         {"of": "isolated.free", "do": "fail"},
         {"of": "isolated.limited", "do": "echo"},
@@ -50,7 +55,7 @@ def test_crashing_tasks_fail_alone_and_their_neighbours_complete(build_app: Buil
     assert errors == [
         "TaskCrashedError: the child process of the task has ended: signal SIGSEGV ended it (Segmentation fault)",
         "TaskMemoryError: the task needed more memory than its max_memory_mib of 256 MiB",
-        "TaskCrashedError: the child process of the task has ended: it ended with exit code 3",
+        "TaskCrashedError: the child process of the task has ended: it ended with exit code 3; its max_memory_mib is 256 MiB",
         "TaskTimeoutError: the task took longer than its timeout of 0.5 s",
         "PermanentTaskError: it cannot be done",
     ]
@@ -89,25 +94,34 @@ def test_an_isolated_task_goes_on_from_its_last_checkpoint(build_app: BuildApp, 
 
 @pytest.mark.waits
 def test_the_lease_of_a_handler_that_lets_no_other_thread_run_is_renewed(
-    build_app: BuildApp, mailbox: Mailbox, database_url: str
+    build_app: BuildApp, mailbox: Mailbox, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It runs until its lease was renewed several times."""
+    monkeypatch.setattr(Worker, "_start_until", lambda _: math.inf)
     app = build_app([IsolatedJob], LEASE_SECONDS="1")
-    job_id = app.submitter.submit("isolated", {"tasks": [{"of": "isolated.free", "do": "hold", "seconds": 2.5}]}).job_id
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    held = {"of": "isolated.free", "do": "hold until", "pipe": str(pipe)}
+    job_id = app.submitter.submit("isolated", {"tasks": [held]}).job_id
     app.stages.handle(mailbox.take_job_message())
     messages = mailbox.take_tasks(app, 1)
-    leases = set()
+    leases: set[datetime] = set()
+
+    def renewed() -> bool:
+        assert not running.done(), running.result()
+        cursor.execute("SELECT lease_expires_at FROM tasks WHERE status = 'processing'")
+        leases.update(expires_at for (expires_at,) in cursor.fetchall())
+        return len(leases) > 3
+
     with closing(psycopg2.connect(database_url)) as conn, ThreadPoolExecutor(1) as threads:
         conn.autocommit = True
         running = threads.submit(messages.run, app)
-        while not running.done():
+        try:
             with conn.cursor() as cursor:
-                cursor.execute("SELECT lease_expires_at, now() FROM tasks WHERE status = 'processing'")
-                for expires_at, now in cursor.fetchall():
-                    assert expires_at > now
-                    leases.add(expires_at)
-            threading.Event().wait(0.02)
+                wait_until(renewed)
+        finally:
+            pipe.write_bytes(b"")
         running.result()
-    assert len(leases) > 3
     with app.database.transaction() as work:
         (row,) = work.tasks.page(job_id, None, "", 100, TaskPayload)
-    assert (row.status, row.attempt, row.result) == (TaskStatus.COMPLETED, 1, 0)
+    assert (row.status, row.attempt, row.result) == (TaskStatus.COMPLETED, 1, True)

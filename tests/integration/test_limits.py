@@ -4,7 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -36,8 +36,8 @@ class Crowd:
             self._now[task_type] += 1
             self.most[task_type] = max(self.most[task_type], self._now[task_type])
             self._changed.notify_all()
-            # Not forever: the limit may let no other task run now.
-            self._changed.wait_for(lambda: self.most[task_type] > 1, timeout=0.1)
+            # Every limit lets a second task run; its message is on its way.
+            assert self._changed.wait_for(lambda: self.most[task_type] > 1, timeout=120)
         yield
         with self._changed:
             self._now[task_type] -= 1
@@ -85,19 +85,21 @@ class Paced(Mixed):
 
 def _drive(apps: Sequence[App], mailbox: Mailbox, job_ids: Sequence[str]) -> None:
     """Delivers messages until the jobs have ended, those of tasks to all apps at once, one message in an invocation."""
-    ends_at = time.monotonic() + 60
+    ends_at = time.monotonic() + 240
+    runs: list[Future[None]] = []
     with ThreadPoolExecutor(8) as threads:
         while any(apps[0].status.job(job_id).job.finished_at is None for job_id in job_ids):
             assert time.monotonic() < ends_at, "the jobs do not end"
             for raw in mailbox.take_some(JOBS_QUEUE):
                 apps[0].stages.handle(JobMessage.decode(raw.body))
-            runs = [threads.submit(apps[-1].worker.run_batch, raw) for raw in mailbox.take_some(BATCHES_QUEUE)]
+            runs += [threads.submit(apps[-1].worker.run_batch, raw) for raw in mailbox.take_some(BATCHES_QUEUE)]
             runs += [
                 threads.submit(apps[number % len(apps)].worker.run, TASKS_QUEUE, [raw])
                 for number, raw in enumerate(mailbox.take_some(TASKS_QUEUE))
             ]
-            for run in runs:
+            for run in [each for each in runs if each.done()]:
                 run.result()
+                runs.remove(run)
 
 
 def test_two_jobs_with_limits_run_to_their_ends_with_retries_and_are_never_over_the_limit(

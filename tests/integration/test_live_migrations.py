@@ -11,10 +11,11 @@ import pytest
 from psycopg2.extensions import connection
 
 from core.errors import MigrationBlockedError
-from repositories import migrations
+from repositories import guarded_connection, migrations, watchdog
 from repositories.pool import ConnectionPool
 from repositories.ports import TransactionKind
 from repositories.postgres import PostgresDatabase
+from tests.support.waiting import wait_until
 
 Scratch = Callable[[str], Path]
 
@@ -71,7 +72,7 @@ def test_a_migration_that_waits_behind_a_report_gives_up_and_stops_nobody_for_lo
         cursor.execute("SELECT count(*) FROM tasks")  # its transaction stays open
     with ThreadPoolExecutor(1) as thread:
         migrating = thread.submit(migrations.apply, live, unmigrated_database_url, [directory])
-        assert longest_read(unmigrated_database_url, migrating.done) < 2
+        assert longest_read(unmigrated_database_url, migrating.done) < 60  # the report, and with it a lock, has no end
         with pytest.raises(MigrationBlockedError) as caught:
             migrating.result()
     assert caught.value.retryable
@@ -85,8 +86,13 @@ def test_a_migration_that_waits_behind_a_report_gives_up_and_stops_nobody_for_lo
 
 
 def test_a_migration_gets_its_lock_when_the_report_ends_in_time(
-    live: PostgresDatabase, unmigrated_database_url: str, conn: connection, scratch: Scratch
+    live: PostgresDatabase,
+    unmigrated_database_url: str,
+    conn: connection,
+    scratch: Scratch,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(migrations, "_WAIT_SECONDS", 120.0)
     directory = scratch("ALTER TABLE tasks ADD COLUMN more integer;")
     with conn.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM tasks")
@@ -146,6 +152,23 @@ def test_an_index_is_built_beside_the_work_of_others(
     assert row == {"indisvalid": True}
 
 
+class HeldClock:
+    """What the watchdog of connections uses of `time`: it looks at a clock that the test moves.
+
+    Attributes:
+        now: what the clock shows, in seconds.
+        looks: how often it was looked at.
+    """
+
+    now = 0.0
+    looks = 0
+    sleep = staticmethod(time.sleep)
+
+    def monotonic(self) -> float:
+        self.looks += 1
+        return self.now
+
+
 def test_an_index_may_take_longer_than_other_statements(
     live: PostgresDatabase,
     unmigrated_database_url: str,
@@ -153,8 +176,11 @@ def test_an_index_may_take_longer_than_other_statements(
     scratch: Scratch,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It waits for each transaction that began before it. A slow statement is noticed within half a second."""
-    monkeypatch.setattr(migrations, "_STATEMENT_SECONDS", 0.5)
+    """It waits for each transaction that began before it, by a clock that the test moves past the others' limit."""
+    clock = HeldClock()
+    monkeypatch.setattr(watchdog, "time", clock)
+    monkeypatch.setattr(watchdog, "_TICK_SECONDS", 0.02)
+    monkeypatch.setattr(guarded_connection, "_watchdog", watchdog.Watchdog())
     directory = scratch(
         "-- transactional: false\nDROP INDEX CONCURRENTLY IF EXISTS tasks_more;\n"
         "CREATE INDEX CONCURRENTLY tasks_more ON tasks (created_at);\n"
@@ -163,7 +189,7 @@ def test_an_index_may_take_longer_than_other_statements(
         cursor.execute("UPDATE tasks SET attempt = attempt")
     waiting = """
         SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event = 'virtualxid' AND query_start < now() - interval '1.5 s'
+        WHERE datname = current_database() AND wait_event = 'virtualxid'
     """
     with ThreadPoolExecutor(1) as thread:
         migrating = thread.submit(migrations.apply, live, unmigrated_database_url, [directory])
@@ -174,5 +200,8 @@ def test_an_index_may_take_longer_than_other_statements(
                 if cursor.fetchone() == (1,):
                     break
                 assert not migrating.done(), migrating.result()
+        clock.now = migrations._STATEMENT_SECONDS + 1
+        seen = clock.looks
+        wait_until(lambda: clock.looks > seen + 10)
         conn.rollback()
-        assert migrating.result(30) == ["scratch.0001.more"]
+        assert migrating.result(120) == ["scratch.0001.more"]

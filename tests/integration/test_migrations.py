@@ -17,10 +17,13 @@ from repositories.postgres import PostgresDatabase
 _ROOT = Path(__file__).parents[2]
 _OPEN = """
 import sys
+import pytest
 from repositories import migrations
 from repositories.pool import ConnectionPool
 from repositories.ports import TransactionKind
 from repositories.postgres import PostgresDatabase
+from tests.support.patience import be_patient
+be_patient(pytest.MonkeyPatch())
 database = PostgresDatabase(ConnectionPool(sys.argv[1], size=1))
 """
 _APPLY = _OPEN + "print(migrations.apply(database, sys.argv[1]))"
@@ -62,7 +65,7 @@ def lock_holder(url: str) -> Iterator["subprocess.Popen[str]"]:
 
 def wait_for_waiters(url: str, expected: int) -> None:
     """Returns when that many processes wait for the migration lock."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     with closing(psycopg2.connect(url)) as conn, conn.cursor() as cursor:
         while time.monotonic() < deadline:
             cursor.execute(_WAITING_FOR_THE_LOCK)

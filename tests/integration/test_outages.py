@@ -1,9 +1,10 @@
 """PostgreSQL is stopped under a worker and started again: real database, real broker."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
+import psycopg2
 import pytest
 
 import bootstrap
@@ -15,6 +16,7 @@ from settings import Settings
 from tests.integration.job_types import counting_job, returning
 from tests.support.app_transport import AppTransport
 from tests.support.mailbox import Mailbox
+from tests.support.patience import PATIENT
 from tests.support.stoppable import StoppablePostgres
 from wiring import App
 
@@ -31,10 +33,15 @@ def server() -> Iterator[StoppablePostgres]:
 def app_on(
     server: StoppablePostgres, transport: AppTransport, controller: type[JobController[Any]], **environment: str
 ) -> Iterator[App]:
-    given = {"DATABASE_URL": server.url, **transport.settings, **environment}
+    given = {"DATABASE_URL": server.url, **transport.settings, **PATIENT, **environment}
     app = bootstrap.build(Settings.from_environment(given), [controller])
     yield app
     app.close()
+
+
+def is_waited_for() -> bool:
+    """Whether the app has met the outage, and waits for its end."""
+    return bool(current.outages.waits())
 
 
 def dispatched(app: App, mailbox: Mailbox) -> str:
@@ -62,7 +69,7 @@ def test_a_claim_waits_for_an_unavailable_database_and_spends_no_attempt(
     with app_on(server, app_transport, counting_job(returning(lambda index: index))) as app:
         job_id = dispatched(app, mailbox)
         messages = mailbox.take_tasks(app, N)
-        server.go_away(3)
+        server.go_away(until=is_waited_for)
         messages.run(app)
         work_off(app, job_id, mailbox)
         assert_ran_once(app, job_id)
@@ -71,16 +78,18 @@ def test_a_claim_waits_for_an_unavailable_database_and_spends_no_attempt(
 def test_outcomes_are_recorded_when_the_database_is_reachable_again(
     server: StoppablePostgres, app_transport: AppTransport, mailbox: Mailbox
 ) -> None:
-    """Leases last 3 s and the outage 6 s: renewals fail, and so do the first attempts to record outcomes."""
+    """The leases are over when the outage begins, and the first attempts to record outcomes fail, and to renew them."""
     runs: list[int] = []
 
     def work(context: TaskContext, parameters: Mapping[str, Any]) -> JsonValue:
         runs.append(context.task_index)
         if context.task_index == 0:
-            server.go_away(6)
+            with closing(psycopg2.connect(server.url)) as conn, conn, conn.cursor() as cursor:
+                cursor.execute("UPDATE tasks SET lease_expires_at = now() WHERE status = 'processing'")
+            server.go_away(until=is_waited_for)
         return context.task_index
 
-    with app_on(server, app_transport, counting_job(work), LEASE_SECONDS="3") as app:
+    with app_on(server, app_transport, counting_job(work)) as app:
         job_id = dispatched(app, mailbox)
         mailbox.take_tasks(app, N).run(app)
         work_off(app, job_id, mailbox)
@@ -92,12 +101,17 @@ def test_outcomes_are_recorded_when_the_database_is_reachable_again(
 def test_a_claim_gives_up_waiting_for_the_database_after_a_lease(
     server: StoppablePostgres, app_transport: AppTransport, mailbox: Mailbox
 ) -> None:
-    with app_on(server, app_transport, counting_job(returning(lambda index: index)), LEASE_SECONDS="1") as app:
+    job_type = counting_job(returning(lambda index: index))
+    with (
+        app_on(server, app_transport, job_type) as app,
+        app_on(server, app_transport, job_type, LEASE_SECONDS="1") as impatient,
+    ):
         job_id = dispatched(app, mailbox)
         messages = mailbox.take_tasks(app, N)
-        server.go_away(6)
+        server.stop()
         with pytest.raises(DatabaseUnavailableError):
-            messages.run(app)
-        current.outages.run(lambda: messages.run(app), current.outages.deadline(60))
+            messages.run(impatient)
+        server.start()
+        current.outages.run(lambda: messages.run(app), current.outages.deadline(120))
         work_off(app, job_id, mailbox)
         assert_ran_once(app, job_id)

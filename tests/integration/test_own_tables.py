@@ -45,7 +45,7 @@ def visits(app: App, day: str) -> dict[str, int]:
 def migrations_check() -> str:
     """What `GET /api/health` says of the migrations."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(health, "probe", HealthProbe(health.CHECKS, answer_seconds=30))
+        patch.setattr(health, "probe", HealthProbe(health.CHECKS, answer_seconds=120))
         answer = health.health._function.get_user_function()(get(""))
     return str(body(answer)["checks"]["migrations"])
 

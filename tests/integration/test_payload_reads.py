@@ -32,6 +32,9 @@ _FILL = f"""
     FROM generate_series(0, {_ROWS - 1}) AS t
 """
 
+_READ = "SELECT sum(pg_stat_get_xact_blocks_fetched(reltoastrelid)) FROM pg_class WHERE reltoastrelid <> 0"
+"""By this transaction, whatever a vacuum reads meanwhile."""
+
 BlocksOf = Callable[[Callable[[UnitOfWork], object]], int]
 
 
@@ -44,17 +47,14 @@ def toast_blocks(database_url: str, postgres_database: PostgresDatabase) -> Iter
             cursor.execute(_FILL, {"payload": f'"{text}"'})
 
         def read() -> int:
-            with conn:
-                cursor.execute("SELECT pg_stat_force_next_flush()")
-            with conn:
-                cursor.execute("SELECT sum(toast_blks_hit + toast_blks_read) FROM pg_statio_user_tables")
-                return int((cursor.fetchone() or [0])[0])
+            cursor.execute(_READ)
+            return int((cursor.fetchone() or [0])[0])
 
         def blocks_of(action: Callable[[UnitOfWork], object]) -> int:
-            before = read()
             with conn:
+                before = read()
                 action(PostgresUnitOfWork(cursor))
-            return read() - before
+                return read() - before
 
         yield blocks_of
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from datetime import UTC
 from socket import socket
-from threading import Barrier, Lock
+from threading import Barrier, Event, Lock
 
 import psycopg2
 import pytest
@@ -25,7 +25,7 @@ NewPool = Callable[..., ConnectionPool]
 def new_pool(database_url: str) -> Iterator[NewPool]:
     with ExitStack() as opened:
 
-        def build(size: int, wait_seconds: float = 30.0) -> ConnectionPool:
+        def build(size: int, wait_seconds: float = 120.0) -> ConnectionPool:
             return opened.enter_context(closing(ConnectionPool(database_url, size, wait_seconds)))
 
         yield build
@@ -37,7 +37,7 @@ def terminate(database_url: str) -> Callable[[int], None]:
 
     def end(pid: int) -> None:
         with closing(psycopg2.connect(database_url)) as conn, conn.cursor() as cursor:
-            cursor.execute("SELECT pg_terminate_backend(%s, 10000)", (pid,))
+            cursor.execute("SELECT pg_terminate_backend(%s, 120000)", (pid,))
             assert cursor.fetchone() == (True,)
 
     return end
@@ -66,6 +66,7 @@ def test_callers_wait_for_a_free_connection(new_pool: NewPool) -> None:
     pool = new_pool(size=2)
     start = Barrier(8)
     lock = Lock()
+    two_at_once = Event()
     in_use: set[int] = set()
     most = 0
 
@@ -78,6 +79,9 @@ def test_callers_wait_for_a_free_connection(new_pool: NewPool) -> None:
                     assert backend(conn) not in in_use
                     in_use.add(backend(conn))
                     most = max(most, len(in_use))
+                    if most == 2:
+                        two_at_once.set()
+                assert two_at_once.wait(60)
                 with conn, conn.cursor() as cursor:
                     cursor.execute("SELECT 1")
                 with lock:

@@ -25,6 +25,7 @@ from engine.process.limits import Limits
 from engine.repair.pruner import Pruner, PruneReport
 from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
+from repositories.transaction_limits import limits_of_kinds
 from tests.contract.repositories.building import (
     JOB,
     OTHER_JOB,
@@ -49,8 +50,8 @@ def conn(database_url: str) -> Iterator[connection]:
 @pytest.fixture
 def pruner(database_url: str) -> Iterator[Pruner]:
     """A pruner that fails as soon as it waits for a row."""
-    url = f"{database_url}{'&' if '?' in database_url else '?'}options=-c%20lock_timeout%3D2s"
-    with closing(PostgresDatabase(ConnectionPool(url, size=2))) as impatient:
+    limits = limits_of_kinds(lock_seconds=2.0)
+    with closing(PostgresDatabase(ConnectionPool(database_url, size=2), limits)) as impatient:
         yield Pruner(impatient, Limits())
 
 
@@ -227,7 +228,7 @@ def test_a_submission_during_the_last_step_of_a_deletion_is_a_new_job(
             assert work.pruning.delete_job(job_id)
             submitting = threads.submit(submitter.submit, "hello_world", {"n": 3})
             _wait_for_a_lock(conn)
-        again = submitting.result(60)
+        again = submitting.result(120)
     assert (again.job_id, again.status, again.created) == (job_id, JobStatus.QUEUED, True)
 
 
@@ -249,7 +250,7 @@ def test_a_job_that_a_submission_has_found_is_there_until_that_is_answered(
 
 def _wait_for_a_lock(conn: connection) -> None:
     """Returns when a session waits for a lock of another one."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         with conn, conn.cursor() as cursor:
             cursor.execute(

@@ -1,5 +1,6 @@
 """Races of workers and dispatchers, on the real database and the real broker."""
 
+import math
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ import pytest
 from controllers.context import TaskContext
 from core.messages import JobAction, JobMessage, ReceivedMessage
 from core.pages import TaskPayload
+from engine.tasks.worker import Worker
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job, returning
 from tests.support.mailbox import Mailbox, TaskMessages
@@ -80,7 +82,7 @@ def test_a_zombie_whose_lease_was_taken_over_changes_nothing(
 
     def slow(context: TaskContext, parameters: Mapping[str, Any]) -> str:
         running.set()
-        assert released.wait(30)
+        assert released.wait(120)
         return "zombie"
 
     zombie = build_app([counting_job(slow)])
@@ -88,7 +90,7 @@ def test_a_zombie_whose_lease_was_taken_over_changes_nothing(
     job_id, task = _dispatched(zombie, mailbox, 1)
     with ThreadPoolExecutor(1) as thread:
         zombie_run = thread.submit(task.run, zombie)
-        assert running.wait(30)
+        assert running.wait(120)
         _sql(database_url, "UPDATE tasks SET lease_expires_at = now() - interval '1 second'")
         task.run(successor)
         released.set()
@@ -102,20 +104,21 @@ def test_a_zombie_whose_lease_was_taken_over_changes_nothing(
 
 
 def test_a_running_task_keeps_its_lease_by_renewing_it(
-    build_app: BuildApp, mailbox: Mailbox, database_url: str
+    build_app: BuildApp, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Worker, "_start_until", lambda _: math.inf)
     running, released = threading.Event(), threading.Event()
 
     def slow(context: TaskContext, parameters: Mapping[str, Any]) -> str:
         running.set()
-        assert released.wait(30)
+        assert released.wait(120)
         return "first"
 
     first = build_app([counting_job(slow)], LEASE_SECONDS="1")
     job_id, messages = _dispatched(first, mailbox, 1)
     with ThreadPoolExecutor(1) as thread:
         run = thread.submit(messages.run, first)
-        assert running.wait(30)
+        assert running.wait(120)
         (task,) = first.status.tasks(job_id, None, "", 10)
         expiry = task.lease_expires_at
         while (task := first.status.tasks(job_id, None, "", 10)[0]).lease_expires_at == expiry:

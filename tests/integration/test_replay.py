@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 
 import psycopg2
 import pytest
@@ -41,12 +42,14 @@ class BreakingQueue:
     mode: str
     batches: int = field(default=0)
     broken: int = field(default=0)
+    counting: Lock = field(default_factory=Lock)
 
     def batch_send_messages(self, queue: str, messages: Sequence[OutgoingMessage]) -> SendResult:
         if queue not in (TASKS_QUEUE, BATCHES_QUEUE):
             return self.queue.batch_send_messages(queue, messages)
         batches = len(messages) if queue == BATCHES_QUEUE else 1
-        last = self.batches = self.batches + batches
+        with self.counting:
+            last = self.batches = self.batches + batches
         if not last - batches < self.break_at <= last:
             return self.queue.batch_send_messages(queue, messages)
         self.broken = batches

@@ -13,14 +13,15 @@ from core.errors import DatabaseUnavailableError
 from repositories import guarded_connection, pool, postgres, watchdog
 from repositories.guarded_connection import GuardedConnection
 from repositories.pool import ConnectionPool
-from repositories.ports import TransactionKind
 from repositories.postgres import PostgresDatabase
 from repositories.transaction_limits import TransactionLimits
+
+_SHORT_SECONDS = 0.3
+"""For a server that never answers; one that does has two minutes."""
 
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres, "_MARGIN_SECONDS", 0.1)
     monkeypatch.setattr(postgres, "CHECK_SECONDS", 0.2)
     monkeypatch.setattr(pool, "CHECK_SECONDS", 0.2)
     monkeypatch.setattr(watchdog, "_TICK_SECONDS", 0.02)
@@ -29,9 +30,18 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[PostgresDatabase]:
-    limits = dict.fromkeys(TransactionKind, TransactionLimits(statement_seconds=0.2))
-    with closing(PostgresDatabase(ConnectionPool(database_url, size=2), limits)) as opened:
+    with closing(PostgresDatabase(ConnectionPool(database_url, size=2))) as opened:
         yield opened
+
+
+@contextmanager
+def impatient(database: PostgresDatabase) -> Iterator[None]:
+    """The transactions that begin in the block wait a short time for each statement."""
+    usual = database._limits
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(postgres, "_MARGIN_SECONDS", 0.1)
+        patch.setattr(database, "_limits", dict.fromkeys(usual, TransactionLimits(statement_seconds=0.2)))
+        yield
 
 
 @contextmanager
@@ -56,6 +66,7 @@ def test_a_statement_that_a_suspended_server_never_answers_ends(database: Postgr
         pass
     with (
         suspended(conn),
+        impatient(database),
         pytest.raises(DatabaseUnavailableError, match=r"did not answer within 0\.3 s"),
         database.transaction() as work,
     ):
@@ -80,6 +91,7 @@ def _begun(database: PostgresDatabase, conn: GuardedConnection) -> Iterator[None
     with database.transaction() as work:
         work.now()
         os.kill(pid, signal.SIGSTOP)
+        conn.limit_seconds = _SHORT_SECONDS
         yield
 
 
@@ -90,12 +102,13 @@ def test_a_copy_that_a_suspended_server_never_takes_ends(database: PostgresDatab
     def lines() -> Iterator[str]:
         for number in range(100_000):
             if number == 1000:
-                os.kill(conn.info.backend_pid, signal.SIGSTOP)
+                os.kill(pid, signal.SIGSTOP)
             yield f"x\t0\t{number}\t{{}}\n"
 
     pid = conn.info.backend_pid
     try:
-        with pytest.raises(DatabaseUnavailableError, match="did not answer"), database.transaction() as work:
+        silent = pytest.raises(DatabaseUnavailableError, match="did not answer")
+        with impatient(database), silent, database.transaction() as work:
             work.repository(lambda rows: rows).copy("COPY ingested_rows FROM STDIN", lines())
     finally:
         os.kill(pid, signal.SIGCONT)

@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
 
 import pytest
@@ -27,17 +27,19 @@ from tests.support.silence import Relay
 from tests.support.waiting import wait_until
 
 _SHORT_SECONDS = 0.4
-_USUAL_SECONDS = 2.0
-_WIDE_SECONDS = 5.0
-"""Far longer than the short deadlines, far shorter than the usual ones."""
+_LONG_SECONDS = 120.0
+"""For an account that answers."""
+
+_WIDE_SECONDS = 60.0
+"""Far longer than the short deadlines, far shorter than the client's own waits."""
 
 pytestmark = pytest.mark.usefixtures("client_sockets")
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def short_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that the threads of calls that were given up end within the test."""
-    monkeypatch.setattr(storage_account, "_READ_SECONDS", 6.0)
+    monkeypatch.setattr(storage_account, "_READ_SECONDS", 1.0)
 
 
 @pytest.fixture
@@ -65,18 +67,31 @@ def account(relay: Relay) -> Iterator[StorageAccount]:
         yield account
 
 
-def threads(most_unanswered: int = 1_000, pause_seconds: float = 0.1) -> BrokerCalls:
-    return BrokerCalls(Breaker(most_unanswered, 1_000, pause_seconds, service=SERVICE), cut_every_seconds=0.05)
+def threads(most_unanswered: int = 1_000, clock: Callable[[], float] = time.monotonic) -> BrokerCalls:
+    return BrokerCalls(Breaker(most_unanswered, 1_000, clock=clock, service=SERVICE), cut_every_seconds=0.05)
 
 
 def repository(
-    account: StorageAccount, name: str, calls: BrokerCalls, seconds: float = _SHORT_SECONDS
+    account: StorageAccount, name: str, calls: BrokerCalls, seconds: float = _LONG_SECONDS
 ) -> StorageQueueRepository:
     return StorageQueueRepository(account, [name], seconds, seconds, StorageCalls(calls))
 
 
+@contextmanager
+def impatient(queue: StorageQueueRepository) -> Iterator[None]:
+    """The calls of the block have a short deadline."""
+    queue._send_seconds = queue._ping_seconds = _SHORT_SECONDS
+    yield
+    queue._send_seconds = queue._ping_seconds = _LONG_SECONDS
+
+
 def send(queue: StorageQueueRepository, name: str, count: int = 1) -> SendResult:
     return queue.batch_send_messages(name, [OutgoingMessage(b"{}", "id")] * count)
+
+
+def raised(result: SendResult) -> None:
+    if result.error is not None:
+        raise result.error
 
 
 def error_of(action: Callable[[], object]) -> type[QueueError] | None:
@@ -91,18 +106,27 @@ def error_of(action: Callable[[], object]) -> type[QueueError] | None:
     return None
 
 
-def test_a_send_and_a_ping_end_at_their_deadlines_and_their_threads_end_too(
-    account: StorageAccount, relay: Relay, name: str
-) -> None:
-    calls = threads()
-    with closing(repository(account, name, calls)) as queue:
-        wait_until(lambda: send(queue, name).success)
+def test_a_send_and_a_ping_end_at_their_deadlines(account: StorageAccount, relay: Relay, name: str) -> None:
+    with closing(repository(account, name, threads())) as queue:
+        assert send(queue, name).success
         relay.silence()
-        assert isinstance(send(queue, name, 30).error, QueueTimeoutError)
-        assert error_of(queue.ping) is QueueTimeoutError
+        with impatient(queue):
+            assert error_of(lambda: raised(send(queue, name, 30))) is QueueTimeoutError
+            assert error_of(queue.ping) is QueueTimeoutError
+        relay.answer_again()
+        queue.ping()
+        assert send(queue, name).success
+
+
+@pytest.mark.usefixtures("short_reads")
+def test_the_threads_of_calls_that_were_given_up_end_too(account: StorageAccount, relay: Relay, name: str) -> None:
+    calls = threads()
+    relay.silence()
+    with closing(repository(account, name, calls)) as queue:
+        with impatient(queue), pytest.raises(QueueError):
+            queue.ping()
         wait_until(lambda: calls.breaker.hanging == 0)
         relay.answer_again()
-        wait_until(lambda: error_of(queue.ping) is None)
         wait_until(lambda: send(queue, name).success)
 
 
@@ -114,38 +138,40 @@ def test_the_poison_queues_have_a_deadline_too(account: StorageAccount, relay: R
     assert error_of(lambda: poison.take(name)) is QueueTimeoutError
     assert error_of(lambda: poison.delete(name, message)) is QueueTimeoutError
     relay.answer_again()
-    wait_until(lambda: error_of(lambda: poison.delete(name, message)) is None)
+    poison._seconds = _LONG_SECONDS
+    poison.delete(name, message)
 
 
 def test_after_calls_without_an_answer_the_next_ones_fail_at_once_until_a_trial_is_answered(
     account: StorageAccount, relay: Relay, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """By a clock that the test moves: no trial is due before."""
     caplog.set_level(logging.WARNING)
-    with closing(repository(account, name, threads(most_unanswered=3), _USUAL_SECONDS)) as queue:
+    now = [0.0]
+    with closing(repository(account, name, threads(most_unanswered=3, clock=lambda: now[0]))) as queue:
         relay.silence()
-        with ThreadPoolExecutor(3) as senders:
+        with impatient(queue), ThreadPoolExecutor(3) as senders:
             found = list(senders.map(lambda _: send(queue, name).error, range(3)))
         assert {type(error) for error in found} == {QueueTimeoutError}
-        began = time.monotonic()
-        errors = {type(send(queue, name, 100).error) for _ in range(20)}
-        assert QueueUnavailableError in errors
-        assert time.monotonic() - began < 2 * _USUAL_SECONDS + _WIDE_SECONDS  # a trial or two at most had a deadline
+        assert {type(send(queue, name, 100).error) for _ in range(20)} == {QueueUnavailableError}
         relay.answer_again()
-        wait_until(lambda: send(queue, name, 10).success)
-    opened, *_, closed = (record.getMessage() for record in caplog.records if record.name == "repositories.breaker")
+        now[0] = 60.0
+        assert send(queue, name, 10).success
+    opened, closed = (record.getMessage() for record in caplog.records if record.name == "repositories.breaker")
     assert "the storage account did not answer 3 calls in a row" in opened
     assert "the storage account answers again" in closed
 
 
 def test_a_silent_account_has_few_threads_whatever_is_sent(account: StorageAccount, relay: Relay, name: str) -> None:
     calls = BrokerCalls(Breaker(pause_seconds=0.05, service=SERVICE), cut_every_seconds=0.05)
-    with closing(repository(account, name, calls)) as queue:
+    with closing(repository(account, name, calls, _SHORT_SECONDS)) as queue:
         relay.silence()
         with ThreadPoolExecutor(8) as senders:
             results = list(senders.map(lambda _: send(queue, name, 100), range(40)))
         assert not any(result.success for result in results)
         assert calls.breaker.is_open
         assert 0 < calls.breaker.hanging <= MOST_HANGING + 10
+        relay.close()
         wait_until(lambda: calls.breaker.hanging == 0)
 
 

@@ -85,7 +85,7 @@ def test_a_claim_waits_for_no_row(rows: cursor) -> None:
     with closing(psycopg2.connect(rows.connection.dsn)) as other, other.cursor() as holding:
         holding.execute("UPDATE tasks SET sends = 2 WHERE batch_id = %(batch)s AND task_index %% 100 = 7", locked)
         # Without its own limit, the claim would wait until its end.
-        rows.execute("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = '5s'")
+        rows.execute("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = '60s'")
         rows.execute(claim, locked)
         assert rows.fetchall() == [(99,)]
         rows.connection.rollback()

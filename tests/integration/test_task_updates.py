@@ -23,8 +23,13 @@ from tests.contract.repositories.building import (
     start_stage,
 )
 from tests.fakes.queue import FakeQueue
+from tests.support.waiting import wait_until
 
 _TASKS = 100
+_OTHERS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
 _UPDATES = "SELECT n_tup_upd AS all, n_tup_hot_upd AS hot FROM pg_stat_user_tables WHERE relname = 'tasks'"
 
 
@@ -35,6 +40,8 @@ def test_no_change_of_a_task_that_completes_writes_to_an_index(
 ) -> None:
     """A task is marked as queued, unless an envelope carries it, claimed, and recorded."""
     database = postgres_database
+    # A session tells the statistics what it has written when it ends, which takes it a moment.
+    wait_until(lambda: others(database) == 0)
     with database.transaction() as work:
         work.repository(lambda rows: rows).execute("TRUNCATE tasks")  # no rows of earlier tests on its pages
     before = updates(database)
@@ -52,6 +59,7 @@ def test_no_change_of_a_task_that_completes_writes_to_an_index(
 
 def test_a_dispatch_writes_the_rows_of_the_tasks_in_an_envelope_once(postgres_database: PostgresDatabase) -> None:
     database, queue = postgres_database, FakeQueue()
+    wait_until(lambda: others(database) == 0)
     start_job(database)
     start_stage(database)
     batch = replace(batch_of(_TASKS), enveloped=True)
@@ -62,6 +70,12 @@ def test_a_dispatch_writes_the_rows_of_the_tasks_in_an_envelope_once(postgres_da
     assert updates(database) - before == Counter()
     with database.transaction() as work:
         assert {task.status for task in work.tasks.page(JOB, None, "", _TASKS)} == {TaskStatus.QUEUED}
+
+
+def others(database: PostgresDatabase) -> int:
+    """How many other sessions this database has."""
+    with database.transaction() as work:
+        return int(work.repository(lambda rows: rows).one(_OTHERS)["count"])
 
 
 def updates(database: PostgresDatabase) -> Counter[str]:

@@ -12,7 +12,7 @@ from controllers import authoring as lockstep
 from tests.integration.conftest import BuildApp
 from tests.support.mailbox import Mailbox
 
-WAIT_SECONDS = 30
+WAIT_SECONDS = 120
 
 counting = lockstep.task_type("versions.one")(lambda context, parameters: parameters["n"])
 

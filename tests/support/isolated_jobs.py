@@ -45,6 +45,13 @@ def _hold_the_lock(context: lockstep.TaskContext, parameters: lockstep.TaskParam
     return ctypes.PyDLL(None).usleep(int(parameters["seconds"] * 1_000_000))
 
 
+def _hold_the_lock_until_a_pipe_is_opened(
+    context: lockstep.TaskContext, parameters: lockstep.TaskParameters
+) -> lockstep.JsonValue:
+    """Lets no other thread of its process run until somebody opens a named pipe to write; whether it was opened."""
+    return int(ctypes.PyDLL(None).open(parameters["pipe"].encode(), os.O_RDONLY)) >= 0
+
+
 def _hang_with_a_child(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     child = subprocess.Popen(["sleep", "1000"])
     Path(parameters["process_file"]).write_text(str(child.pid))
@@ -185,6 +192,7 @@ ACTIONS: dict[str, Callable[[lockstep.TaskContext, lockstep.TaskParameters], Any
     "keep": _keep,
     "hang": _hang,
     "hold": _hold_the_lock,
+    "hold until": _hold_the_lock_until_a_pipe_is_opened,
     "hang with a child": _hang_with_a_child,
     "wait": _wait_to_be_cancelled,
     "raise": _raise,

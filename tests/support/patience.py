@@ -47,6 +47,7 @@ _CONSTANTS = (
     *((module, name) for module in (blob_storage, storage_account) for name in ("_CONNECT_SECONDS", "_READ_SECONDS")),
     (local_postgres, "_CONNECT_SECONDS"),
     (migrations, "_WAIT_SECONDS"),
+    (postgres, "_MARGIN_SECONDS"),
     (storage_queue_counts, "_SECONDS"),
     (transactions, "_REPEAT_SECONDS"),
     (worker, "_CLAIM_AGAIN_SECONDS"),
