@@ -51,11 +51,12 @@ def test_crashing_tasks_fail_alone_and_their_neighbours_complete(build_app: Buil
         TaskStatus.COMPLETED,
         TaskStatus.COMPLETED,
     ]
+    crashed = "TaskCrashedError: the child process of the task has ended"
     errors = [f"{row.error['type']}: {row.error['message']}" for row in rows if row.error]
     assert errors == [
-        "TaskCrashedError: the child process of the task has ended: signal SIGSEGV ended it (Segmentation fault)",
+        f"{crashed}: signal SIGSEGV ended it (Segmentation fault)",
         "TaskMemoryError: the task needed more memory than its max_memory_mib of 256 MiB",
-        "TaskCrashedError: the child process of the task has ended: it ended with exit code 3; its max_memory_mib is 256 MiB",
+        f"{crashed}: it ended with exit code 3; its max_memory_mib is 256 MiB",
         "TaskTimeoutError: the task took longer than its timeout of 0.5 s",
         "PermanentTaskError: it cannot be done",
     ]
