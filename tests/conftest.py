@@ -9,6 +9,8 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from hypothesis import HealthCheck, settings
+from psycopg2.errors import ObjectInUse
 
 from controllers.registry import Registry
 from local import azurite as azurite_program
@@ -20,8 +22,13 @@ from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
 from tests.support.app_database import AppDatabase, chosen_way
 from tests.support.emptying import EMPTY
+from tests.support.waiting import wait_until
 
 pytest_plugins = ["tests.support.side_by_side"]
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("lockstep", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("lockstep")
 
 _EMPTY_ALL = f"""
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -79,7 +86,15 @@ def unmigrated_database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
     """A fresh database without any table."""
     name = f"test_{uuid.uuid4().hex}"
     yield postgres.url(name)
-    _execute(postgres.url("postgres"), f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def is_dropped() -> bool:
+        try:
+            _execute(postgres.url("postgres"), f'DROP DATABASE "{name}" WITH (FORCE)')
+        except ObjectInUse:  # PostgreSQL gives the sessions that it ends 5 s
+            return False
+        return True
+
+    wait_until(is_dropped)
 
 
 @pytest.fixture
