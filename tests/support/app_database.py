@@ -94,7 +94,7 @@ def by_token(server: EmbeddedPostgres, url: str) -> Iterator[AppDatabase]:
 @contextmanager
 def through_pgbouncer(server: EmbeddedPostgres, url: str) -> Iterator[AppDatabase]:
     """As the owner of the tables, through PgBouncer in transaction mode."""
-    with pooled(url) as pooled_url:
+    with pooled(url, server_connect_timeout="120", query_wait_timeout="120") as pooled_url:  # a machine may be busy
         yield AppDatabase(pooled_url, {"DATABASE_URL": pooled_url})
 
 

@@ -11,19 +11,17 @@ from psycopg2 import sql
 from local.pgbouncer import pgbouncer
 
 MODE = "LOCKSTEP_TEST_DATABASE"
-_PATIENT = {"server_connect_timeout": "120", "query_wait_timeout": "120"}
-"""A busy machine holds up both servers for seconds."""
 
 
 @contextmanager
-def pooled(database_url: str) -> Iterator[str]:
-    """The URL by which the app reaches this database for the length of a block."""
+def pooled(database_url: str, **settings: str) -> Iterator[str]:
+    """The URL by which the app reaches this database for the length of a block; the settings are PgBouncer's."""
     if os.environ.get(MODE) != "pgbouncer":
         yield database_url
         return
     parts = urlsplit(database_url)
     assert parts.port, "local servers have a port in their URL"
-    with pgbouncer(parts.port, **_PATIENT) as port:
+    with pgbouncer(parts.port, **settings) as port:
         yield parts._replace(netloc=parts.netloc.replace(f":{parts.port}", f":{port}")).geturl()
 
 
