@@ -20,8 +20,8 @@ from local.service_bus.process import EmulatorProcess
 from settings import Settings
 from tests.support.app_database import AppDatabase
 from tests.support.app_transport import TRANSPORTS, AppTransport, chosen_transport
+from tests.support.long_deadlines import LONG_DEADLINES, lengthen_deadlines
 from tests.support.mailbox import Mailbox
-from tests.support.patience import PATIENT, be_patient
 from wiring import App
 
 BuildApp = Callable[..., App]
@@ -37,9 +37,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+def long_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
     """No deadline of the app is over because the machine is busy; a test of a deadline sets that itself."""
-    be_patient(monkeypatch)
+    lengthen_deadlines(monkeypatch)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def build_app(app_database: AppDatabase, app_transport: AppTransport) -> Iterato
 
     def build(controllers: Iterable[type[JobController[Any]]], **environment: str) -> App:
         database = {} if "DATABASE_URL" in environment else app_database.settings
-        settings = Settings.from_environment({**app_transport.settings, **database, **PATIENT, **environment})
+        settings = Settings.from_environment({**app_transport.settings, **database, **LONG_DEADLINES, **environment})
         apps.append(bootstrap.build(settings, controllers))
         return apps[-1]
 

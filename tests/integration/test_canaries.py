@@ -37,7 +37,7 @@ from tests.support import http_app
 from tests.support.canary_jobs import CANARY, CONNECTION, PLACES, TOKEN, URL, Canary
 from tests.support.drive import SETTINGS, Stand
 from tests.support.http_app import AppTransport, use_app
-from tests.support.patience import PATIENT_SECONDS
+from tests.support.long_deadlines import LONG_SECONDS
 
 KEPT = {
     ("jobs", "parameters"),
@@ -114,7 +114,7 @@ def it(postgres_database: PostgresDatabase, queue: RecordingQueue, caplog: pytes
             "service_bus_connection": CONNECTION,
             "service_bus_client_secret": f"{CANARY}-client",
             "job_events": "job-events",
-            "lease_seconds": PATIENT_SECONDS,
+            "lease_seconds": LONG_SECONDS,
         }
     )
     outages, shutdown = OutageWaiter(lambda seconds: False), Shutdown(refuse_after_seconds=0)

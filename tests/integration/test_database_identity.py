@@ -27,8 +27,8 @@ from tests.fakes.credential import RoleCredential
 from tests.integration.job_types import counting_job, returning
 from tests.support.app_database import WAYS, least_role, password_role
 from tests.support.app_transport import AppTransport
+from tests.support.long_deadlines import LONG_DEADLINES
 from tests.support.mailbox import Mailbox
-from tests.support.patience import PATIENT
 from tests.support.tls import TlsRelay
 
 
@@ -136,7 +136,7 @@ def test_a_job_runs_to_its_end_as_a_role_that_only_reads_and_writes_rows(
     postgres: EmbeddedPostgres, database_url: str, app_transport: AppTransport, mailbox: Mailbox, way: str
 ) -> None:
     with WAYS[way](postgres, database_url) as reached:
-        settings = Settings.from_environment({**reached.settings, **app_transport.settings, **PATIENT})
+        settings = Settings.from_environment({**reached.settings, **app_transport.settings, **LONG_DEADLINES})
         with closing(bootstrap.build(settings, [counting_job(returning(lambda index: index))])) as app:
             job_id = app.submitter.submit("counting", {"n": 150}).job_id
             reached.renew()

@@ -17,14 +17,12 @@ from repositories.postgres import PostgresDatabase
 _ROOT = Path(__file__).parents[2]
 _OPEN = """
 import sys
-import pytest
-from repositories import migrations
-from repositories.pool import ConnectionPool
+from repositories import migrations, pool
 from repositories.ports import TransactionKind
 from repositories.postgres import PostgresDatabase
-from tests.support.patience import be_patient
-be_patient(pytest.MonkeyPatch())
-database = PostgresDatabase(ConnectionPool(sys.argv[1], size=1))
+from repositories.transaction_limits import limits_of_kinds
+migrations._WAIT_SECONDS = migrations.CONNECT_TIMEOUT_SECONDS = pool.CONNECT_TIMEOUT_SECONDS = 120
+database = PostgresDatabase(pool.ConnectionPool(sys.argv[1], size=1), limits_of_kinds(120, 120))
 """
 _APPLY = _OPEN + "print(migrations.apply(database, sys.argv[1]))"
 _HOLD_THE_LOCK = f"""{_OPEN}

@@ -15,8 +15,8 @@ from engine.process import current
 from settings import Settings
 from tests.integration.job_types import counting_job, returning
 from tests.support.app_transport import AppTransport
+from tests.support.long_deadlines import LONG_DEADLINES
 from tests.support.mailbox import Mailbox
-from tests.support.patience import PATIENT
 from tests.support.stoppable import StoppablePostgres
 from wiring import App
 
@@ -33,7 +33,7 @@ def server() -> Iterator[StoppablePostgres]:
 def app_on(
     server: StoppablePostgres, transport: AppTransport, controller: type[JobController[Any]], **environment: str
 ) -> Iterator[App]:
-    given = {"DATABASE_URL": server.url, **transport.settings, **PATIENT, **environment}
+    given = {"DATABASE_URL": server.url, **transport.settings, **LONG_DEADLINES, **environment}
     app = bootstrap.build(Settings.from_environment(given), [controller])
     yield app
     app.close()

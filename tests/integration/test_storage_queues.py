@@ -34,8 +34,8 @@ from repositories.storage_queues import StorageQueueRepository
 from settings import Settings
 from tests.integration.job_types import counting_job
 from tests.support.app_transport import ServiceBusTransport
+from tests.support.long_deadlines import LONG_DEADLINES
 from tests.support.mailbox import Mailbox
-from tests.support.patience import PATIENT
 from tests.support.waiting import wait_until
 from wiring import App
 
@@ -105,7 +105,7 @@ def new_host(database_url: str, azurite: Azurite) -> Iterator[NewHost]:
 
         def make(runs: Runs, message_per: lockstep.MessagePer | None = None, **environment: str) -> Host:
             connections = {"DATABASE_URL": database_url, "StorageConnection": azurite.connection_string}
-            settings = Settings.from_environment({**connections, **PATIENT, **environment})
+            settings = Settings.from_environment({**connections, **LONG_DEADLINES, **environment})
             apps.append(bootstrap.build(settings, [counting_job(runs, message_per=message_per)]))
             apps[-1].queue.ping()
             for queue in QUEUES:

@@ -15,8 +15,8 @@ from settings import Settings
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job, returning
 from tests.support.app_transport import TRANSPORTS, chosen_transport
+from tests.support.long_deadlines import LONG_DEADLINES
 from tests.support.mailbox import Mailbox, TaskMessages
-from tests.support.patience import PATIENT
 from tests.support.ports import lasting_port
 from wiring import App
 
@@ -44,7 +44,7 @@ def port() -> int:
 @pytest.fixture
 def app(database_url: str, port: int) -> Iterator[App]:
     """An application whose broker the test starts."""
-    environment = {"DATABASE_URL": database_url, **TRANSPORT.settings_at(port), **PATIENT}
+    environment = {"DATABASE_URL": database_url, **TRANSPORT.settings_at(port), **LONG_DEADLINES}
     built = bootstrap.build(Settings.from_environment(environment), [ECHO])
     yield built
     built.close()

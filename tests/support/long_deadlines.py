@@ -31,15 +31,15 @@ from repositories.service_bus import Deadlines
 from repositories.storage_poison_queues import StoragePoisonQueues
 from repositories.storage_queues import StorageQueueRepository
 
-PATIENT_SECONDS = 120.0
+LONG_SECONDS = 120.0
 
-PATIENT: Mapping[str, str] = {
-    "DATABASE_LOCK_TIMEOUT_SECONDS": str(PATIENT_SECONDS),
-    "DATABASE_STATEMENT_TIMEOUT_SECONDS": str(PATIENT_SECONDS),
+LONG_DEADLINES: Mapping[str, str] = {
+    "DATABASE_LOCK_TIMEOUT_SECONDS": str(LONG_SECONDS),
+    "DATABASE_STATEMENT_TIMEOUT_SECONDS": str(LONG_SECONDS),
     # A run starts no task in the second half of a lease.
-    "LEASE_SECONDS": str(PATIENT_SECONDS),
+    "LEASE_SECONDS": str(LONG_SECONDS),
 }
-"""The settings of a patient app."""
+"""The settings of an app."""
 
 _CONSTANTS = (
     *((module, "CHECK_SECONDS") for module in (guarded_connection, pool, postgres)),
@@ -65,15 +65,15 @@ _DEFAULTS: Mapping[Callable[..., object], tuple[str, ...]] = {
 }
 
 
-def be_patient(patch: pytest.MonkeyPatch) -> None:
+def lengthen_deadlines(patch: pytest.MonkeyPatch) -> None:
     """Lengthens the deadlines of this process."""
     for module, name in _CONSTANTS:
-        patch.setattr(module, name, round(PATIENT_SECONDS))  # libpq takes whole seconds
+        patch.setattr(module, name, round(LONG_SECONDS))  # libpq takes whole seconds
     for function, names in _DEFAULTS.items():
-        patch.setattr(function, "__defaults__", _with_defaults(function, dict.fromkeys(names, PATIENT_SECONDS)))
+        patch.setattr(function, "__defaults__", _with_defaults(function, dict.fromkeys(names, LONG_SECONDS)))
     for name in ("connection_timeout", "read_timeout"):
-        patch.setitem(queue_counts._OPTIONS, name, PATIENT_SECONDS)
-    patch.setattr(service_bus, "Deadlines", partial(Deadlines, *[PATIENT_SECONDS] * 3))
+        patch.setitem(queue_counts._OPTIONS, name, LONG_SECONDS)
+    patch.setattr(service_bus, "Deadlines", partial(Deadlines, *[LONG_SECONDS] * 3))
     patch.setattr(pool, "_CHECK_AFTER_IDLE_SECONDS", 3600.0)  # a check is one more statement
 
 
