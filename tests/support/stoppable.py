@@ -38,11 +38,11 @@ class StoppablePostgres:
         """Stops it now, and starts it again once a condition is true."""
         self.stop()
 
-        def come_back() -> None:
+        def start_later() -> None:
             wait_until(until)
             self.start()
 
-        self._starting = threading.Thread(target=come_back)
+        self._starting = threading.Thread(target=start_later)
         self._starting.start()
 
     def stop(self) -> None:
