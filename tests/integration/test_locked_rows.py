@@ -49,7 +49,9 @@ def _statuses(app: App, job_id: str) -> list[str]:
 def test_a_locked_task_comes_later_and_the_other_99_run_at_once(
     build_app: BuildApp, mailbox: Mailbox, holder: connection
 ) -> None:
-    app = build_app([counting_job(returning(lambda index: index))])
+    # A claim that waits for the lock is soon over: nothing else waits for one.
+    short = {"DATABASE_LOCK_TIMEOUT_SECONDS": "1", "LEASE_SECONDS": "60"}
+    app = build_app([counting_job(returning(lambda index: index))], **short)
     job_id, tasks = _dispatched(app, mailbox, 100)
     locked = app.status.tasks(job_id, None, "", 100)[7].task_id
     _lock(holder, "SELECT 1 FROM tasks WHERE task_id = %s FOR UPDATE", locked)
