@@ -9,6 +9,7 @@ from azure.servicebus.exceptions import MessageLockLostError
 
 from local.service_bus.control.client import ControlError
 from local.service_bus.process import EmulatorProcess
+from tests.contract.service_bus.conftest import receive_one
 
 QUEUE = "sb-tasks"
 
@@ -29,19 +30,19 @@ def test_a_scheduled_message_is_there_as_soon_as_its_time_has_passed(
     emulator: EmulatorProcess, client: ServiceBusClient
 ) -> None:
     with client.get_queue_sender(QUEUE) as sender:
-        sender.schedule_messages(ServiceBusMessage("later"), datetime.now(UTC) + timedelta(minutes=10))
-    emulator.control.let_pass(595)
+        sender.schedule_messages(ServiceBusMessage("later"), datetime.now(UTC) + timedelta(minutes=20))
+    emulator.control.let_pass(600)
     assert [(counts.active, counts.scheduled) for counts in emulator.queues() if counts.name == QUEUE] == [(0, 1)]
-    emulator.control.let_pass(10)
+    emulator.control.let_pass(600)
     assert [(counts.active, counts.scheduled) for counts in emulator.queues() if counts.name == QUEUE] == [(1, 0)]
 
 
 def test_a_lock_ends_and_its_message_counts_as_delivered(emulator: EmulatorProcess, client: ServiceBusClient) -> None:
     with client.get_queue_sender(QUEUE) as sender, client.get_queue_receiver(QUEUE) as receiver:
         sender.send_messages(ServiceBusMessage("once more"))
-        [first] = receiver.receive_messages(1, max_wait_time=10)
+        first = receive_one(receiver)
         emulator.control.let_pass(60)
-        [second] = receiver.receive_messages(1, max_wait_time=10)
+        second = receive_one(receiver)
         assert (first.delivery_count, second.delivery_count) == (0, 1)
         with pytest.raises(MessageLockLostError):
             receiver.complete_message(first)
@@ -55,7 +56,7 @@ def test_a_message_expires(emulator: EmulatorProcess, client: ServiceBusClient) 
     ):
         sender.send_messages(ServiceBusMessage("an hour at most"))
         emulator.control.let_pass(3_600)
-        [dead] = receiver.receive_messages(1, max_wait_time=10)
+        dead = receive_one(receiver)
         assert dead.dead_letter_reason == "TTLExpiredException"
 
 

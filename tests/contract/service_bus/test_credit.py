@@ -10,7 +10,7 @@ from proton import Message
 from proton.reactor import AtMostOnce
 from proton.utils import BlockingConnection
 
-from tests.contract.service_bus.conftest import Counts, Endpoints, numbered, wait_until
+from tests.contract.service_bus.conftest import Counts, Endpoints, numbered, receive_one, wait_until
 
 Send = Callable[[list[str]], None]
 
@@ -151,17 +151,18 @@ def test_draining_an_empty_queue_is_answered_at_once(send: Send, link: Link, que
 
 
 def test_a_receive_call_locks_no_more_than_it_asks_for(endpoints: Endpoints, queue: str, counts: Counts) -> None:
-    receiver = endpoints.receiver(queue)
     endpoints.sender(queue).send_messages(numbered(10))
     for locked in (3, 6, 9):
-        assert len(receiver.receive_messages(3, max_wait_time=30)) == 3
+        # On a busy machine a call returns fewer messages than there are. The others are locked all the same, and the
+        # next call of the same receiver may ask for fewer.
+        assert endpoints.receiver(queue).receive_messages(3, max_wait_time=30)
         assert (counts(queue).locked, counts(queue).active) == (locked, 10 - locked)
 
 
 def test_prefetching_locks_ahead_what_was_asked_for(endpoints: Endpoints, queue: str, counts: Counts) -> None:
     sender = endpoints.sender(queue)
     sender.send_messages(numbered(10))
-    endpoints.receiver(queue, prefetch_count=4).receive_messages(1, max_wait_time=30)
+    receive_one(endpoints.receiver(queue, prefetch_count=4))
     wait_until(lambda: counts(queue).locked == 1 + 4)
     sender.send_messages(ServiceBusMessage("later"))
     assert (counts(queue).locked, counts(queue).active) == (5, 6)

@@ -10,8 +10,16 @@ from core.errors import CountsUnavailableError
 from local.service_bus.process import EmulatorProcess
 from repositories import queue_counts
 from repositories.ports import MessageCounts
+from tests.contract.service_bus.conftest import receive
 
 NewQueue = Callable[..., str]
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The app gives the broker two seconds, for a person waits; these tests have time."""
+    for name in ("connection_timeout", "read_timeout"):
+        monkeypatch.setitem(queue_counts._OPTIONS, name, 60)
 
 
 def test_messages_are_counted_by_state(emulator: EmulatorProcess, new_queue: NewQueue) -> None:
@@ -23,7 +31,7 @@ def test_messages_are_counted_by_state(emulator: EmulatorProcess, new_queue: New
             sender.send_messages([ServiceBusMessage(b"") for _ in range(4)])
             sender.schedule_messages(ServiceBusMessage(b""), datetime.now(UTC) + timedelta(hours=1))
         with client.get_queue_receiver(queue) as receiver:
-            dead, _ = receiver.receive_messages(2, max_wait_time=5)
+            dead, _ = receive(receiver, 2)
             receiver.dead_letter_message(dead)
             assert counts.counts(queue) == MessageCounts(active=3, scheduled=1, dead_lettered=1)
 

@@ -8,7 +8,7 @@ import pytest
 from azure.servicebus import ServiceBusMessage
 
 from local.service_bus.process import EmulatorProcess
-from tests.contract.service_bus.conftest import Counts, Drop, Endpoints, body
+from tests.contract.service_bus.conftest import Counts, Drop, Endpoints, body, receive_one
 
 SASL = b"AMQP\x03\x01\x00\x00"
 AMQP = b"AMQP\x00\x01\x00\x00"
@@ -23,7 +23,7 @@ one_client_will_do = pytest.mark.parametrize("connect", ["sync"], indirect=True)
 
 @contextmanager
 def connection(emulator: EmulatorProcess) -> Iterator[socket.socket]:
-    with closing(socket.create_connection(("127.0.0.1", emulator.amqp_port), timeout=30)) as raw:
+    with closing(socket.create_connection(("127.0.0.1", emulator.amqp_port), timeout=60)) as raw:
         yield raw
 
 
@@ -38,9 +38,7 @@ def read_to_end(raw: socket.socket) -> bytes:
 
 def still_works(endpoints: Endpoints, queue: str) -> bool:
     endpoints.sender(queue).send_messages(ServiceBusMessage("still here"))
-    return [body(message) for message in endpoints.receiver(queue).receive_messages(1, max_wait_time=30)] == [
-        b"still here"
-    ]
+    return body(receive_one(endpoints.receiver(queue))) == b"still here"
 
 
 @one_client_will_do
@@ -112,11 +110,11 @@ def test_a_sender_and_a_receiver_recover_from_a_dropped_connection(
 ) -> None:
     sender, receiver = endpoints.sender(queue), endpoints.receiver(queue)
     sender.send_messages(ServiceBusMessage("before"))
-    [before] = receiver.receive_messages(1, max_wait_time=30)
+    before = receive_one(receiver)
     drop(sender)
     sender.send_messages(ServiceBusMessage("after"))
     drop(receiver)
-    [after] = receiver.receive_messages(1, max_wait_time=30)
+    after = receive_one(receiver)
     assert body(after) == b"after"
     receiver.complete_message(after)
     # The receiver's link has ended, but its lock has not.
@@ -127,7 +125,7 @@ def test_a_sender_and_a_receiver_recover_from_a_dropped_connection(
 def test_messages_of_a_lost_receiver_stay_locked(endpoints: Endpoints, queue: str, counts: Counts, drop: Drop) -> None:
     receiver = endpoints.receiver(queue)
     endpoints.sender(queue).send_messages(ServiceBusMessage("x"))
-    receiver.receive_messages(1, max_wait_time=30)
+    receive_one(receiver)
     drop(receiver)
     assert endpoints.receiver(queue).receive_messages(1, max_wait_time=0.5) == []
     assert counts(queue).locked == 1

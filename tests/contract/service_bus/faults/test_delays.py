@@ -6,7 +6,7 @@ from azure.servicebus import ServiceBusMessage
 from azure.servicebus.exceptions import ServiceBusConnectionError
 
 from local.service_bus.control.client import ControlClient
-from tests.contract.service_bus.conftest import Endpoints, body, wait_until
+from tests.contract.service_bus.conftest import Endpoints, body, receive_one, wait_until
 from tests.contract.service_bus.faults.conftest import Active, send
 
 
@@ -26,7 +26,7 @@ def test_a_delay_keeps_the_order(control: ControlClient, endpoints: Endpoints, q
     control.delay(50)
     texts = [f"{number}" for number in range(20)]
     sender.send_messages([ServiceBusMessage(text) for text in texts])
-    received = [body(receiver.receive_messages(1, max_wait_time=30)[0]).decode() for _ in texts]
+    received = [body(receive_one(receiver)).decode() for _ in texts]
     assert received == texts
 
 
@@ -49,12 +49,15 @@ def test_delayed_answers_are_written_when_the_delay_is_lifted(
     assert active(queue) == 2
 
 
-def test_a_delayed_connection_can_be_dropped(control: ControlClient, endpoints: Endpoints, queue: str) -> None:
+def test_a_delayed_connection_can_be_dropped(
+    control: ControlClient, endpoints: Endpoints, queue: str, active: Active
+) -> None:
     sender = endpoints.sender(queue)
     control.delay(600_000)
     with ThreadPoolExecutor() as executor:
         sent = executor.submit(send, sender)
-        wait_until(lambda: control.drop_connections() > 0)
+        wait_until(lambda: active(queue) == 1)
+        assert control.drop_connections() > 0
         with pytest.raises(ServiceBusConnectionError):
             sent.result(timeout=60)
     control.clear_faults()

@@ -5,7 +5,7 @@ from azure.servicebus.exceptions import ServiceBusConnectionError
 from local.service_bus.control.client import ControlClient
 from local.service_bus.faults import Moment
 from local.service_bus.process import EmulatorProcess
-from tests.contract.service_bus.conftest import Endpoints, NewQueue, body
+from tests.contract.service_bus.conftest import Endpoints, NewQueue, body, receive_one
 from tests.contract.service_bus.faults.conftest import Active, send
 
 
@@ -99,7 +99,7 @@ def test_a_connection_dropped_before_a_settlement_leaves_the_message_locked(
 ) -> None:
     send(endpoints.sender(queue))
     receiver = endpoints.receiver(queue)
-    [message] = receiver.receive_messages(1, max_wait_time=30)
+    message = receive_one(receiver)
     control.drop(Moment.SETTLE, entity=queue)
     with pytest.raises(ServiceBusConnectionError):
         receiver.complete_message(message)
@@ -114,7 +114,7 @@ def test_all_connections_can_be_dropped_now(control: ControlClient, endpoints: E
     with pytest.raises(ServiceBusConnectionError):
         receiver.receive_messages(1, max_wait_time=30)
     send(sender)
-    assert [body(message) for message in receiver.receive_messages(1, max_wait_time=30)] == [b"x"]
+    assert body(receive_one(receiver)) == b"x"
 
 
 def test_topics_and_subscriptions_meet_faults_by_their_paths(control: ControlClient, endpoints: Endpoints) -> None:
@@ -124,7 +124,7 @@ def test_topics_and_subscriptions_meet_faults_by_their_paths(control: ControlCli
     control.lose_acknowledgements(entity="Topic/A")
     with pytest.raises(ServiceBusConnectionError):
         send(sender)
-    [message] = receiver.receive_messages(1, max_wait_time=30)
+    message = receive_one(receiver)
     control.drop(Moment.SETTLE, entity="topic/a/subscriptions/s")
     with pytest.raises(ServiceBusConnectionError):
         receiver.complete_message(message)

@@ -1,5 +1,6 @@
 import socket
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,8 +10,8 @@ from azure.servicebus.exceptions import MessageLockLostError, ServiceBusConnecti
 
 from local.service_bus.control.client import ControlClient
 from local.service_bus.process import EmulatorProcess
-from tests.contract.service_bus.conftest import Endpoints, NewQueue, body
-from tests.contract.service_bus.faults.conftest import Active, send
+from tests.contract.service_bus.conftest import Endpoints, NewQueue, body, receive, receive_one
+from tests.contract.service_bus.faults.conftest import Active, endpoints_of, send
 
 
 def test_messages_survive_a_restart(control: ControlClient, retrying: Endpoints, queue: str) -> None:
@@ -18,7 +19,7 @@ def test_messages_survive_a_restart(control: ControlClient, retrying: Endpoints,
     sender.send_messages([ServiceBusMessage("a"), ServiceBusMessage("b")])
     control.restart()
     assert control.is_healthy()
-    assert [body(message) for message in receiver.receive_messages(2, max_wait_time=30)] == [b"a", b"b"]
+    assert [body(message) for message in receive(receiver, 2)] == [b"a", b"b"]
 
 
 def test_messages_can_be_lost_in_a_restart_and_their_ids_with_them(
@@ -28,7 +29,7 @@ def test_messages_can_be_lost_in_a_restart_and_their_ids_with_them(
     sender, receiver = retrying.sender(queue), retrying.receiver(queue)
     for text in ("locked", "active"):
         send(sender, text)
-    assert len(receiver.receive_messages(1, max_wait_time=30)) == 1
+    receive_one(receiver)
     control.restart(lose_messages=True)
     assert active(queue) == 0
     send(sender, "active")
@@ -54,20 +55,32 @@ def test_a_restart_ends_the_locks_without_counting_deliveries(
 ) -> None:
     receiver = retrying.receiver(queue)
     send(retrying.sender(queue))
-    [message] = receiver.receive_messages(1, max_wait_time=30)
+    message = receive_one(receiver)
     control.restart()
     with pytest.raises(MessageLockLostError):
         receiver.complete_message(message)
-    [again] = receiver.receive_messages(1, max_wait_time=30)
+    again = receive_one(receiver)
     assert (body(again), again.delivery_count) == (b"x", 0)
     receiver.complete_message(again)
 
 
-def test_a_retry_bridges_an_outage(control: ControlClient, retrying: Endpoints, queue: str, active: Active) -> None:
-    sender = retrying.sender(queue)
-    control.restart(0.3)
+@pytest.fixture
+def patient(emulator: EmulatorProcess) -> Iterator[Endpoints]:
+    """Senders and receivers of a client that retries for as long as a test holds it up."""
+    with endpoints_of(emulator, retry_total=3_000, retry_mode="fixed", retry_backoff_factor=0.1) as opened:
+        yield opened
+
+
+def test_a_retry_bridges_an_outage(control: ControlClient, patient: Endpoints, queue: str, active: Active) -> None:
+    sender = patient.sender(queue)
+    control.restart(None)
     assert not control.is_healthy()
-    send(sender)
+    with ThreadPoolExecutor() as executor:
+        sent = executor.submit(send, sender)
+        with pytest.raises(TimeoutError):
+            sent.result(timeout=0.3)
+        control.resume()
+        sent.result(timeout=120)
     assert control.is_healthy()
     assert active(queue) == 1
 
