@@ -16,7 +16,7 @@ KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr
 """The account of every Azurite, and its key, which Microsoft publishes."""
 
 _INSTALLED = Path(__file__).parents[1] / ".azurite" / "node_modules" / ".bin" / "azurite"
-_START_SECONDS = 60.0
+_START_SECONDS = 200.0
 _STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.02
 
@@ -56,7 +56,7 @@ class Azurite:
             queue_port: the port of its queues, 0 for a free one.
 
         Raises:
-            AzuriteError: it is not installed, ends, or does not listen within a minute.
+            AzuriteError: it is not installed, ends, or does not listen within 200 seconds.
         """
         program = installed()
         if program is None:

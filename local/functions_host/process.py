@@ -8,9 +8,9 @@ from typing import Self
 from local.child import ChildProcess, ChildStartError
 from local.functions_host.errors import HostStartError
 
-_START_SECONDS = 180.0
-# The host waits 30 s for invocations and 10 s more for its workers; then it kills them and ends.
-_STOP_SECONDS = 60.0
+_START_SECONDS = 200.0
+# The host waits 30 s for invocations, 10 s more for busy workers and 30 s for an idle one; then it kills them and ends.
+_STOP_SECONDS = 120.0
 
 
 class HostProcess:
@@ -49,7 +49,7 @@ class HostProcess:
             arguments: further command-line arguments.
 
         Raises:
-            HostStartError: the host ended, or was not ready within three minutes; the message contains its log.
+            HostStartError: the host ended, or was not ready within 200 seconds; the message contains its log.
         """
         options = ["--app-dir", str(app_dir.resolve()), "--port", str(port)]
         options += ["--batch-concurrency", str(batch_concurrency), *arguments]

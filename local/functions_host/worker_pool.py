@@ -12,7 +12,7 @@ from local.functions_host.worker_process import WorkerProcess
 
 logger = logging.getLogger(__name__)
 
-_START_SECONDS = 60.0
+_START_SECONDS = 180.0
 _MAX_RESTART_DELAY_SECONDS = 30.0
 
 

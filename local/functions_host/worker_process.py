@@ -15,7 +15,7 @@ from local.functions_host.protocol import Channel, Completed, Invoke, LoadFailed
 logger = logging.getLogger(__name__)
 
 _ROOT = Path(__file__).resolve().parents[2]
-_STOP_SECONDS = 5.0
+_STOP_SECONDS = 30.0
 
 
 class WorkerProcess:
