@@ -1,5 +1,6 @@
 """The page with a clock that a test moves, and requests that are answered inside the page."""
 
+import time
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Page, Route
@@ -18,7 +19,10 @@ FAKE_ANSWERS = """
       asked.push({ at: Date.now(), tag: options.headers["If-None-Match"] ?? null });
       const { status, body, headers, stalls } = typeof answer === "function" ? await answer(path, options) : answer;
       if (stalls) return new Response(new ReadableStream(), { status, headers });
-      return new Response(status === 304 ? null : JSON.stringify(body), { status, headers });
+      const text = status === 304 ? "" : JSON.stringify(body);
+      const response = new Response(status === 304 ? null : text, { status, headers });
+      // The browser reads a body when it has time, perhaps after the next step of the clock.
+      return Object.assign(response, { text: async () => text, json: async () => JSON.parse(text) });
     };
     globalThis.hide = (hidden) => {
       Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
@@ -26,10 +30,18 @@ FAKE_ANSWERS = """
     };
 """
 STEP = 500
+_AHEAD_SECONDS = 3_600
+_AFTER_EARLIER_EVENTS = """
+    () => new Promise((done) => {
+      const channel = new MessageChannel();
+      channel.port1.onmessage = () => { channel.port1.close(); done(); };
+      channel.port2.postMessage(null);
+    })
+"""
 
 
 def open_page(page: Page) -> None:
-    """Opens the list of jobs, and lets its clock stand still."""
+    """Opens the list of jobs with a clock that stands still from the beginning, and lets the page ask once."""
 
     def serve(route: Route) -> None:
         path = urlsplit(route.request.url).path.removeprefix("/api/monitor").removeprefix("/")
@@ -39,13 +51,16 @@ def open_page(page: Page) -> None:
 
     page.route(f"{SITE}/**", serve)
     page.clock.install()
+    page.clock.pause_at(time.time() + _AHEAD_SECONDS)  # the clock goes until then, and never back
     page.add_init_script(FAKE_ANSWERS)
     page.goto(f"{SITE}/api/monitor")
     page.get_by_role("heading", level=1).wait_for()
-    page.clock.pause_at((page.evaluate("Date.now()") + STEP) / 1_000)
+    pass_time(page, STEP)
 
 
 def pass_time(page: Page, milliseconds: int) -> None:
+    """Moves the clock, after the events that have been caused before, such as that of a new place."""
+    page.evaluate(_AFTER_EARLIER_EVENTS)
     for _ in range(0, milliseconds, STEP):  # an answer arrives between two steps
         page.clock.run_for(STEP)
 

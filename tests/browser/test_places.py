@@ -64,7 +64,7 @@ def test_the_way_back_to_another_text_shows_it_in_the_search(polling: Page) -> N
     search.fill("south")
     pass_time(polling, 2 * STEP)
     assert polling.evaluate("location.hash") == "#/jobs?text=south"
-    polling.evaluate("history.back()")
+    polling.go_back()
     pass_time(polling, 2 * STEP)
     assert polling.evaluate("location.hash") == "#/jobs?text=north"
     assert search.input_value() == "north"
