@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg2
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, expect
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
 from local.functions_host.process import HostProcess
 from local.postgres import EmbeddedPostgres
@@ -19,13 +20,14 @@ from local.service_bus.process import EmulatorProcess
 from local.stack import ROOT
 from tests.browser.figures import PICTURES, Figures
 from tests.browser.polled_page import open_page
-from tests.browser.survey_jobs import MENDED
+from tests.browser.survey_jobs import HELD, MENDED
 from tests.support.chromium import chromium_path, running_chromium
+from tests.support.patience import PATIENT_DATABASE
 from tests.support.waiting import wait_until
 
 APP_DIR = Path(__file__).parent / "monitor_app"
 KEY = "the-key-of-the-monitor"
-WAIT_SECONDS = 60  # other tests keep the machine busy
+WAIT_SECONDS = 200  # other tests keep the machine busy
 DESKTOP = ViewportSize(width=1280, height=900)
 
 _KEEP_DEAD_LETTER = """
@@ -51,6 +53,11 @@ class Stack:
     def status(self, job_id: str) -> str:
         return str(self.http.get(f"/api/jobs/{job_id}").json()["status"])
 
+    def surveys_plots(self, job_id: str) -> bool:
+        """Whether a plot of a job is surveyed now."""
+        stages = self.http.get(f"/api/jobs/{job_id}").json()["stages"]
+        return len(stages) == 2 and stages[1]["tasks"]["processing"] > 0
+
     def tasks_in(self, job_id: str, status: str) -> int:
         """Counts the tasks of a job's last stage in a status."""
         return int(self.http.get(f"/api/jobs/{job_id}").json()["stages"][-1]["tasks"][status])
@@ -70,6 +77,10 @@ class Stack:
     def break_again(self) -> None:
         (self.data_dir / MENDED).unlink(missing_ok=True)
 
+    def release(self) -> None:
+        """The plots that are held go on."""
+        (self.data_dir / HELD).unlink(missing_ok=True)
+
 
 @pytest.fixture(scope="module")
 def stack(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
@@ -87,6 +98,7 @@ def stack(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
             "DATA_DIR": str(data_dir),
             "PYTHON_THREADPOOL_THREAD_COUNT": "32",
             "PYTHONPATH": str(ROOT),
+            **PATIENT_DATABASE,
         }
         arguments, log_file = ["--keys", str(keys)], directory / "functions.log"
         with (
@@ -113,8 +125,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def blank_page(browser: Browser) -> Iterator[Page]:
     """A page that fails the test if a script fails or the policy refuses something."""
-    context = browser.new_context(viewport=DESKTOP, locale="en-GB", timezone_id="UTC", reduced_motion="reduce")
-    context.set_default_timeout(WAIT_SECONDS * 1_000)
+    context = patient_context(browser, viewport=DESKTOP, locale="en-GB", timezone_id="UTC", reduced_motion="reduce")
     page = context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -145,12 +156,27 @@ def figures(tmp_path: Path) -> Figures:
     return Figures(Path(os.environ.get(PICTURES, tmp_path)))
 
 
+@pytest.fixture
+def held_stack(stack: Stack) -> Iterator[Stack]:
+    """The stack, in which no plot is finished until the test releases it or cancels its job."""
+    (stack.data_dir / HELD).touch()
+    yield stack
+    stack.release()
+
+
 @pytest.fixture(scope="module")
 def failed_job(stack: Stack) -> str:
     """A job of 25 batches in which some tasks have failed."""
     job_id = stack.submit(plots=2_500, fail_every=500, area="the far north")
     wait_until(lambda: stack.status(job_id) == "completed_with_errors", WAIT_SECONDS)
     return job_id
+
+
+def patient_context(browser: Browser, **options: Any) -> BrowserContext:
+    """A context whose pages wait for as long as a busy machine takes."""
+    context = browser.new_context(**options)
+    context.set_default_timeout(WAIT_SECONDS * 1_000)
+    return context
 
 
 def show(page: Page, stack: Stack, place: str = "") -> None:

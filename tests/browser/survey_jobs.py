@@ -9,6 +9,8 @@ from pydantic import Field, SecretStr
 from controllers import authoring as lockstep
 
 MENDED = "mended.txt"
+HELD = "held.txt"
+"""While the directory has this file, no plot is finished."""
 
 
 class Detail(StrEnum):
@@ -37,8 +39,9 @@ def survey_plot(context: lockstep.TaskContext, parameters: lockstep.TaskParamete
     if parameters["seconds"]:
         context.progress(0.25, f"walks to plot {parameters['plot']}")
     ends_at = time.monotonic() + parameters["seconds"]
-    while time.monotonic() < ends_at and not context.is_cancelled():
-        threading.Event().wait(min(0.1, parameters["seconds"]))
+    held = context.services.data_dir / HELD
+    while (time.monotonic() < ends_at or held.exists()) and not context.is_cancelled():
+        threading.Event().wait(0.1)
     if parameters["is_cut_off"] and not (context.services.data_dir / MENDED).exists():
         raise lockstep.PermanentTaskError(f"plot {parameters['plot']} cannot be reached: the bridge is closed")
     return {"trees": parameters["plot"] % 17}

@@ -9,7 +9,7 @@ from core.messages import TaskMessage
 from tests.browser.conftest import WAIT_SECONDS, Stack, show
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.waits, pytest.mark.one_worker]
+pytestmark = [pytest.mark.timeout(900), pytest.mark.waits, pytest.mark.one_worker]
 
 
 def test_the_tasks_of_one_cause_run_again(page: Page, stack: Stack) -> None:
@@ -51,8 +51,10 @@ def test_one_task_and_one_batch_run_again(page: Page, stack: Stack) -> None:
     stack.break_again()
 
 
-def test_a_job_is_cancelled_and_resumed_after_a_question(page: Page, stack: Stack) -> None:
-    job_id = stack.submit(plots=1_000, seconds=0.5, area="to be cancelled")
+def test_a_job_is_cancelled_and_resumed_after_a_question(page: Page, held_stack: Stack) -> None:
+    stack = held_stack
+    job_id = stack.submit(plots=1_000, area="to be cancelled")
+    wait_until(lambda: stack.surveys_plots(job_id), WAIT_SECONDS)
     show(page, stack, f"#/jobs/{job_id}")
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("dialog").get_by_role("button", name="Close").click()
@@ -114,8 +116,9 @@ def test_a_submitted_job_is_shown_and_what_is_wrong_stands_at_its_field(page: Pa
     assert page.locator("img").count() == 0
 
 
-def test_a_dead_letter_is_shown_and_resent(page: Page, stack: Stack) -> None:
-    job_id = stack.submit(plots=900, seconds=2, area="with a lost message")
+def test_a_dead_letter_is_shown_and_resent(page: Page, held_stack: Stack) -> None:
+    stack = held_stack
+    job_id = stack.submit(plots=900, area="with a lost message")
     task_id, batch_id = f"{job_id}-s02-t0000899", f"{job_id}-s2-b8"
     wait_until(lambda: stack.http.get(f"/api/jobs/{job_id}/tasks/{task_id}").status_code == 200, WAIT_SECONDS)
     stack.keep_dead_letter("sb-tasks", TaskMessage(task_id, batch_id).outgoing().body, "a-lost-message")

@@ -7,9 +7,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.axe import serious_faults
-from tests.browser.conftest import KEY, Stack
+from tests.browser.conftest import KEY, Stack, patient_context
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.waits, pytest.mark.one_worker]
+pytestmark = [pytest.mark.timeout(900), pytest.mark.waits, pytest.mark.one_worker]
 
 
 def show_docs(page: Page, stack: Stack) -> None:
@@ -62,7 +62,7 @@ def test_a_job_is_submitted_from_the_page(page: Page, stack: Stack) -> None:
 
 
 def test_the_page_asks_for_the_key_and_never_puts_it_into_a_url_or_shows_it(browser: Browser, stack: Stack) -> None:
-    context = browser.new_context()
+    context = patient_context(browser)
     page, urls = context.new_page(), list[str]()
     page.on("request", lambda request: urls.append(request.url))
     page.goto(f"{stack.url}/api/docs")

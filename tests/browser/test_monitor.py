@@ -6,13 +6,13 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.axe import serious_faults
-from tests.browser.conftest import KEY, Stack, show
+from tests.browser.conftest import KEY, Stack, patient_context, show
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.waits, pytest.mark.one_worker]
+pytestmark = [pytest.mark.timeout(900), pytest.mark.waits, pytest.mark.one_worker]
 
 
 def test_the_page_asks_for_the_key_once_and_never_puts_it_into_a_url(browser: Browser, stack: Stack) -> None:
-    context = browser.new_context()
+    context = patient_context(browser)
     page, urls = context.new_page(), list[str]()
     page.on("request", lambda request: urls.append(request.url))
     show(page, stack)
@@ -28,26 +28,27 @@ def test_the_page_asks_for_the_key_once_and_never_puts_it_into_a_url(browser: Br
     context.close()
 
 
-def test_a_running_job_is_watched_to_its_end_without_a_reload(page: Page, stack: Stack) -> None:
-    job_id = stack.submit(plots=120, seconds=0.2, area="live")
-    show(page, stack)
+def test_a_running_job_is_watched_to_its_end_without_a_reload(page: Page, held_stack: Stack) -> None:
+    job_id = held_stack.submit(plots=120, seconds=0.2, area="live")
+    show(page, held_stack)
     row = page.get_by_role("row").filter(has_text=job_id[:8])
     expect(row).to_contain_text(re.compile("Queued|Processing"))
     row.get_by_role("link").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("survey")
+    held_stack.release()
     expect(page.locator(".facts")).to_contain_text("Completed")
     expect(page.get_by_text("Stage 2 finished: 120 completed, 0 failed, 0 cancelled")).to_be_visible()
 
 
-def test_a_job_shows_what_its_running_tasks_say(page: Page, stack: Stack) -> None:
-    job_id = stack.submit(plots=2, seconds=60, area="far away")
-    show(page, stack, f"#/jobs/{job_id}")
+def test_a_job_shows_what_its_running_tasks_say(page: Page, held_stack: Stack) -> None:
+    job_id = held_stack.submit(plots=2, seconds=60, area="far away")
+    show(page, held_stack, f"#/jobs/{job_id}")
     running = page.get_by_role("region", name="Running tasks")
     said = running.get_by_role("row").filter(has_text="walks to plot 1")
     expect(said.get_by_role("progressbar")).to_have_attribute("value", "0.25")
     said.get_by_role("link").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Task 1 of stage 2")
-    stack.http.post(f"/api/jobs/{job_id}/cancel")
+    held_stack.http.post(f"/api/jobs/{job_id}/cancel")
 
 
 def test_jobs_are_found_by_status_and_by_a_text_in_their_parameters(page: Page, stack: Stack, failed_job: str) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from playwright.sync_api import Browser, sync_playwright
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
+_START_MILLISECONDS = 200_000
 
 
 def chromium_path() -> str | None:
@@ -19,4 +20,5 @@ def running_chromium(path: str) -> Iterator[Browser]:
     """The browser for the length of a block, in which no other test of this process can run an event loop."""
     with sync_playwright() as playwright:
         # Root has no sandbox; in a container /dev/shm is small.
-        yield playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
+        yield playwright.chromium.launch(executable_path=path, args=arguments, timeout=_START_MILLISECONDS)
