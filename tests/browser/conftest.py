@@ -23,6 +23,7 @@ from tests.browser.polled_page import open_page
 from tests.browser.survey_jobs import HELD, MENDED
 from tests.support.chromium import chromium_path, running_chromium
 from tests.support.patience import PATIENT_DATABASE
+from tests.support.settling import are_settled
 from tests.support.waiting import wait_until
 
 APP_DIR = Path(__file__).parent / "monitor_app"
@@ -57,6 +58,10 @@ class Stack:
         """Whether a plot of a job is surveyed now."""
         stages = self.http.get(f"/api/jobs/{job_id}").json()["stages"]
         return len(stages) == 2 and stages[1]["tasks"]["processing"] > 0
+
+    def is_settled(self, job_id: str) -> bool:
+        """Whether the tasks of a job that has ended have ended too."""
+        return are_settled(self.http.get(f"/api/jobs/{job_id}/batches?limit=1000").json()["batches"])
 
     def tasks_in(self, job_id: str, status: str) -> int:
         """Counts the tasks of a job's last stage in a status."""

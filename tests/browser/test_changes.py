@@ -63,7 +63,7 @@ def test_a_job_is_cancelled_and_resumed_after_a_question(page: Page, held_stack:
     page.get_by_role("dialog").get_by_role("button", name="Cancel the job").click()
     expect(page.locator(".facts")).to_contain_text("Cancelled")
     assert stack.status(job_id) == "cancelled"
-    wait_until(lambda: stack.tasks_in(job_id, "processing") == 0, WAIT_SECONDS)
+    wait_until(lambda: stack.is_settled(job_id), WAIT_SECONDS)
     page.get_by_role("button", name="Resume").click()
     page.get_by_role("dialog").get_by_role("button", name="Resume the job").click()
     expect(page.locator(".facts")).to_contain_text("Processing")
