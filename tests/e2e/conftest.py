@@ -14,13 +14,18 @@ from local.jobs_client import JobsClient
 from local.postgres import EmbeddedPostgres
 from local.service_bus.process import EmulatorProcess
 from local.stack import ROOT
+from tests.support.patience import PATIENT_DATABASE
 from tests.support.ports import lasting_port
 
-_WAIT_SECONDS = 280
+_WAIT_SECONDS = 500
 _NO_TASKS = "AzureWebJobs.run_tasks.Disabled"
 LOCK = "PT5S"
 LEASE_SECONDS = "4"
 """Short, so that what a killed host held is free again within seconds, as after a minute in Azure."""
+
+STEADY_LOCK = "PT5M"
+STEADY_LEASE_SECONDS = "60"
+"""For stacks in which nothing is killed: a busy machine holds no process up for so long."""
 
 
 @dataclass
@@ -47,6 +52,7 @@ class RunningApp:
             "LEASE_SECONDS": LEASE_SECONDS,
             "PYTHON_THREADPOOL_THREAD_COUNT": "32",
             "DATA_DIR": str(ROOT / "samples"),
+            **PATIENT_DATABASE,
             **environment,
         }
         try:
@@ -79,40 +85,55 @@ class RunningApp:
 
 @pytest.fixture(scope="session")
 def e2e_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    properties = {"LockDuration": LOCK, "MaxDeliveryCount": 10}
-    queues = [
-        {"Name": name, "Properties": properties}
-        for name in ("sb-jobs", "sb-tasks", "sb-tasks-urgent", "sb-batches", "sb-tasks-long")
-    ]
-    path = tmp_path_factory.mktemp("e2e") / "Config.json"
-    path.write_text(json.dumps({"UserConfig": {"Namespaces": [{"Name": "sbemulatorns", "Queues": queues}]}}))
-    return path
+    """The queues of the app with short locks."""
+    return _config(tmp_path_factory.mktemp("e2e"), LOCK)
+
+
+@pytest.fixture(scope="session")
+def steady_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The queues of the app with locks that no test waits for."""
+    return _config(tmp_path_factory.mktemp("steady"), STEADY_LOCK)
 
 
 @pytest.fixture(scope="session")
 def shared_app(
-    postgres: EmbeddedPostgres, e2e_config: Path, tmp_path_factory: pytest.TempPathFactory
+    postgres: EmbeddedPostgres, steady_config: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningApp]:
     """A stack shared by all tests that kill nothing, on an empty database that the app itself migrates."""
     log_file = tmp_path_factory.mktemp("shared") / "functions.log"
-    with running(postgres.url("shared_app"), e2e_config, log_file) as app:
+    with running_steadily(postgres.url("shared_app"), steady_config, log_file) as app:
         yield app
 
 
 @pytest.fixture
 def own_app(database_url: str, e2e_config: Path, tmp_path: Path) -> Iterator[RunningApp]:
-    """A stack for one test, which may kill it."""
-    with running(database_url, e2e_config, tmp_path / "functions.log") as app:
+    """A stack for one test, which may kill it; its first host runs no tasks, so that its dispatch does not end."""
+    with running(database_url, e2e_config, tmp_path / "functions.log", **{_NO_TASKS: "true"}) as app:
         yield app
 
 
 @pytest.fixture
-def idle_app(database_url: str, e2e_config: Path, tmp_path: Path) -> Iterator[RunningApp]:
-    """A stack for one test, whose first host runs no tasks, and whose sweeper soon takes a message for lost."""
+def idle_app(database_url: str, tmp_path: Path) -> Iterator[RunningApp]:
+    """A stack for one test, whose first host runs no tasks, and whose sweeper soon takes a message for lost.
+
+    The locks of tasks are long: no host that has them is killed, and a test itself may hold them.
+    """
     log_file = tmp_path / "functions.log"
     environment = {"SWEEP_AGE_SECONDS": "5", "SILENCE_SECONDS": "10", _NO_TASKS: "true"}
-    with running(database_url, e2e_config, log_file, **environment) as app:
+    with running(database_url, _config(tmp_path, LOCK, STEADY_LOCK), log_file, **environment) as app:
         yield app
+
+
+def _config(directory: Path, lock: str, lock_of_tasks: str | None = None) -> Path:
+    """Writes the broker's Config.json."""
+    locks = dict.fromkeys(("sb-jobs", "sb-tasks", "sb-tasks-urgent", "sb-batches", "sb-tasks-long"), lock)
+    locks["sb-tasks"] = lock_of_tasks or lock
+    queues = [
+        {"Name": name, "Properties": {"LockDuration": each, "MaxDeliveryCount": 10}} for name, each in locks.items()
+    ]
+    path = directory / "Config.json"
+    path.write_text(json.dumps({"UserConfig": {"Namespaces": [{"Name": "sbemulatorns", "Queues": queues}]}}))
+    return path
 
 
 @contextmanager
@@ -123,6 +144,16 @@ def running(database_url: str, config: Path, log_file: Path, **environment: str)
         yield app
     finally:
         app.stop()
+
+
+@contextmanager
+def running_steadily(
+    database_url: str, steady_config: Path, log_file: Path, **environment: str
+) -> Iterator[RunningApp]:
+    """A new stack in which nothing is killed."""
+    settings = {"LEASE_SECONDS": STEADY_LEASE_SECONDS, **environment}
+    with running(database_url, steady_config, log_file, **settings) as app:
+        yield app
 
 
 class _Reached(Exception):  # noqa: N818 - ends the wait, nothing failed

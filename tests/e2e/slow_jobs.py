@@ -1,6 +1,7 @@
 """A job type whose tasks take as long as a test says."""
 
 import threading
+from pathlib import Path
 
 from pydantic import Field
 
@@ -12,6 +13,7 @@ class SlowParameters(lockstep.JobParameters):
     seconds: float = Field(description="how long each task takes")
     asks: bool = Field(default=False, description="whether its tasks end early when they are no longer wanted")
     long: bool = False
+    until: str = Field(default="", description="a file for which its tasks wait too")
 
 
 @lockstep.task_type("slow.short")
@@ -21,6 +23,8 @@ def work(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> 
         ended.wait(0.05)
         if parameters["asks"] and context.is_cancelled():
             return "half done"
+    while parameters["until"] and not Path(parameters["until"]).exists():
+        ended.wait(0.05)
     return "done"
 
 
@@ -36,7 +40,11 @@ class Slow(lockstep.JobController[SlowParameters]):
         self, job: lockstep.JobContext[SlowParameters], stage: lockstep.StageContext
     ) -> lockstep.Tasks:
         working = long_work if job.parameters.long else work
-        parameters = {"seconds": job.parameters.seconds, "asks": job.parameters.asks}
+        parameters = {
+            "seconds": job.parameters.seconds,
+            "asks": job.parameters.asks,
+            "until": job.parameters.until,
+        }
         for index in range(job.parameters.n):
             yield working.task(index, parameters)
 
@@ -57,4 +65,4 @@ class TwoLanes(lockstep.JobController[SlowParameters]):
     ) -> lockstep.Tasks:
         working = first_work if stage.number == 1 else second_work
         for index in range(job.parameters.n):
-            yield working.task(index, {"seconds": job.parameters.seconds, "asks": False})
+            yield working.task(index, {"seconds": job.parameters.seconds, "asks": False, "until": ""})

@@ -17,9 +17,11 @@ from typer.testing import CliRunner
 from cli.app import app
 from local.stack import ROOT
 from tests.e2e.conftest import RunningApp
+from tests.support.settling import are_settled
 from tests.support.waiting import wait_until
 
-TIMEOUT_SECONDS = 120
+TIMEOUT_SECONDS = 280
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(autouse=True)
@@ -97,6 +99,7 @@ def test_a_cause_is_found_and_only_its_tasks_are_retried(shared_app: RunningApp)
     given = ["-p", "source=airports.csv", "-p", "table=command_airports", "-p", "mode=append"]
     job_id = run("submit", "ingest_csv", *given).strip()
     run("watch", job_id, expected=1)
+    wait_until(lambda: are_settled(documents("batches", job_id)), TIMEOUT_SECONDS)
     group = documents("failures", job_id)[0]
     assert group["tasks"] == len(documents("tasks", job_id, "--failed"))
 
@@ -107,7 +110,7 @@ def test_a_cause_is_found_and_only_its_tasks_are_retried(shared_app: RunningApp)
 
 
 def test_ctrl_c_leaves_the_job_running_and_it_is_cancelled_and_resumed() -> None:
-    job_id = run("submit", "hello_world", "-p", "n=5000").strip()
+    job_id = run("submit", "hello_world", "-p", "n=500000").strip()  # it does not end by itself before it is cancelled
     with start("watch", job_id) as process:
         assert process.stderr is not None
         assert "hello_world" in process.stderr.readline()
@@ -118,7 +121,7 @@ def test_ctrl_c_leaves_the_job_running_and_it_is_cancelled_and_resumed() -> None
 
     assert documents("cancel", job_id)[0]["status"] == "cancelled"
     run("watch", job_id, expected=6)
-    wait_until(lambda: CliRunner().invoke(app, ["resume", job_id]).exit_code == 0)
+    wait_until(lambda: CliRunner().invoke(app, ["resume", job_id]).exit_code == 0, TIMEOUT_SECONDS)
     assert documents("bulk", "cancel", "--type", "hello_world", "--status", "processing", "--dry-run")[0]["matched"]
     assert documents("bulk", "cancel", "--type", "hello_world", "--yes")[-1]["is_finished"] is True
     run("watch", job_id, expected=6)

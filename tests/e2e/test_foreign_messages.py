@@ -10,12 +10,12 @@ from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE,
 from tests.e2e.conftest import RunningApp
 from tests.support.waiting import wait_until
 
-TIMEOUT_SECONDS = 120
+TIMEOUT_SECONDS = 240
 HIDING = {"v": 99, "DeliveryCount": "many"}
 """A function of single messages fails on it in azure-functions, before the app is called."""
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("queue", [JOBS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, BATCHES_QUEUE, LONG_TASKS_QUEUE])
 def test_a_message_that_hides_its_metadata_is_kept_and_those_behind_it_go_on(
     shared_app: RunningApp, queue: str

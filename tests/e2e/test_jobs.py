@@ -5,7 +5,7 @@ from tests.e2e.checks import assert_all_completed, assert_stage_order
 from tests.e2e.conftest import RunningApp
 from tests.support.waiting import wait_until
 
-TIMEOUT_SECONDS = 120
+TIMEOUT_SECONDS = 240
 
 
 @pytest.mark.parametrize("n", [1, 99, 100, 101, 1000])
@@ -79,5 +79,7 @@ def test_health_answers_for_database_migrations_and_broker(shared_app: RunningAp
     def ask() -> httpx.Response:
         return httpx.get(shared_app.host.base_url + "/api/health", trust_env=False, timeout=TIMEOUT_SECONDS)
 
-    wait_until(lambda: ask().status_code == 200)  # an app that is still being built does not answer
-    assert ask().json()["checks"] == dict.fromkeys(("database", "connections", "migrations", "broker", "outages"), "ok")
+    parts = ("database", "connections", "migrations", "broker", "outages")
+    # An app that is still being built does not answer, and on a busy machine a part takes too long.
+    wait_until(lambda: ask().json()["checks"] == dict.fromkeys(parts, "ok"))
+    assert ask().headers["Content-Type"].startswith("application/json")

@@ -4,10 +4,10 @@ from tests.e2e.checks import assert_all_completed, assert_stage_order
 from tests.e2e.conftest import RunningApp, wait_for
 
 N = 10_000
-TIMEOUT_SECONDS = 280
+TIMEOUT_SECONDS = 500
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1_200)
 def test_a_job_of_10_000_tasks_survives_sigkill_of_the_host_while_it_dispatches_and_while_it_runs(
     own_app: RunningApp,
 ) -> None:

@@ -12,7 +12,7 @@ from tests.e2e.test_shutdown import hosts as hosts  # noqa: PLC0414 - a fixture
 from tests.support.roles import FOUR_APPS, TWO_APPS, settings_of
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("roles", "short"), [(TWO_APPS, "main"), (FOUR_APPS, "short")], ids=["two", "four"])
 def test_each_role_runs_its_lane(hosts: Hosts, roles: tuple[str, ...], short: str) -> None:
     def start(role: str) -> HostProcess:

@@ -5,18 +5,18 @@ from pathlib import Path
 import pytest
 
 from local.postgres import EmbeddedPostgres
-from tests.e2e.conftest import running
+from tests.e2e.conftest import running_steadily
 from tests.support.collector import Collector, collecting
 
 
 @pytest.fixture
-def told(postgres: EmbeddedPostgres, database_url: str, e2e_config: Path, tmp_path: Path) -> Collector:
+def told(postgres: EmbeddedPostgres, database_url: str, steady_config: Path, tmp_path: Path) -> Collector:
     """What a job of two stages has told, once the host has ended."""
     with collecting() as collector:
         environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
-        with running(database_url, e2e_config, tmp_path / "functions.log", **environment) as app:
+        with running_steadily(database_url, steady_config, tmp_path / "functions.log", **environment) as app:
             job_id = app.client.submit("hello_world", {"n": 150})
-            app.client.wait(job_id, 120)
+            app.client.wait(job_id, 240)
         assert collector.span("job hello_world").trace_id == job_id
     return collector
 

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from local.stack import ROOT
-from tests.e2e.conftest import RunningApp, running
+from tests.e2e.conftest import RunningApp, running_steadily
 from tests.e2e.walkthrough import page
 from tests.e2e.walkthrough.pictures import Take, camera
 from tests.e2e.walkthrough.steps import GROUP, JOB_ID, LOST, STEPS, TASK_ID, Step
 from tests.e2e.walkthrough.terminal import Ran, Terminal
 
-pytestmark = [pytest.mark.waits, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.waits, pytest.mark.timeout(1_200)]
 
 _RECORDS = "LOCKSTEP_WALKTHROUGH" in os.environ
 _IDS = {
@@ -80,10 +80,10 @@ class Walk:
 
 
 @pytest.fixture
-def app(database_url: str, e2e_config: Path, tmp_path: Path) -> Iterator[RunningApp]:
+def app(database_url: str, steady_config: Path, tmp_path: Path) -> Iterator[RunningApp]:
     """A stack whose DATA_DIR is the directory `samples` of the one in which the commands run."""
     environment = {"DATA_DIR": str(tmp_path / "samples"), "WEBSITE_INSTANCE_ID": page.WORKER}
-    with running(database_url, e2e_config, tmp_path / "functions.log", **environment) as app:
+    with running_steadily(database_url, steady_config, tmp_path / "functions.log", **environment) as app:
         yield app
 
 

@@ -76,7 +76,11 @@ class Collector:
 
     def metric(self, name: str, **attributes: Any) -> float:
         """The value of a metric, for all of its attributes."""
-        return self.metrics[name, frozenset((key.replace("__", "."), value) for key, value in attributes.items())]
+        return self.metrics[_key(name, attributes)]
+
+    def has_metric(self, name: str, **attributes: Any) -> bool:
+        """Whether a metric has been sent, for all of its attributes."""
+        return _key(name, attributes) in self.metrics
 
     def take(self, path: str, body: bytes) -> None:
         self.bodies.append(body)
@@ -150,6 +154,10 @@ def collecting() -> Iterator[Collector]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def _key(name: str, attributes: Attributes) -> tuple[str, frozenset[tuple[str, Any]]]:
+    return name, frozenset((key.replace("__", "."), value) for key, value in attributes.items())
 
 
 def _attributes(pairs: Iterable[KeyValue]) -> Attributes:

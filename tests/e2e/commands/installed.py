@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.support.wheel import install_alone
 
-TIMEOUT_SECONDS = 120
+TIMEOUT_SECONDS = 280
 
 
 @dataclass(frozen=True)

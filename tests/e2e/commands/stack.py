@@ -13,9 +13,10 @@ import psycopg2
 
 from core.messages import TaskMessage
 from tests.e2e.commands.sample_jobs import MENDED
+from tests.support.settling import are_settled
 from tests.support.waiting import wait_until
 
-WAIT_SECONDS = 60
+WAIT_SECONDS = 240
 RELEASED = "released"
 NEVER = "never"
 """Files for which jobs wait; the second one is made when all tests have ended."""
@@ -53,8 +54,14 @@ class Stack:
         return answer.json()
 
     def wait(self, job_id: str, *statuses: str) -> str:
+        """Waits until a job has one of these statuses, and until its tasks have ended if it has."""
         wait_until(lambda: self.get(f"jobs/{job_id}")["status"] in statuses, WAIT_SECONDS)
+        self.settle(job_id)
         return job_id
+
+    def settle(self, job_id: str) -> None:
+        """Waits until the tasks of a job that has ended have ended too."""
+        wait_until(lambda: are_settled(self.get(f"jobs/{job_id}/batches?limit=1000")["batches"]), WAIT_SECONDS)
 
     def partly_failed(self, n: int = 40) -> str:
         """A job in which a tenth of the tasks has failed, of two causes."""

@@ -6,15 +6,16 @@ import pytest
 
 from tests.e2e.commands.command_lines import run
 from tests.e2e.commands.stack import Seeded, Stack
-from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.one_worker("commands"), pytest.mark.waits]
+pytestmark = [pytest.mark.one_worker("commands"), pytest.mark.waits, pytest.mark.timeout(900)]
 
 
 def test_a_job_is_submitted_and_watched_to_its_end(stack: Stack, tmp_path: Path) -> None:
     file = tmp_path / "parameters.json"
     file.write_text('{"n": 2, "area": "of a file"}')
-    ran = run(f"lockstep submit sample --json {file} --parameter n=3 --idempotency-key {tmp_path} --watch --timeout 60")
+    ran = run(
+        f"lockstep submit sample --json {file} --parameter n=3 --idempotency-key {tmp_path} --watch --timeout 240"
+    )
     assert "3/3 tasks" in ran.err
     (job,) = stack.get("jobs?text=of+a+file")["jobs"]
     assert (job["status"], stack.get(f"jobs/{job['job_id']}")["parameters"]["n"]) == ("completed", 3)
@@ -45,7 +46,7 @@ def test_a_running_job_is_cancelled_and_resumed_to_its_end(stack: Stack) -> None
     job_id = stack.held(n=8)
     assert run(f"lockstep cancel {job_id} --json").documents[0]["status"] == "cancelled"
     with stack.released():
-        wait_until(lambda: not stack.get(f"jobs/{job_id}/tasks?status=processing")["tasks"])
+        stack.settle(job_id)
         assert stack.get(f"jobs/{job_id}")["stages"][0]["tasks"]["cancelled"] > 0
         assert "8/8 tasks" in run(f"lockstep resume {job_id} --watch").err
 

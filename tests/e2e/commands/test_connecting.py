@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from tests.e2e.commands.installed import TIMEOUT_SECONDS, Installed
 from tests.e2e.commands.stack import Seeded, Stack
 from tests.support.dropping_proxy import dropping
 
-pytestmark = [pytest.mark.one_worker("commands"), pytest.mark.waits]
+pytestmark = [pytest.mark.one_worker("commands"), pytest.mark.waits, pytest.mark.timeout(900)]
 
 OF_THE_APP = "azure psycopg2 yoyo api bootstrap controllers core engine repositories settings triggers"
 FINDS = "import sys; from importlib.util import find_spec; print([name for name in sys.argv[1:] if find_spec(name)])"
@@ -70,9 +71,10 @@ def test_a_change_is_sent_once_when_the_connection_is_lost(stack: Stack, it: See
 
 def test_an_app_that_is_not_there_has_an_exit_code(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)
-    with dropping(stack.url, drops=0) as proxy:
-        closed = proxy.url
-    assert f"{closed} cannot be reached" in run(f"lockstep --url {closed} health", expected=3).err
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # it does not listen, and no other process gets its port
+        closed = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        assert f"{closed} cannot be reached" in run(f"lockstep --url {closed} health", expected=3).err
 
 
 def test_it_is_installed_without_the_packages_of_the_app(installed: Installed) -> None:

@@ -11,7 +11,7 @@ import pytest
 from local.stack import ROOT
 from tests.e2e.commands.command_lines import run
 
-pytestmark = [pytest.mark.one_worker("commands"), pytest.mark.waits]
+pytestmark = [pytest.mark.one_worker("commands"), pytest.mark.waits, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_it_checks_migrates_and_grants(
     monkeypatch.setenv("DATABASE_URL", unmigrated_database_url)
     run(f"lockstep migrate --app {ROOT} --python {sys.executable} --check", expected=1)
     assert "0001.tables" in capfd.readouterr().out
-    run(f"lockstep migrate --app {ROOT} --python {sys.executable} --wait 60 --app-role {role}")
+    run(f"lockstep migrate --app {ROOT} --python {sys.executable} --wait 240 --app-role {role}")
     run(f"lockstep migrate --app {ROOT} --python {sys.executable} --check")
     run("lockstep migrate --app /", expected=2)
 

@@ -8,10 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.commands.command_lines import run
+from tests.e2e.commands.command_lines import attempt, run
 from tests.e2e.commands.stack import Seeded, Stack
+from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.one_worker("commands"), pytest.mark.waits]
+pytestmark = [pytest.mark.one_worker("commands"), pytest.mark.waits, pytest.mark.timeout(900)]
 
 Documents = list[Any]
 
@@ -42,7 +43,6 @@ READS: list[tuple[str, Callable[[Documents, Seeded], bool]]] = [
     ("lockstep types --json", lambda found, it: set(_of(found, "name")) == {"sample", "many"}),
     ("lockstep queues --json", lambda found, it: {"sb-jobs", "sb-tasks"} <= set(_of(found, "queue"))),
     ("lockstep schedules --json", lambda found, it: _of(found, "name") == ["nightly"]),
-    ("lockstep health --json", lambda found, it: found[0]["healthy"]),
     (
         "lockstep dead-letters --state kept --limit 50 --json",
         lambda found, it: it.letter in _of(found, "dead_letter_id"),
@@ -61,6 +61,14 @@ def test_what_is_read_is_a_document_a_line_or_a_table(
     table = run(line.removesuffix(" --json"))
     assert table.out.strip()
     assert not table.out.startswith("{")
+
+
+def test_the_health_is_a_document_or_a_line() -> None:
+    """On a busy machine a part may not answer in time; then the next check finds it healthy."""
+    wait_until(lambda: attempt("lockstep health --json").code == 0)
+    wait_until(lambda: attempt("lockstep health").code == 0)
+    assert json.loads(attempt("lockstep health --json").out)["checks"].keys() >= {"database", "broker"}
+    assert not attempt("lockstep health").out.startswith("{")
 
 
 def test_the_option_before_the_command_asks_for_documents_too(it: Seeded) -> None:
@@ -82,5 +90,5 @@ def test_the_page_that_is_opened_is_there(it: Seeded, stack: Stack, monkeypatch:
     monkeypatch.setattr("webbrowser.open", opened.append)
     ran = run(f"lockstep open {it.completed}")
     assert opened == [ran.out.strip()] == [f"{stack.url}/api/monitor#/jobs/{it.completed}"]
-    page = httpx.get(opened[0], trust_env=False)
+    page = httpx.get(opened[0], trust_env=False, timeout=60)
     assert (page.status_code, page.headers["Content-Type"].split(";")[0]) == (200, "text/html")

@@ -10,7 +10,7 @@ from tests.e2e.walkthrough.steps import Picture
 from tests.support.chromium import chromium_path, running_chromium
 
 _WIDTH = 1080
-_WAIT_MILLISECONDS = 60_000
+_WAIT_MILLISECONDS = 200_000
 
 Take = Callable[[Picture, str], None]
 """Takes a picture, at a place of the monitor."""
@@ -43,5 +43,5 @@ def _take(page: Page, picture: Picture, url: str, directory: Path) -> None:
     expect(page.locator("[aria-busy]")).to_have_count(0, timeout=_WAIT_MILLISECONDS)
     if picture.button is not None:
         page.get_by_role("button", name=picture.button).click()
-        expect(page.get_by_role("dialog")).to_be_visible()
+        expect(page.get_by_role("dialog")).to_be_visible(timeout=_WAIT_MILLISECONDS)
     page.screenshot(path=directory / f"{picture.name}.png")
