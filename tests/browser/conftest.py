@@ -20,7 +20,7 @@ from local.service_bus.process import EmulatorProcess
 from local.stack import ROOT
 from tests.browser.figures import PICTURES, Figures
 from tests.browser.polled_page import open_page
-from tests.browser.survey_jobs import HELD, MENDED
+from tests.browser.survey_jobs import HELD_PLOTS, HELD_ROUTE, MENDED
 from tests.support.chromium import chromium_path, running_chromium
 from tests.support.patience import PATIENT_DATABASE
 from tests.support.settling import are_settled
@@ -54,10 +54,10 @@ class Stack:
     def status(self, job_id: str) -> str:
         return str(self.http.get(f"/api/jobs/{job_id}").json()["status"])
 
-    def surveys_plots(self, job_id: str) -> bool:
-        """Whether a plot of a job is surveyed now."""
+    def runs_tasks(self, job_id: str) -> bool:
+        """Whether a worker has a task of the job."""
         stages = self.http.get(f"/api/jobs/{job_id}").json()["stages"]
-        return len(stages) == 2 and stages[1]["tasks"]["processing"] > 0
+        return any(stage["tasks"]["processing"] for stage in stages)
 
     def is_settled(self, job_id: str) -> bool:
         """Whether the tasks of a job that has ended have ended too."""
@@ -82,9 +82,13 @@ class Stack:
     def break_again(self) -> None:
         (self.data_dir / MENDED).unlink(missing_ok=True)
 
-    def release(self) -> None:
-        """The plots that are held go on."""
-        (self.data_dir / HELD).unlink(missing_ok=True)
+    def hold(self, file: str = HELD_PLOTS) -> None:
+        """No plot, or no route, is finished from now on, unless its job is cancelled."""
+        (self.data_dir / file).touch()
+
+    def release(self, file: str = HELD_PLOTS) -> None:
+        """What is held goes on."""
+        (self.data_dir / file).unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="module")
@@ -164,9 +168,10 @@ def figures(tmp_path: Path) -> Figures:
 @pytest.fixture
 def held_stack(stack: Stack) -> Iterator[Stack]:
     """The stack, in which no plot is finished until the test releases it or cancels its job."""
-    (stack.data_dir / HELD).touch()
+    stack.hold()
     yield stack
     stack.release()
+    stack.release(HELD_ROUTE)
 
 
 @pytest.fixture(scope="module")

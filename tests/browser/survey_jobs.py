@@ -9,8 +9,9 @@ from pydantic import Field, SecretStr
 from controllers import authoring as lockstep
 
 MENDED = "mended.txt"
-HELD = "held.txt"
-"""While the directory has this file, no plot is finished."""
+HELD_ROUTE = "held-route.txt"
+HELD_PLOTS = "held-plots.txt"
+"""While the directory has one of these files, no route or no plot is finished."""
 
 
 class Detail(StrEnum):
@@ -34,14 +35,19 @@ class SurveyParameters(lockstep.JobParameters):
     token: SecretStr | None = Field(default=None, description="for the archive")
 
 
+def wait(context: lockstep.TaskContext, held: str, seconds: float = 0) -> None:
+    """Waits for some seconds, and then while there is a file, unless the job is cancelled."""
+    ends_at = time.monotonic() + seconds
+    file = context.services.data_dir / held
+    while (time.monotonic() < ends_at or file.exists()) and not context.is_cancelled():
+        threading.Event().wait(0.1)
+
+
 @lockstep.task_type("survey.plot", max_attempts=1)
 def survey_plot(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
     if parameters["seconds"]:
         context.progress(0.25, f"walks to plot {parameters['plot']}")
-    ends_at = time.monotonic() + parameters["seconds"]
-    held = context.services.data_dir / HELD
-    while (time.monotonic() < ends_at or held.exists()) and not context.is_cancelled():
-        threading.Event().wait(0.1)
+    wait(context, HELD_PLOTS, parameters["seconds"])
     if parameters["is_cut_off"] and not (context.services.data_dir / MENDED).exists():
         raise lockstep.PermanentTaskError(f"plot {parameters['plot']} cannot be reached: the bridge is closed")
     return {"trees": parameters["plot"] % 17}
@@ -49,6 +55,7 @@ def survey_plot(context: lockstep.TaskContext, parameters: lockstep.TaskParamete
 
 @lockstep.task_type("survey.route")
 def plan_route(context: lockstep.TaskContext, parameters: lockstep.TaskParameters) -> lockstep.JsonValue:
+    wait(context, HELD_ROUTE)
     return "planned"
 
 

@@ -7,6 +7,7 @@ from playwright.sync_api import Page, expect
 
 from core.messages import TaskMessage
 from tests.browser.conftest import WAIT_SECONDS, Stack, show
+from tests.browser.survey_jobs import HELD_ROUTE
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.waits, pytest.mark.one_worker]
@@ -52,9 +53,11 @@ def test_one_task_and_one_batch_run_again(page: Page, stack: Stack) -> None:
 
 
 def test_a_job_is_cancelled_and_resumed_after_a_question(page: Page, held_stack: Stack) -> None:
+    """Its route is held until it has been cancelled, and its plots from then on."""
     stack = held_stack
+    stack.hold(HELD_ROUTE)
     job_id = stack.submit(plots=1_000, area="to be cancelled")
-    wait_until(lambda: stack.surveys_plots(job_id), WAIT_SECONDS)
+    wait_until(lambda: stack.runs_tasks(job_id), WAIT_SECONDS)
     show(page, stack, f"#/jobs/{job_id}")
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("dialog").get_by_role("button", name="Close").click()
@@ -63,6 +66,7 @@ def test_a_job_is_cancelled_and_resumed_after_a_question(page: Page, held_stack:
     page.get_by_role("dialog").get_by_role("button", name="Cancel the job").click()
     expect(page.locator(".facts")).to_contain_text("Cancelled")
     assert stack.status(job_id) == "cancelled"
+    stack.release(HELD_ROUTE)
     wait_until(lambda: stack.is_settled(job_id), WAIT_SECONDS)
     page.get_by_role("button", name="Resume").click()
     page.get_by_role("dialog").get_by_role("button", name="Resume the job").click()

@@ -41,7 +41,7 @@ def test_a_running_job_is_watched_to_its_end_without_a_reload(page: Page, held_s
 
 
 def test_a_job_shows_what_its_running_tasks_say(page: Page, held_stack: Stack) -> None:
-    job_id = held_stack.submit(plots=2, seconds=60, area="far away")
+    job_id = held_stack.submit(plots=2, seconds=1, area="far away")
     show(page, held_stack, f"#/jobs/{job_id}")
     running = page.get_by_role("region", name="Running tasks")
     said = running.get_by_role("row").filter(has_text="walks to plot 1")
