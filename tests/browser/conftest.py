@@ -22,7 +22,7 @@ from tests.browser.figures import PICTURES, Figures
 from tests.browser.polled_page import open_page
 from tests.browser.survey_jobs import HELD_PLOTS, HELD_ROUTE, MENDED
 from tests.support.chromium import chromium_path, running_chromium
-from tests.support.patience import PATIENT_DATABASE
+from tests.support.long_deadlines import LONG_DATABASE_DEADLINES
 from tests.support.settling import are_settled
 from tests.support.waiting import wait_until
 
@@ -107,7 +107,7 @@ def stack(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
             "DATA_DIR": str(data_dir),
             "PYTHON_THREADPOOL_THREAD_COUNT": "32",
             "PYTHONPATH": str(ROOT),
-            **PATIENT_DATABASE,
+            **LONG_DATABASE_DEADLINES,
         }
         arguments, log_file = ["--keys", str(keys)], directory / "functions.log"
         with (

@@ -14,7 +14,7 @@ from local.jobs_client import JobsClient
 from local.postgres import EmbeddedPostgres
 from local.service_bus.process import EmulatorProcess
 from local.stack import ROOT
-from tests.support.patience import PATIENT_DATABASE
+from tests.support.long_deadlines import LONG_DATABASE_DEADLINES
 from tests.support.ports import lasting_port
 
 _WAIT_SECONDS = 500
@@ -52,7 +52,7 @@ class RunningApp:
             "LEASE_SECONDS": LEASE_SECONDS,
             "PYTHON_THREADPOOL_THREAD_COUNT": "32",
             "DATA_DIR": str(ROOT / "samples"),
-            **PATIENT_DATABASE,
+            **LONG_DATABASE_DEADLINES,
             **environment,
         }
         try:

@@ -24,7 +24,7 @@ from repositories import migrations
 from tests.faults.audit import audited
 from tests.faults.invariants import assert_invariants, assert_queues_empty
 from tests.faults.stand import TIMES, broker_config
-from tests.support.patience import PATIENT_DATABASE
+from tests.support.long_deadlines import LONG_DATABASE_DEADLINES
 from tests.support.previous_release import unpack_previous_release
 
 _WAIT_SECONDS = 500
@@ -135,7 +135,12 @@ def test_hosts_of_two_versions_run_side_by_side_and_lose_nothing(unmigrated_data
     previous = unpack_previous_release(tmp_path / "previous")
     with ExitStack() as parts:
         broker = parts.enter_context(EmulatorProcess.start(broker_config(tmp_path, {})))
-        given = {"DATABASE_URL": url, "ServiceBusConnection": broker.connection_string, **TIMES, **PATIENT_DATABASE}
+        given = {
+            "DATABASE_URL": url,
+            "ServiceBusConnection": broker.connection_string,
+            **TIMES,
+            **LONG_DATABASE_DEADLINES,
+        }
 
         old = parts.enter_context(HostProcess.start(previous, env=given, log_file=log))
         until(lambda: health(old) == (200, "ok"), "the old host is healthy")

@@ -14,7 +14,7 @@ from local.functions_host.process import HostProcess
 from local.jobs_client import JobsClient
 from local.service_bus.process import EmulatorProcess
 from local.stack import ROOT
-from tests.support.patience import PATIENT_DATABASE
+from tests.support.long_deadlines import LONG_DATABASE_DEADLINES
 from tests.support.waiting import wait_until
 
 APP_DIR = Path(__file__).parent / "slow_app"
@@ -37,7 +37,7 @@ class Hosts:
             "WORKER_THREADS": "4",
             # The worker looks for modules in its app's own directory.
             "PYTHONPATH": str(ROOT),
-            **PATIENT_DATABASE,
+            **LONG_DATABASE_DEADLINES,
             **environment,
         }
         return HostProcess.start(APP_DIR, env=settings, log_file=self.log_file, arguments=arguments)

@@ -12,7 +12,7 @@ from local.jobs_client import JobsClient
 from local.stack import ROOT, Stack, running_stack
 from tests.e2e.test_local_commands import USUAL_PORTS
 from tests.support.collector import Collector, SentSpan, collecting
-from tests.support.patience import PATIENT_DATABASE
+from tests.support.long_deadlines import LONG_DATABASE_DEADLINES
 from tests.support.waiting import wait_until
 
 TIMEOUT_SECONDS = 240
@@ -34,7 +34,7 @@ def stack(
         "DATA_DIR": str(ROOT / "samples"),
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_METRIC_EXPORT_INTERVAL": "1000",
-        **PATIENT_DATABASE,
+        **LONG_DATABASE_DEADLINES,
     }
     with QueueServiceClient.from_connection_string(azurite.connection_string) as account:
         for queue in account.list_queues():  # other tests of this worker may have left messages

@@ -33,13 +33,18 @@ from repositories.storage_queues import StorageQueueRepository
 
 LONG_SECONDS = 120.0
 
-LONG_DEADLINES: Mapping[str, str] = {
+LONG_DATABASE_DEADLINES: Mapping[str, str] = {
     "DATABASE_LOCK_TIMEOUT_SECONDS": str(LONG_SECONDS),
     "DATABASE_STATEMENT_TIMEOUT_SECONDS": str(LONG_SECONDS),
+}
+"""Settings of an app: by default, it gives a statement 20 s and a lock 5 s."""
+
+LONG_DEADLINES: Mapping[str, str] = {
+    **LONG_DATABASE_DEADLINES,
     # A run starts no task in the second half of a lease.
     "LEASE_SECONDS": str(LONG_SECONDS),
 }
-"""The settings of an app."""
+"""Those and the leases, where no test waits for the end of one."""
 
 _CONSTANTS = (
     *((module, "CHECK_SECONDS") for module in (guarded_connection, pool, postgres)),

@@ -15,7 +15,7 @@ from local.service_bus.process import EmulatorProcess
 from local.stack import ROOT
 from tests.e2e.commands.installed import Installed
 from tests.e2e.commands.stack import NEVER, Seeded, Stack, seed
-from tests.support.patience import PATIENT_DATABASE
+from tests.support.long_deadlines import LONG_DATABASE_DEADLINES
 
 _APP_DIR = Path(__file__).parent / "app"
 _KEY = "the-key-of-the-command"
@@ -38,7 +38,7 @@ def stack(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
             "PYTHONPATH": str(ROOT),
             # A task is held for as long as the tests run.
             "AzureFunctionsJobHost__functionTimeout": "-1",
-            **PATIENT_DATABASE,
+            **LONG_DATABASE_DEADLINES,
         }
         arguments, log_file = ["--keys", str(keys)], directory / "functions.log"
         with (
