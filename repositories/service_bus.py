@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from azure.core.credentials import TokenCredential
 from azure.servicebus import ServiceBusClient
@@ -57,11 +58,14 @@ class Deadlines:
             failed. Far shorter than a lease or a message lock.
         ping_seconds: to open and close a connection.
         close_seconds: to close a connection.
+        foreign_ping_seconds: to open and close one to a queue of others, when the own ones have answered: the health
+            waits 1.5 s for both.
     """
 
     send_seconds: float = 20.0
     ping_seconds: float = 5.0
     close_seconds: float = 5.0
+    foreign_ping_seconds: float = 1.0
 
 
 class ServiceBusRepository(MessageQueue):
@@ -77,6 +81,7 @@ class ServiceBusRepository(MessageQueue):
     the engine, its messages are messages that the broker delivers late.
 
     Args:
+        new_client: returns a new client of the SDK, with the options that it is given.
         queues: the queues that `ping` checks.
         optional_queues: those that may be missing.
         foreign_queues: queues and topics of others that the app sends to. `ping` names those that do not take messages
@@ -85,7 +90,7 @@ class ServiceBusRepository(MessageQueue):
 
     def __init__(
         self,
-        new_client: Callable[[], ServiceBusClient],
+        new_client: Callable[..., ServiceBusClient],
         queues: Sequence[str],
         deadlines: Deadlines | None = None,
         calls: BrokerCalls | None = None,
@@ -93,7 +98,7 @@ class ServiceBusRepository(MessageQueue):
         foreign_queues: Sequence[str] = (),
     ) -> None:
         self._new_client = new_client
-        self._queues = (*queues, *optional_queues, *foreign_queues)
+        self._queues = (*queues, *optional_queues)
         self._optional_queues = tuple(optional_queues)
         self._foreign_queues = tuple(foreign_queues)
         self._deadlines = deadlines or Deadlines()
@@ -128,16 +133,23 @@ class ServiceBusRepository(MessageQueue):
         opening = [(partial(self._check, client, queue, missing), client) for client, queue in clients]
         for error in self._calls.run_all(opening, self._deadlines.ping_seconds):
             raise error
+        self._look_for_foreign(missing)
         return missing
 
     def _check(self, client: BrokerClient, queue: str, missing: list[str]) -> None:
         try:
             _open(client, queue)
-        except QueueError as exc:
-            may_be_missing = queue in self._optional_queues and isinstance(exc, QueueNotFoundError)
-            if not may_be_missing and queue not in self._foreign_queues:
+        except QueueNotFoundError:
+            if queue not in self._optional_queues:
                 raise
             missing.append(queue)
+
+    def _look_for_foreign(self, missing: list[str]) -> None:
+        # When the broker has answered, and without the SDK's retries, whose pauses exceed what the health waits.
+        clients = [(BrokerClient(self._new_client(retry_total=0), keep_alive=0), each) for each in self._foreign_queues]
+        opening = [(partial(_look_for, client, queue, missing), client) for client, queue in clients]
+        for error in self._calls.run_all(opening, self._deadlines.foreign_ping_seconds):
+            logger.debug("whether a queue of others is there cannot be seen: %s", error)
 
     def close(self) -> None:
         """Closes the idle clients now, and the lent ones when they are returned."""
@@ -219,6 +231,15 @@ def _open(client: BrokerClient, queue: str) -> None:
     client.close()
 
 
+def _look_for(client: BrokerClient, queue: str, missing: list[str]) -> None:
+    try:
+        _open(client, queue)
+    except QueueTimeoutError:
+        raise
+    except QueueError:
+        missing.append(queue)
+
+
 @contextmanager
 def _translating(client: BrokerClient, queue: str) -> Iterator[None]:
     """Closes a client that fails, and raises its errors as ours."""
@@ -254,9 +275,9 @@ def by_connection_string(
 ) -> ServiceBusRepository:
     """Reaches a namespace with a connection string."""
 
-    def new_client() -> ServiceBusClient:
+    def new_client(**options: Any) -> ServiceBusClient:
         return ServiceBusClient.from_connection_string(
-            connection_string, retry_backoff_factor=_BACKOFF_FACTOR, ssl_context=tls_context()
+            connection_string, retry_backoff_factor=_BACKOFF_FACTOR, ssl_context=tls_context(), **options
         )
 
     return ServiceBusRepository(new_client, queues, deadlines, calls, optional_queues, foreign_queues)
@@ -271,7 +292,9 @@ def by_identity(
 ) -> ServiceBusRepository:
     """Reaches a namespace, given by its fully qualified name, with an identity."""
 
-    def new_client() -> ServiceBusClient:
-        return ServiceBusClient(namespace, credential, retry_backoff_factor=_BACKOFF_FACTOR, ssl_context=tls_context())
+    def new_client(**options: Any) -> ServiceBusClient:
+        return ServiceBusClient(
+            namespace, credential, retry_backoff_factor=_BACKOFF_FACTOR, ssl_context=tls_context(), **options
+        )
 
     return ServiceBusRepository(new_client, queues, optional_queues=optional_queues, foreign_queues=foreign_queues)

@@ -5,7 +5,7 @@ import { Job } from "./job.js";
 import { Jobs } from "./jobs.js";
 import { KeyQuestion } from "./key_question.js";
 import { html, render, useEffect, useRef, useState } from "./lib.js";
-import { keepFocus, scrollBack } from "./places.js";
+import { currentEntry, keepFocus, scrollBack } from "./places.js";
 import { useOutage } from "./poller.js";
 import { Queues } from "./queues.js";
 import { link, useRoute } from "./router.js";
@@ -32,8 +32,8 @@ function App() {
     // As after a page load: a screen reader begins with the new view, and the keyboard too.
     if (!isFirst.current) main.current.focus({ preventScroll: true });
     isFirst.current = false;
-    return scrollBack(main.current);
   }, [place]);
+  useEffect(() => scrollBack(main.current, place), [currentEntry()]);
   useEffect(() => keepFocus(main.current), []);
   const [All, One] = VIEWS.get(name) ?? [Missing];
   const View = rest.length && One ? One : All;

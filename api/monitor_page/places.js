@@ -1,38 +1,56 @@
 // Where the reader is, for eyes and for the keyboard. The browser forgets both when a view is empty until its answer arrives,
 // or when a button vanishes with the next answer.
 
-const tops = new Map(); // by entry of the history, whose state is a number of its own
 const OWN_SCROLLING = ["wheel", "touchmove", "pointerdown", "keydown"];
-let wanted = 0;
+const tops = new Map(); // by entry of the history
+let entry = null;
+let wanted = null;
+let shown = null;
+let isSettling = false;
 
 history.scrollRestoration = "manual";
 enter();
 addEventListener("hashchange", enter);
-addEventListener("scroll", () => tops.set(history.state, scrollY), { passive: true });
+
+/** The entry of the history that is shown: a number of its own. */
+export function currentEntry() {
+  return entry;
+}
 
 function enter() {
-  wanted = tops.get(history.state) ?? 0;
   if (history.state === null) history.replaceState(performance.timeOrigin + performance.now(), "");
+  if (history.state === entry) return;
+  if (entry !== null && !isSettling) tops.set(entry, scrollY);
+  entry = history.state;
+  wanted = tops.get(entry) ?? null;
 }
 
 /**
  * Scrolls to where this entry of the history was left, as soon as the view is that long again and unless the reader scrolls
- * first; to the top of a new entry. Returns how to give up.
+ * first; to the top of a place that is new. Returns how to give up.
  */
-export function scrollBack(view) {
+export function scrollBack(view, place) {
+  const isNew = place !== shown;
+  shown = place;
+  if (wanted === null) {
+    if (isNew) scrollTo(0, 0);
+    return undefined;
+  }
   const top = wanted;
-  const observer = new ResizeObserver(tryIt);
-  function tryIt() {
+  const observer = new ResizeObserver(settle);
+  function settle() {
     scrollTo(0, top);
-    if (Math.ceil(scrollY) >= Math.floor(top)) giveUp();
+    if (Math.ceil(scrollY) >= Math.floor(top) || !view.querySelector('[aria-busy="true"]')) giveUp();
   }
   function giveUp() {
+    isSettling = false;
     observer.disconnect();
     OWN_SCROLLING.forEach((kind) => removeEventListener(kind, giveUp));
   }
+  isSettling = true;
   OWN_SCROLLING.forEach((kind) => addEventListener(kind, giveUp, { passive: true }));
   observer.observe(view);
-  tryIt();
+  settle();
   return giveUp;
 }
 
@@ -42,15 +60,23 @@ export function keepFocus(view) {
   const onFocus = ({ target }) => {
     focused = target;
   };
+  const onLeave = ({ target }) => {
+    // The event comes before the element is gone, too. Another window leaves the focus where it is.
+    queueMicrotask(() => {
+      if (target === focused && target.isConnected && document.hasFocus()) focused = null;
+    });
+  };
   const observer = new MutationObserver(() => {
     if (!focused || focused.isConnected) return;
     focused = null;
     if (document.activeElement === document.body) view.focus({ preventScroll: true });
   });
   addEventListener("focusin", onFocus);
+  addEventListener("focusout", onLeave);
   observer.observe(document.body, { childList: true, subtree: true });
   return () => {
     removeEventListener("focusin", onFocus);
+    removeEventListener("focusout", onLeave);
     observer.disconnect();
   };
 }

@@ -58,12 +58,18 @@ MUTATIONS: dict[str, tuple[Sequence[Edit], list[str]]] = {
         [f"{_TESTS}::test_a_queue_that_refuses_urgent_batches_does_not_keep_the_sweeper_from_the_other_batches"],
     ),
     "the queue that may be missing": (
-        [Edit("repositories/service_bus.py", "queue in self._optional_queues and", "False and")],
+        [Edit("repositories/service_bus.py", "if queue not in self._optional_queues:", "if True:")],
         [f"{_QUEUES}::test_a_ping_tells_a_queue_that_may_be_missing_from_one_that_may_not"],
     ),
     "the queue of others that may be missing": (
-        [Edit("repositories/service_bus.py", " and queue not in self._foreign_queues:", ":")],
-        [f"{_QUEUES}::test_a_ping_names_the_queues_of_others_that_are_missing"],
+        [
+            Edit(
+                "repositories/service_bus.py",
+                "    except QueueError:\n        missing",
+                "    except ValueError:\n        missing",
+            )
+        ],
+        [f"{_QUEUES}::test_a_ping_names_the_queues_of_others_that_take_nothing"],
     ),
     "the urgency of what the sweeper finds": (
         [Edit(_SWEEPS, "SELECT b.batch_id, b.lane, j.urgent", "SELECT b.batch_id, b.lane, false AS urgent"), _FAKE],

@@ -78,7 +78,7 @@ def lengthen_deadlines(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(function, "__defaults__", _with_defaults(function, dict.fromkeys(names, LONG_SECONDS)))
     for name in ("connection_timeout", "read_timeout"):
         patch.setitem(queue_counts._OPTIONS, name, LONG_SECONDS)
-    patch.setattr(service_bus, "Deadlines", partial(Deadlines, *[LONG_SECONDS] * 3))
+    patch.setattr(service_bus, "Deadlines", partial(Deadlines, *[LONG_SECONDS] * 4))
     patch.setattr(pool, "_CHECK_AFTER_IDLE_SECONDS", 3600.0)  # a check is one more statement
 
 

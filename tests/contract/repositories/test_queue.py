@@ -9,12 +9,14 @@ from azure.storage.queue import QueueServiceClient
 from typing_extensions import override
 
 import connections
+import repositories.service_bus
 from core.errors import MessageTooLargeError, QueueNotFoundError
 from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE, URGENT_TASKS_QUEUE, Transport
 from core.message_traces import traceparent_of
 from core.messages import OutgoingMessage, TaskMessage
 from core.telemetry import Telemetry, telemetry, use
 from local.azurite import Azurite
+from local.service_bus.faults import Moment
 from local.service_bus.process import EmulatorProcess
 from repositories import storage_account
 from repositories.ports import MessageQueue
@@ -28,7 +30,7 @@ from tests.support.waiting import wait_until
 _QUEUES = (JOBS_QUEUE, TASKS_QUEUE, BATCHES_QUEUE, URGENT_TASKS_QUEUE, LONG_TASKS_QUEUE)
 _LONG_SECONDS = 120.0
 """Longer than a busy machine holds up a client or a broker."""
-_DEADLINES = Deadlines(_LONG_SECONDS, _LONG_SECONDS, _LONG_SECONDS)
+_DEADLINES = Deadlines(*[_LONG_SECONDS] * 4)
 _TRACEPARENT = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
 
 
@@ -300,11 +302,17 @@ def test_a_ping_tells_a_queue_that_may_be_missing_from_one_that_may_not(service_
         queue.ping()
 
 
-def test_a_ping_names_the_queues_of_others_that_are_missing(service_bus_harness: ServiceBusHarness) -> None:
-    foreign = [JOBS_QUEUE, "nobodys-queue"]
-    address = service_bus_harness.connection_string
-    with closing(by_connection_string(address, [TASKS_QUEUE], foreign_queues=foreign)) as queue:
+def test_a_ping_names_the_queues_of_others_that_take_nothing(
+    service_bus: EmulatorProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those are missing, or refuse; it does not try again, as the client does after a refusal."""
+    address, foreign = service_bus.connection_string, [JOBS_QUEUE, "nobodys-queue"]
+    with closing(by_connection_string(address, [TASKS_QUEUE], _DEADLINES, foreign_queues=foreign)) as queue:
         assert queue.ping() == ["nobodys-queue"]
+        service_bus.control.refuse("amqp:unauthorized-access", Moment.ATTACH, entity=JOBS_QUEUE)
+        assert sorted(queue.ping()) == ["nobodys-queue", JOBS_QUEUE]
+        assert queue.ping() == ["nobodys-queue"]
+    monkeypatch.setattr(repositories.service_bus, "Deadlines", lambda: _DEADLINES)
     environment = {"DATABASE_URL": "postgresql://", "ServiceBusConnection": address, "JOB_EVENTS": "nobodys-queue"}
     with closing(connections.message_queue(Settings.from_environment(environment))) as queue:
         assert queue.ping() == ["nobodys-queue"]
