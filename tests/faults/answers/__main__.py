@@ -41,7 +41,8 @@ def _tell(case: Case, outcome: Outcome) -> bool:
     held = outcome.struck and not outcome.violations and not outcome.late
     sys.stdout.write(
         f"{'held' if held else 'VIOLATED'}: {case}: health within {outcome.health_seconds:.1f} s, neighbour after "
-        f"{outcome.neighbour_seconds:.1f} s; {outcome.lives} lives, {outcome.passed_seconds:.0f} s passed\n"
+        f"{outcome.neighbour_seconds:.1f} s; {outcome.lives} lives, {outcome.passed_seconds:.0f} s passed, "
+        f"played again {outcome.played_again} times\n"
     )
     for violation in (*outcome.violations, *outcome.late):
         sys.stdout.write(f"    {violation}\n")

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from multiprocessing import get_context
 from typing import Any
 
@@ -12,7 +13,7 @@ from tests.faults.answers.plan import Case
 from tests.faults.answers.scenarios import SCENARIOS
 from tests.faults.answers.trials import Outcome, Recording, Trial
 from tests.faults.answers.world import AnsweringWorld
-from tests.faults.crash.trials import is_unplayed
+from tests.faults.crash.broken_stories import UnplayedError
 
 _TRIES = 3
 _WORLDS = 6
@@ -56,21 +57,21 @@ def disturb(case: Case) -> Outcome:
     """Runs one case in this process's world; an error of the trial itself is a violation, too.
 
     A trial that does not make the call, because its threads ran in another order, is tried again. So is one in which
-    something takes too long, or whose story cannot be played, because a call before the struck one exceeds its scaled
-    limit, as on a busy machine. One that hangs is not.
+    something takes too long, or whose story broke off, because a call before the struck one exceeded its scaled limit,
+    as on a busy machine.
     """
-    outcome = Outcome(struck=False, violations=())
+    outcome, played_again = Outcome(struck=False, violations=()), 0
     for _ in range(_TRIES):
+        played_again += bool(outcome.late)
         try:
             outcome = Trial(_worlds[0], *SCENARIOS[case.scenario], case.strike).disturb(case.spent)
+        except UnplayedError as exc:
+            outcome = Outcome(struck=False, violations=(), late=(str(exc),))
         except Exception as exc:  # noqa: BLE001 - the other cases must run
-            told = (f"{type(exc).__name__}: {exc}",)
-            if not is_unplayed(exc):
-                return Outcome(struck=False, violations=told)
-            outcome = Outcome(struck=False, violations=(), late=told)
+            outcome = Outcome(struck=False, violations=(f"{type(exc).__name__}: {exc}",))
         if outcome.violations or (outcome.struck and not outcome.late):
             break
-    return outcome
+    return replace(outcome, played_again=played_again)
 
 
 _worlds: list[AnsweringWorld] = []

@@ -13,6 +13,7 @@ from tests.faults.answers import plan
 from tests.faults.answers.matrix import Matrix
 from tests.faults.answers.plan import Case
 from tests.faults.answers.trials import Outcome
+from tests.faults.crash.broken_stories import most_played_again
 from tests.faults.crash.places import ELSEWHERE, places
 from tests.faults.figures import record
 from tests.faults.sizes import only_long
@@ -51,9 +52,12 @@ def test_every_call_of_every_place_is_answered_in_every_way(matrix: Matrix) -> N
     broken = {name: [*outcome.violations, *outcome.late] for name, outcome in outcomes.items()}
     assert {name: found for name, found in broken.items() if found} == {}
     assert [name for name, outcome in outcomes.items() if not outcome.struck] == []
+    played_again = sum(outcome.played_again for outcome in outcomes.values())
+    assert played_again <= most_played_again(len(outcomes))
     record(
         "answers",
         trials=len(outcomes),
+        played_again=played_again,
         processes=sum(outcome.lives for outcome in outcomes.values()),
         health_seconds=max(outcome.health_seconds for outcome in outcomes.values()),
         neighbour_seconds=max(outcome.neighbour_seconds for outcome in outcomes.values()),

@@ -8,9 +8,10 @@ from tests.faults.answers.calls import MOST_SILENT_SECONDS, Call, Calls, Strike
 from tests.faults.answers.host import SIDE_BY_SIDE, AnsweringHost
 from tests.faults.answers.proxy import Answer
 from tests.faults.answers.world import AnsweringWorld
+from tests.faults.crash.broken_stories import OtherCourseError, RestlessError, played
 from tests.faults.crash.invariants import violations
 from tests.faults.crash.story import LOCK_SECONDS, SILENCE_SECONDS, Life, Scenario
-from tests.faults.crash.trials import TrialError, has_messages, is_over
+from tests.faults.crash.trials import has_messages, is_over
 from tests.faults.crash.world import Subject
 
 HEALTH_SECONDS = MOST_SILENT_SECONDS * 3 / 4
@@ -57,6 +58,8 @@ class Outcome:
         neighbour_seconds: how long after the call the neighbour ended.
         passed_seconds: how much time passed until all was at rest, by the clock of the rows.
         lives: how many processes it took.
+        played_again: how often the trial was played before, each time until a call exceeded its limit, or with
+            something that took too long.
     """
 
     struck: bool
@@ -66,6 +69,7 @@ class Outcome:
     neighbour_seconds: float = 0.0
     passed_seconds: float = 0.0
     lives: int = 0
+    played_again: int = 0
 
 
 class Trial:
@@ -103,10 +107,15 @@ class Trial:
 
         Args:
             spent: how many attempts the tasks spend undisturbed.
+
+        Raises:
+            UnplayedError: the story broke off before the call, because another call exceeded its limit.
+            StoryError: it broke off otherwise.
         """
         assert self._strike is not None, "something disturbs it"
         self._world.shared.arm(1)
-        outcome = self._play()
+        with played(self._is_struck):
+            outcome = self._play()
         broken = (*outcome.violations, *self._broken(spent))
         return replace(outcome, violations=broken, late=tuple(self._late(outcome)))
 
@@ -143,7 +152,7 @@ class Trial:
         """Lets a process live; returns whether a call was disturbed for the first time."""
         self._lives += 1
         if self._lives > _MOST_LIVES:
-            raise TrialError(f"it does not come to rest:\n{self._world.log()}")
+            raise RestlessError("it does not come to rest", self._world.log())
         before = self._is_struck()
         dies_at = None if before else life.dies_at
         calls = Calls(self._world.shared, dies_at, self._strike, self._world.trace, self._world.ahead_seconds)
@@ -154,7 +163,8 @@ class Trial:
         if before or struck:
             self._world.emulator.control.clear_faults()
         elif not died and life.dies_at is not None:
-            raise TrialError(f"life {self._lives} of {self._scenario.name!r} does not pass {life.dies_at}")
+            what = f"life {self._lives} of {self._scenario.name!r} does not pass {life.dies_at}"
+            raise OtherCourseError(what, self._world.log())
         return struck
 
     def _broken(self, spent: int) -> Iterator[str]:

@@ -36,7 +36,8 @@ def _tell(size: int, case: Case, outcome: Outcome) -> bool:
     held = outcome.kills > 0 and not outcome.violations
     sys.stdout.write(
         f"{'held' if held else 'VIOLATED'}: {size} tasks, {', then '.join(map(str, case.points))}, killed "
-        f"{outcome.kills} times in {case.scenario!r}; {outcome.lives} lives, {outcome.passed_seconds:.0f} s passed\n"
+        f"{outcome.kills} times in {case.scenario!r}; {outcome.lives} lives, {outcome.passed_seconds:.0f} s passed, "
+        f"played again {outcome.played_again} times\n"
     )
     for violation in outcome.violations:
         sys.stdout.write(f"    {violation}\n")

@@ -10,6 +10,7 @@ import pytest
 
 from local.postgres import EmbeddedPostgres
 from tests.faults.crash import plan
+from tests.faults.crash.broken_stories import most_played_again
 from tests.faults.crash.matrix import SIZES, Case, Matrix, Recording
 from tests.faults.crash.places import ELSEWHERE, places
 from tests.faults.crash.table import table
@@ -33,8 +34,12 @@ def matrix(postgres: EmbeddedPostgres) -> Iterator[Matrix]:
 def assert_held(outcomes: dict[Case, Outcome], size: int, times: str) -> None:
     assert {str(case): outcome.violations for case, outcome in outcomes.items() if outcome.violations} == {}
     assert {str(case) for case, outcome in outcomes.items() if outcome.kills == 0} == set()
-    kills, lives = (sum(getattr(outcome, count) for outcome in outcomes.values()) for count in ("kills", "lives"))
-    record(f"crash points, {times}", tasks=size, trials=len(outcomes), kills=kills, processes=lives)
+    kills, lives, played_again = (
+        sum(getattr(outcome, count) for outcome in outcomes.values()) for count in ("kills", "lives", "played_again")
+    )
+    assert played_again <= most_played_again(len(outcomes))
+    figures = {"trials": len(outcomes), "kills": kills, "processes": lives, "played_again": played_again}
+    record(f"crash points, {times}", tasks=size, **figures)
 
 
 def chosen(matrix: Matrix, size: int, cases: Callable[[Sequence[Recording]], list[Case]]) -> list[Case]:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from tempfile import TemporaryFile
 
+from tests.faults.crash.broken_stories import OtherCourseError, RestlessError, played
 from tests.faults.crash.invariants import violations
 from tests.faults.crash.points import Passing, Point, Points, Watch
 from tests.faults.crash.story import LOCK_SECONDS, SILENCE_SECONDS, Life, Scenario
-from tests.faults.crash.world import LifeError, Subject, World
+from tests.faults.crash.world import Subject, World
 
 _MOST_LIVES = 60
 _ENDED = "('completed', 'completed_with_errors', 'failed', 'cancelled')"
@@ -33,16 +34,14 @@ class Outcome:
         violations: the invariants that did not hold.
         passed_seconds: how much time passed until all was at rest, by the clock of the rows.
         lives: how many processes it took.
+        played_again: how often the trial was played before, each time until a call exceeded its limit.
     """
 
     kills: int
     violations: tuple[str, ...]
     passed_seconds: float
     lives: int
-
-
-class TrialError(Exception):
-    """A story cannot be played to its end."""
+    played_again: int = 0
 
 
 class Trial:
@@ -89,10 +88,15 @@ class Trial:
         Args:
             points: where to kill; a successor that does not reach its point lives on.
             passing: the first process dies when it passes there for the n-th time, the others at the first.
+
+        Raises:
+            UnplayedError: the story broke off before the first kill, because a call exceeded its limit.
+            StoryError: it broke off otherwise.
         """
         self._fatal = list(points)
         self._world.shared.arm(passing)
-        return self._play()
+        with played(lambda: self._kills > 0):
+            return self._play()
 
     def _play(self) -> Outcome:
         self._tell()
@@ -117,7 +121,7 @@ class Trial:
         """Lets a process live; returns whether it was killed."""
         self.lives += 1
         if self.lives > _MOST_LIVES:
-            raise TrialError(f"it does not come to rest:\n{self._world.log()}")
+            raise RestlessError("it does not come to rest", self._world.log())
         fatal = self._fatal[0] if self._fatal else None
         points = Points(self._world.shared, fatal, life.dies_at, self._watch)
         died = self._world.live(self._subject, life.act, points)
@@ -125,10 +129,8 @@ class Trial:
             self._count_kill()
             return True
         if not died and life.dies_at is not None:
-            raise TrialError(
-                f"{self.scenario.name}, {self._size} tasks, life {self.lives} does not pass {life.dies_at}:\n"
-                f"{self._world.log()}"
-            )
+            what = f"{self.scenario.name}, {self._size} tasks, life {self.lives} does not pass {life.dies_at}"
+            raise OtherCourseError(what, self._world.log())
         return False
 
     def _count_kill(self) -> None:
@@ -138,11 +140,6 @@ class Trial:
         self._world.shared.arm(1)
         if not self._fatal:
             self._world.let_pass(LOCK_SECONDS)
-
-
-def is_unplayed(exc: Exception) -> bool:
-    """Whether a story was broken off, as when a call exceeds its limit on a busy machine; not whether a call hangs."""
-    return isinstance(exc, TrialError) or (isinstance(exc, LifeError) and not exc.hung)
 
 
 def is_over(world: World) -> bool:

@@ -25,6 +25,7 @@ from repositories import migrations
 from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
 from settings import Settings
+from tests.faults.crash.broken_stories import KilledError, LifeError
 from tests.faults.crash.host import Host
 from tests.faults.crash.points import Points
 from tests.faults.crash.shared import SHARED
@@ -34,7 +35,6 @@ from tests.support.pooler import end_sessions
 _LIFE_SECONDS = 300
 _START_SECONDS = 300
 """Many worlds begin at once."""
-_LOG_BYTES = 6_000
 
 JOB_EVENTS = "job-events"
 """A topic without subscriptions: it takes messages, and keeps none."""
@@ -49,18 +49,6 @@ _CLOCK = """
     CREATE FUNCTION world.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
         $$ SELECT pg_catalog.clock_timestamp() + current_setting('world.ahead')::interval $$
 """
-
-
-class LifeError(Exception):
-    """A process ended as it should not have; the message holds its log.
-
-    Attributes:
-        hung: whether it did not end in time, and was killed.
-    """
-
-    def __init__(self, message: str, *, hung: bool) -> None:
-        super().__init__(message)
-        self.hung = hung
 
 
 @dataclass(frozen=True)
@@ -153,7 +141,8 @@ class World:
         """Lets a process live until its act is over; returns whether it was killed before, at one of the points.
 
         Raises:
-            LifeError: it ended otherwise, or did not end.
+            LifeError: it ended with an error.
+            KilledError: it did not end by itself.
         """
         pid = os.fork()
         if pid == 0:
@@ -161,14 +150,16 @@ class World:
         status = _wait(pid, self._life_seconds)
         if status is not None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
             return True
+        if status is None or os.WIFSIGNALED(status):
+            raise KilledError("a process hangs" if status is None else f"a process died of {status}", self.log())
         if status != 0:
-            raise LifeError(f"a process ended with {status}:\n{self.log()}", hung=status is None)
+            raise LifeError(f"a process ended with {status}", self.log())
         return False
 
     def log(self) -> str:
-        """The end of the processes' log."""
+        """All that processes have logged since the last reset."""
         self._log.seek(0)
-        return self._log.read().decode(errors="replace")[-_LOG_BYTES:]
+        return self._log.read().decode(errors="replace")
 
     def _be(self, subject: Subject, act: Callable[[Host], None], points: Points) -> None:
         """The child's whole life; it exits without cleaning up."""
