@@ -14,7 +14,8 @@ _BURIED = 3
 _KEEP_TWO = """
     WITH message AS (
         SELECT jsonb_build_object('v', %s::integer, 'task_id', task_id, 'batch_id', batch_id) AS body FROM tasks
-        WHERE stage = 1 AND task_index = 0
+        JOIN jobs ON job_id = parent_job_id
+        WHERE job_type = 'crash' AND tasks.stage = 1 AND task_index = 0
     )
     INSERT INTO dead_letters (dead_letter_id, queue, reason, description, body) OVERRIDING SYSTEM VALUE
     SELECT 1, 'sb-tasks', 'unhandled', 'kept by the story', convert_to(body::text, 'UTF8') FROM message
