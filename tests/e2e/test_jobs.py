@@ -7,6 +7,8 @@ from tests.support.waiting import wait_until
 
 TIMEOUT_SECONDS = 240
 
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.mark.parametrize("n", [1, 99, 100, 101, 1000])
 def test_hello_world_completes_with_exact_counts_and_stages_in_order(shared_app: RunningApp, n: int) -> None:

@@ -8,6 +8,8 @@ from local.postgres import EmbeddedPostgres
 from tests.e2e.conftest import running_steadily
 from tests.support.collector import Collector, collecting
 
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.fixture
 def told(postgres: EmbeddedPostgres, database_url: str, steady_config: Path, tmp_path: Path) -> Collector:
