@@ -3,7 +3,7 @@
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -114,15 +114,15 @@ def test_the_lease_of_a_handler_that_lets_no_other_thread_run_is_renewed(
         leases.update(expires_at for (expires_at,) in cursor.fetchall())
         return len(leases) > 3
 
-    with closing(psycopg2.connect(database_url)) as conn, ThreadPoolExecutor(1) as threads:
+    with closing(psycopg2.connect(database_url)) as conn, ExitStack() as opened, ThreadPoolExecutor(1) as threads:
         conn.autocommit = True
         running = threads.submit(messages.run, app)
         try:
             with conn.cursor() as cursor:
                 wait_until(renewed)
         finally:
-            if not running.done():
-                pipe.write_bytes(b"")
+            # To read, too: so it waits for no reader, and a task that comes to the pipe later does not wait either.
+            opened.callback(os.close, os.open(pipe, os.O_RDWR))
         running.result()
     with app.database.transaction() as work:
         (row,) = work.tasks.page(job_id, None, "", 100, TaskPayload)
