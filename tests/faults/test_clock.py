@@ -1,5 +1,6 @@
 """Workers whose clocks are wrong."""
 
+import tempfile
 import time
 from pathlib import Path
 
@@ -41,8 +42,6 @@ def test_a_job_runs_on_workers_whose_clocks_are_an_hour_ahead_and_an_hour_behind
     database_url: str, tmp_path: Path
 ) -> None:
     clocks = [wrong_clock(HOUR), wrong_clock(-HOUR)]
-    latch = tmp_path / "latch"
-    latch.touch()
     with (
         audited(database_url),
         standing(database_url, tmp_path, workers=0, LEASE_SECONDS=str(LEASE_SECONDS)) as stand,
@@ -50,9 +49,9 @@ def test_a_job_runs_on_workers_whose_clocks_are_an_hour_ahead_and_an_hour_behind
     ):
         began = time.monotonic()
         kinds = {**dict.fromkeys(range(WAITING), "waits"), **dict.fromkeys(range(0, N, 20), "recovers")}
-        job_id = stand.submit_job(Trial, {"n": N, "kinds": kinds, "latch": str(latch)})
-        stand.wait_for(lambda: hosts_at_work(stand) == len(clocks), WAIT_SECONDS)
-        latch.unlink()
+        with tempfile.NamedTemporaryFile(prefix="lockstep-held-") as latch:
+            job_id = stand.submit_job(Trial, {"n": N, "kinds": kinds, "latch": latch.name})
+            stand.wait_for(lambda: hosts_at_work(stand) == len(clocks), WAIT_SECONDS)
         stand.wait_for_end(job_id, WAIT_SECONDS)
         seconds = round(time.monotonic() - began)
         rest(stand)

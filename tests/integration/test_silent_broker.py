@@ -65,9 +65,9 @@ def ping_error(queue: ServiceBusRepository) -> type[QueueError] | None:
 
 @contextmanager
 def impatient(queue: ServiceBusRepository) -> Iterator[None]:
-    queue._deadlines = _SHORT
-    yield
-    queue._deadlines = _LONG
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(queue, "_deadlines", _SHORT)
+        yield
 
 
 @pytest.fixture

@@ -80,9 +80,10 @@ def repository(
 @contextmanager
 def impatient(queue: StorageQueueRepository) -> Iterator[None]:
     """The calls of the block have a short deadline."""
-    queue._send_seconds = queue._ping_seconds = _SHORT_SECONDS
-    yield
-    queue._send_seconds = queue._ping_seconds = _LONG_SECONDS
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("_send_seconds", "_ping_seconds"):
+            patch.setattr(queue, name, _SHORT_SECONDS)
+        yield
 
 
 def send(queue: StorageQueueRepository, name: str, count: int = 1) -> SendResult:

@@ -39,8 +39,10 @@ class StoppablePostgres:
         self.stop()
 
         def start_later() -> None:
-            wait_until(until)
-            self.start()
+            try:
+                wait_until(until)
+            finally:
+                self.start()
 
         self._starting = threading.Thread(target=start_later)
         self._starting.start()
