@@ -100,6 +100,8 @@ def _drive(apps: Sequence[App], mailbox: Mailbox, job_ids: Sequence[str]) -> Non
             for run in [each for each in runs if each.done()]:
                 run.result()
                 runs.remove(run)
+        for run in runs:
+            run.result()
 
 
 def test_two_jobs_with_limits_run_to_their_ends_with_retries_and_are_never_over_the_limit(
