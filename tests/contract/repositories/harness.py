@@ -1,6 +1,7 @@
 """The suite's needs beside the ports: time that passes at once, and a look into a table."""
 
 import json
+from concurrent.futures import Future
 from typing import Any, Protocol
 
 from psycopg2.extensions import connection
@@ -10,6 +11,7 @@ from repositories.ports import Database
 from repositories.postgres import PostgresDatabase
 from tests.fakes.database import FakeDatabase
 from tests.fakes.ingested_rows import FakeIngestedRows
+from tests.support.waiting import wait_until
 
 
 class Harness(Protocol):
@@ -26,6 +28,12 @@ class Harness(Protocol):
 
     def waiting(self) -> int:
         """How many transactions wait for a row that another one holds."""
+
+
+def await_waiting(harness: Harness, waits: Future[Any]) -> None:
+    """Waits until the transaction of a future waits for a row; asserts that it does, and does not end."""
+    wait_until(lambda: harness.waiting() > 0 or waits.done())
+    assert not waits.done()
 
 
 class FakeHarness:

@@ -1,6 +1,6 @@
 """A dispatcher that has lost its lease writes no batch, however its insert and the takeover overlap."""
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -8,8 +8,7 @@ from core.errors import DispatchLeaseLostError
 from core.statuses import BatchStatus
 from repositories.ports import Database, UnitOfWork
 from tests.contract.repositories.building import KEY, LEASE_SECONDS, batch_of, start_stage
-from tests.contract.repositories.harness import Harness
-from tests.support.waiting import wait_until
+from tests.contract.repositories.harness import Harness, await_waiting
 
 WAIT_SECONDS = 120
 
@@ -35,11 +34,6 @@ def dispatched(harness: Harness) -> Database:
         assert acquire(work, "older")
     harness.pass_time(LEASE_SECONDS + 1)
     return harness.database
-
-
-def await_waiting(harness: Harness, waits: Future[bool]) -> None:
-    wait_until(lambda: harness.waiting() > 0 or waits.done(), WAIT_SECONDS)
-    assert not waits.done()
 
 
 def test_a_dispatcher_that_was_taken_over_writes_no_batch(harness: Harness) -> None:

@@ -32,7 +32,7 @@ from tests.contract.repositories.building import (
     start_job,
     start_stage,
 )
-from tests.contract.repositories.harness import Harness
+from tests.contract.repositories.harness import Harness, await_waiting
 from tests.support.waiting import wait_until
 
 DAY_SECONDS = 24 * 60 * 60
@@ -338,8 +338,7 @@ def overlap(harness: Harness, first: Callable[[UnitOfWork], object], second: Cal
         with harness.database.transaction() as work:
             first(work)
             waits = other.submit(change, harness.database, second)
-            wait_until(lambda: harness.waiting() > 0 or waits.done())
-            assert not waits.done()
+            await_waiting(harness, waits)
         waits.result(WAIT_SECONDS)
 
 

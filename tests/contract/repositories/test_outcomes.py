@@ -22,8 +22,7 @@ from tests.contract.repositories.building import (
     start_stage,
     status_of,
 )
-from tests.contract.repositories.harness import Harness
-from tests.support.waiting import wait_until
+from tests.contract.repositories.harness import Harness, await_waiting
 
 _BATCHES = [f"{JOB}-s1-b{index}" for index in range(2)]
 
@@ -125,7 +124,6 @@ def test_completed_tasks_wait_for_an_earlier_batch_before_they_hold_a_later_one(
         with database.transaction() as work:
             work.batches.apply_outcomes([BatchDelta(_BATCHES[0])])
             waits = other.submit(record, database, *map(completed, ids(3, 0)))
-            wait_until(lambda: harness.waiting() > 0 or waits.done())
-            assert not waits.done()
+            await_waiting(harness, waits)
             work.batches.apply_outcomes([BatchDelta(_BATCHES[1])])
         assert len(waits.result().tasks) == 2

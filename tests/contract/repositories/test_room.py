@@ -19,8 +19,7 @@ from tests.contract.repositories.building import (
     start_job,
     start_stage,
 )
-from tests.contract.repositories.harness import Harness
-from tests.support.waiting import wait_until
+from tests.contract.repositories.harness import Harness, await_waiting
 
 AGE = 300.0
 BATCHES, TASKS = 4, 3
@@ -154,7 +153,7 @@ def test_a_batch_that_ends_while_the_dispatch_begins_to_wait_is_not_missed(
         with database.transaction() as work:
             work.stages.wait_for_room(KEY, "mine", 9)
             ended = threads.submit(end, database, 0)
-            wait_until(lambda: harness.waiting() > 0)
+            await_waiting(harness, ended)
         assert ended.result() == [True]
 
 
@@ -166,7 +165,7 @@ def test_a_batch_that_has_just_ended_counts_for_a_dispatch_that_would_wait(
             work.batches.apply_outcomes([BatchDelta(batch_id(JOB, 1, 0), completed=TASKS)])
             assert [each.has_room for each in work.stages.add_finished_batches([batch_id(JOB, 1, 0)])] == [False]
             waits = threads.submit(wait, database, 9)
-            wait_until(lambda: harness.waiting() > 0)
+            await_waiting(harness, waits)
         assert not waits.result()
 
 

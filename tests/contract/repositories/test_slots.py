@@ -18,8 +18,7 @@ from tests.contract.repositories.building import (
     run_dispatch,
     start_job,
 )
-from tests.contract.repositories.harness import Harness
-from tests.support.waiting import wait_until
+from tests.contract.repositories.harness import Harness, await_waiting
 
 TYPE, OTHER = "greet", "reply"
 TWO = TaskLimit(max_running=2)
@@ -299,6 +298,5 @@ def test_the_type_of_a_task_is_locked_by_one_transaction_at_a_time(harness: Harn
             work.slots.lock(OTHER)
             work.slots.lock(TYPE)
             waiting = threads.submit(use, database)
-            wait_until(lambda: harness.waiting() > 0 or waiting.done())
-            assert not waiting.done()
+            await_waiting(harness, waiting)
         assert waiting.result(120).running == 0

@@ -24,8 +24,7 @@ from tests.contract.repositories.building import (
     start_stage,
     write_batch,
 )
-from tests.contract.repositories.harness import Harness
-from tests.support.waiting import wait_until
+from tests.contract.repositories.harness import Harness, await_waiting
 
 
 class OwnError(Exception):
@@ -163,8 +162,7 @@ def test_outcomes_wait_for_an_earlier_batch_before_they_hold_a_later_one(harness
         with harness.database.transaction() as work:
             work.batches.apply_outcomes([first])
             waits = other.submit(end_both)
-            wait_until(lambda: harness.waiting() > 0 or waits.done())
-            assert not waits.done()
+            await_waiting(harness, waits)
             work.batches.apply_outcomes([second])
         assert sorted(waits.result()) == [first.batch_id, second.batch_id]
 
@@ -184,8 +182,7 @@ def test_outcomes_wait_for_an_earlier_task_before_they_hold_a_later_one(harness:
         with harness.database.transaction() as work:
             work.tasks.count_sends([first])
             waits = other.submit(record_all)
-            wait_until(lambda: harness.waiting() > 0 or waits.done())
-            assert not waits.done()
+            await_waiting(harness, waits)
             assert work.tasks.count_sends(rest).keys() == set(rest)
         assert waits.result() == 4
 
