@@ -4,6 +4,7 @@
 says why by the marker `service_bus_only`, and is no test of the other.
 """
 
+import math
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +17,7 @@ import pytest
 import bootstrap
 from controllers.base import JobController
 from core.lanes import Transport
+from engine.tasks.worker import Worker
 from local.service_bus.process import EmulatorProcess
 from settings import Settings
 from tests.support.app_database import AppDatabase
@@ -40,6 +42,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def long_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
     """No deadline of the app is over because the machine is busy; a test of a deadline sets that itself."""
     lengthen_deadlines(monkeypatch)
+
+
+@pytest.fixture
+def late_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has tasks start however late their thread comes to them; a run with a short lease would release them."""
+    monkeypatch.setattr(Worker, "_start_until", lambda _: math.inf)
 
 
 @pytest.fixture

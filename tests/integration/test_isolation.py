@@ -1,6 +1,5 @@
 """Isolated tasks beside healthy ones, in one invocation on the real database."""
 
-import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -13,7 +12,6 @@ import pytest
 
 from core.pages import TaskPayload
 from core.statuses import JobStatus, TaskStatus
-from engine.tasks.worker import Worker
 from tests.integration.conftest import BuildApp
 from tests.support.isolated_jobs import IsolatedJob
 from tests.support.mailbox import Mailbox
@@ -94,11 +92,11 @@ def test_an_isolated_task_goes_on_from_its_last_checkpoint(build_app: BuildApp, 
 
 
 @pytest.mark.waits
+@pytest.mark.usefixtures("late_starts")
 def test_the_lease_of_a_handler_that_lets_no_other_thread_run_is_renewed(
-    build_app: BuildApp, mailbox: Mailbox, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    build_app: BuildApp, mailbox: Mailbox, database_url: str, tmp_path: Path
 ) -> None:
     """It runs until its lease was renewed several times."""
-    monkeypatch.setattr(Worker, "_start_until", lambda _: math.inf)
     app = build_app([IsolatedJob], LEASE_SECONDS="1")
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

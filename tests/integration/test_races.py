@@ -1,6 +1,5 @@
 """Races of workers and dispatchers, on the real database and the real broker."""
 
-import math
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,6 @@ import pytest
 from controllers.context import TaskContext
 from core.messages import JobAction, JobMessage, ReceivedMessage
 from core.pages import TaskPayload
-from engine.tasks.worker import Worker
 from tests.integration.conftest import BuildApp
 from tests.integration.job_types import counting_job, returning
 from tests.support.mailbox import Mailbox, TaskMessages
@@ -103,10 +101,8 @@ def test_a_zombie_whose_lease_was_taken_over_changes_nothing(
     _advance(successor, mailbox, job_id)
 
 
-def test_a_running_task_keeps_its_lease_by_renewing_it(
-    build_app: BuildApp, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Worker, "_start_until", lambda _: math.inf)
+@pytest.mark.usefixtures("late_starts")
+def test_a_running_task_keeps_its_lease_by_renewing_it(build_app: BuildApp, mailbox: Mailbox) -> None:
     running, released = threading.Event(), threading.Event()
 
     def slow(context: TaskContext, parameters: Mapping[str, Any]) -> str:
