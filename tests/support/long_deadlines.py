@@ -5,8 +5,6 @@ A busy machine holds threads and processes up for seconds. A test that is about 
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from inspect import Parameter, signature
-from typing import Any
 
 import pytest
 
@@ -30,6 +28,7 @@ from repositories import (
 from repositories.service_bus import Deadlines
 from repositories.storage_poison_queues import StoragePoisonQueues
 from repositories.storage_queues import StorageQueueRepository
+from tests.support.defaults import set_defaults
 
 LONG_SECONDS = 120.0
 
@@ -75,14 +74,8 @@ def lengthen_deadlines(patch: pytest.MonkeyPatch) -> None:
     for module, name in _CONSTANTS:
         patch.setattr(module, name, round(LONG_SECONDS))  # libpq takes whole seconds
     for function, names in _DEFAULTS.items():
-        patch.setattr(function, "__defaults__", _with_defaults(function, dict.fromkeys(names, LONG_SECONDS)))
+        set_defaults(patch, function, **dict.fromkeys(names, LONG_SECONDS))
     for name in ("connection_timeout", "read_timeout"):
         patch.setitem(queue_counts._OPTIONS, name, LONG_SECONDS)
     patch.setattr(service_bus, "Deadlines", partial(Deadlines, *[LONG_SECONDS] * 4))
     patch.setattr(pool, "_CHECK_AFTER_IDLE_SECONDS", 3600.0)  # a check is one more statement
-
-
-def _with_defaults(function: Callable[..., object], changed: Mapping[str, object]) -> tuple[Any, ...]:
-    parameters = [each for each in signature(function).parameters.values() if each.kind != Parameter.KEYWORD_ONLY]
-    assert changed.keys() <= {each.name for each in parameters if each.default is not Parameter.empty}
-    return tuple(changed.get(each.name, each.default) for each in parameters if each.default is not Parameter.empty)

@@ -22,6 +22,7 @@ from controllers.hello_world import HelloWorld
 from engine.jobs.bulk_actions import BulkActions
 from engine.jobs.queue_reader import QueueReader
 from engine.process.health_probe import HealthProbe
+from tests.support.defaults import set_defaults
 from tests.support.drive import Stand, stand
 
 
@@ -51,5 +52,5 @@ def health_probe(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests wait for the counts of queues, and the first slice of a bulk action takes no time."""
-    monkeypatch.setattr(QueueReader.__init__, "__defaults__", (PATIENT_SECONDS, PATIENT_SECONDS))
-    monkeypatch.setattr(BulkActions.__init__, "__defaults__", (lambda: 0.0,))
+    set_defaults(monkeypatch, QueueReader.__init__, broker_seconds=PATIENT_SECONDS, database_seconds=PATIENT_SECONDS)
+    set_defaults(monkeypatch, BulkActions.__init__, clock=lambda: 0.0)

@@ -24,6 +24,7 @@ from client import (
     job_flows,
 )
 from client.connection import client_options
+from tests.support.defaults import set_defaults
 
 KEY = "pssst-key"
 JOB_ID = "a" * 32
@@ -114,7 +115,7 @@ def test_a_watch_ends_when_its_time_is_over() -> None:
 def test_a_watch_of_an_app_that_cannot_be_reached_ends_in_time_too(
     slept: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_flows.watched, "__defaults__", (lambda: 0.0,))  # the clock: its requests take no time
+    set_defaults(monkeypatch, job_flows.watched, clock=lambda: 0.0)  # the clock: its requests take no time
     client, _ = app(polled("queued"), *(lost() for _ in range(99)))
     with pytest.raises(NotReachableError):
         list(client.watch(JOB_ID, timeout_seconds=4, poll_seconds=60))

@@ -19,6 +19,7 @@ from engine.process.limits import Limits
 from repositories.ports import Database
 from tests.fakes.bulk_actions import FakeBulkActionRepository
 from tests.fakes.pruning import FakePruneRepository
+from tests.support.defaults import set_defaults
 from tests.support.drive import Stand, stand
 from tests.support.sample_jobs import counted, sample_job
 
@@ -29,7 +30,7 @@ STAGES = (StageSpec("only", max_failed_fraction=1.0),)
 @pytest.fixture(autouse=True)
 def _no_slice_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """Slices take no time, unless a test gives them a clock."""
-    monkeypatch.setattr(BulkActions.__init__, "__defaults__", (lambda: 0.0,))
+    set_defaults(monkeypatch, BulkActions.__init__, clock=lambda: 0.0)
 
 
 class Broken:

@@ -12,6 +12,7 @@ from engine.jobs.queue_reader import QueueReader, QueueView
 from repositories.ports import MessageCounts, OldestWaiting
 from tests.fakes.backlog import FakeBacklogRepository
 from tests.fakes.queue_counts import FakeQueueCounts
+from tests.support.defaults import set_defaults
 from tests.support.drive import Stand, stand
 from tests.support.sample_jobs import counted, sample_job
 from tests.support.waiting import wait_until
@@ -34,7 +35,7 @@ def counts() -> Iterator[FakeQueueCounts]:
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Readers wait for each answer, and keep it, unless a test says otherwise."""
-    monkeypatch.setattr(QueueReader.__init__, "__defaults__", (PATIENT_SECONDS, PATIENT_SECONDS))
+    set_defaults(monkeypatch, QueueReader.__init__, broker_seconds=PATIENT_SECONDS, database_seconds=PATIENT_SECONDS)
     monkeypatch.setattr(queue_reader, "MAX_AGE_SECONDS", PATIENT_SECONDS)
 
 

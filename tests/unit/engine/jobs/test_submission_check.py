@@ -15,6 +15,7 @@ from controllers import authoring as lockstep
 from core.errors import DatabaseUnavailableError, IdempotencyConflictError, UnreachableError
 from engine.jobs import submission_check
 from engine.jobs.submission_check import SubmissionCheck
+from tests.support.defaults import set_defaults
 from tests.support.drive import Stand, stand
 from tests.unit.api.support import body, post, problem
 
@@ -182,7 +183,7 @@ def test_a_job_that_was_accepted_is_not_refused_when_the_world_has_changed() -> 
 @pytest.fixture(autouse=True)
 def _checks_may_be_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """A check is given up only where a test says when."""
-    monkeypatch.setattr(SubmissionCheck.__init__, "__defaults__", (120.0,))
+    set_defaults(monkeypatch, SubmissionCheck.__init__, seconds=120.0)
 
 
 def test_a_check_that_does_not_end_is_given_up_and_keeps_few_threads(monkeypatch: pytest.MonkeyPatch) -> None:
