@@ -12,6 +12,7 @@ import pytest
 
 from tests.faults import lent_postgres
 from tests.faults.pytest_forks import Forks
+from tests.support import waiting
 
 _ROOT = Path(__file__).parents[2]
 _COPIED = (
@@ -30,6 +31,8 @@ _COPIED = (
 )
 _FAILED = re.compile(r"^FAILED (\S+)", re.MULTILINE)
 _TIMEOUT_SECONDS = 1_200.0
+_WAIT_SECONDS = "30"
+"""For what never comes without the text."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,9 @@ class Copy:
         output = self._directory.with_suffix(".log")
         output.write_text("")
         arguments = ["-p", lent_postgres.__name__, "-p", "no:cacheprovider", "-q", "--tb=short", *tests]
-        exit_code = self._forks.run(arguments, {lent_postgres.URL: database_url}, output)
+        exit_code = self._forks.run(
+            arguments, {lent_postgres.URL: database_url, waiting.SECONDS_NAME: _WAIT_SECONDS}, output
+        )
         said = output.read_text()
         return Result(exit_code, frozenset(_FAILED.findall(said)), said)
 

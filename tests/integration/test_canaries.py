@@ -37,7 +37,7 @@ from tests.support import http_app
 from tests.support.canary_jobs import CANARY, CONNECTION, PLACES, TOKEN, URL, Canary
 from tests.support.drive import SETTINGS, Stand
 from tests.support.http_app import AppTransport, use_app
-from tests.support.long_deadlines import LONG_SECONDS
+from tests.support.waiting import LONG_SECONDS
 
 KEPT = {
     ("jobs", "parameters"),

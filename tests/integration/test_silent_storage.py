@@ -24,10 +24,10 @@ from repositories.storage_calls import SERVICE, StorageCalls
 from repositories.storage_poison_queues import StoragePoisonQueues
 from repositories.storage_queues import StorageQueueRepository
 from tests.support.silence import Relay
-from tests.support.waiting import wait_until
+from tests.support.waiting import LONG_SECONDS, wait_until
 
 _SHORT_SECONDS = 0.4
-_LONG_SECONDS = 120.0
+_LONG_SECONDS = LONG_SECONDS
 """For an account that answers."""
 
 _WIDE_SECONDS = 60.0

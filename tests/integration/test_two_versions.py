@@ -11,8 +11,9 @@ import pytest
 from controllers import authoring as lockstep
 from tests.integration.conftest import BuildApp
 from tests.support.mailbox import Mailbox
+from tests.support.waiting import LONG_SECONDS
 
-WAIT_SECONDS = 120
+WAIT_SECONDS = LONG_SECONDS
 
 counting = lockstep.task_type("versions.one")(lambda context, parameters: parameters["n"])
 

@@ -24,8 +24,9 @@ from repositories.pool import ConnectionPool
 from repositories.postgres import PostgresDatabase
 from tests.fakes.credential import RoleCredential
 from tests.support.pooler import pooled
+from tests.support.waiting import LONG_SECONDS
 
-_WAIT_SECONDS = 120
+_WAIT_SECONDS = LONG_SECONDS
 
 
 @dataclass(frozen=True)

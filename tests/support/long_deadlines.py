@@ -29,8 +29,7 @@ from repositories.service_bus import Deadlines
 from repositories.storage_poison_queues import StoragePoisonQueues
 from repositories.storage_queues import StorageQueueRepository
 from tests.support.defaults import set_defaults
-
-LONG_SECONDS = 120.0
+from tests.support.waiting import LONG_SECONDS
 
 LONG_DATABASE_DEADLINES: Mapping[str, str] = {
     "DATABASE_LOCK_TIMEOUT_SECONDS": str(LONG_SECONDS),

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, TASKS_QUEUE, MessagePer
 from core.messages import BatchMessage, JobMessage, ReceivedMessage, TaskMessage
+from tests.support.waiting import LONG_SECONDS
 from wiring import App
 
-WAIT_SECONDS = 120.0
+WAIT_SECONDS = LONG_SECONDS
 SHORT_SECONDS = 0.05
 _JOB_ID_LENGTH = 32
 _PAGE = 1_000

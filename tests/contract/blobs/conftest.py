@@ -8,10 +8,8 @@ from local.azurite import Azurite
 from repositories import blob_storage
 from tests.conftest import require_azurite
 from tests.contract.blobs.harness import AnyonesCredential, AzuriteHarness, BlobHarness, FakeBlobHarness
+from tests.support.waiting import LONG_SECONDS
 from tests.unit.controllers.ingest_csv.tls_server import write_certificate
-
-LONG_SECONDS = 120.0
-"""Longer than a busy machine holds up a client or a server."""
 
 
 @pytest.fixture(autouse=True)

@@ -20,9 +20,9 @@ from local.azurite import ACCOUNT, Azurite
 from repositories import blob_storage
 from repositories.blob_storage import AzureBlobStore
 from repositories.broker_calls import BrokerCalls, Connection
-from tests.contract.blobs.conftest import LONG_SECONDS
 from tests.contract.blobs.harness import AnyonesCredential
 from tests.contract.blobs.servers import HEAD, connection_string, slow_server
+from tests.support.waiting import LONG_SECONDS
 from tests.unit.controllers.ingest_csv.tls_server import Answer, Route, TlsServer, running
 
 T = TypeVar("T")

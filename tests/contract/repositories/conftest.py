@@ -11,9 +11,7 @@ from repositories.postgres import PostgresDatabase
 from repositories.transaction_limits import TransactionLimits
 from tests.contract.repositories.harness import FakeHarness, Harness, PostgresHarness
 from tests.support.app_database import AppDatabase
-
-LONG_SECONDS = 120.0
-"""Longer than a busy machine holds up a thread or PostgreSQL."""
+from tests.support.waiting import LONG_SECONDS
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from core.statuses import BatchStatus
 from repositories.ports import Database, UnitOfWork
 from tests.contract.repositories.building import KEY, LEASE_SECONDS, batch_of, start_stage
 from tests.contract.repositories.harness import Harness, await_waiting
+from tests.support.waiting import LONG_SECONDS
 
-WAIT_SECONDS = 120
+WAIT_SECONDS = LONG_SECONDS
 
 
 def acquire(work: UnitOfWork, lease_id: str) -> bool:

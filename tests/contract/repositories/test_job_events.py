@@ -33,10 +33,10 @@ from tests.contract.repositories.building import (
     start_stage,
 )
 from tests.contract.repositories.harness import Harness, await_waiting
-from tests.support.waiting import wait_until
+from tests.support.waiting import LONG_SECONDS, wait_until
 
 DAY_SECONDS = 24 * 60 * 60
-WAIT_SECONDS = 120
+WAIT_SECONDS = LONG_SECONDS
 ERROR = '{"type": "ValueError", "message": "no", "stage": 1}'
 
 

@@ -14,10 +14,10 @@ from core.task_runs import BatchDelta
 from repositories.ports import Database, UnitOfWork
 from tests.contract.repositories.building import ERROR, batch_of, create_batch, end_batch
 from tests.contract.repositories.harness import Harness
-from tests.support.waiting import wait_until
+from tests.support.waiting import LONG_SECONDS, wait_until
 
 A, B, C, D = (letter * 32 for letter in "abcd")
-WAIT_SECONDS = 120
+WAIT_SECONDS = LONG_SECONDS
 
 
 def change(database: Database, action: Callable[[UnitOfWork], Any]) -> Any:

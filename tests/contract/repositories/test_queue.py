@@ -25,10 +25,10 @@ from repositories.storage_queues import StorageQueueRepository
 from settings import Settings
 from tests.contract.repositories.building import JOB, batch_of
 from tests.fakes.queue import FakeQueue
-from tests.support.waiting import wait_until
+from tests.support.waiting import LONG_SECONDS, wait_until
 
 _QUEUES = (JOBS_QUEUE, TASKS_QUEUE, BATCHES_QUEUE, URGENT_TASKS_QUEUE, LONG_TASKS_QUEUE)
-_LONG_SECONDS = 120.0
+_LONG_SECONDS = LONG_SECONDS
 """Longer than a busy machine holds up a client or a broker."""
 _DEADLINES = Deadlines(*[_LONG_SECONDS] * 4)
 _TRACEPARENT = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"

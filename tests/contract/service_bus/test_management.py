@@ -16,7 +16,7 @@ NewQueue = Callable[..., str]
 
 
 @pytest.fixture(autouse=True)
-def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+def _long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The app gives the broker two seconds, for a person waits; these tests have time."""
     for name in ("connection_timeout", "read_timeout"):
         monkeypatch.setitem(queue_counts._OPTIONS, name, 60)

@@ -8,11 +8,9 @@ from azure.storage.queue import QueueServiceClient
 from local.azurite import Azurite
 from repositories import storage_account, storage_queue_counts
 from repositories.storage_queues import StorageQueueRepository
+from tests.support.waiting import LONG_SECONDS
 
 NewRepository = Callable[..., StorageQueueRepository]
-
-LONG_SECONDS = 120.0
-"""Longer than a busy machine holds up a client or Azurite."""
 
 
 @pytest.fixture(autouse=True)

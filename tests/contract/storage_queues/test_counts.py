@@ -11,8 +11,8 @@ from repositories.ports import MessageCounts
 from repositories.storage_account import StorageAccount
 from repositories.storage_poison_queues import StoragePoisonQueues
 from repositories.storage_queue_counts import StorageQueueCounts
-from tests.contract.storage_queues.conftest import LONG_SECONDS
 from tests.support.ports import lasting_port
+from tests.support.waiting import LONG_SECONDS
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from local.ports import HOST
 from repositories import storage_account
 from repositories.ports import SendResult
 from repositories.storage_queues import StorageQueueRepository
-from tests.contract.storage_queues.conftest import LONG_SECONDS
+from tests.support.waiting import LONG_SECONDS
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _BODY = (

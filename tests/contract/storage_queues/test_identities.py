@@ -20,7 +20,7 @@ from repositories.storage_poison_queues import StoragePoisonQueues
 from repositories.storage_queues import StorageQueueRepository
 from settings import Settings
 from tests.conftest import require_azurite
-from tests.contract.storage_queues.conftest import LONG_SECONDS
+from tests.support.waiting import LONG_SECONDS
 from tests.unit.controllers.ingest_csv.tls_server import write_certificate
 
 

@@ -20,9 +20,9 @@ from core.messages import OutgoingMessage, TaskMessage
 from local.azurite import ACCOUNT, KEY, Azurite
 from repositories import storage_account
 from repositories.storage_queues import MAX_MESSAGE_BYTES, StorageQueueRepository
-from tests.contract.storage_queues.conftest import LONG_SECONDS, NewRepository
+from tests.contract.storage_queues.conftest import NewRepository
 from tests.support.ports import lasting_port
-from tests.support.waiting import wait_until
+from tests.support.waiting import LONG_SECONDS, wait_until
 
 
 def message(text: str, enqueue_at: datetime | None = None) -> OutgoingMessage:

@@ -24,6 +24,7 @@ from engine.jobs.queue_reader import QueueReader
 from engine.process.health_probe import HealthProbe
 from tests.support.defaults import set_defaults
 from tests.support.drive import Stand, stand
+from tests.support.waiting import LONG_SECONDS
 
 
 @pytest.fixture
@@ -39,18 +40,14 @@ def it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Stand]:
         yield it
 
 
-PATIENT_SECONDS = 120.0
-"""Longer than a busy machine holds up a thread."""
-
-
 @pytest.fixture(autouse=True)
 def health_probe(monkeypatch: pytest.MonkeyPatch) -> None:
     """A probe that no other test has used, and that waits for each answer."""
-    monkeypatch.setattr(health, "probe", HealthProbe(health.CHECKS, answer_seconds=PATIENT_SECONDS))
+    monkeypatch.setattr(health, "probe", HealthProbe(health.CHECKS, answer_seconds=LONG_SECONDS))
 
 
 @pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+def long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests wait for the counts of queues, and the first slice of a bulk action takes no time."""
-    set_defaults(monkeypatch, QueueReader.__init__, broker_seconds=PATIENT_SECONDS, database_seconds=PATIENT_SECONDS)
+    set_defaults(monkeypatch, QueueReader.__init__, broker_seconds=LONG_SECONDS, database_seconds=LONG_SECONDS)
     set_defaults(monkeypatch, BulkActions.__init__, clock=lambda: 0.0)

@@ -10,7 +10,7 @@ from core.lanes import BATCHES_QUEUE, JOBS_QUEUE, LONG_TASKS_QUEUE, TASKS_QUEUE,
 from engine.process.connection_budget import ConnectionBudget
 from engine.process.health_probe import HealthProbe
 from tests.support.drive import Stand
-from tests.unit.api.conftest import PATIENT_SECONDS
+from tests.support.waiting import LONG_SECONDS
 from tests.unit.api.support import body, get
 
 check: Callable[[func.HttpRequest], func.HttpResponse] = health.health._function.get_user_function()
@@ -40,7 +40,7 @@ def test_an_app_without_a_queue_that_few_jobs_need_is_healthy_and_says_so(
     }
     there = {JOBS_QUEUE, TASKS_QUEUE, LONG_TASKS_QUEUE}
     for absent in ([URGENT_TASKS_QUEUE], [BATCHES_QUEUE], list(missing)):
-        monkeypatch.setattr(health, "probe", HealthProbe(health.CHECKS, answer_seconds=PATIENT_SECONDS))
+        monkeypatch.setattr(health, "probe", HealthProbe(health.CHECKS, answer_seconds=LONG_SECONDS))
         monkeypatch.setattr("tests.fakes.queue._QUEUES", there | (missing.keys() - set(absent)))
         response = check(get(""))
         outcome = f"ok without {'; '.join(missing[name] for name in absent)}"

@@ -5,7 +5,7 @@ import pytest
 from client import Lockstep
 from tests.support.drive import Stand
 from tests.support.http_app import AppTransport, use_app
-from tests.unit.api.conftest import health_probe, it, patience  # noqa: F401 - fixtures
+from tests.unit.api.conftest import health_probe, it, long_waits  # noqa: F401 - fixtures
 
 URL = "https://jobs.example"
 

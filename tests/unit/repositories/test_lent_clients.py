@@ -16,9 +16,10 @@ from core.messages import OutgoingMessage
 from repositories import service_bus
 from repositories.broker_calls import BrokerCalls, Connection
 from repositories.service_bus import ServiceBusRepository
+from tests.support.waiting import LONG_SECONDS
 
 AT_ONCE = 4
-SECONDS = 120
+SECONDS = LONG_SECONDS
 T = TypeVar("T")
 
 

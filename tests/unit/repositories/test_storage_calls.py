@@ -11,9 +11,9 @@ from core.errors import QueueTimeoutError
 from repositories.breaker import Breaker
 from repositories.broker_calls import BrokerCalls, Call
 from repositories.storage_calls import StorageCalls
-from tests.support.waiting import wait_until
+from tests.support.waiting import LONG_SECONDS, wait_until
 
-SECONDS = 120.0
+SECONDS = LONG_SECONDS
 
 
 @pytest.fixture

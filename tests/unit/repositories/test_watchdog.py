@@ -3,8 +3,9 @@ from threading import Event, Thread
 import pytest
 
 from repositories.watchdog import Watchdog
+from tests.support.waiting import LONG_SECONDS
 
-_WAIT_SECONDS = 120
+_WAIT_SECONDS = LONG_SECONDS
 
 
 def test_a_process_that_was_forked_from_one_with_a_watchdog_has_its_own() -> None:

@@ -15,8 +15,7 @@ from tests.fakes.queue_counts import FakeQueueCounts
 from tests.support.defaults import set_defaults
 from tests.support.drive import Stand, stand
 from tests.support.sample_jobs import counted, sample_job
-from tests.support.waiting import wait_until
-from tests.unit.api.conftest import PATIENT_SECONDS
+from tests.support.waiting import LONG_SECONDS, wait_until
 
 
 @pytest.fixture
@@ -33,10 +32,10 @@ def counts() -> Iterator[FakeQueueCounts]:
 
 
 @pytest.fixture(autouse=True)
-def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+def _long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Readers wait for each answer, and keep it, unless a test says otherwise."""
-    set_defaults(monkeypatch, QueueReader.__init__, broker_seconds=PATIENT_SECONDS, database_seconds=PATIENT_SECONDS)
-    monkeypatch.setattr(queue_reader, "MAX_AGE_SECONDS", PATIENT_SECONDS)
+    set_defaults(monkeypatch, QueueReader.__init__, broker_seconds=LONG_SECONDS, database_seconds=LONG_SECONDS)
+    monkeypatch.setattr(queue_reader, "MAX_AGE_SECONDS", LONG_SECONDS)
 
 
 def by_name(views: list[QueueView]) -> dict[str, QueueView]:
@@ -97,7 +96,7 @@ def test_a_silent_database_holds_no_request(it: Stand, monkeypatch: pytest.Monke
 
     def hang(*_: object) -> list[OldestWaiting]:
         asked.append(1)
-        may_answer.wait(PATIENT_SECONDS)
+        may_answer.wait(LONG_SECONDS)
         return []
 
     monkeypatch.setattr(FakeBacklogRepository, "oldest", hang)

@@ -14,9 +14,10 @@ from core.statuses import TaskStatus
 from core.task_runs import TaskResult
 from engine.process.result_pages import result_pages_ahead
 from repositories.ports import Database
+from tests.support.waiting import LONG_SECONDS
 
 KEY = StageKey("0" * 32, 1)
-SECONDS = 120.0
+SECONDS = LONG_SECONDS
 
 
 class Pages:

@@ -16,8 +16,9 @@ from engine.stages.batch_threads import AT_FIRST, BatchThreads
 from repositories.ports import SendResult
 from tests.support.drive import stand
 from tests.support.sample_jobs import counted, sample_job
+from tests.support.waiting import LONG_SECONDS
 
-SECONDS = 120
+SECONDS = LONG_SECONDS
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from core.messages import OutgoingMessage
 from engine.stages import shared_sends
 from engine.stages.shared_sends import MOST_TOGETHER, SharedSends
 from repositories.ports import SendResult
+from tests.support.waiting import LONG_SECONDS
 
-SECONDS = 120
+SECONDS = LONG_SECONDS
 QUEUE = "sb-batches"
 SENT = SendResult(success=True, sent=1)
 

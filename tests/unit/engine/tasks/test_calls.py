@@ -15,9 +15,9 @@ from engine.tasks.calls import Calls, Outcomes
 from engine.tasks.handler_threads import HandlerThreads
 from tests.support.drive import received, stand
 from tests.support.sample_jobs import counted, sample_job
-from tests.support.waiting import wait_until
+from tests.support.waiting import LONG_SECONDS, wait_until
 
-WAIT_SECONDS = 120.0
+WAIT_SECONDS = LONG_SECONDS
 
 
 def tasks(count: int) -> list[list[ClaimedTask]]:
