@@ -19,7 +19,6 @@ export function currentEntry() {
 
 function enter() {
   if (history.state === null) history.replaceState(performance.timeOrigin + performance.now(), "");
-  if (history.state === entry) return;
   if (entry !== null && !isSettling) tops.set(entry, scrollY);
   entry = history.state;
   wanted = tops.get(entry) ?? null;
@@ -37,7 +36,7 @@ export function scrollBack(view, place) {
     return undefined;
   }
   const top = wanted;
-  const observer = new ResizeObserver(settle);
+  const observer = new MutationObserver(settle);
   function settle() {
     scrollTo(0, top);
     if (Math.ceil(scrollY) >= Math.floor(top) || !view.querySelector('[aria-busy="true"]')) giveUp();
@@ -49,7 +48,7 @@ export function scrollBack(view, place) {
   }
   isSettling = true;
   OWN_SCROLLING.forEach((kind) => addEventListener(kind, giveUp, { passive: true }));
-  observer.observe(view);
+  observer.observe(view, { childList: true, subtree: true });
   settle();
   return giveUp;
 }

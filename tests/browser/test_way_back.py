@@ -91,6 +91,17 @@ def test_whoever_scrolls_before_the_list_is_there_is_not_moved_again(left: Page)
     wait_for_top(left, 0)
 
 
+def test_who_goes_on_before_the_list_is_there_finds_the_place_the_next_time(left: Page) -> None:
+    left.evaluate(_ANSWER_LATER)
+    go_back(left)
+    wait_for_top(left, 0)
+    go_forward(left)
+    left.evaluate("release()")
+    pass_time(left, 4 * STEP)
+    go_back(left)
+    wait_for_top(left, _TOP)
+
+
 def test_a_list_that_has_become_short_is_shown_to_its_end_and_not_moved_when_it_grows(left: Page) -> None:
     left.evaluate("() => { globalThis.long = answer; }")
     left.evaluate(_ALWAYS, {"jobs": [], "next": None})
