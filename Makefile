@@ -10,7 +10,7 @@ endif
 BIN := $(VENV)/bin
 # Of tests, side by side: they wait for locks to end and processes to start, so they outnumber the cores. A
 # worker of tests/e2e has about 0.5 GB, with its servers.
-WORKERS := 8
+WORKERS := 7
 # What `make test` runs, as in `make test TESTS=tests/unit`; all when empty.
 TESTS :=
 # Of `make bench`, about.
