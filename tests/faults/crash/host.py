@@ -78,6 +78,9 @@ class _QueueFunction:
 
 
 FUNCTIONS = {str(each.get_function_name()): each for each in function_app.app.get_functions()}
+# A worker of `crew.py` may be forked from a process that has imported this. It lists the functions itself, and would
+# find every name taken.
+function_app.app.functions_bindings = {}
 _QUEUE_FUNCTIONS = [
     _QueueFunction(
         name,
